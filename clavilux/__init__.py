@@ -1,0 +1,1 @@
+"""A song in, an abstract picture out."""

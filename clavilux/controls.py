@@ -1,0 +1,115 @@
+"""The controls of the painter: what a latent says about a picture, named and bounded.
+
+z_image -> (decoder of the bundle) -> raw outputs -> **here** -> Controls -> painter -> picture
+
+Controls can be saved as JSON, edited by hand and painted again at any size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, PLAN_SIDE, SLOTS
+from clavilux.errors import ControlsError
+from clavilux.marks import KINDS
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Controls:
+    """What the painter paints from.
+
+    Attributes
+    ----------
+    palette : (8, 3) float32
+        sRGB colours in [0, 1], sorted from dark to light.
+    plan : (8, 32, 32) float32
+        Log-probability of each palette slot at each cell (slot, row from the top, column from the left); each cell's
+        probabilities sum to 1.
+    kind : str
+        Kind of the marks, one of ``clavilux.marks.KINDS``.
+    frequency : float
+        Marks along the short side of the picture, in ``FREQUENCY_RANGE``.
+    angle : float
+        Direction of the marks in turns, in [0, 0.5): 0 is horizontal, 0.25 vertical, counter-clockwise.
+    chaos : float
+        Weight of the marks against the plan, in ``CHAOS_RANGE``: 0 paints the most probable slot everywhere, 1 gives
+        every slot the area that the plan gives it.
+    """
+
+    palette: Float32
+    plan: Float32
+    kind: str
+    frequency: float
+    angle: float
+    chaos: float
+
+    def __post_init__(self) -> None:
+        palette = np.asarray(self.palette, np.float32)
+        plan = np.asarray(self.plan, np.float32)
+        if palette.shape != (SLOTS, 3) or not (np.isfinite(palette).all() and palette.min() >= 0 and palette.max() <= 1):
+            raise ControlsError(f"palette has shape {palette.shape}; it is ({SLOTS}, 3) sRGB values from 0 to 1")
+        if plan.shape != (SLOTS, PLAN_SIDE, PLAN_SIDE) or not np.isfinite(plan).all():
+            raise ControlsError(
+                f"plan has shape {plan.shape}; it is ({SLOTS}, {PLAN_SIDE}, {PLAN_SIDE}) finite log-probabilities"
+            )
+        if self.kind not in KINDS:
+            raise ControlsError(f"kind is {self.kind!r}; it is one of {', '.join(KINDS)}")
+        for name, value, (low, high) in (
+            ("frequency", self.frequency, FREQUENCY_RANGE),
+            ("chaos", self.chaos, CHAOS_RANGE),
+        ):
+            if not low <= value <= high:
+                raise ControlsError(f"{name} is {value:g}; it lies between {low:g} and {high:g}")
+        if not math.isfinite(self.angle):
+            raise ControlsError(f"angle is {self.angle}; it is a finite number of turns")
+        object.__setattr__(self, "palette", palette)
+        object.__setattr__(self, "plan", log_softmax(plan))
+        object.__setattr__(self, "frequency", float(self.frequency))
+        object.__setattr__(self, "angle", float(self.angle) % 0.5)
+        object.__setattr__(self, "chaos", float(self.chaos))
+
+    def to_json(self) -> str:
+        """Write the controls as one JSON object; numbers are rounded to 4 digits, which no picture shows."""
+        return json.dumps(
+            {
+                "palette": [[round(float(c), 4) for c in colour] for colour in self.palette],
+                "kind": self.kind,
+                "frequency": round(self.frequency, 4),
+                "angle": round(self.angle, 4),
+                "chaos": round(self.chaos, 4),
+                "plan": [[[round(float(v), 3) for v in row] for row in slot] for slot in self.plan],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Controls:
+        """Read controls that `to_json` wrote; an unknown or a missing key is a `ControlsError`."""
+        try:
+            fields: Any = json.loads(text)
+        except ValueError as error:
+            raise ControlsError(f"the controls are no JSON: {error}") from error
+        names = {"palette", "plan", "kind", "frequency", "angle", "chaos"}
+        if not isinstance(fields, dict) or set(fields) != names:
+            raise ControlsError(f"controls have exactly the keys {', '.join(sorted(names))}")
+        return cls(
+            palette=np.asarray(fields["palette"], np.float32),
+            plan=np.asarray(fields["plan"], np.float32),
+            kind=fields["kind"],
+            frequency=fields["frequency"],
+            angle=fields["angle"],
+            chaos=fields["chaos"],
+        )
+
+
+def log_softmax(logits: Float32) -> Float32:
+    """Log-probabilities over the first axis."""
+    shifted = logits - logits.max(axis=0, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=0, keepdims=True)), np.float32)

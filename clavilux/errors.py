@@ -1,0 +1,33 @@
+"""Faults of the user's making. Each says what was given, what is allowed and what to do; the command line prints one line."""
+
+
+class ClaviluxError(Exception):
+    """Base of all faults that a user can mend."""
+
+
+class AudioError(ClaviluxError):
+    """A file cannot be listened to."""
+
+
+class PictureError(ClaviluxError):
+    """A picture cannot be read, written or painted."""
+
+
+class ControlsError(ClaviluxError):
+    """Controls of the painter are out of range or of the wrong shape."""
+
+
+class BundleError(ClaviluxError):
+    """A bundle is missing, damaged or of another schema."""
+
+
+class CorpusError(ClaviluxError):
+    """A source, a table or a data folder is missing or wrong."""
+
+
+class RecipeError(ClaviluxError):
+    """A recipe has an unknown key or a value out of range."""
+
+
+class TrainingError(ClaviluxError):
+    """A training cannot start or go on."""

@@ -1,0 +1,1 @@
+KINDS = ("blobs", "strokes", "facets", "dabs", "tiles", "triangles", "stripes", "bands", "rings")
