@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,9 @@ class Controls:
     def __post_init__(self) -> None:
         palette = np.asarray(self.palette, np.float32)
         plan = np.asarray(self.plan, np.float32)
-        if palette.shape != (SLOTS, 3) or not (np.isfinite(palette).all() and palette.min() >= 0 and palette.max() <= 1):
+        if palette.shape != (SLOTS, 3) or not (
+            np.isfinite(palette).all() and palette.min() >= 0 and palette.max() <= 1
+        ):
             raise ControlsError(f"palette has shape {palette.shape}; it is ({SLOTS}, 3) sRGB values from 0 to 1")
         if plan.shape != (SLOTS, PLAN_SIDE, PLAN_SIDE) or not np.isfinite(plan).all():
             raise ControlsError(
@@ -107,6 +110,44 @@ class Controls:
             angle=fields["angle"],
             chaos=fields["chaos"],
         )
+
+
+def choose_controls(
+    *,
+    plan: Float32,
+    palette: Float32,
+    kind: Float32,
+    frequency: float,
+    angle: float,
+    chaos: float,
+    palettes: Float32,
+    kinds: Sequence[str],
+) -> Controls:
+    """Turn what a decoder says of one latent into controls.
+
+    Palette and kind are the most probable ones: a choice, never a mixture, so that colours stay colours.
+
+    Parameters
+    ----------
+    plan : (8, 32, 32) float32
+        Log-probabilities of the slots, or logits.
+    palette, kind : (n_palettes,), (n_kinds,) float32
+        Logits.
+    frequency, angle, chaos : float
+        Marks along the short side, turns, weight; clipped to their ranges.
+    palettes : (n_palettes, 8, 3) float32
+        The codebook that the palette is chosen from.
+    kinds : sequence of str
+        The names that the kind is chosen from.
+    """
+    return Controls(
+        palette=palettes[int(palette.argmax())],
+        plan=plan,
+        kind=kinds[int(kind.argmax())],
+        frequency=min(max(frequency, FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
+        angle=angle,
+        chaos=min(max(chaos, CHAOS_RANGE[0]), CHAOS_RANGE[1]),
+    )
 
 
 def log_softmax(logits: Float32) -> Float32:

@@ -1,0 +1,31 @@
+"""Between sRGB and CIELAB (CIE 1976, D65, 2 degree observer), for arrays of any leading shape."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# IEC 61966-2-1: linear sRGB -> XYZ, each row divided by the white point D65.
+_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+) / np.array([[0.95047], [1.0], [1.08883]])
+_EPSILON, _KAPPA = 216 / 24389, 24389 / 27  # CIE 15:2004, the exact fractions
+
+
+def srgb_to_lab(rgb: NDArray[np.floating]) -> NDArray[np.float32]:
+    """sRGB in [0, 1], (..., 3) -> L* in [0, 100], a*, b*."""
+    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    xyz = linear @ _TO_XYZ.T
+    f = np.where(xyz > _EPSILON, np.cbrt(xyz), (_KAPPA * xyz + 16) / 116)
+    lab = np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
+    return lab.astype(np.float32)
+
+
+def lab_to_srgb(lab: NDArray[np.floating]) -> NDArray[np.float32]:
+    """L*, a*, b*, (..., 3) -> sRGB, clipped to [0, 1]."""
+    fy = (lab[..., 0] + 16) / 116
+    f = np.stack([fy + lab[..., 1] / 500, fy, fy - lab[..., 2] / 200], axis=-1)
+    xyz = np.where(f**3 > _EPSILON, f**3, (116 * f - 16) / _KAPPA)
+    linear = np.clip(xyz @ np.linalg.inv(_TO_XYZ).T, 0.0, 1.0)
+    rgb = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return np.clip(rgb, 0.0, 1.0).astype(np.float32)

@@ -1,0 +1,90 @@
+"""Eye: a picture -> what its marks are like. Learns on our own paintings with known marks, then reads real pictures.
+
+Legend: B batch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE
+
+
+class MarksSeen(NamedTuple):
+    """What the eye sees in a batch of pictures.
+
+    kind : (B, n_kinds) logits.
+    frequency : (B,) natural logarithm of the marks along the short side.
+    direction : (B, 2) cosine and sine of twice the angle, shorter than 1 where the eye is unsure.
+    chaos : (B,) weight of the marks.
+    """
+
+    kind: Tensor
+    frequency: Tensor
+    direction: Tensor
+    chaos: Tensor
+
+
+class Eye(nn.Module):
+    """Small convolutional classifier of 128 px pictures with a global mean and deviation at its end.
+
+    Parameters
+    ----------
+    n_kinds : int
+        Number of kinds of marks.
+    width : int
+        Channels at the finest scale.
+    """
+
+    def __init__(self, *, n_kinds: int, width: int = 48) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, width, 5, stride=2, padding=2),
+            *_block(width, 2 * width),
+            _Residual(2 * width),
+            *_block(2 * width, 4 * width),
+            _Residual(4 * width),
+            *_block(4 * width, 4 * width),
+            _Residual(4 * width),
+            nn.GroupNorm(8, 4 * width),
+            nn.SiLU(),
+        )
+        self.head = nn.Sequential(nn.Linear(8 * width, 256), nn.SiLU(), nn.Dropout(0.1), nn.Linear(256, n_kinds + 4))
+        self.n_kinds = n_kinds
+
+    def forward(self, pictures: Tensor) -> MarksSeen:
+        """Marks of sRGB pictures (B, 3, 128, 128) in [0, 1]."""
+        # Marks are the same in a pale and in a glaring picture: each is brought to one contrast first.
+        centred = pictures - pictures.mean(dim=(2, 3), keepdim=True)
+        contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        maps = self.features(centred / (contrast + 0.02)).float().flatten(2)
+        seen = self.head(torch.cat([maps.mean(dim=2), maps.std(dim=2)], dim=1)).float()
+        kind, rest = seen[:, : self.n_kinds], seen[:, self.n_kinds :]
+        low, high = (math.log(v) for v in FREQUENCY_RANGE)
+        return MarksSeen(
+            kind=kind,
+            frequency=low + (high - low) * torch.sigmoid(rest[:, 0]),
+            direction=rest[:, 1:3],
+            chaos=CHAOS_RANGE[1] * torch.sigmoid(rest[:, 3]),
+        )
+
+
+class _Residual(nn.Module):
+    """Maps (B, width, H, W) and what a convolution adds to them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.change = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        changed: Tensor = maps + self.change(maps)
+        return changed
+
+
+def _block(fan_in: int, fan_out: int) -> list[nn.Module]:
+    """Half the side, other channels."""
+    return [nn.GroupNorm(8, fan_in), nn.SiLU(), nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1)]

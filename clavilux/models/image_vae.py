@@ -1,0 +1,118 @@
+"""ImageVAE: a picture <-> z_image, and z_image -> the controls of the painter.
+
+The decoder never sees a pixel. It is asked for what 64 numbers can know: which palette, which colour where and how sure
+that is, and what the marks are like; all by classification, which chooses, where regression would average to brown.
+
+Legend: B batch, D latent dimensions (64), K palette slots (8), S side of the plan (32).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, LATENT_DIM, SLOTS
+
+
+class RawControls(NamedTuple):
+    """What the decoder says of a batch of latents.
+
+    plan : (B, K, S, S) logits of the palette slots.
+    palette : (B, n_palettes) logits of the codebook's palettes.
+    kind : (B, n_kinds) logits of the kinds of marks.
+    frequency : (B,) marks along the short side.
+    direction : (B, 2) cosine and sine of twice the angle; its length is the certainty.
+    chaos : (B,) weight of the marks.
+    """
+
+    plan: Tensor
+    palette: Tensor
+    kind: Tensor
+    frequency: Tensor
+    direction: Tensor
+    chaos: Tensor
+
+
+class ImageVAE(nn.Module):
+    """Picture encoder and painter's decoder around a latent of 64 numbers, with nothing that goes around it.
+
+    Parameters
+    ----------
+    n_palettes, n_kinds : int
+        Sizes of the codebook and of the table of marks.
+    width : int
+        Channels at the finest scale of the encoder.
+    decoder_width : int
+        Channels of the decoder.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_palettes: int,
+        n_kinds: int,
+        width: int = 48,
+        decoder_width: int = 96,
+        latent_dim: int = LATENT_DIM,
+    ) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(  # 64 px -> 4 px
+            nn.Conv2d(3, width, 3, stride=2, padding=1),
+            *_block(width, 2 * width, stride=2),
+            *_block(2 * width, 2 * width, stride=1),
+            *_block(2 * width, 4 * width, stride=2),
+            *_block(4 * width, 4 * width, stride=2),
+            nn.GroupNorm(8, 4 * width),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Dropout(0.1),  # the encoder is what overfits in a VAE
+        )
+        self.to_posterior = nn.Linear(4 * width * 16, 2 * latent_dim)
+        self.to_plan = nn.Sequential(  # 4 -> 32 cells
+            nn.Linear(latent_dim, decoder_width * 16),
+            nn.Unflatten(1, (decoder_width, 4, 4)),
+            *_grow(decoder_width),
+            *_grow(decoder_width),
+            *_grow(decoder_width),
+            nn.GroupNorm(8, decoder_width),
+            nn.SiLU(),
+            nn.Conv2d(decoder_width, SLOTS, 3, padding=1),
+        )
+        self.to_choices = nn.Sequential(nn.Linear(latent_dim, 384), nn.SiLU(), nn.Linear(384, 384), nn.SiLU())
+        self.to_palette = nn.Linear(384, n_palettes)
+        self.to_kind = nn.Linear(384, n_kinds)
+        self.to_marks = nn.Linear(384, 4)
+
+    def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""
+        mean, logvar = self.to_posterior(self.encoder(2.0 * pictures - 1.0)).float().chunk(2, dim=1)
+        return 4.0 * torch.tanh(mean / 4.0), logvar.clamp(-10.0, 4.0)
+
+    def decode(self, z_image: Tensor) -> RawControls:
+        """Raw controls of latents (B, D)."""
+        choices = self.to_choices(z_image)
+        marks = self.to_marks(choices).float()
+        low, high = (math.log(v) for v in FREQUENCY_RANGE)
+        return RawControls(
+            plan=self.to_plan(z_image).float(),
+            palette=self.to_palette(choices).float(),
+            kind=self.to_kind(choices).float(),
+            frequency=torch.exp(low + (high - low) * torch.sigmoid(marks[:, 0])),
+            direction=marks[:, 1:3],
+            chaos=CHAOS_RANGE[1] * torch.sigmoid(marks[:, 3]),
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """z_image (B, D), the posterior's mean, of pictures (B, 3, 64, 64): what is exported as the picture encoder."""
+        return self.encode(pictures)[0]
+
+
+def _block(fan_in: int, fan_out: int, *, stride: int) -> list[nn.Module]:
+    return [nn.GroupNorm(8, fan_in), nn.SiLU(), nn.Conv2d(fan_in, fan_out, 3, stride=stride, padding=1)]
+
+
+def _grow(width: int) -> list[nn.Module]:
+    return [nn.GroupNorm(8, width), nn.SiLU(), nn.Upsample(scale_factor=2), nn.Conv2d(width, width, 3, padding=1)]

@@ -1,0 +1,245 @@
+"""Controls read off real pictures: the palette, the plan, and by the eye the marks.
+
+picture -> windows (128 px squares) -> palette and plan by k-means in CIELAB; kind, frequency, direction and chaos by
+`clavilux.training.eye`. Done once; the ImageVAE learns from the result without painting anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from clavilux.colour import srgb_to_lab
+from clavilux.constants import ENCODER_SIDE_PX, PLAN_SIDE, SLOTS
+from clavilux.errors import CorpusError, PictureError
+from clavilux.training.datasets import (
+    PICTURE_SUFFIXES,
+    Entry,
+    list_entries,
+    middle_square,
+    read_picture,
+    resize,
+)
+from clavilux.training.recipe import AnalysisRecipe
+
+WINDOW_PX = 128  # side of a window: 4 x 4 pixels for each cell of the plan
+_MARGIN_LEVELS = 6.0  # a margin's pixels differ from its mean by less, in 8-bit levels
+_MARGIN_SHARE = 0.2  # of a side that a margin may take at each edge
+_SMOOTHING = (0.1, 0.8, 0.1)  # of the shares along each axis: a border may lie half a pixel off
+
+Bytes = NDArray[np.uint8]
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of pictures and what was read off them. n windows.
+
+    windows : (n, 128, 128, 3) uint8 sRGB.
+    palettes : (n, 8, 3) float32 sRGB in [0, 1], dark to light.
+    shares : (n, 8, 32, 32) uint8, share of each slot in each cell, times 255.
+    source : (n,) int, index of the picture that the window was cut from.
+    names : names of the pictures; roles : their roles.
+    """
+
+    windows: Bytes
+    palettes: Float32
+    shares: Bytes
+    source: NDArray[np.int64]
+    names: list[str]
+    roles: list[str]
+
+    def small(self) -> Bytes:
+        """What the picture encoder sees: (n, 64, 64, 3) uint8, the mean of 2 x 2 pixels."""
+        factor = WINDOW_PX // ENCODER_SIDE_PX
+        n = len(self.windows)
+        blocks = self.windows.reshape(n, ENCODER_SIDE_PX, factor, ENCODER_SIDE_PX, factor, 3)
+        return np.asarray(np.rint(blocks.mean(axis=(2, 4), dtype=np.float32)), np.uint8)
+
+
+def analyse_folder(
+    folder: Path,
+    split: str,
+    recipe: AnalysisRecipe,
+    *,
+    seed: int,
+    jobs: int,
+    log: Callable[[str], None],
+) -> Windows:
+    """Cut windows out of all pictures of a split and read palette and plan off each.
+
+    Raises
+    ------
+    CorpusError
+        No picture of the split can be read.
+    """
+    entries = [entry for entry in list_entries(folder, PICTURE_SUFFIXES) if entry.split == split]
+    results = Parallel(n_jobs=jobs, batch_size=16)(delayed(_analyse_picture)(entry, recipe, seed) for entry in entries)
+    windows, palettes, shares, source = [], [], [], []
+    names: list[str] = []
+    roles: list[str] = []
+    for entry, result in zip(entries, results, strict=True):
+        if isinstance(result, str):
+            log(f"{result}; skipped")
+            continue
+        for window, palette, share in result:
+            windows.append(window)
+            palettes.append(palette)
+            shares.append(share)
+            source.append(len(names))
+        names.append(entry.name)
+        roles.append(entry.role)
+    if not windows:
+        raise CorpusError(f"{folder} has no {split} pictures that can be read")
+    return Windows(np.stack(windows), np.stack(palettes), np.stack(shares), np.array(source), names, roles)
+
+
+def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
+    """Palette and plan of a square picture.
+
+    k-means in CIELAB with k-means++ starts (Arthur & Vassilvitskii 2007), which finds rare colours too; slots sorted by
+    lightness; the colour of a slot is the median of its pixels.
+
+    Parameters
+    ----------
+    rgb : (128, 128, 3) uint8
+        Picture.
+    rng : numpy Generator
+        Draws the starts.
+
+    Returns
+    -------
+    palette : (8, 3) float32
+        sRGB in [0, 1], dark to light.
+    shares : (8, 32, 32) float32
+        Share of each slot in each cell; they sum to 1.
+    """
+    lab = srgb_to_lab(rgb.reshape(-1, 3) / np.float32(255))
+    sample = lab[rng.permutation(len(lab))[:4096]]
+    centres = _kmeans(sample, rng)
+    centres = centres[np.argsort(centres[:, 0])]
+    slot = _nearest(lab, centres)
+    flat = rgb.reshape(-1, 3)
+    palette: Float32 = np.empty((SLOTS, 3), np.float32)
+    for k in range(SLOTS):
+        mine = flat[slot == k]
+        palette[k] = np.median(mine, axis=0) if len(mine) else flat[((lab - centres[k]) ** 2).sum(1).argmin()]
+    step = WINDOW_PX // PLAN_SIDE
+    one_hot = slot.reshape(PLAN_SIDE, step, PLAN_SIDE, step)[None] == np.arange(SLOTS)[:, None, None, None, None]
+    shares = one_hot.mean(axis=(2, 4), dtype=np.float32)
+    return np.asarray(palette / 255, np.float32), _smooth(_smooth(shares, 1), 2)
+
+
+def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Float32:
+    """Choose n real palettes that stand for all: (m, 8, 3) -> (n, 8, 3), sRGB.
+
+    k-medoids by alternation on the Lab distance of slots. The starts are drawn k-means++-like, so that rare, colourful
+    palettes have codes of their own.
+    """
+    n = min(n, len(palettes))
+    lab = srgb_to_lab(palettes).reshape(len(palettes), -1)
+    chosen = [int(rng.integers(len(lab)))]
+    nearest = ((lab - lab[chosen[0]]) ** 2).sum(1)
+    for _ in range(n - 1):
+        weight = np.sqrt(nearest)  # plain distance, not its square: outliers are wanted, but not alone
+        chosen.append(int(rng.choice(len(lab), p=weight / weight.sum())) if weight.sum() > 0 else chosen[0])
+        nearest = np.minimum(nearest, ((lab - lab[chosen[-1]]) ** 2).sum(1))
+    medoids = np.array(chosen)
+    for _ in range(5):
+        owner = _nearest(lab, lab[medoids])
+        for k in range(n):
+            members = np.flatnonzero(owner == k)
+            if len(members):
+                centre = lab[members].mean(axis=0)
+                medoids[k] = members[((lab[members] - centre) ** 2).sum(1).argmin()]
+    return np.asarray(palettes[np.unique(medoids)], np.float32)
+
+
+def palette_distance(palettes: Float32, codebook: Float32) -> Float32:
+    """Root mean square Lab distance of slots: (m, 8, 3), (n, 8, 3) sRGB -> (m, n)."""
+    a = srgb_to_lab(palettes).reshape(len(palettes), -1)
+    b = srgb_to_lab(codebook).reshape(len(codebook), -1)
+    square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
+    return np.asarray(np.sqrt(np.maximum(square, 0) / SLOTS), np.float32)
+
+
+def trim_margins(rgb: Bytes) -> Bytes:
+    """Cut off margins of one even colour: frames and the paper around a scan would make every layout a centred one."""
+    top, bottom = _margin(rgb), _margin(rgb[::-1])
+    across = rgb.transpose(1, 0, 2)
+    left, right = _margin(across), _margin(across[::-1])
+    trimmed = rgb[top : len(rgb) - bottom, left : rgb.shape[1] - right]
+    return trimmed if min(trimmed.shape[:2]) >= PLAN_SIDE else rgb
+
+
+def _margin(rgb: Bytes) -> int:
+    limit = int(_MARGIN_SHARE * len(rgb))
+    first = rgb[0].astype(np.float32).mean(axis=0)
+    for row in range(limit):
+        if np.abs(rgb[row].astype(np.float32) - first).mean() > _MARGIN_LEVELS:
+            return row
+    # So deep a margin is no margin but a calm edge of the picture.
+    return 0
+
+
+def _analyse_picture(entry: Entry, recipe: AnalysisRecipe, seed: int) -> list[tuple[Bytes, Float32, Bytes]] | str:
+    try:
+        rgb = read_picture(entry.path)
+    except PictureError as error:
+        return str(error)
+    # The same picture gives the same windows whatever else is in the folder.
+    name_key = int.from_bytes(entry.name.encode()[-32:], "big")
+    rng = np.random.default_rng([seed, name_key])
+    count = recipe.painting_windows if entry.role == "painting" else recipe.abstract_windows
+    found = []
+    for window in _cut(trim_margins(rgb), count, rng):
+        palette, shares = read_plan(window, rng)
+        found.append((window, palette, np.rint(shares * 255).astype(np.uint8)))
+    return found
+
+
+def _cut(rgb: Bytes, count: int, rng: np.random.Generator) -> list[Bytes]:
+    """The middle square, then random squares of 45 to 95 % of the short side."""
+    windows = [resize(middle_square(rgb), WINDOW_PX)]
+    height, width = rgb.shape[:2]
+    for _ in range(count - 1):
+        side = int(min(height, width) * rng.uniform(0.45, 0.95))
+        side = max(side, min(PLAN_SIDE, height, width))
+        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        windows.append(resize(rgb[top : top + side, left : left + side], WINDOW_PX))
+    return windows
+
+
+def _kmeans(points: Float32, rng: np.random.Generator, rounds: int = 8) -> Float32:
+    centres = [points[rng.integers(len(points))]]
+    distance = ((points - centres[0]) ** 2).sum(1)
+    for _ in range(SLOTS - 1):
+        total = distance.sum()
+        centres.append(points[rng.choice(len(points), p=distance / total)] if total > 1e-6 else points[0])
+        distance = np.minimum(distance, ((points - centres[-1]) ** 2).sum(1))
+    found = np.stack(centres)
+    for _ in range(rounds):
+        owner = _nearest(points, found)
+        counts = np.bincount(owner, minlength=SLOTS)
+        sums = np.stack([np.bincount(owner, points[:, c], SLOTS) for c in range(3)], axis=1)
+        found = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], found).astype(np.float32)
+    return found
+
+
+def _nearest(points: Float32, centres: Float32) -> NDArray[np.int64]:
+    return np.asarray(((centres**2).sum(1)[None] - 2 * points @ centres.T).argmin(1))
+
+
+def _smooth(shares: Float32, axis: int) -> Float32:
+    pad = [(0, 0)] * 3
+    pad[axis] = (1, 1)
+    padded = np.pad(shares, pad, mode="edge")
+    n = shares.shape[axis]
+    before, centre, after = (np.take(padded, range(i, i + n), axis=axis) for i in range(3))
+    a, b, c = _SMOOTHING
+    return np.asarray(a * before + b * centre + c * after, np.float32)

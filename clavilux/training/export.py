@@ -1,0 +1,219 @@
+"""From trained networks to a bundle: ONNX graphs, weights to train on from, and a card that says what it is.
+
+The graphs are compared with PyTorch stage by stage before the bundle is put in its place; a bundle that differs is not
+written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from clavilux.bundle import SCHEMA
+from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
+from clavilux.errors import TrainingError
+from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.eye import Eye
+from clavilux.models.image_vae import ImageVAE
+from clavilux.models.mapping_network import MappingNetwork
+from clavilux.version import __version__
+
+PARITY_TOLERANCE = 1e-4  # largest difference, relative to the largest value of the stage where that is above 1
+_PARITY_BATCH = 3
+
+
+class ControlsGraph(nn.Module):
+    """The part of the ImageVAE that paints: latents in, named controls out."""
+
+    def __init__(self, network: ImageVAE) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, z_image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """z_image (B, 64) -> plan, palette, kind, frequency, angle (turns), chaos."""
+        raw = self.network.decode(z_image)
+        # ONNX has no atan2; this is the half-angle formula, exact but for the direction (-1, 0).
+        cosine, sine = raw.direction[:, 0], raw.direction[:, 1]
+        length = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
+        twice = 2.0 * torch.atan(sine / (length + cosine + 1e-6))
+        angle = twice / (4.0 * math.pi)
+        angle = angle - torch.floor(angle * 2.0) / 2.0
+        return functional.log_softmax(raw.plan, dim=1), raw.palette, raw.kind, raw.frequency, angle, raw.chaos
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The networks of one training and what they need."""
+
+    audio_vae: AudioVAE
+    image_vae: ImageVAE
+    mapping: MappingNetwork
+    eye: Eye
+    palettes: NDArray[np.float32]
+
+
+def export_bundle(
+    trained: Trained,
+    folder: Path,
+    *,
+    name: str,
+    kinds: Sequence[str],
+    descriptors: Sequence[str],
+    variation_scale: float,
+    config: Mapping[str, Any],
+    normalisation: Mapping[str, Any],
+    corpus: Mapping[str, Any],
+    measures: Mapping[str, Any],
+    command: str,
+) -> dict[str, float]:
+    """Write a bundle, whole or not at all, and return the parity of each stage.
+
+    Raises
+    ------
+    TrainingError
+        A graph differs from its network by more than `PARITY_TOLERANCE`.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        parity = _write_graphs(trained, work, len(descriptors))
+        np.save(work / "palettes.npy", trained.palettes.astype(np.float32))
+        for file, network in (
+            ("audio_vae", trained.audio_vae),
+            ("image_vae", trained.image_vae),
+            ("mapping_network", trained.mapping),
+            ("eye", trained.eye),
+        ):
+            weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+            save_file(weights, str(work / f"{file}.safetensors"))
+        (work / "parity.json").write_text(json.dumps(parity, indent=1) + "\n", "utf-8")
+        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(work.iterdir())}
+        card = {
+            "schema": SCHEMA,
+            "name": name,
+            "clavilux": __version__,
+            "created": datetime.now(UTC).date().isoformat(),
+            "command": command,
+            "config": config,
+            "kinds": list(kinds),
+            "descriptors": list(descriptors),
+            "variation": {"scale": variation_scale},
+            "normalisation": normalisation,
+            "corpus": corpus,
+            "measures": measures,
+            "parity": {stage: values["difference"] for stage, values in parity.items()},
+            "files": files,
+        }
+        (work / "bundle.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+        work.chmod(0o755)
+        _swap(work, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return {stage: values["difference"] for stage, values in parity.items()}
+
+
+def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str, dict[str, float]]:
+    generator = torch.Generator().manual_seed(0)
+    mean, deviation = trained.audio_vae.row_mean, trained.audio_vae.row_deviation
+    noise = torch.randn(_PARITY_BATCH, MFCC_ROWS, WINDOW_FRAMES, generator=generator)
+    latents = torch.randn(_PARITY_BATCH, LATENT_DIM, generator=generator)
+    songs = trained.mapping.song_mean + trained.mapping.song_deviation * torch.randn(
+        _PARITY_BATCH, LATENT_DIM + n_descriptors, generator=generator
+    )
+    pictures = torch.rand(_PARITY_BATCH, 3, ENCODER_SIDE_PX, ENCODER_SIDE_PX, generator=generator)
+    stages: list[tuple[str, nn.Module, str, Tensor, list[str]]] = [
+        ("audio_encoder", trained.audio_vae, "features", mean + deviation * noise, ["z_audio"]),
+        ("mapping", trained.mapping, "song", songs, ["z_image"]),
+        ("picture_encoder", trained.image_vae, "picture", pictures, ["z_image"]),
+        (
+            "controls",
+            ControlsGraph(trained.image_vae),
+            "z_image",
+            latents,
+            ["plan", "palette", "kind", "frequency", "angle", "chaos"],
+        ),
+    ]
+    parity = {}
+    for stage, network, input_name, example, outputs in stages:
+        path = work / f"{stage}.onnx"
+        _export(network.eval(), example, path, input_name, outputs)
+        parity[stage] = _compare(network, example, path, outputs)
+        if parity[stage]["difference"] > PARITY_TOLERANCE:
+            raise TrainingError(
+                f"the graph {path.name} differs from its network by {parity[stage]['difference']:.2g}, more than "
+                f"{PARITY_TOLERANCE:g}; the bundle was not written"
+            )
+    return parity
+
+
+def _export(network: nn.Module, example: Tensor, path: Path, input_name: str, outputs: list[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own future versions
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            input_names=[input_name],
+            output_names=outputs,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=18,
+            verbose=False,
+        )
+    assert program is not None, "the dynamo exporter returns a program"
+    model = program.model_proto
+    # Traces of the exporting machine (paths, stack frames) have no place in a file that is shipped.
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in [*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer]:
+        del value.metadata_props[:]
+    for function in model.functions:
+        for node in function.node:
+            del node.metadata_props[:]
+    del model.graph.metadata_props[:]
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _compare(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.run(outputs, {session.get_inputs()[0].name: example.numpy()})
+    with torch.no_grad():
+        wanted = network(example)
+    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+    worst, largest = 0.0, 0.0
+    for a, b in zip(wanted, found, strict=True):
+        reach = max(1.0, float(a.abs().max()))
+        worst = max(worst, float(np.abs(a.numpy() - b).max()) / reach)
+        largest = max(largest, reach)
+    return {"difference": worst, "largest_value": largest}
+
+
+def _swap(work: Path, folder: Path) -> None:
+    """Put the new folder in the place of the old one."""
+    if folder.exists():
+        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+        os.replace(folder, old)
+        os.replace(work, folder)
+        shutil.rmtree(old)
+    else:
+        os.replace(work, folder)

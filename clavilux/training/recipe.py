@@ -1,0 +1,155 @@
+"""Recipes: every number of a training, as frozen records read from TOML files of differences from `default.toml`."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from clavilux.errors import RecipeError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class AudioVAERecipe:
+    """Numbers of the AudioVAE's training; `default.toml` gives their reasons."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int
+    ema: float
+    width: int
+    target_nats: float
+    gain_jitter_db: float
+
+
+@dataclass(frozen=True)
+class EyeRecipe:
+    """Numbers of the training of the eye, which reads marks off pictures."""
+
+    studies: int
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int
+    ema: float
+    width: int
+
+
+@dataclass(frozen=True)
+class AnalysisRecipe:
+    """How pictures are cut and read."""
+
+    abstract_windows: int
+    painting_windows: int
+    palettes: int
+    palette_softness: float
+
+
+@dataclass(frozen=True)
+class ImageVAERecipe:
+    """Numbers of the ImageVAE's training."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int
+    ema: float
+    width: int
+    decoder_width: int
+    target_nats: float
+    painting_share: float
+    plan_weight: float
+    palette_weight: float
+    kind_weight: float
+    marks_weight: float
+
+
+@dataclass(frozen=True)
+class MappingRecipe:
+    """How songs are carried to pictures."""
+
+    method: Literal["pca-match", "fused-gromov-wasserstein"]
+    structure: float
+    components: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of a training."""
+
+    seed: int
+    audio_vae: AudioVAERecipe
+    eye: EyeRecipe
+    analysis: AnalysisRecipe
+    image_vae: ImageVAERecipe
+    mapping: MappingRecipe
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain dictionary, for writing beside the weights."""
+        return dataclasses.asdict(self)
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a recipe by the name of a shipped one or by the path of a TOML file.
+
+    Raises
+    ------
+    RecipeError
+        No such recipe, no TOML, an unknown key, a value of the wrong type or out of range.
+    """
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    if not path.is_file():
+        shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise RecipeError(f"there is no recipe {name!r}; give one of {shipped}, or the path of a .toml file")
+    fields = _read(RECIPES / "default.toml")
+    if path != RECIPES / "default.toml":
+        fields = _differ(fields, _read(path), path.name)
+    recipe = _build(Recipe, fields, path.name)
+    assert isinstance(recipe, Recipe)
+    return recipe
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path.name} is no TOML: {error}") from error
+
+
+def _differ(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        if key not in base:
+            raise RecipeError(f"{where}: unknown key {key!r}; known are {', '.join(sorted(base))}")
+        if isinstance(base[key], dict):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{where}: {key} is a table")
+            merged[key] = _differ(base[key], value, f"{where} [{key}]")
+        else:
+            merged[key] = value
+    return merged
+
+
+def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, hint in hints.items():
+        value = fields[key]
+        if dataclasses.is_dataclass(hint):
+            assert isinstance(hint, type)
+            values[key] = _build(hint, value, f"{where} [{key}]")
+        elif get_args(hint):
+            if value not in get_args(hint):
+                raise RecipeError(f"{where}: {key} is {value!r}; it is one of {', '.join(get_args(hint))}")
+            values[key] = value
+        else:
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or (hint is int and not isinstance(value, int)) or value < 0:
+                raise RecipeError(f"{where}: {key} is {value!r}; it is {hint.__name__}, zero or more")
+            values[key] = hint(value)
+    return kind(**values)

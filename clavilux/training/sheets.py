@@ -1,0 +1,45 @@
+"""Contact sheets: what a training sees, to be looked at."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def save_sheet(path: Path, pictures: Sequence[NDArray[np.uint8]], *, columns: int, gap: int = 4) -> None:
+    """Lay pictures of one size in rows and save them, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        PNG, JPEG or WebP by its suffix.
+    pictures : sequence of (H, W, 3) uint8
+        In reading order.
+    columns : int
+        Pictures a row.
+    gap : int
+        White pixels between them.
+    """
+    height, width = pictures[0].shape[:2]
+    rows = math.ceil(len(pictures) / columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for index, picture in enumerate(pictures):
+        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    Image.fromarray(sheet).save(temporary, quality=90)
+    os.replace(temporary, path)
+
+
+def features_as_pictures(features: NDArray[np.float32], *, scale: int = 3) -> list[NDArray[np.uint8]]:
+    """Normalised features (n, rows, frames) as grey pictures: mid-grey is the mean, white and black 3 deviations."""
+    grey = np.clip(127.5 + features * (127.5 / 3.0), 0, 255).astype(np.uint8)
+    tall = np.repeat(grey[:, ::-1], scale, axis=1)
+    return [np.repeat(picture[..., None], 3, axis=2) for picture in tall]

@@ -1,0 +1,92 @@
+"""Studies: our own paintings with known controls, from which the eye learns to read marks.
+
+Plan and palette come from real pictures, blurred to a random degree, so that the composition is real and the marks fill
+in what the blur took away; kind, frequency, angle and chaos are drawn, and known.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from clavilux.constants import FREQUENCY_RANGE, PLAN_SIDE
+from clavilux.controls import Controls
+from clavilux.marks import KINDS
+from clavilux.painter import paint
+from clavilux.training.analysis import WINDOW_PX, Windows
+
+_CHAOS = (0.3, 1.25)  # below, no marks are seen; above, no plan
+_FREQUENCY = (3.5, FREQUENCY_RANGE[1])  # fewer marks than this are no texture, and nobody could name them
+_BLUR_CELLS = (1.0, 7.0)  # deviation of the blur, drawn evenly in the logarithm
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Studies:
+    """n paintings with known marks.
+
+    pictures : (n, 128, 128, 3) uint8.
+    kind : (n,) index into KINDS; log_frequency, angle (turns), chaos : (n,) float32.
+    """
+
+    pictures: NDArray[np.uint8]
+    kind: NDArray[np.int64]
+    log_frequency: Float32
+    angle: Float32
+    chaos: Float32
+
+
+def paint_studies(windows: Windows, n: int, *, seed: int, jobs: int) -> Studies:
+    """Paint n studies over the plans and palettes of these windows."""
+    drawn = [_draw(windows, seed, index) for index in range(n)]
+    pictures = Parallel(n_jobs=jobs, batch_size=32)(
+        delayed(_paint_study)(controls, seed + index) for index, controls in enumerate(drawn)
+    )
+    return Studies(
+        np.stack(pictures),
+        np.array([KINDS.index(c.kind) for c in drawn]),
+        np.array([math.log(c.frequency) for c in drawn], np.float32),
+        np.array([c.angle for c in drawn], np.float32),
+        np.array([c.chaos for c in drawn], np.float32),
+    )
+
+
+def blur_plan(shares: Float32, sigma_cells: float) -> Float32:
+    """Gaussian blur of shares (8, 32, 32) by a deviation in cells, edges held; still sums to 1."""
+    at = np.arange(PLAN_SIDE)
+    # Each row holds the weights of one cell's neighbours; beyond the edge the last cell is repeated.
+    weights = np.zeros((PLAN_SIDE, PLAN_SIDE), np.float32)
+    reach = int(4 * sigma_cells) + 1
+    for offset in range(-reach, reach + 1):
+        weight = math.exp(-0.5 * (offset / sigma_cells) ** 2)
+        np.add.at(weights, (at, np.clip(at + offset, 0, PLAN_SIDE - 1)), weight)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.asarray(np.einsum("ij,kjl,ml->kim", weights, shares, weights), np.float32)
+
+
+def _draw(windows: Windows, seed: int, index: int) -> Controls:
+    rng = np.random.default_rng([seed, index])
+    which = int(rng.integers(len(windows.palettes)))
+    sigma = _log_uniform(rng, *_BLUR_CELLS)
+    shares = blur_plan(windows.shares[which].astype(np.float32) / 255, sigma)
+    return Controls(
+        palette=windows.palettes[which],
+        plan=np.log(np.maximum(shares, 1e-3)),
+        kind=KINDS[index % len(KINDS)],
+        frequency=_log_uniform(rng, *_FREQUENCY),
+        angle=rng.uniform(0.0, 0.5),
+        chaos=rng.uniform(*_CHAOS),
+    )
+
+
+def _paint_study(controls: Controls, seed: int) -> NDArray[np.uint8]:
+    return paint(controls, width=WINDOW_PX, height=WINDOW_PX, seed=seed)
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return math.exp(rng.uniform(math.log(low), math.log(high)))

@@ -1,0 +1,93 @@
+"""Train the AudioVAE on a folder of feature files."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from clavilux.constants import MEL_BANDS
+from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.losses import optimal_sigma_nll, rate_per_dimension, sample_posterior, water_filling_rate
+from clavilux.training.datasets import AudioFeatureDataset
+from clavilux.training.loop import Batch, Task
+from clavilux.training.recipe import AudioVAERecipe
+
+_SAMPLE = 4_000  # windows from which the normalisation and the spectrum are estimated
+_ACTIVE_VARIANCE = 0.01  # of posterior means over the data (Burda, Grosse & Salakhutdinov 2016)
+
+
+class AudioVAETask(Task):
+    """Reconstruction by sigma-VAE, rate held at its target; louder and softer copies of a window have one latent."""
+
+    name = "audio-vae"
+    network: AudioVAE
+
+    def __init__(self, training: AudioFeatureDataset, validation: AudioFeatureDataset, recipe: AudioVAERecipe) -> None:
+        super().__init__()
+        self.network = AudioVAE(width=recipe.width)
+        self.training_windows, self.validation_windows = training, validation
+        self.weights = training.track_weights()
+        # The level of a window adds to its first MFCC alone: gain in dB times the square root of the bands.
+        self.level_jitter = recipe.gain_jitter_db * math.sqrt(MEL_BANDS)
+        sample = self._sample(training, _SAMPLE)
+        flat = sample.transpose(0, 1).flatten(1)
+        self.network.row_mean.copy_(flat.mean(dim=1, keepdim=True))
+        self.network.row_deviation.copy_(flat.std(dim=1, keepdim=True).clamp(min=1e-3))
+
+    def spectrum(self) -> Tensor:
+        """Variances of the 64 leading principal components of normalised training windows."""
+        windows = self.network.normalise(self._sample(self.training_windows, _SAMPLE)).flatten(1)
+        rank = min(64, *windows.shape)
+        generator_state = torch.get_rng_state()
+        torch.manual_seed(0)  # pca_lowrank draws from the global generator and takes no other
+        _, singular, _ = torch.pca_lowrank(windows, q=rank, center=True)
+        torch.set_rng_state(generator_state)
+        return singular.square() / (len(windows) - 1)
+
+    def target_nats(self) -> float:
+        """Rate that keeps 95 % of what 64 principal components carry."""
+        return water_filling_rate(self.spectrum())
+
+    def n_items(self) -> int:
+        return len(self.training_windows)
+
+    def order(self, epoch_generator: torch.Generator) -> Tensor:
+        return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
+
+    def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
+        features = torch.stack([self.training_windows[int(i)] for i in items])
+        heard = features.clone()
+        heard[:, 0] += self.level_jitter * torch.randn(len(items), 1, generator=generator)
+        return {"heard": heard, "features": features}
+
+    def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
+        mean, logvar = self.network.encode(batch["heard"])
+        reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))
+        nll = optimal_sigma_nll(self.network.normalise(batch["features"]), reconstruction)
+        rate = rate_per_dimension(mean, logvar).sum()
+        return {"loss": nll + beta * rate, "nll": nll, "rate": rate}
+
+    def validate(self) -> dict[str, float]:
+        windows = self._sample(self.validation_windows, 1_500)
+        means, rates, error, total = [], [], 0.0, 0.0
+        for part in torch.split(windows, 128):
+            mean, logvar = self.network.encode(part)
+            target = self.network.normalise(part)
+            error += float((target - self.network.decode(mean)).square().sum())
+            total += float(target.square().sum())
+            means.append(mean)
+            rates.append(rate_per_dimension(mean, logvar) * len(part))
+        variance = torch.cat(means).var(dim=0)
+        return {
+            "explained_variance": 1.0 - error / total,
+            "rate": float(torch.stack(rates).sum() / len(windows)),
+            "active_units": float((variance > _ACTIVE_VARIANCE).sum()),
+        }
+
+    @staticmethod
+    def _sample(dataset: AudioFeatureDataset, n: int) -> Tensor:
+        """At most n windows, evenly spread over the data."""
+        places = torch.linspace(0, len(dataset) - 1, min(n, len(dataset))).round().long()
+        return torch.stack([dataset[int(i)] for i in places])

@@ -1,0 +1,123 @@
+"""Train the eye on studies, and let it read the marks of real pictures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from clavilux.marks import KINDS
+from clavilux.models.eye import Eye, MarksSeen
+from clavilux.training.loop import Batch, Task
+from clavilux.training.recipe import EyeRecipe
+from clavilux.training.studies import Studies
+from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
+
+_VALIDATION_SHARE = 0.1
+
+
+class EyeTask(Task):
+    """Kind by cross-entropy; scales in the logarithm, directions as unit vectors, chaos, by squared error."""
+
+    name = "eye"
+    network: Eye
+
+    def __init__(self, studies: Studies, recipe: EyeRecipe) -> None:
+        super().__init__()
+        self.network = Eye(n_kinds=len(KINDS), width=recipe.width)
+        self.pictures = torch.from_numpy(studies.pictures).permute(0, 3, 1, 2).contiguous()
+        self.kind = torch.from_numpy(studies.kind)
+        self.log_frequency = torch.from_numpy(studies.log_frequency)
+        self.angle = torch.from_numpy(studies.angle)
+        self.chaos = torch.from_numpy(studies.chaos)
+        self.n_training = len(self.pictures) - max(1, int(_VALIDATION_SHARE * len(self.pictures)))
+
+    def n_items(self) -> int:
+        return self.n_training
+
+    def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
+        symmetry = int(torch.randint(N_SYMMETRIES, (1,), generator=generator))
+        pictures = self.pictures[items].float() / 255.0
+        # Scans and JPEG have noise and are a little soft; the eye must not rely on our clean edges.
+        noise = 0.03 * torch.rand(len(items), 1, 1, 1, generator=generator)
+        pictures = pictures + noise * torch.randn(pictures.shape, generator=generator)
+        if torch.rand(1, generator=generator) < 0.5:
+            pictures = functional.avg_pool2d(functional.pad(pictures, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
+        gain = 1.0 + 0.3 * (torch.rand(len(items), 3, 1, 1, generator=generator) - 0.5)
+        return {
+            "pictures": turn_pictures((pictures * gain).clamp(0, 1), symmetry),
+            "kind": self.kind[items],
+            "log_frequency": self.log_frequency[items],
+            "direction": turn_direction(direction_of(self.angle[items]), symmetry),
+            "chaos": self.chaos[items],
+        }
+
+    def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
+        seen: MarksSeen = self.network(batch["pictures"])
+        kind = functional.cross_entropy(seen.kind, batch["kind"])
+        frequency = (seen.frequency - batch["log_frequency"]).square().mean()
+        # Where a kind has no direction to be seen, the best answer is the shortest: no table of such kinds is needed.
+        direction = (seen.direction - batch["direction"]).square().sum(dim=1).mean()
+        chaos = (seen.chaos - batch["chaos"]).square().mean()
+        loss = kind + frequency + direction + 4.0 * chaos
+        return {"loss": loss, "kind": kind, "frequency": frequency, "direction": direction, "chaos": chaos}
+
+    def validate(self) -> dict[str, float]:
+        seen, truth = self.read_validation()
+        right = seen.kind.argmax(dim=1) == truth["kind"]
+        sure = seen.direction.norm(dim=1) > 0.5
+        cosine = functional.cosine_similarity(seen.direction, direction_of(truth["angle"]))
+        return {
+            "kind_accuracy": float(right.float().mean()),
+            "frequency_correlation": _correlation(seen.frequency, truth["log_frequency"]),
+            "direction_sure": float(sure.float().mean()),
+            "direction_cosine": float(cosine[sure].mean()) if sure.any() else 0.0,
+            "chaos_correlation": _correlation(seen.chaos, truth["chaos"]),
+        }
+
+    def read_validation(self) -> tuple[MarksSeen, dict[str, Tensor]]:
+        """What the eye sees in the studies that it did not learn from, and the truth."""
+        rest = slice(self.n_training, None)
+        seen = _look(self.network, self.pictures[rest])
+        truth = {"kind": self.kind[rest], "log_frequency": self.log_frequency[rest]}
+        return seen, truth | {"angle": self.angle[rest], "chaos": self.chaos[rest]}
+
+
+@dataclass(frozen=True)
+class MarksRead:
+    """Marks read off n windows: kind (n, n_kinds) probabilities, log_frequency (n,), direction (n, 2), chaos (n,)."""
+
+    kind: NDArray[np.float32]
+    log_frequency: NDArray[np.float32]
+    direction: NDArray[np.float32]
+    chaos: NDArray[np.float32]
+
+
+def read_marks(eye: Eye, windows: NDArray[np.uint8]) -> MarksRead:
+    """Let the eye read windows (n, 128, 128, 3) uint8."""
+    seen = _look(eye, torch.from_numpy(windows).permute(0, 3, 1, 2))
+    return MarksRead(
+        torch.softmax(seen.kind, dim=1).numpy(), seen.frequency.numpy(), seen.direction.numpy(), seen.chaos.numpy()
+    )
+
+
+def direction_of(angle_turns: Tensor) -> Tensor:
+    """Cosine and sine of twice the angle: (B,) turns in [0, 0.5) -> (B, 2)."""
+    twice = 4.0 * math.pi * angle_turns
+    return torch.stack([twice.cos(), twice.sin()], dim=1)
+
+
+@torch.no_grad()
+def _look(eye: Eye, pictures: Tensor, batch: int = 128) -> MarksSeen:
+    eye.eval()
+    parts = [eye(pictures[i : i + batch].float() / 255.0) for i in range(0, len(pictures), batch)]
+    return MarksSeen(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([a, b]))[0, 1])

@@ -1,0 +1,162 @@
+"""Train the ImageVAE on what was read off pictures: palette, plan and marks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clavilux.marks import KINDS
+from clavilux.models.image_vae import ImageVAE, RawControls
+from clavilux.models.losses import rate_per_dimension, sample_posterior, soft_cross_entropy
+from clavilux.training.analysis import Windows, palette_distance
+from clavilux.training.loop import Batch, Task
+from clavilux.training.recipe import AnalysisRecipe, ImageVAERecipe
+from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
+from clavilux.training.train_eye import MarksRead
+
+_ACTIVE_VARIANCE = 0.01
+_FREQUENCY_UNIT = 0.35  # natural logarithm: an error of this size counts 1
+_CHAOS_UNIT = 0.25
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What the ImageVAE learns from: n windows seen at 64 px, and what was read off them, as tensors.
+
+    pictures (n, 3, 64, 64) uint8; shares (n, 8, 32, 32) uint8; palette (n, n_palettes) float16 soft labels;
+    kind (n, n_kinds); log_frequency (n,); direction (n, 2); chaos (n,); painting (n,) bool.
+    """
+
+    pictures: Tensor
+    shares: Tensor
+    palette: Tensor
+    kind: Tensor
+    log_frequency: Tensor
+    direction: Tensor
+    chaos: Tensor
+    painting: Tensor
+
+
+def make_lessons(windows: Windows, marks: MarksRead, codebook: NDArray[np.float32], recipe: AnalysisRecipe) -> Lessons:
+    """Put windows, marks and palettes together; a palette is labelled with the codes that look like it."""
+    distance = torch.from_numpy(palette_distance(windows.palettes, codebook))
+    # From the nearest code on: a palette that is far from all codes still has one right answer or two.
+    excess = distance - distance.min(dim=1, keepdim=True).values
+    labels = torch.softmax(-0.5 * (excess / recipe.palette_softness).square() * 4.0, dim=1)
+    return Lessons(
+        pictures=torch.from_numpy(windows.small()).permute(0, 3, 1, 2).contiguous(),
+        shares=torch.from_numpy(windows.shares),
+        palette=labels.half(),
+        kind=torch.from_numpy(marks.kind),
+        log_frequency=torch.from_numpy(marks.log_frequency),
+        direction=torch.from_numpy(marks.direction),
+        chaos=torch.from_numpy(marks.chaos),
+        painting=torch.tensor([windows.roles[i] == "painting" for i in windows.source]),
+    )
+
+
+class ImageVAETask(Task):
+    """Plan, palette and marks by classification; the rate held at its target."""
+
+    name = "image-vae"
+    network: ImageVAE
+
+    def __init__(self, training: Lessons, validation: Lessons, recipe: ImageVAERecipe) -> None:
+        super().__init__()
+        self.network = ImageVAE(
+            n_palettes=training.palette.shape[1],
+            n_kinds=len(KINDS),
+            width=recipe.width,
+            decoder_width=recipe.decoder_width,
+        )
+        self.recipe = recipe
+        self.training_lessons, self.validation_lessons = training, validation
+        paintings = training.painting.float()
+        if 0 < paintings.sum() < len(paintings):
+            share = recipe.painting_share
+            self.weights = share * paintings / paintings.sum() + (1 - share) * (1 - paintings) / (1 - paintings).sum()
+        else:
+            self.weights = torch.ones(len(paintings))
+
+    def n_items(self) -> int:
+        return len(self.training_lessons.pictures)
+
+    def order(self, epoch_generator: torch.Generator) -> Tensor:
+        return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
+
+    def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
+        lessons = self.training_lessons
+        symmetry = int(torch.randint(N_SYMMETRIES, (1,), generator=generator))
+        return {
+            "pictures": turn_pictures(lessons.pictures[items].float() / 255.0, symmetry),
+            "shares": turn_pictures(lessons.shares[items].float() / 255.0, symmetry),
+            "palette": lessons.palette[items].float(),
+            "kind": lessons.kind[items],
+            "log_frequency": lessons.log_frequency[items],
+            "direction": turn_direction(lessons.direction[items], symmetry),
+            "chaos": lessons.chaos[items],
+        }
+
+    def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
+        mean, logvar = self.network.encode(batch["pictures"])
+        raw = self.network.decode(sample_posterior(mean, logvar, noise))
+        rate = rate_per_dimension(mean, logvar).sum()
+        parts = self.parts(raw, batch)
+        loss = (
+            self.recipe.plan_weight * parts["plan"]
+            + self.recipe.palette_weight * parts["palette"]
+            + self.recipe.kind_weight * parts["kind"]
+            + self.recipe.marks_weight * parts["marks"]
+            + beta * rate
+        )
+        per_cell = parts["plan"] / batch["shares"][0, 0].numel()
+        return {"loss": loss, "rate": rate, **parts, "plan": per_cell}
+
+    @staticmethod
+    def parts(raw: RawControls, batch: Batch) -> dict[str, Tensor]:
+        """The four losses, averaged over the batch and summed over cells."""
+        marks = (
+            ((raw.frequency.log() - batch["log_frequency"]) / _FREQUENCY_UNIT).square()
+            + (raw.direction - batch["direction"]).square().sum(dim=1)
+            + ((raw.chaos - batch["chaos"]) / _CHAOS_UNIT).square()
+        ).mean()
+        return {
+            "plan": soft_cross_entropy(raw.plan, batch["shares"]),
+            "palette": soft_cross_entropy(raw.palette, batch["palette"]),
+            "kind": soft_cross_entropy(raw.kind, batch["kind"]),
+            "marks": marks,
+        }
+
+    def validate(self) -> dict[str, float]:
+        lessons = self.validation_lessons
+        n = min(2_000, len(lessons.pictures))
+        sums: dict[str, float] = {}
+        means, rates, right = [], [], 0.0
+        for items in torch.split(torch.linspace(0, len(lessons.pictures) - 1, n).round().long(), 128):
+            batch = {
+                "shares": lessons.shares[items].float() / 255.0,
+                "palette": lessons.palette[items].float(),
+                "kind": lessons.kind[items],
+                "log_frequency": lessons.log_frequency[items],
+                "direction": lessons.direction[items],
+                "chaos": lessons.chaos[items],
+            }
+            mean, logvar = self.network.encode(lessons.pictures[items].float() / 255.0)
+            raw = self.network.decode(mean)
+            for key, value in self.parts(raw, batch).items():
+                sums[key] = sums.get(key, 0.0) + float(value) * len(items) / n
+            right += float((raw.kind.argmax(1) == batch["kind"].argmax(1)).sum()) / n
+            means.append(mean)
+            rates.append(rate_per_dimension(mean, logvar) * len(items) / n)
+        variance = torch.cat(means).var(dim=0)
+        sums["plan"] /= lessons.shares[0, 0].numel()
+        return {
+            **sums,
+            "kind_accuracy": right,
+            "rate": float(torch.stack(rates).sum()),
+            "active_units": float((variance > _ACTIVE_VARIANCE).sum()),
+        }

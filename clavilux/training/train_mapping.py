@@ -1,0 +1,277 @@
+"""Fit the MappingNetwork: from song codes to the latents of real art, in closed form.
+
+Nothing here is a pair of a song and a picture: there are none. Songs and pictures meet by the shape of their clouds and
+by the guides of `clavilux.guides`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from scipy.spatial.distance import pdist
+from scipy.stats import spearmanr
+
+from clavilux.constants import LATENT_DIM
+from clavilux.controls import Controls, choose_controls
+from clavilux.errors import CorpusError
+from clavilux.guides import GUIDES, guide_values
+from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.image_vae import ImageVAE
+from clavilux.models.mapping_network import MappingNetwork
+from clavilux.painter import paint
+from clavilux.training.datasets import AudioFeatureDataset
+from clavilux.training.recipe import MappingRecipe
+from clavilux.training.transport import (
+    Float64,
+    fused_gromov_wasserstein,
+    normal_scores,
+    pca_match,
+    principal_components,
+    recolouring,
+    ridge,
+)
+from clavilux.traits import TRAITS, measure_traits
+
+_DEVIATION_FLOOR = 0.25  # of the median deviation: a latent that hardly differs between songs is noise
+_KERNEL_STRENGTH = 0.1  # ridge of the kernel regression, in units of the kernel's mean eigenvalue
+_FOLDS = 5
+_PICTURES = 2_000  # latents of real art that the transport takes; its cost grows with their square
+_NEIGHBOUR = 10
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SongCodes:
+    """Codes (n, 64 + D) of n songs, their names, and their descriptors by name, (n,) each."""
+
+    names: list[str]
+    codes: Float64
+    descriptors: dict[str, Float64]
+
+
+@dataclass(frozen=True)
+class Art:
+    """Latents (m, 64) of real pictures, and the guides (m, G) measured on what the painter makes of them."""
+
+    latents: Float64
+    guides: Float64
+    traits: dict[str, Float64]
+
+
+def encode_songs(
+    network: AudioVAE, dataset: AudioFeatureDataset, folder: Path, descriptor_names: tuple[str, ...]
+) -> SongCodes:
+    """Mean z_audio of each track of a dataset, with the descriptors of `descriptors.csv` behind it.
+
+    Raises
+    ------
+    CorpusError
+        `descriptors.csv` is missing, or lacks a track or a descriptor.
+    """
+    path = folder / "descriptors.csv"
+    if not path.is_file():
+        raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = {_stem(row["file"]): row for row in csv.DictReader(file)}
+    names, codes, described = [], [], []
+    for entry, windows in zip(dataset.entries, dataset.arrays, strict=True):
+        row = rows.get(_stem(entry.name))
+        if row is None:
+            raise CorpusError(f"{path} has no line for {entry.name}; run `clavilux features` again")
+        missing = [name for name in descriptor_names if name not in row]
+        if missing:
+            raise CorpusError(f"{path} has no column {missing[0]}; run `clavilux features` again")
+        with torch.no_grad():
+            parts = [network(torch.from_numpy(np.array(p))) for p in np.array_split(windows, 1 + len(windows) // 64)]
+        names.append(entry.name)
+        codes.append(torch.cat(parts).double().mean(dim=0).numpy())
+        described.append([float(row[name]) for name in descriptor_names])
+    descriptors = np.array(described)
+    return SongCodes(
+        names,
+        np.concatenate([np.array(codes), descriptors], axis=1),
+        {name: descriptors[:, i] for i, name in enumerate(descriptor_names)},
+    )
+
+
+def look_at_art(network: ImageVAE, palettes: Float32, kinds: tuple[str, ...], latents: Float64, *, jobs: int) -> Art:
+    """Paint latents and measure the guides on the paintings."""
+    controls = controls_of_latents(network, palettes, kinds, latents)
+    measured = Parallel(n_jobs=jobs, batch_size=16)(delayed(_paint_and_measure)(c) for c in controls)
+    traits = {name: np.array([m[name] for m in measured]) for name in TRAITS}
+    return Art(latents, guide_values(traits, "seen"), traits)
+
+
+def controls_of_latents(
+    network: ImageVAE, palettes: Float32, kinds: tuple[str, ...], latents: Float64
+) -> list[Controls]:
+    """Controls that the decoder gives for latents (m, 64)."""
+    found = []
+    for part in np.array_split(latents, 1 + len(latents) // 256):
+        with torch.no_grad():
+            raw = network.decode(torch.from_numpy(part).float())
+        angle = (torch.atan2(raw.direction[:, 1], raw.direction[:, 0]) / (4 * math.pi)) % 0.5
+        for i in range(len(part)):
+            found.append(
+                choose_controls(
+                    plan=raw.plan[i].numpy(),
+                    palette=raw.palette[i].numpy(),
+                    kind=raw.kind[i].numpy(),
+                    frequency=float(raw.frequency[i]),
+                    angle=float(angle[i]),
+                    chaos=float(raw.chaos[i]),
+                    palettes=palettes,
+                    kinds=kinds,
+                )
+            )
+    return found
+
+
+def fit_mapping(
+    songs: SongCodes, art: Art, recipe: MappingRecipe, *, seed: int, log: Callable[[str], None]
+) -> MappingNetwork:
+    """Fit the mapping on training songs and latents of training art.
+
+    Standardise; take the leading components; let the method of the recipe say where each training song goes; put a
+    regression through it that new songs can use; recolour, so that new songs fill the cloud of art. The recolouring is
+    read off songs that the regression had not seen (five folds), because those shrink more than the ones that it had.
+    """
+    n_components = min(recipe.components, len(songs.codes) - 1, songs.codes.shape[1])
+    mean, deviation = songs.codes.mean(0), songs.codes.std(0)
+    floor = np.full_like(deviation, 1e-9)  # the units of descriptors differ, no floor fits all
+    floor[:LATENT_DIM] = _DEVIATION_FLOOR * np.median(deviation[:LATENT_DIM])
+    deviation = np.maximum(deviation, floor)
+    standard = np.clip((songs.codes - mean) / deviation, -3.5, 3.5)
+    directions = principal_components(standard, n_components)
+    components = standard @ directions
+    song_guides = normal_scores(guide_values(songs.descriptors, "heard"))
+    picture_guides = normal_scores(art.guides)
+    if recipe.method == "pca-match":
+        wanted = pca_match(components, song_guides, art.latents, picture_guides)
+    else:
+        chosen = np.random.default_rng(seed).permutation(len(art.latents))[:_PICTURES]
+        wanted = fused_gromov_wasserstein(
+            components, song_guides, art.latents[chosen], picture_guides[chosen], recipe.structure
+        )
+
+    bent = recipe.method != "pca-match"
+    network = MappingNetwork(
+        song_dim=songs.codes.shape[1], n_components=n_components, n_centres=len(components) if bent else 0
+    )
+    with torch.no_grad():
+        network.song_mean.copy_(torch.from_numpy(mean))
+        network.song_deviation.copy_(torch.from_numpy(deviation))
+        network.components.weight.copy_(torch.from_numpy(directions.T.copy()))
+    scale = float(np.median(pdist(components)))
+    regress = _kernel_ridge(scale) if bent else _straight
+    unseen = np.empty_like(wanted)
+    folds = np.random.default_rng(seed).permutation(len(components)) % _FOLDS
+    for fold in range(_FOLDS):
+        rest = folds != fold
+        unseen[~rest] = regress(components[rest], wanted[rest])[0](components[~rest])
+    _, (weights, offset) = regress(components, wanted)
+    matrix, shift = recolouring(unseen, art.latents)
+    with torch.no_grad():
+        if bent:
+            network.straight.weight.zero_()
+            network.centres.copy_(torch.from_numpy(components))
+            network.log_scale.fill_(math.log(scale))
+            network.pull.copy_(torch.from_numpy(weights))
+        else:
+            network.straight.weight.copy_(torch.from_numpy(weights.T.copy()))
+        network.straight.bias.copy_(torch.from_numpy(offset))
+        network.recolour.weight.copy_(torch.from_numpy(matrix.T.copy()))
+        network.recolour.bias.copy_(torch.from_numpy(shift))
+    log(f"mapping: {recipe.method}, {len(components)} songs, {len(art.latents)} pictures, {n_components} components")
+    return network.eval()
+
+
+def mapping_figures(network: MappingNetwork, songs: SongCodes, art: Art, seen: Art) -> dict[str, float]:
+    """Figures of a mapping on songs that it was not fitted on.
+
+    Parameters
+    ----------
+    network : MappingNetwork
+    songs : SongCodes
+        Validation songs.
+    art : Art
+        The art that the mapping was fitted to.
+    seen : Art
+        What the painter makes of the mapped songs, by `look_at_art`.
+
+    Returns
+    -------
+    dict
+        variance_ratio: total variance of mapped songs over that of art (1 is right, 0 the collapse); geometry: Spearman
+        correlation of distances between songs and between their latents; one correlation for each guide.
+    """
+    components = _components(network, songs)
+    figures = {
+        "variance_ratio": float(np.trace(np.cov(seen.latents.T)) / np.trace(np.cov(art.latents.T))),
+        "geometry": float(spearmanr(pdist(components), pdist(seen.latents)).statistic),
+    }
+    heard = guide_values(songs.descriptors, "heard")
+    for i, guide in enumerate(GUIDES):
+        figures[guide.name] = float(spearmanr(heard[:, i], seen.guides[:, i]).statistic)
+    return figures
+
+
+def map_songs(network: MappingNetwork, songs: SongCodes) -> Float64:
+    """z_image (n, 64) of songs."""
+    with torch.no_grad():
+        return np.asarray(network(torch.from_numpy(songs.codes).float()).double().numpy())
+
+
+def local_spread(latents: Float64) -> float:
+    """Step of a sibling: a third of the median distance to the tenth nearest latent."""
+    square = (latents**2).sum(1)[:, None] + (latents**2).sum(1)[None] - 2 * latents @ latents.T
+    place = min(_NEIGHBOUR, len(latents) - 1)
+    tenth = np.sqrt(np.maximum(np.partition(square, place, axis=1)[:, place], 0))
+    return float(np.median(tenth) / 3)
+
+
+Predict = Callable[[Float64], Float64]
+Fitted = tuple[Predict, tuple[Float64, Float64]]
+
+
+def _straight(inputs: Float64, outputs: Float64) -> Fitted:
+    weights, offset = ridge(inputs, outputs, 1e-6)
+    return lambda x: x @ weights + offset, (weights, offset)
+
+
+def _kernel_ridge(scale: float) -> Callable[[Float64, Float64], Fitted]:
+    def fit(inputs: Float64, outputs: Float64) -> Fitted:
+        offset = outputs.mean(0)
+        kernel = _kernel(inputs, inputs, scale)
+        strength = _KERNEL_STRENGTH * np.trace(kernel) / len(kernel)
+        weights = np.linalg.solve(kernel + strength * np.eye(len(kernel)), outputs - offset)
+        return lambda x: _kernel(x, inputs, scale) @ weights + offset, (weights, offset)
+
+    return fit
+
+
+def _kernel(a: Float64, b: Float64, scale: float) -> Float64:
+    square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
+    return np.asarray(np.exp(-0.5 * np.maximum(square, 0) / scale**2))
+
+
+def _components(network: MappingNetwork, songs: SongCodes) -> Float64:
+    with torch.no_grad():
+        return np.asarray(network.to_components(torch.from_numpy(songs.codes).float()).double().numpy())
+
+
+def _paint_and_measure(controls: Controls) -> dict[str, float]:
+    return measure_traits(paint(controls, width=128, height=128, seed=0))
+
+
+def _stem(name: str) -> str:
+    return name.rsplit(".", 1)[0].removeprefix("files/")

@@ -1,0 +1,148 @@
+"""Two small folders to a bundle that paints: the whole training, with the recipe `debug`."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from clavilux.bundle import open_bundle
+from clavilux.cli import cli
+from clavilux.descriptors import DESCRIPTORS
+from clavilux.engine import Engine
+from clavilux.marks import KINDS
+
+
+def write_art(folder, n=30):
+    """Small abstract pictures: rectangles of a few colours on a ground."""
+    folder.mkdir(parents=True)
+    for index in range(n):
+        rng = np.random.default_rng(index)
+        rgb = np.full((160, 192, 3), rng.integers(0, 255, 3), np.uint8)
+        for _ in range(12):
+            top, left = rng.integers(0, 130), rng.integers(0, 160)
+            rgb[top : top + rng.integers(8, 60), left : left + rng.integers(8, 60)] = rng.integers(0, 255, 3)
+        Image.fromarray(rgb).save(folder / f"{index:02d}.png")
+
+
+def write_features(folder, n=24):
+    """Feature files of made-up tracks, with descriptors."""
+    folder.mkdir(parents=True)
+    with (folder / "descriptors.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", *DESCRIPTORS])
+        for index in range(n):
+            rng = np.random.default_rng(index)
+            level = rng.standard_normal((1, 20, 1)) * 30
+            windows = level + 10 * rng.standard_normal((3, 20, 216))
+            np.save(folder / f"track {index:02d}.npy", windows.astype(np.float32))
+            writer.writerow([f"track {index:02d}.mp3", *rng.random(len(DESCRIPTORS))])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    write_art(folder / "art")
+    write_features(folder / "features")
+    (folder / "art" / "broken.png").write_text("no picture")
+    command = ["train", "all", "--recipe", "debug", "--art", str(folder / "art"), "--audio", str(folder / "features")]
+    command += ["--run", str(folder / "run"), "-o", str(folder / "bundle"), "--jobs", "1"]
+    result = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder, result.output, command
+
+
+def test_the_bundle_is_whole_and_says_what_it_is(trained):
+    folder, _, _ = trained
+    bundle = open_bundle(folder / "bundle")
+    bundle.verify()
+    card = json.loads((folder / "bundle" / "bundle.json").read_text())
+    assert tuple(card["kinds"]) == KINDS
+    assert card["config"]["audio_vae"]["steps"] == 40
+    assert card["measures"]["mapping"]["variance_ratio"] > 0
+    assert set(card["corpus"]) == {"art", "music"}
+    assert card["variation"]["scale"] > 0
+    assert {"audio_vae.safetensors", "image_vae.safetensors", "mapping_network.safetensors"} <= set(card["files"])
+
+
+def test_graphs_equal_the_networks_stage_by_stage(trained):
+    folder, _, _ = trained
+    parity = json.loads((folder / "bundle" / "parity.json").read_text())
+    assert set(parity) == {"audio_encoder", "mapping", "picture_encoder", "controls"}
+    assert all(0 <= stage["difference"] <= 1e-4 for stage in parity.values())
+
+
+def test_a_trained_bundle_paints(trained):
+    folder, _, _ = trained
+    engine = Engine(open_bundle(folder / "bundle"))
+    engine.check()
+    result = CliRunner().invoke(
+        cli,
+        [
+            *("paint", str(folder / "features" / "track 03.npy"), "--bundle", str(folder / "bundle")),
+            *("--size", "96", "-o", str(folder / "picture.png")),
+        ],
+        catch_exceptions=False,
+    )
+    assert result.exit_code == 0, result.output
+    with Image.open(folder / "picture.png") as picture:
+        assert picture.size == (96, 96)
+
+
+def test_broken_pictures_and_the_rate_are_in_the_log(trained):
+    _, output, _ = trained
+    assert re.search(r"broken\.png.*skipped", output)
+    assert "rate" in output
+    assert "number format" in output
+
+
+def test_contact_sheets_are_written(trained):
+    folder, _, _ = trained
+    assert {path.name for path in (folder / "run" / "sheets").iterdir()} >= {
+        "audio-vae-000040.png",
+        "image-vae-000040.png",
+    }
+
+
+def test_a_finished_training_is_not_lost_without_resume(trained):
+    _, _, command = trained
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 1
+    assert "--resume" in result.output
+
+
+def test_mapping_alone_is_fitted_again_from_the_checkpoints(trained):
+    folder, _, command = trained
+    again = ["train", "mapping", *command[2:]]
+    again[again.index("-o") + 1] = str(folder / "again")
+    result = CliRunner().invoke(cli, again, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    for file in ("audio_encoder.onnx", "mapping.onnx", "controls.onnx", "palettes.npy"):
+        assert (folder / "again" / file).read_bytes() == (folder / "bundle" / file).read_bytes(), file
+
+
+def test_training_goes_on_from_a_bundle(trained, tmp_path):
+    folder, _, command = trained
+    onward = ["train", "image-vae", *command[2:-4], "--from", str(folder / "bundle"), "--jobs", "1"]
+    onward[onward.index("--run") + 1] = str(tmp_path / "run")
+    result = CliRunner().invoke(cli, onward, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "going on from the bundle" in result.output
+
+
+def test_three_pictures_are_refused_with_a_reason(tmp_path):
+    write_art(tmp_path / "few", n=3)
+    result = CliRunner().invoke(
+        cli, ["train", "image-vae", "--recipe", "debug", "--art", str(tmp_path / "few"), "--run", str(tmp_path / "run")]
+    )
+    assert result.exit_code == 1
+    assert "Add pictures" in result.output
+
+
+def test_a_missing_stage_is_named(tmp_path):
+    result = CliRunner().invoke(cli, ["train", "mapping", "--run", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "clavilux train audio-vae" in result.output
