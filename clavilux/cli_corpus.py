@@ -1,0 +1,131 @@
+"""`clavilux corpus`: build the training data from public sources, and count it."""
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+
+import click
+
+from clavilux.corpus import load_table, summarise
+from clavilux.corpus.build import BuildSummary, build_corpus
+from clavilux.corpus.summary import to_markdown
+from clavilux.corpus.table import Kind
+
+
+@click.group()
+def corpus() -> None:
+    """Training data from public sources."""
+
+
+@corpus.command()
+@click.option("--art", "kind", flag_value="art", help="Build the corpus of pictures.")
+@click.option("--music", "kind", flag_value="music", help="Build the corpus of recordings.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the corpus."
+)
+@click.option(
+    "--mirror", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of git clones to use."
+)
+@click.option(
+    "--debs", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of .deb files to use."
+)
+@click.option("--core", is_flag=True, help="Only the core sources, about a third of the downloads.")
+@click.option("--include", type=click.Choice(["research"]), help="Also what may be measured with, not learnt from.")
+@click.option(
+    "--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Threads that decode.", show_default=True
+)
+def build(
+    kind: Kind | None,
+    output: Path,
+    mirror: Path | None,
+    debs: Path | None,
+    core: bool,
+    include: str | None,
+    workers: int,
+) -> None:
+    """Build a corpus of pictures or of recordings; goes on where an earlier build was stopped.
+
+    Files come from local copies (--mirror, --debs) where there are any, else they are downloaded with git and apt-get.
+    """
+    if kind is None:
+        raise click.UsageError("Give --art or --music.")
+    with _Reporter() as progress:
+        summary = build_corpus(
+            kind,
+            output,
+            progress=progress,
+            mirror=mirror,
+            debs=debs,
+            core=core,
+            research=include == "research",
+            workers=workers,
+        )
+    click.echo(_describe(summary, output))
+
+
+@corpus.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def show(directory: Path) -> None:
+    """Print the counts of a corpus by source, licence and split as a Markdown table."""
+    click.echo(to_markdown(summarise(load_table(directory))))
+
+
+def _describe(summary: BuildSummary, output: Path) -> str:
+    lines = [f"{len(summary.rows)} files in {output}/files, listed in {output}/corpus.csv ({summary.seconds:.0f} s)"]
+    counts = Counter((row.tier, row.role, row.split) for row in summary.rows)
+    lines += [f"  {tier:8} {role:10} {split:10} {n:6}" for (tier, role, split), n in sorted(counts.items())]
+    reasons = Counter(reason.partition(":")[0].partition(" of ")[0] for _, reason in summary.dropped)
+    if reasons:
+        lines.append(f"{sum(reasons.values())} files were left out, listed in {output}/dropped.csv")
+        lines += [f"  {n:6} {reason}" for reason, n in reasons.most_common()]
+    if summary.skipped_sources:
+        lines.append(f"{len(summary.skipped_sources)} sources were skipped")
+        lines += [f"  {reason}" for reason in summary.skipped_sources.values()]
+    return "\n".join(lines)
+
+
+class _Reporter:
+    """A progress bar on a terminal, a line a source elsewhere; all of it on stderr."""
+
+    def __init__(self) -> None:
+        self._bar = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> "_Reporter":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def begin(self, n_files: int) -> None:
+        if self._bar:
+            self._bar.reset(self._task, total=n_files)
+
+    def open_source(self, name: str, n_files: int, size_mb: float) -> None:
+        if self._bar:
+            self._bar.update(self._task, description=name[:40])
+        else:
+            click.echo(f"{name}: {n_files} files ({size_mb:.0f} MB)", err=True)
+
+    def advance(self, n_files: int) -> None:
+        if self._bar:
+            self._bar.advance(self._task, n_files)
+
+    def warn(self, message: str) -> None:
+        if self._bar:
+            self._bar.console.print(message, markup=False, highlight=False)
+        else:
+            click.echo(message, err=True)

@@ -1,0 +1,148 @@
+"""Listening to a recording once: does it decode, how long is it, and how would a copy in another format sound?"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.corpus.pictures import Unusable
+
+MIN_S = 20.0  # shorter pieces are jingles and effects
+PRINT_RATE = 8_000  # Hz; what MP3 and Vorbis leave out lies above its Nyquist frequency
+PRINT_FFT = 4_096  # 0.5 s: two semitones at 65 Hz are told apart
+PRINT_HOP = 2_048
+PRINT_SEGMENTS = 48  # equal parts of the recording between its first and last sound
+PRINT_OCTAVES = 6  # from 62.5 Hz to 4 kHz
+PRINT_ROWS = 12 + PRINT_OCTAVES
+SILENCE_DB = -50.0  # under the loudest block of `BLOCK_SAMPLES`
+BLOCK_SAMPLES = 160  # 20 ms: how exactly the first and the last sound are found
+FLOOR_DB = -30.0  # under the mean; what is softer is where coders differ
+BROKEN_SHARE = 0.01  # of the packets; some published files end in a broken one and are whole all the same
+
+
+@dataclass(frozen=True)
+class RecordingMeasure:
+    """What the build needs to know of a recording."""
+
+    seconds: float  # as decoded
+    print: NDArray[np.float32]  # (PRINT_SEGMENTS, PRINT_ROWS), see `sound_print`
+
+
+def measure_recording(content: bytes) -> RecordingMeasure:
+    """Decode a recording whole and measure it.
+
+    Parameters
+    ----------
+    content : bytes
+        A file of any container and codec that FFmpeg reads; its first sound stream counts.
+
+    Raises
+    ------
+    Unusable
+        If it has no sound, does not decode, or is shorter than `MIN_S`.
+    """
+    waveform = _decode(content)
+    seconds = len(waveform) / PRINT_RATE
+    if seconds < MIN_S:
+        raise Unusable(f"too short: {seconds:.1f} s, at least {MIN_S:.0f} are needed")
+    return RecordingMeasure(round(seconds, 2), sound_print(waveform))
+
+
+def sound_print(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fingerprint that survives lossy coding, another level and the silence that encoders add at the ends.
+
+    Parameters
+    ----------
+    waveform : (n,) float32
+        Mono at `PRINT_RATE`.
+
+    Returns
+    -------
+    (PRINT_SEGMENTS, PRINT_ROWS) float32
+        Mean energy a segment in 12 pitch classes and 6 octaves, in decibels over a floor of `FLOOR_DB`. The mean of
+        each row (key and timbre, which pieces of one album share) and of each segment (the envelope, which all fades
+        share) is subtracted, so that the product with another fingerprint, both of length 1, is their correlation.
+
+    Raises
+    ------
+    Unusable
+        If the recording is silent throughout.
+    """
+    waveform = _without_silent_ends(waveform)
+    n_frames = 1 + (len(waveform) - PRINT_FFT) // PRINT_HOP
+    pitch, octave = _bands()
+    window = np.hanning(PRINT_FFT).astype(np.float32)
+    energies = np.empty((n_frames, PRINT_ROWS), dtype=np.float64)
+    for start in range(0, n_frames, 256):  # in pieces: an hour of frames at once would need a gigabyte
+        stop = min(n_frames, start + 256)
+        frames = np.lib.stride_tricks.sliding_window_view(
+            waveform[start * PRINT_HOP : (stop - 1) * PRINT_HOP + PRINT_FFT], PRINT_FFT
+        )[::PRINT_HOP]
+        power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
+        energies[start:stop, :12] = power @ pitch
+        energies[start:stop, 12:] = power @ octave
+    # Fractional borders: with whole frames two copies that start a few milliseconds apart could differ by a frame.
+    running = np.vstack([np.zeros(PRINT_ROWS), np.cumsum(energies, axis=0)])
+    borders = np.linspace(0, len(energies), PRINT_SEGMENTS + 1)
+    whole = np.minimum(borders.astype(int), len(energies) - 1)
+    at_border = running[whole] + (borders - whole)[:, None] * energies[whole]
+    segments = np.diff(at_border, axis=0) / np.diff(borders)[:, None]
+    decibels: NDArray[np.float64] = 10 * np.log10(segments + segments.mean() * 10 ** (FLOOR_DB / 10))
+    decibels -= decibels.mean(axis=0)
+    decibels -= decibels.mean(axis=1, keepdims=True)
+    return decibels.astype(np.float32)
+
+
+def _without_silent_ends(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """From the first sound to the last, at least one frame: copies must start at the same note, to a fraction of it."""
+    blocks = waveform[: len(waveform) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
+    energy = np.square(blocks, dtype=np.float64).mean(axis=1)
+    if len(energy) == 0 or energy.max() <= 1e-10:  # -100 dB of full scale
+        raise Unusable("silent throughout")
+    sounding = np.flatnonzero(energy > energy.max() * 10 ** (SILENCE_DB / 10))
+    start = sounding[0] * BLOCK_SAMPLES
+    stop = max((sounding[-1] + 1) * BLOCK_SAMPLES, start + PRINT_FFT)
+    return np.pad(waveform[start:stop], (0, max(0, stop - len(waveform))))
+
+
+def _bands() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Which FFT bin counts for which pitch class and which octave: (bins, 12) and (bins, PRINT_OCTAVES) of 0 and 1."""
+    frequencies = np.fft.rfftfreq(PRINT_FFT, 1 / PRINT_RATE)
+    usable = frequencies >= 62.5
+    with np.errstate(divide="ignore"):
+        semitone = np.round(12 * np.log2(frequencies / 440.0))
+        octave = np.floor(np.log2(frequencies / 62.5))
+    pitch = np.zeros((len(frequencies), 12), dtype=np.float32)
+    octaves = np.zeros((len(frequencies), PRINT_OCTAVES), dtype=np.float32)
+    bins = np.flatnonzero(usable)
+    pitch[bins, semitone[bins].astype(int) % 12] = 1
+    octaves[bins, np.minimum(octave[bins].astype(int), PRINT_OCTAVES - 1)] = 1
+    return pitch, octaves
+
+
+def _decode(content: bytes) -> NDArray[np.float32]:
+    import av  # takes 0.1 s, which `clavilux --help` should not pay
+
+    pieces: list[NDArray[np.float32]] = []
+    n_packets = n_broken = 0
+    try:
+        with av.open(io.BytesIO(content), "r") as container:
+            if not container.streams.audio:
+                raise Unusable("does not decode: it has no sound")
+            stream = container.streams.audio[0]
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=PRINT_RATE)
+            for packet in container.demux(stream):
+                n_packets += 1
+                try:
+                    frames = stream.decode(packet)
+                except av.FFmpegError:
+                    n_broken += 1
+                    continue
+                pieces += [out.to_ndarray()[0] for frame in frames for out in resampler.resample(frame)]
+            pieces += [out.to_ndarray()[0] for out in resampler.resample(None)]
+    except av.FFmpegError as error:
+        raise Unusable(f"does not decode: {error}") from error
+    if n_broken > max(1, BROKEN_SHARE * n_packets):
+        raise Unusable(f"does not decode: {n_broken} of {n_packets} packets are broken")
+    return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)

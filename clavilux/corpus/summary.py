@@ -1,0 +1,68 @@
+"""Counting a corpus, for the model card."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from clavilux.corpus.table import SPLITS, CorpusRow, Split
+
+
+@dataclass(frozen=True)
+class Count:
+    """How much of a corpus shares a source, tier, role and licence."""
+
+    source: str
+    tier: str
+    role: str
+    licence: str
+    splits: dict[Split, int]  # files in each split, 0 where there are none
+    hours: float  # of sound, 0 for pictures
+
+    @property
+    def total(self) -> int:
+        return sum(self.splits.values())
+
+
+def summarise(rows: Iterable[CorpusRow]) -> list[Count]:
+    """Count files by source, tier, role, licence and split.
+
+    Returns
+    -------
+    list of Count
+        Free before research, then by source, role and licence.
+    """
+    groups: dict[tuple[str, str, str, str], list[CorpusRow]] = {}
+    for row in rows:
+        groups.setdefault((row.tier, row.source, row.role, row.licence), []).append(row)
+    return [
+        Count(
+            source=source,
+            tier=tier,
+            role=role,
+            licence=licence,
+            splits={split: sum(row.split == split for row in group) for split in SPLITS},
+            hours=sum(row.seconds for row in group) / 3600,
+        )
+        for (tier, source, role, licence), group in sorted(groups.items())
+    ]
+
+
+def to_markdown(counts: Iterable[Count]) -> str:
+    """The counts as a table in Markdown, with sums by tier and role at the end."""
+    counts = list(counts)
+    lines = [
+        "| source | tier | role | training | validation | held-out | hours | licence |",
+        "|---|---|---|--:|--:|--:|--:|---|",
+    ]
+    lines += [_line(c.source, c.tier, c.role, [c], c.licence) for c in counts]
+    for tier, role in sorted({(c.tier, c.role) for c in counts}):
+        group = [c for c in counts if (c.tier, c.role) == (tier, role)]
+        lines.append(_line("**all**", tier, role, group, ""))
+    return "\n".join(lines)
+
+
+def _line(source: str, tier: str, role: str, counts: list[Count], licence: str) -> str:
+    numbers = [str(sum(count.splits[split] for count in counts)) for split in SPLITS]
+    hours = sum(count.hours for count in counts)
+    cells = [source, tier, role, *numbers, f"{hours:.1f}" if hours else "", licence]
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
