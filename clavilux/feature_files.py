@@ -1,0 +1,292 @@
+"""A folder of sound becomes a folder of numbers: audio tree -> listen, on all cores -> .npy tree and `descriptors.csv`.
+
+`album/nocturne.flac` becomes `album/nocturne.npy`, (windows, 20, 216) float32, and a line of `descriptors.csv`:
+
+==========================  ==============================================================================
+column                      what it holds
+==========================  ==============================================================================
+``file``, ``npy``           the sound, relative to the folder of sound; its windows, relative to the output
+``seconds``                 length of what was listened to
+``sha256``                  hash of the sound file's bytes
+``version``                 of the methods; lines of another version are measured again
+one for each descriptor     see `clavilux.descriptors.DESCRIPTORS`
+==========================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from clavilux.audio import AUDIO_SUFFIXES
+from clavilux.descriptors import DESCRIPTORS, DESCRIPTORS_VERSION
+from clavilux.errors import AudioError
+from clavilux.features import FEATURES_VERSION
+from clavilux.listen import hash_file, listen
+
+TABLE = "descriptors.csv"
+CORPUS_TABLE = "corpus.csv"
+COLUMNS = ("file", "npy", "seconds", "sha256", "version", *DESCRIPTORS)
+VERSION = f"{FEATURES_VERSION}.{DESCRIPTORS_VERSION}"
+
+SAVE_EVERY_S = 10.0  # of work that a crash may cost
+
+Row = dict[str, str]
+
+
+class Progress(Protocol):
+    """What `write_features` reports to."""
+
+    def begin(self, n_files: int) -> None:
+        """Say how many files there are."""
+
+    def advance(self) -> None:
+        """Say that one more file is done."""
+
+    def warn(self, message: str) -> None:
+        """Say what went wrong with a file."""
+
+
+class Quiet:
+    """Report nothing."""
+
+    def begin(self, n_files: int) -> None: ...
+
+    def advance(self) -> None: ...
+
+    def warn(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class FeatureSummary:
+    """What `write_features` did.
+
+    Attributes
+    ----------
+    measured, kept : int
+        Files listened to now, and files that an earlier run had measured already.
+    faults : tuple of str
+        One sentence for each file that could not be listened to.
+    seconds : float
+        Length of the sound of all measured and kept files.
+    """
+
+    measured: int
+    kept: int
+    faults: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one file: a fault, a row, or neither if what an earlier run measured is kept."""
+
+    file: str
+    row: Row | None = None
+    fault: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def write_features(
+    audio_dir: Path, out_dir: Path, *, jobs: int = -1, progress: Progress | None = None
+) -> FeatureSummary:
+    """Measure all sound in a folder tree.
+
+    An interrupted run goes on where it stopped: a file whose bytes have been measured by this version is not listened
+    to again. Lines of files that are not in `audio_dir` stay as they are, so that several folders can fill one. A
+    file that cannot be listened to is reported and left out.
+
+    Parameters
+    ----------
+    audio_dir : Path
+        Folder tree with files of `clavilux.audio.AUDIO_SUFFIXES`. If it is a built corpus or the folder `files` in
+        one, the table of the corpus goes with the features.
+    out_dir : Path
+        Folder that is filled; made if missing. Windows are those that are audible, or all if none is.
+    jobs : int
+        Processes, by joblib: -1 for one a core. Within `joblib.parallel_config(backend="dask")` they are a cluster's.
+    progress : Progress, optional
+        Told of every file.
+
+    Returns
+    -------
+    FeatureSummary
+        See there.
+
+    Raises
+    ------
+    AudioError
+        `audio_dir` is no folder or holds no sound, or `out_dir` cannot be written to.
+    """
+    progress = progress or Quiet()
+    files = find_sound(audio_dir)
+    if not files:
+        raise AudioError(
+            f"{audio_dir}: holds no sound; give a folder with files such as .mp3, .flac, .ogg, .m4a or .wav"
+        )
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        _copy_corpus_table(audio_dir, out_dir)
+    except OSError as error:
+        raise _cannot_write(out_dir, error) from error
+    table = _Table(out_dir)
+    progress.begin(len(files))
+    measured, kept, faults, seconds = 0, 0, [], 0.0
+    try:
+        for outcome in _run(audio_dir, out_dir, files, table, jobs):
+            for warning in outcome.warnings:
+                progress.warn(f"{audio_dir / outcome.file}: {warning}")
+            if outcome.fault:
+                table.forget(outcome.file)
+                faults.append(outcome.fault)
+                progress.warn(outcome.fault)
+            elif outcome.row is None:
+                kept += 1
+                seconds += table.seconds(outcome.file)
+            else:
+                table.put(outcome.row)
+                measured += 1
+                seconds += table.seconds(outcome.file)
+            progress.advance()
+    finally:
+        table.save()
+    return FeatureSummary(measured, kept, tuple(sorted(faults)), seconds)
+
+
+def find_sound(folder: Path) -> list[str]:
+    """Names, relative to a folder, of all files in it that end like sound; sorted.
+
+    Raises
+    ------
+    AudioError
+        It is no folder.
+    """
+    if not folder.is_dir():
+        raise AudioError(f"{folder}: is no folder; give a folder of sound")
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
+def name_features(files: Iterable[str]) -> dict[str, str]:
+    """Name of the feature file of each sound file: the suffix becomes .npy.
+
+    Where that would give two files one name, on disks that do not tell cases apart too, the suffix of the sound stays:
+    `song.mp3` and `song.flac` become `song.mp3.npy` and `song.flac.npy`.
+    """
+    short = {file: file.rsplit(".", 1)[0] + ".npy" for file in files}
+    uses = Counter(name.casefold() for name in short.values())
+    return {file: name if uses[name.casefold()] == 1 else f"{file}.npy" for file, name in short.items()}
+
+
+def _run(audio_dir: Path, out_dir: Path, files: list[str], table: _Table, jobs: int) -> Iterator[_Outcome]:
+    calls = (
+        delayed(_measure)(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy))
+        for file, npy in name_features(files).items()
+    )
+    yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+
+
+def _measure(path: Path, file: str, out_dir: Path, npy: str, known_sha256: str | None) -> _Outcome:
+    """Listen to one file and write its windows. Runs in other processes: what is wrong with a file is handed back."""
+    try:
+        if known_sha256 is not None and hash_file(path) == known_sha256:
+            return _Outcome(file)
+        song = listen(path)
+    except AudioError as error:
+        return _Outcome(file, fault=str(error))
+    content = BytesIO()
+    np.save(content, song.windows if song.is_silent else song.windows[song.audible], allow_pickle=False)
+    try:
+        _write_whole(out_dir / npy, content.getvalue())
+    except OSError as error:
+        raise _cannot_write(out_dir, error) from error
+    row = {"file": file, "npy": npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256, "version": VERSION}
+    row |= {name: f"{value:.7g}" for name, value in song.descriptors.items()}
+    return _Outcome(file, row, warnings=song.warnings)
+
+
+class _Table:
+    """`descriptors.csv`, saved every few seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows = _read_table(folder / TABLE)
+        self._saved_at = time.monotonic()
+
+    def seconds(self, file: str) -> float:
+        return float(self._rows[file]["seconds"])
+
+    def known_sha256(self, file: str, npy: str) -> str | None:
+        """Hash of the bytes that were measured, if all that they gave is there and of this version."""
+        row = self._rows.get(file)
+        if row is None or row["version"] != VERSION or row["npy"] != npy or not (self._folder / npy).is_file():
+            return None
+        return row["sha256"]
+
+    def put(self, row: Row) -> None:
+        before = self._rows.get(row["file"])
+        if before is not None and before["npy"] != row["npy"]:
+            (self._folder / before["npy"]).unlink(missing_ok=True)
+        self._rows[row["file"]] = row
+        if time.monotonic() - self._saved_at > SAVE_EVERY_S:
+            self.save()
+
+    def forget(self, file: str) -> None:
+        """Leave out a file that cannot be listened to any more."""
+        row = self._rows.pop(file, None)
+        if row is not None:
+            (self._folder / row["npy"]).unlink(missing_ok=True)
+
+    def save(self) -> None:
+        text = StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows[file] for file in sorted(self._rows))
+        _write_whole(self._folder / TABLE, text.getvalue().encode())
+        self._saved_at = time.monotonic()
+
+
+def _read_table(path: Path) -> dict[str, Row]:
+    """Rows by file; none if there is no table, or one of other columns, whose rows are all to be measured again."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            return {}
+        return {row["file"]: row for row in reader}
+
+
+def _copy_corpus_table(audio_dir: Path, out_dir: Path) -> None:
+    """Take along the table of a built corpus, which says how training splits it."""
+    folders = [audio_dir, audio_dir.resolve().parent] if audio_dir.resolve().name == "files" else [audio_dir]
+    for folder in folders:
+        source = folder / CORPUS_TABLE
+        if source.is_file() and source.resolve() != (out_dir / CORPUS_TABLE).resolve():
+            _write_whole(out_dir / CORPUS_TABLE, source.read_bytes())
+            return
+
+
+def _cannot_write(folder: Path, error: OSError) -> AudioError:
+    return AudioError(f"{folder}: cannot be written to ({error.strerror}); give another folder or make room")
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file under another name and rename it, so that it is there as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

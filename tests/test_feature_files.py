@@ -1,0 +1,234 @@
+"""`clavilux features`: a folder tree of sound becomes .npy files and descriptors.csv, and can be interrupted."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sounds
+from click.testing import CliRunner
+
+from clavilux import feature_files
+from clavilux.cli_features import features as command
+from clavilux.descriptors import DESCRIPTORS
+from clavilux.errors import AudioError
+from clavilux.feature_files import CORPUS_TABLE, TABLE, FeatureSummary, find_sound, name_features, write_features
+from clavilux.listen import listen
+
+
+class Log:
+    """Progress that is kept."""
+
+    def __init__(self) -> None:
+        self.n_files = self.n_done = 0
+        self.warnings: list[str] = []
+
+    def begin(self, n_files: int) -> None:
+        self.n_files = n_files
+
+    def advance(self) -> None:
+        self.n_done += 1
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """A tree of three songs, a text and a picture's name."""
+    folder = tmp_path / "music"
+    (folder / "album" / "disc 1").mkdir(parents=True)
+    sounds.write_sound(folder / "one.wav", sounds.song(6.5))
+    sounds.write_sound(folder / "album" / "two.flac", sounds.clicks(120, 5.0))
+    sounds.write_sound(folder / "album" / "disc 1" / "three.V2.OGG".lower(), sounds.sine_a4(3.0))
+    (folder / "notes.txt").write_text("no sound")
+    return folder
+
+
+def table(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / TABLE).open(newline="", encoding="utf-8") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_every_song_gets_its_windows_and_its_line(music: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "features", Log()
+    summary = write_features(music, out, jobs=1, progress=log)
+    assert summary == FeatureSummary(3, 0, (), pytest.approx(14.5, abs=0.1))
+    assert (log.n_files, log.n_done, log.warnings) == (3, 3, [])
+    assert files_in(out) == ["album/disc 1/three.v2.npy", "album/two.npy", TABLE, "one.npy"]
+    rows = table(out)
+    assert list(rows) == ["album/disc 1/three.v2.ogg", "album/two.flac", "one.wav"]
+    for file, row in rows.items():
+        song = listen(music / file)
+        windows = np.load(out / row["npy"])
+        assert windows.dtype == np.float32
+        np.testing.assert_array_equal(windows, song.windows)
+        assert row["sha256"] == song.sha256
+        assert float(row["seconds"]) == pytest.approx(song.duration_s, abs=1e-3)
+        for name in DESCRIPTORS:
+            assert float(row[name]) == pytest.approx(song.descriptors[name], rel=1e-5)
+
+
+def test_two_processes_give_what_one_gives(music: Path, tmp_path: Path) -> None:
+    write_features(music, tmp_path / "one", jobs=1)
+    write_features(music, tmp_path / "two", jobs=2)
+    assert files_in(tmp_path / "one") == files_in(tmp_path / "two")
+    for name in files_in(tmp_path / "one"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_only_audible_windows_are_kept_unless_all_are_silent(tmp_path: Path) -> None:
+    music, out = tmp_path / "music", tmp_path / "out"
+    music.mkdir()
+    sounds.write_sound(music / "pause.wav", np.concatenate([sounds.silence(5.0), sounds.sine_a4(5.0)]))
+    sounds.write_sound(music / "silent.wav", sounds.silence(10.0))
+    log = Log()
+    write_features(music, out, jobs=1, progress=log)
+    assert np.load(out / "pause.npy").shape == (1, 20, 216)
+    assert np.load(out / "silent.npy").shape == (2, 20, 216)
+    assert log.warnings == [f"{music / 'silent.wav'}: it is silent: nothing reaches -60 dB of full scale"]
+
+
+def test_a_second_run_listens_only_to_what_is_new(music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_features(music, out, jobs=1)
+    before = (out / "one.npy").stat().st_mtime_ns
+    sounds.write_sound(music / "four.wav", sounds.noise(1.0))
+    sounds.write_sound(music / "album" / "two.flac", sounds.clicks(90, 5.0))  # other sound under the same name
+    (out / "album" / "disc 1" / "three.v2.npy").unlink()
+    summary = write_features(music, out, jobs=1)
+    assert (summary.measured, summary.kept) == (3, 1)
+    assert (out / "one.npy").stat().st_mtime_ns == before
+    assert float(table(out)["album/two.flac"]["tempo"]) == pytest.approx(90, abs=2)
+    assert (out / "album" / "disc 1" / "three.v2.npy").is_file()
+
+
+def test_another_version_measures_all_again(music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_features(music, tmp_path / "out", jobs=1)
+    monkeypatch.setattr(feature_files, "VERSION", "next")
+    assert write_features(music, tmp_path / "out", jobs=1).measured == 3
+    (tmp_path / "out" / TABLE).write_text("file,something\none.wav,else\n")
+    assert write_features(music, tmp_path / "out", jobs=1).measured == 3
+
+
+def test_an_interrupted_run_keeps_what_it_had(music: Path, tmp_path: Path) -> None:
+    class Stop(Log):
+        def advance(self) -> None:
+            super().advance()
+            if self.n_done == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_features(music, tmp_path / "out", jobs=1, progress=Stop())
+    assert len(table(tmp_path / "out")) == 2
+    summary = write_features(music, tmp_path / "out", jobs=1)
+    assert (summary.measured, summary.kept) == (1, 2)
+    assert not [name for name in files_in(tmp_path / "out") if name.rsplit("/", 1)[-1].startswith(".")]
+
+
+def test_files_that_cannot_be_read_are_named_and_left_out(music: Path, tmp_path: Path) -> None:
+    (music / "broken.mp3").write_text("no sound")
+    (music / "empty.wav").touch()
+    log = Log()
+    summary = write_features(music, tmp_path / "out", jobs=1, progress=log)
+    assert summary.measured == 3
+    assert [fault.split(":")[0] for fault in summary.faults] == [str(music / "broken.mp3"), str(music / "empty.wav")]
+    assert sorted(log.warnings) == list(summary.faults)
+    assert len(table(tmp_path / "out")) == 3
+    # A file that breaks later is forgotten, its windows too.
+    (music / "one.wav").write_text("no sound")
+    write_features(music, tmp_path / "out", jobs=1)
+    assert "one.wav" not in table(tmp_path / "out")
+    assert not (tmp_path / "out" / "one.npy").exists()
+
+
+def test_several_folders_fill_one(music: Path, tmp_path: Path) -> None:
+    write_features(music / "album", tmp_path / "out", jobs=1)
+    shutil.move(music / "album", tmp_path / "elsewhere")
+    write_features(music, tmp_path / "out", jobs=1)
+    assert list(table(tmp_path / "out")) == ["disc 1/three.v2.ogg", "one.wav", "two.flac"]
+
+
+def test_songs_of_one_stem_keep_apart() -> None:
+    assert name_features(["a/x.mp3", "a/x.flac", "b/x.mp3", "a/X.ogg", "a/y.z.mp3"]) == {
+        "a/x.mp3": "a/x.mp3.npy",
+        "a/x.flac": "a/x.flac.npy",
+        "a/X.ogg": "a/X.ogg.npy",
+        "b/x.mp3": "b/x.npy",
+        "a/y.z.mp3": "a/y.z.npy",
+    }
+
+
+def test_a_new_song_of_the_same_stem_renames_the_windows_of_the_first(music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_features(music, out, jobs=1)
+    sounds.write_sound(music / "one.flac", sounds.noise(1.0))
+    write_features(music, out, jobs=1)
+    assert [name for name in files_in(out) if name.startswith("one")] == ["one.flac.npy", "one.wav.npy"]
+    assert table(out)["one.wav"]["npy"] == "one.wav.npy"
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_table_of_a_corpus_goes_along(music: Path, tmp_path: Path, inside: bool) -> None:
+    corpus = tmp_path / "corpus"
+    shutil.copytree(music, corpus / "files")
+    (corpus / CORPUS_TABLE).write_text("file,split,role\nfiles/one.wav,training,music\n")
+    write_features(corpus / "files" if inside else corpus, tmp_path / "out", jobs=1)
+    assert (tmp_path / "out" / CORPUS_TABLE).read_text() == (corpus / CORPUS_TABLE).read_text()
+    names = [name for name in files_in(tmp_path / "out") if name.endswith("one.npy")]
+    assert names == ["one.npy" if inside else "files/one.npy"]
+
+
+def test_another_folder_takes_no_table_from_its_parent(music: Path, tmp_path: Path) -> None:
+    (tmp_path / CORPUS_TABLE).write_text("somebody else's")
+    write_features(music, tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out" / CORPUS_TABLE).exists()
+
+
+def test_splits_of_training_find_the_features(music: Path, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("clavilux.training.datasets", reason="needs the train extra")
+    shutil.copytree(music, tmp_path / "corpus" / "files")
+    lines = ["file,split,role", "files/one.wav,training,music", "files/album/two.flac,held-out,music"]
+    (tmp_path / "corpus" / CORPUS_TABLE).write_text("\n".join(lines))
+    write_features(tmp_path / "corpus" / "files", tmp_path / "out", jobs=1)
+    for split, name, n_windows in (("training", "one.npy", 2), ("held-out", "album/two.npy", 1)):
+        dataset = datasets.AudioFeatureDataset(tmp_path / "out", split)
+        assert [entry.name for entry in dataset.entries] == [name]
+        assert len(dataset) == n_windows
+
+
+def test_folders_without_sound_are_refused(music: Path, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(AudioError, match="holds no sound"):
+        write_features(tmp_path / "nothing", tmp_path / "out")
+    with pytest.raises(AudioError, match="is no folder"):
+        write_features(tmp_path / "missing", tmp_path / "out")
+    with pytest.raises(AudioError, match="cannot be written to"):
+        write_features(music, music / "notes.txt")
+    assert find_sound(music) == ["album/disc 1/three.v2.ogg", "album/two.flac", "one.wav"]
+
+
+def test_the_command_prints_what_it_did(music: Path, tmp_path: Path) -> None:
+    (music / "broken.mp3").write_text("no sound")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(command, [str(music), "-o", str(out), "--jobs", "1"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{out / TABLE}: 3 songs of 15 seconds\n1 file left out, named above\n"
+    assert f"{music / 'broken.mp3'}: not readable as sound" in result.stderr
+    assert "4 of 4 files" in result.stderr
+    result = CliRunner().invoke(command, [str(music), "-o", str(out), "--jobs", "1"])
+    assert result.stdout.startswith(f"{out / TABLE}: 3 songs of 15 seconds, 3 of them measured earlier\n")
+
+
+def test_the_command_fails_if_nothing_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp3").write_text("no sound")
+    result = CliRunner().invoke(command, [str(tmp_path), "-o", str(tmp_path / "out"), "--jobs", "1"])
+    assert isinstance(result.exception, AudioError)
+    assert "none of its 1 file could be listened to" in str(result.exception)
