@@ -1,1 +1,42 @@
-"""A song in, an abstract picture out."""
+"""A song in, an abstract picture out.
+
+>>> import clavilux
+>>> picture = clavilux.paint("nocturne.flac", size=2048, seed=7)  # doctest: +SKIP
+>>> picture.save("nocturne.png")  # doctest: +SKIP
+
+The names below are loaded when they are first used, so that ``import clavilux`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from clavilux.version import __version__
+
+if TYPE_CHECKING:
+    from clavilux.controls import Controls
+    from clavilux.errors import ClaviluxError
+    from clavilux.listen import Song
+    from clavilux.picture import Picture, read_record
+    from clavilux.pipeline import Clavilux, paint
+
+__all__ = ["Clavilux", "ClaviluxError", "Controls", "Picture", "Song", "__version__", "paint", "read_record"]
+
+_HOMES = {
+    "Clavilux": "clavilux.pipeline",
+    "ClaviluxError": "clavilux.errors",
+    "Controls": "clavilux.controls",
+    "Picture": "clavilux.picture",
+    "Song": "clavilux.listen",
+    "paint": "clavilux.pipeline",
+    "read_record": "clavilux.picture",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'clavilux' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

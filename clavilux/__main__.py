@@ -1,0 +1,6 @@
+"""``python -m clavilux`` is ``clavilux``."""
+
+from clavilux.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""The networks of a bundle at work; the only module that imports ONNX Runtime.
+
+song (windows, descriptors) -> z_audio per window -> song code -> z_image -> **Controls** -> painter
+
+Everything runs on one thread of the processor: the networks are small (a song takes milliseconds), several songs run in
+several processes, and one thread is the setting under which the same song gives the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.bundle import NETWORKS, Bundle
+from clavilux.constants import (
+    ENCODER_SIDE_PX,
+    LATENT_DIM,
+    MFCC_ROWS,
+    PLAN_SIDE,
+    SLOTS,
+    WINDOW_FRAMES,
+)
+from clavilux.controls import Controls, choose_controls
+from clavilux.errors import BundleError, PictureError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from clavilux.listen import Song
+
+Float32 = NDArray[np.float32]
+
+PAINTING = ("audio_encoder.onnx", "mapping.onnx", "controls.onnx")
+BATCH_WINDOWS = 64  # windows encoded at once: bounds the memory of a song of any length
+INPUTS = {
+    "audio_encoder.onnx": ("features", (MFCC_ROWS, WINDOW_FRAMES)),
+    "mapping.onnx": ("song", (None,)),
+    "picture_encoder.onnx": ("picture", (3, ENCODER_SIDE_PX, ENCODER_SIDE_PX)),
+    "controls.onnx": ("z_image", (LATENT_DIM,)),
+}
+OUTPUTS = {
+    "audio_encoder.onnx": {"z_audio"},
+    "mapping.onnx": {"z_image"},
+    "picture_encoder.onnx": {"z_image"},
+    "controls.onnx": {"plan", "palette", "kind", "frequency", "angle", "chaos"},
+}
+
+
+class Engine:
+    """The four networks of a bundle, each loaded when it is first used.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        From `clavilux.bundle.open_bundle`.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+
+    def window_codes(self, windows: Float32) -> Float32:
+        """Encode each window of a song.
+
+        Parameters
+        ----------
+        windows : (n, 20, 216) float32
+            MFCC as measured; the network normalises them.
+
+        Returns
+        -------
+        (n, 64) float32
+            z_audio, the mean of the posterior of the AudioVAE.
+        """
+        batches = [
+            self._run("audio_encoder.onnx", windows[start : start + BATCH_WINDOWS])["z_audio"]
+            for start in range(0, len(windows), BATCH_WINDOWS)
+        ]
+        return np.concatenate(batches)
+
+    def song_code(self, song: Song) -> Float32:
+        """Put a whole song into one vector.
+
+        The windows that can be heard count alike, wherever they lie: the picture is of the song, not of its first
+        five seconds, and the silence before or after it changes nothing. A song that is silent throughout has nothing
+        to leave out, so all its windows count. A song without descriptors (a feature file) gets the means of the
+        training corpus.
+
+        Parameters
+        ----------
+        song : Song
+
+        Returns
+        -------
+        (64 + D,) float32
+            Mean of z_audio, then the descriptors that the bundle names, in their own units.
+
+        Raises
+        ------
+        BundleError
+            If the bundle asks for a descriptor that this version does not measure.
+        """
+        heard = song.windows[song.audible] if song.audible.any() else song.windows
+        z_audio = self.window_codes(heard).mean(axis=0, dtype=np.float64)
+        if not song.descriptors:
+            return np.concatenate([z_audio, self.bundle.descriptor_mean]).astype(np.float32)
+        unknown = [name for name in self.bundle.descriptors if name not in song.descriptors]
+        if unknown:
+            raise BundleError(
+                f"bundle {self.bundle.name} asks for descriptors that this version of Clavilux does not measure "
+                f"({', '.join(unknown)}); update it"
+            )
+        return np.asarray([*z_audio, *(song.descriptors[name] for name in self.bundle.descriptors)], np.float32)
+
+    def z_image(self, song_code: Float32) -> Float32:
+        """Map a song code (64 + D,) into the cloud of real art: z_image (64,) float32."""
+        return np.asarray(self._run("mapping.onnx", song_code[None])["z_image"][0])
+
+    def encode_picture(self, rgb: NDArray[np.uint8]) -> Float32:
+        """Encode a picture of any size.
+
+        Parameters
+        ----------
+        rgb : (H, W, 3) uint8
+            sRGB. The network sees its middle square at 64 x 64, shrunk as the pictures of the training were.
+
+        Returns
+        -------
+        (64,) float32
+            z_image, the mean of the posterior of the ImageVAE.
+
+        Raises
+        ------
+        PictureError
+            If the array is no such picture.
+        """
+        from PIL import Image
+
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
+            raise PictureError(f"a picture to encode has shape {rgb.shape} and type {rgb.dtype}; it is (H, W, 3) uint8")
+        height, width = rgb.shape[:2]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = Image.fromarray(rgb[top : top + side, left : left + side])
+        method = Image.Resampling.BOX if side >= 2 * ENCODER_SIDE_PX else Image.Resampling.BICUBIC
+        small = np.asarray(square.resize((ENCODER_SIDE_PX, ENCODER_SIDE_PX), method), np.float32)
+        batch = small.transpose(2, 0, 1)[None] / np.float32(255)
+        return np.asarray(self._run("picture_encoder.onnx", batch)["z_image"][0])
+
+    def controls(self, z_image: Float32) -> Controls:
+        """Read the controls of the painter off a latent.
+
+        Palette and kind are the likeliest ones: a choice, never a mixture. Frequency and chaos are clipped to the
+        ranges of `clavilux.constants`.
+
+        Parameters
+        ----------
+        z_image : (64,) float32
+
+        Returns
+        -------
+        Controls
+        """
+        outputs = {name: value[0] for name, value in self._run("controls.onnx", z_image[None]).items()}
+        palettes, kinds = self.bundle.palettes, self.bundle.kinds
+        shapes = {"plan": (SLOTS, PLAN_SIDE, PLAN_SIDE), "palette": (len(palettes),), "kind": (len(kinds),)}
+        for name, shape in shapes.items():
+            if outputs[name].shape != shape:
+                raise BundleError(
+                    f"bundle {self.bundle.folder}: controls.onnx gives {name} of shape {outputs[name].shape} for a "
+                    f"picture; it is {shape}"
+                )
+        return choose_controls(
+            plan=outputs["plan"],
+            palette=outputs["palette"],
+            kind=outputs["kind"],
+            frequency=float(outputs["frequency"]),
+            angle=float(outputs["angle"]),
+            chaos=float(outputs["chaos"]),
+            palettes=palettes,
+            kinds=kinds,
+        )
+
+    def check(self, networks: Iterable[str] = NETWORKS) -> None:
+        """Load networks and palettes now, and compare their inputs and outputs with the contract of a bundle.
+
+        Parameters
+        ----------
+        networks : iterable of str
+            File names; `PAINTING` are those that painting a song needs.
+
+        Raises
+        ------
+        BundleError
+            If a file is missing or damaged, cannot be loaded, or has another input or output.
+        """
+        for file in networks:
+            self._session(file)
+        _ = self.bundle.palettes
+
+    def _run(self, file: str, batch: Float32) -> dict[str, Float32]:
+        """Run one network and return its outputs by name."""
+        session = self._session(file)
+        names = [output.name for output in session.get_outputs()]
+        values = session.run(names, {INPUTS[file][0]: np.ascontiguousarray(batch, np.float32)})
+        outputs = dict(zip(names, (np.asarray(value, np.float32) for value in values), strict=True))
+        for name, value in outputs.items():
+            if not np.isfinite(value).all():
+                raise BundleError(
+                    f"bundle {self.bundle.folder}: {file} gives a {name} that is not finite for this input"
+                )
+        return outputs
+
+    def _session(self, file: str) -> onnxruntime.InferenceSession:
+        """Load a network once, from the checked bytes of the bundle."""
+        if file not in self._sessions:
+            self._sessions[file] = self._load(file)
+        return self._sessions[file]
+
+    def _load(self, file: str) -> onnxruntime.InferenceSession:
+        import onnxruntime  # 0.03 s; only those who paint pay it
+        from onnxruntime.capi.onnxruntime_pybind11_state import (
+            Fail,
+            InvalidArgument,
+            InvalidGraph,
+            InvalidProtobuf,
+            NotImplemented,
+        )
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = 3  # errors only: they come as exceptions, warnings concern the graph optimiser
+        content = self.bundle.read(file)
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented) as error:
+            reason = str(error).splitlines()[0]
+            raise BundleError(f"bundle {self.bundle.folder}: ONNX Runtime cannot load {file}: {reason}") from error
+        name, shape = INPUTS[file]
+        if file == "mapping.onnx":
+            shape = (LATENT_DIM + len(self.bundle.descriptors),)
+        inputs = {entry.name: tuple(entry.shape[1:]) for entry in session.get_inputs()}
+        outputs = {entry.name for entry in session.get_outputs()}
+        if inputs != {name: shape}:
+            wanted = ", ".join(str(side) for side in shape)
+            raise BundleError(
+                f"bundle {self.bundle.folder}: {file} takes {inputs}; it should take {name} (B, {wanted})"
+            )
+        if outputs != OUTPUTS[file]:
+            raise BundleError(
+                f"bundle {self.bundle.folder}: {file} gives {', '.join(sorted(outputs))}; it should give "
+                f"{', '.join(sorted(OUTPUTS[file]))}"
+            )
+        return session

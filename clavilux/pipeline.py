@@ -1,0 +1,282 @@
+"""The whole path in Python: a song goes in, a picture comes out.
+
+song file -> listen -> engine -> painter -> **Picture**
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.bundle import open_bundle
+from clavilux.clips import CLIP_SUFFIX, song_of_clips
+from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S, SIZE_RANGE_PX
+from clavilux.engine import Engine
+from clavilux.errors import AudioError, BundleError, PictureError
+from clavilux.picture import Picture
+from clavilux.version import __version__
+
+if TYPE_CHECKING:
+    from clavilux.controls import Controls
+    from clavilux.listen import Song
+
+Float32 = NDArray[np.float32]
+Size = int | tuple[int, int]
+
+
+class Clavilux:
+    """Load a bundle once, paint many songs.
+
+    Parameters
+    ----------
+    bundle : str or Path
+        Name of a shipped bundle, or the folder of one.
+
+    Notes
+    -----
+    Three things decide a picture. The *song*, all of it: its latent fixes palette, plan and marks. The *sibling*: 0
+    is the song's own picture; every other number moves the latent one short step in a direction of its own. The
+    *seed*, 0 unless given: which of the many pictures that fit the plan the marks draw. The seed does not come from
+    the song. Different songs differ by what is heard in them alone, and a song as FLAC and as MP3, whose bytes differ
+    and whose sound hardly does, gets nearly the same picture.
+
+    Examples
+    --------
+    >>> engine = Clavilux()  # doctest: +SKIP
+    >>> for song in songs:  # doctest: +SKIP
+    ...     engine.paint(song, size=2048).save(f"{song}.png")
+    """
+
+    def __init__(self, bundle: str | Path = "default") -> None:
+        self.bundle = open_bundle(bundle)
+        self.engine = Engine(self.bundle)
+
+    def listen(self, path: str | Path, *, max_s: float = MAX_AUDIO_S, clip: int | None = None) -> Song:
+        """Listen to a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file with sound, or a feature file (``.npy``) that ``clavilux features`` wrote.
+        max_s : float
+            Seconds of sound that are listened to.
+        clip : int, optional
+            The window of a feature file to take alone, from 0.
+
+        Raises
+        ------
+        AudioError
+            If there is nothing to hear in the file.
+        """
+        if Path(path).suffix.lower() == CLIP_SUFFIX:
+            return song_of_clips(Path(path), clip)
+        if clip is not None:
+            raise AudioError(f"{path}: is no feature file ({CLIP_SUFFIX}); a single clip can be taken of those only")
+        from threadpoolctl import threadpool_limits
+
+        from clavilux.listen import listen
+
+        # The matrices are small: with two BLAS threads the same song takes 1.7 times the processor's time.
+        with threadpool_limits(1, user_api="blas"):
+            return listen(path, max_s=max_s)
+
+    def z_image(self, song: str | Path | Song, *, seed: int = 0, sibling: int = 0, variation: float = 1.0) -> Float32:
+        """Return the latent (64,) float32 that a song's picture, or a sibling of it, is painted from.
+
+        A sibling lies ``variation`` times the bundle's step away from the song's own picture, in a direction drawn
+        from the song, the seed and the sibling's number. The step is the local spread of the latents of real art, so
+        that siblings are nearer to each other than to the pictures of other songs.
+        """
+        song = self.listen(song) if isinstance(song, str | Path) else song
+        return self._moved(self._own(song), song, seed=seed, sibling=sibling, variation=variation)
+
+    def controls(self, song: str | Path | Song, *, seed: int = 0, sibling: int = 0, variation: float = 1.0) -> Controls:
+        """Return what the painter paints from; it can be saved, edited and given to `clavilux.painter.paint`."""
+        return self.engine.controls(self.z_image(song, seed=seed, sibling=sibling, variation=variation))
+
+    def paint(
+        self,
+        song: str | Path | Song,
+        *,
+        size: Size = DEFAULT_SIZE_PX,
+        seed: int = 0,
+        sibling: int = 0,
+        variation: float = 1.0,
+        max_s: float = MAX_AUDIO_S,
+        clip: int | None = None,
+    ) -> Picture:
+        """Paint a song.
+
+        Parameters
+        ----------
+        song : str, Path or Song
+            A file with sound, a feature file (``.npy``), or what `listen` returned.
+        size : int or (int, int)
+            Side in pixels, or width and height, each from 64 to 8192. The same picture at every size.
+        seed : int
+            Of the marks, 0 or more.
+        sibling : int
+            0 for the song's own picture, 1 and on for variations of it, whose marks have the seed ``seed + sibling``.
+        variation : float
+            Length of a sibling's step, in units of the local spread of real art.
+        max_s, clip
+            As in `listen`. Beside a Song, say what it was listened to with: the record of the picture tells it.
+
+        Returns
+        -------
+        Picture
+
+        Raises
+        ------
+        AudioError, BundleError, PictureError
+        """
+        song = self.listen(song, max_s=max_s, clip=clip) if isinstance(song, str | Path) else song
+        return self._paint(
+            song, self._own(song), size=size, seed=seed, sibling=sibling, variation=variation, max_s=max_s, clip=clip
+        )
+
+    def siblings(
+        self,
+        song: str | Path | Song,
+        *,
+        count: int,
+        size: Size = DEFAULT_SIZE_PX,
+        seed: int = 0,
+        variation: float = 1.0,
+        max_s: float = MAX_AUDIO_S,
+        clip: int | None = None,
+    ) -> Iterator[Picture]:
+        """Paint ``count`` pictures of a song, its own first; the song is listened to once. Options as in `paint`."""
+        song = self.listen(song, max_s=max_s, clip=clip) if isinstance(song, str | Path) else song
+        own = self._own(song)
+        for sibling in range(count):
+            yield self._paint(
+                song, own, size=size, seed=seed, sibling=sibling, variation=variation, max_s=max_s, clip=clip
+            )
+
+    def repaint(self, record: dict[str, Any], path: str | Path, *, size: Size | None = None) -> Picture:
+        """Paint a picture again from its record (`clavilux.picture.read_record`), at another size if one is given.
+
+        Raises
+        ------
+        PictureError
+            If the song is not the one that was painted, or the record lacks something.
+        BundleError
+            If the bundle is not the one that was painted with.
+        """
+        try:
+            song_name, song_sha256 = str(record["song"]["name"]), str(record["song"]["sha256"])
+            bundle_name, bundle_sha256 = str(record["bundle"]["name"]), str(record["bundle"]["sha256"])
+            width, height = (int(side) for side in record["size"])
+            seed, sibling, variation = int(record["seed"]), int(record["sibling"]), float(record["variation"])
+            max_s, clip = float(record["options"]["max_s"]), record["options"]["clip"]
+            clip = None if clip is None else int(clip)
+        except (KeyError, TypeError, ValueError) as error:
+            raise PictureError(
+                f"the record of the picture is incomplete ({error}); it cannot be painted again"
+            ) from error
+        if bundle_sha256 != self.bundle.sha256:
+            raise BundleError(
+                f"the picture was painted with bundle {bundle_name} (sha256 {bundle_sha256[:12]}), and this is "
+                f"{self.bundle.name} ({self.bundle.sha256[:12]}); give the one it was painted with"
+            )
+        song = self.listen(path, max_s=max_s, clip=clip)
+        if song.sha256 != song_sha256:
+            raise PictureError(
+                f"{path}: is not the song of the picture, which was painted from {song_name!r} "
+                f"(sha256 {song_sha256[:12]}; this file has {song.sha256[:12]}); give that very file"
+            )
+        return self.paint(
+            song,
+            size=(width, height) if size is None else size,
+            seed=seed,
+            sibling=sibling,
+            variation=variation,
+            max_s=max_s,
+            clip=clip,
+        )
+
+    def _own(self, song: Song) -> Float32:
+        """Return the latent (64,) of a song's own picture."""
+        return self.engine.z_image(self.engine.song_code(song))
+
+    def _moved(self, own: Float32, song: Song, *, seed: int, sibling: int, variation: float) -> Float32:
+        """Return the latent (64,) of a sibling: one step from the song's own; sibling 0 is the song's own."""
+        if sibling == 0:
+            return own
+        key = hashlib.sha256(f"{song.sha256}:{seed}:{sibling}".encode("ascii")).digest()
+        direction = np.random.default_rng(np.frombuffer(key, "<u4")).standard_normal(LATENT_DIM)
+        step = variation * self.bundle.variation_scale / np.linalg.norm(direction)
+        return (own + step * direction).astype(np.float32)
+
+    def _paint(
+        self,
+        song: Song,
+        own: Float32,
+        *,
+        size: Size,
+        seed: int,
+        sibling: int,
+        variation: float,
+        max_s: float,
+        clip: int | None,
+    ) -> Picture:
+        """Paint a song whose own latent is known."""
+        from clavilux.painter import paint as paint_controls
+
+        width, height = check_size(size)
+        _check_choice(seed, sibling, variation)
+        z_image = self._moved(own, song, seed=seed, sibling=sibling, variation=variation)
+        controls = self.engine.controls(z_image)
+        pixels = paint_controls(controls, width=width, height=height, seed=seed + sibling)
+        record = {
+            "clavilux": __version__,
+            "song": {"name": song.name, "sha256": song.sha256, "silent": song.is_silent},
+            "bundle": {"name": self.bundle.name, "sha256": self.bundle.sha256},
+            "size": [width, height],
+            "seed": seed,
+            "sibling": sibling,
+            "variation": variation,
+            "options": {"max_s": max_s, "clip": clip},
+        }
+        return Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song)
+
+
+def paint(
+    song: str | Path | Song,
+    *,
+    size: Size = DEFAULT_SIZE_PX,
+    seed: int = 0,
+    sibling: int = 0,
+    variation: float = 1.0,
+    bundle: str | Path = "default",
+    max_s: float = MAX_AUDIO_S,
+) -> Picture:
+    """Paint one song; `Clavilux.paint` says what the options mean. To paint many, make one `Clavilux`.
+
+    Examples
+    --------
+    >>> picture = paint("nocturne.flac", size=2048, seed=7)  # doctest: +SKIP
+    >>> picture.save("nocturne.png")  # doctest: +SKIP
+    """
+    return Clavilux(bundle).paint(song, size=size, seed=seed, sibling=sibling, variation=variation, max_s=max_s)
+
+
+def check_size(size: Size) -> tuple[int, int]:
+    """Return width and height in pixels, or raise `PictureError` if a side is out of range."""
+    width, height = (size, size) if isinstance(size, int) else size
+    low, high = SIZE_RANGE_PX
+    if not (low <= width <= high and low <= height <= high):
+        raise PictureError(f"size is {width}x{height}; each side lies between {low} and {high} pixels")
+    return width, height
+
+
+def _check_choice(seed: int, sibling: int, variation: float) -> None:
+    for name, value in (("seed", seed), ("sibling", sibling), ("variation", variation)):
+        if not 0 <= value < float("inf"):
+            raise PictureError(f"{name} is {value}; it is a finite number of 0 or more")

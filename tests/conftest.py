@@ -1,0 +1,88 @@
+"""Sounds, songs and a bundle that the tests share; all synthesised, all seeded."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # before NumPy: more threads are slower here, and these run in parallel
+
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from fake_bundle import write_fake_bundle
+from numpy.typing import NDArray
+
+from clavilux.constants import MFCC_ROWS, SAMPLE_RATE, WINDOW_FRAMES
+
+if TYPE_CHECKING:
+    from clavilux.listen import Song
+
+MakeSong = Callable[..., "Song"]
+
+
+@pytest.fixture(scope="session")
+def fake_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny bundle; tests that damage one write their own."""
+    return write_fake_bundle(tmp_path_factory.mktemp("bundles") / "fake")
+
+
+@pytest.fixture(scope="session")
+def tone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 s of a chord that beats twice a second."""
+    return write_wave(tmp_path_factory.mktemp("songs") / "chord.wav", chord(220.0, 12.0))
+
+
+@pytest.fixture(scope="session")
+def other_tone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, two octaves higher."""
+    return write_wave(tmp_path_factory.mktemp("songs") / "high.wav", chord(880.0, 12.0))
+
+
+@pytest.fixture
+def make_song() -> MakeSong:
+    """Make a Song without sound: seeded windows and the descriptors of the fake bundle."""
+    from clavilux.listen import Song
+
+    def make(
+        *, seed: int = 0, n: int = 6, audible: list[bool] | None = None, descriptors: dict[str, float] | None = None
+    ) -> Song:
+        rng = np.random.default_rng(seed)
+        windows = 30 * rng.standard_normal((n, MFCC_ROWS, 1)) + 10 * rng.standard_normal((n, MFCC_ROWS, WINDOW_FRAMES))
+        heard = np.ones(n, bool) if audible is None else np.array(audible)
+        return Song(
+            path=Path(f"song{seed}.flac"),
+            name=f"song{seed}",
+            sha256=f"{seed:064x}",
+            duration_s=5.0 * n,
+            windows=windows.astype(np.float32),
+            window_db=np.full(n, -20.0, np.float32),
+            audible=heard,
+            is_silent=not heard.any(),
+            descriptors={"tempo": 120.0, "loudness": -14.0} if descriptors is None else descriptors,
+            warnings=(),
+        )
+
+    return make
+
+
+def chord(hz: float, seconds: float) -> NDArray[np.float32]:
+    """A major triad on ``hz`` with a pulse of 2 Hz, peak 0.6, at 22 050 Hz."""
+    t = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    tones = sum(np.sin(2 * np.pi * hz * ratio * t) for ratio in (1, 5 / 4, 3 / 2))
+    return np.asarray(0.2 * tones * np.exp(-3 * (t % 0.5)), np.float32)
+
+
+def write_wave(path: Path, samples: NDArray[np.float32]) -> Path:
+    """Write 16-bit mono sound at 22 050 Hz."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    return path

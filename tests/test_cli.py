@@ -1,0 +1,520 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from conftest import write_wave
+from fake_bundle import write_fake_bundle
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from PIL import Image
+
+from clavilux.cli import COMMANDS, cli
+from clavilux.cli_paint import _numbered
+from clavilux.clips import NO_DESCRIPTORS
+from clavilux.picture import read_record
+from clavilux.version import __version__
+
+
+@pytest.fixture
+def songs(tmp_path: Path, tone_file: Path, other_tone_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with a folder ``songs`` of two songs and what else lies about."""
+    folder = tmp_path / "songs"
+    (folder / "live").mkdir(parents=True)
+    shutil.copy(tone_file, folder / "chord.wav")
+    shutil.copy(other_tone_file, folder / "live" / "high.WAV")
+    (folder / "notes.txt").write_text("no song")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments], prog_name="clavilux")
+
+
+def paint(*arguments: object, bundle: Path) -> Result:
+    return run("paint", *arguments, "--bundle", bundle, "--size", "96", "--jobs", "1")
+
+
+def pixels(path: Path | str) -> Any:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+# The command itself --------------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command_and_the_extra_that_training_needs() -> None:
+    done = run("--help")
+    assert done.exit_code == 0
+    for name in COMMANDS:
+        assert f"  {name} " in done.output
+    assert 'pip install "clavilux[train]"' in done.output
+
+
+@pytest.mark.parametrize("name", ["paint", "bundle", "corpus", "features"])
+def test_each_command_is_where_the_table_says(name: str) -> None:
+    done = run(name, "--help")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"Usage: clavilux {name}")
+
+
+@pytest.mark.torch
+def test_train_is_where_the_table_says() -> None:
+    assert run("train", "--help").output.startswith("Usage: clavilux train")
+
+
+def test_help_is_quick_and_imports_no_numpy() -> None:
+    code = (
+        "import sys; from clavilux.cli import cli; cli(['--help'], standalone_mode=False);"
+        "print([m for m in ('numpy', 'av', 'PIL', 'onnxruntime', 'joblib', 'rich') if m in sys.modules])"
+    )
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = os.times()
+    assert done.stdout.splitlines()[-1] == "[]"
+    cpu_s = after.children_user - before.children_user + after.children_system - before.children_system
+    assert cpu_s < 0.3  # of the processor, as other processes may be busy; 0.05 s where this was written
+
+
+def test_the_options_of_paint_are_these() -> None:
+    command = cli.get_command(click.Context(cli), "paint")
+    assert command is not None
+    options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    names = {option.removeprefix("--") for option in options}
+    assert names == {
+        *("output", "size", "seed", "count", "variation", "bundle", "explain", "json"),
+        *("again", "random", "max-seconds", "jobs", "verbose"),
+    }
+
+
+def test_the_version() -> None:
+    assert run("--version").output == f"clavilux {__version__}\n"
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    assert run("pant").exit_code == 2
+
+
+def test_a_missing_extra_is_named() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['clavilux', 'train', 'all'];"
+        "from clavilux.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == 'clavilux: this needs torch, which is not installed: pip install "clavilux[train]"\n'
+
+
+def test_other_missing_modules_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "clavilux.cli_bundle", None)
+    done = run("bundle", "show")
+    assert isinstance(done.exception, ModuleNotFoundError)
+
+
+# Songs and folders ---------------------------------------------------------------------------------------------------
+
+
+def test_a_song_is_painted_beside_us(songs: Path, fake_bundle: Path) -> None:
+    done = paint(songs / "chord.wav", bundle=fake_bundle)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout == f"{songs / 'chord.wav'} -> chord.png\n"
+    assert pixels("chord.png").shape == (96, 96, 3)
+    assert read_record("chord.png")["song"]["name"] == "chord"
+
+
+def test_the_same_song_gives_the_same_bytes(songs: Path, fake_bundle: Path) -> None:
+    for name in ("a.png", "b.png"):
+        assert paint(songs / "chord.wav", "-o", name, bundle=fake_bundle).exit_code == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_another_process_gives_the_same_bytes(songs: Path, fake_bundle: Path) -> None:
+    paint(songs / "chord.wav", "-o", "a.png", bundle=fake_bundle)
+    command = [sys.executable, "-m", "clavilux", "paint", str(songs / "chord.wav"), "-o", "b.png"]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "PYTHONHASHSEED": "7"}
+    subprocess.run(
+        [*command, "--bundle", str(fake_bundle), "--size", "96"], check=True, env=environment, capture_output=True
+    )
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_a_folder_is_searched_and_other_files_are_passed_over(songs: Path, fake_bundle: Path) -> None:
+    done = paint(songs, "-o", "pictures/", bundle=fake_bundle)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert sorted(path.name for path in Path("pictures").iterdir()) == ["chord.png", "high.png"]
+    assert (pixels("pictures/chord.png") != pixels("pictures/high.png")).any()
+
+
+def test_a_song_that_is_named_twice_is_painted_once(songs: Path, fake_bundle: Path) -> None:
+    done = paint(songs, songs / "chord.wav", songs / "live" / ".." / "chord.wav", bundle=fake_bundle)
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_bad_songs_get_one_line_each_and_the_others_are_painted(songs: Path, fake_bundle: Path) -> None:
+    (songs / "a.mp3").write_bytes(b"no sound at all" * 100)
+    (songs / "empty.flac").touch()
+    (songs / "nothing").mkdir()
+    done = paint(songs, "missing.ogg", songs / "nothing", bundle=fake_bundle)
+    assert done.exit_code == 1
+    assert len(done.stdout.splitlines()) == 2
+    assert Path("chord.png").exists() and Path("high.png").exists()
+    lines = done.stderr.splitlines()
+    assert len(lines) == 4
+    for name, reason in (
+        ("a.mp3", "not readable as sound"),
+        ("empty.flac", "is empty"),
+        ("missing.ogg", "No such file"),
+        ("nothing", "holds no songs"),
+    ):
+        (line,) = [line for line in lines if f"{name}: " in line]
+        assert line.startswith("clavilux: ") and reason in line
+    assert not Path("a.png").exists()
+
+
+def test_several_processes_paint_what_one_paints(songs: Path, fake_bundle: Path) -> None:
+    (songs / "bad.mp3").write_bytes(b"x")
+    alone = paint(songs, "-o", "one", bundle=fake_bundle)
+    together = run("paint", songs, "-o", "two", "--bundle", fake_bundle, "--size", "96", "--jobs", "2")
+    assert (alone.exit_code, together.exit_code) == (1, 1)
+    assert together.stderr == alone.stderr
+    assert together.stdout == alone.stdout.replace("one/", "two/")
+    for path in Path("one").iterdir():
+        assert path.read_bytes() == (Path("two") / path.name).read_bytes()
+
+
+def test_a_process_that_the_system_ends_is_explained(
+    songs: Path, fake_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed:
+        def __init__(self, **options: object) -> None:
+            pass
+
+        def __call__(self, tasks: object) -> None:
+            raise TerminatedWorkerError("SIGKILL")
+
+    monkeypatch.setattr("joblib.Parallel", Killed)
+    done = run("paint", songs, "--bundle", fake_bundle, "--size", "96", "--jobs", "2")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("clavilux: the system ended a process")
+    assert done.stderr.endswith("paint with --jobs 1\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
+def test_a_name_that_is_no_utf8_is_painted(songs: Path, fake_bundle: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (songs / "chord.wav").rename(songs / f"{name}.wav")
+    done = paint(songs / f"{name}.wav", bundle=fake_bundle)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.endswith(" -> caf\ufffd.png\n")
+    assert read_record(f"{name}.png")["song"]["name"] == name
+
+
+def test_an_edge_of_the_size_and_another_format(songs: Path, fake_bundle: Path) -> None:
+    done = run("paint", songs / "chord.wav", "-o", "new/a.JPG", "--size", "128x64", "--bundle", fake_bundle)
+    assert done.exit_code == 0, done.output
+    with Image.open("new/a.JPG") as image:
+        assert (image.format, image.size) == ("JPEG", (128, 64))
+
+
+# Names ---------------------------------------------------------------------------------------------------------------
+
+
+def test_songs_of_one_name_get_pictures_of_different_names(songs: Path, fake_bundle: Path) -> None:
+    shutil.copy(songs / "live" / "high.WAV", songs / "live" / "chord.wav")
+    shutil.copy(songs / "live" / "high.WAV", songs / "Chord.oga")
+    done = paint(songs, bundle=fake_bundle)
+    assert done.exit_code == 0, done.output
+    names = [line.rsplit(" -> ")[1] for line in done.stdout.splitlines()]
+    assert names == ["Chord.png", "chord_2.png", "chord_3.png", "high.png"]
+
+
+def test_a_picture_of_the_same_song_is_replaced(songs: Path, fake_bundle: Path) -> None:
+    for seed in (0, 1):
+        paint(songs / "chord.wav", "--seed", seed, bundle=fake_bundle)
+    assert sorted(path.name for path in Path.cwd().glob("*.png")) == ["chord.png"]
+    assert read_record("chord.png")["seed"] == 1
+
+
+def test_what_is_not_a_picture_of_the_song_is_not_overwritten(songs: Path, fake_bundle: Path) -> None:
+    Image.new("RGB", (8, 8)).save("chord.png")  # the cover of the album
+    paint(songs / "live" / "high.WAV", "-o", "chord_2.png", bundle=fake_bundle)
+    before = {name: Path(name).read_bytes() for name in ("chord.png", "chord_2.png")}
+    done = paint(songs / "chord.wav", bundle=fake_bundle)
+    assert done.stdout.endswith(" -> chord_3.png\n")
+    assert {name: Path(name).read_bytes() for name in before} == before
+
+
+def test_siblings_are_numbered_and_the_first_is_the_songs_own(songs: Path, fake_bundle: Path) -> None:
+    paint(songs / "chord.wav", bundle=fake_bundle)
+    done = paint(songs / "chord.wav", "--count", 3, "-o", "pictures/", bundle=fake_bundle)
+    assert done.exit_code == 0
+    assert sorted(path.name for path in Path("pictures").iterdir()) == ["chord-1.png", "chord-2.png", "chord-3.png"]
+    first, second, third = (pixels(f"pictures/chord-{number}.png") for number in (1, 2, 3))
+    np.testing.assert_array_equal(first, pixels("chord.png"))
+    assert (first != second).any() and (second != third).any()
+    assert [read_record(f"pictures/chord-{number}.png")["sibling"] for number in (1, 2, 3)] == [0, 1, 2]
+
+
+def test_siblings_of_a_named_picture_are_numbered() -> None:
+    assert _numbered(Path("a/b.jpg"), 1) == (Path("a/b.jpg"),)
+    assert _numbered(Path("a/b.jpg"), 2) == (Path("a/b-1.jpg"), Path("a/b-2.jpg"))
+
+
+def test_a_folder_that_cannot_be_made_is_said(songs: Path, fake_bundle: Path) -> None:
+    Path("file").touch()
+    done = paint(songs, "-o", "file/below", bundle=fake_bundle)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("clavilux: file/below: cannot be made a folder")
+
+
+# What it says --------------------------------------------------------------------------------------------------------
+
+
+def test_json_is_one_line_a_picture(songs: Path, fake_bundle: Path) -> None:
+    done = paint(songs / "chord.wav", "--count", 2, "--json", bundle=fake_bundle)
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [report["picture"] for report in reports] == ["chord-1.png", "chord-2.png"]
+    report = reports[0]
+    assert report["record"] == read_record("chord-1.png")
+    assert report["heard"]["duration_s"] == pytest.approx(12, abs=0.1)
+    assert report["descriptors"]["tempo"] > 0
+    assert len(report["controls"]["palette"]) == 8 and report["controls"]["palette"][0].startswith("#")
+    assert set(report["controls"]) == {"palette", "kind", "frequency", "angle", "chaos"}
+    assert report["z_image_norm"] > 0
+
+
+def test_explain_says_what_was_heard_and_what_was_painted(songs: Path, fake_bundle: Path) -> None:
+    done = paint(songs / "chord.wav", "--explain", bundle=fake_bundle)
+    report = json.loads(paint(songs / "chord.wav", "--json", bundle=fake_bundle).stdout)
+    assert "heard    0:12" in done.stdout
+    for name in report["descriptors"]:
+        assert f" {name} " in done.stdout
+    for colour in report["controls"]["palette"]:
+        assert colour in done.stdout
+    assert report["controls"]["kind"] in done.stdout
+    assert report["description"] in done.stdout
+    assert report["mapped_descriptors"] == ["tempo", "loudness"]
+    for line in done.stdout.splitlines():
+        if line.split()[:1] == ["tempo"]:
+            assert line.endswith(" BPM")
+        if line.split()[:1] == ["flux"]:
+            assert line.endswith(" (the mapping does not take it)")
+
+
+def test_a_silent_song_says_so(songs: Path, fake_bundle: Path) -> None:
+    write_wave(songs / "silence.wav", np.zeros(22_050 * 6, np.float32))
+    done = paint(songs / "silence.wav", "--explain", bundle=fake_bundle)
+    assert done.exit_code == 0
+    assert "silent throughout" in done.stdout
+
+
+def test_verbose_logs_the_ranges_of_features_and_latents(songs: Path, fake_bundle: Path) -> None:
+    quiet, verbose = (paint(songs / "chord.wav", *options, bundle=fake_bundle) for options in ([], ["-v"]))
+    assert "z_image" not in quiet.stderr
+    assert "chord.wav: 3 windows, 3 audible" in verbose.stderr
+    for name in ("means of the windows lie", "deviations of the windows lie", "z_audio lies", "z_image lies"):
+        assert f"{name} in [" in verbose.stderr
+    assert verbose.stdout == quiet.stdout
+
+
+# Feature files -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def features(songs: Path) -> Path:
+    folder = songs.parent / "features"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        np.save(folder / f"track{number}.npy", rng.normal(0, 20 + number, (4, 20, 216)).astype(np.float32))
+    return folder
+
+
+def test_ten_clips_at_random_as_the_first_version_did(features: Path, fake_bundle: Path) -> None:
+    done = paint("--random", 10, features, "-v", bundle=fake_bundle)
+    assert done.exit_code == 0, done.output
+    names = {path.name for path in Path("generated_images").iterdir()}
+    assert names == {f"generated_image_{number}.png" for number in range(1, 11)}
+    assert "chosen: track" in done.stderr
+    assert done.stderr.count("z_image lies in [") == 10
+    clips = {
+        (record["song"]["sha256"], record["options"]["clip"])
+        for record in (read_record(Path("generated_images") / name) for name in names)
+    }
+    assert len(clips) == 10
+
+
+def test_the_seed_chooses_the_clips(features: Path, fake_bundle: Path) -> None:
+    for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert paint("--random", 3, features, "--seed", seed, "-o", folder, bundle=fake_bundle).exit_code == 0
+    records = {
+        folder: [read_record(Path(folder) / f"generated_image_{number}.png")["song"] for number in (1, 2, 3)]
+        for folder in "abc"
+    }
+    assert records["a"] == records["b"] != records["c"]
+
+
+def test_a_broken_feature_file_is_named_and_the_rest_is_painted(features: Path, fake_bundle: Path) -> None:
+    (features / "broken.npy").write_bytes(b"x")
+    done = paint("--random", 2, features, bundle=fake_bundle)
+    assert done.exit_code == 1
+    assert "broken.npy: is no feature file" in done.stderr
+    assert len(list(Path("generated_images").iterdir())) == 2
+
+
+def test_more_clips_than_there_are_is_said(features: Path, fake_bundle: Path) -> None:
+    done = paint("--random", 17, features, bundle=fake_bundle)
+    assert done.exit_code == 1
+    assert done.stderr == f"clavilux: {features}: has 16 clips in 4 feature files (.npy); 17 were asked for\n"
+
+
+def test_feature_files_are_painted_and_the_lack_of_descriptors_is_said_once(features: Path, fake_bundle: Path) -> None:
+    done = paint(features, bundle=fake_bundle)
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 4
+    assert done.stderr == f"clavilux: {NO_DESCRIPTORS}\n"
+
+
+def test_a_clip_is_painted_again(features: Path, fake_bundle: Path) -> None:
+    paint("--random", 1, features, bundle=fake_bundle)
+    picture = Path("generated_images/generated_image_1.png")
+    name = read_record(picture)["song"]["name"].partition(",")[0]
+    done = run("paint", "--again", picture, features / f"{name}.npy", "--bundle", fake_bundle)
+    assert done.exit_code == 0, done.output
+    assert Path("generated_image_1-again.png").read_bytes() == picture.read_bytes()
+
+
+# Again ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "jpg"])
+def test_a_picture_is_painted_again_to_the_byte(songs: Path, fake_bundle: Path, suffix: str) -> None:
+    paint(songs / "chord.wav", "-o", f"a.{suffix}", "--seed", 4, "--max-seconds", 7, bundle=fake_bundle)
+    done = run("paint", "--again", f"a.{suffix}", songs / "chord.wav", "--bundle", fake_bundle)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{songs / 'chord.wav'} -> a-again.{suffix}\n"
+    assert Path(f"a-again.{suffix}").read_bytes() == Path(f"a.{suffix}").read_bytes()
+
+
+def test_a_sibling_is_painted_again_larger(songs: Path, fake_bundle: Path) -> None:
+    paint(songs / "chord.wav", "--count", 2, "--variation", 0.5, bundle=fake_bundle)
+    arguments = [
+        "--again",
+        "chord-2.png",
+        songs / "chord.wav",
+        "--bundle",
+        fake_bundle,
+        "--size",
+        "200x100",
+        "-o",
+        "b.webp",
+    ]
+    assert run("paint", *arguments).exit_code == 0
+    assert pixels("b.webp").shape == (100, 200, 3)
+    assert {**read_record("b.webp"), "size": [96, 96]} == read_record("chord-2.png")
+
+
+def test_the_wrong_song_and_the_wrong_bundle_are_refused(songs: Path, fake_bundle: Path, tmp_path: Path) -> None:
+    paint(songs / "chord.wav", bundle=fake_bundle)
+    other = write_fake_bundle(tmp_path / "other", seed=1)
+    wrong_song = run("paint", "--again", "chord.png", songs / "live" / "high.WAV", "--bundle", fake_bundle)
+    wrong_bundle = run("paint", "--again", "chord.png", songs / "chord.wav", "--bundle", other)
+    unknown_bundle = run("paint", "--again", "chord.png", songs / "chord.wav")
+    for done, reason in (
+        (wrong_song, "is not the song of the picture"),
+        (wrong_bundle, "was painted with bundle fake"),
+        (
+            unknown_bundle,
+            "chord.png: was painted with bundle 'fake', which does not ship; give its folder with --bundle",
+        ),
+    ):
+        assert done.exit_code == 1
+        assert len(done.stderr.splitlines()) == 1 and reason in done.stderr
+    assert not Path("chord-again.png").exists()
+
+
+def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> None:
+    Image.new("RGB", (8, 8)).save("plain.png")
+    done = run("paint", "--again", "plain.png", songs / "chord.wav", "--bundle", fake_bundle)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("clavilux: plain.png: carries no record of Clavilux")
+
+
+# Wrong usage ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "Missing argument"),
+        (["SONG", "--size", "big"], "is no size; write 1024 or 3000x2000"),
+        (["SONG", "--size", "20"], "each side lies between 64 and 8192"),
+        (["SONG", "--size", "100x9000"], "each side lies between 64 and 8192"),
+        (["SONG", "--seed", "-1"], "--seed"),
+        (["SONG", "--count", "0"], "--count"),
+        (["SONG", "-o", "a.gif"], "a picture ends in .png, .jpg, .jpeg, .webp; add a /"),
+        (["FOLDER", "-o", "a.png"], "is one picture, and there are 2 songs"),
+        (["SONG", "--json", "--explain"], "not both"),
+        (["FOLDER", "--random", "2", "--count", "2"], "--random takes one folder"),
+        (["SONG", "SONG", "--random", "2"], "--random takes one folder"),
+        (["SONG", "--again", "a.png", "--seed", "1"], "--again takes seed"),
+        (["SONG", "SONG", "--again", "a.png"], "give one SONG"),
+        (["SONG", "--again", "a.png", "-o", "folder/"], "a picture ends in"),
+        (["SONG", "--unknown"], "No such option"),
+    ],
+)
+def test_wrong_usage_ends_with_2(songs: Path, fake_bundle: Path, arguments: list[str], reason: str) -> None:
+    places = {"SONG": str(songs / "chord.wav"), "FOLDER": str(songs)}
+    done = run("paint", *(places.get(argument, argument) for argument in arguments), "--bundle", fake_bundle)
+    assert done.exit_code == 2, done.output
+    assert reason in " ".join(done.stderr.split())
+
+
+# Bundles -------------------------------------------------------------------------------------------------------------
+
+
+def test_bundle_show(fake_bundle: Path) -> None:
+    done = run("bundle", "show", "--bundle", fake_bundle)
+    assert done.exit_code == 0
+    for text in ("fake", "facets, stripes", "tempo, loudness", "corpus.songs = 0", "audio_encoder.onnx"):
+        assert text in done.stdout
+    card = json.loads(run("bundle", "show", "--json", "--bundle", fake_bundle).stdout)
+    assert card == json.loads((fake_bundle / "bundle.json").read_text())
+
+
+def test_bundle_verify(fake_bundle: Path, tmp_path: Path) -> None:
+    done = run("bundle", "verify", "--bundle", fake_bundle)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "fake: 6 files" in done.stdout
+    damaged = write_fake_bundle(tmp_path / "damaged")
+    (damaged / "image_vae.safetensors").write_bytes(b"")
+    done = run("bundle", "verify", "--bundle", damaged)
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "is damaged: image_vae.safetensors (0 bytes)" in done.stderr
+
+
+def test_a_damaged_network_is_said_once_for_all_songs(songs: Path, tmp_path: Path) -> None:
+    damaged = write_fake_bundle(tmp_path / "damaged")
+    (damaged / "controls.onnx").write_bytes(b"")
+    done = paint(songs, bundle=damaged)
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "is damaged: controls.onnx" in done.stderr
+
+
+def test_a_bundle_of_another_schema_is_said_once_for_all_songs(songs: Path, tmp_path: Path) -> None:
+    damaged = write_fake_bundle(tmp_path / "damaged", schema=2)
+    done = paint(songs, bundle=damaged)
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "has schema 2" in done.stderr

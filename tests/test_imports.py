@@ -1,0 +1,114 @@
+"""Imports point one way: painting needs neither PyTorch nor anything else that only training and measuring need."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import clavilux
+
+PACKAGE = Path(clavilux.__file__).parent
+FOREIGN = {"torch", "scipy", "sklearn", "librosa", "matplotlib", "soundfile", "onnx", "safetensors", "pandas"}
+TRAINING_SIDE = {"clavilux.models", "clavilux.training", "clavilux.evaluation", "clavilux.cli_train"}
+PATH_IN_ORDER = [  # each may import those before it
+    "constants",
+    "errors",
+    "version",
+    "colour",
+    "controls",
+    "audio",
+    "features",
+    "descriptors",
+    "listen",
+    "bundle",
+    "engine",
+    "painter",
+    "picture",
+    "clips",
+    "pipeline",
+    "cli_paint",
+    "cli_bundle",
+]
+
+
+def imports_of(source: Path) -> set[str]:
+    """Full names of all modules that a file imports, also inside functions and for type checking."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source} imports relatively"
+            module = node.module or ""
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def module_name(source: Path) -> str:
+    parts = source.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_training_side(name: str) -> bool:
+    return any(name == home or name.startswith(f"{home}.") for home in TRAINING_SIDE)
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+RUNTIME = [source for source in SOURCES if not is_training_side(module_name(source))]
+
+
+@pytest.mark.parametrize("source", RUNTIME, ids=module_name)
+def test_the_runtime_side_imports_neither_torch_nor_training(source: Path) -> None:
+    imported = imports_of(source)
+    assert not {name for name in imported if name.partition(".")[0] in FOREIGN}
+    assert not {name for name in imported if is_training_side(name)}
+
+
+def test_the_check_sees_what_it_looks_for() -> None:
+    training = [imports_of(source) for source in SOURCES if is_training_side(module_name(source))]
+    assert any("torch" in imported for imported in training)
+    assert any(is_training_side(name) for imported in training for name in imported)
+
+
+@pytest.mark.parametrize("name", PATH_IN_ORDER)
+def test_a_module_of_the_path_imports_only_those_before_it(name: str) -> None:
+    allowed = PATH_IN_ORDER[: PATH_IN_ORDER.index(name)]
+    later = set(PATH_IN_ORDER) - set(allowed)
+    for imported in imports_of(PACKAGE / f"{name}.py"):
+        package, _, rest = imported.partition(".")
+        assert not (package == "clavilux" and rest.partition(".")[0] in later), f"{name} imports {imported}"
+
+
+def test_only_the_engine_imports_onnx_runtime() -> None:
+    importers = {
+        module_name(source)
+        for source in RUNTIME
+        if any(name.partition(".")[0] == "onnxruntime" for name in imports_of(source))
+    }
+    assert importers == {"clavilux.engine"}
+
+
+def test_painting_a_song_loads_no_torch(fake_bundle: Path, tone_file: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+import clavilux
+clavilux.paint({str(tone_file)!r}, size=96, bundle={str(fake_bundle)!r}).save({str(tmp_path / "a.png")!r})
+print(sorted({{name.partition(".")[0] for name in sys.modules}}))
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.png").stat().st_size > 0
+    loaded = set(ast.literal_eval(done.stdout))
+    assert {"av", "onnxruntime", "numpy", "PIL"} <= loaded  # it did paint
+    assert not loaded & FOREIGN
+
+
+@pytest.mark.torch
+def test_the_same_look_finds_torch_where_it_is(tmp_path: Path) -> None:
+    code = "import sys, clavilux.models.audio_vae; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

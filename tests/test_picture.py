@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import MakeSong
+from numpy.typing import NDArray
+from PIL import Image
+
+from clavilux.controls import Controls
+from clavilux.errors import PictureError
+from clavilux.picture import Picture, name_colour, picture_format, read_record
+
+RECORD: dict[str, Any] = {
+    "clavilux": "0.1.0",
+    "song": {"name": "Näcken – 夜想曲 \U0001f319", "sha256": "ab" * 32, "silent": False},
+    "bundle": {"name": "fake", "sha256": "cd" * 32},
+    "size": [160, 96],
+    "seed": 7,
+    "sibling": 0,
+    "variation": 1.0,
+    "options": {"max_s": 14400.0, "clip": None},
+}
+FORMATS = [".png", ".jpg", ".jpeg", ".webp"]
+PALETTE = np.array(
+    [[0, 0, 0], [0.1, 0.2, 0.6], [0.5, 0, 0], [0, 0.5, 0], [0.9, 0.1, 0.1], [0.2, 0.8, 0.2], [1, 1, 0], [1, 1, 1]],
+    np.float32,
+)
+
+
+@pytest.fixture
+def picture(make_song: MakeSong) -> Picture:
+    """Three vertical fields of white (1/2), dark blue (3/8) and red (1/8)."""
+    slots = np.full((96, 160), 7)
+    slots[:, 80:140] = 1
+    slots[:, 140:] = 4
+    controls = Controls(PALETTE, np.zeros((8, 32, 32), np.float32), "facets", frequency=11.6, angle=0.1, chaos=1.0)
+    pixels = np.round(255 * PALETTE).astype(np.uint8)[slots]
+    return Picture(pixels, RECORD, controls, np.zeros(64, np.float32), make_song())
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_record_comes_back_from_every_format(picture: Picture, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"picture{suffix}"
+    picture.save(path)
+    assert read_record(path) == RECORD
+    with Image.open(path) as image:
+        assert image.size == (160, 96)
+        assert image.mode == "RGB"
+        exif = image.getexif()
+        assert exif[0x010E] == picture.description
+        assert exif[0x0131].startswith("clavilux ")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp"])
+def test_png_and_webp_keep_every_pixel(picture: Picture, tmp_path: Path, name: str) -> None:
+    picture.save(tmp_path / name, quality=1)
+    np.testing.assert_array_equal(load(tmp_path / name), picture.pixels)
+
+
+def test_the_quality_of_jpeg_trades_size_for_faithfulness(picture: Picture, tmp_path: Path) -> None:
+    noisy = dataclasses.replace(picture, pixels=np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8))
+    sizes, faults = [], []
+    for quality in (20, 95):
+        noisy.save(tmp_path / "a.jpg", quality=quality)
+        sizes.append((tmp_path / "a.jpg").stat().st_size)
+        faults.append(np.abs(load(tmp_path / "a.jpg").astype(int) - noisy.pixels).mean())
+    assert sizes[1] > 2 * sizes[0]
+    assert faults[1] < faults[0] / 2
+
+
+def test_jpeg_keeps_crisp_colour(picture: Picture, tmp_path: Path) -> None:
+    picture.save(tmp_path / "a.jpg")
+    fault = np.abs(load(tmp_path / "a.jpg").astype(int) - picture.pixels)
+    assert fault.max() <= 12  # with the usual half resolution of colour it is above 60 at the borders
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_same_picture_gives_the_same_bytes(
+    picture: Picture, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture.save(tmp_path / f"a{suffix}")
+    monkeypatch.setenv(
+        "TZ", "Asia/Tokyo"
+    )  # the colour profile holds the date of its making, which must not get through
+    picture.save(tmp_path / f"b{suffix}")
+    content = (tmp_path / f"a{suffix}").read_bytes()
+    assert content == (tmp_path / f"b{suffix}").read_bytes()
+    with Image.open(tmp_path / f"a{suffix}") as image:
+        profile = image.info["icc_profile"]
+        assert profile[36:40] == b"acsp"
+        assert profile[24:36] == bytes(12)
+        assert image.getexif().get_ifd(0x8769)[0xA001] == 1
+
+
+def test_a_picture_is_replaced_and_nothing_else_is_left(picture: Picture, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"old")
+    picture.save(tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert read_record(tmp_path / "a.png") == RECORD
+
+
+def test_a_write_that_fails_leaves_the_old_file(
+    picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a.png").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(PictureError, match=r"a\.png: cannot be written \(No space left on device\)"):
+        picture.save(tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+
+
+def test_a_missing_folder_is_said(picture: Picture, tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="cannot be written"):
+        picture.save(tmp_path / "nowhere" / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a", "a.png.txt"])
+def test_other_formats_are_refused(picture: Picture, tmp_path: Path, name: str) -> None:
+    with pytest.raises(PictureError, match=r"written as \.png, \.jpg, \.jpeg, \.webp, not as"):
+        picture.save(tmp_path / name)
+
+
+def test_the_extension_may_be_in_capitals() -> None:
+    assert [picture_format(f"a{suffix.upper()}") for suffix in FORMATS] == ["PNG", "JPEG", "JPEG", "WEBP"]
+
+
+@pytest.mark.parametrize("quality", [0, 101])
+def test_quality_out_of_range_is_refused(picture: Picture, tmp_path: Path, quality: int) -> None:
+    with pytest.raises(PictureError, match="between 1 and 100"):
+        picture.save(tmp_path / "a.jpg", quality=quality)
+
+
+def test_what_is_no_picture_has_no_record(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"a\.png: is no picture"):
+        read_record(tmp_path / "a.png")
+    with pytest.raises(PictureError, match=r"b\.png: cannot be read \(No such file"):
+        read_record(tmp_path / "b.png")
+
+
+def test_a_cut_picture_has_no_record(picture: Picture, tmp_path: Path) -> None:
+    picture.save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    for length in range(0, len(content), 40):
+        (tmp_path / "cut.png").write_bytes(content[:length])
+        try:
+            record = read_record(tmp_path / "cut.png")
+        except PictureError:
+            continue
+        assert record == RECORD
+
+
+def test_a_picture_of_others_has_no_record(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(PictureError, match="carries no record of Clavilux"):
+        read_record(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("comment", "reason"),
+    [
+        (b"ASCII\0\0\0{", "damaged record"),
+        (b"ASCII\0\0\0[1]", "is no record of Clavilux"),
+        (b'ASCII\0\0\0{"a": 1}', "is no record of Clavilux"),
+        (b"UNICODE\0a", "carries no record of Clavilux"),
+    ],
+)
+def test_a_comment_of_others_is_no_record(tmp_path: Path, comment: bytes, reason: str) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = comment
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif)
+    with pytest.raises(PictureError, match=reason):
+        read_record(tmp_path / "a.jpg")
+
+
+def test_the_record_is_plain_json(picture: Picture) -> None:
+    assert json.loads(json.dumps(picture.record)) == picture.record
+
+
+def test_the_description_names_the_colours_by_their_area(picture: Picture) -> None:
+    assert (
+        picture.description
+        == "Abstract picture in white, dark blue and red, of facets, about 12 across its short side."
+    )
+    plain = dataclasses.replace(picture, pixels=np.full((96, 160, 3), 255, np.uint8))
+    assert plain.description == "Abstract picture in white, of facets, about 12 across its short side."
+
+
+@pytest.mark.parametrize(
+    ("rgb", "name"),
+    [
+        ((0, 0, 0), "black"),
+        ((1, 1, 1), "white"),
+        ((0.5, 0.5, 0.5), "grey"),
+        ((1, 0, 0), "red"),
+        ((0, 0.6, 0), "green"),
+        ((0, 0, 0.5), "dark blue"),
+        ((1, 1, 0), "yellow"),
+        ((1, 0.5, 0), "orange"),
+        ((0.5, 0.3, 0.1), "brown"),
+        ((0.9, 0.8, 0.7), "light beige"),
+        ((1, 0.7, 0.8), "light pink"),
+        ((1, 0, 1), "magenta"),
+        ((0.5, 0, 1), "violet"),
+        ((0, 0.6, 0.6), "turquoise"),
+    ],
+)
+def test_colours_have_their_usual_names(rgb: tuple[float, float, float], name: str) -> None:
+    assert name_colour(np.array(rgb, np.float32)) == name
+
+
+def test_every_colour_has_a_name() -> None:
+    grid = np.linspace(0, 1, 9, dtype=np.float32)
+    names = {name_colour(np.array([r, g, b])) for r in grid for g in grid for b in grid}
+    assert 20 < len(names) < 45
+
+
+def load(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import MakeSong, chord, write_wave
+from fake_bundle import VARIATION_SCALE, write_fake_bundle
+
+import clavilux
+from clavilux.clips import NO_DESCRIPTORS, find_files, pick_clips, read_clips
+from clavilux.errors import AudioError, BundleError, PictureError
+from clavilux.pipeline import Clavilux, check_size, paint
+
+
+@pytest.fixture(scope="module")
+def engine(fake_bundle: Path) -> Clavilux:
+    return Clavilux(fake_bundle)
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three feature files: one window, four windows, and three in a folder below."""
+    folder = tmp_path_factory.mktemp("features")
+    rng = np.random.default_rng(0)
+    (folder / "below").mkdir()
+    np.save(folder / "a.npy", rng.normal(0, 20, (20, 216)).astype(np.float32))
+    np.save(folder / "b.npy", rng.normal(0, 20, (4, 20, 216)).astype(np.float32))
+    np.save(folder / "below" / "c.npy", rng.normal(0, 20, (3, 20, 216)).astype(np.float32))
+    return folder
+
+
+def test_a_song_becomes_a_picture(fake_bundle: Path, tone_file: Path) -> None:
+    picture = clavilux.paint(tone_file, size=(128, 96), seed=3, bundle=fake_bundle)
+    assert isinstance(picture, clavilux.Picture)
+    assert picture.pixels.shape == (96, 128, 3) and picture.pixels.dtype == np.uint8
+    assert picture.z_image.shape == (64,)
+    assert picture.song.name == "chord"
+    assert picture.record == {
+        "clavilux": clavilux.__version__,
+        "song": {"name": "chord", "sha256": picture.song.sha256, "silent": False},
+        "bundle": {"name": "fake", "sha256": Clavilux(fake_bundle).bundle.sha256},
+        "size": [128, 96],
+        "seed": 3,
+        "sibling": 0,
+        "variation": 1.0,
+        "options": {"max_s": 14_400.0, "clip": None},
+    }
+
+
+def test_the_path_in_steps_gives_the_same_picture(engine: Clavilux, tone_file: Path) -> None:
+    from clavilux.painter import paint as paint_controls
+
+    song = engine.listen(tone_file)
+    expected = engine.paint(tone_file, size=96).pixels
+    np.testing.assert_array_equal(engine.paint(song, size=96).pixels, expected)
+    np.testing.assert_array_equal(paint_controls(engine.controls(song), width=96, height=96, seed=0), expected)
+
+
+def test_a_second_engine_paints_the_same_pixels(engine: Clavilux, fake_bundle: Path, tone_file: Path) -> None:
+    np.testing.assert_array_equal(
+        paint(tone_file, size=96, bundle=fake_bundle).pixels, engine.paint(tone_file, size=96).pixels
+    )
+
+
+def test_two_songs_differ(engine: Clavilux, tone_file: Path, other_tone_file: Path) -> None:
+    first, second = engine.paint(tone_file, size=96), engine.paint(other_tone_file, size=96)
+    assert np.linalg.norm(first.z_image - second.z_image) > 0.1
+    assert (first.pixels != second.pixels).any(axis=2).mean() > 0.1
+
+
+def test_the_picture_comes_from_the_sound_and_not_from_the_file(
+    engine: Clavilux, tone_file: Path, tmp_path: Path
+) -> None:
+    sound, rate = soundfile.read(tone_file, dtype="int16")
+    soundfile.write(tmp_path / "other name.flac", sound, rate)
+    wave, flac = engine.paint(tone_file, size=96), engine.paint(tmp_path / "other name.flac", size=96)
+    assert wave.song.sha256 != flac.song.sha256
+    np.testing.assert_array_equal(wave.pixels, flac.pixels)
+
+
+def test_the_seed_draws_other_marks_of_the_same_plan(engine: Clavilux, make_song: MakeSong) -> None:
+    first, second = (engine.paint(make_song(), size=96, seed=seed) for seed in (0, 1))
+    assert first.controls.to_json() == second.controls.to_json()
+    assert (first.pixels != second.pixels).any()
+
+
+def test_the_first_sibling_is_the_song_itself(engine: Clavilux, make_song: MakeSong) -> None:
+    song = make_song()
+    own = engine.paint(song, size=96, variation=3.0)
+    np.testing.assert_array_equal(own.pixels, engine.paint(song, size=96).pixels)
+    siblings = list(engine.siblings(song, count=3, size=96))
+    np.testing.assert_array_equal(siblings[0].pixels, own.pixels)
+    assert [sibling.record["sibling"] for sibling in siblings] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("variation", [0.0, 1.0, 2.5])
+def test_a_sibling_lies_one_step_away(engine: Clavilux, make_song: MakeSong, variation: float) -> None:
+    song = make_song()
+    own = engine.z_image(song)
+    for sibling in (1, 2, 9):
+        step = np.linalg.norm(engine.z_image(song, sibling=sibling, variation=variation) - own)
+        assert step == pytest.approx(variation * VARIATION_SCALE, rel=1e-4, abs=1e-6)
+
+
+def test_the_direction_depends_on_song_seed_and_number(engine: Clavilux, make_song: MakeSong) -> None:
+    song = make_song()
+    twin = dataclasses.replace(song, sha256="ee" * 32)
+    own = engine.z_image(song)
+    choices: list[tuple[Any, dict[str, int]]] = [
+        (song, {"sibling": 1}),
+        (song, {"sibling": 2}),
+        (song, {"sibling": 1, "seed": 1}),
+        (twin, {"sibling": 1}),
+    ]
+    steps = np.array([engine.z_image(of, **choice) - own for of, choice in choices])
+    again = np.array([engine.z_image(of, **choice) - own for of, choice in choices])
+    np.testing.assert_array_equal(steps, again)
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    cosines = steps @ steps.T
+    assert np.abs(cosines[~np.eye(4, dtype=bool)]).max() < 0.6  # 64 dimensions: chance has a deviation of 1/8
+
+
+@pytest.mark.parametrize("size", [63, 8193, (64, 9000), (0, 64), -5])
+def test_a_size_out_of_range_is_refused(size: int | tuple[int, int]) -> None:
+    with pytest.raises(PictureError, match="each side lies between 64 and 8192 pixels"):
+        check_size(size)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"seed": -1}, {"sibling": -1}, {"variation": -0.1}, {"variation": float("nan")}, {"variation": float("inf")}],
+)
+def test_a_choice_out_of_range_is_refused(engine: Clavilux, make_song: MakeSong, choice: dict[str, Any]) -> None:
+    with pytest.raises(PictureError, match=f"{next(iter(choice))} is .*; it is a finite number of 0 or more"):
+        engine.paint(make_song(), **choice)
+
+
+def test_a_missing_song_is_said(engine: Clavilux) -> None:
+    with pytest.raises(AudioError, match=r"nowhere\.mp3"):
+        engine.paint("nowhere.mp3")
+
+
+def test_a_silent_song_is_painted_and_recorded_as_silent(engine: Clavilux, tmp_path: Path) -> None:
+    picture = engine.paint(write_wave(tmp_path / "silence.wav", np.zeros(22_050 * 8, np.float32)), size=96)
+    assert picture.record["song"]["silent"] is True
+    assert np.isfinite(picture.z_image).all()
+
+
+def test_less_of_a_song_gives_another_picture(engine: Clavilux, tmp_path: Path) -> None:
+    two_parts = np.concatenate([chord(220, 6), chord(1760, 6)])
+    path = write_wave(tmp_path / "two parts.wav", two_parts)
+    whole, part = engine.paint(path, size=96), engine.paint(path, size=96, max_s=5)
+    assert part.record["options"]["max_s"] == 5
+    assert np.linalg.norm(whole.z_image - part.z_image) > 0.05
+    np.testing.assert_array_equal(engine.repaint(part.record, path).pixels, part.pixels)
+
+
+# From the record -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".jpg"])
+def test_a_picture_is_painted_again_from_its_file(
+    engine: Clavilux, tone_file: Path, tmp_path: Path, suffix: str
+) -> None:
+    picture = engine.paint(tone_file, size=(160, 96), seed=5, sibling=2, variation=0.7)
+    picture.save(tmp_path / f"a{suffix}")
+    again = engine.repaint(clavilux.read_record(tmp_path / f"a{suffix}"), tone_file)
+    np.testing.assert_array_equal(again.pixels, picture.pixels)
+    assert again.record == picture.record
+
+
+def test_a_picture_is_painted_again_larger(engine: Clavilux, tone_file: Path) -> None:
+    picture = engine.paint(tone_file, size=96)
+    larger = engine.repaint(picture.record, tone_file, size=192)
+    np.testing.assert_array_equal(larger.pixels, engine.paint(tone_file, size=192).pixels)
+
+
+def test_another_song_is_refused(engine: Clavilux, tone_file: Path, other_tone_file: Path) -> None:
+    record = engine.paint(tone_file, size=96).record
+    with pytest.raises(
+        PictureError, match=r"high\.wav: is not the song of the picture, which was painted from 'chord'"
+    ):
+        engine.repaint(record, other_tone_file)
+
+
+def test_another_bundle_is_refused(engine: Clavilux, tone_file: Path, tmp_path: Path) -> None:
+    record = engine.paint(tone_file, size=96).record
+    other = Clavilux(write_fake_bundle(tmp_path / "other", seed=1))
+    with pytest.raises(BundleError, match=r"painted with bundle fake \(sha256 .* this is other"):
+        other.repaint(record, tone_file)
+
+
+@pytest.mark.parametrize("name", ["song", "bundle", "size", "seed", "options"])
+@pytest.mark.parametrize("value", [None, "x", {}, [1]])
+def test_a_damaged_record_is_refused(engine: Clavilux, tone_file: Path, name: str, value: object) -> None:
+    record = engine.paint(tone_file, size=64).record
+    with pytest.raises(PictureError, match="record of the picture is incomplete"):
+        engine.repaint({**record, name: value}, tone_file)
+
+
+# Feature files -------------------------------------------------------------------------------------------------------
+
+
+def test_a_feature_file_is_painted_with_a_warning(engine: Clavilux, features: Path) -> None:
+    song = engine.listen(features / "b.npy")
+    assert song.windows.shape == (4, 20, 216)
+    assert song.descriptors == {}
+    assert song.warnings == (NO_DESCRIPTORS,)
+    assert engine.paint(song, size=96).record["song"]["name"] == "b"
+
+
+def test_one_clip_of_a_feature_file(engine: Clavilux, features: Path) -> None:
+    song = engine.listen(features / "b.npy", clip=2)
+    np.testing.assert_array_equal(song.windows, read_clips(features / "b.npy")[2:3])
+    picture = engine.paint(features / "b.npy", size=96, clip=2)
+    assert picture.record["options"]["clip"] == 2
+    np.testing.assert_array_equal(engine.repaint(picture.record, features / "b.npy").pixels, picture.pixels)
+
+
+def test_a_feature_file_of_one_window_has_one_clip(engine: Clavilux, features: Path) -> None:
+    np.testing.assert_array_equal(
+        engine.z_image(engine.listen(features / "a.npy")), engine.z_image(engine.listen(features / "a.npy", clip=0))
+    )
+    with pytest.raises(AudioError, match=r"a\.npy: has no clip 1; it has 0 to 0"):
+        engine.listen(features / "a.npy", clip=1)
+
+
+def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> None:
+    with pytest.raises(AudioError, match="is no feature file"):
+        engine.listen(tone_file, clip=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (np.zeros((20, 215), np.float32), r"has shape \(20, 215\); a feature file has \(20, 216\) or \(n, 20, 216\)"),
+        (np.zeros((1, 1, 20, 216), np.float32), r"has shape \(1, 1, 20, 216\)"),
+        (np.float32(1), r"has shape \(\)"),
+        (np.zeros((0, 20, 216), np.float32), "holds 0 windows"),
+        (np.zeros((2, 20, 216), np.int16), "of type int16; it needs one or more, of floats"),
+        (np.full((20, 216), np.nan, np.float32), "numbers that are not finite"),
+        (b"", "is no feature file"),
+        (b"no array at all", "is no feature file"),
+        (np.array([{"a": 1}], object), "is no feature file"),
+    ],
+)
+def test_what_is_no_feature_file_is_refused(engine: Clavilux, tmp_path: Path, content: Any, reason: str) -> None:
+    path = tmp_path / "a.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content, allow_pickle=True)
+    with pytest.raises(AudioError, match=reason):
+        engine.listen(path)
+
+
+def test_clips_are_picked_by_the_generator_each_once(features: Path) -> None:
+    def pick(seed: int, count: int = 8) -> list[tuple[Path, int]]:
+        return pick_clips(features, count, np.random.default_rng(seed), skip=pytest.fail)
+
+    everything = {("a.npy", 0), *(("b.npy", k) for k in range(4)), *(("c.npy", k) for k in range(3))}
+    assert {(path.name, clip) for path, clip in pick(0)} == everything
+    assert pick(0, 5) == pick(0, 5)
+    assert pick(0) != pick(1)
+
+
+def test_every_clip_has_the_same_chance(features: Path) -> None:
+    rng = np.random.default_rng(0)
+    picked = [pick_clips(features, 1, rng, skip=pytest.fail)[0] for _ in range(800)]
+    counts = [picked.count(clip) for clip in set(picked)]
+    assert len(counts) == 8
+    assert min(counts) > 60 and max(counts) < 145  # 100 each, deviation 9.4
+
+
+def test_too_few_clips_is_said(features: Path) -> None:
+    with pytest.raises(AudioError, match=r"has 8 clips in 3 feature files .*; 9 were asked for"):
+        pick_clips(features, 9, np.random.default_rng(0), skip=pytest.fail)
+
+
+def test_broken_feature_files_are_named_and_passed_over(features: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.npy").write_bytes(b"x")
+    np.save(tmp_path / "good.npy", np.zeros((20, 216), np.float32))
+    skipped: list[str] = []
+    assert pick_clips(tmp_path, 1, np.random.default_rng(0), skip=skipped.append) == [(tmp_path / "good.npy", 0)]
+    assert len(skipped) == 1 and "bad.npy: is no feature file" in skipped[0]
+
+
+def test_files_are_found_in_order_without_hidden_ones(tmp_path: Path) -> None:
+    for name in ("b.MP3", "a/z.mp3", ".hidden.mp3", ".git/c.mp3", "cover.png", "._b.mp3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_files(tmp_path, frozenset({".mp3"})) == [tmp_path / "a" / "z.mp3", tmp_path / "b.MP3"]
