@@ -1,0 +1,47 @@
+# Two commands on a fresh machine that has Python 3.11, 3.12 or 3.13 and make:
+#   make demo    paints the six example pieces
+#   make test    checks and tests everything
+# Both make .venv for themselves; a second run installs nothing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A stamp is a file that says: this was installed, from these versions.
+CORE := $(VENV)/core.stamp
+DEV := $(VENV)/dev.stamp
+SOURCES := $(shell find clavilux -type f -not -path '*/__pycache__/*')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+demo: $(CORE)  ## paint the example pieces into paintings/
+	$(BIN)/clavilux paint examples -o paintings
+	@echo "The pictures are in $(CURDIR)/paintings"
+
+test: lint  ## check style and types, then run the tests
+	$(BIN)/python -m pytest
+
+lint: $(DEV)  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:  ## remove the environment, the paintings and all caches
+	rm -rf $(VENV) paintings dist build .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed and $(PYTHON) is %d.%d; name another one: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+# The environment of the tests also paints, from the sources as they are, so the demo leaves it alone.
+$(CORE): constraints.txt pyproject.toml $(SOURCES) | $(BIN)/python
+	test -e $(DEV) || $(BIN)/python -m pip install --quiet -c constraints.txt .
+	@touch $@
+
+$(DEV): constraints.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,dev]"
+	@touch $@

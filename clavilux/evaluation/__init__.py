@@ -1,0 +1,1 @@
+"""Measures of the painter, and the music of our own that they are taken on."""
