@@ -28,4 +28,4 @@ def lab_to_srgb(lab: NDArray[np.floating]) -> NDArray[np.float32]:
     xyz = np.where(f**3 > _EPSILON, f**3, (116 * f - 16) / _KAPPA)
     linear = np.clip(xyz @ np.linalg.inv(_TO_XYZ).T, 0.0, 1.0)
     rgb = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
-    return np.clip(rgb, 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(rgb, 0.0, 1.0), np.float32)

@@ -39,7 +39,7 @@ def measure_traits(rgb: NDArray[np.uint8]) -> dict[str, float]:
     dict
         One float for each name in `TRAITS`.
     """
-    lab = srgb_to_lab(_average_down(rgb) / 255.0)
+    lab = srgb_to_lab(average_down(rgb, _SIDE) / 255.0)
     lightness, chroma = lab[..., 0], np.sqrt(lab[..., 1] ** 2 + lab[..., 2] ** 2)
     across, down = np.diff(lab, axis=1)[:-1], np.diff(lab, axis=0)[:, :-1]
     step = np.sqrt((across**2).sum(-1) + (down**2).sum(-1))
@@ -68,12 +68,12 @@ def measure_traits(rgb: NDArray[np.uint8]) -> dict[str, float]:
     }
 
 
-def _average_down(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean over the pixels of each of 128 x 128 equal fields (their borders rounded to whole pixels)."""
+def average_down(rgb: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
+    """Mean over the pixels of each of side x side equal fields (their borders rounded to whole pixels)."""
     height, width = rgb.shape[:2]
-    if min(height, width) < _SIDE:
-        raise ValueError(f"the picture is {width} x {height}; traits are measured on at least {_SIDE} x {_SIDE}")
-    rows, columns = (np.arange(_SIDE) * height) // _SIDE, (np.arange(_SIDE) * width) // _SIDE
+    if min(height, width) < side:
+        raise ValueError(f"the picture is {width} x {height}; traits are measured on at least {side} x {side}")
+    rows, columns = (np.arange(side) * height) // side, (np.arange(side) * width) // side
     sums = np.add.reduceat(np.add.reduceat(rgb.astype(np.float64), rows, axis=0), columns, axis=1)
     counts = np.diff(np.append(rows, height))[:, None] * np.diff(np.append(columns, width))[None]
     return np.asarray(sums / counts[..., None])

@@ -6,15 +6,8 @@ import torch
 from PIL import Image
 
 from clavilux.errors import CorpusError, PictureError
-from clavilux.training.datasets import (
-    PICTURE_SUFFIXES,
-    AudioFeatureDataset,
-    ImageDataset,
-    list_entries,
-    middle_square,
-    read_picture,
-    resize,
-)
+from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.training.datasets import PICTURE_SUFFIXES, AudioFeatureDataset, ImageDataset, list_entries
 
 
 def _table(folder, rows):

@@ -17,14 +17,8 @@ from numpy.typing import NDArray
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import ENCODER_SIDE_PX, PLAN_SIDE, SLOTS
 from clavilux.errors import CorpusError, PictureError
-from clavilux.training.datasets import (
-    PICTURE_SUFFIXES,
-    Entry,
-    list_entries,
-    middle_square,
-    read_picture,
-    resize,
-)
+from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.training.datasets import PICTURE_SUFFIXES, Entry, list_entries
 from clavilux.training.recipe import AnalysisRecipe
 
 WINDOW_PX = 128  # side of a window: 4 x 4 pixels for each cell of the plan

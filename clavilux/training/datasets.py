@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from clavilux.constants import ENCODER_SIDE_PX, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.errors import CorpusError, PictureError
+from clavilux.pixels import middle_square, read_picture, resize
 
 TRAINING, VALIDATION, HELD_OUT = "training", "validation", "held-out"
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
@@ -167,44 +167,6 @@ def list_entries(folder: Path, suffixes: frozenset[str]) -> list[Entry]:
         elif (key := _key(name)) in table:
             entries.append(Entry(path, name, *table[key]))
     return entries
-
-
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Pixels (H, W, 3) uint8 of a picture of any mode; what is transparent lies on white.
-
-    Raises
-    ------
-    PictureError
-        The file is no picture, is cut off, or is unreasonably large.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                image: Image.Image = file
-                if image.mode == "P" or "transparency" in image.info:
-                    image = image.convert("RGBA")
-                if image.mode in ("RGBA", "LA"):
-                    rgba = image.convert("RGBA")
-                    ground = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-                    image = Image.alpha_composite(ground, rgba)
-                return np.asarray(image.convert("RGB"), np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise PictureError(f"{path}: not a picture that can be read ({error})") from error
-
-
-def middle_square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The largest square in the middle."""
-    height, width = rgb.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return rgb[top : top + side, left : left + side]
-
-
-def resize(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Square pixels (side, side, 3) by area averaging (box) when it shrinks."""
-    method = Image.Resampling.BOX if min(rgb.shape[:2]) >= 2 * side else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(rgb).resize((side, side), method), np.uint8)
 
 
 def to_tensor(rgb: NDArray[np.uint8]) -> Tensor:

@@ -48,6 +48,7 @@ class AnalysisRecipe:
     painting_windows: int
     palettes: int
     palette_softness: float
+    kind_evenness: float
 
 
 @dataclass(frozen=True)

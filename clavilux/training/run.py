@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from clavilux.bundle import Bundle, open_bundle
@@ -38,8 +39,8 @@ from clavilux.training.recipe import Recipe
 from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.studies import paint_studies
 from clavilux.training.train_audio_vae import AudioVAETask
-from clavilux.training.train_eye import EyeTask, read_marks
-from clavilux.training.train_image_vae import ImageVAETask, Lessons, make_lessons
+from clavilux.training.train_eye import EyeTask, kind_weights, read_marks, weigh_kinds
+from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     controls_of_latents,
     encode_songs,
@@ -176,7 +177,7 @@ def train_eye(run: Run, windows: Windows) -> Eye:
     return network
 
 
-def train_image_vae(run: Run) -> tuple[ImageVAE, Eye, np.ndarray[Any, np.dtype[np.float32]]]:
+def train_image_vae(run: Run) -> tuple[ImageVAE, Eye, NDArray[np.float32]]:
     """Train the ImageVAE on the run's pictures; returns it with the eye and the codebook of palettes."""
     recipe = run.recipe.image_vae
     windows = prepare_windows(run, TRAINING)
@@ -188,6 +189,8 @@ def train_image_vae(run: Run) -> tuple[ImageVAE, Eye, np.ndarray[Any, np.dtype[n
     seen = prepare_windows(run, VALIDATION)
     eye = train_eye(run, windows)
     marks, seen_marks = read_marks(eye, windows.windows), read_marks(eye, seen.windows)
+    weights = kind_weights(marks, run.recipe.analysis.kind_evenness)
+    marks, seen_marks = weigh_kinds(marks, weights), weigh_kinds(seen_marks, weights)
     counts = np.bincount(marks.kind.argmax(1), minlength=len(KINDS))
     run.log("eye: kinds read " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
     if run.start is not None:
@@ -212,7 +215,7 @@ def train_image_vae(run: Run) -> tuple[ImageVAE, Eye, np.ndarray[Any, np.dtype[n
 
     def sheet(step: int) -> None:
         shown = np.linspace(0, len(seen.windows) - 1, 12).astype(int)
-        latents = _latents(task.network, seen_lessons)[shown]
+        latents = _latents(task.network, seen)[shown]
         random = np.random.default_rng(0).standard_normal((12, latents.shape[1]))
         painted = [
             paint(controls, width=128, height=128, seed=0)
@@ -226,7 +229,9 @@ def train_image_vae(run: Run) -> tuple[ImageVAE, Eye, np.ndarray[Any, np.dtype[n
     return network, eye, palettes
 
 
-def finish(run: Run, audio_vae: AudioVAE, image_vae: ImageVAE, eye: Eye, palettes: Any, output: Path) -> dict[str, Any]:
+def finish(
+    run: Run, audio_vae: AudioVAE, image_vae: ImageVAE, eye: Eye, palettes: NDArray[np.float32], output: Path
+) -> dict[str, Any]:
     """Fit the mapping on trained networks, write the bundle and return its measures."""
     songs = {
         split: encode_songs(
@@ -235,12 +240,10 @@ def finish(run: Run, audio_vae: AudioVAE, image_vae: ImageVAE, eye: Eye, palette
         for split in (TRAINING, VALIDATION)
     }
     windows = prepare_windows(run, TRAINING)
-    marks = read_marks(eye, windows.windows)
-    lessons = make_lessons(windows, marks, palettes, run.recipe.analysis)
-    latents = _latents(image_vae, lessons)
+    latents = _latents(image_vae, windows)
     # As in the training of the ImageVAE: paintings of other subjects are a part of the cloud, not all of it.
     rng = np.random.default_rng(run.recipe.seed)
-    weights = ImageVAETask(lessons, lessons, run.recipe.image_vae).weights.double().numpy()
+    weights = picture_weights(windows_of_paintings(windows), run.recipe.image_vae.painting_share).numpy()
     n = min(3_000, int((weights > 0).sum()))
     chosen = rng.choice(len(latents), n, replace=False, p=weights / weights.sum())
     art = look_at_art(image_vae, palettes, KINDS, latents[chosen], jobs=run.jobs)
@@ -303,8 +306,10 @@ def start_bundle(name: str | None) -> Bundle | None:
 
 
 @torch.no_grad()
-def _latents(network: ImageVAE, lessons: Lessons) -> np.ndarray[Any, np.dtype[np.float64]]:
-    parts = [network(part.float() / 255.0) for part in torch.split(lessons.pictures, 256)]
+def _latents(network: ImageVAE, windows: Windows) -> NDArray[np.float64]:
+    """Posterior means (n, 64) of all windows."""
+    pictures = torch.from_numpy(windows.small()).permute(0, 3, 1, 2)
+    parts = [network(part.float() / 255.0) for part in torch.split(pictures, 256)]
     return np.asarray(torch.cat(parts).double().numpy())
 
 
@@ -323,8 +328,10 @@ def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
 
 
 def _folder_key(run: Run) -> str:
-    """Names, sizes and times of the pictures, and how they are read."""
-    digest = hashlib.sha256(json.dumps([run.recipe.as_dict()["analysis"], run.recipe.seed]).encode())
+    """Names, sizes and times of the pictures, and how they are cut."""
+    analysis = run.recipe.analysis
+    cut = [analysis.abstract_windows, analysis.painting_windows, run.recipe.seed]
+    digest = hashlib.sha256(json.dumps(cut).encode())
     for path in sorted(run.art.rglob("*")):
         if path.is_file():
             stat = path.stat()

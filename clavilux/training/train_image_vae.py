@@ -55,8 +55,22 @@ def make_lessons(windows: Windows, marks: MarksRead, codebook: NDArray[np.float3
         log_frequency=torch.from_numpy(marks.log_frequency),
         direction=torch.from_numpy(marks.direction),
         chaos=torch.from_numpy(marks.chaos),
-        painting=torch.tensor([windows.roles[i] == "painting" for i in windows.source]),
+        painting=windows_of_paintings(windows),
     )
+
+
+def windows_of_paintings(windows: Windows) -> Tensor:
+    """Which windows show a painting of another subject, (n,) bool."""
+    return torch.tensor([windows.roles[i] == "painting" for i in windows.source])
+
+
+def picture_weights(painting: Tensor, painting_share: float) -> Tensor:
+    """Weight of each window, (n,) bool -> (n,): paintings of other subjects have `painting_share` of all weight."""
+    paintings = painting.double()
+    if not 0 < paintings.sum() < len(paintings):
+        return torch.ones(len(paintings), dtype=torch.float64)
+    others = 1 - paintings
+    return painting_share * paintings / paintings.sum() + (1 - painting_share) * others / others.sum()
 
 
 class ImageVAETask(Task):
@@ -75,12 +89,7 @@ class ImageVAETask(Task):
         )
         self.recipe = recipe
         self.training_lessons, self.validation_lessons = training, validation
-        paintings = training.painting.float()
-        if 0 < paintings.sum() < len(paintings):
-            share = recipe.painting_share
-            self.weights = share * paintings / paintings.sum() + (1 - share) * (1 - paintings) / (1 - paintings).sum()
-        else:
-            self.weights = torch.ones(len(paintings))
+        self.weights = picture_weights(training.painting, recipe.painting_share)
 
     def n_items(self) -> int:
         return len(self.training_lessons.pictures)

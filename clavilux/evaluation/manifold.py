@@ -1,0 +1,65 @@
+"""Do the pictures fill the ground that real art fills, and only that?
+
+Conventions: `real` and `made` are points (n, F), (m, F) of one space. Compare figures at equal n and m only.
+
+Measures (Naeem et al. 2020; Kynkaanniemi et al. 2019; Binkowski et al. 2018), each with its value where both are drawn
+from one law
+    precision   share of made points within the k-th neighbour ball of some real point; falls with the dimension
+    recall      share of real points within the k-th neighbour ball of some made point; likewise
+    density     how many such balls a made point lies in, over k; 1
+    coverage    share of real points with a made point within their ball; 1 - 2^-k for n = m
+    kid         squared maximum mean discrepancy with a cubic kernel, unbiased; 0
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.evaluation.diversity import Floats, distances, validate
+
+RECALL_NEIGHBOURS = 3
+COVERAGE_NEIGHBOURS = 5
+
+
+def neighbour_radii(points: Floats, k: int) -> NDArray[np.float64]:
+    """Distance of each point to its k-th nearest other: (n,)."""
+    within = distances(points, points)
+    return np.asarray(np.partition(within, k, axis=1)[:, k])  # the nearest is the point itself
+
+
+def precision_recall(real: Floats, made: Floats, k: int = RECALL_NEIGHBOURS) -> tuple[float, float]:
+    """Precision and recall of the k-nearest-neighbour manifolds."""
+    real, made = validate(real, k + 1), validate(made, k + 1)
+    between = distances(real, made)
+    precision = (between < neighbour_radii(real, k)[:, None]).any(axis=0).mean()
+    recall = (between < neighbour_radii(made, k)[None]).any(axis=1).mean()
+    return float(precision), float(recall)
+
+
+def density_coverage(real: Floats, made: Floats, k: int = COVERAGE_NEIGHBOURS) -> tuple[float, float]:
+    """Density and coverage."""
+    real, made = validate(real, k + 1), validate(made, k + 1)
+    between, radii = distances(real, made), neighbour_radii(real, k)
+    density = (between < radii[:, None]).sum(axis=0).mean() / k
+    coverage = (between.min(axis=1) < radii).mean()
+    return float(density), float(coverage)
+
+
+def kid(
+    real: Floats, made: Floats, *, rng: np.random.Generator, subset: int = 100, rounds: int = 50
+) -> tuple[float, float]:
+    """Kernel inception distance: mean and standard deviation over random subsets.
+
+    The kernel is (x . y / F + 1)^3. With points standardised on real art, figures of one space compare.
+    """
+    real, made = validate(real), validate(made)
+    size = min(subset, len(real), len(made))
+    values = []
+    for _ in range(rounds):
+        x = real[rng.choice(len(real), size, replace=False)]
+        y = made[rng.choice(len(made), size, replace=False)]
+        kxx, kyy, kxy = (((a @ b.T) / a.shape[1] + 1.0) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+        off = size * (size - 1)
+        values.append((kxx.sum() - np.trace(kxx)) / off + (kyy.sum() - np.trace(kyy)) / off - 2.0 * kxy.mean())
+    return float(np.mean(values)), float(np.std(values))

@@ -1,0 +1,96 @@
+"""Studies, the symmetries of the square, and the eye's prejudice."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from clavilux.controls import Controls
+from clavilux.marks import KINDS
+from clavilux.painter import paint
+from clavilux.training.analysis import Windows
+from clavilux.training.studies import paint_studies
+from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
+from clavilux.training.train_eye import MarksRead, direction_of, kind_weights, weigh_kinds
+
+
+def _windows():
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(8), size=(2, 32, 32)).transpose(0, 3, 1, 2)
+    palettes = np.sort(rng.random((2, 8, 3)), axis=1).astype(np.float32)
+    return Windows(
+        windows=rng.integers(0, 255, (2, 128, 128, 3), np.uint8),
+        palettes=palettes,
+        shares=np.rint(shares * 255).astype(np.uint8),
+        source=np.array([0, 1]),
+        names=["a", "b"],
+        roles=["abstract", "painting"],
+    )
+
+
+def test_studies_show_every_kind_with_the_controls_that_they_name():
+    studies = paint_studies(_windows(), 2 * len(KINDS), seed=3, jobs=1)
+    assert np.bincount(studies.kind).tolist() == [2] * len(KINDS)
+    assert ((studies.angle >= 0) & (studies.angle < 0.5)).all()
+    assert len({picture.tobytes() for picture in studies.pictures}) == len(studies.pictures)
+    again = paint_studies(_windows(), 2 * len(KINDS), seed=3, jobs=1)
+    assert np.array_equal(again.pictures, studies.pictures)
+
+
+def _stripes(angle):
+    plan = np.zeros((8, 32, 32), np.float32)
+    palette = np.repeat(np.linspace(0, 1, 8, dtype=np.float32)[:, None], 3, axis=1)
+    controls = Controls(palette=palette, plan=plan, kind="stripes", frequency=10, angle=angle, chaos=1.0)
+    return paint(controls, width=128, height=128, seed=0)
+
+
+def _seen_direction(rgb):
+    """Cosine and sine of twice the direction of the lines, by the structure tensor of the grey picture."""
+    grey = rgb.mean(axis=2)
+    gy, gx = np.gradient(grey)
+    # The gradient is across the lines, and rows count downwards.
+    xx, yy, xy = (gx * gx).sum(), (gy * gy).sum(), -(gx * gy).sum()
+    vector = np.array([yy - xx, -2 * xy])
+    return vector / np.linalg.norm(vector)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.07, 0.18, 0.25, 0.4])
+def test_the_angle_of_the_painter_is_the_direction_that_is_seen(angle):
+    wanted = direction_of(torch.tensor([angle]))[0].numpy()
+    assert float(_seen_direction(_stripes(angle)) @ wanted) > 0.97
+
+
+@pytest.mark.parametrize("symmetry", range(N_SYMMETRIES))
+def test_pictures_and_directions_turn_together(symmetry):
+    rgb = _stripes(0.07)
+    turned = turn_pictures(torch.from_numpy(rgb).permute(2, 0, 1), symmetry).permute(1, 2, 0).numpy()
+    direction = torch.tensor([[math.cos(4 * math.pi * 0.07), math.sin(4 * math.pi * 0.07)]])
+    assert float(_seen_direction(turned) @ turn_direction(direction, symmetry)[0].numpy()) > 0.97
+
+
+def test_symmetries_are_eight_different_ones():
+    square = torch.arange(9).reshape(3, 3)
+    assert len({tuple(turn_pictures(square, s).flatten().tolist()) for s in range(N_SYMMETRIES)}) == N_SYMMETRIES
+
+
+def _prejudiced():
+    rng = np.random.default_rng(0)
+    logits = rng.standard_normal((400, 5)) + np.array([4.0, 2.0, 0, 0, 0])
+    kind = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    empty = np.zeros(400, np.float32)
+    return MarksRead(kind.astype(np.float32), empty, np.zeros((400, 2), np.float32), empty)
+
+
+def test_an_even_eye_says_all_kinds_equally_often_and_keeps_the_order_within_a_kind():
+    marks = _prejudiced()
+    even = weigh_kinds(marks, kind_weights(marks, 1.0))
+    np.testing.assert_allclose(even.kind.mean(axis=0), 0.2, atol=0.01)
+    np.testing.assert_allclose(even.kind.sum(axis=1), 1, atol=1e-5)
+    ratio = np.log(marks.kind[:, 0] / marks.kind[:, 2])
+    assert np.corrcoef(ratio, np.log(even.kind[:, 0] / even.kind[:, 2]))[0, 1] > 0.999
+
+
+def test_no_evenness_changes_nothing():
+    marks = _prejudiced()
+    np.testing.assert_allclose(weigh_kinds(marks, kind_weights(marks, 0.0)).kind, marks.kind, atol=2e-3)
