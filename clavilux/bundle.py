@@ -28,7 +28,7 @@ file                      input                          output
 ``palettes.npy``          (P, 8, 3) float32 sRGB         the palettes that ``palette`` chooses from
 ========================  =============================  =============================================================
 
-Each file is hashed from the same bytes that are then used, when it is first needed: 40 MB take 0.04 s, and painting
+Each file is hashed from the same bytes that are then used, when it is first needed: 40 MB take 0.05 s, and painting
 reads less than half of them. Weights for going on with a training (``.safetensors``) are hashed by ``clavilux bundle
 verify``.
 """

@@ -35,6 +35,11 @@ COMMANDS = {
     ),
     "corpus": _Home("clavilux.cli_corpus", "corpus", "Rebuild the training data from its public sources."),
     "train": _Home("clavilux.cli_train", "train", 'Train the networks. Needs: pip install "clavilux[train]"'),
+    "evaluate": _Home(
+        "clavilux.cli_evaluate",
+        "evaluate_command",
+        'Measure a bundle on held-out songs and art. Needs: pip install "clavilux[eval]"',
+    ),
     "bundle": _Home("clavilux.cli_bundle", "bundle", "Show or verify a bundle of trained networks."),
 }
 
@@ -44,7 +49,7 @@ EXTRAS = {
     "safetensors": "train",
     "onnx": "train",
     "onnxscript": "train",
-    "scipy": "train",
+    "scipy": "eval",
     "distributed": "cluster",
     "dask": "cluster",
 }

@@ -23,11 +23,11 @@ from clavilux.audio import AUDIO_SUFFIXES
 from clavilux.bundle import shipped_bundles
 from clavilux.clips import CLIP_SUFFIX, NO_DESCRIPTORS, find_files, pick_clips
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
-from clavilux.descriptors import DESCRIPTORS
 from clavilux.engine import PAINTING
 from clavilux.errors import BundleError, ClaviluxError, PictureError
+from clavilux.explain import explain_report, report_picture
 from clavilux.listen import Song, hash_file
-from clavilux.picture import FORMATS, Picture, read_record
+from clavilux.picture import FORMATS, read_record
 from clavilux.pipeline import Clavilux, check_size
 
 Float32 = NDArray[np.float32]
@@ -291,7 +291,7 @@ def _paint_again(
     _make_folder(target.parent)
     picture.save(target)
     _tell(
-        _Outcome((_report(target, picture, engine.bundle.descriptors),), _warnings(picture.song)),
+        _Outcome((report_picture(picture, target, engine.bundle.descriptors),), _warnings(picture.song)),
         explain=explain,
         as_json=as_json,
     )
@@ -350,7 +350,7 @@ def _paint_song(task: _Task) -> _Outcome:
             z = picture.z_image
             logger.info("%s: z_image lies in [%.3g, %.3g], length %.3g", target, z.min(), z.max(), np.linalg.norm(z))
             picture.save(target)
-            reports.append(_report(target, picture, engine.bundle.descriptors))
+            reports.append(report_picture(picture, target, engine.bundle.descriptors))
     except ClaviluxError as error:
         return _Outcome(fault=str(error))
     return _Outcome(tuple(reports), _warnings(song))
@@ -377,32 +377,6 @@ def _engine(bundle: str) -> Clavilux:
     return Clavilux(bundle)
 
 
-def _report(target: Path, picture: Picture, mapped: tuple[str, ...]) -> dict[str, Any]:
-    """Return what ``--json`` prints of a picture, and what ``--explain`` puts into words."""
-    song, controls = picture.song, picture.controls
-    return {
-        "song": str(song.path),
-        "picture": str(target),
-        "description": picture.description,
-        "record": picture.record,
-        "heard": {
-            "duration_s": round(song.duration_s, 3),
-            "windows": len(song.windows),
-            "audible_windows": int(song.audible.sum()),
-        },
-        "descriptors": song.descriptors,
-        "mapped_descriptors": list(mapped),
-        "controls": {
-            "palette": ["#" + "".join(f"{round(255 * float(c)):02x}" for c in colour) for colour in controls.palette],
-            "kind": controls.kind,
-            "frequency": round(controls.frequency, 4),
-            "angle": round(controls.angle, 4),
-            "chaos": round(controls.chaos, 4),
-        },
-        "z_image_norm": round(float(np.linalg.norm(picture.z_image)), 4),
-    }
-
-
 def _tell(outcome: _Outcome, *, explain: bool, as_json: bool) -> None:
     """Print what became of a song: its pictures on stdout, warnings and faults on stderr."""
     if outcome.fault is not None:
@@ -413,36 +387,7 @@ def _tell(outcome: _Outcome, *, explain: bool, as_json: bool) -> None:
         names = (click.format_filename(report[name]) for name in ("song", "picture"))  # names that are no UTF-8 too
         click.echo(json.dumps(report) if as_json else " -> ".join(names))
         if explain:
-            click.echo(_explain(report))
-
-
-def _explain(report: dict[str, Any]) -> str:
-    """Put a report into words."""
-    heard, controls, record = report["heard"], report["controls"], report["record"]
-    minutes, seconds = divmod(round(heard["duration_s"]), 60)
-    lines = [f"  heard    {minutes}:{seconds:02d}, {heard['audible_windows']} of {heard['windows']} windows audible"]
-    if record["song"]["silent"]:
-        lines.append("           silent throughout: all windows count, and no descriptor means anything")
-    for name, value in report["descriptors"].items():
-        unit = "" if DESCRIPTORS[name].unit == "1" else DESCRIPTORS[name].unit  # "1" is a number without unit
-        use = "" if name in report["mapped_descriptors"] else "(the mapping does not take it)"
-        lines.append(" ".join(filter(None, (f"           {name:20} {value:.4g}", unit, use))))
-    descriptors = "these descriptors" if report["descriptors"] else "the mean descriptors of the training songs"
-    lines += [
-        f"  painted  {' '.join(controls['palette'])}",
-        f"           {controls['kind']}, {controls['frequency']:.1f} across the short side, "
-        f"at {360 * controls['angle']:.0f} degrees, chaos {controls['chaos']:.2f}",
-        f"           {report['description']}",
-        f"  why      The sound (64 numbers, the mean over the windows) and {descriptors} go into one mapping.",
-        f"           The latent that comes out (length {report['z_image_norm']:.2f}) fixes palette, plan and marks",
-        "           together; no single descriptor sets a colour or a mark.",
-        f"           The seed ({record['seed']}) only chooses how the marks fall.",
-    ]
-    if record["sibling"]:
-        lines.append(
-            f"           Sibling {record['sibling']}: its latent was moved by chance, {record['variation']:g} steps."
-        )
-    return "\n".join(lines)
+            click.echo(explain_report(report))
 
 
 def _complain(line: str) -> None:

@@ -198,6 +198,8 @@ def _run(audio_dir: Path, out_dir: Path, files: list[str], table: _Table, jobs: 
 
 def _measure(path: Path, file: str, out_dir: Path, npy: str, known_sha256: str | None) -> _Outcome:
     """Listen to one file and write its windows. Runs in other processes: what is wrong with a file is handed back."""
+    if not _is_text(file):
+        return _Outcome(file, fault=f"{str(path)!a}: its name is no UTF-8, which a table needs; give it another name")
     try:
         if known_sha256 is not None and hash_file(path) == known_sha256:
             return _Outcome(file)
@@ -221,6 +223,7 @@ class _Table:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._rows = _read_table(folder / TABLE)
+        self._file_of = {row["npy"]: file for file, row in self._rows.items()}
         self._saved_at = time.monotonic()
 
     def seconds(self, file: str) -> float:
@@ -236,15 +239,20 @@ class _Table:
     def put(self, row: Row) -> None:
         before = self._rows.get(row["file"])
         if before is not None and before["npy"] != row["npy"]:
-            (self._folder / before["npy"]).unlink(missing_ok=True)
+            self.forget(row["file"])  # a song of the same stem has come, see `name_features`
+        owner = self._file_of.get(row["npy"], row["file"])
+        if owner != row["file"]:
+            del self._rows[owner]  # the song was saved in another format, its windows are overwritten
         self._rows[row["file"]] = row
+        self._file_of[row["npy"]] = row["file"]
         if time.monotonic() - self._saved_at > SAVE_EVERY_S:
             self.save()
 
     def forget(self, file: str) -> None:
-        """Leave out a file that cannot be listened to any more."""
+        """Remove the line and the windows of a file, if there are any."""
         row = self._rows.pop(file, None)
         if row is not None:
+            del self._file_of[row["npy"]]
             (self._folder / row["npy"]).unlink(missing_ok=True)
 
     def save(self) -> None:
@@ -275,6 +283,11 @@ def _copy_corpus_table(audio_dir: Path, out_dir: Path) -> None:
         if source.is_file() and source.resolve() != (out_dir / CORPUS_TABLE).resolve():
             _write_whole(out_dir / CORPUS_TABLE, source.read_bytes())
             return
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name is text: Linux allows any bytes, which Python keeps as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _cannot_write(folder: Path, error: OSError) -> AudioError:

@@ -12,7 +12,7 @@ MFCC, chroma and onset strength equal those of librosa 0.11: the MFCC of a windo
 tuning=0.0)` and `librosa.onset.onset_strength` of the whole song, with the defaults elsewhere. A window does not
 start on a frame of the song (5 s are 215.3 hops), so windows have a Fourier transform of their own.
 
-The result does not depend on how the sound is cut into blocks. All is float32, in small chunks; an hour takes 210 MB in all.
+The result does not depend on how the sound is cut into blocks. All is float32, in chunks; an hour takes 210 MB in all.
 """
 
 from __future__ import annotations

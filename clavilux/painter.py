@@ -209,11 +209,15 @@ def _refine_plan(plan: Float32) -> Float32:
         )
     ]
     # Sums of four in place of matrix products: no thread of a linear algebra library has a say in the last bit.
-    columns, fine = np.zeros((SLOTS, PLAN_SIDE, at.size), np.float32), np.zeros((SLOTS, at.size, at.size), np.float32)
-    for cells, weight in taps:
-        columns += plan[:, :, cells] * weight
-    for cells, weight in taps:
-        fine += columns[:, cells] * weight[:, None]
+    fine = np.zeros((SLOTS, at.size, at.size), np.float32)
+    part = np.empty((at.size, at.size), np.float32)
+    for slot in range(SLOTS):
+        columns = np.zeros((PLAN_SIDE, at.size), np.float32)
+        for cells, weight in taps:
+            columns += plan[slot].take(cells, axis=1) * weight
+        for cells, weight in taps:
+            np.multiply(columns.take(cells, axis=0), weight[:, None], out=part)
+            fine[slot] += part
     return fine.reshape(SLOTS, -1)
 
 
@@ -263,9 +267,11 @@ def _mix(picture: UInt8, canvas: _Canvas, pixels: Positions, samples: int) -> No
     for start in range(0, pixels.size, step):
         some = pixels[start : start + step]
         slots = canvas.decide(*canvas.places(some, samples)).reshape(samples**2, -1)
-        share = np.stack([(slots == k).sum(axis=0, dtype=np.float32) for k in range(SLOTS)], axis=1)
+        share = np.empty((some.size, SLOTS), np.float32)
+        for k in range(SLOTS):
+            share[:, k] = (slots == k).sum(axis=0, dtype=np.uint8)  # at most 64
         share /= np.float32(samples**2)
-        flat[some] = _to_bytes(_from_light((share[:, :, None] * light).sum(axis=1)))
+        flat[some] = _to_bytes(_from_light(np.einsum("nk,kc->nc", share, light)))
 
 
 def _to_light(rgb: Float32) -> Float32:
@@ -306,11 +312,10 @@ class _Paper:
         short = min(width, height)
         x = (np.arange(width) + 0.5 - width / 2) / short * cells
         y = (np.arange(height) + 0.5 - height / 2) / short * cells
-        left, above = np.floor(x), np.floor(y)
-        self._columns, self._rows = (left - left[0]).astype(np.intp), (above - above[0]).astype(np.intp)
-        self._right, self._down = (_ease((v - np.floor(v)).astype(np.float32)) for v in (x, y))
-        i = np.arange(left[0], left[-1] + 2, dtype=np.float32)
-        j = np.arange(above[0], above[-1] + 2, dtype=np.float32)
+        left, above = np.floor(x).astype(np.float32), np.floor(y).astype(np.float32)
+        self._right, self._down = _ease((x - left).astype(np.float32)), _ease((y - above).astype(np.float32))
+        i, j = np.union1d(left, left + 1), np.union1d(above, above + 1)  # the lines of the lattice that pixels touch
+        self._columns, self._rows = np.searchsorted(i, left), np.searchsorted(j, above)
         values = unit(cell_hash(np.tile(i, j.size), np.repeat(j, i.size), seed, f"paper {cells}"))
         values -= np.float32(0.5)
         # A pixel that covers many cells shows their mean, whose deviation falls with the square root of their number.
@@ -322,11 +327,11 @@ class _Paper:
         at = self._rows[top : top + n]
         above, below = self._values[at], self._values[at + 1]
         lines = above + (below - above) * self._down[top : top + n, None]
-        left, right = lines.take(self._columns, axis=1), lines.take(self._columns + 1, axis=1)
-        right -= left
-        right *= self._right
-        right += left
-        return right
+        left, noise = lines.take(self._columns, axis=1), lines.take(self._columns + 1, axis=1)
+        noise -= left
+        noise *= self._right
+        noise += left
+        return np.asarray(noise, np.float32)
 
 
 def _ease(f: Float32) -> Float32:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from clavilux.colour import srgb_to_lab
 from clavilux.controls import Controls
 from clavilux.errors import PictureError
+from clavilux.marks import MARKS
 from clavilux.version import __version__
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ class Picture:
         seen = [k for k in np.argsort(-shares, kind="stable") if shares[k] >= len(sample) / 50]
         colours = list(dict.fromkeys(name_colour(self.controls.palette[k]) for k in seen))[:3]
         colour_text = colours[0] if len(colours) == 1 else f"{', '.join(colours[:-1])} and {colours[-1]}"
-        marks = round(self.controls.frequency)
-        return f"Abstract picture in {colour_text}, of {self.controls.kind}, about {marks} across its short side."
+        marks, across = MARKS[self.controls.kind].description, round(self.controls.frequency)
+        return f"Abstract picture in {colour_text}: {marks}, about {across} across its short side."
 
     def save(self, path: str | Path, *, quality: int = 95) -> None:
         """Write the picture with its record, as PNG, JPEG or WebP by the extension.

@@ -68,8 +68,11 @@ def test_each_command_is_where_the_table_says(name: str) -> None:
 
 
 @pytest.mark.torch
-def test_train_is_where_the_table_says() -> None:
-    assert run("train", "--help").output.startswith("Usage: clavilux train")
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_each_command_with_extras_is_where_the_table_says(name: str) -> None:
+    done = run(name, "--help")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"Usage: clavilux {name}")
 
 
 def test_help_is_quick_and_imports_no_numpy() -> None:

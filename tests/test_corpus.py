@@ -34,13 +34,27 @@ from clavilux.corpus.build import BuildSummary, build_corpus
 from clavilux.corpus.duplicates import MAX_COLOUR_DISTANCE, find_duplicate_pictures, find_duplicate_recordings
 from clavilux.corpus.fetch import Places, blob_id, read_items
 from clavilux.corpus.pictures import PictureMeasure, Unusable, measure_picture, perceptual_hash
-from clavilux.corpus.recordings import PRINT_RATE, PRINT_ROWS, PRINT_SEGMENTS, measure_recording, sound_print
+from clavilux.corpus.recordings import (
+    PRINT_RATE,
+    PRINT_ROWS,
+    PRINT_SEGMENTS,
+    RecordingMeasure,
+    measure_recording,
+    sound_print,
+)
 from clavilux.corpus.split import assign_splits, group_of, normalise_name, split_of
 from clavilux.corpus.summary import to_markdown
 from clavilux.corpus.table import KINDS, SPLITS, Item, Kind, Source, Tier, load_items, load_sources
 from clavilux.errors import CorpusError
 
 needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="Debian packages are opened with dpkg-deb")
+
+
+@pytest.fixture(autouse=True)
+def plain_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of whoever runs the tests: signing and hooks would get in the way."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
 # Material ------------------------------------------------------------------------------------------------------------
@@ -356,7 +370,7 @@ def test_recolouring_is_no_duplicate() -> None:
 
 
 def test_other_pictures_are_no_duplicates() -> None:
-    measures = [measure_picture(make_picture(seed)) for seed in range(30)]
+    measures = [measure_picture(make_picture(seed)) for seed in range(12)]
     assert find_duplicate_pictures(measures) == {}
     assert find_duplicate_pictures([]) == {}
 
@@ -409,14 +423,13 @@ def test_same_recording_as_mp3_and_ogg_is_a_duplicate(melody_mp3: bytes, melody_
     assert find_duplicate_recordings([mp3, ogg]) == {1: 0}
 
 
-def test_other_music_is_no_duplicate(melody_mp3: bytes) -> None:
-    first = measure_recording(melody_mp3)
-    others = [measure_recording(encode_sound(make_melody(seed), "mp3", "libmp3lame")) for seed in (2, 3)]
-    louder_half = make_melody(1)
-    louder_half[len(louder_half) // 2 :] = make_melody(4)[len(louder_half) // 2 :]
-    half = measure_recording(encode_sound(louder_half, "mp3", "libmp3lame"))
-    longer = measure_recording(encode_sound(make_melody(1, seconds=30), "mp3", "libmp3lame"))
-    assert find_duplicate_recordings([first, *others, half, longer]) == {}
+def test_other_music_is_no_duplicate() -> None:
+    melodies = [make_melody(seed, rate=PRINT_RATE) for seed in (1, 2, 3)]
+    half = len(melodies[0]) // 2
+    melodies.append(np.concatenate([melodies[0][:half], melodies[1][half:]]))
+    measures = [RecordingMeasure(24.0, sound_print(melody)) for melody in melodies]
+    longer = RecordingMeasure(26.0, measures[0].print)  # another length: another cut of the same piece
+    assert find_duplicate_recordings([*measures, longer]) == {}
     assert find_duplicate_recordings([]) == {}
 
 
@@ -455,18 +468,16 @@ def test_broken_recordings_say_so(content: bytes) -> None:
         measure_recording(content)
 
 
-def test_one_broken_packet_is_passed_over_many_are_not(melody_ogg: bytes) -> None:
-    whole = encode_sound(make_melody(1), "flac", "flac")
-    rng = np.random.default_rng(0)
-    broken = bytearray(whole)
-    for place in range(len(whole) // 3, len(whole) - 200, len(whole) // 40):
-        broken[place : place + 150] = rng.bytes(150)
+def test_one_broken_packet_is_passed_over_many_are_not(melody_mp3: bytes) -> None:
+    def broken(n_places: int) -> bytes:
+        content, rng = bytearray(melody_mp3), np.random.default_rng(0)
+        for place in np.linspace(len(content) / 3, len(content) - 2_000, n_places).astype(int):
+            content[place : place + 150] = rng.bytes(150)
+        return bytes(content)
+
+    assert measure_recording(broken(1)).seconds == pytest.approx(24.0, abs=0.3)
     with pytest.raises(Unusable, match="packets are broken"):
-        measure_recording(bytes(broken))
-    once = bytearray(whole)
-    middle = len(whole) // 2
-    once[middle : middle + 20] = rng.bytes(20)
-    assert measure_recording(bytes(once)).seconds == pytest.approx(24.0, abs=0.3)
+        measure_recording(broken(40))
 
 
 # Fetching ------------------------------------------------------------------------------------------------------------
@@ -772,9 +783,8 @@ def test_killed_build_goes_on_where_it_was(
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
-def test_changed_content_is_left_out(
-    tmp_path: Path, build: Callable[..., tuple[BuildSummary, Log]], debs: Path
-) -> None:
+@needs_dpkg
+def test_changed_content_is_left_out(tmp_path: Path, debs: Path) -> None:
     item = make_item("debian:tiny", "usr/share/a.txt", b"what the table was made from")
     with pytest.raises(CorpusError, match="not the file that the table names"):
         build_corpus(
@@ -785,9 +795,6 @@ def test_changed_content_is_left_out(
             sources=[make_source("debian:tiny")],
             items=[item],
         )
-
-
-test_changed_content_is_left_out = needs_dpkg(test_changed_content_is_left_out)
 
 
 def test_build_of_nothing_is_an_error(tmp_path: Path, build: Callable[..., tuple[BuildSummary, Log]]) -> None:
@@ -935,7 +942,7 @@ def test_command_draws_a_bar_on_a_terminal(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("TERM", "xterm")
     with _Reporter() as reporter:
         build_corpus("art", tmp_path / "out", progress=reporter, mirror=tmp_path / "mirror")
-    assert "7/7" in terminal.getvalue() or "6/7" in terminal.getvalue()  # the file of the skipped source is never done
+    assert "6/7" in terminal.getvalue()  # the file of the skipped source is never done
     assert "skipped: d/gone cannot be had" in terminal.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from clavilux.audio import read_blocks
 from clavilux.constants import SAMPLE_RATE
 from clavilux.descriptors import (
     AROUSAL_WEIGHTS,
@@ -242,3 +244,15 @@ def test_mood_has_the_signs_that_listeners_give() -> None:
     excited += sounds.clicks(240, 7.0)[: excited.size]
     assert heard(excited)["arousal"] > heard(np.tile(sounds.chord((57, 60, 64), 4.0), 4))["arousal"]
     assert heard(sounds.cadence("major"))["valence"] > heard(sounds.cadence("minor"))["valence"]
+
+
+def test_the_examples_have_the_moods_that_they_were_written_in() -> None:
+    folder = Path(__file__).parents[1] / "examples"
+    names = ("nocturne.flac", "drift.opus", "carnival.mp3", "foundry.ogg", "parade.wav", "corner.m4a")
+    mood = {name.split(".")[0]: describe(measure_features(read_blocks(folder / name))) for name in names}
+    for calm in ("nocturne", "drift"):
+        for other in ("carnival", "foundry", "parade", "corner"):
+            assert mood[calm]["arousal"] < mood[other]["arousal"], (calm, other)
+            assert mood[calm]["valence"] < mood[other]["valence"], (calm, other)
+    for merry in ("carnival", "parade", "corner"):
+        assert mood["foundry"]["valence"] < mood[merry]["valence"], merry  # harsh

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +175,24 @@ def test_a_new_song_of_the_same_stem_renames_the_windows_of_the_first(music: Pat
     write_features(music, out, jobs=1)
     assert [name for name in files_in(out) if name.startswith("one")] == ["one.flac.npy", "one.wav.npy"]
     assert table(out)["one.wav"]["npy"] == "one.wav.npy"
+
+
+def test_a_song_saved_in_another_format_takes_the_place_of_the_first(music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_features(music, out, jobs=1)
+    (music / "one.wav").unlink()
+    sounds.write_sound(music / "one.flac", sounds.noise(1.0))
+    write_features(music, out, jobs=1)
+    assert [row["npy"] for row in table(out).values()] == ["album/disc 1/three.v2.npy", "album/two.npy", "one.npy"]
+    assert table(out)["one.flac"]["npy"] == "one.npy"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_a_name_that_is_no_text_is_a_fault_of_its_file(music: Path, tmp_path: Path) -> None:
+    (music / os.fsdecode(b"caf\xe9.wav")).write_bytes((music / "one.wav").read_bytes())
+    summary = write_features(music, tmp_path / "out", jobs=1)
+    assert summary.measured == 3
+    assert len(summary.faults) == 1 and r"caf\udce9.wav': its name is no UTF-8" in summary.faults[0]
 
 
 @pytest.mark.parametrize("inside", [False, True])

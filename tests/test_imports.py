@@ -13,7 +13,13 @@ import clavilux
 
 PACKAGE = Path(clavilux.__file__).parent
 FOREIGN = {"torch", "scipy", "sklearn", "librosa", "matplotlib", "soundfile", "onnx", "safetensors", "pandas"}
-TRAINING_SIDE = {"clavilux.models", "clavilux.training", "clavilux.evaluation", "clavilux.cli_train"}
+TRAINING_SIDE = {
+    "clavilux.models",
+    "clavilux.training",
+    "clavilux.evaluation",
+    "clavilux.cli_train",
+    "clavilux.cli_evaluate",
+}
 PATH_IN_ORDER = [  # each may import those before it
     "constants",
     "errors",
@@ -30,6 +36,7 @@ PATH_IN_ORDER = [  # each may import those before it
     "picture",
     "clips",
     "pipeline",
+    "explain",
     "cli_paint",
     "cli_bundle",
 ]

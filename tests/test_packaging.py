@@ -85,7 +85,8 @@ def test_core_requires_nothing_of_training(wheel):
 
 
 def test_every_pin_is_an_exact_public_version():
-    lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    lines = [line for line in constraints.splitlines() if line and not line.startswith("#")]
     for line in lines:
         name, _, version = line.partition(";")[0].strip().partition("==")
         assert name == name.lower(), f"{line!r}: names are written in lower case"
@@ -96,7 +97,8 @@ def test_every_pin_is_an_exact_public_version():
 
 def test_every_dependency_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line}
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pinned = {line.split("==")[0] for line in constraints.splitlines() if "==" in line}
     extras = project["optional-dependencies"]
     for requirement in project["dependencies"] + extras["train"] + extras["dev"]:
         name = requirement.split(">")[0].split("<")[0].strip().lower()

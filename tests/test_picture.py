@@ -188,12 +188,10 @@ def test_the_record_is_plain_json(picture: Picture) -> None:
 
 
 def test_the_description_names_the_colours_by_their_area(picture: Picture) -> None:
-    assert (
-        picture.description
-        == "Abstract picture in white, dark blue and red, of facets, about 12 across its short side."
-    )
+    marks = "cut paper with straight edges, about 12 across its short side."
+    assert picture.description == f"Abstract picture in white, dark blue and red: {marks}"
     plain = dataclasses.replace(picture, pixels=np.full((96, 160, 3), 255, np.uint8))
-    assert plain.description == "Abstract picture in white, of facets, about 12 across its short side."
+    assert plain.description == f"Abstract picture in white: {marks}"
 
 
 @pytest.mark.parametrize(

@@ -33,13 +33,13 @@ def write_features(folder, n=24):
     folder.mkdir(parents=True)
     with (folder / "descriptors.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["file", *DESCRIPTORS])
+        writer.writerow(["file", "npy", *DESCRIPTORS])
         for index in range(n):
             rng = np.random.default_rng(index)
             level = rng.standard_normal((1, 20, 1)) * 30
             windows = level + 10 * rng.standard_normal((3, 20, 216))
             np.save(folder / f"track {index:02d}.npy", windows.astype(np.float32))
-            writer.writerow([f"track {index:02d}.mp3", *rng.random(len(DESCRIPTORS))])
+            writer.writerow([f"track {index:02d}.mp3", f"track {index:02d}.npy", *rng.random(len(DESCRIPTORS))])
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def evaluate(
     Raises
     ------
     CorpusError
-        Fewer than ten pictures on one of the sides can be read.
+        Fewer than twelve pictures or songs on one of the sides can be read.
     """
     rng = np.random.default_rng(seed)
     log(f"listening to {len(material.songs)} songs")
@@ -101,8 +101,8 @@ def evaluate(
     held_out, faults = _read(material.held_out_art, jobs)
     training, more_faults = _read(material.training_art, jobs)
     n = min(len(latents), len(held_out), len(training))
-    if n < 10:
-        raise CorpusError(f"{n} pictures or songs on one side are too few to compare; give at least 10 of each")
+    if n < 12:
+        raise CorpusError(f"{n} pictures or songs on one side are too few to compare; give at least 12 of each")
     art_latents = np.stack([engine.encode_picture(rgb) for rgb in training])
 
     log(f"painting {len(latents)} songs, their halves and what they are compared with")

@@ -30,6 +30,7 @@ _SCALES = (48.0, 24.0, 12.0, 6.0)  # cycles along the side at the centre of a fi
 _DIRECTIONS = 6
 _EDGE_BINS = 8
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_GRAIN = 2.0  # L*: white noise of this deviation is added to every energy, because nobody sees less and JPEG leaves it
 BLOCKS: dict[str, int] = {"colour": 23, "layout": 27, "texture": 24, "edges": 8, "spectrum": 2}
 
 
@@ -83,9 +84,10 @@ def _layout(lab: NDArray[np.float64]) -> NDArray[np.float64]:
 def _texture_and_spectrum(lightness: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     window, filters, log_frequency, band = _frequency_plane()
     power = np.abs(np.fft.fft2((lightness - lightness.mean()) * window)).ravel() ** 2
-    texture = np.log(filters @ power + 1.0)
+    power += _GRAIN**2 * (window**2).sum()
+    texture = np.log(filters @ power)
     # Least squares of log power against log frequency over the rings of the band.
-    log_power = np.log(power[band] + 1.0)
+    log_power = np.log(power[band])
     slope, level = np.polyfit(log_frequency[band], log_power, 1)
     return texture, np.array([slope, level])
 
@@ -114,4 +116,4 @@ def _edges(lab: NDArray[np.float64]) -> NDArray[np.float64]:
     strength = np.sqrt(gx**2 + gy**2)
     bins = np.floor((np.arctan2(gy, gx) % np.pi) / np.pi * _EDGE_BINS).astype(int) % _EDGE_BINS
     histogram = np.bincount(bins.ravel(), strength.ravel(), _EDGE_BINS)
-    return np.asarray(histogram / (histogram.sum() + 1.0))
+    return np.asarray(histogram / (histogram.sum() + _GRAIN * SIDE**2 / 10))

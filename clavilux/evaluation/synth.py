@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from clavilux.constants import SAMPLE_RATE
 from clavilux.evaluation.instruments import Instrument, Tone, highpass, lowpass, piano, pluck, pulse, seconds, strings
+from clavilux.features import k_weighting
 
 Signal = NDArray[np.float32]
 
@@ -199,18 +200,11 @@ def set_peak(signal: Signal, peak_db: float) -> Signal:
 
 
 def loudness_db(signal: NDArray[np.floating], rate: int) -> float:
-    """Loudness in LUFS of the whole signal, K-weighted as in ITU-R BS.1770-4 but not gated.
-
-    The weighting is the standard's two biquads, given for 48 kHz, evaluated at each frequency of the spectrum.
-    """
-    spectrum = np.fft.rfft(np.atleast_2d(signal))
-    z = np.exp(-2j * np.pi * np.fft.rfftfreq(signal.shape[-1], 1 / rate) / 48_000)
-    shelf = (1.53512485958697 - 2.69169618940638 * z + 1.19839281085285 * z**2) / (
-        1 - 1.69065929318241 * z + 0.73248077421585 * z**2
-    )
-    rumble = (1 - z) ** 2 / (1 - 1.99004745483398 * z + 0.99007225036621 * z**2)
-    power = 2 * (np.abs(spectrum * shelf * rumble) ** 2).sum() / signal.shape[-1] ** 2  # Parseval, both halves
-    return float(-0.691 + 10 * np.log10(power))
+    """Loudness in LUFS of the whole signal: K-weighted as in ITU-R BS.1770, but not gated."""
+    hz = np.asarray(np.fft.rfftfreq(signal.shape[-1], 1 / rate), np.float64)
+    power = np.abs(np.fft.rfft(np.atleast_2d(signal))) ** 2 * k_weighting(hz)
+    mean_square = 2 * power.sum() / signal.shape[-1] ** 2  # Parseval; the spectrum is the half of two
+    return float(-0.691 + 10 * np.log10(mean_square))
 
 
 # Controlled pairs --------------------------------------------------------------------------------------------------
@@ -269,9 +263,11 @@ def _tune() -> list[Note]:
 
 
 def _thin() -> list[Note]:
-    """Four bars: the first note of the tune and the root of the chord, held through each bar."""
+    """Four bars: the first note of the tune and the chord, held through each bar."""
     notes = [replace(note, length=4.0) for note in melody(TUNE, velocity=0.8) if note.start % 4 == 0]
-    return notes + [Note(4.0 * bar, 4.0, pitch_number(names[:2]), 0.45) for bar, names in enumerate(CHORDS)]
+    for bar, names in enumerate(CHORDS):
+        notes += melody(f"{names.replace(' ', '+')}:4", start=4 * bar, velocity=0.45)
+    return notes
 
 
 def _thicken() -> list[Note]:

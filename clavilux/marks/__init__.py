@@ -82,7 +82,7 @@ MARKS: dict[str, Kind] = {
     "mosaic": Kind(grids.mosaic, "rectangles cut again and again", _RULED, 0.25),
     "stripes": Kind(lines.stripes, "straight stripes of many widths", _RULED, 0.5),
     "bands": Kind(lines.bands, "wavy bands shaded like hills behind hills", _LOOSE, 0.5, shades=True),
-    "hatching": Kind(lines.hatching, "engraver's lines in patches of three directions", _LOOSE, 0.5, shades=True),
+    "hatching": Kind(lines.hatching, "engraver's lines in patches of three directions", _STEADY, 0.5, shades=True),
     "shards": Kind(lines.shards, "polygons between lines across the whole picture", _RULED, 0.5),
     "rings": Kind(rings.rings, "rings of many widths around one centre", _STEADY),
     "arcs": Kind(rings.arcs, "wheels of rings in counterchanged quarters", _RULED),

@@ -32,7 +32,7 @@ def hatching(place: Place) -> Marks:
     patch, _, _ = nearest_points(place, place.s / np.float32(7), place.t / np.float32(7), "patches")
     turn = (np.floor(3 * unit(rehash(patch, 1))) - 1) * np.float32(math.tau / 9)
     v = place.t * np.cos(turn) + place.s * np.sin(turn)
-    v += np.float32(0.08) * place.waves(place.s * np.float32(0.5), place.t * np.float32(0.5), "hand", n=6)
+    v += np.float32(0.05) * place.waves(place.s * np.float32(0.5), place.t * np.float32(0.5), "hand", n=6)
     return Marks(triangle_wave(v + unit(patch))[None])
 
 

@@ -19,6 +19,9 @@ from clavilux.marks.chance import Float32, Mask, Uint32, cell_hash, choose, draw
 # wider mixes large shapes with crumbs.
 _SPREAD = 0.45
 
+# Numbers of the hashes that slots draw with; those below are for shapes, so that no shape has a favourite colour.
+_SLOT_NUMBERS = 100
+
 
 @dataclass(frozen=True)
 class Place:
@@ -135,10 +138,8 @@ def triangle_wave(v: Float32) -> Float32:
 
 def odd(j: Float32) -> Float32:
     """1 for odd whole numbers, 0 for even ones."""
-    half = np.floor(j * np.float32(0.5))
-    half *= np.float32(-2.0)
-    half += j
-    return half
+    parity: Float32 = j - np.float32(2.0) * np.floor(j * np.float32(0.5))
+    return parity
 
 
 def slot_fields(place: Place, s: Float32, t: Float32, name: str, *, n: int = 12) -> Float32:
@@ -159,7 +160,7 @@ def slot_draws(h: Uint32) -> Float32:
     """(SLOTS, n) numbers, uniform on (0, 1) and independent, for each piece h."""
     u = np.empty((SLOTS, h.size), np.float32)
     for k in range(SLOTS):
-        u[k] = unit(rehash(h, k + 1))
+        u[k] = unit(rehash(h, _SLOT_NUMBERS + k))
     return u
 
 
@@ -180,7 +181,7 @@ def with_clans(place: Place, h: Uint32, s: Float32, t: Float32, loyalty: float, 
 
     Pieces that choose alone are confetti; when neighbours agree often enough, the eye finds shapes.
     """
-    return choose(happens(h, 77, loyalty), clan(place, s, t, "clan", size), h)
+    return choose(happens(h, 99, loyalty), clan(place, s, t, "clan", size), h)
 
 
 def pieces(place: Place, h: Uint32, s: Float32, t: Float32, *, loyalty: float = 0.5, clan_size: float = 4.0) -> Marks:

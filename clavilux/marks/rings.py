@@ -18,18 +18,19 @@ def turns(t: Float32, s: Float32) -> Float32:
     NumPy's arctan2 is slow without AVX-512; the polynomial is number 4.4.49 of Abramowitz and Stegun, cut at degree 9.
     """
     a, b = np.abs(s), np.abs(t)
-    r = np.minimum(a, b) / (np.maximum(a, b) + np.float32(1e-12))
+    r = np.minimum(a, b)
+    r /= np.maximum(a, b) + np.float32(1e-12)
     q = r * r
     angle = q * np.float32(0.0208351)
-    for c in (-0.0851330, 0.1801410, -0.3302995, 0.9998660):
+    for c in (-0.0851330, 0.1801410, -0.3302995):
         angle += np.float32(c)
-        if c != 0.9998660:
-            angle *= q
+        angle *= q
+    angle += np.float32(0.9998660)
     angle *= r
     angle *= np.float32(1 / math.tau)
     angle += (b > a) * (np.float32(0.25) - 2 * angle)
     angle += (s < 0) * (np.float32(0.5) - 2 * angle)
-    angle *= np.sign(t + np.float32(1e-30))
+    angle *= (t >= 0) * np.float32(2.0) - np.float32(1.0)
     return angle
 
 
@@ -75,7 +76,7 @@ def spirals(place: Place) -> Marks:
     v = np.float32(arms) * turns(t, s) + winding * log_r
     arm = np.floor(v)
     arm -= np.float32(arms) * np.floor(arm / np.float32(arms))  # arm n of a full turn is arm 0
-    length = np.floor(np.float32(1.4) * log_r + unit(place.hash(arm, 1, "cut")))
+    length = np.floor(np.float32(1.7) * log_r + unit(place.hash(arm, 1, "cut")))
     return Marks(slot_draws(place.hash(arm, length, "arm")))
 
 

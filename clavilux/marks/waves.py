@@ -46,4 +46,7 @@ def _distance_to_zero(place: Place, s: Float32, t: Float32, name: str) -> Float3
     slope_s = place.waves(s + step, t, name, n=7) - w
     slope_t = place.waves(s, t + step, name, n=7) - w
     slope = np.sqrt(slope_s * slope_s + slope_t * slope_t + np.float32(1e-9))
-    return np.abs(w) * (step / slope)
+    np.abs(w, out=w)
+    w *= step
+    w /= slope
+    return w

@@ -32,6 +32,7 @@ from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
 from clavilux.painter import paint
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
+from clavilux.training.choices import balance_choices
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.loop import LoopSettings, train
@@ -246,6 +247,17 @@ def finish(
     weights = picture_weights(windows_of_paintings(windows), run.recipe.image_vae.painting_share).numpy()
     n = min(3_000, int((weights > 0).sum()))
     chosen = rng.choice(len(latents), n, replace=False, p=weights / weights.sum())
+    marks = read_marks(eye, windows.windows)
+    marks = weigh_kinds(marks, kind_weights(marks, run.recipe.analysis.kind_evenness))
+    lessons = make_lessons(windows, marks, palettes, run.recipe.analysis)
+    choices = balance_choices(
+        image_vae,
+        latents[chosen],
+        lessons.kind[chosen].double().mean(dim=0).numpy(),
+        lessons.palette[chosen].double().mean(dim=0).numpy(),
+        rng=rng,
+    )
+    run.log("choices: " + ", ".join(f"{key} {value:.3g}" for key, value in choices.items()))
     art = look_at_art(image_vae, palettes, KINDS, latents[chosen], jobs=run.jobs)
     mapping = fit_mapping(songs[TRAINING], art, run.recipe.mapping, seed=run.recipe.seed, log=run.log)
     mapped = look_at_art(image_vae, palettes, KINDS, map_songs(mapping, songs[VALIDATION]), jobs=run.jobs)
@@ -255,6 +267,7 @@ def finish(
         "audio_vae": _last_validation(run.folder, "audio-vae"),
         "eye": _last_validation(run.folder, "eye"),
         "image_vae": _last_validation(run.folder, "image-vae"),
+        "choices": choices,
         "mapping": figures,
     }
     descriptor_means = [float(songs[TRAINING].descriptors[name].mean()) for name in MAPPED_DESCRIPTORS]

@@ -81,10 +81,10 @@ def encode_songs(
     if not path.is_file():
         raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
     with path.open(newline="", encoding="utf-8") as file:
-        rows = {_stem(row["file"]): row for row in csv.DictReader(file)}
+        rows = {row["npy"]: row for row in csv.DictReader(file)}
     names, codes, described = [], [], []
     for entry, windows in zip(dataset.entries, dataset.arrays, strict=True):
-        row = rows.get(_stem(entry.name))
+        row = rows.get(entry.name)
         if row is None:
             raise CorpusError(f"{path} has no line for {entry.name}; run `clavilux features` again")
         missing = [name for name in descriptor_names if name not in row]
@@ -271,7 +271,3 @@ def _components(network: MappingNetwork, songs: SongCodes) -> Float64:
 
 def _paint_and_measure(controls: Controls) -> dict[str, float]:
     return measure_traits(paint(controls, width=128, height=128, seed=0))
-
-
-def _stem(name: str) -> str:
-    return name.rsplit(".", 1)[0].removeprefix("files/")

@@ -1,0 +1,83 @@
+"""What a picture was painted from, for people and for programs: ``--explain`` and ``--json``.
+
+Picture -> **here** -> a report of plain values -> words
+
+Only what is known is said. Sound and descriptors go into one mapping and come out as one latent, so no line claims that
+one descriptor made one colour; how strongly they go together over many songs is for `clavilux evaluate` to measure.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clavilux.descriptors import DESCRIPTORS
+from clavilux.marks import MARKS
+from clavilux.picture import Picture
+
+
+def report_picture(picture: Picture, target: Path, mapped: tuple[str, ...]) -> dict[str, Any]:
+    """Return what is known of a picture as plain JSON values, without the plan and the pixels.
+
+    Parameters
+    ----------
+    picture : Picture
+    target : Path
+        Where it was written.
+    mapped : tuple of str
+        The descriptors that the mapping of its bundle takes.
+    """
+    song, controls = picture.song, picture.controls
+    return {
+        "song": str(song.path),
+        "picture": str(target),
+        "description": picture.description,
+        "record": picture.record,
+        "heard": {
+            "duration_s": round(song.duration_s, 3),
+            "windows": len(song.windows),
+            "audible_windows": int(song.audible.sum()),
+        },
+        "descriptors": song.descriptors,
+        "mapped_descriptors": list(mapped),
+        "controls": {
+            "palette": ["#" + "".join(f"{round(255 * float(c)):02x}" for c in colour) for colour in controls.palette],
+            "kind": controls.kind,
+            "frequency": round(controls.frequency, 4),
+            "angle": round(controls.angle, 4),
+            "chaos": round(controls.chaos, 4),
+        },
+        "z_image_norm": round(float(np.linalg.norm(picture.z_image)), 4),
+    }
+
+
+def explain_report(report: dict[str, Any]) -> str:
+    """Put a report of `report_picture` into a few lines of words."""
+    heard, controls, record = report["heard"], report["controls"], report["record"]
+    minutes, seconds = divmod(round(heard["duration_s"]), 60)
+    lines = [f"  heard    {minutes}:{seconds:02d}, {heard['audible_windows']} of {heard['windows']} windows audible"]
+    if record["song"]["silent"]:
+        lines.append("           silent throughout: all windows count, and no descriptor means anything")
+    for name, value in report["descriptors"].items():
+        unit = "" if DESCRIPTORS[name].unit == "1" else DESCRIPTORS[name].unit  # "1" is a number without unit
+        use = "" if name in report["mapped_descriptors"] else "(the mapping does not take it)"
+        lines.append(" ".join(filter(None, (f"           {name:20} {value:.4g}", unit, use))))
+    angle = f", at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
+    descriptors = "these descriptors" if report["descriptors"] else "the mean descriptors of the training songs"
+    lines += [
+        f"  painted  {' '.join(controls['palette'])}",
+        f"           {controls['kind']}, {controls['frequency']:.1f} across the short side{angle}, "
+        f"chaos {controls['chaos']:.2f}",
+        f"           {report['description']}",
+        f"  why      The sound (64 numbers, the mean over the windows) and {descriptors} go into one mapping.",
+        f"           The latent that comes out (length {report['z_image_norm']:.2f}) fixes palette, plan and marks",
+        "           together; no single descriptor sets a colour or a mark.",
+        f"           The seed ({record['seed']}) only chooses how the marks fall.",
+    ]
+    if record["sibling"]:
+        lines.append(
+            f"           Sibling {record['sibling']}: its latent was moved by chance, {record['variation']:g} steps."
+        )
+    return "\n".join(lines)
