@@ -1,4 +1,4 @@
-"""Faults of the user's making. Each says what was given, what is allowed and what to do; the command line prints one line."""
+"""Faults of the user's making. Each says what was given, what is allowed and what to do, in one line."""
 
 
 class ClaviluxError(Exception):

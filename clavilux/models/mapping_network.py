@@ -20,8 +20,8 @@ class MappingNetwork(nn.Module):
 
     The straight path alone holds every linear mapping (such as the PCA match). The bent one holds a kernel regression:
     C songs as centres in the space of the P leading components, each with its pull. Standardising by the spread of
-    *songs* undoes the shrinking that averaging over windows brings. Recolouring to the cloud of real art is the last,
-    linear step.
+    *songs* undoes the shrinking that averaging over windows brings. Recolouring to the cloud of real art is linear, and
+    folded into both paths.
 
     Parameters
     ----------
@@ -47,7 +47,6 @@ class MappingNetwork(nn.Module):
         self.register_buffer("centres", torch.zeros(n_centres, n_components))
         self.register_buffer("log_scale", torch.zeros(()))
         self.pull = nn.Parameter(torch.zeros(n_centres, latent_dim))
-        self.recolour = nn.Linear(latent_dim, latent_dim)
 
     def to_components(self, songs: Tensor) -> Tensor:
         """Song codes (B, S) -> leading components (B, P) of the standardised codes."""
@@ -57,18 +56,14 @@ class MappingNetwork(nn.Module):
 
     def kernel(self, components: Tensor) -> Tensor:
         """Gaussian radial bases: (B, P) -> (B, C), exp(-|x - c|^2 / (2 scale^2))."""
-        square = (
-            components.square().sum(dim=1, keepdim=True)
-            + self.centres.square().sum(dim=1)[None]
-            - 2.0 * components @ self.centres.T
-        )
-        return torch.exp(-0.5 * square.clamp(min=0.0) * torch.exp(-2.0 * self.log_scale))
+        # Differences first: |x|^2 + |c|^2 - 2 x.c loses digits where x is near c, and then the exported graph differs.
+        square = (components[:, None] - self.centres[None]).square().sum(dim=2)
+        return torch.exp(-0.5 * square * torch.exp(-2.0 * self.log_scale))
 
     def forward(self, songs: Tensor) -> Tensor:
         """z_image (B, D) of song codes (B, S)."""
         components = self.to_components(songs)
-        z_image = self.straight(components)
+        z_image: Tensor = self.straight(components)
         if len(self.centres):
             z_image = z_image + self.kernel(components) @ self.pull
-        recoloured: Tensor = self.recolour(z_image)
-        return recoloured
+        return z_image

@@ -58,7 +58,7 @@ def balance_choices(
             report[f"{name}_distance_{when}"] = float(0.5 * np.abs(counts / len(found) - shares).sum())
             report[f"{name}_codes_{when}"] = float((counts > 0).sum())
         with torch.no_grad():
-            layer.bias += torch.from_numpy(shift).float()
+            layer.bias.add_(torch.from_numpy(shift).float())
     return report
 
 

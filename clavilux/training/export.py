@@ -105,6 +105,7 @@ def export_bundle(
         ):
             weights = {key: value.contiguous() for key, value in network.state_dict().items()}
             save_file(weights, str(work / f"{file}.safetensors"))
+            (work / f"{file}.safetensors").chmod(0o644)  # safetensors writes for the owner alone
         (work / "parity.json").write_text(json.dumps(parity, indent=1) + "\n", "utf-8")
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(work.iterdir())}
         card = {

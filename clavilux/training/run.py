@@ -102,7 +102,8 @@ def train_audio_vae(run: Run) -> AudioVAE:
         )
     task = AudioVAETask(training, validation, recipe)
     _start_from(run, task.network, "audio_vae")
-    target = recipe.target_nats or task.target_nats()
+    # Rounded: the last digits depend on how many threads added the numbers up, and a resumed run must agree.
+    target = recipe.target_nats or round(task.target_nats(), 1)
     run.log(f"audio-vae: {len(training.entries)} tracks, {len(training)} windows, target {target:.1f} nats")
     settings = LoopSettings(
         steps=recipe.steps,
@@ -288,7 +289,8 @@ def finish(
         },
         corpus={"art": describe_folder(run.art), "music": describe_folder(run.features)},
         measures=measures,
-        command="clavilux " + " ".join(sys.argv[1:]),
+        # Folders by their own name alone: where they lay on this machine is nobody's business.
+        command="clavilux " + " ".join(Path(word).name for word in sys.argv[1:]),
     )
     run.log(f"bundle: {output}, parity " + ", ".join(f"{stage} {value:.1e}" for stage, value in parity.items()))
     return measures

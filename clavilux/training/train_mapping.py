@@ -41,7 +41,7 @@ from clavilux.training.transport import (
 from clavilux.traits import TRAITS, measure_traits
 
 _DEVIATION_FLOOR = 0.25  # of the median deviation: a latent that hardly differs between songs is noise
-_KERNEL_STRENGTH = 0.1  # ridge of the kernel regression, in units of the kernel's mean eigenvalue
+_KERNEL_STRENGTH = 0.3  # ridge of the kernel regression, in units of the kernel's mean eigenvalue
 _FOLDS = 5
 _PICTURES = 2_000  # latents of real art that the transport takes; its cost grows with their square
 _NEIGHBOUR = 10
@@ -180,6 +180,7 @@ def fit_mapping(
         unseen[~rest] = regress(components[rest], wanted[rest])[0](components[~rest])
     _, (weights, offset) = regress(components, wanted)
     matrix, shift = recolouring(unseen, art.latents)
+    weights, offset = weights @ matrix, offset @ matrix + shift
     with torch.no_grad():
         if bent:
             network.straight.weight.zero_()
@@ -189,8 +190,6 @@ def fit_mapping(
         else:
             network.straight.weight.copy_(torch.from_numpy(weights.T.copy()))
         network.straight.bias.copy_(torch.from_numpy(offset))
-        network.recolour.weight.copy_(torch.from_numpy(matrix.T.copy()))
-        network.recolour.bias.copy_(torch.from_numpy(shift))
     log(f"mapping: {recipe.method}, {len(components)} songs, {len(art.latents)} pictures, {n_components} components")
     return network.eval()
 
