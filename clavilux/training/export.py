@@ -103,7 +103,7 @@ def export_bundle(
             ("mapping_network", trained.mapping),
             ("eye", trained.eye),
         ):
-            weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+            weights = _half(network)
             save_file(weights, str(work / f"{file}.safetensors"))
             (work / f"{file}.safetensors").chmod(0o644)  # safetensors writes for the owner alone
         (work / "parity.json").write_text(json.dumps(parity, indent=1) + "\n", "utf-8")
@@ -130,6 +130,17 @@ def export_bundle(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return {stage: values["difference"] for stage, values in parity.items()}
+
+
+def _half(network: nn.Module) -> dict[str, Tensor]:
+    """Weights to train on from, in half precision: a start needs no more, and the package is 6 MB smaller.
+
+    Buffers, the normalisations among them, stay as they are.
+    """
+    learnt = {name for name, _ in network.named_parameters()}
+    return {
+        name: (value.half() if name in learnt else value).contiguous() for name, value in network.state_dict().items()
+    }
 
 
 def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str, dict[str, float]]:
