@@ -2,16 +2,20 @@
 
 ``--bundle NAME`` -> **here** -> checked bytes of a network -> engine
 
-A bundle is a folder. ``bundle.json`` describes it (schema 1):
+A bundle is a folder. ``bundle.json`` describes it (schema 2):
 
 ======================  ==============================================================================================
-``schema``              1
+``schema``              2
 ``name``                name of the bundle
 ``clavilux``            version that wrote it; ``created``: ISO date; ``command``: what was run; ``config``: full recipe
-``kinds``               kinds of marks, in the order of the classifier of ``controls.onnx``
+``decoder``             "painter": latents become controls, which the painter paints; "pixels": latents become pixels,
+                        as in the classic recipe, with nothing of the painter in it
+``kinds``               kinds of marks, in the order of the classifier of ``controls.onnx``; none for "pixels"
 ``descriptors``         names of the descriptors, in the order of the inputs of ``mapping.onnx``
 ``variation``           ``{"scale": float}``: step of a sibling, the local spread of the latents of real art (median
                         distance to the tenth neighbour, divided by 3)
+``painting``            ``{"noise_std": float, "logvar_scale": float}``: the noise that this bundle paints with if
+                        nothing else is said; 0 but in the classic recipe
 ``normalisation``       constants of the training corpus; ``descriptor_mean`` is one number for each descriptor
 ``corpus``              sources, counts, licences; ``measures``: figures; ``parity``: PyTorch against ONNX
 ``files``               file name -> sha256, for every other file of the folder
@@ -20,12 +24,14 @@ A bundle is a folder. ``bundle.json`` describes it (schema 1):
 ========================  =============================  =============================================================
 file                      input                          output
 ========================  =============================  =============================================================
-``audio_encoder.onnx``    features (B, 20, 216), raw     z_audio (B, 64)
+``audio_encoder.onnx``    features (B, 20, 216), raw     z_audio and its logvar, (B, 64) each
 ``mapping.onnx``          song (B, 64 + D)               z_image (B, 64)
-``picture_encoder.onnx``  picture (B, 3, 64, 64), 0..1   z_image (B, 64)
+``picture_encoder.onnx``  picture (B, 3, 64, 64), 0..1   z_image and its logvar, (B, 64) each
 ``controls.onnx``         z_image (B, 64)                plan (B, 8, 32, 32) log-probabilities, palette (B, P) and kind
                                                          (B, K) logits, frequency, angle, chaos (B,)
 ``palettes.npy``          (P, 8, 3) float32 sRGB         the palettes that ``palette`` chooses from
+``pixels.onnx``           z_image (B, 64)                picture (B, 3, S, S), 0..1: in the place of the last two, where
+                                                         the decoder is "pixels"
 ========================  =============================  =============================================================
 
 Each file is hashed from the same bytes that are then used, when it is first needed: 40 MB take 0.05 s, and painting
@@ -51,10 +57,10 @@ from clavilux.constants import SLOTS
 from clavilux.errors import BundleError
 from clavilux.marks import KINDS
 
-SCHEMA = 1
+SCHEMA = 2
 SHIPPED = Path(__file__).parent / "bundles"
-NETWORKS = ("audio_encoder.onnx", "mapping.onnx", "picture_encoder.onnx", "controls.onnx")
-RUNTIME_FILES = (*NETWORKS, "palettes.npy")
+ENCODERS = ("audio_encoder.onnx", "mapping.onnx", "picture_encoder.onnx")
+DECODERS = {"painter": "controls.onnx", "pixels": "pixels.onnx"}
 
 Float32 = NDArray[np.float32]
 
@@ -72,8 +78,12 @@ class Bundle:
     card : dict
         All of ``bundle.json``.
     name : str
+    decoder : str
+        "painter" or "pixels".
     kinds, descriptors : tuple of str
         In the order of the networks.
+    noise_std, logvar_scale : float
+        Noise that it paints with if nothing else is said.
     variation_scale : float
         Length of a sibling's step in z_image, at ``variation`` 1.
     descriptor_mean : (D,) float32
@@ -84,8 +94,11 @@ class Bundle:
     sha256: str
     card: dict[str, Any]
     name: str
+    decoder: str
     kinds: tuple[str, ...]
     descriptors: tuple[str, ...]
+    noise_std: float
+    logvar_scale: float
     variation_scale: float
     descriptor_mean: Float32
 
@@ -112,6 +125,11 @@ class Bundle:
                 f"bundle.json gives; install or export it again"
             )
         return content
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """File names of its four networks, the decoder last."""
+        return (*ENCODERS, DECODERS[self.decoder])
 
     @cached_property
     def palettes(self) -> Float32:
@@ -213,13 +231,23 @@ def _described(folder: Path, sha256: str, card: dict[str, Any]) -> Bundle:
     kinds, descriptors = card["kinds"], card["descriptors"]
     scale = card["variation"].get("scale")
     require(isinstance(scale, int | float) and math.isfinite(scale) and scale > 0, "gives no positive variation.scale")
-    require(len(kinds) > 0, "gives no kinds")
+    decoder = str(card.get("decoder"))
+    require(decoder in DECODERS, f"gives no decoder that is one of {', '.join(DECODERS)}")
+    painter = decoder == "painter"
+    require(not painter or len(kinds) > 0, "gives no kinds")
+    noise = card.get("painting", {})
+    for key in ("noise_std", "logvar_scale"):
+        value = noise.get(key) if isinstance(noise, dict) else None
+        require(
+            isinstance(value, int | float) and math.isfinite(value) and value >= 0, f"gives no painting.{key} from 0 up"
+        )
     require(
         all(isinstance(name, str) for name in [*kinds, *descriptors]), "gives kinds or descriptors that are no names"
     )
     files = card["files"]
     require(all(Path(file).name == file for file in files), "lists a file that is not in its own folder")
-    missing = [file for file in RUNTIME_FILES if file not in files]
+    needed = (*ENCODERS, DECODERS[decoder], *(("palettes.npy",) if painter else ()))
+    missing = [file for file in needed if file not in files]
     require(not missing, f"does not list {', '.join(missing)}")
     mean = card.get("normalisation", {}).get("descriptor_mean")
     require(
@@ -237,6 +265,9 @@ def _described(folder: Path, sha256: str, card: dict[str, Any]) -> Bundle:
         sha256=sha256,
         card=card,
         name=card["name"],
+        decoder=decoder,
+        noise_std=float(noise["noise_std"]),
+        logvar_scale=float(noise["logvar_scale"]),
         kinds=tuple(kinds),
         descriptors=tuple(descriptors),
         variation_scale=float(scale),

@@ -23,7 +23,6 @@ from clavilux.audio import AUDIO_SUFFIXES
 from clavilux.bundle import shipped_bundles
 from clavilux.clips import CLIP_SUFFIX, NO_DESCRIPTORS, find_files, pick_clips
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
-from clavilux.engine import PAINTING
 from clavilux.errors import BundleError, ClaviluxError, PictureError
 from clavilux.explain import explain_report, report_picture
 from clavilux.listen import Song, hash_file
@@ -65,6 +64,8 @@ class _Task:
     size: tuple[int, int]
     seed: int
     variation: float
+    noise_std: float | None
+    logvar_scale: float | None
     max_s: float
     clip: int | None
     verbose: bool
@@ -109,6 +110,10 @@ class _Outcome:
     show_default=True,
     help="How far siblings differ.",
 )
+@click.option("--noise-std", type=click.FloatRange(0), metavar="X", help="Noise in the latent, keyed by song and seed.")
+@click.option(
+    "--logvar-scale", type=click.FloatRange(0), metavar="X", help="Draw window codes with X times their variance."
+)
 @click.option("--bundle", default="default", metavar="NAME|DIR", show_default=True, help="Trained networks.")
 @click.option("--explain", is_flag=True, help="Say what was heard and what was painted.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON a picture.")
@@ -130,6 +135,8 @@ def paint(
     seed: int,
     count: int,
     variation: float,
+    noise_std: float | None,
+    logvar_scale: float | None,
     bundle: str,
     explain: bool,
     as_json: bool,
@@ -163,10 +170,12 @@ def paint(
         "size": size,
         "seed": seed,
         "variation": variation,
+        "noise_std": noise_std,
+        "logvar_scale": logvar_scale,
         "max_s": max_s,
         "verbose": verbose,
     }
-    _engine(bundle).engine.check(PAINTING)  # a damaged bundle is said once, not for every song
+    _engine(bundle).engine.check(painting_only=True)  # a damaged bundle is said once, not for every song
     if n_random is not None:
         if len(paths) != 1 or count != 1:
             raise click.UsageError("--random takes one folder of feature files and no --count.")
@@ -272,7 +281,7 @@ def _paint_again(
     """Repaint one picture from its record; the size may be another, everything else is the record's."""
     given = {
         name
-        for name in ("seed", "count", "variation", "n_random", "max_s", "jobs")
+        for name in ("seed", "count", "variation", "noise_std", "logvar_scale", "n_random", "max_s", "jobs")
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
     if given:
@@ -343,6 +352,8 @@ def _paint_song(task: _Task) -> _Outcome:
             size=task.size,
             seed=task.seed,
             variation=task.variation,
+            noise_std=task.noise_std,
+            logvar_scale=task.logvar_scale,
             max_s=task.max_s,
             clip=task.clip,
         )

@@ -38,6 +38,10 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--resume", is_flag=True, help="Go on from the checkpoints in --run."),
         click.option("--from", "start", default=None, metavar="BUNDLE", help="Go on from the weights of a bundle."),
+        click.option(
+            "--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes, or GPUs, a node."
+        ),
+        click.option("--num-nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines."),
         click.option("--jobs", type=int, default=-1, help="Processes for reading and painting.  [default: all cores]"),
     ]
     for option in reversed(options):
@@ -89,7 +93,7 @@ def mapping(output: Path, **options: Any) -> None:
     missing = [name for name in ("audio-vae", "image-vae") if not (run.folder / f"{name}.ckpt").is_file()]
     if missing:
         raise TrainingError(f"{run.folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
-    stages.finish(run, stages.train_audio_vae(run), *stages.train_image_vae(run), output)
+    _finish(run, stages.train_audio_vae(run), stages.train_image_vae(run), output)
 
 
 @train.command("all")
@@ -108,21 +112,44 @@ def everything(output: Path, **options: Any) -> None:
 
     run = _run(**options)
     heard = stages.train_audio_vae(run)
-    stages.finish(run, heard, *stages.train_image_vae(run), output)
+    _finish(run, heard, stages.train_image_vae(run), output)
 
 
-def _run(recipe: str, art: Path, audio: Path, run_dir: Path, resume: bool, start: str | None, jobs: int) -> Any:
+def _run(
+    recipe: str,
+    art: Path,
+    audio: Path,
+    run_dir: Path,
+    resume: bool,
+    start: str | None,
+    jobs: int,
+    devices: int,
+    num_nodes: int,
+) -> Any:
+    from clavilux.training.loop import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
 
     started = time.monotonic()
+    loaded = load_recipe(recipe)
+    processes = Processes(devices, num_nodes)
+    fabric = processes.join()
 
     def log(line: str) -> None:
-        click.echo(f"[{time.monotonic() - started:7.1f} s] {line}")
+        if fabric.is_global_zero:
+            click.echo(f"[{time.monotonic() - started:7.1f} s] {line}")
 
-    loaded = load_recipe(recipe)
-    features = _features_of(audio, run_dir, jobs, log)
-    return Run(loaded, run_dir, art, features, resume, start_bundle(start), jobs, log)
+    with fabric.rank_zero_first():
+        features = _features_of(audio, run_dir, jobs, log)
+    return Run(loaded, run_dir, art, features, resume, start_bundle(start), jobs, log, processes)
+
+
+def _finish(run: Any, heard: Any, pictures: Any, output: Path) -> None:
+    """Only the first process fits the mapping, which is no matter of gradients."""
+    from clavilux.training.run import finish
+
+    if run.processes.join().is_global_zero:
+        finish(run, heard, pictures, output)
 
 
 def _features_of(audio: Path, run_dir: Path, jobs: int, log: Callable[[str], None]) -> Path:

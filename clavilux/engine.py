@@ -1,6 +1,7 @@
-"""The networks of a bundle at work; the only module that imports ONNX Runtime.
+r"""The networks of a bundle at work; the only module that imports ONNX Runtime.
 
 song (windows, descriptors) -> z_audio per window -> song code -> z_image -> **Controls** -> painter
+                                                                       \-> pixels, where the decoder gives such
 
 Everything runs on one thread of the processor: the networks are small (a song takes milliseconds), several songs run in
 several processes, and one thread is the setting under which the same song gives the same bits.
@@ -8,13 +9,12 @@ several processes, and one thread is the setting under which the same song gives
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.bundle import NETWORKS, Bundle
+from clavilux.bundle import ENCODERS, Bundle
 from clavilux.constants import (
     ENCODER_SIDE_PX,
     LATENT_DIM,
@@ -33,19 +33,20 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
-PAINTING = ("audio_encoder.onnx", "mapping.onnx", "controls.onnx")
 BATCH_WINDOWS = 64  # windows encoded at once: bounds the memory of a song of any length
 INPUTS = {
     "audio_encoder.onnx": ("features", (MFCC_ROWS, WINDOW_FRAMES)),
     "mapping.onnx": ("song", (None,)),
     "picture_encoder.onnx": ("picture", (3, ENCODER_SIDE_PX, ENCODER_SIDE_PX)),
     "controls.onnx": ("z_image", (LATENT_DIM,)),
+    "pixels.onnx": ("z_image", (LATENT_DIM,)),
 }
 OUTPUTS = {
-    "audio_encoder.onnx": {"z_audio"},
+    "audio_encoder.onnx": {"z_audio", "logvar"},
     "mapping.onnx": {"z_image"},
-    "picture_encoder.onnx": {"z_image"},
+    "picture_encoder.onnx": {"z_image", "logvar"},
     "controls.onnx": {"plan", "palette", "kind", "frequency", "angle", "chaos"},
+    "pixels.onnx": {"picture"},
 }
 
 
@@ -62,26 +63,38 @@ class Engine:
         self.bundle = bundle
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
 
-    def window_codes(self, windows: Float32) -> Float32:
+    def window_codes(
+        self, windows: Float32, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None
+    ) -> Float32:
         """Encode each window of a song.
 
         Parameters
         ----------
         windows : (n, 20, 216) float32
             MFCC as measured; the network normalises them.
+        logvar_scale : float
+            0 gives the mean of the posterior. Above, each code is drawn from the posterior with this many times its
+            variance.
+        rng : numpy Generator, optional
+            Draws; needed where `logvar_scale` is above 0.
 
         Returns
         -------
         (n, 64) float32
-            z_audio, the mean of the posterior of the AudioVAE.
+            z_audio.
         """
         batches = [
-            self._run("audio_encoder.onnx", windows[start : start + BATCH_WINDOWS])["z_audio"]
+            self._run("audio_encoder.onnx", windows[start : start + BATCH_WINDOWS])
             for start in range(0, len(windows), BATCH_WINDOWS)
         ]
-        return np.concatenate(batches)
+        mean = np.concatenate([batch["z_audio"] for batch in batches])
+        if logvar_scale == 0:
+            return mean
+        assert rng is not None, "noise needs a generator"
+        deviation = np.sqrt(logvar_scale * np.exp(np.concatenate([batch["logvar"] for batch in batches])))
+        return np.asarray(mean + deviation * rng.standard_normal(mean.shape), np.float32)
 
-    def song_code(self, song: Song) -> Float32:
+    def song_code(self, song: Song, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None) -> Float32:
         """Put a whole song into one vector.
 
         The windows that can be heard count alike, wherever they lie: the picture is of the song, not of its first
@@ -92,6 +105,8 @@ class Engine:
         Parameters
         ----------
         song : Song
+        logvar_scale, rng
+            As in `window_codes`.
 
         Returns
         -------
@@ -104,7 +119,7 @@ class Engine:
             If the bundle asks for a descriptor that this version does not measure.
         """
         heard = song.windows[song.audible] if song.audible.any() else song.windows
-        z_audio = self.window_codes(heard).mean(axis=0, dtype=np.float64)
+        z_audio = self.window_codes(heard, logvar_scale=logvar_scale, rng=rng).mean(axis=0, dtype=np.float64)
         if not song.descriptors:
             return np.concatenate([z_audio, self.bundle.descriptor_mean]).astype(np.float32)
         unknown = [name for name in self.bundle.descriptors if name not in song.descriptors]
@@ -120,7 +135,11 @@ class Engine:
         return np.asarray(self._run("mapping.onnx", song_code[None])["z_image"][0])
 
     def encode_picture(self, rgb: NDArray[np.uint8]) -> Float32:
-        """Encode a picture of any size.
+        """Encode a picture of any size: z_image (64,) float32, the mean of `picture_posterior`, with its parameters."""
+        return self.picture_posterior(rgb)[0]
+
+    def picture_posterior(self, rgb: NDArray[np.uint8]) -> tuple[Float32, Float32]:
+        """What the ImageVAE knows of a picture of any size.
 
         Parameters
         ----------
@@ -129,26 +148,26 @@ class Engine:
 
         Returns
         -------
-        (64,) float32
-            z_image, the mean of the posterior of the ImageVAE.
+        mean, logvar : (64,) float32
+            Of the posterior over z_image.
 
         Raises
         ------
         PictureError
             If the array is no such picture.
         """
-        from PIL import Image
+        from clavilux.pixels import middle_square, resize
 
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
             raise PictureError(f"a picture to encode has shape {rgb.shape} and type {rgb.dtype}; it is (H, W, 3) uint8")
-        height, width = rgb.shape[:2]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        square = Image.fromarray(rgb[top : top + side, left : left + side])
-        method = Image.Resampling.BOX if side >= 2 * ENCODER_SIDE_PX else Image.Resampling.BICUBIC
-        small = np.asarray(square.resize((ENCODER_SIDE_PX, ENCODER_SIDE_PX), method), np.float32)
+        small = resize(middle_square(rgb), ENCODER_SIDE_PX).astype(np.float32)
         batch = small.transpose(2, 0, 1)[None] / np.float32(255)
-        return np.asarray(self._run("picture_encoder.onnx", batch)["z_image"][0])
+        outputs = self._run("picture_encoder.onnx", batch)
+        return outputs["z_image"][0], outputs["logvar"][0]
+
+    def pixels(self, z_image: Float32) -> Float32:
+        """Decode a latent (64,) with a bundle whose decoder gives pixels: (S, S, 3) float32 sRGB in [0, 1]."""
+        return np.asarray(self._run("pixels.onnx", z_image[None])["picture"][0].transpose(1, 2, 0))
 
     def controls(self, z_image: Float32) -> Controls:
         """Read the controls of the painter off a latent.
@@ -184,22 +203,24 @@ class Engine:
             kinds=kinds,
         )
 
-    def check(self, networks: Iterable[str] = NETWORKS) -> None:
+    def check(self, *, painting_only: bool = False) -> None:
         """Load networks and palettes now, and compare their inputs and outputs with the contract of a bundle.
 
         Parameters
         ----------
-        networks : iterable of str
-            File names; `PAINTING` are those that painting a song needs.
+        painting_only : bool
+            Leave out the picture encoder, which painting a song does not need.
 
         Raises
         ------
         BundleError
             If a file is missing or damaged, cannot be loaded, or has another input or output.
         """
-        for file in networks:
-            self._session(file)
-        _ = self.bundle.palettes
+        for file in self.bundle.networks:
+            if not (painting_only and file == ENCODERS[2]):
+                self._session(file)
+        if self.bundle.decoder == "painter":
+            _ = self.bundle.palettes
 
     def _run(self, file: str, batch: Float32) -> dict[str, Float32]:
         """Run one network and return its outputs by name."""

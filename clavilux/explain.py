@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from clavilux.controls import Controls
 from clavilux.descriptors import DESCRIPTORS
 from clavilux.marks import MARKS
 from clavilux.picture import Picture
@@ -42,20 +43,24 @@ def report_picture(picture: Picture, target: Path, mapped: tuple[str, ...]) -> d
         },
         "descriptors": song.descriptors,
         "mapped_descriptors": list(mapped),
-        "controls": {
-            "palette": ["#" + "".join(f"{round(255 * float(c)):02x}" for c in colour) for colour in controls.palette],
-            "kind": controls.kind,
-            "frequency": round(controls.frequency, 4),
-            "angle": round(controls.angle, 4),
-            "chaos": round(controls.chaos, 4),
-        },
+        "controls": None if controls is None else _report_controls(controls),
         "z_image_norm": round(float(np.linalg.norm(picture.z_image)), 4),
+    }
+
+
+def _report_controls(controls: Controls) -> dict[str, Any]:
+    return {
+        "palette": ["#" + "".join(f"{round(255 * float(c)):02x}" for c in colour) for colour in controls.palette],
+        "kind": controls.kind,
+        "frequency": round(controls.frequency, 4),
+        "angle": round(controls.angle, 4),
+        "chaos": round(controls.chaos, 4),
     }
 
 
 def explain_report(report: dict[str, Any]) -> str:
     """Put a report of `report_picture` into a few lines of words."""
-    heard, controls, record = report["heard"], report["controls"], report["record"]
+    heard, record = report["heard"], report["record"]
     minutes, seconds = divmod(round(heard["duration_s"]), 60)
     lines = [f"  heard    {minutes}:{seconds:02d}, {heard['audible_windows']} of {heard['windows']} windows audible"]
     if record["song"]["silent"]:
@@ -64,20 +69,34 @@ def explain_report(report: dict[str, Any]) -> str:
         unit = "" if DESCRIPTORS[name].unit == "1" else DESCRIPTORS[name].unit  # "1" is a number without unit
         use = "" if name in report["mapped_descriptors"] else "(the mapping does not take it)"
         lines.append(" ".join(filter(None, (f"           {name:20} {value:.4g}", unit, use))))
-    angle = f", at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
     descriptors = "these descriptors" if report["descriptors"] else "the mean descriptors of the training songs"
     lines += [
-        f"  painted  {' '.join(controls['palette'])}",
-        f"           {controls['kind']}, {controls['frequency']:.1f} across the short side{angle}, "
-        f"chaos {controls['chaos']:.2f}",
-        f"           {report['description']}",
+        *(f"{lead:11}{line}" for lead, line in zip(("  painted", "", ""), _painted(report), strict=False)),
         f"  why      The sound (64 numbers, the mean over the windows) and {descriptors} go into one mapping.",
         f"           The latent that comes out (length {report['z_image_norm']:.2f}) fixes palette, plan and marks",
         "           together; no single descriptor sets a colour or a mark.",
         f"           The seed ({record['seed']}) only chooses how the marks fall.",
     ]
+    options = record["options"]
+    if options["noise_std"] or options["logvar_scale"]:
+        lines.append(
+            f"           Noise was added that says nothing of the song: {options['noise_std']:g} to the latent, "
+            f"{options['logvar_scale']:g} times the posterior's variance to each window."
+        )
     if record["sibling"]:
         lines.append(
             f"           Sibling {record['sibling']}: its latent was moved by chance, {record['variation']:g} steps."
         )
     return "\n".join(lines)
+
+
+def _painted(report: dict[str, Any]) -> list[str]:
+    controls = report["controls"]
+    if controls is None:
+        return [report["description"], "by a decoder that gives pixels, enlarged"]
+    angle = f", at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
+    return [
+        " ".join(controls["palette"]),
+        f"{controls['kind']}, {controls['frequency']:.1f} across the short side{angle}, chaos {controls['chaos']:.2f}",
+        report["description"],
+    ]

@@ -51,17 +51,17 @@ class Picture:
     record : dict
         What repaints it: ``clavilux`` (version), ``song`` (name, sha256), ``bundle`` (name, sha256 of bundle.json),
         ``size`` [width, height], ``seed``, ``sibling`` (0 is the song's own picture), ``variation``, ``options``.
-    controls : Controls
-        What the painter painted from.
+    controls : Controls or None
+        What the painter painted from; None where the decoder of the bundle gives pixels.
     z_image : (64,) float32
-        The latent that the controls were read off.
+        The latent that the picture was decoded from.
     song : Song
         What was heard.
     """
 
     pixels: UInt8
     record: dict[str, Any]
-    controls: Controls
+    controls: Controls | None
     z_image: Float32
     song: Song
 
@@ -73,11 +73,14 @@ class Picture:
         at least one in fifty, in that order.
         """
         sample = self.pixels[::8, ::8].reshape(-1, 1, 3).astype(np.float32) / 255
-        nearest = ((sample - self.controls.palette) ** 2).sum(axis=2).argmin(axis=1)
-        shares = np.bincount(nearest, minlength=len(self.controls.palette))
+        palette = sample.mean(axis=0) if self.controls is None else self.controls.palette
+        nearest = ((sample - palette) ** 2).sum(axis=2).argmin(axis=1)
+        shares = np.bincount(nearest, minlength=len(palette))
         seen = [k for k in np.argsort(-shares, kind="stable") if shares[k] >= len(sample) / 50]
-        colours = list(dict.fromkeys(name_colour(self.controls.palette[k]) for k in seen))[:3]
+        colours = list(dict.fromkeys(name_colour(palette[k]) for k in seen))[:3]
         colour_text = colours[0] if len(colours) == 1 else f"{', '.join(colours[:-1])} and {colours[-1]}"
+        if self.controls is None:
+            return f"Blurred abstract picture, {colour_text} on average."
         marks, across = MARKS[self.controls.kind].description, round(self.controls.frequency)
         return f"Abstract picture in {colour_text}: {marks}, about {across} across its short side."
 

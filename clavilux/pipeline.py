@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,19 +86,43 @@ class Clavilux:
         with threadpool_limits(1, user_api="blas"):
             return listen(path, max_s=max_s)
 
-    def z_image(self, song: str | Path | Song, *, seed: int = 0, sibling: int = 0, variation: float = 1.0) -> Float32:
+    def z_image(
+        self,
+        song: str | Path | Song,
+        *,
+        seed: int = 0,
+        sibling: int = 0,
+        variation: float = 1.0,
+        noise_std: float | None = None,
+        logvar_scale: float | None = None,
+    ) -> Float32:
         """Return the latent (64,) float32 that a song's picture, or a sibling of it, is painted from.
 
         A sibling lies ``variation`` times the bundle's step away from the song's own picture, in a direction drawn
         from the song, the seed and the sibling's number. The step is the local spread of the latents of real art, so
-        that siblings are nearer to each other than to the pictures of other songs.
+        that siblings are nearer to each other than to the pictures of other songs. Noise as in `paint`.
         """
         song = self.listen(song) if isinstance(song, str | Path) else song
-        return self._moved(self._own(song), song, seed=seed, sibling=sibling, variation=variation)
+        own = self._own(song, seed, self._noise(noise_std, logvar_scale))
+        return self._moved(own, song, seed=seed, sibling=sibling, variation=variation)
 
     def controls(self, song: str | Path | Song, *, seed: int = 0, sibling: int = 0, variation: float = 1.0) -> Controls:
-        """Return what the painter paints from; it can be saved, edited and given to `clavilux.painter.paint`."""
+        """Return what the painter paints from; it can be saved, edited and given to `clavilux.painter.paint`.
+
+        Raises
+        ------
+        BundleError
+            If the decoder of the bundle gives pixels and knows no controls.
+        """
+        if self.bundle.decoder != "painter":
+            raise BundleError(
+                f"bundle {self.bundle.name} decodes latents to pixels and has no controls; give a bundle with a painter"
+            )
         return self.engine.controls(self.z_image(song, seed=seed, sibling=sibling, variation=variation))
+
+    def paint_latent(self, z_image: Float32, *, size: Size = DEFAULT_SIZE_PX, seed: int = 0) -> NDArray[np.uint8]:
+        """Paint a latent (64,) of any origin: (height, width, 3) uint8 sRGB. Size and seed as in `paint`."""
+        return self._decode(z_image, check_size(size), seed)[0]
 
     def paint(
         self,
@@ -107,6 +132,8 @@ class Clavilux:
         seed: int = 0,
         sibling: int = 0,
         variation: float = 1.0,
+        noise_std: float | None = None,
+        logvar_scale: float | None = None,
         max_s: float = MAX_AUDIO_S,
         clip: int | None = None,
     ) -> Picture:
@@ -124,6 +151,13 @@ class Clavilux:
             0 for the song's own picture, 1 and on for variations of it, whose marks have the seed ``seed + sibling``.
         variation : float
             Length of a sibling's step, in units of the local spread of real art.
+        noise_std : float, optional
+            Standard deviation of normal noise that is added to each number of the latent, whose own deviation over
+            real art is about 1.
+        logvar_scale : float, optional
+            Each window's code is drawn from the posterior of the AudioVAE with this many times its variance; 0 takes
+            the mean. Both kinds of noise are drawn from the song's hash and the seed, tell nothing of the song, and
+            are 0 unless given; a bundle of the classic recipe has its own defaults.
         max_s, clip
             As in `listen`. Beside a Song, say what it was listened to with: the record of the picture tells it.
 
@@ -136,9 +170,10 @@ class Clavilux:
         AudioError, BundleError, PictureError
         """
         song = self.listen(song, max_s=max_s, clip=clip) if isinstance(song, str | Path) else song
-        return self._paint(
-            song, self._own(song), size=size, seed=seed, sibling=sibling, variation=variation, max_s=max_s, clip=clip
-        )
+        noise = self._noise(noise_std, logvar_scale)
+        own = self._own(song, seed, noise)
+        choice = _Choice(check_size(size), seed, variation, noise, max_s, clip)
+        return self._paint(song, own, choice, sibling)
 
     def siblings(
         self,
@@ -148,16 +183,18 @@ class Clavilux:
         size: Size = DEFAULT_SIZE_PX,
         seed: int = 0,
         variation: float = 1.0,
+        noise_std: float | None = None,
+        logvar_scale: float | None = None,
         max_s: float = MAX_AUDIO_S,
         clip: int | None = None,
     ) -> Iterator[Picture]:
         """Paint ``count`` pictures of a song, its own first; the song is listened to once. Options as in `paint`."""
         song = self.listen(song, max_s=max_s, clip=clip) if isinstance(song, str | Path) else song
-        own = self._own(song)
+        noise = self._noise(noise_std, logvar_scale)
+        own = self._own(song, seed, noise)
+        choice = _Choice(check_size(size), seed, variation, noise, max_s, clip)
         for sibling in range(count):
-            yield self._paint(
-                song, own, size=size, seed=seed, sibling=sibling, variation=variation, max_s=max_s, clip=clip
-            )
+            yield self._paint(song, own, choice, sibling)
 
     def repaint(self, record: dict[str, Any], path: str | Path, *, size: Size | None = None) -> Picture:
         """Paint a picture again from its record (`clavilux.picture.read_record`), at another size if one is given.
@@ -174,6 +211,7 @@ class Clavilux:
             bundle_name, bundle_sha256 = str(record["bundle"]["name"]), str(record["bundle"]["sha256"])
             width, height = (int(side) for side in record["size"])
             seed, sibling, variation = int(record["seed"]), int(record["sibling"]), float(record["variation"])
+            noise_std, logvar_scale = (float(record["options"][key]) for key in ("noise_std", "logvar_scale"))
             max_s, clip = float(record["options"]["max_s"]), record["options"]["clip"]
             clip = None if clip is None else int(clip)
         except (KeyError, TypeError, ValueError) as error:
@@ -197,54 +235,84 @@ class Clavilux:
             seed=seed,
             sibling=sibling,
             variation=variation,
+            noise_std=noise_std,
+            logvar_scale=logvar_scale,
             max_s=max_s,
             clip=clip,
         )
 
-    def _own(self, song: Song) -> Float32:
+    def _noise(self, noise_std: float | None, logvar_scale: float | None) -> tuple[float, float]:
+        """What was asked for, or what the bundle paints with."""
+        return (
+            self.bundle.noise_std if noise_std is None else noise_std,
+            self.bundle.logvar_scale if logvar_scale is None else logvar_scale,
+        )
+
+    def _own(self, song: Song, seed: int, noise: tuple[float, float]) -> Float32:
         """Return the latent (64,) of a song's own picture."""
-        return self.engine.z_image(self.engine.song_code(song))
+        noise_std, logvar_scale = noise
+        _check_choice(noise_std=noise_std, logvar_scale=logvar_scale)
+        rng = _generator(f"{song.sha256}:{seed}:noise")
+        z_image = self.engine.z_image(self.engine.song_code(song, logvar_scale=logvar_scale, rng=rng))
+        if noise_std == 0:
+            return z_image
+        return (z_image + noise_std * rng.standard_normal(z_image.shape)).astype(np.float32)
 
     def _moved(self, own: Float32, song: Song, *, seed: int, sibling: int, variation: float) -> Float32:
         """Return the latent (64,) of a sibling: one step from the song's own; sibling 0 is the song's own."""
         if sibling == 0:
             return own
-        key = hashlib.sha256(f"{song.sha256}:{seed}:{sibling}".encode("ascii")).digest()
-        direction = np.random.default_rng(np.frombuffer(key, "<u4")).standard_normal(LATENT_DIM)
+        direction = _generator(f"{song.sha256}:{seed}:{sibling}").standard_normal(LATENT_DIM)
         step = variation * self.bundle.variation_scale / np.linalg.norm(direction)
         return (own + step * direction).astype(np.float32)
 
-    def _paint(
-        self,
-        song: Song,
-        own: Float32,
-        *,
-        size: Size,
-        seed: int,
-        sibling: int,
-        variation: float,
-        max_s: float,
-        clip: int | None,
-    ) -> Picture:
+    def _paint(self, song: Song, own: Float32, choice: _Choice, sibling: int) -> Picture:
         """Paint a song whose own latent is known."""
-        from clavilux.painter import paint as paint_controls
-
-        width, height = check_size(size)
-        _check_choice(seed, sibling, variation)
+        seed, variation = choice.seed, choice.variation
+        _check_choice(seed=seed, sibling=sibling, variation=variation)
         z_image = self._moved(own, song, seed=seed, sibling=sibling, variation=variation)
-        controls = self.engine.controls(z_image)
-        pixels = paint_controls(controls, width=width, height=height, seed=seed + sibling)
+        pixels, controls = self._decode(z_image, choice.size, seed + sibling)
+        noise_std, logvar_scale = choice.noise
         record = {
             "clavilux": __version__,
             "song": {"name": song.name, "sha256": song.sha256, "silent": song.is_silent},
             "bundle": {"name": self.bundle.name, "sha256": self.bundle.sha256},
-            "size": [width, height],
+            "size": list(choice.size),
             "seed": seed,
             "sibling": sibling,
             "variation": variation,
-            "options": {"max_s": max_s, "clip": clip},
+            "options": {
+                "noise_std": noise_std,
+                "logvar_scale": logvar_scale,
+                "max_s": choice.max_s,
+                "clip": choice.clip,
+            },
         }
         return Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song)
+
+    def _decode(self, z_image: Float32, size: tuple[int, int], seed: int) -> tuple[NDArray[np.uint8], Controls | None]:
+        """Pixels of a latent, and the controls if a painter painted them."""
+        width, height = size
+        if self.bundle.decoder == "pixels":
+            from clavilux.pixels import enlarge
+
+            return enlarge(self.engine.pixels(z_image), width, height), None
+        from clavilux.painter import paint as paint_controls
+
+        controls = self.engine.controls(z_image)
+        return paint_controls(controls, width=width, height=height, seed=seed), controls
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What all siblings of a call share; noise is (noise_std, logvar_scale)."""
+
+    size: tuple[int, int]
+    seed: int
+    variation: float
+    noise: tuple[float, float]
+    max_s: float
+    clip: int | None
 
 
 def paint(
@@ -254,6 +322,8 @@ def paint(
     seed: int = 0,
     sibling: int = 0,
     variation: float = 1.0,
+    noise_std: float | None = None,
+    logvar_scale: float | None = None,
     bundle: str | Path = "default",
     max_s: float = MAX_AUDIO_S,
 ) -> Picture:
@@ -264,7 +334,16 @@ def paint(
     >>> picture = paint("nocturne.flac", size=2048, seed=7)  # doctest: +SKIP
     >>> picture.save("nocturne.png")  # doctest: +SKIP
     """
-    return Clavilux(bundle).paint(song, size=size, seed=seed, sibling=sibling, variation=variation, max_s=max_s)
+    return Clavilux(bundle).paint(
+        song,
+        size=size,
+        seed=seed,
+        sibling=sibling,
+        variation=variation,
+        noise_std=noise_std,
+        logvar_scale=logvar_scale,
+        max_s=max_s,
+    )
 
 
 def check_size(size: Size) -> tuple[int, int]:
@@ -276,7 +355,12 @@ def check_size(size: Size) -> tuple[int, int]:
     return width, height
 
 
-def _check_choice(seed: int, sibling: int, variation: float) -> None:
-    for name, value in (("seed", seed), ("sibling", sibling), ("variation", variation)):
+def _check_choice(**numbers: float) -> None:
+    for name, value in numbers.items():
         if not 0 <= value < float("inf"):
             raise PictureError(f"{name} is {value}; it is a finite number of 0 or more")
+
+
+def _generator(key: str) -> np.random.Generator:
+    """A generator that depends on the key alone."""
+    return np.random.default_rng(np.frombuffer(hashlib.sha256(key.encode("ascii")).digest(), "<u4"))

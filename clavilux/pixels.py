@@ -54,3 +54,14 @@ def resize(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
     method = Image.Resampling.BOX if min(rgb.shape[:2]) >= 2 * side else Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(rgb).resize((side, side), method), np.uint8)
+
+
+def enlarge(rgb: NDArray[np.float32], width: int, height: int) -> NDArray[np.uint8]:
+    """Square pixels (S, S, 3) in [0, 1] -> (height, width, 3) uint8, bicubic; the longer side is filled."""
+    from PIL import Image
+
+    side = max(width, height)
+    square = Image.fromarray(np.rint(255 * np.clip(rgb, 0, 1)).astype(np.uint8))
+    left, top = (side - width) / 2 * len(rgb) / side, (side - height) / 2 * len(rgb) / side
+    box = (left, top, len(rgb) - left, len(rgb) - top)
+    return np.asarray(square.resize((width, height), Image.Resampling.BICUBIC, box), np.uint8)

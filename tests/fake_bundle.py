@@ -52,7 +52,9 @@ def write_fake_bundle(
     np.save(folder / "palettes.npy", palettes)
     (folder / "image_vae.safetensors").write_bytes(b"weights that painting does not read")
     card = {
-        "schema": 1,
+        "schema": 2,
+        "decoder": "painter",
+        "painting": {"noise_std": 0.0, "logvar_scale": 0.0},
         "name": folder.name,
         "clavilux": "0.1.0",
         "created": "2026-01-01",
@@ -80,9 +82,10 @@ def _audio_encoder(rng: np.random.Generator) -> onnx.ModelProto:
             helper.make_node("ReduceMean", ["features", "time"], ["mean"], keepdims=0),
             helper.make_node("Mul", ["mean", "scale"], ["scaled"]),
             helper.make_node("MatMul", ["scaled", "weight"], ["z_audio"]),
+            helper.make_node("Sub", ["z_audio", "z_audio"], ["logvar"]),
         ],
         {"features": (MFCC_ROWS, WINDOW_FRAMES)},
-        {"z_audio": (LATENT_DIM,)},
+        {"z_audio": (LATENT_DIM,), "logvar": (LATENT_DIM,)},
         {"time": np.array([2]), "scale": scale, "weight": _weight(rng, MFCC_ROWS, LATENT_DIM)},
     )
 
@@ -107,9 +110,10 @@ def _picture_encoder(rng: np.random.Generator) -> onnx.ModelProto:
             helper.make_node("AveragePool", ["picture"], ["areas"], kernel_shape=[16, 16], strides=[16, 16]),
             helper.make_node("Flatten", ["areas"], ["flat"]),
             helper.make_node("MatMul", ["flat", "weight"], ["z_image"]),
+            helper.make_node("Sub", ["z_image", "z_image"], ["logvar"]),
         ],
         {"picture": (3, ENCODER_SIDE_PX, ENCODER_SIDE_PX)},
-        {"z_image": (LATENT_DIM,)},
+        {"z_image": (LATENT_DIM,), "logvar": (LATENT_DIM,)},
         {"weight": _weight(rng, 48, LATENT_DIM)},
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fake_bundle import DESCRIPTOR_MEAN, DESCRIPTORS, KINDS, N_PALETTES, VARIATION_SCALE, write_fake_bundle
 
-from clavilux.bundle import NETWORKS, SHIPPED, find_bundle, open_bundle, shipped_bundles
+from clavilux.bundle import ENCODERS, SHIPPED, find_bundle, open_bundle, shipped_bundles
 from clavilux.errors import BundleError
 
 
@@ -61,7 +61,7 @@ def test_the_default_bundle_ships_whole_and_within_40_mb() -> None:
 
 def test_reading_gives_the_bytes_of_the_file(fake_bundle: Path) -> None:
     bundle = open_bundle(fake_bundle)
-    for file in NETWORKS:
+    for file in (*ENCODERS, "controls.onnx"):
         assert bundle.read(file) == (fake_bundle / file).read_bytes()
 
 
@@ -85,7 +85,7 @@ def test_damaged_weights_for_training_stop_verify_and_not_painting(tmp_path: Pat
     folder = write_fake_bundle(tmp_path / "b")
     (folder / "image_vae.safetensors").write_bytes(b"cut")
     bundle = open_bundle(folder)
-    for file in NETWORKS:
+    for file in (*ENCODERS, "controls.onnx"):
         bundle.read(file)
     with pytest.raises(BundleError, match=r"damaged: image_vae\.safetensors \(3 bytes\)"):
         bundle.verify()
@@ -116,10 +116,10 @@ def test_a_folder_without_description_is_no_bundle(tmp_path: Path) -> None:
         (b"[1, 2]", "gives no schema"),
         (b"{}", "gives no schema"),
         (
-            b'{"schema": 2, "clavilux": "9.0"}',
-            r"has schema 2 .* reads schema 1; install the version that wrote it \(9\.0\)",
+            b'{"schema": 3, "clavilux": "9.0"}',
+            r"has schema 3 .* reads schema 2; install the version that wrote it \(9\.0\)",
         ),
-        (b'{"schema": 1}', "gives no name"),
+        (b'{"schema": 2}', "gives no name"),
     ],
 )
 def test_a_description_that_cannot_be_used_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:

@@ -94,7 +94,7 @@ def test_the_options_of_paint_are_these() -> None:
     options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
     names = {option.removeprefix("--") for option in options}
     assert names == {
-        *("output", "size", "seed", "count", "variation", "bundle", "explain", "json"),
+        *("output", "size", "seed", "count", "variation", "noise-std", "logvar-scale", "bundle", "explain", "json"),
         *("again", "random", "max-seconds", "jobs", "verbose"),
     }
 
@@ -516,8 +516,8 @@ def test_a_damaged_network_is_said_once_for_all_songs(songs: Path, tmp_path: Pat
 
 
 def test_a_bundle_of_another_schema_is_said_once_for_all_songs(songs: Path, tmp_path: Path) -> None:
-    damaged = write_fake_bundle(tmp_path / "damaged", schema=2)
+    damaged = write_fake_bundle(tmp_path / "damaged", schema=3)
     done = paint(songs, bundle=damaged)
     assert done.exit_code == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "has schema 2" in done.stderr
+    assert "has schema 3" in done.stderr

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from test_bundle import replace_file
 
-from clavilux.bundle import NETWORKS, open_bundle
+from clavilux.bundle import open_bundle
 from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE
 from clavilux.engine import BATCH_WINDOWS, Engine
 from clavilux.errors import BundleError, PictureError
@@ -135,7 +135,7 @@ def test_two_engines_give_the_same_bits(fake_bundle: Path, make_song: MakeSong) 
 
 
 def test_networks_run_on_one_thread_of_the_processor(engine: Engine) -> None:
-    for file in NETWORKS:
+    for file in engine.bundle.networks:
         session = engine._session(file)
         options = session.get_session_options()
         assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)

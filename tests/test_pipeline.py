@@ -47,7 +47,7 @@ def test_a_song_becomes_a_picture(fake_bundle: Path, tone_file: Path) -> None:
         "seed": 3,
         "sibling": 0,
         "variation": 1.0,
-        "options": {"max_s": 14_400.0, "clip": None},
+        "options": {"noise_std": 0.0, "logvar_scale": 0.0, "max_s": 14_400.0, "clip": None},
     }
 
 
@@ -294,3 +294,48 @@ def test_files_are_found_in_order_without_hidden_ones(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert find_files(tmp_path, frozenset({".mp3"})) == [tmp_path / "a" / "z.mp3", tmp_path / "b.MP3"]
+
+
+@pytest.mark.parametrize("option", ["noise_std", "logvar_scale"])
+def test_noise_is_asked_for_recorded_and_the_same_each_time(
+    fake_bundle: Path, make_song: MakeSong, option: str
+) -> None:
+    engine = Clavilux(fake_bundle)
+    plain, song = engine.z_image(make_song()), make_song()
+    noisy = [engine.z_image(song, **{option: value}) for value in (0.5, 0.5, 1.0)]
+    np.testing.assert_array_equal(noisy[0], noisy[1])
+    steps = [float(np.linalg.norm(z - plain)) for z in noisy]
+    assert 0 < steps[0] < steps[2]
+    other = engine.z_image(song, seed=1, **{option: 0.5})
+    assert not np.array_equal(other, noisy[0])
+    picture = engine.paint(song, size=64, **{option: 0.5})
+    assert picture.record["options"][option] == 0.5
+    np.testing.assert_array_equal(picture.z_image, noisy[0])
+
+
+def test_noise_of_the_latent_has_the_deviation_that_was_asked_for(fake_bundle: Path, make_song: MakeSong) -> None:
+    engine = Clavilux(fake_bundle)
+    moves = [engine.z_image(make_song(), seed=s, noise_std=0.3) - engine.z_image(make_song()) for s in range(40)]
+    assert np.std(moves) == pytest.approx(0.3, rel=0.1)
+
+
+def test_a_bundle_may_paint_with_noise_of_its_own(tmp_path: Path, make_song: MakeSong) -> None:
+    noisy = write_fake_bundle(tmp_path / "noisy", painting={"noise_std": 0.1, "logvar_scale": 2.0})
+    engine, song = Clavilux(noisy), make_song()
+    assert engine.paint(song, size=64).record["options"]["logvar_scale"] == 2.0
+    own = engine.z_image(song, noise_std=0, logvar_scale=0)
+    assert not np.array_equal(engine.z_image(song), own)
+    repainted = engine.engine.z_image(engine.engine.song_code(song))
+    np.testing.assert_array_equal(own, repainted)
+
+
+@pytest.mark.parametrize("option", ["noise_std", "logvar_scale"])
+def test_noise_below_zero_is_refused(fake_bundle: Path, make_song: MakeSong, option: str) -> None:
+    with pytest.raises(PictureError, match=f"{option} is -1"):
+        Clavilux(fake_bundle).paint(make_song(), size=64, **{option: -1.0})
+
+
+def test_a_latent_of_any_origin_is_painted(fake_bundle: Path, make_song: MakeSong) -> None:
+    engine, song = Clavilux(fake_bundle), make_song()
+    picture = engine.paint(song, size=(96, 64), seed=3)
+    np.testing.assert_array_equal(engine.paint_latent(picture.z_image, size=(96, 64), seed=3), picture.pixels)

@@ -70,9 +70,9 @@ class AudioVAE(nn.Module):
         features: Tensor = self.decoder(self.from_latent(z_audio))
         return features.float()
 
-    def forward(self, features: Tensor) -> Tensor:
-        """z_audio (B, D), the posterior's mean, of plain MFCC (B, R, T): what is exported."""
-        return self.encode(features)[0]
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean, which is z_audio, and log-variance of the posterior: what is exported."""
+        return self.encode(features)
 
 
 def _down(width: int) -> list[nn.Module]:

@@ -105,9 +105,9 @@ class ImageVAE(nn.Module):
             chaos=CHAOS_RANGE[1] * torch.sigmoid(marks[:, 3]),
         )
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """z_image (B, D), the posterior's mean, of pictures (B, 3, 64, 64): what is exported as the picture encoder."""
-        return self.encode(pictures)[0]
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the posterior: what is exported as the picture encoder."""
+        return self.encode(pictures)
 
 
 def _block(fan_in: int, fan_out: int, *, stride: int) -> list[nn.Module]:

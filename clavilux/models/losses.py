@@ -38,6 +38,15 @@ def optimal_sigma_nll(target: Tensor, reconstruction: Tensor) -> Tensor:
     return 0.5 * numbers * torch.log(mse + 1e-6)
 
 
+def mean_squared_loss(target: Tensor, reconstruction: Tensor, rate_nats: Tensor, weight: float) -> Tensor:
+    """Squared error averaged over the numbers of a sample, plus `weight` times the rate, which is summed: classic.
+
+    For N numbers a sample and unit variance the evidence lower bound asks for a weight of 2 / N. At N = 49 152 pixel
+    values and a weight that rises to 6 the rate is held 147 000 times too dear, and what little it could tell is gone.
+    """
+    return (target - reconstruction).square().mean() + weight * rate_nats
+
+
 def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
     """Cross-entropy against shares (sum 1 over dimension 1), summed over places, mean over B: (B, K, ...) -> ()."""
     return -(shares * functional.log_softmax(logits, dim=1)).flatten(1).sum(dim=1).mean()
@@ -89,6 +98,34 @@ class RateController:
         log_beta = state["log_beta"]
         assert log_beta is not None, "a saved controller always has a beta"
         self.log_beta, self.rate_mean = log_beta, state["rate_mean"]
+
+
+@dataclass
+class RisingBeta:
+    """Beta that rises in a straight line from 0 to its maximum over a training, as in the classic recipe."""
+
+    max_beta: float
+    steps: int
+    step: int = 0
+
+    @property
+    def beta(self) -> float:
+        """Present weight of the rate in the loss."""
+        return self.max_beta * self.step / self.steps
+
+    def update(self, rate_nats: float) -> None:
+        """Go one step on; the rate has no say."""
+        self.step += 1
+
+    def state_dict(self) -> dict[str, float | None]:
+        """What a resumed run needs."""
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, float | None]) -> None:
+        """Go on from a saved state."""
+        step = state["step"]
+        assert step is not None, "a saved schedule always has a step"
+        self.step = int(step)
 
 
 def water_filling_rate(variances: Tensor, keep: float = 0.95) -> float:

@@ -97,6 +97,15 @@ class AudioFeatureDataset(Dataset[Tensor]):
         first = int(self._ends[track - 1]) if track else 0
         return torch.from_numpy(np.array(self.arrays[track][index - first]))
 
+    def clips(self, per_track: int) -> Tensor:
+        """Indices of at most so many windows of each track, evenly spread over it: (n,)."""
+        starts = self._ends - np.array([len(a) for a in self.arrays])
+        found = [
+            start + np.unique(np.linspace(0, len(a) - 1, per_track + 2).round().astype(int)[1:-1])
+            for start, a in zip(starts, self.arrays, strict=True)
+        ]
+        return torch.from_numpy(np.concatenate(found))
+
     def track_weights(self) -> Tensor:
         """Weight of each window that gives a long track no more than the square root of its length: (n,)."""
         weights = [torch.full((len(a),), len(a) ** -0.5) for a in self.arrays]

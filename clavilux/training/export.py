@@ -32,9 +32,10 @@ from clavilux.bundle import SCHEMA
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.errors import TrainingError
 from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.mapping_network import MappingNetwork
+from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.version import __version__
 
 PARITY_TOLERANCE = 1e-4  # largest difference, relative to the largest value of the stage where that is above 1
@@ -60,15 +61,27 @@ class ControlsGraph(nn.Module):
         return functional.log_softmax(raw.plan, dim=1), raw.palette, raw.kind, raw.frequency, angle, raw.chaos
 
 
+class PixelsGraph(nn.Module):
+    """The decoder of a plain convolutional ImageVAE: latents in, pictures out."""
+
+    def __init__(self, network: ConvImageVAE) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, z_image: Tensor) -> Tensor:
+        """z_image (B, 64) -> pictures (B, 3, 128, 128) in [0, 1]."""
+        return self.network.decode(z_image)
+
+
 @dataclass(frozen=True)
 class Trained:
     """The networks of one training and what they need."""
 
     audio_vae: AudioVAE
-    image_vae: ImageVAE
-    mapping: MappingNetwork
-    eye: Eye
-    palettes: NDArray[np.float32]
+    image_vae: ImageVAE | ConvImageVAE
+    mapping: MappingNetwork | PerceptronMapping
+    eye: Eye | None
+    palettes: NDArray[np.float32] | None
 
 
 def export_bundle(
@@ -79,6 +92,7 @@ def export_bundle(
     kinds: Sequence[str],
     descriptors: Sequence[str],
     variation_scale: float,
+    painting: Mapping[str, float],
     config: Mapping[str, Any],
     normalisation: Mapping[str, Any],
     corpus: Mapping[str, Any],
@@ -96,13 +110,16 @@ def export_bundle(
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         parity = _write_graphs(trained, work, len(descriptors))
-        np.save(work / "palettes.npy", trained.palettes.astype(np.float32))
+        if trained.palettes is not None:
+            np.save(work / "palettes.npy", trained.palettes.astype(np.float32))
         for file, network in (
             ("audio_vae", trained.audio_vae),
             ("image_vae", trained.image_vae),
             ("mapping_network", trained.mapping),
             ("eye", trained.eye),
         ):
+            if network is None:
+                continue
             weights = _half(network)
             save_file(weights, str(work / f"{file}.safetensors"))
             (work / f"{file}.safetensors").chmod(0o644)  # safetensors writes for the owner alone
@@ -115,9 +132,11 @@ def export_bundle(
             "created": datetime.now(UTC).date().isoformat(),
             "command": command,
             "config": config,
+            "decoder": "pixels" if isinstance(trained.image_vae, ConvImageVAE) else "painter",
             "kinds": list(kinds),
             "descriptors": list(descriptors),
             "variation": {"scale": variation_scale},
+            "painting": dict(painting),
             "normalisation": normalisation,
             "corpus": corpus,
             "measures": measures,
@@ -148,22 +167,20 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
     mean, deviation = trained.audio_vae.row_mean, trained.audio_vae.row_deviation
     noise = torch.randn(_PARITY_BATCH, MFCC_ROWS, WINDOW_FRAMES, generator=generator)
     latents = torch.randn(_PARITY_BATCH, LATENT_DIM, generator=generator)
-    songs = trained.mapping.song_mean + trained.mapping.song_deviation * torch.randn(
-        _PARITY_BATCH, LATENT_DIM + n_descriptors, generator=generator
-    )
+    songs = torch.randn(_PARITY_BATCH, LATENT_DIM + n_descriptors, generator=generator)
+    if isinstance(trained.mapping, MappingNetwork):
+        songs = trained.mapping.song_mean + trained.mapping.song_deviation * songs
     pictures = torch.rand(_PARITY_BATCH, 3, ENCODER_SIDE_PX, ENCODER_SIDE_PX, generator=generator)
     stages: list[tuple[str, nn.Module, str, Tensor, list[str]]] = [
-        ("audio_encoder", trained.audio_vae, "features", mean + deviation * noise, ["z_audio"]),
+        ("audio_encoder", trained.audio_vae, "features", mean + deviation * noise, ["z_audio", "logvar"]),
         ("mapping", trained.mapping, "song", songs, ["z_image"]),
-        ("picture_encoder", trained.image_vae, "picture", pictures, ["z_image"]),
-        (
-            "controls",
-            ControlsGraph(trained.image_vae),
-            "z_image",
-            latents,
-            ["plan", "palette", "kind", "frequency", "angle", "chaos"],
-        ),
+        ("picture_encoder", trained.image_vae, "picture", pictures, ["z_image", "logvar"]),
     ]
+    if isinstance(trained.image_vae, ConvImageVAE):
+        stages.append(("pixels", PixelsGraph(trained.image_vae), "z_image", latents, ["picture"]))
+    else:
+        outputs = ["plan", "palette", "kind", "frequency", "angle", "chaos"]
+        stages.append(("controls", ControlsGraph(trained.image_vae), "z_image", latents, outputs))
     parity = {}
     for stage, network, input_name, example, outputs in stages:
         path = work / f"{stage}.onnx"

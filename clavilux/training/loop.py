@@ -1,8 +1,9 @@
 """The one training loop: read it from top to bottom.
 
 A `Task` knows its network, its data and its loss; the loop knows everything else: the order of the data, the number
-format, the learning rate, the rate controller, averaged weights, checkpoints, the log. Every random number of step n
-comes from a generator seeded by (seed, n), so a run that was killed and resumed equals one that was not.
+format, processes and devices, the learning rate, the rate controller, averaged weights, checkpoints, the logs. Every
+random number of step n comes from a generator seeded by (seed, n), so a run that was killed and resumed equals one that
+was not. With several processes each takes its share of every batch and gradients are averaged over them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from clavilux.errors import TrainingError
-from clavilux.models.losses import RateController
+from clavilux.models.losses import RateController, RisingBeta
 from clavilux.training.memory import keep_memory
 
 Batch = dict[str, Tensor]
@@ -62,11 +63,49 @@ class LoopSettings:
     warmup: int
     ema: float
     seed: int
+    final_rate: float = 0.02
     target_nats: float | None = None
+    max_beta: float | None = None
     checkpoint_s: float = 60.0
+    log_every: int = 20
     validate_every: int = 1_000
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How many processes train together: one for each device of each node.
+
+    Attributes
+    ----------
+    devices : int
+        GPUs of a node; processes of a node where there is none.
+    num_nodes : int
+        Machines.
+    """
+
     devices: int = 1
     num_nodes: int = 1
+
+    def join(self, precision: Precision = "32-true") -> Fabric:
+        """Start the processes, or join those that run already.
+
+        The first call in the first process of a node starts the others there, with the same command line. On several
+        machines the same command is run on each, with MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment.
+        """
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+        strategy = "ddp" if self.devices * self.num_nodes > 1 else "auto"
+        fabric = Fabric(
+            accelerator=accelerator,
+            strategy=strategy,
+            devices=self.devices,
+            num_nodes=self.num_nodes,
+            precision=precision,
+        )
+        fabric.launch()
+        return fabric
+
+
+ONE_PROCESS = Processes()
 
 
 def train(
@@ -77,6 +116,7 @@ def train(
     resume: bool,
     log: Callable[[str], None],
     after_validation: Callable[[int], None] | None = None,
+    processes: Processes = ONE_PROCESS,
 ) -> nn.Module:
     """Train `task.network` and return it with its averaged weights.
 
@@ -85,7 +125,7 @@ def train(
     task, settings
         What is trained, and how long.
     run_dir : Path
-        Takes `<name>.ckpt` and `<name>.csv`.
+        Takes `<name>.ckpt`, `<name>.csv`, `<name>-validation.csv` and the TensorBoard log `tensorboard/<name>`.
     resume : bool
         Go on from the checkpoint if there is one; else a checkpoint that is already there is an error, because it
         would be lost.
@@ -93,6 +133,8 @@ def train(
         Takes lines about progress.
     after_validation : callable, optional
         Called with the step after each validation, for contact sheets.
+    processes : Processes
+        How many train together.
 
     Raises
     ------
@@ -101,19 +143,22 @@ def train(
         belongs to other settings.
     """
     keep_memory()
+    fabric = processes.join()
     run_dir.mkdir(parents=True, exist_ok=True)
     checkpoint_path = run_dir / f"{task.name}.ckpt"
     saved = _load_checkpoint(checkpoint_path, resume, settings)
+    if settings.batch % fabric.world_size:
+        raise TrainingError(
+            f"{task.name}: a batch of {settings.batch} cannot be shared by {fabric.world_size} processes evenly; give "
+            "another number of devices, or another batch in the recipe"
+        )
     precision: Precision = saved["precision"] if saved else choose_precision(task, settings, log)
-    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    fabric = Fabric(
-        accelerator=accelerator, devices=settings.devices, num_nodes=settings.num_nodes, precision=precision
-    )
-    fabric.launch()
+    # All processes have looked for the checkpoint before the first writes one, and use the format of the first.
+    fabric = processes.join(fabric.broadcast(precision))
 
     optimizer = torch.optim.AdamW(task.parameters(), lr=settings.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99))
     averaged = copy.deepcopy(task.network).eval()
-    controller = RateController(settings.target_nats) if settings.target_nats else None
+    controller = _controller(settings)
     first_step = 0
     if saved:
         task.load_state_dict(saved["task"])
@@ -126,9 +171,9 @@ def train(
     model, optimizer = fabric.setup(task, optimizer)
     averaged.to(fabric.device)
 
-    log_path = run_dir / f"{task.name}.csv"
+    logs = _Logs(run_dir, task.name, first_step) if fabric.is_global_zero else None
     order, order_epoch = torch.empty(0, dtype=torch.long), -1
-    started, last_saved, last_logged = time.monotonic(), time.monotonic(), 0.0
+    started, last_saved, last_told = time.monotonic(), time.monotonic(), 0.0
     task.train()
     for step in range(first_step, settings.steps):
         # Data: the step alone says which items come, in which order.
@@ -148,17 +193,11 @@ def train(
         parts: dict[str, Tensor] = model(batch, noise, beta)
         loss = parts["loss"]
         if not math.isfinite(loss.item()):
-            raise TrainingError(
-                f"{task.name}: the loss is {loss.item()} at step {step}; lower learning_rate or raise warmup in the "
-                "recipe and go on with --resume"
-            )
+            raise TrainingError(f"{task.name}: the loss is {loss.item()} at step {step}; {_ADVICE}")
         fabric.backward(loss)
         gradient = nn.utils.clip_grad_norm_(task.parameters(), _CLIP).item()
-        if not math.isfinite(gradient):
-            raise TrainingError(
-                f"{task.name}: the gradient is no number at step {step}; lower learning_rate in the recipe and go on "
-                "with --resume"
-            )
+        if not gradient <= _EXPLODED:  # NaN compares false
+            raise TrainingError(f"{task.name}: the gradient explodes at step {step} (norm {gradient:.3g}); {_ADVICE}")
         optimizer.step()
         if controller:
             rate = fabric.all_reduce(parts["rate"].detach(), reduce_op="mean")
@@ -166,24 +205,29 @@ def train(
             controller.update(rate.item())
         _average(averaged, task.network, min(settings.ema, (1 + step) / (10 + step)))
 
-        # Report, validate, save.
+        # Report, validate, save: the first process alone, the others wait at the next gradient.
+        if logs is None:
+            continue
         done = step + 1
         now = time.monotonic()
-        if fabric.is_global_zero and (now - last_logged > 5.0 or done == settings.steps):
-            last_logged = now
-            speed = (done - first_step) * settings.batch / (now - started)
-            figures = {key: value.item() for key, value in parts.items()}
-            _append_row(log_path, {"step": done, "beta": beta, "gradient": gradient, **figures})
-            text = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
-            log(f"{task.name}: step {done}/{settings.steps}, {text}, beta {beta:.3g}, {speed:.0f} a second")
-        if fabric.is_global_zero and (done % settings.validate_every == 0 or done == settings.steps):
-            figures = _validate(task, averaged)
-            _append_row(run_dir / f"{task.name}-validation.csv", {"step": done, **figures})
-            log(f"{task.name}: validation " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
-            if after_validation:
-                with _using(task, averaged):
+        last = done == settings.steps
+        if done % settings.log_every == 0 or last:
+            figures = {"beta": beta, "gradient": gradient, **{key: value.item() for key, value in parts.items()}}
+            logs.add("", done, figures)
+            if now - last_told > 5.0 or last:
+                last_told = now
+                speed = (done - first_step) * settings.batch / (now - started)
+                text = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
+                log(f"{task.name}: step {done}/{settings.steps}, {text}, {speed:.0f} a second")
+        if done % settings.validate_every == 0 or last:
+            # On the processor, where the data are.
+            with _using(task, copy.deepcopy(averaged).cpu()), torch.no_grad():
+                figures = task.validate()
+                logs.add("-validation", done, figures)
+                log(f"{task.name}: validation " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+                if after_validation:
                     after_validation(done)
-        if fabric.is_global_zero and (now - last_saved > settings.checkpoint_s or done == settings.steps):
+        if now - last_saved > settings.checkpoint_s or last:
             last_saved = now
             save_atomically(
                 checkpoint_path,
@@ -197,12 +241,16 @@ def train(
                     "controller": controller.state_dict() if controller else None,
                 },
             )
+    if logs:
+        logs.close()
     fabric.barrier()
     task.network.load_state_dict(averaged.state_dict())
     return task.network.eval().cpu()
 
 
 _CLIP = 500.0  # losses are summed, so healthy gradients are large; this only breaks the rare spike
+_EXPLODED = 1e8  # beyond any spike that a training recovered from
+_ADVICE = "lower learning_rate or raise warmup in the recipe and train anew in another --run"
 
 
 def choose_precision(task: Task, settings: LoopSettings, log: Callable[[str], None]) -> Precision:
@@ -247,11 +295,11 @@ def _generator(seed: int, step: int, stream: int) -> torch.Generator:
 
 
 def _schedule(step: int, settings: LoopSettings) -> float:
-    """Linear warm-up, then a cosine to a fiftieth."""
+    """Linear warm-up, then a cosine from 1 to `final_rate`."""
     if step < settings.warmup:
         return (step + 1) / settings.warmup
     done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+    return settings.final_rate + (1 - settings.final_rate) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @torch.no_grad()
@@ -275,16 +323,11 @@ class _using:
         self.task.network = self.mine
 
 
-def _validate(task: Task, averaged: nn.Module) -> dict[str, float]:
-    with _using(task, averaged), torch.no_grad():
-        return task.validate()
-
-
 def _identity(settings: LoopSettings) -> dict[str, Any]:
     """What must be the same when a run goes on."""
     return {
         key: getattr(settings, key)
-        for key in ("steps", "batch", "learning_rate", "warmup", "ema", "seed", "target_nats")
+        for key in ("steps", "batch", "learning_rate", "warmup", "final_rate", "ema", "seed", "target_nats", "max_beta")
     }
 
 
@@ -303,10 +346,51 @@ def _load_checkpoint(path: Path, resume: bool, settings: LoopSettings) -> dict[s
     return saved
 
 
-def _append_row(path: Path, row: dict[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow({key: f"{value:.8g}" for key, value in row.items()})
+def _controller(settings: LoopSettings) -> RateController | RisingBeta | None:
+    if settings.target_nats is not None:
+        return RateController(settings.target_nats)
+    if settings.max_beta is not None:
+        return RisingBeta(settings.max_beta, settings.steps)
+    return None
+
+
+class _Logs:
+    """Figures by step, as CSV and for TensorBoard. What a killed run wrote after its last checkpoint is cut off."""
+
+    def __init__(self, folder: Path, name: str, first_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+        self._folder, self._name = folder, name
+        self._board = SummaryWriter(folder / "tensorboard" / name, purge_step=first_step + 1)
+        for path in (self._path(""), self._path("-validation")):
+            if path.exists():
+                with path.open(newline="", encoding="utf-8") as file:
+                    # The last row may be cut off: then a value is missing.
+                    whole = (row for row in csv.DictReader(file) if None not in row.values())
+                    rows = [row for row in whole if int(row["step"]) <= first_step]
+                temporary = path.with_name(f".{path.name}.{os.getpid()}")
+                with temporary.open("w", newline="", encoding="utf-8") as file:
+                    if rows:
+                        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+                        writer.writeheader()
+                        writer.writerows(rows)
+                os.replace(temporary, path)
+
+    def add(self, kind: str, step: int, figures: dict[str, float]) -> None:
+        """Append a row to `<name><kind>.csv` and points to the board."""
+        path = self._path(kind)
+        row = {"step": float(step), **figures}
+        new = not path.exists() or path.stat().st_size == 0
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow({key: f"{value:.8g}" for key, value in row.items()})
+        for key, value in figures.items():
+            self._board.add_scalar(f"{kind.removeprefix('-') or 'training'}/{key}", value, step)
+
+    def close(self) -> None:
+        self._board.close()
+
+    def _path(self, kind: str) -> Path:
+        return self._folder / f"{self._name}{kind}.csv"

@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from clavilux.errors import RecipeError
 
+Objective = Literal["rate", "beta"]
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -18,13 +20,18 @@ class AudioVAERecipe:
     """Numbers of the AudioVAE's training; `default.toml` gives their reasons."""
 
     steps: int
+    epochs: int
     batch: int
     learning_rate: float
     warmup: int
+    final_rate: float
     ema: float
     width: int
+    objective: Objective
     target_nats: float
+    max_beta: float
     gain_jitter_db: float
+    clips_per_track: int
 
 
 @dataclass(frozen=True)
@@ -55,14 +62,20 @@ class AnalysisRecipe:
 class ImageVAERecipe:
     """Numbers of the ImageVAE's training."""
 
+    decoder: Literal["painter", "pixels"]
     steps: int
+    epochs: int
     batch: int
     learning_rate: float
     warmup: int
+    final_rate: float
     ema: float
     width: int
     decoder_width: int
+    objective: Objective
     target_nats: float
+    max_beta: float
+    kld_weight: float
     painting_share: float
     plan_weight: float
     palette_weight: float
@@ -74,9 +87,21 @@ class ImageVAERecipe:
 class MappingRecipe:
     """How songs are carried to pictures."""
 
-    method: Literal["pca-match", "fused-gromov-wasserstein"]
+    method: Literal["pca-match", "fused-gromov-wasserstein", "shuffled-pairs"]
     structure: float
     components: int
+    epochs: int
+    batch: int
+    learning_rate: float
+    patience: int
+
+
+@dataclass(frozen=True)
+class PaintingRecipe:
+    """What the bundle paints with unless told otherwise."""
+
+    noise_std: float
+    logvar_scale: float
 
 
 @dataclass(frozen=True)
@@ -89,6 +114,7 @@ class Recipe:
     analysis: AnalysisRecipe
     image_vae: ImageVAERecipe
     mapping: MappingRecipe
+    painting: PaintingRecipe
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dictionary, for writing beside the weights."""

@@ -2,6 +2,7 @@
 
 features -> AudioVAE ----------------------------------------\\
 pictures -> windows -> eye -> marks -> lessons -> ImageVAE ---> MappingNetwork -> bundle
+                   \\-> (decoder = "pixels") ------/
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import pickle
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,28 +29,33 @@ from clavilux.descriptors import DESCRIPTORS
 from clavilux.errors import CorpusError, TrainingError
 from clavilux.marks import KINDS
 from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
-from clavilux.painter import paint
+from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.choices import balance_choices
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
 from clavilux.training.export import Trained, export_bundle
-from clavilux.training.loop import LoopSettings, train
-from clavilux.training.recipe import Recipe
+from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes, train
+from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
 from clavilux.training.sheets import features_as_pictures, save_sheet
-from clavilux.training.studies import paint_studies
+from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_audio_vae import AudioVAETask
+from clavilux.training.train_conv_vae import ConvImageVAETask
 from clavilux.training.train_eye import EyeTask, kind_weights, read_marks, weigh_kinds
 from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     controls_of_latents,
+    decode_pixels,
     encode_songs,
     fit_mapping,
+    fit_on_shuffled_pairs,
     local_spread,
     look_at_art,
     map_songs,
     mapping_figures,
+    paint_controls,
 )
 
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
@@ -77,6 +83,8 @@ class Run:
         Processes for painting and reading; -1 for all cores.
     log : callable
         Takes lines.
+    processes : Processes
+        Those that train; all of them read the same folders.
     """
 
     recipe: Recipe
@@ -87,6 +95,16 @@ class Run:
     start: Bundle | None
     jobs: int
     log: Callable[[str], None]
+    processes: Processes = ONE_PROCESS
+
+
+@dataclass(frozen=True)
+class PictureSide:
+    """A trained ImageVAE; with a painter's decoder, the eye and the codebook of palettes that it learnt from."""
+
+    network: ImageVAE | ConvImageVAE
+    eye: Eye | None = None
+    palettes: NDArray[np.float32] | None = None
 
 
 def train_audio_vae(run: Run) -> AudioVAE:
@@ -104,43 +122,35 @@ def train_audio_vae(run: Run) -> AudioVAE:
     _start_from(run, task.network, "audio_vae")
     # Rounded: the last digits depend on how many threads added the numbers up, and a resumed run must agree.
     target = recipe.target_nats or round(task.target_nats(), 1)
-    run.log(f"audio-vae: {len(training.entries)} tracks, {len(training)} windows, target {target:.1f} nats")
-    settings = LoopSettings(
-        steps=recipe.steps,
-        batch=recipe.batch,
-        learning_rate=recipe.learning_rate,
-        warmup=recipe.warmup,
-        ema=recipe.ema,
-        seed=run.recipe.seed,
-        target_nats=target,
-    )
+    held = f"target {target:.1f} nats" if recipe.objective == "rate" else f"beta up to {recipe.max_beta:g}"
+    run.log(f"audio-vae: {len(training.entries)} tracks, {task.n_items()} windows, {held}")
+    settings = _settings(run, recipe, run.recipe.seed, task.n_items(), target)
 
     def sheet(step: int) -> None:
         windows = torch.stack([validation[i] for i in np.linspace(0, len(validation) - 1, 6).astype(int)])
         normal = task.network.normalise(windows)
         with torch.no_grad():
-            again = task.network.decode(task.network(windows))
+            again = task.network.decode(task.network(windows)[0])
         pictures = features_as_pictures(torch.cat([normal, again]).numpy())
         save_sheet(run.folder / "sheets" / f"audio-vae-{step:06d}.png", pictures, columns=6)
 
-    network = train(task, settings, run.folder, resume=run.resume, log=run.log, after_validation=sheet)
+    network = train(
+        task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes, after_validation=sheet
+    )
     assert isinstance(network, AudioVAE)
     return network
 
 
 def prepare_windows(run: Run, split: str) -> Windows:
     """Cut and read the pictures of a split, or take what an earlier stage read."""
-    path = run.folder / f"windows-{split}.pickle"
-    key = _folder_key(run)
-    if path.is_file():
-        with path.open("rb") as file:
-            saved_key, windows = pickle.load(file)
-        if saved_key == key:
-            assert isinstance(windows, Windows)
-            return windows
-    windows = analyse_folder(run.art, split, run.recipe.analysis, seed=run.recipe.seed, jobs=run.jobs, log=run.log)
-    run.log(f"pictures: {len(windows.names)} for {split}, {len(windows.windows)} windows")
-    _save_pickle(path, (key, windows))
+
+    def read() -> Windows:
+        windows = analyse_folder(run.art, split, run.recipe.analysis, seed=run.recipe.seed, jobs=run.jobs, log=run.log)
+        run.log(f"pictures: {len(windows.names)} for {split}, {len(windows.windows)} windows")
+        return windows
+
+    windows = _kept(run, f"windows-{split}.pickle", _folder_key(run), read)
+    assert isinstance(windows, Windows)
     return windows
 
 
@@ -154,17 +164,13 @@ def train_eye(run: Run, windows: Windows) -> Eye:
         eye.load_state_dict(weights)
         run.log(f"eye: taken from the bundle {run.start.name}")
         return eye.eval()
-    path = run.folder / "studies.pickle"
-    key = (_folder_key(run), recipe.studies, KINDS)
-    studies = None
-    if path.is_file():
-        with path.open("rb") as file:
-            saved_key, studies = pickle.load(file)
-        studies = studies if saved_key == key else None
-    if studies is None:
+
+    def paint_them() -> Studies:
         run.log(f"eye: painting {recipe.studies} studies")
-        studies = paint_studies(windows, recipe.studies, seed=run.recipe.seed, jobs=run.jobs)
-        _save_pickle(path, (key, studies))
+        return paint_studies(windows, recipe.studies, seed=run.recipe.seed, jobs=run.jobs)
+
+    studies = _kept(run, "studies.pickle", (_folder_key(run), recipe.studies, KINDS), paint_them)
+    assert isinstance(studies, Studies)
     settings = LoopSettings(
         steps=recipe.steps,
         batch=recipe.batch,
@@ -174,13 +180,13 @@ def train_eye(run: Run, windows: Windows) -> Eye:
         seed=run.recipe.seed + 1,
     )
     task = EyeTask(studies, recipe)
-    network = train(task, settings, run.folder, resume=run.resume, log=run.log)
+    network = train(task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes)
     assert isinstance(network, Eye)
     return network
 
 
-def train_image_vae(run: Run) -> tuple[ImageVAE, Eye, NDArray[np.float32]]:
-    """Train the ImageVAE on the run's pictures; returns it with the eye and the codebook of palettes."""
+def train_image_vae(run: Run) -> PictureSide:
+    """Train the ImageVAE on the run's pictures."""
     recipe = run.recipe.image_vae
     windows = prepare_windows(run, TRAINING)
     if len(windows.names) < _MINIMUM_PICTURES:
@@ -189,6 +195,8 @@ def train_image_vae(run: Run) -> tuple[ImageVAE, Eye, NDArray[np.float32]]:
             "what they share from what one of them is. Add pictures"
         )
     seen = prepare_windows(run, VALIDATION)
+    if recipe.decoder == "pixels":
+        return PictureSide(_train_on_pixels(run, windows, seen))
     eye = train_eye(run, windows)
     marks, seen_marks = read_marks(eye, windows.windows), read_marks(eye, seen.windows)
     weights = kind_weights(marks, run.recipe.analysis.kind_evenness)
@@ -205,88 +213,102 @@ def train_image_vae(run: Run) -> tuple[ImageVAE, Eye, NDArray[np.float32]]:
     torch.manual_seed(run.recipe.seed + 2)
     task = ImageVAETask(lessons, seen_lessons, recipe)
     _start_from(run, task.network, "image_vae")
-    settings = LoopSettings(
-        steps=recipe.steps,
-        batch=recipe.batch,
-        learning_rate=recipe.learning_rate,
-        warmup=recipe.warmup,
-        ema=recipe.ema,
-        seed=run.recipe.seed + 2,
-        target_nats=recipe.target_nats,
-    )
+    settings = _settings(run, recipe, run.recipe.seed + 2, task.n_items(), recipe.target_nats)
 
     def sheet(step: int) -> None:
         shown = np.linspace(0, len(seen.windows) - 1, 12).astype(int)
         latents = _latents(task.network, seen)[shown]
         random = np.random.default_rng(0).standard_normal((12, latents.shape[1]))
-        painted = [
-            paint(controls, width=128, height=128, seed=0)
-            for controls in controls_of_latents(task.network, palettes, KINDS, np.concatenate([latents, random]))
-        ]
+        controls = controls_of_latents(task.network, palettes, KINDS, np.concatenate([latents, random]))
+        painted = paint_controls(controls, jobs=1)
         rows = [*seen.windows[shown], *painted]
         save_sheet(run.folder / "sheets" / f"image-vae-{step:06d}.png", rows, columns=12)
 
-    network = train(task, settings, run.folder, resume=run.resume, log=run.log, after_validation=sheet)
+    network = train(
+        task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes, after_validation=sheet
+    )
     assert isinstance(network, ImageVAE)
-    return network, eye, palettes
+    return PictureSide(network, eye, palettes)
 
 
-def finish(
-    run: Run, audio_vae: AudioVAE, image_vae: ImageVAE, eye: Eye, palettes: NDArray[np.float32], output: Path
-) -> dict[str, Any]:
+def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> ConvImageVAE:
+    """Train a plain convolutional ImageVAE on the same windows."""
+    recipe = run.recipe.image_vae
+    torch.manual_seed(run.recipe.seed + 2)
+    weights = picture_weights(windows_of_paintings(windows), recipe.painting_share)
+    task = ConvImageVAETask(windows.windows, seen.windows, weights, recipe)
+    _start_from(run, task.network, "image_vae")
+    settings = _settings(run, recipe, run.recipe.seed + 2, task.n_items(), recipe.target_nats)
+
+    def sheet(step: int) -> None:
+        shown = np.linspace(0, len(seen.windows) - 1, 12).astype(int)
+        latents = _latents(task.network, seen)[shown]
+        random = np.random.default_rng(0).standard_normal((12, latents.shape[1]))
+        decoded = decode_pixels(task.network, np.concatenate([latents, random]))
+        save_sheet(run.folder / "sheets" / f"image-vae-{step:06d}.png", [*seen.windows[shown], *decoded], columns=12)
+
+    network = train(
+        task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes, after_validation=sheet
+    )
+    assert isinstance(network, ConvImageVAE)
+    return network
+
+
+def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -> dict[str, Any]:
     """Fit the mapping on trained networks, write the bundle and return its measures."""
+    recipe = run.recipe.mapping
+    mapped_descriptors = () if recipe.method == "shuffled-pairs" else MAPPED_DESCRIPTORS
     songs = {
         split: encode_songs(
-            audio_vae, AudioFeatureDataset(run.features, split, skip=run.log), run.features, MAPPED_DESCRIPTORS
+            audio_vae, AudioFeatureDataset(run.features, split, skip=run.log), run.features, mapped_descriptors
         )
         for split in (TRAINING, VALIDATION)
     }
     windows = prepare_windows(run, TRAINING)
-    latents = _latents(image_vae, windows)
+    latents = _latents(pictures.network, windows)
     # As in the training of the ImageVAE: paintings of other subjects are a part of the cloud, not all of it.
     rng = np.random.default_rng(run.recipe.seed)
     weights = picture_weights(windows_of_paintings(windows), run.recipe.image_vae.painting_share).numpy()
     n = min(3_000, int((weights > 0).sum()))
     chosen = rng.choice(len(latents), n, replace=False, p=weights / weights.sum())
-    marks = read_marks(eye, windows.windows)
-    marks = weigh_kinds(marks, kind_weights(marks, run.recipe.analysis.kind_evenness))
-    lessons = make_lessons(windows, marks, palettes, run.recipe.analysis)
-    choices = balance_choices(
-        image_vae,
-        latents[chosen],
-        lessons.kind[chosen].double().mean(dim=0).numpy(),
-        lessons.palette[chosen].double().mean(dim=0).numpy(),
-        rng=rng,
-    )
-    run.log("choices: " + ", ".join(f"{key} {value:.3g}" for key, value in choices.items()))
-    art = look_at_art(image_vae, palettes, KINDS, latents[chosen], jobs=run.jobs)
-    mapping = fit_mapping(songs[TRAINING], art, run.recipe.mapping, seed=run.recipe.seed, log=run.log)
-    mapped = look_at_art(image_vae, palettes, KINDS, map_songs(mapping, songs[VALIDATION]), jobs=run.jobs)
-    figures = mapping_figures(mapping, songs[VALIDATION], art, mapped)
-    run.log("mapping: validation songs, " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
-    measures = {
+    measures: dict[str, Any] = {
         "audio_vae": _last_validation(run.folder, "audio-vae"),
-        "eye": _last_validation(run.folder, "eye"),
         "image_vae": _last_validation(run.folder, "image-vae"),
-        "choices": choices,
-        "mapping": figures,
     }
-    descriptor_means = [float(songs[TRAINING].descriptors[name].mean()) for name in MAPPED_DESCRIPTORS]
-    parity = export_bundle(
-        Trained(audio_vae, image_vae, mapping, eye, palettes),
-        output,
-        name=output.name,
-        kinds=KINDS,
-        descriptors=MAPPED_DESCRIPTORS,
-        variation_scale=local_spread(latents[chosen]),
-        config=run.recipe.as_dict(),
-        normalisation={
-            "feature_mean": audio_vae.row_mean.flatten().tolist(),
-            "feature_deviation": audio_vae.row_deviation.flatten().tolist(),
-            "descriptor_mean": descriptor_means,
+    if pictures.eye is not None:
+        measures["eye"] = _last_validation(run.folder, "eye")
+        measures["choices"] = _balance(run, pictures, windows, latents[chosen], chosen, rng)
+    art = look_at_art(latents[chosen], _paint_all(run, pictures, latents[chosen]))
+    if recipe.method == "shuffled-pairs":
+        mapping: MappingNetwork | PerceptronMapping = fit_on_shuffled_pairs(
+            songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log
+        )
+    else:
+        mapping = fit_mapping(songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log)
+    mapped_latents = map_songs(mapping, songs[VALIDATION])
+    mapped = look_at_art(mapped_latents, _paint_all(run, pictures, mapped_latents))
+    measures["mapping"] = mapping_figures(mapping, songs[VALIDATION], art, mapped)
+    run.log("mapping: validation songs, " + ", ".join(f"{k} {v:.3f}" for k, v in measures["mapping"].items()))
+    normalisation: dict[str, Any] = {
+        "feature_mean": audio_vae.row_mean.flatten().tolist(),
+        "feature_deviation": audio_vae.row_deviation.flatten().tolist(),
+        "descriptor_mean": [float(songs[TRAINING].descriptors[name].mean()) for name in mapped_descriptors],
+    }
+    if isinstance(mapping, MappingNetwork):
+        normalisation |= {
             "song_mean": mapping.song_mean.tolist(),
             "song_deviation": mapping.song_deviation.tolist(),
-        },
+        }
+    parity = export_bundle(
+        Trained(audio_vae, pictures.network, mapping, pictures.eye, pictures.palettes),
+        output,
+        name=output.name,
+        kinds=KINDS if pictures.eye is not None else (),
+        descriptors=mapped_descriptors,
+        variation_scale=local_spread(latents[chosen]),
+        painting=run.recipe.as_dict()["painting"],
+        config=run.recipe.as_dict(),
+        normalisation=normalisation,
         corpus={"art": describe_folder(run.art), "music": describe_folder(run.features)},
         measures=measures,
         # Folders by their own name alone: where they lay on this machine is nobody's business.
@@ -294,6 +316,58 @@ def finish(
     )
     run.log(f"bundle: {output}, parity " + ", ".join(f"{stage} {value:.1e}" for stage, value in parity.items()))
     return measures
+
+
+def _balance(
+    run: Run,
+    pictures: PictureSide,
+    windows: Windows,
+    latents: NDArray[np.float64],
+    chosen: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Let the painter choose palettes and kinds as often as they were read off the chosen windows."""
+    assert pictures.eye is not None and pictures.palettes is not None and isinstance(pictures.network, ImageVAE)
+    marks = read_marks(pictures.eye, windows.windows)
+    marks = weigh_kinds(marks, kind_weights(marks, run.recipe.analysis.kind_evenness))
+    lessons = make_lessons(windows, marks, pictures.palettes, run.recipe.analysis)
+    choices = balance_choices(
+        pictures.network,
+        latents,
+        lessons.kind[chosen].double().mean(dim=0).numpy(),
+        lessons.palette[chosen].double().mean(dim=0).numpy(),
+        rng=rng,
+    )
+    run.log("choices: " + ", ".join(f"{key} {value:.3g}" for key, value in choices.items()))
+    return choices
+
+
+def _paint_all(run: Run, pictures: PictureSide, latents: NDArray[np.float64]) -> Sequence[NDArray[np.uint8]]:
+    """What the bundle would show of these latents, 128 x 128."""
+    if isinstance(pictures.network, ConvImageVAE):
+        return list(decode_pixels(pictures.network, latents))
+    assert pictures.palettes is not None
+    controls = controls_of_latents(pictures.network, pictures.palettes, KINDS, latents)
+    return paint_controls(controls, jobs=run.jobs)
+
+
+def _settings(
+    run: Run, recipe: AudioVAERecipe | ImageVAERecipe, seed: int, n_items: int, target_nats: float
+) -> LoopSettings:
+    """What the loop takes from a recipe."""
+    steps = recipe.epochs * max(1, n_items // recipe.batch) if recipe.epochs else recipe.steps
+    by_rate = recipe.objective == "rate"
+    return LoopSettings(
+        steps=steps,
+        batch=recipe.batch,
+        learning_rate=recipe.learning_rate,
+        warmup=recipe.warmup,
+        final_rate=recipe.final_rate,
+        ema=recipe.ema,
+        seed=seed,
+        target_nats=target_nats if by_rate else None,
+        max_beta=None if by_rate else recipe.max_beta,
+    )
 
 
 def describe_folder(folder: Path) -> dict[str, Any]:
@@ -321,10 +395,10 @@ def start_bundle(name: str | None) -> Bundle | None:
 
 
 @torch.no_grad()
-def _latents(network: ImageVAE, windows: Windows) -> NDArray[np.float64]:
+def _latents(network: ImageVAE | ConvImageVAE, windows: Windows) -> NDArray[np.float64]:
     """Posterior means (n, 64) of all windows."""
     pictures = torch.from_numpy(windows.small()).permute(0, 3, 1, 2)
-    parts = [network(part.float() / 255.0) for part in torch.split(pictures, 256)]
+    parts = [network.encode(part.float() / 255.0)[0] for part in torch.split(pictures, 256)]
     return np.asarray(torch.cat(parts).double().numpy())
 
 
@@ -352,6 +426,20 @@ def _folder_key(run: Run) -> str:
             stat = path.stat()
             digest.update(f"{path.relative_to(run.art)} {stat.st_size} {stat.st_mtime_ns}".encode())
     return digest.hexdigest()
+
+
+def _kept(run: Run, file: str, key: object, make: Callable[[], object]) -> object:
+    """What an earlier stage, or the first process, made under this key; else make it and keep it."""
+    path = run.folder / file
+    with run.processes.join().rank_zero_first():
+        if path.is_file():
+            with path.open("rb") as handle:
+                saved_key, content = pickle.load(handle)
+            if saved_key == key:
+                return content
+        content = make()
+        _save_pickle(path, (key, content))
+        return content
 
 
 def _save_pickle(path: Path, content: object) -> None:

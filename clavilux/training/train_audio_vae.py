@@ -9,7 +9,13 @@ from torch import Tensor
 
 from clavilux.constants import MEL_BANDS
 from clavilux.models.audio_vae import AudioVAE
-from clavilux.models.losses import optimal_sigma_nll, rate_per_dimension, sample_posterior, water_filling_rate
+from clavilux.models.losses import (
+    mean_squared_loss,
+    optimal_sigma_nll,
+    rate_per_dimension,
+    sample_posterior,
+    water_filling_rate,
+)
 from clavilux.training.datasets import AudioFeatureDataset
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import AudioVAERecipe
@@ -28,6 +34,8 @@ class AudioVAETask(Task):
         super().__init__()
         self.network = AudioVAE(width=recipe.width)
         self.training_windows, self.validation_windows = training, validation
+        self.averaged_loss = recipe.objective == "beta"
+        self.clips = training.clips(recipe.clips_per_track) if recipe.clips_per_track else None
         self.weights = training.track_weights()
         # The level of a window adds to its first MFCC alone: gain in dB times the square root of the bands.
         self.level_jitter = recipe.gain_jitter_db * math.sqrt(MEL_BANDS)
@@ -51,9 +59,11 @@ class AudioVAETask(Task):
         return water_filling_rate(self.spectrum())
 
     def n_items(self) -> int:
-        return len(self.training_windows)
+        return len(self.training_windows) if self.clips is None else len(self.clips)
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
+        if self.clips is not None:
+            return self.clips[torch.randperm(len(self.clips), generator=epoch_generator)]
         return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
@@ -65,8 +75,11 @@ class AudioVAETask(Task):
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
         mean, logvar = self.network.encode(batch["heard"])
         reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))
-        nll = optimal_sigma_nll(self.network.normalise(batch["features"]), reconstruction)
+        target = self.network.normalise(batch["features"])
         rate = rate_per_dimension(mean, logvar).sum()
+        if self.averaged_loss:
+            return {"loss": mean_squared_loss(target, reconstruction, rate, beta), "rate": rate}
+        nll = optimal_sigma_nll(target, reconstruction)
         return {"loss": nll + beta * rate, "nll": nll, "rate": rate}
 
     def validate(self) -> dict[str, float]:

@@ -18,7 +18,7 @@ from clavilux.training.recipe import AnalysisRecipe, ImageVAERecipe
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
 from clavilux.training.train_eye import MarksRead
 
-_ACTIVE_VARIANCE = 0.01
+ACTIVE_VARIANCE = 0.01
 _FREQUENCY_UNIT = 0.35  # natural logarithm: an error of this size counts 1
 _CHAOS_UNIT = 0.25
 
@@ -167,5 +167,5 @@ class ImageVAETask(Task):
             **sums,
             "kind_accuracy": right,
             "rate": float(torch.stack(rates).sum()),
-            "active_units": float((variance > _ACTIVE_VARIANCE).sum()),
+            "active_units": float((variance > ACTIVE_VARIANCE).sum()),
         }

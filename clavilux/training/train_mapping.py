@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +21,13 @@ from scipy.stats import spearmanr
 
 from clavilux.constants import LATENT_DIM
 from clavilux.controls import Controls, choose_controls
+from clavilux.descriptors import DESCRIPTORS
 from clavilux.errors import CorpusError
 from clavilux.guides import GUIDES, guide_values
 from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.mapping_network import MappingNetwork
+from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.painter import paint
 from clavilux.training.datasets import AudioFeatureDataset
 from clavilux.training.recipe import MappingRecipe
@@ -68,9 +70,9 @@ class Art:
 
 
 def encode_songs(
-    network: AudioVAE, dataset: AudioFeatureDataset, folder: Path, descriptor_names: tuple[str, ...]
+    network: AudioVAE, dataset: AudioFeatureDataset, folder: Path, mapped_descriptors: tuple[str, ...]
 ) -> SongCodes:
-    """Mean z_audio of each track of a dataset, with the descriptors of `descriptors.csv` behind it.
+    """Mean z_audio of each track of a dataset, with the mapped descriptors of `descriptors.csv` behind it.
 
     Raises
     ------
@@ -87,28 +89,36 @@ def encode_songs(
         row = rows.get(entry.name)
         if row is None:
             raise CorpusError(f"{path} has no line for {entry.name}; run `clavilux features` again")
-        missing = [name for name in descriptor_names if name not in row]
+        missing = [name for name in DESCRIPTORS if name not in row]
         if missing:
             raise CorpusError(f"{path} has no column {missing[0]}; run `clavilux features` again")
         with torch.no_grad():
-            parts = [network(torch.from_numpy(np.array(p))) for p in np.array_split(windows, 1 + len(windows) // 64)]
+            parts = [network(torch.from_numpy(np.array(p)))[0] for p in np.array_split(windows, 1 + len(windows) // 64)]
         names.append(entry.name)
         codes.append(torch.cat(parts).double().mean(dim=0).numpy())
-        described.append([float(row[name]) for name in descriptor_names])
-    descriptors = np.array(described)
-    return SongCodes(
-        names,
-        np.concatenate([np.array(codes), descriptors], axis=1),
-        {name: descriptors[:, i] for i, name in enumerate(descriptor_names)},
-    )
+        described.append([float(row[name]) for name in DESCRIPTORS])
+    descriptors = dict(zip(DESCRIPTORS, np.array(described).T, strict=True))
+    mapped = [descriptors[name][:, None] for name in mapped_descriptors]
+    return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors)
 
 
-def look_at_art(network: ImageVAE, palettes: Float32, kinds: tuple[str, ...], latents: Float64, *, jobs: int) -> Art:
-    """Paint latents and measure the guides on the paintings."""
-    controls = controls_of_latents(network, palettes, kinds, latents)
-    measured = Parallel(n_jobs=jobs, batch_size=16)(delayed(_paint_and_measure)(c) for c in controls)
+def look_at_art(latents: Float64, pictures: Sequence[NDArray[np.uint8]]) -> Art:
+    """Measure the guides on the pictures of these latents."""
+    measured = [measure_traits(rgb) for rgb in pictures]
     traits = {name: np.array([m[name] for m in measured]) for name in TRAITS}
     return Art(latents, guide_values(traits, "seen"), traits)
+
+
+def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[np.uint8]]:
+    """Paint controls, 128 x 128, seed 0."""
+    return list(Parallel(n_jobs=jobs, batch_size=16)(delayed(_paint_small)(c) for c in controls))
+
+
+@torch.no_grad()
+def decode_pixels(network: ConvImageVAE, latents: Float64) -> NDArray[np.uint8]:
+    """Pictures (m, 128, 128, 3) that a decoder of pixels gives for latents (m, 64)."""
+    parts = [network.decode(torch.from_numpy(p).float()) for p in np.array_split(latents, 1 + len(latents) // 256)]
+    return np.asarray((255 * torch.cat(parts)).round().permute(0, 2, 3, 1).numpy(), np.uint8)
 
 
 def controls_of_latents(
@@ -194,7 +204,44 @@ def fit_mapping(
     return network.eval()
 
 
-def mapping_figures(network: MappingNetwork, songs: SongCodes, art: Art, seen: Art) -> dict[str, float]:
+def fit_on_shuffled_pairs(
+    songs: SongCodes, art: Art, recipe: MappingRecipe, *, seed: int, log: Callable[[str], None]
+) -> PerceptronMapping:
+    """The mapping of the classic recipe: squared error between songs and pictures that have nothing to do with each
+    other, paired anew by chance in each epoch. What is learnt is the mean picture, and a little of the last pairs.
+    """
+    torch.manual_seed(seed)
+    network = PerceptronMapping(song_dim=songs.codes.shape[1])
+    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+    patience = (
+        torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=recipe.patience)
+        if recipe.patience
+        else None
+    )
+    generator = torch.Generator().manual_seed(seed)
+    heard, seen = torch.from_numpy(songs.codes).float(), torch.from_numpy(art.latents).float()
+    n = min(len(heard), len(seen))
+    loss_of_epoch = math.nan
+    for _ in range(recipe.epochs):
+        total = 0.0
+        order, partner = (torch.randperm(len(side), generator=generator)[:n] for side in (heard, seen))
+        for start in range(0, n, recipe.batch):
+            items, partners = order[start : start + recipe.batch], partner[start : start + recipe.batch]
+            loss = (network(heard[items]) - seen[partners]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(items)
+        loss_of_epoch = total / n
+        if patience:
+            patience.step(loss_of_epoch)
+    log(f"mapping: shuffled-pairs, {recipe.epochs} epochs, loss {loss_of_epoch:.3f}")
+    return network.eval()
+
+
+def mapping_figures(
+    network: MappingNetwork | PerceptronMapping, songs: SongCodes, art: Art, seen: Art
+) -> dict[str, float]:
     """Figures of a mapping on songs that it was not fitted on.
 
     Parameters
@@ -224,7 +271,7 @@ def mapping_figures(network: MappingNetwork, songs: SongCodes, art: Art, seen: A
     return figures
 
 
-def map_songs(network: MappingNetwork, songs: SongCodes) -> Float64:
+def map_songs(network: MappingNetwork | PerceptronMapping, songs: SongCodes) -> Float64:
     """z_image (n, 64) of songs."""
     with torch.no_grad():
         return np.asarray(network(torch.from_numpy(songs.codes).float()).double().numpy())
@@ -263,10 +310,12 @@ def _kernel(a: Float64, b: Float64, scale: float) -> Float64:
     return np.asarray(np.exp(-0.5 * np.maximum(square, 0) / scale**2))
 
 
-def _components(network: MappingNetwork, songs: SongCodes) -> Float64:
+def _components(network: MappingNetwork | PerceptronMapping, songs: SongCodes) -> Float64:
+    if isinstance(network, PerceptronMapping):
+        return songs.codes
     with torch.no_grad():
         return np.asarray(network.to_components(torch.from_numpy(songs.codes).float()).double().numpy())
 
 
-def _paint_and_measure(controls: Controls) -> dict[str, float]:
-    return measure_traits(paint(controls, width=128, height=128, seed=0))
+def _paint_small(controls: Controls) -> NDArray[np.uint8]:
+    return paint(controls, width=128, height=128, seed=0)

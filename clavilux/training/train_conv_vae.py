@@ -1,0 +1,87 @@
+"""Train the plain convolutional ImageVAE: that of the classic recipe, and the control that the painter must beat."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from clavilux.models.conv_decoder import DECODED_SIDE_PX, ConvImageVAE
+from clavilux.models.losses import mean_squared_loss, optimal_sigma_nll, rate_per_dimension, sample_posterior
+from clavilux.training.loop import Batch, Task
+from clavilux.training.recipe import ImageVAERecipe
+from clavilux.training.train_image_vae import ACTIVE_VARIANCE
+
+
+class ConvImageVAETask(Task):
+    """Squared error of pixels; averaged and with a rising beta (classic), or by sigma-VAE with the rate held.
+
+    Parameters
+    ----------
+    training, validation : (n, 128, 128, 3) uint8
+        Windows of pictures.
+    weights : (n,) tensor
+        How often each training window is shown.
+    """
+
+    name = "image-vae"
+    network: ConvImageVAE
+
+    def __init__(
+        self, training: NDArray[np.uint8], validation: NDArray[np.uint8], weights: Tensor, recipe: ImageVAERecipe
+    ) -> None:
+        super().__init__()
+        assert training.shape[1] == DECODED_SIDE_PX, "windows are as large as what is decoded"
+        self.network = ConvImageVAE(width=recipe.width)
+        self.recipe, self.weights = recipe, weights
+        self.training_pictures, self.validation_pictures = (torch.from_numpy(p) for p in (training, validation))
+
+    def n_items(self) -> int:
+        return len(self.training_pictures)
+
+    def order(self, epoch_generator: torch.Generator) -> Tensor:
+        return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
+
+    def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
+        return {"pictures": as_tensor(self.training_pictures[items])}
+
+    def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
+        pictures = batch["pictures"]
+        mean, logvar = self.network.encode(shrink(pictures))
+        reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))
+        rate = rate_per_dimension(mean, logvar).sum()
+        if self.recipe.objective == "beta":
+            loss = mean_squared_loss(pictures, reconstruction, rate, beta * self.recipe.kld_weight)
+        else:
+            loss = optimal_sigma_nll(pictures, reconstruction) + beta * rate
+        return {"loss": loss, "rate": rate, "mse": (pictures - reconstruction).square().mean()}
+
+    def validate(self) -> dict[str, float]:
+        means, rates, error, total = [], [], 0.0, 0.0
+        centre = as_tensor(self.validation_pictures).mean(dim=0)
+        n = len(self.validation_pictures)
+        for part in torch.split(self.validation_pictures, 128):
+            pictures = as_tensor(part)
+            mean, logvar = self.network.encode(shrink(pictures))
+            error += float((pictures - self.network.decode(mean)).square().sum())
+            total += float((pictures - centre).square().sum())
+            means.append(mean)
+            rates.append(rate_per_dimension(mean, logvar) * len(part) / n)
+        variance = torch.cat(means).var(dim=0)
+        return {
+            "explained_variance": 1.0 - error / total,
+            "rate": float(torch.stack(rates).sum()),
+            "active_units": float((variance > ACTIVE_VARIANCE).sum()),
+        }
+
+
+def as_tensor(pictures: Tensor) -> Tensor:
+    """(n, H, W, 3) uint8 -> (n, 3, H, W) in [0, 1]."""
+    return pictures.permute(0, 3, 1, 2).float() / 255.0
+
+
+def shrink(pictures: Tensor) -> Tensor:
+    """What the encoder sees: half the side, the mean of 2 x 2 pixels."""
+    return functional.avg_pool2d(pictures, 2)
