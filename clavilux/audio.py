@@ -10,6 +10,8 @@ Every container and codec that FFmpeg reads is read, the sound of a video too. T
 
 from __future__ import annotations
 
+import errno
+import io
 import math
 import os
 import stat
@@ -175,7 +177,7 @@ class AudioStream:
 
     def _open_file(self) -> BinaryIO:
         try:
-            file = self.path.open("rb")
+            file = _File(io.FileIO(self.path))
         except OSError as error:
             raise AudioError(
                 f"{self.path}: cannot be opened ({_reason(error)}); give a file that may be read"
@@ -260,6 +262,19 @@ class _Resampler:
                 yield np.array(frame.to_ndarray()[0], np.float32)
 
 
+class _File(io.BufferedReader):
+    """A file whose `seek` answers with an error number, where a damaged header sends FFmpeg before its start.
+
+    PyAV would print the traceback of an exception on stderr, and FFmpeg go on as it does here.
+    """
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            return -(error.errno or errno.EINVAL)
+
+
 def _check_file(path: Path) -> None:
     try:
         status = os.stat(path)
@@ -289,9 +304,13 @@ def _missing_bytes(file: BinaryIO) -> int:
 def _sound_of(container: InputContainer, path: Path) -> EncodedStream:
     import av
 
-    encoded = container.streams.best("audio")
-    if not isinstance(encoded, av.AudioStream):
+    if not container.streams.audio:
         raise AudioError(f"{path}: holds no sound; give a file of sound or a film with sound")
+    # The best one is chosen by what the header says; whether FFmpeg knows its codec shows here.
+    choice = (container.streams.best("audio"), *container.streams.audio)
+    encoded = next((s for s in choice if isinstance(s, av.AudioStream) and s.codec_context is not None), None)
+    if encoded is None:
+        raise AudioError(f"{path}: its sound is of a kind that cannot be decoded; save it again, as FLAC for instance")
     if encoded.rate and not SOURCE_RATES_HZ[0] <= encoded.rate <= SOURCE_RATES_HZ[1]:
         raise AudioError(_rate_fault(path, encoded.rate))
     encoded.codec_context.thread_count = 1  # songs run in parallel, not the packets of one song
