@@ -14,6 +14,7 @@ import errno
 import io
 import math
 import os
+import re
 import stat
 from collections.abc import Iterator
 from fractions import Fraction
@@ -86,7 +87,7 @@ def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
     if not (math.isfinite(max_s) and max_s > 0):
         raise AudioError(f"max_s is {max_s}; it is a number of seconds above 0")
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     return AudioStream(path, max_s)
 
 
@@ -275,10 +276,19 @@ class _File(io.BufferedReader):
             return -(error.errno or errno.EINVAL)
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Refuse what is no regular file with something in it: to open a pipe or a device may take forever.
+
+    Raises
+    ------
+    AudioError
+        The path does not exist, is a folder, a pipe, a socket or a device, or is empty.
+    """
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # a path has lost the second slash
+            raise AudioError(f"{path}: is an address; download it and give the file") from error
         raise AudioError(f"{path}: cannot be opened ({_reason(error)}); give the path of a file of sound") from error
     if stat.S_ISDIR(status.st_mode):
         raise AudioError(f"{path}: is a folder; give a file of sound")

@@ -176,7 +176,7 @@ class Clavilux:
             seed, sibling, variation = int(record["seed"]), int(record["sibling"]), float(record["variation"])
             max_s, clip = float(record["options"]["max_s"]), record["options"]["clip"]
             clip = None if clip is None else int(clip)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PictureError(
                 f"the record of the picture is incomplete ({error}); it cannot be painted again"
             ) from error
