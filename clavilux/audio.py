@@ -264,9 +264,9 @@ class _Resampler:
 
 
 class _File(io.BufferedReader):
-    """A file whose `seek` answers with an error number, where a damaged header sends FFmpeg before its start.
+    """A file whose `seek` answers with an error number, where a damaged header sends FFmpeg to where no file reaches.
 
-    PyAV would print the traceback of an exception on stderr, and FFmpeg go on as it does here.
+    PyAV would print the traceback of an exception on stderr; what FFmpeg is told is the same.
     """
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:

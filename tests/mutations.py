@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -183,6 +182,8 @@ def try_file(path: Path) -> Trial:
 
 
 def _listen_and_tell(path: Path, answer: Connection) -> None:
+    import resource  # not on Windows, where nothing forks either
+
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_GB * 2**30,) * 2)
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)  # libraries in C write there too
