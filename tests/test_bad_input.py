@@ -246,6 +246,20 @@ def test_features_name_all_that_is_refused_and_measure_the_rest(run: Run, tmp_pa
     assert files_in(tmp_path / "out") == ["descriptors.csv", "good.npy"]
 
 
+@pytest.mark.parametrize("damage", [lambda table: table[:-30], lambda table: b"\xff\xfe" + table, lambda table: b""])
+def test_features_measure_again_what_a_damaged_table_has_lost(
+    run: Run, good: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    assert run("features", ".", "-o", "out", "--jobs", 1).code == 0
+    table = tmp_path / "out" / "descriptors.csv"
+    whole = table.read_bytes()
+    table.write_bytes(damage(whole))
+    done = run("features", ".", "-o", "out", "--jobs", 1)
+    assert (done.code, done.err) == (0, ["1 of 1 files"])
+    assert "measured earlier" not in done.out[0]
+    assert table.read_bytes() == whole
+
+
 # What points elsewhere ---------------------------------------------------------------------------------------------
 
 PLAYLISTS = {
