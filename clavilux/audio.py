@@ -10,8 +10,11 @@ Every container and codec that FFmpeg reads is read, the sound of a video too. T
 
 from __future__ import annotations
 
+import errno
+import io
 import math
 import os
+import re
 import stat
 from collections.abc import Iterator
 from fractions import Fraction
@@ -84,7 +87,7 @@ def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
     if not (math.isfinite(max_s) and max_s > 0):
         raise AudioError(f"max_s is {max_s}; it is a number of seconds above 0")
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     return AudioStream(path, max_s)
 
 
@@ -175,7 +178,7 @@ class AudioStream:
 
     def _open_file(self) -> BinaryIO:
         try:
-            file = self.path.open("rb")
+            file = _File(io.FileIO(self.path))
         except OSError as error:
             raise AudioError(
                 f"{self.path}: cannot be opened ({_reason(error)}); give a file that may be read"
@@ -260,10 +263,32 @@ class _Resampler:
                 yield np.array(frame.to_ndarray()[0], np.float32)
 
 
-def _check_file(path: Path) -> None:
+class _File(io.BufferedReader):
+    """A file whose `seek` answers with an error number, where a damaged header sends FFmpeg to where no file reaches.
+
+    PyAV would print the traceback of an exception on stderr; what FFmpeg is told is the same.
+    """
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            return -(error.errno or errno.EINVAL)
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no regular file with something in it: to open a pipe or a device may take forever.
+
+    Raises
+    ------
+    AudioError
+        The path does not exist, is a folder, a pipe, a socket or a device, or is empty.
+    """
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # a path has lost the second slash
+            raise AudioError(f"{path}: is an address; download it and give the file") from error
         raise AudioError(f"{path}: cannot be opened ({_reason(error)}); give the path of a file of sound") from error
     if stat.S_ISDIR(status.st_mode):
         raise AudioError(f"{path}: is a folder; give a file of sound")
@@ -289,9 +314,13 @@ def _missing_bytes(file: BinaryIO) -> int:
 def _sound_of(container: InputContainer, path: Path) -> EncodedStream:
     import av
 
-    encoded = container.streams.best("audio")
-    if not isinstance(encoded, av.AudioStream):
+    if not container.streams.audio:
         raise AudioError(f"{path}: holds no sound; give a file of sound or a film with sound")
+    # The best one is chosen by what the header says; whether FFmpeg knows its codec shows here.
+    choice = (container.streams.best("audio"), *container.streams.audio)
+    encoded = next((s for s in choice if isinstance(s, av.AudioStream) and s.codec_context is not None), None)
+    if encoded is None:
+        raise AudioError(f"{path}: its sound is of a kind that cannot be decoded; save it again, as FLAC for instance")
     if encoded.rate and not SOURCE_RATES_HZ[0] <= encoded.rate <= SOURCE_RATES_HZ[1]:
         raise AudioError(_rate_fault(path, encoded.rate))
     encoded.codec_context.thread_count = 1  # songs run in parallel, not the packets of one song

@@ -45,6 +45,7 @@ import hashlib
 import io
 import json
 import math
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -168,7 +169,7 @@ def find_bundle(name_or_path: str | Path) -> Path:
     folder = Path(name_or_path)
     if folder.name == "bundle.json":
         folder = folder.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         shipped = ", ".join(shipped_bundles()) or "none"
         raise BundleError(
             f"there is no bundle {str(name_or_path)!r}; give the folder of a bundle, or the name of a shipped one "
@@ -207,7 +208,7 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
         raise BundleError(f"{folder} is no bundle: bundle.json cannot be read ({error.strerror})") from error
     try:
         card: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"bundle {folder} is damaged: bundle.json is no JSON ({error})") from error
     if not isinstance(card, dict) or "schema" not in card:
         raise BundleError(f"bundle {folder} is damaged: bundle.json gives no schema")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,9 @@ EXTRAS = {
     "distributed": "cluster",
     "dask": "cluster",
 }
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Fault(click.ClickException):
@@ -119,4 +123,12 @@ def main() -> None:
     """Run the command line; the entry point of the package."""
     # Read when NumPy is first imported, here and in worker processes: matrices are small, more threads only wait.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    cli(prog_name="clavilux")
+    try:
+        cli(prog_name="clavilux")
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        # Where stdout goes there is no room (`> list.txt`), for what still waits in its buffer neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"clavilux: what is printed cannot be written ({error.strerror}); make room", err=True)
+        sys.exit(1)

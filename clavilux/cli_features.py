@@ -88,6 +88,6 @@ class _Reporter:
 
     def warn(self, message: str) -> None:
         if self._bar:
-            self._bar.console.print(message, markup=False, highlight=False)
+            self._bar.console.print(f"clavilux: {message}", markup=False, highlight=False)
         else:
-            click.echo(message, err=True)
+            click.echo(f"clavilux: {message}", err=True)

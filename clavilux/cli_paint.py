@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -52,6 +54,16 @@ class SizeType(click.ParamType[tuple[int, int]]):
             return check_size((int(match[1]), int(match[2] or match[1])))
         except PictureError as error:
             self.fail(str(error), param, ctx)
+
+
+class FiniteRange(click.FloatRange):
+    """A number of `low` or more; ``nan`` and ``inf``, which are numbers to click, are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return number
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,7 @@ class _Outcome:
 )
 @click.option(
     "--variation",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=1.0,
     metavar="X",
     show_default=True,
@@ -122,7 +134,7 @@ class _Outcome:
 )
 @click.option("--random", "n_random", type=click.IntRange(1), metavar="N", help="Paint N clips of FEATURES at random.")
 @click.option(
-    "--max-seconds", "max_s", type=click.FloatRange(1), default=MAX_AUDIO_S, metavar="S", help="Listen to no more."
+    "--max-seconds", "max_s", type=FiniteRange(1), default=MAX_AUDIO_S, metavar="S", help="Listen to no more."
 )
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes.  [default: all cores from 4 songs on]")
 @click.option("-v", "--verbose", is_flag=True, help="Log the ranges of features and latents.")
@@ -197,16 +209,18 @@ def paint(
 
 def _find_songs(paths: Iterable[Path], faults: list[str]) -> Iterator[Path]:
     """Yield the songs that were named, and those in named folders, each once; a folder without any is a fault."""
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for path in paths:
-        songs = find_files(path, AUDIO_SUFFIXES | {CLIP_SUFFIX}) if path.is_dir() else [path]
+        # os.path, as Path raises where a name is too long or a link leads to itself; listening says what is wrong then.
+        songs = find_files(path, AUDIO_SUFFIXES | {CLIP_SUFFIX}) if os.path.isdir(path) else [path]
         if not songs:
             faults.append(
                 f"{path}: holds no songs (files with an extension of sound, such as .mp3) and no feature files (.npy)"
             )
         for song in songs:
-            if song.resolve() not in seen:
-                seen.add(song.resolve())
+            real = os.path.realpath(song)
+            if real not in seen:
+                seen.add(real)
                 yield song
 
 
@@ -217,7 +231,7 @@ def _name_pictures(songs: list[Path], output: str | None, count: int) -> list[tu
     another song of this run or by a file that is not a picture of this very song, is passed over for ``NAME_2``,
     ``NAME_3`` and so on.
     """
-    if output is not None and Path(output).suffix and not output.endswith("/") and not Path(output).is_dir():
+    if output is not None and Path(output).suffix and not output.endswith("/") and not os.path.isdir(output):
         if Path(output).suffix.lower() not in FORMATS:
             raise click.UsageError(
                 f"-o {output}: a picture ends in {', '.join(FORMATS)}; add a / for a folder of that name."
@@ -253,7 +267,7 @@ def _numbered(picture: Path, count: int) -> tuple[Path, ...]:
 
 def _may_be_replaced(picture: Path, song: Path) -> bool:
     """Whether a picture may go there: nothing is there, or an earlier picture of the same song."""
-    if not picture.exists():
+    if not os.path.exists(picture):
         return True
     try:
         painted_from = read_record(picture).get("song")

@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio import check_file
 from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES, WINDOW_S
 from clavilux.errors import AudioError
 from clavilux.listen import Song, hash_file
@@ -35,16 +37,16 @@ def read_clips(path: Path) -> Float32:
     AudioError
         If the file cannot be read, is no ``.npy``, or holds something else than one or more windows.
     """
+    check_file(path)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode="r")  # unlike np.load it takes no pickle and no archive
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, OverflowError, SyntaxError, TokenError) as error:  # NumPy reads the header as Python source
         raise AudioError(f"{path}: is no feature file ({error})") from error
-    if not isinstance(array, np.ndarray) or array.shape[-2:] != (MFCC_ROWS, WINDOW_FRAMES) or array.ndim not in (2, 3):
-        shape = getattr(array, "shape", "of an archive")
+    if array.shape[-2:] != (MFCC_ROWS, WINDOW_FRAMES) or array.ndim not in (2, 3):
         raise AudioError(
-            f"{path}: has shape {shape}; a feature file has ({MFCC_ROWS}, {WINDOW_FRAMES}) or "
+            f"{path}: has shape {array.shape}; a feature file has ({MFCC_ROWS}, {WINDOW_FRAMES}) or "
             f"(n, {MFCC_ROWS}, {WINDOW_FRAMES})"
         )
     if array.size == 0 or array.dtype.kind != "f":

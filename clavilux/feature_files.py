@@ -16,6 +16,7 @@ one for each descriptor     see `clavilux.descriptors.DESCRIPTORS`
 from __future__ import annotations
 
 import csv
+import math
 import os
 import time
 from collections import Counter
@@ -23,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -171,7 +172,7 @@ def find_sound(folder: Path) -> list[str]:
     AudioError
         It is no folder.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise AudioError(f"{folder}: is no folder; give a folder of sound")
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
     return sorted(path.relative_to(folder).as_posix() for path in paths)
@@ -260,19 +261,37 @@ class _Table:
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows[file] for file in sorted(self._rows))
-        _write_whole(self._folder / TABLE, text.getvalue().encode())
+        try:
+            _write_whole(self._folder / TABLE, text.getvalue().encode())
+        except OSError as error:
+            raise _cannot_write(self._folder, error) from error
         self._saved_at = time.monotonic()
 
 
 def _read_table(path: Path) -> dict[str, Row]:
-    """Rows by file; none if there is no table, or one of other columns, whose rows are all to be measured again."""
+    """Rows by file; none if there is no table, or one of other columns or damaged: its songs are measured again."""
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            return {}
-        return {row["file"]: row for row in reader}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                return {}
+            return {row["file"]: row for row in reader if _is_whole(row)}
+    except (UnicodeDecodeError, csv.Error):
+        return {}
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror}); give another folder") from error
+
+
+def _is_whole(row: dict[Any, Any]) -> bool:
+    """Whether a row of the table has all columns, no more, and a length: the last one may have been cut off."""
+    if None in row or None in row.values():
+        return False
+    try:
+        return math.isfinite(float(row["seconds"]))
+    except ValueError:
+        return False
 
 
 def _copy_corpus_table(audio_dir: Path, out_dir: Path) -> None:

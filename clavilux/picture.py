@@ -13,6 +13,8 @@ import json
 import math
 import os
 import secrets
+import stat
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -164,11 +166,18 @@ def read_record(path: str | Path) -> dict[str, Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
-            comment = image.getexif().get_ifd(_EXIF_BLOCK).get(_USER_COMMENT)
+        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe may take forever
+            raise PictureError(f"{path}: is no file; give a picture that Clavilux painted")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow finds odd in the Exif of any picture
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                comment = image.getexif().get_ifd(_EXIF_BLOCK).get(_USER_COMMENT)
     except UnidentifiedImageError as error:
         raise PictureError(f"{path}: is no picture that can be read") from error
-    except (OSError, SyntaxError) as error:  # SyntaxError is what Pillow raises for a broken PNG
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise PictureError(f"{path}: says that it is larger than any picture of Clavilux") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:  # SyntaxError is what Pillow raises for a broken PNG
         raise PictureError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if not isinstance(comment, bytes) or not comment.startswith(_ASCII):
         raise PictureError(
@@ -176,7 +185,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
         )
     try:
         record: Any = json.loads(comment.removeprefix(_ASCII))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PictureError(f"{path}: carries a damaged record: {error}") from error
     if not isinstance(record, dict) or "clavilux" not in record:
         raise PictureError(f"{path}: carries a comment that is no record of Clavilux")

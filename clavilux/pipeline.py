@@ -214,7 +214,7 @@ class Clavilux:
             noise_std, logvar_scale = (float(record["options"][key]) for key in ("noise_std", "logvar_scale"))
             max_s, clip = float(record["options"]["max_s"]), record["options"]["clip"]
             clip = None if clip is None else int(clip)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PictureError(
                 f"the record of the picture is incomplete ({error}); it cannot be painted again"
             ) from error

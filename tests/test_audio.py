@@ -300,7 +300,7 @@ def test_addresses_and_protocols_are_file_names(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     try:
         for name in (f"http://127.0.0.1:{server.server_port}/a4.wav", "file:a4.wav", "concat:a4.wav|a4.wav"):
-            with pytest.raises(AudioError, match="cannot be opened"):
+            with pytest.raises(AudioError, match=r"cannot be opened|is an address"):
                 read_blocks(name)
     finally:
         server.shutdown()

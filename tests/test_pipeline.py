@@ -243,7 +243,7 @@ def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> Non
         (np.zeros((0, 20, 216), np.float32), "holds 0 windows"),
         (np.zeros((2, 20, 216), np.int16), "of type int16; it needs one or more, of floats"),
         (np.full((20, 216), np.nan, np.float32), "numbers that are not finite"),
-        (b"", "is no feature file"),
+        (b"", "is empty"),
         (b"no array at all", "is no feature file"),
         (np.array([{"a": 1}], object), "is no feature file"),
     ],

@@ -1,0 +1,155 @@
+"""Broken files of every format end as a song or as an error of ours; `benchmarks/fuzz_listen.py` runs thousands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sounds
+from mutations import FORMATS, MUTATIONS, mutate, whole_files
+
+from clavilux.audio import read_blocks
+from clavilux.clips import song_of_clips
+from clavilux.errors import AudioError, PictureError
+from clavilux.listen import listen
+from clavilux.picture import read_record
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="trials need a system that forks")
+
+HERE = Path(__file__).parent
+SCRIPT = HERE.parent / "benchmarks" / "fuzz_listen.py"
+
+
+def test_sixty_broken_files_of_every_format_and_mutation(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--seed", "0", "--files", "60", "--keep", str(tmp_path / "kept")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    *_, total, last = done.stdout.splitlines()
+    *cells, all_of_them = total.split()[1:]
+    outcomes = [int(number) for number in all_of_them.split("/")]
+    assert len(cells) == len(MUTATIONS)
+    assert sum(outcomes) == 60 and min(outcomes) > 0  # songs, songs with warnings, refused: all three happen
+    assert last.startswith("60 files of seed 0 from number 0") and last.endswith("; 0 findings")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_number_and_a_seed_give_the_same_file_in_any_run() -> None:
+    wholes = whole_files()
+    assert list(wholes) == list(FORMATS)
+    files = [mutate(wholes, 3, number) for number in range(60)]
+    assert {(file.suffix, file.mutation) for file in files} == {
+        (suffix, name) for suffix in FORMATS for name in MUTATIONS
+    }
+    again = whole_files()
+    for file in files[::7]:
+        assert mutate(again, 3, file.number) == file
+    assert all(file.content != wholes[file.suffix] for file in files if file.mutation in ("flip", "cut"))
+    assert mutate(wholes, 4, 0).content != files[0].content
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ("os.abort()", "crash"),
+        ("time.sleep(60)", "hang"),
+        ("raise ValueError('no')", "ValueError"),
+        ("raise SystemExit", "SystemExit"),
+        ("bytes(range(256)) * 2_500_000", "memory"),
+        ("os.write(2, b'Traceback')", "noise"),
+        ("song.descriptors['tempo'] = float('nan')", "not finite"),
+    ],
+)
+def test_each_kind_of_finding_is_found(tmp_path: Path, fault: str, outcome: str) -> None:
+    """The trial itself, on a good file, with a fault put into `listen`."""
+    path = sounds.write_sound(tmp_path / "good.wav", sounds.song(1.0))
+    script = f"""
+        import os, sys, time
+        sys.path.insert(0, {str(HERE)!r})
+        import mutations
+        whole_listen = mutations.listen
+        def listen(path, max_s):
+            song = whole_listen(path, max_s=max_s)
+            {fault}
+            return song
+        mutations.listen, mutations.TIMEOUT_S = listen, {1.0 if outcome == "hang" else 60.0}
+        trial = mutations.try_file(mutations.Path({str(path)!r}))
+        assert trial.is_finding
+        print(trial.outcome)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert done.stdout == f"{outcome}\n", done.stderr
+
+
+# What was found ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("suffix", "tag"),
+    [(".webm", b"A_OPUS"), (".mkv", b"A_AAC"), (".wav", b"fmt \x10\x00\x00\x00\x01")],
+)
+def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path, suffix: str, tag: bytes) -> None:
+    """One changed byte in the name of the codec; PyAV gives such a stream no rate, which was an AttributeError."""
+    path = sounds.write_sound(tmp_path / f"a{suffix}", sounds.song(1.0))
+    content = path.read_bytes()
+    assert content.count(tag) == 1
+    path.write_bytes(content.replace(tag, tag[:-1] + b"\x89"))
+    with pytest.raises(AudioError, match="of a kind that cannot be decoded"):
+        listen(path)
+
+
+def test_a_seek_beyond_the_disk_is_no_traceback(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The head of a WMA file that sends FFmpeg 3e18 bytes away; PyAV printed the traceback of the file's `seek`."""
+    asf_header = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+    size_of_chunk = (3 * 10**18).to_bytes(8, "little")
+    path = tmp_path / "a.wma"
+    path.write_bytes(asf_header + bytes(14) + bytes(range(16)) + size_of_chunk)
+    with pytest.raises(AudioError):
+        list(read_blocks(path))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_broken_feature_files_are_refused(tmp_path: Path) -> None:
+    """A quarter of those with a damaged header ended in a `TokenError` of Python's own parser."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "whole.npy", np.zeros((2, 20, 216), np.float32))
+    whole, n_refused = (tmp_path / "whole.npy").read_bytes(), 0
+    for _ in range(300):
+        content = bytearray(whole)
+        for place in rng.integers(0, 128, rng.integers(1, 6)):
+            content[place] = rng.choice(list(b"0123456789(),'L{}[]<>fi\x00\xff"))
+        (tmp_path / "broken.npy").write_bytes(content)
+        try:
+            assert np.isfinite(song_of_clips(tmp_path / "broken.npy").windows).all()
+        except AudioError:
+            n_refused += 1
+    assert n_refused > 200
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_broken_pictures_are_refused_without_a_warning(tmp_path: Path, suffix: str) -> None:
+    """Pillow warned of odd Exif blocks and of huge pictures; in the tests a warning is an error."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"a{suffix}"
+    exif = Image.Exif()
+    exif[0x0131] = "a program"
+    exif.get_ifd(0x8769)[0x9286] = b'ASCII\0\0\0{"clavilux": "0"}'
+    Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(path, exif=exif)
+    assert read_record(path) == {"clavilux": "0"}
+    whole, n_refused = path.read_bytes(), 0
+    for _ in range(300):
+        content = bytearray(whole)
+        for place in rng.integers(0, min(300, len(whole)), rng.integers(1, 8)):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(content[: rng.integers(1, len(content))] if rng.random() < 0.2 else content)
+        try:
+            assert "clavilux" in read_record(path)
+        except PictureError:
+            n_refused += 1
+    assert n_refused > 50
