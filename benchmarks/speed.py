@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py                                      the whole table
     python benchmarks/speed.py --only paint --only floors           some parts of it
-    python benchmarks/speed.py --markdown docs/speed.md --json speed.json
+    python benchmarks/speed.py --markdown docs/benchmarks.md        and put it into the documentation
 
 Needs the extras `train` and `dev`. Songs are synthesised, seeded, and encoded as mp3 (192 kbit/s, stereo, 44.1 kHz) in
 a temporary folder; nothing is downloaded. What is compared runs in turn, A B A B, after one run of each that is not
@@ -36,6 +36,7 @@ RATE = 44_100  # Hz, of the songs
 SONG_S, HOUR_S = 180.0, 3600.0
 FOLDER_SONGS, FOLDER_S = 40, (30.0, 60.0)
 SIZES_PX = (1024, 2048, 4096)
+MARKERS = ("<!-- written by benchmarks/speed.py from here -->", "<!-- to here -->")
 
 
 class Run(NamedTuple):
@@ -302,7 +303,7 @@ def measure_floors(folder: Path, n: int) -> Iterator[Row]:
         ("interpreter alone, cold", "pass"),
         ("import numpy, cold", "import numpy"),
         ("import onnxruntime, hash and load three networks, cold", SESSIONS),
-        ("import librosa, cold", "import librosa"),
+        ("import librosa and what its MFCC needs, cold", "import librosa; librosa.load, librosa.feature.mfcc"),
         ("import torch, cold", "import torch"),
     ):
         (runs,) = alternate(n, python(code))
@@ -473,12 +474,22 @@ def to_markdown(rows: list[Row], machine: str, n: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def put_table(path: Path, table: str) -> None:
+    """Write the table to a file, or only between `MARKERS` where the file has them."""
+    text = path.read_text("utf-8") if path.exists() else ""
+    begin, end = MARKERS
+    if begin in text and end in text:
+        before, after = text.partition(begin)[0], text.partition(end)[2]
+        table = f"{before}{begin}\n\n{table}\n{end}{after}"
+    path.write_text(table, "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be given several times")
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each (a folder and an hour: at most 3)")
     parser.add_argument("--json", type=Path, help="write every run")
-    parser.add_argument("--markdown", type=Path, help="write the table")
+    parser.add_argument("--markdown", type=Path, help="write the table, into the marked place of a file that has one")
     given = parser.parse_args()
 
     rows: list[Row] = []
@@ -493,7 +504,7 @@ def main() -> None:
     table = to_markdown(rows, machine, given.runs)
     print(table, end="")
     if given.markdown:
-        given.markdown.write_text(table, "utf-8")
+        put_table(given.markdown, table)
     if given.json:
         content = {
             "machine": machine,
