@@ -333,15 +333,13 @@ def _shipped_bundle_of(record: dict[str, Any], again: Path) -> str:
 
 def _run(tasks: list[_Task], jobs: int | None) -> Iterator[_Outcome]:
     """Paint the songs, in several processes if it pays, and yield what became of each in their order."""
-    from joblib import Parallel, cpu_count, delayed, parallel_config
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    if jobs is None:
-        jobs = cpu_count() if len(tasks) >= PARALLEL_FROM_SONGS else 1
-    jobs = min(jobs, len(tasks))
-    if jobs <= 1:
+    if min(len(tasks), jobs or (len(tasks) if len(tasks) >= PARALLEL_FROM_SONGS else 1)) <= 1:
         yield from map(_paint_song, tasks)
         return
+    from joblib import Parallel, cpu_count, delayed, parallel_config  # 0.05 s; one song does not pay it
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    jobs = min(jobs or cpu_count(), len(tasks))
     with parallel_config(backend="loky", inner_max_num_threads=1):
         try:
             yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(_paint_song)(task) for task in tasks)

@@ -14,6 +14,7 @@ from clavilux.constants import MAX_AUDIO_S
 from clavilux.descriptors import describe
 from clavilux.errors import AudioError
 from clavilux.features import measure_features
+from clavilux.memory import reuse_memory
 
 AUDIBLE_DB = -60.0  # RMS level of a window in dB of full scale; below it is noise of the room or of the tape
 
@@ -84,6 +85,7 @@ def listen(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> Song:
     71.8
     """
     path = Path(path)
+    reuse_memory()
     stream = read_blocks(path, max_s=max_s)
     features = measure_features(stream)
     audible = features.window_db >= AUDIBLE_DB

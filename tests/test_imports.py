@@ -29,6 +29,7 @@ PATH_IN_ORDER = [  # each may import those before it
     "audio",
     "features",
     "descriptors",
+    "memory",
     "listen",
     "bundle",
     "engine",

@@ -1,0 +1,88 @@
+"""A song becomes a picture, written the way one would with PyTorch and librosa; the peer that `speed.py` times.
+
+    python benchmarks/peers/paint_with_torch.py SONG PICTURE.png [--size 1024]
+
+The same three networks as ``clavilux paint``, from the weights of the shipped bundle. Nothing is slowed down on
+purpose, and where the two differ the peer has less to do:
+
+* no descriptors are measured: the mapping network gets their means over the training songs;
+* the picture is the plan, enlarged, each pixel in the colour of its likeliest slot: no marks, no smoothed edges, no
+  grain of paper, no record, no colour profile;
+* no damaged file is reported, and no hash of the song or of the weights is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import librosa
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.image_vae import ImageVAE
+from clavilux.models.mapping_network import MappingNetwork
+
+SAMPLE_RATE = 22_050
+WINDOW_FRAMES = 216
+BUNDLE = Path(__file__).resolve().parents[2] / "clavilux" / "bundles" / "default"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("song", type=Path)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--size", type=int, default=1024)
+    given = parser.parse_args()
+
+    card = json.loads((BUNDLE / "bundle.json").read_text("utf-8"))
+    audio_vae, mapping, image_vae = load_networks(card)
+    windows = load_windows(given.song)
+    with torch.inference_mode():
+        code = audio_vae(windows).mean(dim=0)
+        song = torch.cat([code, torch.tensor(card["normalisation"]["descriptor_mean"])])
+        controls = image_vae.decode(mapping(song[None]))
+        plan = torch.nn.functional.interpolate(controls.plan, size=(given.size, given.size), mode="bicubic")
+        slots = plan[0].argmax(dim=0).numpy()
+    palette = np.load(BUNDLE / "palettes.npy")[int(controls.palette.argmax())]
+    Image.fromarray(np.rint(palette * 255).astype(np.uint8)[slots]).save(given.picture)
+
+
+def load_networks(card: dict) -> tuple[AudioVAE, MappingNetwork, ImageVAE]:
+    """The networks with their weights, ready to use."""
+    recipe = card["config"]
+    weights = {
+        name: load_file(BUNDLE / f"{name}.safetensors") for name in ("audio_vae", "mapping_network", "image_vae")
+    }
+    n_components, song_dim = weights["mapping_network"]["components.weight"].shape
+    audio_vae = AudioVAE(width=recipe["audio_vae"]["width"])
+    mapping = MappingNetwork(
+        song_dim=song_dim, n_components=n_components, n_centres=len(weights["mapping_network"]["centres"])
+    )
+    image_vae = ImageVAE(
+        n_palettes=len(weights["image_vae"]["to_palette.bias"]),
+        n_kinds=len(card["kinds"]),
+        width=recipe["image_vae"]["width"],
+        decoder_width=recipe["image_vae"]["decoder_width"],
+    )
+    for network, name in ((audio_vae, "audio_vae"), (mapping, "mapping_network"), (image_vae, "image_vae")):
+        network.load_state_dict(weights[name])  # half precision is copied into single
+        network.eval()
+    return audio_vae, mapping, image_vae
+
+
+def load_windows(song: Path) -> torch.Tensor:
+    """MFCC of the song, cut into windows of 5 s: (n, 20, 216)."""
+    sound, _ = librosa.load(song, sr=SAMPLE_RATE)
+    mfcc = librosa.feature.mfcc(y=sound, sr=SAMPLE_RATE, n_mfcc=20)
+    n_windows = max(1, mfcc.shape[1] // WINDOW_FRAMES)
+    mfcc = librosa.util.fix_length(mfcc, size=n_windows * WINDOW_FRAMES, axis=1)
+    return torch.from_numpy(mfcc.reshape(20, n_windows, WINDOW_FRAMES).transpose(1, 0, 2).copy())
+
+
+if __name__ == "__main__":
+    main()
