@@ -6,7 +6,7 @@ song file -> listen -> engine -> painter -> **Picture**
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,11 +150,17 @@ class Clavilux:
         variation: float = 1.0,
         max_s: float = MAX_AUDIO_S,
         clip: int | None = None,
+        skip: Container[int] = (),
     ) -> Iterator[Picture]:
-        """Paint ``count`` pictures of a song, its own first; the song is listened to once. Options as in `paint`."""
+        """Paint ``count`` pictures of a song, its own first; the song is listened to once. Options as in `paint`.
+
+        Siblings in ``skip`` are left out.
+        """
         song = self.listen(song, max_s=max_s, clip=clip) if isinstance(song, str | Path) else song
         own = self._own(song)
         for sibling in range(count):
+            if sibling in skip:
+                continue
             yield self._paint(
                 song, own, size=size, seed=seed, sibling=sibling, variation=variation, max_s=max_s, clip=clip
             )
@@ -201,6 +207,46 @@ class Clavilux:
             clip=clip,
         )
 
+    def has_painted(self, record: dict[str, Any], song_sha256: str, **choices: Any) -> bool:
+        """Say whether a record is of the picture that `paint` would paint of a song now.
+
+        Parameters
+        ----------
+        record : dict
+            From `clavilux.picture.read_record`.
+        song_sha256 : str
+            Hash of the song's bytes.
+        choices
+            ``size`` (width, height), ``seed``, ``sibling``, ``variation``, ``max_s`` and ``clip``, all of them.
+        """
+        song = record.get("song")
+        expected = {"clavilux": __version__, **self._choices(**choices)}
+        return (
+            isinstance(song, dict)
+            and song.get("sha256") == song_sha256
+            and all(record.get(key) == value for key, value in expected.items())
+        )
+
+    def _choices(
+        self,
+        *,
+        size: tuple[int, int],
+        seed: int,
+        sibling: int,
+        variation: float,
+        max_s: float,
+        clip: int | None,
+    ) -> dict[str, Any]:
+        """Return what a record holds beside version and song."""
+        return {
+            "bundle": {"name": self.bundle.name, "sha256": self.bundle.sha256},
+            "size": list(size),
+            "seed": seed,
+            "sibling": sibling,
+            "variation": variation,
+            "options": {"max_s": max_s, "clip": clip},
+        }
+
     def _own(self, song: Song) -> Float32:
         """Return the latent (64,) of a song's own picture."""
         return self.engine.z_image(self.engine.song_code(song))
@@ -237,12 +283,9 @@ class Clavilux:
         record = {
             "clavilux": __version__,
             "song": {"name": song.name, "sha256": song.sha256, "silent": song.is_silent},
-            "bundle": {"name": self.bundle.name, "sha256": self.bundle.sha256},
-            "size": [width, height],
-            "seed": seed,
-            "sibling": sibling,
-            "variation": variation,
-            "options": {"max_s": max_s, "clip": clip},
+            **self._choices(
+                size=(width, height), seed=seed, sibling=sibling, variation=variation, max_s=max_s, clip=clip
+            ),
         }
         return Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song)
 
