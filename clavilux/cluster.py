@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import distributed
 
 SHARD_SONGS = 50  # about a minute: the sending is nothing beside it, and a worker that dies leaves little to look at
-CONNECT_S = 10.0  # to reach a scheduler, and then for its first worker to be there
+CONNECT_S = 10.0  # to reach a scheduler
+WORKERS_S = 10.0  # for its first worker to be there
 AHEAD_SHARDS = 1_000  # sent before the first comes back: bounds the scheduler's memory, and how many workers are busy
 
 T = TypeVar("T")
@@ -244,4 +245,4 @@ def _dask_backend(client: distributed.Client) -> Any:
             future.add_done_callback(tell)
             return future
 
-    return Backend(client=client, wait_for_workers_timeout=CONNECT_S)
+    return Backend(client=client, wait_for_workers_timeout=WORKERS_S)

@@ -174,7 +174,7 @@ def test_options_of_one_machine_are_wrong_usage(arguments: list[str], reason: st
 
 
 def test_a_scheduler_without_workers_is_said(dask_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_S", 1.0)
+    monkeypatch.setattr(cluster, "WORKERS_S", 0.5)
     check_scheduler(dask_cluster.address)
     with pytest.raises(ClusterError, match="has no workers; start some: dask worker tcp://"):
         list(run_songs(abs, [1], jobs=1, scheduler=dask_cluster.address))
