@@ -21,13 +21,18 @@ LINE_EVERY_S = 10.0  # where there is no terminal
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder that is filled."
 )
 @click.option("--jobs", type=click.IntRange(1), help="Processes. Default: one a core.")
-def features(audio_dir: Path, output: Path, jobs: int | None) -> None:
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers measure, such as tcp://10.0.0.1:8786."
+)
+def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | None) -> None:
     """Measure all songs in AUDIO_DIR: a feature file each, and descriptors.csv.
 
     An interrupted run goes on where it stopped. A file that cannot be read is named and left out.
     """
+    if scheduler is not None and jobs is not None:
+        raise click.UsageError("--jobs is of this machine; a cluster has the workers that were started.")
     with _Reporter() as progress:
-        summary = write_features(audio_dir, output, jobs=jobs or -1, progress=progress)
+        summary = write_features(audio_dir, output, jobs=jobs or -1, scheduler=scheduler, progress=progress)
     n_songs, n_faults = summary.measured + summary.kept, len(summary.faults)
     if n_songs == 0:
         raise AudioError(f"{audio_dir}: none of its {_count(n_faults, 'file')} could be listened to")

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from clavilux.audio import AUDIO_SUFFIXES
 from clavilux.bundle import shipped_bundles
 from clavilux.clips import CLIP_SUFFIX, NO_DESCRIPTORS, find_files, pick_clips
+from clavilux.cluster import check_scheduler, run_songs
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
 from clavilux.errors import BundleError, ClaviluxError, PictureError
 from clavilux.explain import explain_report, report_picture
@@ -81,6 +82,10 @@ class _Task:
     max_s: float
     clip: int | None
     verbose: bool
+    resume: bool  # whether pictures that are there already are left
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class _Outcome:
     reports: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     fault: str | None = None
+    n_kept: int = 0  # pictures that were there already; their reports are short
 
 
 @click.command()
@@ -137,6 +143,10 @@ class _Outcome:
     "--max-seconds", "max_s", type=FiniteRange(1), default=MAX_AUDIO_S, metavar="S", help="Listen to no more."
 )
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes.  [default: all cores from 4 songs on]")
+@click.option("--resume", is_flag=True, help="Leave pictures that are there and would be painted the same.")
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers paint, such as tcp://10.0.0.1:8786; resumes."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log the ranges of features and latents.")
 @click.pass_context
 def paint(
@@ -156,6 +166,8 @@ def paint(
     n_random: int | None,
     max_s: float,
     jobs: int | None,
+    resume: bool,
+    scheduler: str | None,
     verbose: bool,
 ) -> None:
     """Paint songs, folders of songs, or feature files: one picture a song.
@@ -172,6 +184,10 @@ def paint(
     _set_up_log(verbose)
     if explain and as_json:
         raise click.UsageError("Give --explain or --json, not both.")
+    if explain and (resume or scheduler is not None):
+        raise click.UsageError("--explain needs every song to be heard again, which --resume and --scheduler do not.")
+    if scheduler is not None and jobs is not None:
+        raise click.UsageError("--jobs is of this machine; a cluster has the workers that were started.")
     if again is not None:
         _paint_again(ctx, again, paths, output, explain=explain, as_json=as_json)
         return
@@ -186,7 +202,10 @@ def paint(
         "logvar_scale": logvar_scale,
         "max_s": max_s,
         "verbose": verbose,
+        "resume": resume or scheduler is not None,
     }
+    if scheduler is not None:
+        check_scheduler(scheduler)  # before a large tree is looked through
     _engine(bundle).engine.check(painting_only=True)  # a damaged bundle is said once, not for every song
     if n_random is not None:
         if len(paths) != 1 or count != 1:
@@ -201,9 +220,13 @@ def paint(
     n_faults = len(faults)
     if any(task.path.suffix.lower() == CLIP_SUFFIX for task in tasks):
         _complain(NO_DESCRIPTORS)
-    for outcome in _run(tasks, jobs):
+    n_kept = 0
+    for outcome in _run(tasks, jobs, scheduler, paths):
         n_faults += outcome.fault is not None
+        n_kept += outcome.n_kept
         _tell(outcome, explain=explain, as_json=as_json)
+    if n_kept:
+        _complain(f"{n_kept} of the pictures were there already and are left as they are")
     ctx.exit(1 if n_faults else 0)
 
 
@@ -295,7 +318,10 @@ def _paint_again(
     """Repaint one picture from its record; the size may be another, everything else is the record's."""
     given = {
         name
-        for name in ("seed", "count", "variation", "noise_std", "logvar_scale", "n_random", "max_s", "jobs")
+        for name in (
+            *("seed", "count", "variation", "noise_std", "logvar_scale", "n_random", "max_s"),
+            *("jobs", "resume", "scheduler"),
+        )
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
     if given:
@@ -331,22 +357,27 @@ def _shipped_bundle_of(record: dict[str, Any], again: Path) -> str:
     return str(name)
 
 
-def _run(tasks: list[_Task], jobs: int | None) -> Iterator[_Outcome]:
-    """Paint the songs, in several processes if it pays, and yield what became of each in their order."""
-    if min(len(tasks), jobs or (len(tasks) if len(tasks) >= PARALLEL_FROM_SONGS else 1)) <= 1:
-        yield from map(_paint_song, tasks)
-        return
-    from joblib import Parallel, cpu_count, delayed, parallel_config  # 0.05 s; one song does not pay it
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+def _run(tasks: list[_Task], jobs: int | None, scheduler: str | None, paths: tuple[Path, ...]) -> Iterator[_Outcome]:
+    """Paint the songs, in several processes if it pays, and return what became of each in their order."""
+    if scheduler is not None:
+        tasks = [_for_workers(task) for task in tasks]
+        places = {path if path.is_dir() else path.parent for path in (path.absolute() for path in paths)}
+        places |= {task.pictures[0].parent for task in tasks}
+        # A song that is missing here too is a fault of its own.
+        folders = sorted(place for place in places if place.is_dir())
+        return run_songs(_paint_song, tasks, jobs=1, scheduler=scheduler, folders=folders)
+    if jobs is None:
+        from joblib import cpu_count
 
-    jobs = min(jobs or cpu_count(), len(tasks))
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        try:
-            yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(_paint_song)(task) for task in tasks)
-        except TerminatedWorkerError as error:
-            raise ClaviluxError(
-                "the system ended a process while it painted, most likely for want of memory; paint with --jobs 1"
-            ) from error
+        jobs = cpu_count() if len(tasks) >= PARALLEL_FROM_SONGS else 1
+    return run_songs(_paint_song, tasks, jobs=max(1, min(jobs, len(tasks))))
+
+
+def _for_workers(task: _Task) -> _Task:
+    """The same task for a process that was started in another folder."""
+    bundle = task.bundle if task.bundle in shipped_bundles() else str(Path(task.bundle).absolute())
+    pictures = tuple(picture.absolute() for picture in task.pictures)
+    return replace(task, path=task.path.absolute(), pictures=pictures, bundle=bundle)
 
 
 def _paint_song(task: _Task) -> _Outcome:
@@ -354,10 +385,13 @@ def _paint_song(task: _Task) -> _Outcome:
     _set_up_log(task.verbose)
     try:
         engine = _engine(task.bundle)
+        kept = _kept(task, engine) if task.resume else {}
+        if len(kept) == len(task.pictures):
+            return _Outcome(tuple(kept.values()), n_kept=len(kept))
         song = engine.listen(task.path, max_s=task.max_s, clip=task.clip)
         if task.verbose:
             _log_ranges(task.path, song, engine.engine.song_code(song))
-        reports = []
+        reports = dict(kept)
         pictures = engine.siblings(
             song,
             count=len(task.pictures),
@@ -368,15 +402,38 @@ def _paint_song(task: _Task) -> _Outcome:
             logvar_scale=task.logvar_scale,
             max_s=task.max_s,
             clip=task.clip,
+            skip=kept,
         )
-        for target, picture in zip(task.pictures, pictures, strict=True):
-            z = picture.z_image
+        for picture in pictures:
+            sibling = picture.record["sibling"]
+            target, z = task.pictures[sibling], picture.z_image
             logger.info("%s: z_image lies in [%.3g, %.3g], length %.3g", target, z.min(), z.max(), np.linalg.norm(z))
             picture.save(target)
-            reports.append(report_picture(picture, target, engine.bundle.descriptors))
+            reports[sibling] = report_picture(picture, target, engine.bundle.descriptors)
     except ClaviluxError as error:
         return _Outcome(fault=str(error))
-    return _Outcome(tuple(reports), _warnings(song))
+    return _Outcome(tuple(reports[sibling] for sibling in sorted(reports)), _warnings(song), n_kept=len(kept))
+
+
+_REMEMBERED = ("size", "seed", "variation", "noise_std", "logvar_scale", "max_s", "clip")
+
+
+def _kept(task: _Task, engine: Clavilux) -> dict[int, dict[str, Any]]:
+    """Short reports, by sibling, of the pictures that are there and would be painted the same."""
+    kept: dict[int, dict[str, Any]] = {}
+    sha256 = None
+    for sibling, target in enumerate(task.pictures):
+        if not target.exists():
+            continue
+        sha256 = sha256 or hash_file(task.path)
+        try:
+            record = read_record(target)
+        except PictureError:
+            continue  # named with -o, where anything is replaced
+        choices = {name: getattr(task, name) for name in _REMEMBERED}
+        if engine.has_painted(record, sha256, sibling=sibling, **choices):
+            kept[sibling] = {"song": str(task.path), "picture": str(target), "record": record}
+    return kept
 
 
 def _log_ranges(path: Path, song: Song, song_code: Float32) -> None:

@@ -31,3 +31,7 @@ class RecipeError(ClaviluxError):
 
 class TrainingError(ClaviluxError):
     """A training cannot start or go on."""
+
+
+class ClusterError(ClaviluxError):
+    """A cluster cannot be reached, or its workers cannot do the work."""

@@ -11,25 +11,33 @@ column                      what it holds
 ``version``                 of the methods; lines of another version are measured again
 one for each descriptor     see `clavilux.descriptors.DESCRIPTORS`
 ==========================  ==============================================================================
+
+Who measures a song, here or on a cluster, leaves a note beside its windows: its line, in the hidden folder `.measured`.
+The caller puts the notes into the table and removes them; what a killed worker or a killed caller had measured is found
+by them.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import math
 import os
+import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from clavilux.audio import AUDIO_SUFFIXES
+from clavilux.cluster import SHARD_SONGS, check_scheduler, run_songs
 from clavilux.descriptors import DESCRIPTORS, DESCRIPTORS_VERSION
 from clavilux.errors import AudioError
 from clavilux.features import FEATURES_VERSION
@@ -40,7 +48,8 @@ CORPUS_TABLE = "corpus.csv"
 COLUMNS = ("file", "npy", "seconds", "sha256", "version", *DESCRIPTORS)
 VERSION = f"{FEATURES_VERSION}.{DESCRIPTORS_VERSION}"
 
-SAVE_EVERY_S = 10.0  # of work that a crash may cost
+NOTES = ".measured"  # folder of the lines that are not in the table yet
+SAVE_EVERY_S = 30.0  # the table is written as a whole, which takes seconds for a million songs
 
 Row = dict[str, str]
 
@@ -89,6 +98,20 @@ class FeatureSummary:
 
 
 @dataclass(frozen=True)
+class _Job:
+    """One file to measure, and the hash of its bytes if a line of the table has it."""
+
+    path: Path
+    file: str
+    out_dir: Path
+    npy: str
+    known_sha256: str | None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
 class _Outcome:
     """What became of one file: a fault, a row, or neither if what an earlier run measured is kept."""
 
@@ -99,7 +122,13 @@ class _Outcome:
 
 
 def write_features(
-    audio_dir: Path, out_dir: Path, *, jobs: int = -1, progress: Progress | None = None
+    audio_dir: Path,
+    out_dir: Path,
+    *,
+    jobs: int = -1,
+    scheduler: str | None = None,
+    shard_songs: int = SHARD_SONGS,
+    progress: Progress | None = None,
 ) -> FeatureSummary:
     """Measure all sound in a folder tree.
 
@@ -115,7 +144,11 @@ def write_features(
     out_dir : Path
         Folder that is filled; made if missing. Windows are those that are audible, or all if none is.
     jobs : int
-        Processes, by joblib: -1 for one a core. Within `joblib.parallel_config(backend="dask")` they are a cluster's.
+        Processes on this machine: -1 for one a core.
+    scheduler : str, optional
+        Address of a Dask scheduler, whose workers see both folders; see `clavilux.cluster`.
+    shard_songs : int
+        Files that are sent to a worker at a time.
     progress : Progress, optional
         Told of every file.
 
@@ -128,8 +161,13 @@ def write_features(
     ------
     AudioError
         `audio_dir` is no folder or holds no sound, or `out_dir` cannot be written to.
+    ClusterError
+        See `clavilux.cluster.run_songs`.
     """
     progress = progress or Quiet()
+    if scheduler is not None:
+        check_scheduler(scheduler)  # before a large tree is looked through
+        audio_dir, out_dir = audio_dir.absolute(), out_dir.absolute()
     files = find_sound(audio_dir)
     if not files:
         raise AudioError(
@@ -142,9 +180,22 @@ def write_features(
         raise _cannot_write(out_dir, error) from error
     table = _Table(out_dir)
     progress.begin(len(files))
+    jobs_to_do = (
+        _Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy))
+        for file, npy in name_features(files).items()
+    )
+    outcomes = run_songs(
+        _measure,
+        jobs_to_do,
+        jobs=jobs,
+        scheduler=scheduler,
+        shard_songs=shard_songs,
+        folders=(audio_dir, out_dir),
+        ordered=False,
+    )
     measured, kept, faults, seconds = 0, 0, [], 0.0
     try:
-        for outcome in _run(audio_dir, out_dir, files, table, jobs):
+        for outcome in outcomes:
             for warning in outcome.warnings:
                 progress.warn(f"{audio_dir / outcome.file}: {warning}")
             if outcome.fault:
@@ -161,6 +212,7 @@ def write_features(
             progress.advance()
     finally:
         table.save()
+    table.clear_notes()
     return FeatureSummary(measured, kept, tuple(sorted(faults)), seconds)
 
 
@@ -189,43 +241,67 @@ def name_features(files: Iterable[str]) -> dict[str, str]:
     return {file: name if uses[name.casefold()] == 1 else f"{file}.npy" for file, name in short.items()}
 
 
-def _run(audio_dir: Path, out_dir: Path, files: list[str], table: _Table, jobs: int) -> Iterator[_Outcome]:
-    calls = (
-        delayed(_measure)(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy))
-        for file, npy in name_features(files).items()
-    )
-    yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
-
-
-def _measure(path: Path, file: str, out_dir: Path, npy: str, known_sha256: str | None) -> _Outcome:
+def _measure(job: _Job) -> _Outcome:
     """Listen to one file and write its windows. Runs in other processes: what is wrong with a file is handed back."""
+    path, file, windows_path = job.path, job.file, job.out_dir / job.npy
     if not _is_text(file):
         return _Outcome(file, fault=f"{str(path)!a}: its name is no UTF-8, which a table needs; give it another name")
+    note_path = _note_path(job.out_dir, file)
     try:
-        if known_sha256 is not None and hash_file(path) == known_sha256:
-            return _Outcome(file)
+        note = _read_note(note_path, job.out_dir)
+        if job.known_sha256 is not None or note is not None:
+            sha256 = hash_file(path)
+            if sha256 == job.known_sha256:
+                return _Outcome(file)
+            if note is not None and note.row is not None and (sha256, job.npy) == (note.row["sha256"], note.row["npy"]):
+                return note  # of a worker that died before its shard was done
         song = listen(path)
     except AudioError as error:
         return _Outcome(file, fault=str(error))
+    row = {"file": file, "npy": job.npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256, "version": VERSION}
+    row |= {name: f"{value:.7g}" for name, value in song.descriptors.items()}
+    outcome = _Outcome(file, row, warnings=song.warnings)
     content = BytesIO()
     np.save(content, song.windows if song.is_silent else song.windows[song.audible], allow_pickle=False)
     try:
-        _write_whole(out_dir / npy, content.getvalue())
+        # A note holds from the moment when its windows are there, so older windows have to go before it comes.
+        windows_path.unlink(missing_ok=True)
+        _write_whole(note_path, json.dumps(asdict(outcome)).encode())
+        _write_whole(windows_path, content.getvalue())
     except OSError as error:
-        raise _cannot_write(out_dir, error) from error
-    row = {"file": file, "npy": npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256, "version": VERSION}
-    row |= {name: f"{value:.7g}" for name, value in song.descriptors.items()}
-    return _Outcome(file, row, warnings=song.warnings)
+        raise _cannot_write(job.out_dir, error) from error
+    return outcome
+
+
+def _note_path(out_dir: Path, file: str) -> Path:
+    return out_dir / NOTES / f"{hashlib.sha256(file.encode()).hexdigest()[:32]}.json"
+
+
+def _read_note(path: Path, out_dir: Path) -> _Outcome | None:
+    """What became of a file; None if there is no note, or it is of another version, or its windows were not written."""
+    try:
+        note = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):  # ValueError: a machine that lost its power may leave an empty file
+        return None
+    row = note["row"]
+    if set(row) != set(COLUMNS) or row["version"] != VERSION or not (out_dir / row["npy"]).is_file():
+        return None
+    return _Outcome(note["file"], row, warnings=tuple(note["warnings"]))
 
 
 class _Table:
-    """`descriptors.csv`, saved every few seconds."""
+    """`descriptors.csv` and the notes that are to go into it; saved now and then."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._rows = _read_table(folder / TABLE)
         self._file_of = {row["npy"]: file for file, row in self._rows.items()}
         self._saved_at = time.monotonic()
+        self._noted: list[str] = []
+        for path in sorted((folder / NOTES).glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
+            note = _read_note(path, folder)
+            if note is not None and note.row is not None:
+                self.put(note.row)
 
     def seconds(self, file: str) -> float:
         return float(self._rows[file]["seconds"])
@@ -246,6 +322,7 @@ class _Table:
             del self._rows[owner]  # the song was saved in another format, its windows are overwritten
         self._rows[row["file"]] = row
         self._file_of[row["npy"]] = row["file"]
+        self._noted.append(row["file"])
         if time.monotonic() - self._saved_at > SAVE_EVERY_S:
             self.save()
 
@@ -263,9 +340,19 @@ class _Table:
         writer.writerows(self._rows[file] for file in sorted(self._rows))
         try:
             _write_whole(self._folder / TABLE, text.getvalue().encode())
+            for file in self._noted:
+                _note_path(self._folder, file).unlink(missing_ok=True)
         except OSError as error:
             raise _cannot_write(self._folder, error) from error
+        self._noted.clear()
         self._saved_at = time.monotonic()
+
+    def clear_notes(self) -> None:
+        """Remove the folder of notes, when nobody writes any more; those left in it are of other versions."""
+        for path in (self._folder / NOTES).glob("*"):
+            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # nothing was measured
+            (self._folder / NOTES).rmdir()
 
 
 def _read_table(path: Path) -> dict[str, Row]:
@@ -316,7 +403,8 @@ def _cannot_write(folder: Path, error: OSError) -> AudioError:
 def _write_whole(path: Path, content: bytes) -> None:
     """Write a file under another name and rename it, so that it is there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    # Two machines may have a process of the same number.
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         partial.write_bytes(content)
         partial.replace(path)

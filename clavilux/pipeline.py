@@ -6,7 +6,7 @@ song file -> listen -> engine -> painter -> **Picture**
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,14 +187,19 @@ class Clavilux:
         logvar_scale: float | None = None,
         max_s: float = MAX_AUDIO_S,
         clip: int | None = None,
+        skip: Container[int] = (),
     ) -> Iterator[Picture]:
-        """Paint ``count`` pictures of a song, its own first; the song is listened to once. Options as in `paint`."""
+        """Paint ``count`` pictures of a song, its own first; the song is listened to once. Options as in `paint`.
+
+        Siblings in ``skip`` are left out.
+        """
         song = self.listen(song, max_s=max_s, clip=clip) if isinstance(song, str | Path) else song
         noise = self._noise(noise_std, logvar_scale)
         own = self._own(song, seed, noise)
         choice = _Choice(check_size(size), seed, variation, noise, max_s, clip)
         for sibling in range(count):
-            yield self._paint(song, own, choice, sibling)
+            if sibling not in skip:
+                yield self._paint(song, own, choice, sibling)
 
     def repaint(self, record: dict[str, Any], path: str | Path, *, size: Size | None = None) -> Picture:
         """Paint a picture again from its record (`clavilux.picture.read_record`), at another size if one is given.
@@ -241,6 +246,50 @@ class Clavilux:
             clip=clip,
         )
 
+    def has_painted(self, record: dict[str, Any], song_sha256: str, **choices: Any) -> bool:
+        """Say whether a record is of the picture that `paint` would paint of a song now.
+
+        Parameters
+        ----------
+        record : dict
+            From `clavilux.picture.read_record`.
+        song_sha256 : str
+            Hash of the song's bytes.
+        choices
+            ``size`` (width, height), ``seed``, ``sibling``, ``variation``, ``noise_std``, ``logvar_scale``, ``max_s``
+            and ``clip``, all of them.
+        """
+        song = record.get("song")
+        expected = {"clavilux": __version__, **self._choices(**choices)}
+        return (
+            isinstance(song, dict)
+            and song.get("sha256") == song_sha256
+            and all(record.get(key) == value for key, value in expected.items())
+        )
+
+    def _choices(
+        self,
+        *,
+        size: tuple[int, int],
+        seed: int,
+        sibling: int,
+        variation: float,
+        noise_std: float | None,
+        logvar_scale: float | None,
+        max_s: float,
+        clip: int | None,
+    ) -> dict[str, Any]:
+        """Return what a record holds beside version and song."""
+        noise_std, logvar_scale = self._noise(noise_std, logvar_scale)
+        return {
+            "bundle": {"name": self.bundle.name, "sha256": self.bundle.sha256},
+            "size": list(size),
+            "seed": seed,
+            "sibling": sibling,
+            "variation": variation,
+            "options": {"noise_std": noise_std, "logvar_scale": logvar_scale, "max_s": max_s, "clip": clip},
+        }
+
     def _noise(self, noise_std: float | None, logvar_scale: float | None) -> tuple[float, float]:
         """What was asked for, or what the bundle paints with."""
         return (
@@ -276,17 +325,16 @@ class Clavilux:
         record = {
             "clavilux": __version__,
             "song": {"name": song.name, "sha256": song.sha256, "silent": song.is_silent},
-            "bundle": {"name": self.bundle.name, "sha256": self.bundle.sha256},
-            "size": list(choice.size),
-            "seed": seed,
-            "sibling": sibling,
-            "variation": variation,
-            "options": {
-                "noise_std": noise_std,
-                "logvar_scale": logvar_scale,
-                "max_s": choice.max_s,
-                "clip": choice.clip,
-            },
+            **self._choices(
+                size=choice.size,
+                seed=seed,
+                sibling=sibling,
+                variation=variation,
+                noise_std=noise_std,
+                logvar_scale=logvar_scale,
+                max_s=choice.max_s,
+                clip=choice.clip,
+            ),
         }
         return Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song)
 

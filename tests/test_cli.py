@@ -95,7 +95,7 @@ def test_the_options_of_paint_are_these() -> None:
     names = {option.removeprefix("--") for option in options}
     assert names == {
         *("output", "size", "seed", "count", "variation", "noise-std", "logvar-scale", "bundle", "explain", "json"),
-        *("again", "random", "max-seconds", "jobs", "verbose"),
+        *("again", "random", "max-seconds", "jobs", "resume", "scheduler", "verbose"),
     }
 
 
@@ -208,7 +208,7 @@ def test_a_process_that_the_system_ends_is_explained(
     done = run("paint", songs, "--bundle", fake_bundle, "--size", "96", "--jobs", "2")
     assert done.exit_code == 1
     assert done.stderr.startswith("clavilux: the system ended a process")
-    assert done.stderr.endswith("paint with --jobs 1\n")
+    assert done.stderr.endswith("run this again with --jobs 1\n")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
@@ -245,6 +245,39 @@ def test_a_picture_of_the_same_song_is_replaced(songs: Path, fake_bundle: Path) 
         paint(songs / "chord.wav", "--seed", seed, bundle=fake_bundle)
     assert sorted(path.name for path in Path.cwd().glob("*.png")) == ["chord.png"]
     assert read_record("chord.png")["seed"] == 1
+
+
+def test_a_run_is_resumed(songs: Path, fake_bundle: Path, tmp_path: Path) -> None:
+    def resume(*options: object, bundle: Path = fake_bundle) -> tuple[Result, dict[str, int]]:
+        done = paint(songs, "-o", "out/", "--count", 2, "--resume", *options, bundle=bundle)
+        assert done.exit_code == 0, done.output
+        assert len(done.stdout.splitlines()) == 4
+        return done, {path.name: path.stat().st_ino for path in Path("out").iterdir()}
+
+    first, before = resume()
+    assert first.stderr == ""
+    Path("out/chord-1.png").unlink()
+    again, after = resume()
+    assert again.stderr == "clavilux: 3 of the pictures were there already and are left as they are\n"
+    assert again.stdout == first.stdout
+    assert {name for name in before if after[name] == before[name]} >= {"chord-2.png", "high-1.png", "high-2.png"}
+    whole = paint(songs, "-o", "whole/", "--count", 2, bundle=fake_bundle)
+    assert whole.exit_code == 0
+    for name in before:
+        assert (Path("out") / name).read_bytes() == (Path("whole") / name).read_bytes()
+    kept, _ = resume("--json")
+    assert [json.loads(line)["record"] for line in kept.stdout.splitlines()] == [
+        read_record(Path("out") / name) for name in sorted(before)
+    ]
+    # A picture of anything else is painted again.
+    changes = (["--seed", 1], ["--size", "64"], ["--variation", 2], ["--max-seconds", 7])
+    for options in changes:
+        done, _ = resume(*options)
+        assert "were there already" not in done.stderr, options
+    assert resume(bundle=write_fake_bundle(tmp_path / "other", seed=1))[0].stderr == ""
+    shutil.copy(songs / "live" / "high.WAV", songs / "chord.wav")  # another song of the same name
+    done, _ = resume(bundle=tmp_path / "other")
+    assert done.stderr == "clavilux: 2 of the pictures were there already and are left as they are\n"
 
 
 def test_what_is_not_a_picture_of_the_song_is_not_overwritten(songs: Path, fake_bundle: Path) -> None:

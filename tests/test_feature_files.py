@@ -17,7 +17,7 @@ from clavilux import feature_files
 from clavilux.cli_features import features as command
 from clavilux.descriptors import DESCRIPTORS
 from clavilux.errors import AudioError
-from clavilux.feature_files import CORPUS_TABLE, TABLE, FeatureSummary, find_sound, name_features, write_features
+from clavilux.feature_files import CORPUS_TABLE, NOTES, TABLE, FeatureSummary, find_sound, name_features, write_features
 from clavilux.listen import listen
 
 
@@ -133,6 +133,52 @@ def test_an_interrupted_run_keeps_what_it_had(music: Path, tmp_path: Path) -> No
     summary = write_features(music, tmp_path / "out", jobs=1)
     assert (summary.measured, summary.kept) == (1, 2)
     assert not [name for name in files_in(tmp_path / "out") if name.rsplit("/", 1)[-1].startswith(".")]
+
+
+def test_a_killed_run_loses_nothing(music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stop(Log):
+        def advance(self) -> None:
+            super().advance()
+            if self.n_done == 2:
+                raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(feature_files._Table, "save", lambda table: None)  # a process that is killed does not save
+        write_features(music, out, jobs=1, progress=Stop())
+    assert not (out / TABLE).exists()
+    done = {name: (out / name).stat().st_ino for name in files_in(out) if name.endswith(".npy")}
+    assert len(done) == 2
+    summary = write_features(music, out, jobs=1)
+    assert (summary.measured, summary.kept) == (1, 2)
+    assert {name: (out / name).stat().st_ino for name in done} == done
+    write_features(music, tmp_path / "whole", jobs=1)
+    assert (out / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
+    assert files_in(out) == files_in(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", ["song", "version", "windows", "cut off"])
+def test_a_note_that_no_longer_holds_is_not_believed(
+    change: str, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as killed:
+        killed.setattr(feature_files._Table, "save", lambda table: None)
+        killed.setattr(feature_files._Table, "clear_notes", lambda table: None)
+        write_features(music, out, jobs=1)
+    notes = sorted((out / NOTES).iterdir())
+    assert len(notes) == 3
+    if change == "song":
+        sounds.write_sound(music / "one.wav", sounds.noise(1.0))
+    elif change == "version":
+        monkeypatch.setattr(feature_files, "VERSION", "next")
+    elif change == "windows":
+        (out / "one.npy").unlink()
+    else:
+        notes[0].write_bytes(notes[0].read_bytes()[:100])
+    summary = write_features(music, out, jobs=1)
+    assert (summary.measured, summary.kept) == ((3, 0) if change == "version" else (1, 2))
+    assert not (out / NOTES).exists()
 
 
 def test_files_that_cannot_be_read_are_named_and_left_out(music: Path, tmp_path: Path) -> None:

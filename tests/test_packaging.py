@@ -100,8 +100,8 @@ def test_every_dependency_is_pinned():
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     pinned = {line.split("==")[0] for line in constraints.splitlines() if "==" in line}
     extras = project["optional-dependencies"]
-    for requirement in project["dependencies"] + extras["train"] + extras["dev"]:
-        name = requirement.split(">")[0].split("<")[0].strip().lower()
+    for requirement in project["dependencies"] + extras["train"] + extras["cluster"] + extras["dev"]:
+        name = requirement.split(">")[0].split("<")[0].split("[")[0].strip().lower()
         assert name in pinned, f"{name} is required by pyproject.toml but not pinned in constraints.txt"
 
 

@@ -1,0 +1,90 @@
+"""What a Dask cluster costs beside the processes of one machine, for the same songs and the same two cores.
+
+    python benchmarks/cluster_overhead.py [--songs 100] [--repeats 3]
+
+Copies of the example pieces are measured by two local processes and by two workers of one thread, in turn. Printed are
+seconds of the clock and of the processor; those of the cluster are of caller, scheduler and workers together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from distributed import Client
+
+from clavilux.feature_files import find_sound
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--songs", type=int, default=100, help="two shards of 50 keep two workers equally busy")
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pieces = find_sound(EXAMPLES)
+        (folder / "music").mkdir()
+        for number in range(arguments.songs):
+            piece = EXAMPLES / pieces[number % len(pieces)]
+            shutil.copy(piece, folder / "music" / f"{number:04}{piece.suffix}")
+        processes = start_cluster(folder)
+        try:
+            address = json.loads((folder / "scheduler.json").read_text())["address"]
+            measure(folder, ["--scheduler", address], processes)  # a worker imports everything once
+            for _ in range(arguments.repeats):
+                for title, options in (("local", ["--jobs", "2"]), ("cluster", ["--scheduler", address])):
+                    clock_s, cpu_s = measure(folder, options, processes)
+                    print(f"{title:8} {arguments.songs} songs: clock {clock_s:.1f} s, processor {cpu_s:.1f} s")
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+
+
+def start_cluster(folder: Path) -> list[psutil.Popen]:
+    """A scheduler and two workers of one thread, on this machine alone."""
+    card = ["--scheduler-file", str(folder / "scheduler.json"), "--host", "127.0.0.1", "--no-dashboard"]
+    worker = ["worker", *card, "--nthreads", "1", "--no-nanny", "--local-directory", str(folder)]
+    commands = [["scheduler", "--port", "0", *card], worker, worker]
+    processes = [
+        psutil.Popen([sys.executable, "-m", "dask", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]
+    while not (folder / "scheduler.json").is_file():
+        time.sleep(0.1)
+    with Client(scheduler_file=str(folder / "scheduler.json")) as client:
+        client.wait_for_workers(2)
+    return processes
+
+
+def measure(folder: Path, options: list[str], cluster: list[psutil.Popen]) -> tuple[float, float]:
+    """Seconds of the clock and of the processor of one run into an empty folder."""
+    out = folder / "out"
+    command = [sys.executable, "-m", "clavilux", "features", str(folder / "music"), "-o", str(out), *options]
+    cpu_before, start = cpu_s(cluster), time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    clock_s = time.perf_counter() - start
+    spent_s = cpu_s(cluster) - cpu_before
+    shutil.rmtree(out)
+    return clock_s, spent_s
+
+
+def cpu_s(cluster: list[psutil.Popen]) -> float:
+    """Seconds that the processes of the cluster, and all ended children of this one, have had the processor."""
+    own = psutil.Process().cpu_times()
+    times = [process.cpu_times() for process in cluster]
+    return own.children_user + own.children_system + sum(entry.user + entry.system for entry in times)
+
+
+if __name__ == "__main__":
+    main()
