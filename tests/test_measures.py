@@ -5,10 +5,24 @@ import pytest
 from prdc import compute_prdc
 from vendi_score import vendi
 
+from clavilux.evaluation import finish, pairs
+from clavilux.evaluation.baselines import fit_linear_map
 from clavilux.evaluation.diversity import distances, kernel_width, mean_pairwise_distance, vendi_score
-from clavilux.evaluation.likeness import correspondence, geometry, hubs, neighbours_kept, same_song, spearman
+from clavilux.evaluation.judges import Spaces, measure_features
+from clavilux.evaluation.likeness import (
+    correspondence,
+    geometry,
+    hubs,
+    neighbours_kept,
+    same_genre,
+    same_song,
+    spearman,
+)
 from clavilux.evaluation.looks import BLOCKS, Looks, measure_looks
 from clavilux.evaluation.manifold import density_coverage, kid, precision_recall
+from clavilux.evaluation.painting import bad_copy
+from clavilux.evaluation.sameness import identity, recitation, siblings, steadiness
+from clavilux.evaluation.songs import Scale
 
 
 @pytest.fixture
@@ -125,3 +139,126 @@ def test_every_block_weighs_the_same():
     for n in BLOCKS.values():
         assert (points[:, first : first + n] ** 2).sum(1).mean() == pytest.approx(1.0, rel=0.05)
         first += n
+
+
+def _stripes(seed):
+    """Stripes of a colour, a width and a direction of their own."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:256, :256]
+    angle, period = rng.uniform(0, np.pi), np.exp(rng.uniform(np.log(8), np.log(120)))
+    first, second = rng.integers(0, 255, (2, 3))
+    inside = ((x * np.cos(angle) + y * np.sin(angle)) / period) % 1 < rng.uniform(0.2, 0.8)
+    return np.where(inside[..., None], first, second).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def striped():
+    """A picture, the same with a few pixels changed, and eleven others; and where both judges put them."""
+    base = _stripes(0)
+    nearly = base.copy()
+    nearly[:4, :4] ^= 1
+    pictures = [base, nearly, *(_stripes(seed) for seed in range(1, 12))]
+    features = measure_features(pictures)
+    spaces = Spaces.of(features)
+    return spaces.place(features), spaces.place(measure_features([bad_copy(rgb) for rgb in pictures]))
+
+
+@pytest.mark.parametrize("judge", ["A", "B"])
+def test_identity_counts_pairs_nearer_than_a_bad_copy(striped, judge):
+    points, copies = (side[judge] for side in striped)
+    assert identity(points, copies) == 1
+    assert identity(points[1:], copies[1:]) == 0
+
+
+def test_the_network_sees_the_same_alone_and_in_a_batch():
+    pictures = [_stripes(seed) for seed in range(3)]
+    together, alone = measure_features(pictures)["A"], measure_features(pictures[1:2])["A"]
+    assert together.shape == (3, 1280)
+    np.testing.assert_allclose(together[1], alone[0], atol=1e-4)
+    assert np.abs(together[0] - together[1]).max() > 0.1
+
+
+def test_genres_that_lie_apart_are_told_and_mixed_ones_are_not(art):
+    genres = ["rock", "jazz"] * 100
+    apart = art.copy()
+    apart[::2] += 10
+    assert same_genre(apart, genres) == pytest.approx(1.0)
+    assert same_genre(art, genres) == pytest.approx(0.5, abs=0.03)
+    assert same_genre(art, ["rock"] * 197 + ["jazz"] * 3) is None  # three songs are no genre
+    assert same_genre(apart, ["rock", ""] * 100) is None
+
+
+def test_recitation_is_small_for_new_art_and_all_for_training_art(art, more_art):
+    assert recitation(more_art, art) < 0.05
+    assert recitation(art + 1e-4, art) == 1.0
+
+
+def test_steadiness_is_in_units_of_the_distance_of_songs(art):
+    usual = np.median(distances(art, art)[np.triu_indices(200, 1)])
+    assert steadiness(art, art, art) == 0
+    moved = art.copy()
+    moved[:, 0] += 0.1 * usual
+    assert steadiness(art, moved, art) == pytest.approx(0.1)
+
+
+def test_siblings_are_near_and_changed(art, more_art):
+    families = np.stack([art, art + 0.1 * more_art, art - 0.1 * more_art], axis=1)[:50]
+    assert siblings(families, art[:50] + 0.001) == (pytest.approx(1.0, abs=1e-6), 1.0)
+    assert siblings(families, art[:50] + 1.0)[1] == 0.0  # no sibling differs more than a copy that is far off
+    strangers = np.random.default_rng(3).standard_normal((50, 3, 16))
+    assert siblings(strangers, strangers[:, 0] + 0.001)[0] == pytest.approx(0.5, abs=0.07)
+
+
+def test_fine_energy_is_of_fine_stripes_alone():
+    x = np.arange(512)
+    fine, coarse = (
+        np.repeat(np.uint8(128 + 60 * np.sin(2 * np.pi * cycles * x / 512))[None, :, None], 3, axis=2).repeat(
+            512, axis=0
+        )
+        for cycles in (150, 10)
+    )
+    assert finish.fine_energy(fine) > 100
+    assert finish.fine_energy(coarse) < 0.1
+    assert finish.sharpness(np.array([3.0, 1.0, 2.0]), np.array([4.0, 4.0])) == 0.5
+
+
+def test_spread_of_tone_active_units_and_rate():
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((500, 2))
+    assert finish.tone_spread(real * [0.5, 2.0] + 7, real) == (pytest.approx(0.5), pytest.approx(2.0))
+    means = rng.standard_normal((500, 64)) * np.where(np.arange(64) < 10, 0.05, 1.0)
+    assert finish.active_units(means) == 54
+    card = {"measures": {"image_vae": {"rate": 80.0}}, "config": {"image_vae": {"target_nats": 100.0}}}
+    assert finish.stated_rate(card) == pytest.approx(0.8)
+    assert finish.stated_rate({"measures": {}}) is None
+
+
+def test_right_signs_are_those_of_the_guides():
+    traits = ("chroma", "contrast", "warmth", "lightness", "edge_density", "spatial_frequency", "angularity")
+    low = {name: np.zeros(3) for name in traits}
+    high = {name: np.zeros(3) for name in traits}
+    high["lightness"] = np.array([1.0, 1.0, -1.0])
+    spread = {name: np.array([-1.0, 1.0]) for name in traits}
+    found = pairs.right_signs(["register", "mode", "mode"], low, high, spread)
+    assert found == {"alone": 0.75, "register": 1.0, "mode": 0.5}
+
+
+def test_blocks_of_an_ear_weigh_alike_and_a_latent_that_hardly_moves_little():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((300, 110)).astype(np.float32) * 5
+    points = Scale.of_blocks(values, (10, 100)).place(values)
+    for block in (points[:, :10], points[:, 10:]):
+        assert (block**2).sum(axis=1).mean() == pytest.approx(1.0, rel=0.05)
+    codes = rng.standard_normal((300, 64)).astype(np.float32)
+    codes[:, 0] *= 1e-3
+    assert Scale.of_codes(codes).place(codes)[:, 0].std() == pytest.approx(4e-3, rel=0.3)
+
+
+def test_the_linear_map_fills_the_cloud_of_art_and_follows_the_guides():
+    rng = np.random.default_rng(0)
+    songs, pictures = rng.standard_normal((300, 30)), 0.5 + 2 * rng.standard_normal((400, 64))
+    told, shown = songs[:, :6], pictures[:, :6]
+    mapped = fit_linear_map(songs, told, pictures, shown)(songs)
+    assert mapped.shape == (300, 64)
+    assert np.allclose(mapped.mean(axis=0), pictures.mean(axis=0), atol=0.05)
+    assert all(spearman(told[:, i], mapped[:, i]) > 0.5 for i in range(6))

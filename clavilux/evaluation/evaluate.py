@@ -1,73 +1,118 @@
 """All measures of a bundle on music and art that it has not learnt from.
 
-music, art -> songs.py, looks.py -> **here** -> {row: {measure: value}}
+music, art -> songs.py, painting.py, judges.py -> **here** -> {column: {measure: figure}} -> report.py
 
-Rows: `songs` (the bundle's paintings), and beside them what they must be read against: `training art` (as many real
-pictures of the training split: the ceiling), `decoder` (paintings of the posterior means of training pictures: the
-painter's own ceiling), `random latents`, `shuffled songs` (paintings given to the wrong songs), `retrieval` (the real
-picture nearest to each song's latent) and `mean song` (every song at the middle of the cloud: the collapse).
+Columns: `songs` (the bundle's paintings), `songs, NAME` (another bundle on the same songs), and what they must be read
+against:
+
+    real art        as many real pictures of the training split, against the same held-out art: the ceiling
+    decoder         paintings of the posterior means of training pictures: the painter's own ceiling
+    linear map      the affine map of `baselines.py` in the place of the mapping
+    retrieval       the real picture whose latent is nearest to the song's
+    random latents  paintings of normal latents, which know nothing of songs
+    shuffled songs  the bundle's paintings given to the wrong songs
+    mean song       every song at the middle of the cloud: the collapse
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from PIL import Image
-from threadpoolctl import threadpool_limits
 
-from clavilux.bundle import open_bundle
-from clavilux.controls import Controls
-from clavilux.engine import Engine
-from clavilux.errors import CorpusError, PictureError
-from clavilux.evaluation.diversity import distances, kernel_width, mean_pairwise_distance, pairwise, vendi_score
-from clavilux.evaluation.likeness import correspondence, geometry, hubs, neighbours_kept, same_song
-from clavilux.evaluation.looks import SIDE, Looks, measure_looks
+from clavilux.errors import CorpusError
+from clavilux.evaluation import musicnn
+from clavilux.evaluation.baselines import fit_linear_map
+from clavilux.evaluation.diversity import distances, kernel_width, mean_pairwise_distance, vendi_score
+from clavilux.evaluation.finish import (
+    active_units,
+    fine_energy_of_files,
+    fine_energy_of_latents,
+    sharpness,
+    stated_rate,
+    tone_spread,
+)
+from clavilux.evaluation.goals import CEILING
+from clavilux.evaluation.judges import JUDGES, Spaces
+from clavilux.evaluation.likeness import correspondence, geometry, hubs, neighbours_kept, same_genre, same_song
 from clavilux.evaluation.manifold import density_coverage, kid, precision_recall
-from clavilux.evaluation.songs import Heard, hear_songs
+from clavilux.evaluation.material import Material
+from clavilux.evaluation.painting import Sight, encode_files, look_at_files, look_at_latents, open_engine
+from clavilux.evaluation.pairs import hear_pairs, right_signs
+from clavilux.evaluation.sameness import identity, recitation, siblings, steadiness
+from clavilux.evaluation.songs import hear_copies, hear_songs, place_ears
 from clavilux.guides import GUIDES, guide_values
-from clavilux.painter import paint
-from clavilux.pixels import middle_square, read_picture, resize
-from clavilux.traits import measure_traits
 
-Pixels = NDArray[np.uint8]
+Float32 = NDArray[np.float32]
 Floats = NDArray[np.floating]
+Points = dict[str, Float32]
 Table = dict[str, dict[str, float]]
 
-PAINTED_PX = 256  # paintings are measured at this side, averaged down by the measures themselves
-PRINCIPAL_PAIRS = (
-    ("arousal", "chroma"),
-    ("valence", "warmth"),
-    ("onset_rate", "spatial_frequency"),
-    ("register", "lightness"),
-)
+LEAST = 12  # songs, and pictures on each side
+_FAMILIES, _SIBLINGS = 20, 3  # songs whose siblings are painted, and siblings of each beside its own picture
+_COPIED, _COPIED_S = 20, 60.0  # songs that are written as FLAC and MP3, and seconds of each
+_SHARP = 48  # paintings at 512 px
 
 
 @dataclass(frozen=True)
-class Material:
-    """What a bundle is judged on: held-out songs, held-out art and training art, as files."""
+class Gallery:
+    """What the report shows: n songs, m training pictures.
 
-    songs: Sequence[Path]
-    held_out_art: Sequence[Path]
-    training_art: Sequence[Path]
+    names, genres : of the songs. sights : pictures of columns, row i of song i where the column has songs. points : of
+    the songs' paintings. latents : of each column that has songs. art_latents : (m, 64). ears : points of whole songs.
+    told, shown : (n, G) sides of the guides.
+    """
+
+    names: list[str]
+    genres: list[str]
+    sights: dict[str, Sight]
+    points: Points
+    latents: dict[str, Float32]
+    art_latents: Float32
+    ears: dict[str, Floats]
+    told: Floats
+    shown: Floats
 
 
 @dataclass(frozen=True)
 class Result:
-    """Everything that was measured: figures by row and measure, counts, and lines about files left out."""
+    """Everything that was measured: figures by column and measure, those of the ears, counts, remarks, faults."""
 
     table: Table
+    ears: Table
     counts: dict[str, int]
+    remarks: list[str]
     faults: list[str]
+    gallery: Gallery
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What every column is read against."""
+
+    spaces: Spaces
+    art: Points  # n held-out pictures
+    tone: Float32
+    widths: dict[str, float]
+    training: Points
+    n: int  # pictures a side
+    ears: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    told: NDArray[np.float64]
+    genres: list[str]
+    rng: np.random.Generator
 
 
 def evaluate(
-    bundle: str, material: Material, *, seed: int, max_s: float, jobs: int, log: Callable[[str], None]
+    bundle: str,
+    material: Material,
+    *,
+    beside: Sequence[str] = (),
+    seed: int,
+    max_s: float,
+    jobs: int,
+    log: Callable[[str], None],
 ) -> Result:
     """Measure a bundle.
 
@@ -76,6 +121,8 @@ def evaluate(
     bundle : str
         Name or folder.
     material : Material
+    beside : sequence of str
+        Other bundles, measured on the same songs; they are compared by the ear of the first.
     seed : int
         For drawing equal numbers on all sides, random latents and permutations.
     max_s : float
@@ -88,152 +135,262 @@ def evaluate(
     Raises
     ------
     CorpusError
-        Fewer than twelve pictures or songs on one of the sides can be read.
+        Fewer than `LEAST` pictures or songs on one of the sides can be read.
     """
     rng = np.random.default_rng(seed)
+    bundles = [bundle, *(other for other in dict.fromkeys(beside) if other != bundle)]
+    columns = {b: "songs" if b == bundle else f"songs, {open_engine(b).bundle.name}" for b in bundles}
     log(f"listening to {len(material.songs)} songs")
-    heard = hear_songs(material.songs, bundle, max_s=max_s, jobs=jobs)
-    engine = Engine(open_bundle(bundle))
-    latents = _map(engine, heard.codes)
-    halves = [_map(engine, heard.halves[:, side]) for side in range(2)]
-
+    files = [song.path for song in material.songs]
+    heard = hear_songs(files, bundles, max_s=max_s, jobs=jobs)
+    songs = [material.songs[i] for i in heard.chosen]
     log(f"looking at {len(material.held_out_art)} held-out and {len(material.training_art)} training pictures")
-    held_out, faults = _read(material.held_out_art, jobs)
-    training, more_faults = _read(material.training_art, jobs)
-    n = min(len(latents), len(held_out), len(training))
-    if n < 12:
-        raise CorpusError(f"{n} pictures or songs on one side are too few to compare; give at least 12 of each")
-    art_latents = np.stack([engine.encode_picture(rgb) for rgb in training])
+    held_out, _, faults = look_at_files(material.held_out_art, (), jobs=jobs)
+    training, art_latents, more_faults = look_at_files(material.training_art, bundles, jobs=jobs)
+    n = min(len(songs), len(held_out), len(training))
+    if n < LEAST:
+        raise CorpusError(f"{n} pictures or songs on one side are too few to compare; give at least {LEAST} of each")
 
-    log(f"painting {len(latents)} songs, their halves and what they are compared with")
-    nearest = distances(latents, art_latents).argmin(axis=1)
-    clouds: dict[str, NDArray[np.float32]] = {
-        "songs": latents,
-        "decoder": art_latents[rng.permutation(len(art_latents))[:n]],
-        "random latents": rng.standard_normal((n, latents.shape[1])).astype(np.float32),
-        "mean song": np.repeat(latents.mean(axis=0, keepdims=True), n, axis=0),
-    }
-    painted = {name: _paint(engine, cloud, jobs) for name, cloud in clouds.items()}
-    painted_halves = [_paint(engine, half, jobs) for half in halves]
-    pictures = painted | {
-        "training art": [training[i] for i in rng.permutation(len(training))[:n]],
-        "retrieval": [training[i] for i in nearest],
-    }
-    space = Looks.of(_looks(training, jobs))
-    art = space.place(_looks([held_out[i] for i in rng.permutation(len(held_out))[:n]], jobs))
-    points = {name: space.place(_looks(found, jobs)) for name, found in pictures.items()}
-    half_points = [space.place(_looks(found, jobs)) for found in painted_halves]
+    spaces = Spaces.of(training.features)
+    chosen_art = held_out.take(rng.permutation(len(held_out))[:n])
+    art = spaces.place(chosen_art.features)
+    ground = _Ground(
+        spaces=spaces,
+        art=art,
+        tone=held_out.tone,
+        widths={judge: kernel_width(art[judge]) for judge in JUDGES},
+        training=spaces.place(training.features),
+        n=n,
+        ears=place_ears(heard, bundle),
+        told=guide_values(heard.descriptors, "heard"),
+        genres=[song.genre for song in songs],
+        rng=rng,
+    )
+    log("listening to FLAC against MP3, and to controlled pairs")
+    copied = hear_copies([song.path for song in songs[:_COPIED]], bundles, max_s=min(max_s, _COPIED_S), jobs=jobs)
+    axes, pairs = hear_pairs(bundles, jobs=jobs)
+    real_energy = fine_energy_of_files(material.held_out_art, jobs=jobs)
 
-    log("measuring")
-    width = kernel_width(art)
     table: Table = {}
-    for name, found in points.items():
-        table[name] = _of_pictures(found[:n], art, width, rng)
-    standard = heard.codes - heard.codes.mean(axis=0)
-    standard = standard / np.maximum(standard.std(axis=0), 1e-6)
-    shuffled = rng.permutation(len(latents))
-    traits = [measure_traits(rgb) for rgb in painted["songs"]]
-    for name, order in (("songs", np.arange(len(latents))), ("shuffled songs", shuffled)):
-        table.setdefault(name, {}).update(
-            _of_songs(heard, standard, points["songs"][order], [traits[i] for i in order], rng)
+    sights: dict[str, Sight] = {}
+    latents: dict[str, Float32] = {}
+    halves: dict[str, tuple[Sight, Sight]] = {}
+    for b, column in columns.items():
+        log(f"painting {column}: whole, as halves, as siblings, as FLAC and MP3, and the controlled pairs")
+        z = latents[column] = _map(b, heard.codes[b])
+        whole = sights[column] = look_at_latents(b, z, jobs=jobs, copies=True)
+        halves[column] = _look_at_pair(b, [_map(b, heard.halves[b][:, side]) for side in range(2)], jobs)
+        versions = _look_at_pair(b, [_map(b, copied[b][:, side]) for side in range(2)], jobs)
+        low, high = _look_at_pair(b, [_map(b, pairs[b][:, side]) for side in range(2)], jobs)
+        figures = _of_pictures(whole, ground) | _of_songs(whole, ground) | _of_halves(halves[column], whole, ground)
+        figures |= _of_own(whole, versions, _look_at_families(b, z, rng, jobs), ground)
+        signs = right_signs(axes, low.traits, high.traits, whole.traits)
+        figures |= {f"signs_{axis}": share for axis, share in signs.items()}
+        figures["geometry_latent"] = geometry(ground.ears["code"][0], z, rng=rng)[0]
+        figures["variance_ratio"] = float(z.var(axis=0).sum() / art_latents[b].var(axis=0).sum())
+        figures["active_units"] = active_units(art_latents[b])
+        figures["hubs"] = hubs(z, encode_files(material.learnt, b, jobs=jobs))
+        rate = stated_rate(open_engine(b).bundle.card)
+        if rate is not None:
+            figures["rate"] = rate
+        if len(real_energy) >= LEAST:
+            figures["sharpness"] = sharpness(fine_energy_of_latents(b, z[:_SHARP], jobs=jobs), real_energy)
+        table[column] = figures
+
+    log("painting what the songs are read against")
+    z, z_art = latents["songs"], art_latents[bundle]
+    learnt = encode_files(material.learnt, bundle, jobs=jobs)
+    linear = fit_linear_map(
+        ground.ears["code"][0],
+        ground.told,
+        np.asarray(z_art, np.float64),
+        guide_values(training.traits, "seen"),
+    )
+    latents["linear map"] = linear(ground.ears["code"][0])
+    latents["random latents"] = rng.standard_normal(z.shape).astype(np.float32)
+    for column in ("linear map", "random latents"):
+        sights[column] = look_at_latents(bundle, latents[column], jobs=jobs)
+        table[column] = _of_pictures(sights[column], ground) | _of_songs(sights[column], ground)
+        table[column]["hubs"] = hubs(latents[column], learnt)
+    linear_halves = [linear(ground.ears["code"][1][:, side]) for side in range(2)]
+    table["linear map"] |= _of_halves(_look_at_pair(bundle, linear_halves, jobs), sights["linear map"], ground)
+    table["linear map"]["geometry_latent"] = geometry(ground.ears["code"][0], latents["linear map"], rng=rng)[0]
+
+    nearest = [
+        distances(part, z_art).argmin(axis=1)
+        for part in (z, *(_map(bundle, heard.halves[bundle][:, side]) for side in range(2)))
+    ]
+    sights["retrieval"] = training.take(nearest[0])
+    table["retrieval"] = _of_pictures(sights["retrieval"], ground) | _of_songs(sights["retrieval"], ground)
+    table["retrieval"] |= _of_halves(
+        (training.take(nearest[1]), training.take(nearest[2])), sights["retrieval"], ground
+    )
+
+    shuffled = rng.permutation(len(z))
+    table["shuffled songs"] = _of_songs(sights["songs"].take(shuffled), ground)
+    table["shuffled songs"] |= _of_halves(
+        (halves["songs"][0], halves["songs"][1].take(shuffled)), sights["songs"], ground
+    )
+    table["mean song"] = _of_pictures(
+        look_at_latents(bundle, z.mean(axis=0, keepdims=True), jobs=1).take(np.zeros(n, int)), ground
+    )
+    some = rng.permutation(len(z_art))[:n]
+    sights["decoder"] = look_at_latents(bundle, z_art[some], jobs=jobs)
+    sights[CEILING] = training.take(some)
+    table["decoder"], table[CEILING] = _of_pictures(sights["decoder"], ground), _of_pictures(sights[CEILING], ground)
+    if len(real_energy) >= LEAST:
+        table["decoder"]["sharpness"] = sharpness(
+            fine_energy_of_latents(bundle, z_art[some[:_SHARP]], jobs=jobs), real_energy
         )
-    own, top1 = same_song(half_points[0], half_points[1])
-    table["songs"] |= {
-        "same_song_auc": own,
-        "same_song_top1": top1,
-        "hubs": hubs(latents, art_latents),
-        "identity": identity(painted["songs"], space, points["songs"], jobs),
-        "variance_ratio": float(latents.var(axis=0).sum() / art_latents.var(axis=0).sum()),
+        learnt_energy = fine_energy_of_files(material.training_art, jobs=jobs)
+        if len(learnt_energy) >= LEAST:
+            table[CEILING]["sharpness"] = sharpness(learnt_energy, real_energy)
+    # Real art cannot recite itself; what held-out art reaches is what a painting may reach.
+    table[CEILING] |= {f"recitation_{j}": recitation(ground.art[j], ground.training[j]) for j in JUDGES}
+
+    order = ["songs", *(columns[b] for b in bundles[1:]), CEILING, "decoder", "linear map", "retrieval"]
+    order += ["random latents", "shuffled songs", "mean song"]
+    remarks = []
+    if not musicnn.is_installed():
+        remarks.append(f"the ear musicnn is not installed, so its lines are missing ({musicnn.INSTALL})")
+    if len(real_energy) < LEAST:
+        remarks.append(
+            f"sharpness needs {LEAST} held-out pictures of 512 pixels a side and there are {len(real_energy)}"
+        )
+    gallery = Gallery(
+        names=[song.name for song in songs],
+        genres=ground.genres,
+        sights=sights,
+        points=spaces.place(sights["songs"].features),
+        latents=latents,
+        art_latents=z_art,
+        ears={ear: whole for ear, (whole, _) in ground.ears.items()},
+        told=ground.told,
+        shown=guide_values(sights["songs"].traits, "seen"),
+    )
+    counts = dict(material.counts) | {
+        "songs listened to": len(songs),
+        "pictures a side": n,
+        "held-out pictures of 512 px and more": len(real_energy),
+        "pictures learnt from, for hubs": len(learnt),
     }
-    spread = heard.mfcc.reshape(-1, heard.mfcc.shape[-1]).std(axis=0)
-    auc, top1 = same_song(heard.mfcc[:, 0] / spread, heard.mfcc[:, 1] / spread)
-    table["raw MFCC statistics"] = {"same_song_auc": auc, "same_song_top1": top1}
-    counts = {"songs": len(latents), "held-out pictures": len(held_out), "training pictures": len(training), "n": n}
-    return Result(table, counts, [*heard.faults, *faults, *more_faults])
+    return Result(
+        {column: table[column] for column in order},
+        _of_ears(ground),
+        counts,
+        remarks,
+        [*heard.faults, *faults, *more_faults],
+        gallery,
+    )
 
 
-def identity(pictures: Sequence[Pixels], space: Looks, points: Floats, jobs: int) -> float:
-    """Pairs of songs that look more alike than a picture and its own copy on a bad phone.
-
-    The copy is cropped by 5 % and saved as JPEG of quality 50; a pair counts when its distance is below that between
-    one of the two and its copy. 0 is right.
-    """
-    copies = space.place(_looks([_bad_copy(rgb) for rgb in pictures], jobs))
-    own = np.sqrt(((np.asarray(points) - copies) ** 2).sum(axis=1))
-    rows, columns = np.triu_indices(len(points), 1)
-    return float((pairwise(points) < np.minimum(own[rows], own[columns])).sum())
+# Families of measures on one column ----------------------------------------------------------------------------------
 
 
-def _of_pictures(found: Floats, art: Floats, width: float, rng: np.random.Generator) -> dict[str, float]:
-    precision, recall = precision_recall(art, found)
-    density, coverage = density_coverage(art, found)
-    return {
-        "diversity": mean_pairwise_distance(found) / mean_pairwise_distance(art),
-        "vendi": vendi_score(found, width) / vendi_score(art, width),
-        "coverage": coverage,
-        "recall": recall,
-        "precision": precision,
-        "density": density,
-        "kid": kid(art, found, rng=rng)[0],
-    }
-
-
-def _of_songs(
-    heard: Heard, standard: Floats, points: Floats, traits: Sequence[dict[str, float]], rng: np.random.Generator
-) -> dict[str, float]:
-    found, p = geometry(standard, points, rng=rng)
-    figures = {"geometry": found, "geometry_p": p, "neighbours_kept": neighbours_kept(standard, points)}
-    columns = {name: np.array([t[name] for t in traits]) for name in traits[0]}
-    for descriptor, trait in PRINCIPAL_PAIRS:
-        rho, p = correspondence(heard.descriptors[descriptor], columns[trait], rng=rng)
-        figures[f"{descriptor}-{trait}"] = rho
-        figures[f"{descriptor}-{trait}_p"] = p
-    told, shown = guide_values(heard.descriptors, "heard"), guide_values(columns, "seen")
-    for i, guide in enumerate(GUIDES):
-        figures[f"guide {guide.name}"] = correspondence(told[:, i], shown[:, i], rng=rng)[0]
+def _of_pictures(sight: Sight, ground: _Ground) -> dict[str, float]:
+    """Measures that know nothing of songs, on the first n pictures."""
+    points = ground.spaces.place(sight.features)
+    figures: dict[str, float] = {}
+    for judge in JUDGES:
+        found, art, width = points[judge][: ground.n], ground.art[judge], ground.widths[judge]
+        precision, recall = precision_recall(art, found)
+        density, coverage = density_coverage(art, found)
+        figures |= {
+            f"diversity_{judge}": mean_pairwise_distance(found) / mean_pairwise_distance(art),
+            f"vendi_{judge}": vendi_score(found, width) / vendi_score(art, width),
+            f"coverage_{judge}": coverage,
+            f"recall_{judge}": recall,
+            f"precision_{judge}": precision,
+            f"density_{judge}": density,
+            f"kid_{judge}": kid(art, found, rng=ground.rng)[0],
+            f"recitation_{judge}": recitation(found, ground.training[judge]),
+        }
+    figures["lightness_spread"], figures["chroma_spread"] = tone_spread(sight.tone[: ground.n], ground.tone)
     return figures
 
 
-def _map(engine: Engine, codes: NDArray[np.float32]) -> NDArray[np.float32]:
+def _of_songs(sight: Sight, ground: _Ground) -> dict[str, float]:
+    """Measures of pictures of which each belongs to a song."""
+    points = ground.spaces.place(sight.features)
+    figures: dict[str, float] = {}
+    for judge in JUDGES:
+        for ear in ("code", "musicnn"):
+            if ear in ground.ears:
+                whole = ground.ears[ear][0]
+                found, p = geometry(whole, points[judge], rng=ground.rng)
+                figures |= {f"geometry_{ear}_{judge}": found, f"geometry_{ear}_{judge}_p": p}
+                figures[f"nearest_{ear}_{judge}"] = neighbours_kept(whole, points[judge])
+        genre = same_genre(points[judge], ground.genres)
+        if genre is not None:
+            figures[f"same_genre_{judge}"] = genre
+    shown = guide_values(sight.traits, "seen")
+    for i, guide in enumerate(GUIDES):
+        found, p = correspondence(ground.told[:, i], shown[:, i], rng=ground.rng)
+        figures |= {f"guide_{guide.name}": found, f"guide_{guide.name}_p": p}
+    return figures
+
+
+def _of_halves(halves: tuple[Sight, Sight], whole: Sight, ground: _Ground) -> dict[str, float]:
+    """Measures of pictures of two halves of each song."""
+    first, second, songs = (ground.spaces.place(sight.features) for sight in (*halves, whole))
+    figures: dict[str, float] = {}
+    for judge in JUDGES:
+        auc, top1 = same_song(first[judge], second[judge])
+        figures |= {f"same_song_auc_{judge}": auc, f"same_song_top1_{judge}": top1}
+        figures[f"half_distance_{judge}"] = steadiness(first[judge], second[judge], songs[judge])
+    return figures
+
+
+def _of_own(whole: Sight, versions: tuple[Sight, Sight], families: Sight, ground: _Ground) -> dict[str, float]:
+    """Measures of a song's picture against copies, versions and siblings of it."""
+    assert whole.copies is not None, "copies were asked for"
+    points, copies = ground.spaces.place(whole.features), ground.spaces.place(whole.copies)
+    first, second, related = (ground.spaces.place(s.features) for s in (*versions, families))
+    figures: dict[str, float] = {}
+    for judge in JUDGES:
+        figures[f"identity_{judge}"] = identity(points[judge], copies[judge])
+        figures[f"steadiness_{judge}"] = steadiness(first[judge], second[judge], points[judge])
+        shaped = related[judge].reshape(-1, _SIBLINGS + 1, related[judge].shape[1])
+        near, change = siblings(shaped, copies[judge][: len(shaped)])
+        figures |= {f"sibling_auc_{judge}": near, f"sibling_change_{judge}": change}
+    return figures
+
+
+def _of_ears(ground: _Ground) -> Table:
+    """What the ears themselves tell apart: the most that pictures of what they hear can show."""
+    table: Table = {}
+    code = ground.ears["code"][0]
+    for ear, (whole, halves) in ground.ears.items():
+        auc, top1 = same_song(halves[:, 0], halves[:, 1])
+        table[ear] = {"same song": auc, "same song, first": top1}
+        genre = same_genre(whole, ground.genres)
+        if genre is not None:
+            table[ear]["same genre"] = genre
+        table[ear]["geometry against the song code"] = geometry(code, whole, rng=ground.rng)[0]
+        table[ear]["10 nearest against the song code"] = neighbours_kept(code, whole)
+    return table
+
+
+# Painting -------------------------------------------------------------------------------------------------------------
+
+
+def _map(bundle: str, codes: Float32) -> Float32:
+    engine = open_engine(bundle).engine
     return np.stack([engine.z_image(code) for code in codes])
 
 
-def _paint(engine: Engine, latents: NDArray[np.float32], jobs: int) -> list[Pixels]:
-    controls = [engine.controls(z) for z in latents]
-    return list(Parallel(n_jobs=jobs, batch_size=8)(delayed(_paint_one)(c) for c in controls))
+def _look_at_pair(bundle: str, latents: Sequence[Float32], jobs: int) -> tuple[Sight, Sight]:
+    """Two rows of latents of one length, painted in one go."""
+    seen = look_at_latents(bundle, np.concatenate(latents), jobs=jobs)
+    n = len(latents[0])
+    return seen.take(np.arange(n)), seen.take(np.arange(n, 2 * n))
 
 
-def _paint_one(controls: Controls) -> Pixels:
-    with threadpool_limits(1):
-        return paint(controls, width=PAINTED_PX, height=PAINTED_PX, seed=0)
-
-
-def _looks(pictures: Sequence[Pixels], jobs: int) -> NDArray[np.float32]:
-    return np.stack(Parallel(n_jobs=jobs, batch_size=16)(delayed(_look_one)(rgb) for rgb in pictures))
-
-
-def _look_one(rgb: Pixels) -> NDArray[np.float32]:
-    with threadpool_limits(1):
-        return measure_looks(rgb)
-
-
-def _read(files: Sequence[Path], jobs: int) -> tuple[list[Pixels], list[str]]:
-    results = Parallel(n_jobs=jobs, batch_size=16)(delayed(_read_one)(file) for file in files)
-    return [r for r in results if not isinstance(r, str)], [r for r in results if isinstance(r, str)]
-
-
-def _read_one(file: Path) -> Pixels | str:
-    try:
-        square = middle_square(read_picture(file))
-    except PictureError as error:
-        return str(error)
-    return resize(square, max(SIDE, min(PAINTED_PX, len(square))))
-
-
-def _bad_copy(rgb: Pixels) -> Pixels:
-    height, width = rgb.shape[:2]
-    top, left = round(0.025 * height), round(0.025 * width)
-    buffer = io.BytesIO()
-    Image.fromarray(rgb[top : height - top, left : width - left]).save(buffer, "JPEG", quality=50)
-    with Image.open(buffer) as image:
-        return np.asarray(image.convert("RGB"), np.uint8)
+def _look_at_families(bundle: str, latents: Float32, rng: np.random.Generator, jobs: int) -> Sight:
+    """Siblings of the first songs as `Clavilux.siblings` makes them, each song's own picture first."""
+    own = latents[:_FAMILIES]
+    directions = rng.standard_normal((len(own), _SIBLINGS, own.shape[1]))
+    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+    moved = own[:, None] + open_engine(bundle).bundle.variation_scale * directions
+    families = np.concatenate([own[:, None], moved], axis=1).reshape(-1, own.shape[1]).astype(np.float32)
+    return look_at_latents(bundle, families, jobs=jobs, seeds=list(range(_SIBLINGS + 1)) * len(own))

@@ -6,8 +6,9 @@ Songs and pictures are drawn by the hash of their file's name, so that the same 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from clavilux.audio import AUDIO_SUFFIXES
@@ -15,36 +16,86 @@ from clavilux.corpus import CorpusRow, load_table
 from clavilux.errors import CorpusError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+LEARNT_PICTURES = 2_000  # of the training split, of every role, among which a song's nearest is sought
 _TABLE = "corpus.csv"
 
 
-def find_songs(folder: Path, n: int) -> list[Path]:
-    """At most n songs: of a corpus the held-out ones, half of them free and half labelled; of a folder any."""
-    if (folder / _TABLE).is_file():
-        by_role: dict[str, list[CorpusRow]] = defaultdict(list)
-        for row in load_table(folder):
-            if row.split == "held-out":
-                by_role[row.role].append(row)
-        share = -(-n // max(1, len(by_role)))
-        chosen = [folder / row.file for rows in by_role.values() for row in _drawn_rows(rows)[:share]]
-        return chosen[:n]
-    return _drawn(_files(folder, AUDIO_SUFFIXES))[:n]
+@dataclass(frozen=True)
+class SongFile:
+    """A song, its name in the report, and the genre that somebody gave it ("" where nobody did)."""
+
+    path: Path
+    name: str
+    genre: str
 
 
-def find_art(folder: Path, n: int) -> tuple[list[Path], list[Path]]:
-    """At most n held-out pictures, and at most n that were learnt from.
+@dataclass(frozen=True)
+class Material:
+    """What a bundle is judged on.
 
-    Of a corpus: abstract and generative pictures of the held-out and of the training split. Of a folder, which nobody
-    has learnt from: one half and the other.
+    songs, held_out_art : what nobody has learnt from. training_art : as the held-out art, from the training split.
+    learnt : pictures of every role that were learnt from. counts : what was taken, for the report.
     """
-    if (folder / _TABLE).is_file():
-        rows = [row for row in load_table(folder) if row.role in ("abstract", "generative")]
-        sides = [[row for row in rows if row.split == split] for split in ("held-out", "training")]
-        held_out, training = ([folder / row.file for row in _drawn_rows(side)[:n]] for side in sides)
-        return held_out, training
-    files = _drawn(_files(folder, PICTURE_SUFFIXES))
-    middle = len(files) // 2
-    return files[:middle][:n], files[middle:][:n]
+
+    songs: Sequence[SongFile]
+    held_out_art: Sequence[Path]
+    training_art: Sequence[Path]
+    learnt: Sequence[Path]
+    counts: dict[str, int]
+
+
+def find_material(music: Path, art: Path, *, songs: int, pictures: int) -> Material:
+    """At most so many songs, and at most so many pictures a side.
+
+    Raises
+    ------
+    CorpusError
+        One of the two is no folder, or its table is damaged.
+    """
+    chosen, song_counts = _find_songs(music, songs)
+    held_out, training, learnt, art_counts = find_pictures(art, pictures)
+    return Material(chosen, held_out, training, learnt, song_counts | art_counts)
+
+
+def _find_songs(folder: Path, n: int) -> tuple[list[SongFile], dict[str, int]]:
+    """Of a corpus the held-out ones, half of them free and half labelled recordings; of a folder any.
+
+    The genre is that of the table, for recordings that somebody labelled; in a folder it is the folder that the song
+    lies in.
+    """
+    if not (folder / _TABLE).is_file():
+        files = _drawn(_files(folder, AUDIO_SUFFIXES))[:n]
+        songs = [SongFile(f, f.stem, f.parent.name if f.parent != folder else "") for f in files]
+        return songs, {"songs": len(songs)}
+    rows = [row for row in load_table(folder) if row.split == "held-out"]
+    labelled = _drawn_rows([row for row in rows if row.role == "labelled"])
+    others = _drawn_rows([row for row in rows if row.role != "labelled"])
+    n_labelled = min(len(labelled), max(n // 2, n - len(others)))
+    taken = others[: n - n_labelled] + labelled[:n_labelled]
+    songs = [
+        SongFile(folder / row.file, Path(row.file).stem, row.genre if row.role == "labelled" else "") for row in taken
+    ]
+    counts = Counter(f"songs, {row.role}, {row.tier}" for row in taken)
+    return songs, dict(sorted(counts.items()))
+
+
+def find_pictures(folder: Path, n: int) -> tuple[list[Path], list[Path], list[Path], dict[str, int]]:
+    """At most n held-out pictures, n of the training split, pictures of every role that were learnt from, and counts.
+
+    Of a corpus: abstract and generative pictures of both tiers. Of a folder, which nobody has learnt from: one half and
+    the other, and the other half stands for what was learnt from.
+    """
+    if not (folder / _TABLE).is_file():
+        files = _drawn(_files(folder, PICTURE_SUFFIXES))
+        held_out, training = files[: len(files) // 2][:n], files[len(files) // 2 :][:n]
+        return held_out, training, training, {"held-out art": len(held_out), "training art": len(training)}
+    table = load_table(folder)
+    art = [row for row in table if row.role in ("abstract", "generative")]
+    sides = {split: _drawn_rows([row for row in art if row.split == split])[:n] for split in ("held-out", "training")}
+    learnt = _drawn_rows([row for row in table if row.split == "training"])[:LEARNT_PICTURES]
+    counts = Counter(f"{split} art, {row.role}, {row.tier}" for split, rows in sides.items() for row in rows)
+    held_out, training = ([folder / row.file for row in rows] for rows in sides.values())
+    return held_out, training, [folder / row.file for row in learnt], dict(sorted(counts.items()))
 
 
 def _files(folder: Path, suffixes: frozenset[str]) -> list[Path]:

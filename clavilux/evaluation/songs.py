@@ -1,84 +1,215 @@
-"""Songs for the measures: whole, and as two halves that share no sample.
+"""Songs for the measures: whole, as two halves that share no sample, and as FLAC and MP3 of one sound.
 
-files -> **here** -> song codes (n, S) and codes of halves (n, 2, S), raw, in the order of the bundle
+files -> listen -> **codes** of each bundle, descriptors, and what the other ears hear
+
+Ears, which tell how alike two songs sound: `code` (the song code of the bundle that is judged: mean z_audio and
+descriptors), `musicnn` (a network of others, where it is installed) and `mfcc` (means and deviations of the MFCC rows,
+the plain yardstick).
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import av
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clavilux.audio import read_blocks
-from clavilux.bundle import open_bundle
+from clavilux.constants import LATENT_DIM
 from clavilux.descriptors import describe
 from clavilux.engine import Engine
 from clavilux.errors import AudioError
-from clavilux.features import measure_features
+from clavilux.evaluation import musicnn
+from clavilux.evaluation.painting import open_engine
+from clavilux.features import Features, measure_features
 from clavilux.listen import AUDIBLE_DB
 
 Float32 = NDArray[np.float32]
+
+_CODE_FLOOR = 0.25  # of the median deviation of z_audio: a number that hardly differs between songs is noise
+_COPY_RATE = 44_100  # Hz, of the FLAC and the MP3
+_COPY_BIT_RATE = 128_000
 
 
 @dataclass(frozen=True)
 class Heard:
     """n songs that could be listened to.
 
-    files : their files. codes : (n, S), the whole songs. halves : (n, 2, S). descriptors : (n,) each, of whole songs.
-    mfcc : (n, 2, 40) means and deviations of the MFCC rows of each half, the plain yardstick.
-    faults : lines about files that could not be listened to.
+    chosen : (n,) places of the songs among the files that were given. codes : (n, S) of each bundle, the whole songs.
+    halves : (n, 2, S) of each bundle. descriptors : (n,) each, of whole songs. other_ears : (n, 2, F) of each ear, the
+    halves. faults : lines about files that could not be listened to.
     """
 
-    files: list[Path]
-    codes: Float32
-    halves: Float32
+    chosen: NDArray[np.intp]
+    codes: dict[str, Float32]
+    halves: dict[str, Float32]
     descriptors: dict[str, Float32]
-    mfcc: Float32
+    other_ears: dict[str, Float32]
     faults: list[str]
 
 
-def hear_songs(files: Sequence[Path], bundle: str, *, max_s: float, jobs: int) -> Heard:
-    """Listen to all files, on `jobs` processes, each to `max_s` seconds at most."""
-    results = Parallel(n_jobs=jobs)(delayed(_hear)(file, bundle, max_s) for file in files)
-    good = [(file, result) for file, result in zip(files, results, strict=True) if not isinstance(result, str)]
-    if len(good) < 2:
+def hear_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> Heard:
+    """Listen to all files, each to `max_s` seconds at most; every bundle hears the same features.
+
+    Raises
+    ------
+    AudioError
+        Fewer than two can be listened to.
+    """
+    results = Parallel(n_jobs=jobs)(delayed(_hear)(file, tuple(bundles), max_s) for file in files)
+    chosen = [i for i, result in enumerate(results) if not isinstance(result, str)]
+    if len(chosen) < 2:
         raise AudioError("fewer than two of these songs can be listened to; measures compare songs")
-    names = list(good[0][1][0])
+    good = [results[i] for i in chosen]
     return Heard(
-        files=[file for file, _ in good],
-        codes=np.stack([result[1] for _, result in good]),
-        halves=np.stack([result[2] for _, result in good]),
-        descriptors={name: np.array([result[0][name] for _, result in good], np.float32) for name in names},
-        mfcc=np.stack([result[3] for _, result in good]),
+        chosen=np.array(chosen),
+        codes={b: np.stack([r.codes[b][0] for r in good]) for b in bundles},
+        halves={b: np.stack([r.codes[b][1:] for r in good]) for b in bundles},
+        descriptors={name: np.array([r.descriptors[name] for r in good], np.float32) for name in good[0].descriptors},
+        other_ears={ear: np.stack([r.other_ears[ear] for r in good]) for ear in good[0].other_ears},
         faults=[result for result in results if isinstance(result, str)],
     )
 
 
-def _hear(file: Path, bundle: str, max_s: float) -> tuple[dict[str, float], Float32, Float32, Float32] | str:
+def hear_copies(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> dict[str, Float32]:
+    """Codes (n, 2, S) of each bundle: each song as FLAC and as MP3 of 128 kbit/s, both written from one sound."""
+    results = Parallel(n_jobs=jobs)(delayed(_hear_copies)(file, tuple(bundles), max_s) for file in files)
+    return {b: np.stack([result[b] for result in results]) for b in bundles}
+
+
+def hear_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
+    """Codes (S,) of each bundle of mono sound at 22 050 Hz."""
+    features = measure_features([sound])
+    described = describe(features)
+    return {bundle: song_code(open_engine(bundle).engine, features, described) for bundle in bundles}
+
+
+def song_code(engine: Engine, features: Features, described: dict[str, float]) -> Float32:
+    """Code (S,) of features that were measured of a sound."""
+    windows = _audible(features)
+    z_audio = engine.window_codes(windows).mean(axis=0, dtype=np.float64)
+    return np.array([*z_audio, *(described[name] for name in engine.bundle.descriptors)], np.float32)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where numbers about songs become points: each by its spread over songs, blocks of numbers weighing alike."""
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+    @classmethod
+    def of_codes(cls, codes: Float32) -> Scale:
+        """For song codes (n, S): a latent that hardly differs between songs is noise, and is not blown up."""
+        values = np.asarray(codes, np.float64)
+        deviation = values.std(axis=0)
+        latents = deviation[:LATENT_DIM]
+        deviation[:LATENT_DIM] = np.maximum(latents, _CODE_FLOOR * np.median(latents))
+        return cls(values.mean(axis=0), np.maximum(deviation, 1e-9))
+
+    @classmethod
+    def of_blocks(cls, values: Float32, blocks: Sequence[int]) -> Scale:
+        """For (n, F) numbers in blocks of these lengths."""
+        weights = np.concatenate([np.full(n, n**-0.5) for n in blocks])
+        deviation = np.maximum(np.std(values, axis=0, dtype=np.float64), 1e-6)
+        return cls(np.mean(values, axis=0, dtype=np.float64), deviation / weights)
+
+    def place(self, values: Float32) -> NDArray[np.float64]:
+        """(..., F) -> points (..., F)."""
+        return np.asarray((values - self.mean) / self.deviation)
+
+
+def place_ears(heard: Heard, bundle: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """What each ear hears as points: whole songs (n, F), and halves (n, 2, F)."""
+    scale = Scale.of_codes(heard.codes[bundle])
+    placed = {"code": (scale.place(heard.codes[bundle]), scale.place(heard.halves[bundle]))}
+    for ear, halves in heard.other_ears.items():
+        whole = halves.mean(axis=1)
+        blocks = musicnn.BLOCKS if ear == "musicnn" else (whole.shape[1],)
+        scale = Scale.of_blocks(whole, blocks)
+        placed[ear] = (scale.place(whole), scale.place(halves))
+    return placed
+
+
+@dataclass(frozen=True)
+class _OneHeard:
+    codes: dict[str, Float32]  # (3, S): whole, first half, second half
+    descriptors: dict[str, float]
+    other_ears: dict[str, Float32]  # (2, F): the halves
+
+
+def _hear(file: Path, bundles: tuple[str, ...], max_s: float) -> _OneHeard | str:
     with threadpool_limits(1):
         try:
-            blocks = list(read_blocks(file, max_s=max_s))
+            sound = np.concatenate(list(read_blocks(file, max_s=max_s)))
         except AudioError as error:
             return str(error)
-        sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
         middle = len(sound) // 2
-        engine = Engine(open_bundle(bundle))
-        codes: list[Float32] = []
-        mfcc: list[Float32] = []
-        descriptors: dict[str, float] = {}
-        for part in (sound, sound[:middle], sound[middle:]):
-            features = measure_features([part])
-            described = describe(features)
-            audible = features.window_db >= AUDIBLE_DB
-            windows = features.mfcc[audible] if audible.any() else features.mfcc
-            z_audio = engine.window_codes(windows).mean(axis=0, dtype=np.float64)
-            codes.append(np.array([*z_audio, *(described[name] for name in engine.bundle.descriptors)], np.float32))
-            rows = windows.transpose(1, 0, 2).reshape(windows.shape[1], -1)
-            mfcc.append(np.concatenate([rows.mean(axis=1), rows.std(axis=1)]))
-            descriptors = descriptors or described
-        return descriptors, codes[0], np.stack(codes[1:]), np.stack(mfcc[1:])
+        halves = (sound[:middle], sound[middle:])
+        measured = [measure_features([part]) for part in (sound, *halves)]
+        described = [describe(features) for features in measured]
+        codes = {
+            bundle: np.stack(
+                [song_code(open_engine(bundle).engine, f, d) for f, d in zip(measured, described, strict=True)]
+            )
+            for bundle in bundles
+        }
+        ears = {"mfcc": np.stack([_mfcc_statistics(features) for features in measured[1:]])}
+        if musicnn.is_installed():
+            ears["musicnn"] = np.stack([musicnn.measure_sound(part) for part in halves])
+        return _OneHeard(codes, described[0], ears)
+
+
+def _audible(features: Features) -> Float32:
+    audible = features.window_db >= AUDIBLE_DB
+    return features.mfcc[audible] if audible.any() else features.mfcc
+
+
+def _mfcc_statistics(features: Features) -> Float32:
+    windows = _audible(features)
+    rows = windows.transpose(1, 0, 2).reshape(windows.shape[1], -1)
+    return np.concatenate([rows.mean(axis=1), rows.std(axis=1)])
+
+
+def _hear_copies(file: Path, bundles: tuple[str, ...], max_s: float) -> dict[str, Float32]:
+    with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
+        codes: dict[str, list[Float32]] = {bundle: [] for bundle in bundles}
+        copies = (Path(folder) / "song.flac", Path(folder) / "song.mp3")
+        _copy(file, copies[0], "flac", max_s)
+        _copy(file, copies[1], "libmp3lame", max_s)
+        for copy in copies:
+            heard = hear_sound(np.concatenate(list(read_blocks(copy))), bundles)
+            for bundle in bundles:
+                codes[bundle].append(heard[bundle])
+        return {bundle: np.stack(found) for bundle, found in codes.items()}
+
+
+def _copy(source: Path, target: Path, codec: Literal["flac", "libmp3lame"], max_s: float) -> None:
+    """Write the first `max_s` seconds of a song again, stereo, at 44.1 kHz."""
+    with av.open(str(source)) as container, av.open(str(target), "w") as out:
+        stream = out.add_stream(codec, rate=_COPY_RATE)
+        stream.layout = "stereo"
+        if codec == "libmp3lame":
+            stream.bit_rate = _COPY_BIT_RATE
+        resampler = av.AudioResampler(
+            format="s16p" if codec == "libmp3lame" else "s16", layout="stereo", rate=_COPY_RATE
+        )
+        written = 0
+        try:
+            for frame in container.decode(audio=0):
+                frame.pts = None
+                for part in resampler.resample(frame):
+                    out.mux(stream.encode(part))
+                    written += part.samples
+                if written >= max_s * _COPY_RATE:
+                    break
+        except av.error.FFmpegError:
+            pass  # a damaged place ends both copies alike
+        out.mux(stream.encode(None))

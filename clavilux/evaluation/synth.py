@@ -231,13 +231,17 @@ class ControlledPair(NamedTuple):
     high: Signal
 
 
-def controlled_pairs() -> list[ControlledPair]:
+AXES = ("tempo", "mode", "register", "harshness", "loudness", "density")
+
+
+def controlled_pairs(voices: Iterable[str] = VOICES) -> list[ControlledPair]:
     """Our own tune on each of four instruments along each of six axes: 24 pairs, always the same samples.
 
     All signals last ``PAIR_S`` seconds and, but for the axis of loudness, are equally loud.
     """
     pairs = []
-    for voice, instrument in VOICES.items():
+    for voice in voices:
+        instrument = VOICES[voice]
         plain = _play(instrument)
         for axis, low, high in (
             ("tempo", _play(instrument, tempo_bpm=60), _play(instrument, tempo_bpm=150)),
@@ -247,11 +251,27 @@ def controlled_pairs() -> list[ControlledPair]:
             ("loudness", plain, plain),
             ("density", _play(instrument, notes=_thin()), _play(instrument, notes=_thicken())),
         ):
-            louder = 9.0 if axis == "loudness" else 0.0
-            levels = (PAIR_LOUDNESS_DB - louder, PAIR_LOUDNESS_DB + louder)
-            signals = [_level(signal, level) for signal, level in zip((low, high), levels, strict=True)]
-            pairs.append(ControlledPair(f"{axis}-{voice}", axis, signals[0], signals[1]))
+            pairs.append(_pair(voice, axis, low, high, louder=axis == "loudness"))
     return pairs
+
+
+def combined_pairs(voices: Iterable[str] = VOICES) -> list[ControlledPair]:
+    """The same tune with all six changed at once, one pair for each instrument; the axis is ``together``."""
+    pairs = []
+    for voice in voices:
+        instrument = VOICES[voice]
+        low = _play(instrument, tempo_bpm=60, minor=True, semitones=-12, notes=_thin())
+        high = _play(instrument, tempo_bpm=150, semitones=12, notes=_thicken())
+        soft = np.asarray(lowpass(low, 700, SAMPLE_RATE), np.float32)
+        pairs.append(_pair(voice, "together", soft, _roughen(high), louder=True))
+    return pairs
+
+
+def _pair(voice: str, axis: str, low: Signal, high: Signal, *, louder: bool) -> ControlledPair:
+    step_db = 9.0 if louder else 0.0
+    levels = (PAIR_LOUDNESS_DB - step_db, PAIR_LOUDNESS_DB + step_db)
+    signals = [_level(signal, level) for signal, level in zip((low, high), levels, strict=True)]
+    return ControlledPair(f"{axis}-{voice}", axis, signals[0], signals[1])
 
 
 def _tune() -> list[Note]:

@@ -1,0 +1,49 @@
+"""The shipped bundle is not worse than its shipped figures, by more than their noise."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clavilux.evaluation.gate import Figure, measure_gate, play_song
+from clavilux.evaluation.looks import Looks
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = json.loads((Path(__file__).parent / "regression.json").read_text("utf-8"))
+BETTER = {"diversity": 1, "identity": -1, "same_song": 1}  # which way
+
+
+def space():
+    return Looks(*(np.array(REFERENCE["space"][name], np.float32) for name in ("mean", "scale")))
+
+
+def is_worse(name: str, found: Figure) -> bool:
+    """Worse by two standard errors of the difference; a count of pairs that was 0 has no error of its own."""
+    shipped = REFERENCE["figures"][name]
+    return BETTER[name] * (found.value - shipped["value"]) < -2 * np.hypot(shipped["noise"], found.noise)
+
+
+@pytest.fixture(scope="module")
+def figures():
+    files = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix != ".py" and path.is_file())
+    return measure_gate("default", files, space())
+
+
+@pytest.mark.parametrize("name", sorted(BETTER))
+def test_the_shipped_bundle_is_as_good_as_its_figures(figures, name):
+    assert not is_worse(name, figures[name]), f"{name}: {figures[name]}, shipped {REFERENCE['figures'][name]}"
+
+
+def test_a_bundle_that_hears_nothing_is_stopped(monkeypatch, figures):
+    """The collapse: one picture for all songs."""
+    latent = np.zeros(64, np.float32)
+    monkeypatch.setattr("clavilux.engine.Engine.z_image", lambda self, code: latent + 1e-4 * np.sign(code[:64]))
+    monkeypatch.setattr("clavilux.evaluation.gate.SONGS", 4)
+    files = [ROOT / "examples" / "nocturne.flac", ROOT / "examples" / "carnival.mp3"]
+    assert is_worse("diversity", measure_gate("default", files, space())["diversity"])
+
+
+def test_songs_of_the_gate_are_the_same_every_time_and_differ():
+    np.testing.assert_array_equal(play_song(3), play_song(3))
+    assert np.abs(play_song(3) - play_song(7)).max() > 0.01
