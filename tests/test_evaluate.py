@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner
 from fake_bundle import write_fake_bundle
 from PIL import Image
-from sounds import song, write_sound
+from sounds import cadence, clicks, write_sound
 
 from clavilux.cli import cli
+from clavilux.constants import SAMPLE_RATE
 from clavilux.errors import CorpusError
 from clavilux.evaluation import evaluate as evaluation
 from clavilux.evaluation import musicnn, pairs, synth
@@ -25,7 +26,9 @@ def folders(tmp_path_factory):
         (folder / "songs" / genre).mkdir(parents=True)
     (folder / "art").mkdir()
     for index in range(13):
-        write_sound(folder / "songs" / ("slow", "fast")[index % 2] / f"{index}.wav", song(7.0, seed=index))
+        sound = np.resize(cadence(("major", "minor")[index % 2], times=1, transposed=3 * index - 18), 7 * SAMPLE_RATE)
+        sound = 0.1 * (1 + index % 5) * (sound + 0.1 * index * clicks(60 + 12 * index, 7.0))
+        write_sound(folder / "songs" / ("slow", "fast")[index // 7] / f"{index}.wav", sound)
     (folder / "songs" / "broken.mp3").write_text("no sound")
     for index in range(28):
         rng = np.random.default_rng(index)

@@ -18,6 +18,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from clavilux.evaluation.looks import SIDE, Looks, measure_looks
 from clavilux.traits import average_down
@@ -65,7 +66,7 @@ def _network_features(pictures: NDArray[np.floating]) -> Float32:
     network = _network()
     # The network was trained on (x - 127) / 128; with that it names photographs surer than with ImageNet's means.
     batch = torch.from_numpy(((pictures - 127.0) / 128.0).transpose(0, 3, 1, 2).astype(np.float32))
-    with torch.no_grad():
+    with torch.no_grad(), threadpool_limits(1):  # one thread: work is spread over processes
         parts = [network.extract_features(batch[i : i + _BATCH]).mean(dim=(2, 3)) for i in range(0, len(batch), _BATCH)]
     return np.asarray(torch.cat(parts).numpy(), np.float32)
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional
 
@@ -54,7 +55,7 @@ def measure_sound(sound: Float32) -> Float32:
         sound = np.resize(sound, _PATCH_SAMPLES)
     starts = np.linspace(0, len(sound) - _PATCH_SAMPLES, PATCHES).astype(int)
     patches = np.stack([log_mel(sound[start : start + _PATCH_SAMPLES]) for start in starts])
-    with torch.no_grad():
+    with torch.no_grad(), threadpool_limits(1):  # one thread: work is spread over processes
         return np.asarray(_load().hear(torch.from_numpy(patches)).mean(dim=0).numpy(), np.float32)
 
 
