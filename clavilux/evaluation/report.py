@@ -194,7 +194,7 @@ def _ears(result: Result) -> str:
 def _figure(value: float | None) -> str:
     if value is None:
         return ""
-    if float(value).is_integer() and abs(value) >= 2:
+    if value == 0 or (float(value).is_integer() and abs(value) >= 2):
         return f"{value:.0f}"
     return f"{value:.3f}" if abs(value) < 0.1 else f"{value:.2f}"
 
