@@ -61,9 +61,8 @@ def measure_gate(bundle: str, files: Sequence[Path], looks: Looks) -> dict[str, 
     pictures, halves = [], []
     for sound in sounds:
         middle = len(sound) // 2
-        whole, first, second = (_paint(clavilux, part) for part in (sound, sound[:middle], sound[middle:]))
-        pictures.append(whole)
-        halves.append((first, second))
+        pictures.append(_paint(clavilux, sound))
+        halves.append([_paint(clavilux, part) for part in (sound[:middle], sound[middle:])])
     points = _place(looks, pictures)
     copies = _place(looks, [bad_copy(rgb) for rgb in pictures])
     first, second = (_place(looks, [pair[side] for pair in halves]) for side in range(2))
