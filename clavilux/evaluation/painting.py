@@ -24,7 +24,6 @@ from clavilux.colour import srgb_to_lab
 from clavilux.errors import PictureError
 from clavilux.evaluation.judges import JUDGES, measure_features
 from clavilux.evaluation.looks import SIDE
-from clavilux.painter import paint
 from clavilux.pipeline import Clavilux
 from clavilux.pixels import middle_square, read_picture, resize
 from clavilux.traits import average_down, measure_traits
@@ -40,7 +39,7 @@ _BATCH = 8
 
 def paint_latent(clavilux: Clavilux, z_image: Float32, *, size: int, seed: int) -> Pixels:
     """Paint one latent (64,) as the product does: (size, size, 3) uint8. The only place of the measures that paints."""
-    return paint(clavilux.engine.controls(z_image), width=size, height=size, seed=seed)
+    return clavilux.paint_latent(z_image, size=size, seed=seed)
 
 
 @dataclass(frozen=True)
