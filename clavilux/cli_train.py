@@ -38,6 +38,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--resume", is_flag=True, help="Go on from the checkpoints in --run."),
         click.option("--from", "start", default=None, metavar="BUNDLE", help="Go on from the weights of a bundle."),
+        click.option("--eye-from", default=None, metavar="BUNDLE", help="Take the eye of a bundle; train none."),
         click.option(
             "--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes, or GPUs, a node."
         ),
@@ -122,6 +123,7 @@ def _run(
     run_dir: Path,
     resume: bool,
     start: str | None,
+    eye_from: str | None,
     jobs: int,
     devices: int,
     num_nodes: int,
@@ -141,7 +143,18 @@ def _run(
 
     with fabric.rank_zero_first():
         features = _features_of(audio, run_dir, jobs, log)
-    return Run(loaded, run_dir, art, features, resume, start_bundle(start), jobs, log, processes)
+    return Run(
+        loaded,
+        run_dir,
+        art,
+        features,
+        resume,
+        start_bundle(start),
+        start_bundle(eye_from or start),
+        jobs,
+        log,
+        processes,
+    )
 
 
 def _finish(run: Any, heard: Any, pictures: Any, output: Path) -> None:

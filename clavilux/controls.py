@@ -16,11 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.colour import lab_to_srgb, srgb_to_lab
 from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, PLAN_SIDE, SLOTS
 from clavilux.errors import ControlsError
 from clavilux.marks import KINDS
 
 Float32 = NDArray[np.float32]
+
+
+_LEAST_WEIGHT = 1e-4  # of the likeliest palette; what weighs less is not seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +129,9 @@ def choose_controls(
 ) -> Controls:
     """Turn what a decoder says of one latent into controls.
 
-    Palette and kind are the most probable ones: a choice, never a mixture, so that colours stay colours.
+    The kind is the most probable one. The palette is the mean, slot by slot in CIELAB, of the codebook's palettes
+    weighted by their probability: those that count lie close together, so that near latents have near palettes and
+    colours stay colours. (Slots are sorted by lightness, so the mean is also the one by transport along it.)
 
     Parameters
     ----------
@@ -141,13 +147,24 @@ def choose_controls(
         The names that the kind is chosen from.
     """
     return Controls(
-        palette=palettes[int(palette.argmax())],
+        palette=blend_palettes(palettes, palette),
         plan=plan,
         kind=kinds[int(kind.argmax())],
         frequency=min(max(frequency, FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
         angle=angle,
         chaos=min(max(chaos, CHAOS_RANGE[0]), CHAOS_RANGE[1]),
     )
+
+
+def blend_palettes(palettes: Float32, logits: Float32) -> Float32:
+    """Mean in CIELAB of palettes (n, 8, 3) sRGB weighted by softmax(logits (n,)): (8, 3) sRGB."""
+    weights = np.exp(logits - logits.max(), dtype=np.float64)
+    near = np.flatnonzero(weights > _LEAST_WEIGHT)
+    weights = weights[near] / weights[near].sum()
+    lab = srgb_to_lab(palettes[near]).astype(np.float64)
+    # einsum without BLAS: no thread has a say in the last bit.
+    mean = np.einsum("n,nkc->kc", weights, lab, optimize=False)
+    return np.clip(lab_to_srgb(mean.astype(np.float32)), 0, 1).astype(np.float32)
 
 
 def log_softmax(logits: Float32) -> Float32:

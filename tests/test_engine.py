@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from test_bundle import replace_file
 
 from clavilux.bundle import open_bundle
+from clavilux.colour import srgb_to_lab
 from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE
 from clavilux.engine import BATCH_WINDOWS, Engine
 from clavilux.errors import BundleError, PictureError
@@ -80,14 +81,18 @@ def test_z_image_is_what_the_mapping_says(engine: Engine, fake_bundle: Path, mak
     np.testing.assert_allclose(engine.z_image(code), (code - weights["centre"]) @ weights["weight"], atol=1e-4)
 
 
-def test_palette_and_kind_are_the_likeliest(engine: Engine, fake_bundle: Path) -> None:
+def test_the_kind_is_the_likeliest_and_palettes_are_blended_by_their_probability(
+    engine: Engine, fake_bundle: Path
+) -> None:
     weights = constants(fake_bundle, "controls.onnx")
     kinds = set()
     for seed in range(20):
         z = np.random.default_rng(seed).standard_normal(64).astype(np.float32)
         controls = engine.controls(z)
-        palette = engine.bundle.palettes[(z @ weights["palette_weight"]).argmax()]
-        np.testing.assert_array_equal(controls.palette, palette)
+        logits = z @ weights["palette_weight"]
+        share = np.exp(logits) / np.exp(logits).sum()
+        lab = (share[:, None, None] * srgb_to_lab(engine.bundle.palettes)).sum(axis=0)
+        np.testing.assert_allclose(srgb_to_lab(controls.palette), lab, atol=0.1)
         assert controls.kind == KINDS[(z @ weights["kind_weight"]).argmax()]
         assert controls.angle == pytest.approx(float(z @ weights["angle_weight"]) % 0.5, abs=1e-5)
         np.testing.assert_allclose(np.exp(controls.plan).sum(axis=0), 1, atol=1e-5)

@@ -66,7 +66,7 @@ def test_guides_that_can_be_heard_can_be_seen(clouds, method):
     if method == "pca-match":
         placed = pca_match(songs, heard, pictures, seen)
     else:
-        placed = fused_gromov_wasserstein(songs, heard, pictures, seen, structure=0.5)
+        placed = fused_gromov_wasserstein(songs, heard, pictures, seen, pictures, structure=0.5)
     told = _told(placed, pictures, seen)
     for guide in range(2):
         assert spearmanr(told[:, guide], heard[:, guide]).statistic > 0.7
@@ -80,7 +80,7 @@ def test_pca_match_fills_the_cloud(clouds):
 
 def test_fused_plan_keeps_geometry(clouds):
     songs, heard, pictures, seen = clouds
-    placed = fused_gromov_wasserstein(songs, heard, pictures, seen, structure=0.9)
+    placed = fused_gromov_wasserstein(songs, heard, pictures, seen, pictures, structure=0.9)
     assert spearmanr(pdist(songs), pdist(placed)).statistic > 0.3
 
 

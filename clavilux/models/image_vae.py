@@ -81,10 +81,11 @@ class ImageVAE(nn.Module):
             nn.SiLU(),
             nn.Conv2d(decoder_width, SLOTS, 3, padding=1),
         )
-        self.to_choices = nn.Sequential(nn.Linear(latent_dim, 384), nn.SiLU(), nn.Linear(384, 384), nn.SiLU())
-        self.to_palette = nn.Linear(384, n_palettes)
-        self.to_kind = nn.Linear(384, n_kinds)
-        self.to_marks = nn.Linear(384, 4)
+        # Straight from the latent: what is chosen has one convex region each, so that near latents choose alike. A
+        # perceptron here learnt the training pictures by heart and gave a ragged map of choices.
+        self.to_palette = nn.Linear(latent_dim, n_palettes)
+        self.to_kind = nn.Linear(latent_dim, n_kinds)
+        self.to_marks = nn.Linear(latent_dim, 4)
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""
@@ -93,13 +94,12 @@ class ImageVAE(nn.Module):
 
     def decode(self, z_image: Tensor) -> RawControls:
         """Raw controls of latents (B, D)."""
-        choices = self.to_choices(z_image)
-        marks = self.to_marks(choices).float()
+        marks = self.to_marks(z_image).float()
         low, high = (math.log(v) for v in FREQUENCY_RANGE)
         return RawControls(
             plan=self.to_plan(z_image).float(),
-            palette=self.to_palette(choices).float(),
-            kind=self.to_kind(choices).float(),
+            palette=self.to_palette(z_image).float(),
+            kind=self.to_kind(z_image).float(),
             frequency=torch.exp(low + (high - low) * torch.sigmoid(marks[:, 0])),
             direction=marks[:, 1:3],
             chaos=CHAOS_RANGE[1] * torch.sigmoid(marks[:, 3]),

@@ -77,6 +77,7 @@ class ImageVAERecipe:
     max_beta: float
     kld_weight: float
     painting_share: float
+    palette_blend: float
     plan_weight: float
     palette_weight: float
     kind_weight: float
@@ -90,6 +91,7 @@ class MappingRecipe:
     method: Literal["pca-match", "fused-gromov-wasserstein", "shuffled-pairs"]
     structure: float
     components: int
+    descriptor_weight: float
     epochs: int
     batch: int
     learning_rate: float

@@ -34,10 +34,10 @@ from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
-from clavilux.training.choices import balance_choices
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes, train
+from clavilux.training.readout import Readings, fit_readout
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
 from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.studies import Studies, paint_studies
@@ -77,8 +77,8 @@ class Run:
         Folders of pictures and of feature files.
     resume : bool
         Go on from checkpoints.
-    start : Bundle or None
-        Shipped weights to go on from.
+    start, eye_from : Bundle or None
+        Shipped weights to go on from; the eye to take, which need not be trained anew for every ImageVAE.
     jobs : int
         Processes for painting and reading; -1 for all cores.
     log : callable
@@ -93,6 +93,7 @@ class Run:
     features: Path
     resume: bool
     start: Bundle | None
+    eye_from: Bundle | None
     jobs: int
     log: Callable[[str], None]
     processes: Processes = ONE_PROCESS
@@ -158,11 +159,11 @@ def train_eye(run: Run, windows: Windows) -> Eye:
     """Train the eye on studies, or take the one of the bundle that the run starts from."""
     recipe = run.recipe.eye
     torch.manual_seed(run.recipe.seed + 1)
-    if run.start is not None and tuple(run.start.kinds) == KINDS:
-        weights = load_file(str(run.start.folder / "eye.safetensors"))
+    if run.eye_from is not None and tuple(run.eye_from.kinds) == KINDS:
+        weights = load_file(str(run.eye_from.folder / "eye.safetensors"))
         eye = Eye(n_kinds=len(KINDS), width=weights["features.0.weight"].shape[0])
         eye.load_state_dict(weights)
-        run.log(f"eye: taken from the bundle {run.start.name}")
+        run.log(f"eye: taken from the bundle {run.eye_from.name}")
         return eye.eval()
 
     def paint_them() -> Studies:
@@ -277,7 +278,7 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     }
     if pictures.eye is not None:
         measures["eye"] = _last_validation(run.folder, "eye")
-        measures["choices"] = _balance(run, pictures, windows, latents[chosen], chosen, rng)
+        measures["readout"] = _read_out(run, pictures, windows, latents[chosen], chosen, rng)
     art = look_at_art(latents[chosen], _paint_all(run, pictures, latents[chosen]))
     if recipe.method == "shuffled-pairs":
         mapping: MappingNetwork | PerceptronMapping = fit_on_shuffled_pairs(
@@ -318,7 +319,7 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     return measures
 
 
-def _balance(
+def _read_out(
     run: Run,
     pictures: PictureSide,
     windows: Windows,
@@ -326,20 +327,21 @@ def _balance(
     chosen: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Let the painter choose palettes and kinds as often as they were read off the chosen windows."""
+    """Fit what the painter reads off a latent to what was read off the chosen windows."""
     assert pictures.eye is not None and pictures.palettes is not None and isinstance(pictures.network, ImageVAE)
     marks = read_marks(pictures.eye, windows.windows)
     marks = weigh_kinds(marks, kind_weights(marks, run.recipe.analysis.kind_evenness))
-    lessons = make_lessons(windows, marks, pictures.palettes, run.recipe.analysis)
-    choices = balance_choices(
-        pictures.network,
-        latents,
-        lessons.kind[chosen].double().mean(dim=0).numpy(),
-        lessons.palette[chosen].double().mean(dim=0).numpy(),
-        rng=rng,
+    readings = Readings(
+        palette=windows.palettes[chosen],
+        kind=marks.kind[chosen],
+        log_frequency=marks.log_frequency[chosen],
+        direction=marks.direction[chosen],
+        chaos=marks.chaos[chosen],
     )
-    run.log("choices: " + ", ".join(f"{key} {value:.3g}" for key, value in choices.items()))
-    return choices
+    blend = run.recipe.image_vae.palette_blend
+    figures = fit_readout(pictures.network, latents, readings, pictures.palettes, palette_blend=blend, rng=rng)
+    run.log("readout: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
+    return figures
 
 
 def _paint_all(run: Run, pictures: PictureSide, latents: NDArray[np.float64]) -> Sequence[NDArray[np.uint8]]:

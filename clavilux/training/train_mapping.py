@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
+from clavilux.colour import srgb_to_lab
 from clavilux.constants import LATENT_DIM
 from clavilux.controls import Controls, choose_controls
 from clavilux.descriptors import DESCRIPTORS
@@ -40,11 +41,13 @@ from clavilux.training.transport import (
     recolouring,
     ridge,
 )
-from clavilux.traits import TRAITS, measure_traits
+from clavilux.traits import TRAITS, average_down, measure_traits
 
 _DEVIATION_FLOOR = 0.25  # of the median deviation: a latent that hardly differs between songs is noise
 _KERNEL_STRENGTH = 0.3  # ridge of the kernel regression, in units of the kernel's mean eigenvalue
 _FOLDS = 5
+_LOOKS_RIDGE = 1e-2
+_LAYOUT_FIELDS = 8  # a side, of the layout by which pictures are told apart
 _PICTURES = 2_000  # latents of real art that the transport takes; its cost grows with their square
 _NEIGHBOUR = 10
 
@@ -53,20 +56,29 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SongCodes:
-    """Codes (n, 64 + D) of n songs, their names, and their descriptors by name, (n,) each."""
+    """Codes (n, 64 + D) of n songs, their names, and their descriptors by name, (n,) each.
+
+    noise : (64, 64) covariance of what is chance in the mean z_audio of a song, from the differences of its halves.
+    """
 
     names: list[str]
     codes: Float64
     descriptors: dict[str, Float64]
+    noise: Float64
 
 
 @dataclass(frozen=True)
 class Art:
-    """Latents (m, 64) of real pictures, and the guides (m, G) measured on what the painter makes of them."""
+    """Latents (m, 64) of real pictures, and what was measured on what the painter makes of them.
+
+    guides : (m, G). traits : (m,) each. looks : (m, F) layout in CIELAB and traits, each of the two blocks of unit
+    variance in all.
+    """
 
     latents: Float64
     guides: Float64
     traits: dict[str, Float64]
+    looks: Float64
 
 
 def encode_songs(
@@ -84,7 +96,7 @@ def encode_songs(
         raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
     with path.open(newline="", encoding="utf-8") as file:
         rows = {row["npy"]: row for row in csv.DictReader(file)}
-    names, codes, described = [], [], []
+    names, codes, described, differences = [], [], [], []
     for entry, windows in zip(dataset.entries, dataset.arrays, strict=True):
         row = rows.get(entry.name)
         if row is None:
@@ -95,18 +107,32 @@ def encode_songs(
         with torch.no_grad():
             parts = [network(torch.from_numpy(np.array(p)))[0] for p in np.array_split(windows, 1 + len(windows) // 64)]
         names.append(entry.name)
-        codes.append(torch.cat(parts).double().mean(dim=0).numpy())
+        z_audio = torch.cat(parts).double().numpy()
+        codes.append(z_audio.mean(axis=0))
+        if len(z_audio) > 1:
+            first, second = np.array_split(z_audio, 2)
+            differences.append(first.mean(axis=0) - second.mean(axis=0))
         described.append([float(row[name]) for name in DESCRIPTORS])
     descriptors = dict(zip(DESCRIPTORS, np.array(described).T, strict=True))
     mapped = [descriptors[name][:, None] for name in mapped_descriptors]
-    return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors)
+    # The mean of two halves with errors a and b is off by (a + b) / 2, whose variance is that of (a - b) / 2.
+    noise = np.zeros((LATENT_DIM, LATENT_DIM))
+    if differences:
+        noise = np.array(differences).T @ np.array(differences) / (4 * len(differences))
+    return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors, noise)
 
 
 def look_at_art(latents: Float64, pictures: Sequence[NDArray[np.uint8]]) -> Art:
-    """Measure the guides on the pictures of these latents."""
+    """Measure guides and looks on the pictures of these latents."""
     measured = [measure_traits(rgb) for rgb in pictures]
     traits = {name: np.array([m[name] for m in measured]) for name in TRAITS}
-    return Art(latents, guide_values(traits, "seen"), traits)
+    layout = np.stack([srgb_to_lab(average_down(rgb, _LAYOUT_FIELDS) / 255.0).reshape(-1) for rgb in pictures])
+    standard = np.stack([(column - column.mean()) / (column.std() + 1e-9) for column in traits.values()], axis=1)
+    centred = layout - layout.mean(axis=0)
+    looks = np.concatenate(
+        [centred / (np.sqrt(centred.var(axis=0).sum()) + 1e-9), standard / np.sqrt(len(traits))], axis=1
+    )
+    return Art(latents, guide_values(traits, "seen"), traits, looks.astype(np.float64))
 
 
 def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[np.uint8]]:
@@ -161,7 +187,9 @@ def fit_mapping(
     floor[:LATENT_DIM] = _DEVIATION_FLOOR * np.median(deviation[:LATENT_DIM])
     deviation = np.maximum(deviation, floor)
     standard = np.clip((songs.codes - mean) / deviation, -3.5, 3.5)
-    directions = principal_components(standard, n_components)
+    filtered = noise_filter(standard, songs.noise / np.outer(deviation[:LATENT_DIM], deviation[:LATENT_DIM]))
+    filtered[LATENT_DIM:] *= recipe.descriptor_weight
+    directions = filtered @ principal_components(standard @ filtered, n_components)
     components = standard @ directions
     song_guides = normal_scores(guide_values(songs.descriptors, "heard"))
     picture_guides = normal_scores(art.guides)
@@ -169,9 +197,12 @@ def fit_mapping(
         wanted = pca_match(components, song_guides, art.latents, picture_guides)
     else:
         chosen = np.random.default_rng(seed).permutation(len(art.latents))[:_PICTURES]
+        # Two latents are as far apart as their pictures look, as far as a straight line through the latents can tell.
+        seen, _ = ridge(art.latents, art.looks, _LOOKS_RIDGE)
         wanted = fused_gromov_wasserstein(
-            components, song_guides, art.latents[chosen], picture_guides[chosen], recipe.structure
-        )
+            components, song_guides, art.latents[chosen], picture_guides[chosen], art.latents[chosen] @ seen,
+            recipe.structure,
+        )  # fmt: skip
 
     bent = recipe.method != "pca-match"
     network = MappingNetwork(
@@ -283,6 +314,20 @@ def local_spread(latents: Float64) -> float:
     place = min(_NEIGHBOUR, len(latents) - 1)
     tenth = np.sqrt(np.maximum(np.partition(square, place, axis=1)[:, place], 0))
     return float(np.median(tenth) / 3)
+
+
+def noise_filter(standard: Float64, noise: Float64) -> Float64:
+    """Matrix (S, S) that takes chance out of the first 64 numbers of standardised song codes (n, S).
+
+    The Wiener filter: signal covariance times the inverse of the whole one, where the signal's is what is left of the
+    whole when `noise`, (64, 64) in the same units, is taken away. Numbers after the 64 pass as they are.
+    """
+    whole = np.cov(standard[:, :LATENT_DIM].T)
+    values, vectors = np.linalg.eigh(whole - noise)
+    signal = (vectors * np.maximum(values, 0)) @ vectors.T
+    matrix = np.eye(standard.shape[1])
+    matrix[:LATENT_DIM, :LATENT_DIM] = np.linalg.solve(whole + 1e-3 * np.eye(LATENT_DIM), signal)
+    return matrix
 
 
 Predict = Callable[[Float64], Float64]

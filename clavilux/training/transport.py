@@ -87,17 +87,26 @@ def pca_match(songs: Float64, song_guides: Float64, pictures: Float64, picture_g
 
 
 def fused_gromov_wasserstein(
-    songs: Float64, song_guides: Float64, pictures: Float64, picture_guides: Float64, structure: float
+    songs: Float64,
+    song_guides: Float64,
+    pictures: Float64,
+    picture_guides: Float64,
+    picture_looks: Float64,
+    structure: float,
 ) -> Float64:
     """Where songs go, (n, D): the mean picture of each song under the fused Gromov-Wasserstein plan.
 
-    Distances within each cloud and the squared difference of guides between them, both scaled to mean 1, weighted
-    `structure` to 1 - `structure` (Vayer et al. 2020; solver: POT). Several starts, because the structure alone has
-    many good plans; the best by its own cost is kept.
+    Distances between songs, those between the looks (m, F) of pictures, and the squared difference of guides between
+    songs and pictures, all scaled to mean 1; structure and guides are weighted `structure` to 1 - `structure` (Vayer et
+    al. 2020; solver: POT). Several starts, because the structure alone has many good plans; the best by its own cost is
+    kept.
     """
     import ot  # the extra `train`; slow to import
 
-    within_songs, within_pictures = ot.dist(songs, songs, "euclidean"), ot.dist(pictures, pictures, "euclidean")
+    within_songs, within_pictures = (
+        ot.dist(songs, songs, "euclidean"),
+        ot.dist(picture_looks, picture_looks, "euclidean"),
+    )
     between = ot.dist(song_guides, picture_guides, "sqeuclidean")
     within_songs /= within_songs.mean()
     within_pictures /= within_pictures.mean()

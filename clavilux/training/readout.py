@@ -1,0 +1,181 @@
+"""What the painter reads off a latent beside the plan: palette, kind and marks, fitted in closed form.
+
+    posterior means of training art, and what was read off that art -> **here** -> three linear layers of the ImageVAE
+
+A decoder that is trained on choices answers, where it is unsure, with the commonest one, and its borders between them
+run wherever the training pictures happen to lie: near latents get far pictures. Here each layer follows what a straight
+line through the readings foretells, with two things put right:
+
+- *spread*: every regression shrinks. What it foretells is stretched until it varies over the cloud as much as the
+  readings do (palettes by the optimal map between Gaussians, scales by their deviation);
+- *shares*: every kind is chosen as often as it was read off the art.
+
+Choices are judged on draws from the normal distribution with the mean and covariance of the latents: what mapped songs
+look like, and nothing that the network knows by heart.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from clavilux.colour import srgb_to_lab
+from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, SLOTS
+from clavilux.models.image_vae import ImageVAE
+from clavilux.training.transport import recolouring, ridge
+
+Float64 = NDArray[np.float64]
+
+_DRAWS = 8_000
+_RIDGE = 1e-2
+_ROUNDS = 500
+_INSIDE = 0.02  # of a range: scales at its very ends have no finite logit
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was read off n pictures.
+
+    palette : (n, 8, 3) sRGB, dark to light. kind : (n, n_kinds) probabilities. log_frequency, chaos : (n,).
+    direction : (n, 2) cosine and sine of twice the angle.
+    """
+
+    palette: NDArray[np.floating]
+    kind: NDArray[np.floating]
+    log_frequency: NDArray[np.floating]
+    direction: NDArray[np.floating]
+    chaos: NDArray[np.floating]
+
+
+def fit_readout(
+    network: ImageVAE,
+    latents: Float64,
+    readings: Readings,
+    palettes: NDArray[np.float32],
+    *,
+    palette_blend: float,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Set `to_palette`, `to_kind` and `to_marks` of a trained network, in place.
+
+    Parameters
+    ----------
+    network : ImageVAE
+    latents : (n, 64)
+        Posterior means of the art that songs are mapped to.
+    readings : Readings
+        Of the same n pictures.
+    palettes : (n_palettes, 8, 3)
+        The codebook, sRGB.
+    palette_blend : float
+        CIELAB distance of slots over which palettes of the codebook are blended.
+
+    Returns
+    -------
+    dict
+        How much of the readings' variance the latents foretell, and how far the shares of kinds are from those read.
+    """
+    drawn = rng.multivariate_normal(latents.mean(0), np.cov(latents.T), _DRAWS)
+    report = _fit_palette(network.to_palette, latents, drawn, readings.palette, palettes, palette_blend)
+    report |= _fit_kind(network.to_kind, latents, drawn, readings.kind)
+    report |= _fit_marks(network.to_marks, latents, readings)
+    return report
+
+
+def _fit_palette(
+    layer: nn.Linear,
+    latents: Float64,
+    drawn: Float64,
+    read: NDArray[np.floating],
+    palettes: NDArray[np.float32],
+    blend: float,
+) -> dict[str, float]:
+    """Logits that are, up to a constant, minus half the squared distance from the foretold palette in units of `blend`.
+
+    Their softmax weights the codes that lie around what is foretold, so that palettes pass into each other and stay
+    among real ones.
+    """
+    lab = srgb_to_lab(np.asarray(read, np.float32)).reshape(len(read), -1).astype(np.float64)
+    codes = srgb_to_lab(palettes).reshape(len(palettes), -1).astype(np.float64)
+    weights, offset = ridge(latents, lab, _RIDGE)
+    told = _told(latents @ weights + offset, lab)
+    matrix, shift = recolouring(drawn @ weights + offset, lab)
+    weights, offset = weights @ matrix, offset @ matrix + shift
+    # |t - c|^2 = |t|^2 - 2 t.c + |c|^2, and |t|^2 is the same for all codes.
+    scale = 1.0 / (SLOTS * blend**2)
+    _set(layer, scale * codes @ weights.T, scale * (codes @ offset - 0.5 * (codes**2).sum(axis=1)))
+    return {"palette_told": told}
+
+
+def _fit_kind(layer: nn.Linear, latents: Float64, drawn: Float64, read: NDArray[np.floating]) -> dict[str, float]:
+    """Each kind a direction of its own, as near as may be to what foretells it, with biases that give it its share.
+
+    The nearest uncorrelated scores of unit variance (Loewdin 1950): where two directions decide among 26 kinds,
+    a small step crosses many borders.
+    """
+    readings = np.asarray(read, np.float64)
+    weights, offset = ridge(latents, readings, _RIDGE)
+    told = _told(latents @ weights + offset, readings)
+    root = np.linalg.cholesky(np.cov(latents.T) + 1e-9 * np.eye(latents.shape[1]))
+    left, _, right = np.linalg.svd(root.T @ weights, full_matrices=False)
+    directions = np.linalg.solve(root.T, left @ right)
+    centre = latents.mean(axis=0)
+    shares = readings.mean(axis=0)
+    bias, missed = share_biases((drawn - centre) @ directions, shares)
+    _set(layer, directions.T, bias - centre @ directions)
+    return {"kind_told": told, "kind_shares_missed": missed}
+
+
+def _fit_marks(layer: nn.Linear, latents: Float64, readings: Readings) -> dict[str, float]:
+    """Frequency and chaos as logits within their ranges, with the spread of the readings; directions as foretold."""
+    low, high = (math.log(v) for v in FREQUENCY_RANGE)
+    scales = {
+        "frequency": (np.asarray(readings.log_frequency, np.float64) - low) / (high - low),
+        "chaos": np.asarray(readings.chaos, np.float64) / CHAOS_RANGE[1],
+    }
+    weights, offsets, report = {}, {}, {}
+    for name, share in scales.items():
+        inside = np.clip(share, _INSIDE, 1 - _INSIDE)
+        logits = np.log(inside / (1 - inside))[:, None]
+        slope, _ = ridge(latents, logits, _RIDGE)
+        foretold = latents @ slope
+        stretch = logits.std() / max(float(foretold.std()), 1e-9)
+        weights[name], offsets[name] = stretch * slope[:, 0], float(logits.mean() - stretch * foretold.mean())
+        report[f"{name}_told"] = _told(foretold - foretold.mean() + logits.mean(), logits)
+    directions, offset = ridge(latents, np.asarray(readings.direction, np.float64), _RIDGE)
+    matrix = np.stack([weights["frequency"], directions[:, 0], directions[:, 1], weights["chaos"]])
+    _set(layer, matrix, np.array([offsets["frequency"], offset[0], offset[1], offsets["chaos"]]))
+    return report
+
+
+def share_biases(scores: Float64, shares: Float64) -> tuple[Float64, float]:
+    """Constants (K,) such that the argmax over scores (n, K) + constants is code k in a share `shares[k]` of rows.
+
+    The dual of a transport from rows to codes with these masses, climbed by steps in the logarithm that shrink.
+
+    Returns
+    -------
+    constants, and half the sum of absolute differences between the shares and those that were reached.
+    """
+    bias, reached = np.zeros(len(shares)), np.zeros(len(shares))
+    floor = 0.5 / len(scores)
+    for step in range(_ROUNDS):
+        reached = np.bincount((scores + bias).argmax(axis=1), minlength=len(shares)) / len(scores)
+        bias += 0.3 / (1 + 0.02 * step) * (np.log(shares + floor) - np.log(reached + floor))
+    return bias - bias.mean(), float(0.5 * np.abs(reached - shares).sum())
+
+
+def _told(foretold: Float64, read: Float64) -> float:
+    """Share of the variance of the readings that is foretold."""
+    return float(1 - ((foretold - read) ** 2).sum() / ((read - read.mean(axis=0)) ** 2).sum())
+
+
+def _set(layer: nn.Linear, weight: Float64, bias: Float64) -> None:
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+        layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))

@@ -1,0 +1,80 @@
+"""What the painter reads off a latent: foretold in a straight line, with the spread and the shares of the readings."""
+
+import numpy as np
+import pytest
+import torch
+
+from clavilux.colour import srgb_to_lab
+from clavilux.controls import blend_palettes
+from clavilux.models.image_vae import ImageVAE
+from clavilux.training.readout import Readings, fit_readout, share_biases
+
+N, KINDS = 3_000, 6
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A network fitted to readings that depend on the latent and on chance."""
+    rng = np.random.default_rng(0)
+    latents = rng.standard_normal((N, 64))
+    palette = np.sort(np.clip(0.5 + 0.12 * (latents[:, :24] + rng.standard_normal((N, 24))), 0, 1).reshape(N, 8, 3), 1)
+    scores = latents[:, 30 : 30 + KINDS] + 2 * rng.standard_normal((N, KINDS)) + np.linspace(0, 1, KINDS)
+    kind = np.eye(KINDS)[scores.argmax(axis=1)]
+    log_frequency = 2.5 + 0.3 * (latents[:, 40] + rng.standard_normal(N))
+    direction = 0.5 * latents[:, 41:43]
+    chaos = np.clip(0.6 + 0.15 * (latents[:, 43] + rng.standard_normal(N)), 0.05, 1.3)
+    readings = Readings(palette, kind, log_frequency, direction, chaos)
+    network = ImageVAE(n_palettes=200, n_kinds=KINDS, width=16, decoder_width=32).eval()
+    codebook = palette[:200].astype(np.float32)
+    figures = fit_readout(network, latents, readings, codebook, palette_blend=4.0, rng=np.random.default_rng(1))
+    fresh = rng.standard_normal((2_000, 64))
+    with torch.no_grad():
+        raw = network.decode(torch.from_numpy(fresh).float())
+    return readings, codebook, figures, fresh, raw
+
+
+def test_half_of_what_varies_is_foretold(fitted):
+    _, _, figures, _, _ = fitted
+    assert figures["palette_told"] == pytest.approx(0.4, abs=0.15)
+    assert figures["chaos_told"] == pytest.approx(0.5, abs=0.1)
+    assert figures["frequency_told"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_kinds_are_chosen_as_often_as_they_were_read(fitted):
+    readings, _, figures, _, raw = fitted
+    chosen = np.bincount(raw.kind.argmax(1).numpy(), minlength=KINDS) / len(raw.kind)
+    np.testing.assert_allclose(chosen, readings.kind.mean(axis=0), atol=0.04)
+    assert figures["kind_shares_missed"] < 0.02
+
+
+def test_kinds_follow_what_foretells_them(fitted):
+    _, _, _, fresh, raw = fitted
+    for kind in range(KINDS):
+        assert np.corrcoef(raw.kind[:, kind].numpy(), fresh[:, 30 + kind])[0, 1] > 0.6
+
+
+def test_scales_keep_the_spread_of_the_readings(fitted):
+    readings, _, _, _, raw = fitted
+    assert raw.frequency.log().std().item() == pytest.approx(readings.log_frequency.std(), rel=0.1)
+    assert raw.chaos.std().item() == pytest.approx(readings.chaos.std(), rel=0.15)
+
+
+def test_palettes_are_near_for_near_latents_and_vary_as_real_ones(fitted):
+    readings, codebook, _, _, raw = fitted
+    painted = np.stack([blend_palettes(codebook, logits.numpy()) for logits in raw.palette[:300]])
+    spread = [
+        srgb_to_lab(p.reshape(-1, 3).astype(np.float32)).reshape(len(p), -1).var(0).sum()
+        for p in (painted, readings.palette)
+    ]
+    assert 0.25 < spread[0] / spread[1] < 1.1
+    assert (np.diff(srgb_to_lab(painted)[..., 0], axis=1) >= -3).mean() > 0.95  # dark to light
+
+
+def test_constants_give_every_code_its_share():
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((4000, 6)) + np.array([2.0, 1.0, 0, 0, 0, -1.0])
+    shares = np.array([0.3, 0.1, 0.2, 0.2, 0.15, 0.05])
+    constants, missed = share_biases(scores, shares)
+    counts = np.bincount((scores + constants).argmax(1), minlength=6) / 4000
+    np.testing.assert_allclose(counts, shares, atol=0.01)
+    assert missed < 0.01
