@@ -262,8 +262,8 @@ def evaluate(
     remarks = []
     if n < COMPARABLE:
         remarks.append(
-            f"{n} songs and pictures a side are too few to hold against the goals, which are meant for {COMPARABLE} and "
-            f"more: by chance alone {min(1.0, NEIGHBOURS / (len(songs) - 1)):.2f} of the 10 nearest songs are kept"
+            f"{n} songs and pictures a side are too few to hold against the goals, which are meant for {COMPARABLE} "
+            f"and more: by chance alone {min(1.0, NEIGHBOURS / (len(songs) - 1)):.2f} of the 10 nearest songs are kept"
         )
     if not musicnn.is_installed():
         remarks.append(f"the ear musicnn is not installed, so its lines are missing ({musicnn.INSTALL})")
