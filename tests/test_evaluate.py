@@ -72,6 +72,7 @@ def test_every_measure_is_there_but_those_without_material(report):
     assert {key for key in missing if "musicnn" not in key} == {"sharpness", "rate"}
     assert any("musicnn" in remark for remark in found["remarks"])
     assert any("sharpness" in remark for remark in found["remarks"])
+    assert any("too few to hold against the goals" in remark for remark in found["remarks"])
 
 
 def test_every_figure_is_a_finite_number(report):

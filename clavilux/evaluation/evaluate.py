@@ -36,7 +36,15 @@ from clavilux.evaluation.finish import (
 )
 from clavilux.evaluation.goals import CEILING
 from clavilux.evaluation.judges import JUDGES, Spaces
-from clavilux.evaluation.likeness import correspondence, geometry, hubs, neighbours_kept, same_genre, same_song
+from clavilux.evaluation.likeness import (
+    NEIGHBOURS,
+    correspondence,
+    geometry,
+    hubs,
+    neighbours_kept,
+    same_genre,
+    same_song,
+)
 from clavilux.evaluation.manifold import density_coverage, kid, precision_recall
 from clavilux.evaluation.material import Material
 from clavilux.evaluation.painting import Sight, encode_files, look_at_files, look_at_latents, open_engine
@@ -51,6 +59,7 @@ Points = dict[str, Float32]
 Table = dict[str, dict[str, float]]
 
 LEAST = 12  # songs, and pictures on each side
+COMPARABLE = 100  # songs and pictures from which the goals mean something
 _FAMILIES, _SIBLINGS = 20, 3  # songs whose siblings are painted, and siblings of each beside its own picture
 _COPIED, _COPIED_S = 20, 60.0  # songs that are written as FLAC and MP3, and seconds of each
 _SHARP = 48  # paintings at 512 px
@@ -251,6 +260,11 @@ def evaluate(
     order = ["songs", *(columns[b] for b in bundles[1:]), CEILING, "decoder", "linear map", "retrieval"]
     order += ["random latents", "shuffled songs", "mean song"]
     remarks = []
+    if n < COMPARABLE:
+        remarks.append(
+            f"{n} songs and pictures a side are too few to hold against the goals, which are meant for {COMPARABLE} "
+            f"and more: by chance alone {min(1.0, NEIGHBOURS / (len(songs) - 1)):.2f} of the 10 nearest songs are kept"
+        )
     if not musicnn.is_installed():
         remarks.append(f"the ear musicnn is not installed, so its lines are missing ({musicnn.INSTALL})")
     if len(real_energy) < LEAST:
