@@ -56,15 +56,11 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SongCodes:
-    """Codes (n, 64 + D) of n songs, their names, and their descriptors by name, (n,) each.
-
-    noise : (64, 64) covariance of what is chance in the mean z_audio of a song, from the differences of its halves.
-    """
+    """Codes (n, 64 + D) of n songs, their names, and their descriptors by name, (n,) each."""
 
     names: list[str]
     codes: Float64
     descriptors: dict[str, Float64]
-    noise: Float64
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ def encode_songs(
         raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
     with path.open(newline="", encoding="utf-8") as file:
         rows = {row["npy"]: row for row in csv.DictReader(file)}
-    names, codes, described, differences = [], [], [], []
+    names, codes, described = [], [], []
     for entry, windows in zip(dataset.entries, dataset.arrays, strict=True):
         row = rows.get(entry.name)
         if row is None:
@@ -107,19 +103,11 @@ def encode_songs(
         with torch.no_grad():
             parts = [network(torch.from_numpy(np.array(p)))[0] for p in np.array_split(windows, 1 + len(windows) // 64)]
         names.append(entry.name)
-        z_audio = torch.cat(parts).double().numpy()
-        codes.append(z_audio.mean(axis=0))
-        if len(z_audio) > 1:
-            first, second = np.array_split(z_audio, 2)
-            differences.append(first.mean(axis=0) - second.mean(axis=0))
+        codes.append(torch.cat(parts).double().mean(dim=0).numpy())
         described.append([float(row[name]) for name in DESCRIPTORS])
     descriptors = dict(zip(DESCRIPTORS, np.array(described).T, strict=True))
     mapped = [descriptors[name][:, None] for name in mapped_descriptors]
-    # The mean of two halves with errors a and b is off by (a + b) / 2, whose variance is that of (a - b) / 2.
-    noise = np.zeros((LATENT_DIM, LATENT_DIM))
-    if differences:
-        noise = np.array(differences).T @ np.array(differences) / (4 * len(differences))
-    return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors, noise)
+    return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors)
 
 
 def look_at_art(latents: Float64, pictures: Sequence[NDArray[np.uint8]]) -> Art:
@@ -187,9 +175,9 @@ def fit_mapping(
     floor[:LATENT_DIM] = _DEVIATION_FLOOR * np.median(deviation[:LATENT_DIM])
     deviation = np.maximum(deviation, floor)
     standard = np.clip((songs.codes - mean) / deviation, -3.5, 3.5)
-    filtered = noise_filter(standard, songs.noise / np.outer(deviation[:LATENT_DIM], deviation[:LATENT_DIM]))
-    filtered[LATENT_DIM:] *= recipe.descriptor_weight
-    directions = filtered @ principal_components(standard @ filtered, n_components)
+    weights_of_numbers = np.ones(standard.shape[1])
+    weights_of_numbers[LATENT_DIM:] = recipe.descriptor_weight
+    directions = weights_of_numbers[:, None] * principal_components(standard * weights_of_numbers, n_components)
     components = standard @ directions
     song_guides = normal_scores(guide_values(songs.descriptors, "heard"))
     picture_guides = normal_scores(art.guides)
@@ -314,20 +302,6 @@ def local_spread(latents: Float64) -> float:
     place = min(_NEIGHBOUR, len(latents) - 1)
     tenth = np.sqrt(np.maximum(np.partition(square, place, axis=1)[:, place], 0))
     return float(np.median(tenth) / 3)
-
-
-def noise_filter(standard: Float64, noise: Float64) -> Float64:
-    """Matrix (S, S) that takes chance out of the first 64 numbers of standardised song codes (n, S).
-
-    The Wiener filter: signal covariance times the inverse of the whole one, where the signal's is what is left of the
-    whole when `noise`, (64, 64) in the same units, is taken away. Numbers after the 64 pass as they are.
-    """
-    whole = np.cov(standard[:, :LATENT_DIM].T)
-    values, vectors = np.linalg.eigh(whole - noise)
-    signal = (vectors * np.maximum(values, 0)) @ vectors.T
-    matrix = np.eye(standard.shape[1])
-    matrix[:LATENT_DIM, :LATENT_DIM] = np.linalg.solve(whole + 1e-3 * np.eye(LATENT_DIM), signal)
-    return matrix
 
 
 Predict = Callable[[Float64], Float64]
