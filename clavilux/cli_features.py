@@ -27,7 +27,8 @@ LINE_EVERY_S = 10.0  # where there is no terminal
 def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | None) -> None:
     """Measure all songs in AUDIO_DIR: a feature file each, and descriptors.csv.
 
-    An interrupted run goes on where it stopped. A file that cannot be read is named and left out.
+    An interrupted run goes on where it stopped. A file that cannot be read is named and left out; the command then ends
+    with exit code 1, though all other songs are measured.
     """
     if scheduler is not None and jobs is not None:
         raise click.UsageError("--jobs is of this machine; a cluster has the workers that were started.")
@@ -40,6 +41,7 @@ def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | N
     click.echo(f"{output / TABLE}: {_count(n_songs, 'song')} of {_length(summary.seconds)}{kept}")
     if n_faults:
         click.echo(f"{_count(n_faults, 'file')} left out, named above")
+        click.get_current_context().exit(1)
 
 
 def _count(n: int, what: str) -> str:

@@ -31,7 +31,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO, StringIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
@@ -372,8 +372,15 @@ def _read_table(path: Path) -> dict[str, Row]:
 
 
 def _is_whole(row: dict[Any, Any]) -> bool:
-    """Whether a row of the table has all columns, no more, and a length: the last one may have been cut off."""
+    """Whether a row of the table can be used.
+
+    It has all columns, no more, and a length, because the last one may have been cut off; and its windows lie in the
+    folder of the table, because they may be overwritten or removed.
+    """
     if None in row or None in row.values():
+        return False
+    npy = PurePosixPath(row["npy"])
+    if npy.is_absolute() or ".." in npy.parts:
         return False
     try:
         return math.isfinite(float(row["seconds"]))

@@ -281,11 +281,22 @@ def test_folders_without_sound_are_refused(music: Path, tmp_path: Path) -> None:
     assert find_sound(music) == ["album/disc 1/three.v2.ogg", "album/two.flac", "one.wav"]
 
 
+def test_a_table_that_points_elsewhere_removes_nothing_there(music: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "out", tmp_path / "other.npy"
+    write_features(music, out, jobs=1)
+    other.write_bytes(b"mine")
+    table = out / TABLE
+    table.write_text(table.read_text().replace("one.npy", "../other.npy"))
+    (music / "one.wav").write_text("no sound any more")
+    assert len(write_features(music, out, jobs=1).faults) == 1
+    assert other.read_bytes() == b"mine"
+
+
 def test_the_command_prints_what_it_did(music: Path, tmp_path: Path) -> None:
     (music / "broken.mp3").write_text("no sound")
     out = tmp_path / "out"
     result = CliRunner().invoke(command, [str(music), "-o", str(out), "--jobs", "1"])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     assert result.stdout == f"{out / TABLE}: 3 songs of 15 seconds\n1 file left out, named above\n"
     assert f"{music / 'broken.mp3'}: not readable as sound" in result.stderr
     assert "4 of 4 files" in result.stderr
