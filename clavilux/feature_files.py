@@ -211,7 +211,11 @@ def write_features(
                 seconds += table.seconds(outcome.file)
             progress.advance()
     finally:
-        table.save()
+        try:
+            table.save()
+        finally:
+            with suppress(OSError):  # not there, or notes in it that the table has not taken
+                (out_dir / NOTES).rmdir()
     table.clear_notes()
     return FeatureSummary(measured, kept, tuple(sorted(faults)), seconds)
 
@@ -269,6 +273,7 @@ def _measure(job: _Job) -> _Outcome:
         _write_whole(note_path, json.dumps(asdict(outcome)).encode())
         _write_whole(windows_path, content.getvalue())
     except OSError as error:
+        note_path.unlink(missing_ok=True)
         raise _cannot_write(job.out_dir, error) from error
     return outcome
 

@@ -236,7 +236,7 @@ def test_features_name_all_that_is_refused_and_measure_the_rest(run: Run, tmp_pa
         pipe(music / "pipe.mp3")
         link_to_itself(music / "loop.mp3")
     done = run("features", music, "-o", "out", "--jobs", 1)
-    assert done.code == 0
+    assert done.code == 1
     faults = [line for line in done.err if line.startswith("clavilux: ")]
     for _, name, reason in cases:
         (line,) = [fault for fault in faults if fault.startswith(f"clavilux: {music / name}: ")]
@@ -608,7 +608,7 @@ def nested_card(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (other_schema, "has schema 9 and this version of Clavilux reads schema 1"),
+        (other_schema, "has schema 9 and this version of Clavilux reads schema 2"),
         (flipped_byte, "is damaged: mapping.onnx"),
         (missing_network, "has no readable controls.onnx (No such file or directory)"),
         (missing_card, "bundle.json cannot be read"),

@@ -282,11 +282,11 @@ def mapping_figures(
     components = _components(network, songs)
     figures = {
         "variance_ratio": float(np.trace(np.cov(seen.latents.T)) / np.trace(np.cov(art.latents.T))),
-        "geometry": float(spearmanr(pdist(components), pdist(seen.latents)).statistic),
+        "geometry": _rank_correlation(pdist(components), pdist(seen.latents)),
     }
     heard = guide_values(songs.descriptors, "heard")
     for i, guide in enumerate(GUIDES):
-        figures[guide.name] = float(spearmanr(heard[:, i], seen.guides[:, i]).statistic)
+        figures[guide.name] = _rank_correlation(heard[:, i], seen.guides[:, i])
     return figures
 
 
@@ -302,6 +302,11 @@ def local_spread(latents: Float64) -> float:
     place = min(_NEIGHBOUR, len(latents) - 1)
     tenth = np.sqrt(np.maximum(np.partition(square, place, axis=1)[:, place], 0))
     return float(np.median(tenth) / 3)
+
+
+def _rank_correlation(a: Float64, b: Float64) -> float:
+    """Spearman's; 0 where one side is constant, as all pictures of a collapsed mapping are."""
+    return float(spearmanr(a, b).statistic) if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
 
 
 Predict = Callable[[Float64], Float64]
