@@ -1,6 +1,6 @@
 """Paint held-out songs of many genres and lay them on one sheet, to be looked at.
 
-    python benchmarks/held_out_sheet.py CORPUS/music docs/images/held-out.jpg [--songs 40] [--bundle default]
+    python benchmarks/held_out_sheet.py CORPUS/music docs/images/held-out.jpg [--songs 40] [--beside classic]
 
 The songs are chosen before anything is painted: genre by genre in turn, within a genre by the hash of the file's name.
 Prints the songs in the order of the sheet and, over all pairs, how near the two most alike pictures are: the mean
@@ -34,25 +34,28 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=8)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--bundle", default="default")
+    parser.add_argument("--beside", action="append", default=[], help="another bundle, its rows below")
     parser.add_argument("--jobs", type=int, default=-1)
     arguments = parser.parse_args()
 
     rows = choose(arguments.corpus, arguments.songs)
-    pictures = Parallel(n_jobs=arguments.jobs)(
-        delayed(paint)(arguments.corpus / row.file, arguments.size, arguments.bundle) for row in rows
+    bundles = [arguments.bundle, *arguments.beside]
+    painted = Parallel(n_jobs=arguments.jobs)(
+        delayed(paint)(arguments.corpus / row.file, arguments.size, bundle) for bundle in bundles for row in rows
     )
-    save_sheet(arguments.sheet, pictures, columns=arguments.columns, gap=6)
+    save_sheet(arguments.sheet, painted, columns=arguments.columns, gap=6)
     for number, row in enumerate(rows):
         print(f"{number + 1:3d}  {row.genre:22s} {row.artist or '-':28.28s} {Path(row.file).stem:50.50s} {row.source}")
-    small = [srgb_to_lab(np.asarray(Image.fromarray(p).resize((16, 16), Image.Resampling.BOX)) / 255) for p in pictures]
-    distances = {
-        (i, j): float(np.sqrt(((small[i] - small[j]) ** 2).sum(-1)).mean())
-        for i, j in combinations(range(len(rows)), 2)
-    }
-    (i, j), least = min(distances.items(), key=lambda item: item[1])
-    print(
-        f"most alike: {i + 1} and {j + 1}, {least:.1f}; median of all pairs {np.median(list(distances.values())):.1f}"
-    )
+    small = [srgb_to_lab(np.asarray(Image.fromarray(p).resize((16, 16), Image.Resampling.BOX)) / 255) for p in painted]
+    for place, bundle in enumerate(bundles):
+        of_bundle = small[place * len(rows) : (place + 1) * len(rows)]
+        distances = {
+            (i, j): float(np.sqrt(((of_bundle[i] - of_bundle[j]) ** 2).sum(-1)).mean())
+            for i, j in combinations(range(len(rows)), 2)
+        }
+        (i, j), least = min(distances.items(), key=lambda item: item[1])
+        middle = np.median(list(distances.values()))
+        print(f"{bundle}: most alike {i + 1} and {j + 1}, {least:.1f}; median of all pairs {middle:.1f}")
 
 
 def choose(corpus: Path, n: int) -> list[CorpusRow]:
