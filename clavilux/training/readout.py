@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import nn
 
 from clavilux.colour import srgb_to_lab
@@ -34,6 +35,8 @@ Float64 = NDArray[np.float64]
 _DRAWS = 8_000
 _RIDGE = 1e-2
 _ROUNDS = 500
+_BLENDS = 1_000
+_REACHES = tuple(1.0 + 0.05 * step for step in range(21))
 _INSIDE = 0.02  # of a range: scales at its very ends have no finite logit
 
 
@@ -108,8 +111,18 @@ def _fit_palette(
     weights, offset = weights @ matrix, offset @ matrix + shift
     # |t - c|^2 = |t|^2 - 2 t.c + |c|^2, and |t|^2 is the same for all codes.
     scale = 1.0 / (SLOTS * blend**2)
-    _set(layer, scale * codes @ weights.T, scale * (codes @ offset - 0.5 * (codes**2).sum(axis=1)))
-    return {"palette_told": told}
+    constants = -0.5 * scale * (codes**2).sum(axis=1)
+    # A blend lies between its palettes: what is foretold goes further out, until blends vary as much as what was read.
+    centre, wanted = lab.mean(axis=0), lab.var(axis=0).sum()
+    some = drawn[:_BLENDS] @ weights + offset - centre
+    for reach in _REACHES:
+        shares = softmax(scale * (centre + reach * some) @ codes.T + constants, axis=1)
+        spread = float((shares @ codes).var(axis=0).sum() / wanted)
+        if spread >= 1:
+            break
+    weights, offset = reach * weights, centre + reach * (offset - centre)
+    _set(layer, scale * codes @ weights.T, scale * codes @ offset + constants)
+    return {"palette_told": told, "palette_reach": reach, "palette_spread": spread}
 
 
 def _fit_kind(layer: nn.Linear, latents: Float64, drawn: Float64, read: NDArray[np.floating]) -> dict[str, float]:
