@@ -50,6 +50,7 @@ _LOOKS_RIDGE = 1e-2
 _LAYOUT_FIELDS = 8  # a side, of the layout by which pictures are told apart
 _PICTURES = 2_000  # latents of real art that the transport takes; its cost grows with their square
 _NEIGHBOUR = 10
+_TELL_EVERY = 10  # epochs
 
 Float32 = NDArray[np.float32]
 
@@ -77,6 +78,14 @@ class Art:
     looks: Float64
 
 
+def check_descriptors(folder: Path) -> Path:
+    """Where the descriptors of these features are: `descriptors.csv`, or a CorpusError."""
+    path = folder / "descriptors.csv"
+    if not path.is_file():
+        raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
+    return path
+
+
 def encode_songs(
     network: AudioVAE, dataset: AudioFeatureDataset, folder: Path, mapped_descriptors: tuple[str, ...]
 ) -> SongCodes:
@@ -87,9 +96,7 @@ def encode_songs(
     CorpusError
         `descriptors.csv` is missing, or lacks a track or a descriptor.
     """
-    path = folder / "descriptors.csv"
-    if not path.is_file():
-        raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
+    path = check_descriptors(folder)
     with path.open(newline="", encoding="utf-8") as file:
         rows = {row["npy"]: row for row in csv.DictReader(file)}
     names, codes, described = [], [], []
@@ -241,7 +248,7 @@ def fit_on_shuffled_pairs(
     heard, seen = torch.from_numpy(songs.codes).float(), torch.from_numpy(art.latents).float()
     n = min(len(heard), len(seen))
     loss_of_epoch = math.nan
-    for _ in range(recipe.epochs):
+    for epoch in range(1, recipe.epochs + 1):
         total = 0.0
         order, partner = (torch.randperm(len(side), generator=generator)[:n] for side in (heard, seen))
         for start in range(0, n, recipe.batch):
@@ -254,7 +261,8 @@ def fit_on_shuffled_pairs(
         loss_of_epoch = total / n
         if patience:
             patience.step(loss_of_epoch)
-    log(f"mapping: shuffled-pairs, {recipe.epochs} epochs, loss {loss_of_epoch:.3f}")
+        if epoch % _TELL_EVERY == 0 or epoch == recipe.epochs:
+            log(f"mapping: shuffled-pairs, epoch {epoch}/{recipe.epochs}, loss {loss_of_epoch:.3f}")
     return network.eval()
 
 
