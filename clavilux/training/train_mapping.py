@@ -51,6 +51,7 @@ _LAYOUT_FIELDS = 8  # a side, of the layout by which pictures are told apart
 _PICTURES = 2_000  # latents of real art that the transport takes; its cost grows with their square
 _NEIGHBOUR = 10
 _TELL_EVERY = 10  # epochs
+_SONGS_A_COMPONENT = 3
 
 Float32 = NDArray[np.float32]
 
@@ -176,7 +177,9 @@ def fit_mapping(
     regression through it that new songs can use; recolour, so that new songs fill the cloud of art. The recolouring is
     read off songs that the regression had not seen (five folds), because those shrink more than the ones that it had.
     """
-    n_components = min(recipe.components, len(songs.codes) - 1, songs.codes.shape[1])
+    # The last of n - 1 components tells the n songs it was read off apart and is noise on others: from eleven songs in
+    # ten components, new ones were flung a thousand times too far. Three songs for a component hold them in.
+    n_components = min(recipe.components, len(songs.codes) // _SONGS_A_COMPONENT, songs.codes.shape[1])
     mean, deviation = songs.codes.mean(0), songs.codes.std(0)
     floor = np.full_like(deviation, 1e-9)  # the units of descriptors differ, no floor fits all
     floor[:LATENT_DIM] = _DEVIATION_FLOOR * np.median(deviation[:LATENT_DIM])
