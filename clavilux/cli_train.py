@@ -112,6 +112,7 @@ def everything(output: Path, **options: Any) -> None:
     from clavilux.training import run as stages
 
     run = _run(**options)
+    stages.check_folders(run)
     heard = stages.train_audio_vae(run)
     _finish(run, heard, stages.train_image_vae(run), output)
 
@@ -172,5 +173,8 @@ def _features_of(audio: Path, run_dir: Path, jobs: int, log: Callable[[str], Non
     from clavilux.feature_files import write_features
 
     log(f"{audio} holds no features; listening to its music")
-    write_features(audio, run_dir / "features", jobs=jobs)
+    summary = write_features(audio, run_dir / "features", jobs=jobs)
+    for fault in summary.faults:
+        log(f"{fault}; left out")
+    log(f"{run_dir / 'features'}: {summary.measured} songs measured, {summary.kept} measured earlier")
     return run_dir / "features"

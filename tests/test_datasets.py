@@ -126,3 +126,23 @@ def test_the_middle_square_is_in_the_middle():
     rgb[:, 10:20] = 255
     assert (middle_square(rgb) == 255).all()
     assert resize(rgb, 5).shape == (5, 5, 3)
+
+
+@pytest.mark.parametrize("n", [12, 14, 30])
+def test_a_small_folder_has_files_for_validation(tmp_path, n):
+    for index in range(n):
+        (tmp_path / f"{index}.png").touch()
+    splits = [entry.split for entry in list_entries(tmp_path, PICTURE_SUFFIXES)]
+    assert splits.count("validation") >= 3
+    assert splits.count("training") >= 0.6 * n
+
+
+def test_a_file_stays_on_its_side_when_others_come(tmp_path):
+    for index in range(200):
+        (tmp_path / f"{index}.png").touch()
+    before = {entry.name: entry.split for entry in list_entries(tmp_path, PICTURE_SUFFIXES)}
+    for index in range(200, 400):
+        (tmp_path / f"{index}.png").touch()
+    after = {entry.name: entry.split for entry in list_entries(tmp_path, PICTURE_SUFFIXES)}
+    assert before.items() <= after.items()
+    assert 0.06 < [*after.values()].count("validation") / 400 < 0.2

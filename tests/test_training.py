@@ -131,6 +131,8 @@ def test_training_goes_on_from_a_bundle(trained, tmp_path):
     result = CliRunner().invoke(cli, onward, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert "going on from the bundle" in result.output
+    with (tmp_path / "run" / "image-vae.csv").open(newline="") as file:
+        assert float(next(csv.DictReader(file))["beta"]) > 0.3  # not from the low beta of a network that knows nothing
 
 
 def test_three_pictures_are_refused_with_a_reason(tmp_path):
@@ -146,3 +148,37 @@ def test_a_missing_stage_is_named(tmp_path):
     result = CliRunner().invoke(cli, ["train", "mapping", "--run", str(tmp_path)])
     assert result.exit_code == 1
     assert "clavilux train audio-vae" in result.output
+
+
+def test_too_few_pictures_are_refused_before_the_first_stage(tmp_path):
+    write_art(tmp_path / "few", n=3)
+    write_features(tmp_path / "features")
+    command = ["train", "all", "--recipe", "debug", "--art", str(tmp_path / "few")]
+    command += ["--audio", str(tmp_path / "features"), "--run", str(tmp_path / "run"), "-o", str(tmp_path / "bundle")]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 1
+    assert "Add pictures" in result.output
+    assert not (tmp_path / "run" / "audio-vae.ckpt").exists()
+
+
+def test_a_missing_table_of_descriptors_is_said_before_the_first_stage(tmp_path):
+    write_art(tmp_path / "art")
+    write_features(tmp_path / "features")
+    (tmp_path / "features" / "descriptors.csv").unlink()
+    command = ["train", "all", "--recipe", "debug", "--art", str(tmp_path / "art")]
+    command += ["--audio", str(tmp_path / "features"), "--run", str(tmp_path / "run"), "-o", str(tmp_path / "bundle")]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 1
+    assert "clavilux features" in result.output
+    assert not (tmp_path / "run" / "audio-vae.ckpt").exists()
+
+
+def test_songs_that_cannot_be_listened_to_are_named(tmp_path):
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "broken.mp3").write_text("no sound")
+    write_art(tmp_path / "art")
+    command = ["train", "all", "--recipe", "debug", "--art", str(tmp_path / "art"), "--audio", str(tmp_path / "music")]
+    result = CliRunner().invoke(cli, [*command, "--run", str(tmp_path / "run"), "--jobs", "1"])
+    assert result.exit_code == 1
+    assert "broken.mp3" in result.output
+    assert "0 songs measured" in result.output

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
@@ -195,6 +196,8 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
 
 
 def _export(network: nn.Module, example: Tensor, path: Path, input_name: str, outputs: list[str]) -> None:
+    # Says, for each of four operators of torchvision, that it is not installed; no network here has one.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own future versions
         program = torch.onnx.export(

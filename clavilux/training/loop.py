@@ -65,6 +65,7 @@ class LoopSettings:
     seed: int
     final_rate: float = 0.02
     target_nats: float | None = None
+    first_beta: float = 0.05
     max_beta: float | None = None
     checkpoint_s: float = 60.0
     log_every: int = 20
@@ -348,7 +349,7 @@ def _load_checkpoint(path: Path, resume: bool, settings: LoopSettings) -> dict[s
 
 def _controller(settings: LoopSettings) -> RateController | RisingBeta | None:
     if settings.target_nats is not None:
-        return RateController(settings.target_nats)
+        return RateController(settings.target_nats, log_beta=math.log(settings.first_beta))
     if settings.max_beta is not None:
         return RisingBeta(settings.max_beta, settings.steps)
     return None

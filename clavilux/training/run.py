@@ -34,7 +34,7 @@ from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
-from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
+from clavilux.training.datasets import PICTURE_SUFFIXES, TRAINING, VALIDATION, AudioFeatureDataset, list_entries
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes, train
 from clavilux.training.readout import Readings, fit_readout
@@ -46,6 +46,7 @@ from clavilux.training.train_conv_vae import ConvImageVAETask
 from clavilux.training.train_eye import EyeTask, kind_weights, read_marks, weigh_kinds
 from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
+    check_descriptors,
     controls_of_latents,
     decode_pixels,
     encode_songs,
@@ -62,6 +63,7 @@ MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if d
 
 _MINIMUM_PICTURES = 20
 _MINIMUM_TRACKS = 10
+_BETA_OF_TRAINED = 0.5  # where the shipped ImageVAE ended; from 0.05 a short training lets its rate run to the double
 
 
 @dataclass(frozen=True)
@@ -108,17 +110,42 @@ class PictureSide:
     palettes: NDArray[np.float32] | None = None
 
 
+def check_folders(run: Run) -> None:
+    """Refuse before the first stage what a later one would refuse after hours.
+
+    Raises
+    ------
+    TrainingError, CorpusError
+        Too few pictures or tracks for training; no table of descriptors; a folder that is not there.
+    """
+    _check_pictures(run, sum(entry.split == TRAINING for entry in list_entries(run.art, PICTURE_SUFFIXES)))
+    _check_tracks(run, sum(entry.split == TRAINING for entry in list_entries(run.features, frozenset({".npy"}))))
+    check_descriptors(run.features)
+
+
+def _check_pictures(run: Run, n: int) -> None:
+    if n < _MINIMUM_PICTURES:
+        raise TrainingError(
+            f"{run.art} has {n} pictures for training; fewer than {_MINIMUM_PICTURES} cannot tell what they share from "
+            "what one of them is. Add pictures"
+        )
+
+
+def _check_tracks(run: Run, n: int) -> None:
+    if n < _MINIMUM_TRACKS:
+        raise TrainingError(
+            f"{run.features} has {n} tracks for training; a song code is standardised over songs and takes at least "
+            f"{_MINIMUM_TRACKS}. Add music"
+        )
+
+
 def train_audio_vae(run: Run) -> AudioVAE:
     """Train the AudioVAE on the run's features."""
     recipe = run.recipe.audio_vae
     torch.manual_seed(run.recipe.seed)
     training = AudioFeatureDataset(run.features, TRAINING, skip=run.log)
     validation = AudioFeatureDataset(run.features, VALIDATION, skip=run.log)
-    if len(training.entries) < _MINIMUM_TRACKS:
-        raise TrainingError(
-            f"{run.features} has {len(training.entries)} tracks for training; a song code is standardised over songs "
-            f"and takes at least {_MINIMUM_TRACKS}. Add music"
-        )
+    _check_tracks(run, len(training.entries))
     task = AudioVAETask(training, validation, recipe)
     _start_from(run, task.network, "audio_vae")
     # Rounded: the last digits depend on how many threads added the numbers up, and a resumed run must agree.
@@ -190,11 +217,7 @@ def train_image_vae(run: Run) -> PictureSide:
     """Train the ImageVAE on the run's pictures."""
     recipe = run.recipe.image_vae
     windows = prepare_windows(run, TRAINING)
-    if len(windows.names) < _MINIMUM_PICTURES:
-        raise TrainingError(
-            f"{run.art} has {len(windows.names)} pictures for training; fewer than {_MINIMUM_PICTURES} cannot tell "
-            "what they share from what one of them is. Add pictures"
-        )
+    _check_pictures(run, len(windows.names))
     seen = prepare_windows(run, VALIDATION)
     if recipe.decoder == "pixels":
         return PictureSide(_train_on_pixels(run, windows, seen))
@@ -368,6 +391,7 @@ def _settings(
         ema=recipe.ema,
         seed=seed,
         target_nats=target_nats if by_rate else None,
+        first_beta=_BETA_OF_TRAINED if run.start is not None else LoopSettings.first_beta,
         max_beta=None if by_rate else recipe.max_beta,
     )
 

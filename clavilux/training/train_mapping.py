@@ -50,6 +50,8 @@ _LOOKS_RIDGE = 1e-2
 _LAYOUT_FIELDS = 8  # a side, of the layout by which pictures are told apart
 _PICTURES = 2_000  # latents of real art that the transport takes; its cost grows with their square
 _NEIGHBOUR = 10
+_TELL_EVERY = 10  # epochs
+_SONGS_A_COMPONENT = 3
 
 Float32 = NDArray[np.float32]
 
@@ -77,6 +79,14 @@ class Art:
     looks: Float64
 
 
+def check_descriptors(folder: Path) -> Path:
+    """Where the descriptors of these features are: `descriptors.csv`, or a CorpusError."""
+    path = folder / "descriptors.csv"
+    if not path.is_file():
+        raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
+    return path
+
+
 def encode_songs(
     network: AudioVAE, dataset: AudioFeatureDataset, folder: Path, mapped_descriptors: tuple[str, ...]
 ) -> SongCodes:
@@ -87,9 +97,7 @@ def encode_songs(
     CorpusError
         `descriptors.csv` is missing, or lacks a track or a descriptor.
     """
-    path = folder / "descriptors.csv"
-    if not path.is_file():
-        raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
+    path = check_descriptors(folder)
     with path.open(newline="", encoding="utf-8") as file:
         rows = {row["npy"]: row for row in csv.DictReader(file)}
     names, codes, described = [], [], []
@@ -169,7 +177,9 @@ def fit_mapping(
     regression through it that new songs can use; recolour, so that new songs fill the cloud of art. The recolouring is
     read off songs that the regression had not seen (five folds), because those shrink more than the ones that it had.
     """
-    n_components = min(recipe.components, len(songs.codes) - 1, songs.codes.shape[1])
+    # The last of n - 1 components tells the n songs it was read off apart and is noise on others: from eleven songs in
+    # ten components, new ones were flung a thousand times too far. Three songs for a component hold them in.
+    n_components = min(recipe.components, len(songs.codes) // _SONGS_A_COMPONENT, songs.codes.shape[1])
     mean, deviation = songs.codes.mean(0), songs.codes.std(0)
     floor = np.full_like(deviation, 1e-9)  # the units of descriptors differ, no floor fits all
     floor[:LATENT_DIM] = _DEVIATION_FLOOR * np.median(deviation[:LATENT_DIM])
@@ -241,7 +251,7 @@ def fit_on_shuffled_pairs(
     heard, seen = torch.from_numpy(songs.codes).float(), torch.from_numpy(art.latents).float()
     n = min(len(heard), len(seen))
     loss_of_epoch = math.nan
-    for _ in range(recipe.epochs):
+    for epoch in range(1, recipe.epochs + 1):
         total = 0.0
         order, partner = (torch.randperm(len(side), generator=generator)[:n] for side in (heard, seen))
         for start in range(0, n, recipe.batch):
@@ -254,7 +264,8 @@ def fit_on_shuffled_pairs(
         loss_of_epoch = total / n
         if patience:
             patience.step(loss_of_epoch)
-    log(f"mapping: shuffled-pairs, {recipe.epochs} epochs, loss {loss_of_epoch:.3f}")
+        if epoch % _TELL_EVERY == 0 or epoch == recipe.epochs:
+            log(f"mapping: shuffled-pairs, epoch {epoch}/{recipe.epochs}, loss {loss_of_epoch:.3f}")
     return network.eval()
 
 
