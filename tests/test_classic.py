@@ -47,7 +47,7 @@ def trained(tmp_path_factory):
 def test_it_trains_by_epochs_without_eye_and_painter(trained):
     folder, output = trained
     assert "beta up to 3" in output
-    assert "shuffled-pairs, 4 epochs" in output
+    assert "shuffled-pairs, epoch 4/4" in output
     bundle = open_bundle(folder / "bundle")
     bundle.verify()
     assert bundle.decoder == "pixels"

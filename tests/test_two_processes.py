@@ -9,7 +9,7 @@ from test_training import write_features
 
 from clavilux.training.loop import Processes
 
-RECIPE = "[audio_vae]\nsteps = 12\nwarmup = 2\nwidth = 16\nbatch = 8\n"
+RECIPE = 'precision = "32-true"\n[audio_vae]\nsteps = 12\nwarmup = 2\nwidth = 16\nbatch = 8\n'
 
 
 def _train(folder, run, *options):

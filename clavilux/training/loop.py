@@ -63,6 +63,7 @@ class LoopSettings:
     warmup: int
     ema: float
     seed: int
+    precision: Precision | Literal["auto"] = "auto"
     final_rate: float = 0.02
     target_nats: float | None = None
     first_beta: float = 0.05
@@ -255,11 +256,13 @@ _ADVICE = "lower learning_rate or raise warmup in the recipe and train anew in a
 
 
 def choose_precision(task: Task, settings: LoopSettings, log: Callable[[str], None]) -> Precision:
-    """Choose the number format by a short trial on this machine: "32-true" or "bf16-mixed".
+    """Choose the number format by a short trial on this machine, unless the settings say one.
 
     With AMX bfloat16 convolutions are several times faster than float32; on processors that emulate them they are many
     times slower. No list of processors says it as well as half a second of each.
     """
+    if settings.precision != "auto":
+        return settings.precision
     if torch.cuda.is_available():
         log(f"{task.name}: number format bf16-mixed (GPU)")
         return "bf16-mixed"

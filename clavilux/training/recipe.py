@@ -111,6 +111,7 @@ class Recipe:
     """All of a training."""
 
     seed: int
+    precision: Literal["auto", "32-true", "bf16-mixed"]
     audio_vae: AudioVAERecipe
     eye: EyeRecipe
     analysis: AnalysisRecipe

@@ -206,6 +206,7 @@ def train_eye(run: Run, windows: Windows) -> Eye:
         warmup=recipe.warmup,
         ema=recipe.ema,
         seed=run.recipe.seed + 1,
+        precision=run.recipe.precision,
     )
     task = EyeTask(studies, recipe)
     network = train(task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes)
@@ -390,6 +391,7 @@ def _settings(
         final_rate=recipe.final_rate,
         ema=recipe.ema,
         seed=seed,
+        precision=run.recipe.precision,
         target_nats=target_nats if by_rate else None,
         first_beta=_BETA_OF_TRAINED if run.start is not None else LoopSettings.first_beta,
         max_beta=None if by_rate else recipe.max_beta,
