@@ -31,6 +31,7 @@ PATH_IN_ORDER = [  # each may import those before it
     "features",
     "descriptors",
     "memory",
+    "threads",
     "listen",
     "bundle",
     "engine",
