@@ -209,17 +209,18 @@ def paint(
     }
     if scheduler is not None:
         check_scheduler(scheduler)  # before a large tree is looked through
-    _engine(bundle)
+    networks = _engine(bundle).engine
     if n_random is not None:
         if len(paths) != 1 or count != 1:
             raise click.UsageError("--random takes one folder of feature files and no --count.")
+        networks.check(painting_only=True)
         tasks = _random_tasks(paths[0], n_random, Path(output or RANDOM_FOLDER), faults, options)
     else:
         songs = list(_find_songs(paths, faults))
+        if len(songs) != 1:  # one song is listened to while they are loaded
+            networks.check(painting_only=True)  # a damaged bundle is said once, not for every song
         files = _name_pictures(songs, output, count)
         tasks = [_Task(song, pictures, clip=None, **options) for song, pictures in zip(songs, files, strict=True)]
-    if len(tasks) != 1:
-        _engine(bundle).engine.check(painting_only=True)  # a damaged bundle is said once, not for every song
     for fault in faults:
         _complain(fault)
     n_faults = len(faults)
