@@ -418,7 +418,7 @@ def _paint_song(task: _Task) -> _Outcome:
             sibling = picture.record["sibling"]
             target, z = task.pictures[sibling], picture.z_image
             logger.info("%s: z_image lies in [%.3g, %.3g], length %.3g", target, z.min(), z.max(), np.linalg.norm(z))
-            picture.save(target)
+            picture.save(target, threads=task.threads)
             reports[sibling] = report_picture(picture, target, engine.bundle.descriptors)
     except ClaviluxError as error:
         return _Outcome(fault=str(error))

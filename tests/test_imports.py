@@ -36,6 +36,7 @@ PATH_IN_ORDER = [  # each may import those before it
     "bundle",
     "engine",
     "painter",
+    "png",
     "picture",
     "clips",
     "pipeline",
