@@ -4,8 +4,8 @@ Pillow tries five filters on every row (PNG specification, third edition, 9), fo
 resemble each other. What the painter paints are few colours, each with the few tones of the grain: deflate finds more
 in the bytes as they are.
 
-A picture of 1024 x 1024 takes 34 ms and 799 kB, the mean over the kinds of marks; Pillow's takes 61 ms and 854 kB at the
-same level (``python benchmarks/speed.py --only png``).
+A picture of 1024 x 1024 takes 34 ms and 799 kB, the mean over the kinds of marks; Pillow's takes 61 ms and 854 kB at
+the same level (``python benchmarks/speed.py --only png``).
 """
 
 from __future__ import annotations
