@@ -14,6 +14,7 @@ of the clock, and the median of the processor's time, user and system, that the 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -251,6 +252,40 @@ def measure_paint(folder: Path, n: int) -> Iterator[Row]:
     what = f"mp3 of three minutes to a picture of {SIZES_PX[0]}, cold"
     yield Row("paint", what, "clavilux paint", ours, "paint_with_torch.py", theirs)
     yield Row("paint", f"{what}: peak memory", "clavilux paint", ours, "paint_with_torch.py", theirs, by="peak_mb")
+    ours, alone = alternate(
+        n, clavilux("paint", song, "-o", picture), clavilux("paint", song, "-o", folder / "alone.png", "--jobs", 1)
+    )
+    yield Row("paint", f"{what}: threads", "clavilux paint", ours, "--jobs 1, one thread", alone)
+
+
+def measure_png(folder: Path, n: int) -> Iterator[Row]:
+    """A picture of each kind of marks as PNG, by our encoder and by Pillow's at the same level."""
+    from PIL import Image
+
+    from clavilux.marks import KINDS
+    from clavilux.painter import paint
+    from clavilux.pipeline import Clavilux
+    from clavilux.png import LEVEL, encode_png
+
+    controls = Clavilux().controls(write_song(folder / "song.mp3", SONG_S, seed=1))
+    pictures = [paint(replace(controls, kind=kind)) for kind in KINDS]
+
+    def ours() -> int:
+        return sum(len(encode_png(picture, exif=b"", icc_profile=b"")) for picture in pictures)
+
+    def theirs() -> int:
+        size = 0
+        for picture in pictures:
+            buffer = io.BytesIO()
+            Image.fromarray(picture).save(buffer, "PNG", compress_level=LEVEL)
+            size += len(buffer.getvalue())
+        return size
+
+    sizes = [f"{encode() / len(pictures) / 1e3:.0f} kB" for encode in (ours, theirs)]
+    our_runs, their_runs = alternate_calls(n, ours, theirs)
+    note = f"a picture has {sizes[0]} by ours and {sizes[1]} by Pillow on average"
+    what = f"{len(pictures)} pictures of 1024 as PNG, one of each kind, warm"
+    yield Row("png", what, "one thread", our_runs, "Pillow", their_runs, note=note)
 
 
 def measure_folder(folder: Path, n: int) -> Iterator[Row]:
@@ -360,6 +395,7 @@ def measure_floors(folder: Path, n: int) -> Iterator[Row]:
 PARTS: dict[str, tuple[str, Callable[[Path, int], Iterator[Row]]]] = {
     "features": ("Decoding and features", measure_features),
     "paint": ("A song to a picture", measure_paint),
+    "png": ("Writing a picture", measure_png),
     "folder": ("A folder on two cores", measure_folder),
     "hour": ("An hour of sound", measure_hour),
     "painter": ("The painter", measure_painter),

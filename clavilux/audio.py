@@ -19,7 +19,7 @@ import stat
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from clavilux.constants import MAX_AUDIO_S, SAMPLE_RATE
 from clavilux.errors import AudioError
 
 if TYPE_CHECKING:
-    from av import AudioFrame, Packet
+    from av import Packet
     from av.audio.stream import AudioStream as EncodedStream
     from av.container import InputContainer
 
@@ -107,6 +107,7 @@ class AudioStream:
         self.path = path
         self.warnings: list[str] = []
         self._max_samples = max(1, round(max_s * SAMPLE_RATE))
+        self._n_broken_samples = 0
 
     def __iter__(self) -> Iterator[Float32]:
         """Yield float32 blocks (n,), n > 0, at 22 050 Hz; full scale is 1."""
@@ -139,10 +140,11 @@ class AudioStream:
         """Pairs of rate in Hz and mono samples at that rate, about `BLOCK_SAMPLES` at a time."""
         import av
 
-        n_broken_packets = n_broken_samples = 0
+        n_broken_packets = self._n_broken_samples = 0
         decoded_s = 0.0
-        gathered: list[Float32] = []
-        n_gathered = rate = 0
+        gathered: list[NDArray[Any]] = []  # of one kind: several frames are mixed at once
+        n_gathered = 0
+        kind: _Kind | None = None
         with self._open_file() as file, self._open_container(file) as container:
             encoded = _sound_of(container, self.path)
             promised_s = _promised_s(container, encoded)
@@ -154,27 +156,33 @@ class AudioStream:
                     n_broken_packets += 1
                     continue
                 for frame in frames:
-                    mono, n_broken = _mono(frame)
-                    n_broken_samples += n_broken
-                    if n_gathered and (n_gathered >= BLOCK_SAMPLES or frame.sample_rate != rate):
-                        yield rate, np.concatenate(gathered)
+                    frame_kind = _Kind(
+                        frame.sample_rate, frame.format.name, frame.format.is_planar, frame.layout.nb_channels
+                    )
+                    if kind is not None and n_gathered and (n_gathered >= BLOCK_SAMPLES or frame_kind != kind):
+                        yield kind.rate, self._mono(gathered, kind)
                         gathered, n_gathered = [], 0
-                    rate = frame.sample_rate
-                    if not SOURCE_RATES_HZ[0] <= rate <= SOURCE_RATES_HZ[1]:
-                        raise AudioError(_rate_fault(self.path, rate))
-                    gathered.append(mono)
-                    n_gathered += mono.size
-                    decoded_s += mono.size / rate
-        if n_gathered:
-            yield rate, np.concatenate(gathered)
+                    kind = frame_kind
+                    if not SOURCE_RATES_HZ[0] <= kind.rate <= SOURCE_RATES_HZ[1]:
+                        raise AudioError(_rate_fault(self.path, kind.rate))
+                    gathered.append(frame.to_ndarray())
+                    n_gathered += frame.samples
+                    decoded_s += frame.samples / kind.rate
+        if kind is not None and n_gathered:
+            yield kind.rate, self._mono(gathered, kind)
         if n_broken_packets:
             self.warnings.append(f"{n_broken_packets} damaged packets were left out")
-        if n_broken_samples:
+        if self._n_broken_samples:
             self.warnings.append(
-                f"{n_broken_samples} samples that are no numbers or far beyond full scale were silenced"
+                f"{self._n_broken_samples} samples that are no numbers or far beyond full scale were silenced"
             )
         if promised_s - decoded_s > spare_s + 1e-3:
             self.warnings.append(f"{decoded_s:.1f} s could be decoded, the header says {promised_s:.1f} s")
+
+    def _mono(self, frames: list[NDArray[Any]], kind: _Kind) -> Float32:
+        mono, n_broken = _mono(np.concatenate(frames, axis=1), kind)
+        self._n_broken_samples += n_broken
+        return mono
 
     def _open_file(self) -> BinaryIO:
         try:
@@ -334,11 +342,22 @@ def _promised_s(container: InputContainer, encoded: EncodedStream) -> float:
     return container.duration / 1e6 if container.duration else 0.0  # AV_TIME_BASE is a microsecond
 
 
-def _mono(frame: AudioFrame) -> tuple[Float32, int]:
-    """Mean of the channels (n,), full scale 1, and how many of its samples were broken and silenced."""
-    samples = frame.to_ndarray()  # (channels, n) if planar, else (1, n * channels)
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
+class _Kind(NamedTuple):
+    """What frames have in common that are mixed at once."""
+
+    rate: int
+    sample_format: str
+    is_planar: bool
+    n_channels: int
+
+
+def _mono(samples: NDArray[Any], layout: _Kind) -> tuple[Float32, int]:
+    """Mean of the channels (n,), full scale 1, and how many of its samples were broken and silenced.
+
+    Samples are (channels, n) if planar, else (1, n * channels).
+    """
+    if not layout.is_planar:
+        samples = samples.reshape(-1, layout.n_channels).T
     kind = samples.dtype.kind
     # One channel goes through untouched; the sum is in float64 only where integers of 32 bits and more need it.
     mono = samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=np.float64 if kind in "iu" else None)

@@ -31,12 +31,14 @@ from clavilux.explain import explain_report, report_picture
 from clavilux.listen import Song, hash_file
 from clavilux.picture import FORMATS, read_record
 from clavilux.pipeline import Clavilux, check_size
+from clavilux.threads import count_cores
 
 Float32 = NDArray[np.float32]
 
 logger = logging.getLogger("clavilux")
 
 PARALLEL_FROM_SONGS = 4  # below, starting other processes (0.4 s, and the imports in each) takes longer than it saves
+MOST_THREADS = 4  # of a song that is painted alone; more wait for each other
 RANDOM_FOLDER = "generated_images"
 
 
@@ -83,6 +85,7 @@ class _Task:
     clip: int | None
     verbose: bool
     resume: bool  # whether pictures that are there already are left
+    threads: int = 1  # of the process that paints it
 
     def __str__(self) -> str:
         return str(self.path)
@@ -206,13 +209,16 @@ def paint(
     }
     if scheduler is not None:
         check_scheduler(scheduler)  # before a large tree is looked through
-    _engine(bundle).engine.check(painting_only=True)  # a damaged bundle is said once, not for every song
+    networks = _engine(bundle).engine
     if n_random is not None:
         if len(paths) != 1 or count != 1:
             raise click.UsageError("--random takes one folder of feature files and no --count.")
+        networks.check(painting_only=True)
         tasks = _random_tasks(paths[0], n_random, Path(output or RANDOM_FOLDER), faults, options)
     else:
         songs = list(_find_songs(paths, faults))
+        if len(songs) != 1:  # one song is listened to while they are loaded
+            networks.check(painting_only=True)  # a damaged bundle is said once, not for every song
         files = _name_pictures(songs, output, count)
         tasks = [_Task(song, pictures, clip=None, **options) for song, pictures in zip(songs, files, strict=True)]
     for fault in faults:
@@ -366,10 +372,13 @@ def _run(tasks: list[_Task], jobs: int | None, scheduler: str | None, paths: tup
         # A song that is missing here too is a fault of its own.
         folders = sorted(place for place in places if place.is_dir())
         return run_songs(_paint_song, tasks, jobs=1, scheduler=scheduler, folders=folders)
-    if jobs is None:
-        from joblib import cpu_count
+    if jobs is None and len(tasks) < PARALLEL_FROM_SONGS:
+        tasks = [replace(task, threads=min(count_cores(), MOST_THREADS)) for task in tasks]
+        jobs = 1
+    elif jobs is None:
+        from joblib import cpu_count  # 0.04 s
 
-        jobs = cpu_count() if len(tasks) >= PARALLEL_FROM_SONGS else 1
+        jobs = cpu_count()
     return run_songs(_paint_song, tasks, jobs=max(1, min(jobs, len(tasks))))
 
 
@@ -385,6 +394,7 @@ def _paint_song(task: _Task) -> _Outcome:
     _set_up_log(task.verbose)
     try:
         engine = _engine(task.bundle)
+        engine.threads = task.threads
         kept = _kept(task, engine) if task.resume else {}
         if len(kept) == len(task.pictures):
             return _Outcome(tuple(kept.values()), n_kept=len(kept))
@@ -408,7 +418,7 @@ def _paint_song(task: _Task) -> _Outcome:
             sibling = picture.record["sibling"]
             target, z = task.pictures[sibling], picture.z_image
             logger.info("%s: z_image lies in [%.3g, %.3g], length %.3g", target, z.min(), z.max(), np.linalg.norm(z))
-            picture.save(target)
+            picture.save(target, threads=task.threads)
             reports[sibling] = report_picture(picture, target, engine.bundle.descriptors)
     except ClaviluxError as error:
         return _Outcome(fault=str(error))

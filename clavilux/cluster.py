@@ -10,7 +10,6 @@ what is there already and leaves it. Workers see the same files as the caller, u
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import platform
 from collections.abc import Callable, Iterable, Iterator
@@ -179,6 +178,8 @@ def _cut(songs: Iterable[T], n: int) -> Iterator[tuple[T, ...]]:
 
 @contextmanager
 def _connected(scheduler: str) -> Iterator[distributed.Client]:
+    import asyncio  # 0.02 s, which only a cluster is worth
+
     from distributed import Client
 
     with _silent_dask():
@@ -213,6 +214,8 @@ def _silent_dask() -> Iterator[None]:
 
 async def _ask_kind(address: str) -> str:
     """Ask what listens there, a "Scheduler" or a "Worker"; for what is silent Dask's own client waits for ever."""
+    import asyncio
+
     from distributed import Security, rpc
 
     secrets = Security().get_connection_args("client")  # of Dask's configuration, for tls:// addresses

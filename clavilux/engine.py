@@ -9,6 +9,9 @@ several processes, and one thread is the setting under which the same song gives
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -221,6 +224,20 @@ class Engine:
                 self._session(file)
         if self.bundle.decoder == "painter":
             _ = self.bundle.palettes
+
+    @contextmanager
+    def loaded_meanwhile(self) -> Iterator[None]:
+        """Load what painting needs in a thread, while the caller does something else; at the end wait for it.
+
+        Raises
+        ------
+        BundleError
+            As `check`, after what the caller did, and only if that raised nothing itself.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(self.check, painting_only=True)
+            yield
+            loading.result()
 
     def _run(self, file: str, batch: Float32) -> dict[str, Float32]:
         """Run one network and return its outputs by name."""

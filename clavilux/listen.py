@@ -15,6 +15,7 @@ from clavilux.descriptors import describe
 from clavilux.errors import AudioError
 from clavilux.features import measure_features
 from clavilux.memory import reuse_memory
+from clavilux.threads import read_ahead
 
 AUDIBLE_DB = -60.0  # RMS level of a window in dB of full scale; below it is noise of the room or of the tape
 
@@ -59,7 +60,7 @@ class Song:
     warnings: tuple[str, ...]
 
 
-def listen(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> Song:
+def listen(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
     """Listen to a file of sound, or to the sound of a film.
 
     Parameters
@@ -68,6 +69,8 @@ def listen(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> Song:
         Any format that FFmpeg reads.
     max_s : float
         Seconds of sound that are listened to at most.
+    threads : int
+        With more than one, the file is decoded in a thread of its own while what was decoded is measured.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def listen(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> Song:
     path = Path(path)
     reuse_memory()
     stream = read_blocks(path, max_s=max_s)
-    features = measure_features(stream)
+    features = measure_features(stream if threads == 1 else read_ahead(stream))
     audible = features.window_db >= AUDIBLE_DB
     warnings = list(stream.warnings)
     if not audible.any():

@@ -23,11 +23,12 @@ from clavilux.controls import Controls
 from clavilux.errors import PictureError
 from clavilux.marks import mark_field
 from clavilux.marks.chance import Float32, cell_hash, unit
+from clavilux.threads import run_each
 
 UInt8 = NDArray[np.uint8]
 Positions = NDArray[np.intp]
 
-_TILE = 16_384  # samples at a time: the 30 or so arrays of a tile stay in the second-level cache
+_TILE = 65_536  # samples at a time: large enough for two threads to hand on Python's lock seldom
 _FINE = 8  # points of the read plan to a cell of the plan; between them it is straight, which no eye finds
 _MIN_CHAOS = 1e-3  # below it the softmax is the maximum within float32
 _WHOLE_PIECES_FROM = 0.25  # chaos from which a piece has one colour; below, it lets go of the plan by degrees
@@ -45,6 +46,7 @@ def paint(
     height: int = DEFAULT_SIZE_PX,
     seed: int = 0,
     supersample: int | None = None,
+    threads: int = 1,
 ) -> UInt8:
     """Paint a picture.
 
@@ -59,6 +61,8 @@ def paint(
     supersample : int, optional
         Samples a pixel each way, 1 to 8, averaged over the area in linear light. By default one, and 3 x 3 where
         neighbouring pixels differ or marks are smaller than ten pixels.
+    threads : int
+        Threads that paint side by side; the bytes are the same for any number of them.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def paint(
     """
     if supersample is not None and not 1 <= supersample <= 8:
         raise PictureError(f"supersample is {supersample}; it lies between 1 and 8, or is None")
-    canvas = _Canvas(controls, width, height, seed)
+    canvas = _Canvas(controls, width, height, seed, threads)
     if supersample is None and canvas.short >= _FINE_MARKS_PX * controls.frequency:
         slots = canvas.slots()
         picture = _to_bytes(controls.palette)[slots]
@@ -86,7 +90,7 @@ def paint(
     else:
         picture = np.empty((height, width, 3), np.uint8)
         _mix(picture, canvas, np.arange(width * height), supersample or _EDGE_SAMPLES)
-    _add_grain(picture, seed)
+    _add_grain(picture, seed, threads)
     return picture
 
 
@@ -108,23 +112,26 @@ def paint_slots(
 class _Canvas:
     """Controls, size and seed, and the function of place that they make."""
 
-    def __init__(self, controls: Controls, width: int, height: int, seed: int) -> None:
+    def __init__(self, controls: Controls, width: int, height: int, seed: int, threads: int = 1) -> None:
         low, high = SIZE_RANGE_PX
         for name, side in (("width", width), ("height", height)):
             if not low <= side <= high:
                 raise PictureError(f"{name} is {side} pixels; it lies between {low} and {high}")
         if seed < 0:
             raise PictureError(f"seed is {seed}; it is a whole number from 0 upwards")
-        self.controls, self.seed = controls, seed
+        self.controls, self.seed, self.threads = controls, seed, threads
         self.width, self.height, self.short = width, height, min(width, height)
         self._plan = _refine_plan(controls.plan)
 
     def slots(self) -> UInt8:
         """Slot at the middle of each pixel, (height, width)."""
         slots = np.empty(self.width * self.height, np.uint8)
-        for start in range(0, slots.size, _TILE):
+
+        def fill(start: int) -> None:
             pixels = np.arange(start, min(start + _TILE, slots.size))
-            slots[pixels] = self.decide(*self.places(pixels, 1))
+            slots[start : start + _TILE] = self.decide(*self.places(pixels, 1))
+
+        run_each(fill, range(0, slots.size, _TILE), self.threads)
         return slots.reshape(self.height, self.width)
 
     def places(self, pixels: Positions, samples: int) -> tuple[Float32, Float32]:
@@ -264,7 +271,8 @@ def _mix(picture: UInt8, canvas: _Canvas, pixels: Positions, samples: int) -> No
     flat = picture.reshape(-1, 3)
     light = _to_light(canvas.controls.palette)
     step = max(1, _TILE // samples**2)
-    for start in range(0, pixels.size, step):
+
+    def fill(start: int) -> None:
         some = pixels[start : start + step]
         slots = canvas.decide(*canvas.places(some, samples)).reshape(samples**2, -1)
         share = np.empty((some.size, SLOTS), np.float32)
@@ -272,6 +280,8 @@ def _mix(picture: UInt8, canvas: _Canvas, pixels: Positions, samples: int) -> No
             share[:, k] = (slots == k).sum(axis=0, dtype=np.uint8)  # at most 64
         share /= np.float32(samples**2)
         flat[some] = _to_bytes(_from_light(np.einsum("nk,kc->nc", share, light)))
+
+    run_each(fill, range(0, pixels.size, step), canvas.threads)
 
 
 def _to_light(rgb: Float32) -> Float32:
@@ -289,12 +299,13 @@ def _to_bytes(rgb: Float32) -> UInt8:
     return scaled
 
 
-def _add_grain(picture: UInt8, seed: int) -> None:
+def _add_grain(picture: UInt8, seed: int, threads: int) -> None:
     """Add the grain of a paper, in place: value noise, a function of place, at two scales."""
     height, width = picture.shape[:2]
     rows = max(1, _TILE // width)
     papers = [_Paper(width, height, cells, seed) for cells in _GRAIN_CELLS]
-    for top in range(0, height, rows):
+
+    def fill(top: int) -> None:
         block = picture[top : top + rows]
         grain = papers[0].rows(top, len(block))
         for paper in papers[1:]:
@@ -303,6 +314,8 @@ def _add_grain(picture: UInt8, seed: int) -> None:
         np.rint(toned, out=toned)
         np.clip(toned, 0, 255, out=toned)
         block[...] = toned
+
+    run_each(fill, range(0, height, rows), threads)
 
 
 class _Paper:

@@ -86,7 +86,7 @@ class Picture:
         marks, across = MARKS[self.controls.kind].description, round(self.controls.frequency)
         return f"Abstract picture in {colour_text}: {marks}, about {across} across its short side."
 
-    def save(self, path: str | Path, *, quality: int = 95) -> None:
+    def save(self, path: str | Path, *, quality: int = 95, threads: int = 1) -> None:
         """Write the picture with its record, as PNG, JPEG or WebP by the extension.
 
         The file appears whole or not at all: it is written beside its place and then renamed. Its colours are tagged as
@@ -99,6 +99,8 @@ class Picture:
             so few colours lossless WebP is half as large as WebP of quality 95, and a third of PNG.
         quality : int
             1 to 100, of JPEG, which keeps its colour at full resolution for the crisp borders of the marks.
+        threads : int
+            Threads that compress a PNG side by side; the file is the same for any number of them.
 
         Raises
         ------
@@ -109,7 +111,7 @@ class Picture:
         kind = picture_format(path)
         if not 1 <= quality <= 100:
             raise PictureError(f"quality is {quality}; it lies between 1 and 100")
-        content = self._encode(kind, quality)
+        content = self._encode(kind, quality, threads)
         temporary = path.with_name(f".clavilux-{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
             try:
@@ -120,7 +122,7 @@ class Picture:
         except OSError as error:
             raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error
 
-    def _encode(self, kind: str, quality: int) -> bytes:
+    def _encode(self, kind: str, quality: int, threads: int) -> bytes:
         """Compress the picture with its record and its colour profile."""
         from PIL import Image
 
@@ -130,15 +132,28 @@ class Picture:
         block = exif.get_ifd(_EXIF_BLOCK)
         block[_USER_COMMENT] = _ASCII + json.dumps(self.record).encode("ascii")
         block[_COLOUR_SPACE] = 1  # sRGB
+        if kind == "PNG" and self.controls is not None:
+            from clavilux.png import encode_png
+
+            block_bytes = exif.tobytes().removeprefix(b"Exif\0\0")
+            return encode_png(self.pixels, exif=block_bytes, icc_profile=_srgb_profile(), threads=threads)
         options: dict[str, dict[str, Any]] = {
-            # Level 3 in place of zlib's 6: 65 ms and 955 kB in place of 157 ms and 900 kB, the mean of six pictures.
-            "PNG": {"compress_level": 3},
+            "PNG": {"compress_level": 3},  # of a decoder that gives pixels: soft, and smaller if filtered
             "JPEG": {"quality": quality, "subsampling": 0},
             "WEBP": {"lossless": True},
         }
-        buffer = io.BytesIO()
-        Image.fromarray(self.pixels).save(buffer, kind, exif=exif, icc_profile=_srgb_profile(), **options[kind])
+        # By the name, not told the format, Pillow loads one format's code in place of five: 0.01 s.
+        buffer = _NamedBuffer(f"picture.{kind.lower()}")
+        Image.fromarray(self.pixels).save(buffer, exif=exif, icc_profile=_srgb_profile(), **options[kind])
         return buffer.getvalue()
+
+
+class _NamedBuffer(io.BytesIO):
+    """A file in memory with a name, whose extension says the format."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
 
 
 def picture_format(path: str | Path) -> str:

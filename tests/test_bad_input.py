@@ -627,6 +627,18 @@ def test_a_bad_bundle_is_said_once_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("damage", [flipped_byte, missing_network])
+def test_a_bad_bundle_is_said_for_one_song_too(
+    paint: Run, good: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    bundle = write_fake_bundle(tmp_path / "bundle")
+    damage(bundle)
+    done = paint(good, "-o", "one.png", bundle=bundle)
+    assert (done.code, done.out, len(done.err)) == (1, [], 1)
+    assert str(bundle) in done.err[0]
+    assert not list(tmp_path.rglob("one.png"))
+
+
 # Wrong usage -------------------------------------------------------------------------------------------------------
 
 

@@ -172,6 +172,18 @@ def test_same_bytes_again(supersample: int | None) -> None:
     assert first.tobytes() == second.tobytes()
 
 
+@pytest.mark.parametrize("kind", ["blobs", "dots", "strokes"])
+@pytest.mark.parametrize("supersample", [None, 1, 2])
+def test_same_bytes_from_any_number_of_threads(kind: str, supersample: int | None) -> None:
+    controls = make_controls(kind)
+    one, *more = (
+        paint(controls, width=700, height=450, seed=3, supersample=supersample, threads=threads)
+        for threads in (1, 2, 3)
+    )
+    for picture in more:
+        np.testing.assert_array_equal(picture, one)
+
+
 def test_controls_that_were_saved_paint_the_same() -> None:
     controls = make_controls("glass")
     again = Controls.from_json(controls.to_json())

@@ -43,7 +43,7 @@ def main() -> None:
     audio_vae, mapping, image_vae = load_networks(card)
     windows = load_windows(given.song)
     with torch.inference_mode():
-        code = audio_vae(windows).mean(dim=0)
+        code = audio_vae(windows)[0].mean(dim=0)  # of the means of the posteriors
         song = torch.cat([code, torch.tensor(card["normalisation"]["descriptor_mean"])])
         controls = image_vae.decode(mapping(song[None]))
         plan = torch.nn.functional.interpolate(controls.plan, size=(given.size, given.size), mode="bicubic")
