@@ -165,8 +165,8 @@ librosa.load(sys.argv[1], sr=22050)
 """
 SESSIONS = """
 from clavilux.bundle import open_bundle
-from clavilux.engine import PAINTING, Engine
-Engine(open_bundle()).check(PAINTING)
+from clavilux.engine import Engine
+Engine(open_bundle()).check(painting_only=True)
 """
 PAINT = """
 import sys
@@ -251,6 +251,9 @@ def measure_paint(folder: Path, n: int) -> Iterator[Row]:
     )
     what = f"mp3 of three minutes to a picture of {SIZES_PX[0]}, cold"
     yield Row("paint", what, "clavilux paint", ours, "paint_with_torch.py", theirs)
+    described = [sys.executable, str(PEER), str(song), str(folder / "described.png"), "--descriptors"]
+    ours_again, theirs_described = alternate(n, clavilux("paint", song, "-o", picture), described)
+    yield Row("paint", what, "clavilux paint", ours_again, "paint_with_torch.py --descriptors", theirs_described)
     yield Row("paint", f"{what}: peak memory", "clavilux paint", ours, "paint_with_torch.py", theirs, by="peak_mb")
     ours, alone = alternate(
         n, clavilux("paint", song, "-o", picture), clavilux("paint", song, "-o", folder / "alone.png", "--jobs", 1)
