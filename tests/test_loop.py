@@ -1,6 +1,7 @@
 """The training loop: what is killed and resumed equals what was not; what goes wrong stops with a sentence."""
 
 import csv
+import dataclasses
 
 import pytest
 import torch
@@ -27,12 +28,12 @@ class _Line(Task):
 
     name = "line"
 
-    def __init__(self, poison_at: int | None = None, stop_at: int | None = None) -> None:
+    def __init__(self, poison_at: int | None = None, stop_at: int | None = None, poison: float = float("nan")) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.network = nn.Linear(3, 1)
         self.data = torch.randn(23, 3, generator=torch.Generator().manual_seed(1))
-        self.poison_at, self.stop_at, self.calls = poison_at, stop_at, 0
+        self.poison_at, self.poison, self.stop_at, self.calls = poison_at, poison, stop_at, 0
 
     def n_items(self) -> int:
         return len(self.data)
@@ -49,7 +50,7 @@ class _Line(Task):
         rate = self.network.weight.square().sum()
         loss = error.sum() + beta * rate
         if self.poison_at is not None and self.calls == self.poison_at:
-            loss = loss * float("nan")
+            loss = loss * self.poison
         return {"loss": loss, "rate": rate}
 
     def validate(self) -> dict[str, float]:
@@ -93,8 +94,6 @@ def test_a_checkpoint_is_not_overwritten_by_mistake(tmp_path):
 
 
 def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path):
-    import dataclasses
-
     train(_Line(), SETTINGS, tmp_path, resume=False, log=_quiet)
     other = dataclasses.replace(SETTINGS, learning_rate=1e-3)
     with pytest.raises(TrainingError, match="learning_rate"):
@@ -104,6 +103,20 @@ def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path):
 def test_a_loss_that_is_no_number_stops_the_run_with_advice(tmp_path):
     with pytest.raises(TrainingError, match=r"nan at step 3; lower learning_rate"):
         train(_Line(poison_at=4), SETTINGS, tmp_path, resume=False, log=_quiet)
+
+
+def test_a_gradient_that_explodes_stops_the_run_with_advice(tmp_path):
+    with pytest.raises(TrainingError, match=r"the gradient explodes at step 3 .*; lower learning_rate"):
+        train(_Line(poison_at=4, poison=1e12), SETTINGS, tmp_path, resume=False, log=_quiet)
+
+
+def test_tensorboard_gets_what_the_csv_gets(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(_Line(), dataclasses.replace(SETTINGS, log_every=3), tmp_path, resume=False, log=_quiet)
+    board = EventAccumulator(str(tmp_path / "tensorboard" / "line")).Reload()
+    assert {"training/loss", "training/rate", "training/beta", "validation/weight"} <= set(board.Tags()["scalars"])
+    assert [point.step for point in board.Scalars("training/loss")] == [3, 6, 9, 12]
 
 
 def test_the_log_has_the_rate_and_the_validation(tmp_path):
