@@ -18,7 +18,7 @@ def _songs(n, rng):
 def test_few_songs_do_not_fling_new_ones_off_the_canvas(method):
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (128, 128, 3)).astype(np.uint8) for _ in range(60)]
-    art = look_at_art(rng.standard_normal((60, 64)), pictures)
+    art = look_at_art(rng.standard_normal((60, 64)), pictures, jobs=1)
     recipe = load_recipe("default").mapping
     recipe = type(recipe)(**{**vars(recipe), "method": method})
     network = fit_mapping(_songs(11, rng), art, recipe, seed=0, log=lambda line: None)

@@ -184,6 +184,7 @@ def evaluate(
     sights: dict[str, Sight] = {}
     latents: dict[str, Float32] = {}
     halves: dict[str, tuple[Sight, Sight]] = {}
+    learnt_by = {b: encode_files(material.learnt, b, jobs=jobs) for b in bundles}
     for b, column in columns.items():
         log(f"painting {column}: whole, as halves, as siblings, as FLAC and MP3, and the controlled pairs")
         z = latents[column] = _map(b, heard.codes[b])
@@ -198,7 +199,7 @@ def evaluate(
         figures["geometry_latent"] = geometry(ground.ears["code"][0], z, rng=rng)[0]
         figures["variance_ratio"] = float(z.var(axis=0).sum() / art_latents[b].var(axis=0).sum())
         figures["active_units"] = active_units(art_latents[b])
-        figures["hubs"] = hubs(z, encode_files(material.learnt, b, jobs=jobs))
+        figures["hubs"] = hubs(z, learnt_by[b])
         rate = stated_rate(open_engine(b).bundle.card)
         if rate is not None:
             figures["rate"] = rate
@@ -208,7 +209,7 @@ def evaluate(
 
     log("painting what the songs are read against")
     z, z_art = latents["songs"], art_latents[bundle]
-    learnt = encode_files(material.learnt, bundle, jobs=jobs)
+    learnt = learnt_by[bundle]
     linear = fit_linear_map(
         ground.ears["code"][0],
         ground.told,

@@ -43,7 +43,7 @@ from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_audio_vae import AudioVAETask
 from clavilux.training.train_conv_vae import ConvImageVAETask
-from clavilux.training.train_eye import EyeTask, kind_weights, read_marks, weigh_kinds
+from clavilux.training.train_eye import EyeTask, MarksRead, kind_weights, read_marks, weigh_kinds
 from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     check_descriptors,
@@ -103,11 +103,12 @@ class Run:
 
 @dataclass(frozen=True)
 class PictureSide:
-    """A trained ImageVAE; with a painter's decoder, the eye and the codebook of palettes that it learnt from."""
+    """A trained ImageVAE; with a painter's decoder, the eye, the palettes and the marks that it learnt from."""
 
     network: ImageVAE | ConvImageVAE
     eye: Eye | None = None
     palettes: NDArray[np.float32] | None = None
+    marks: MarksRead | None = None
 
 
 def check_folders(run: Run) -> None:
@@ -237,23 +238,9 @@ def train_image_vae(run: Run) -> PictureSide:
     seen_lessons = make_lessons(seen, seen_marks, palettes, run.recipe.analysis)
     torch.manual_seed(run.recipe.seed + 2)
     task = ImageVAETask(lessons, seen_lessons, recipe)
-    _start_from(run, task.network, "image_vae")
-    settings = _settings(run, recipe, run.recipe.seed + 2, task.n_items(), recipe.target_nats)
-
-    def sheet(step: int) -> None:
-        shown = np.linspace(0, len(seen.windows) - 1, 12).astype(int)
-        latents = _latents(task.network, seen)[shown]
-        random = np.random.default_rng(0).standard_normal((12, latents.shape[1]))
-        controls = controls_of_latents(task.network, palettes, KINDS, np.concatenate([latents, random]))
-        painted = paint_controls(controls, jobs=1)
-        rows = [*seen.windows[shown], *painted]
-        save_sheet(run.folder / "sheets" / f"image-vae-{step:06d}.png", rows, columns=12)
-
-    network = train(
-        task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes, after_validation=sheet
-    )
+    network = _train_on_windows(run, task, seen, lambda latents: _paint_all(run, task.network, palettes, latents))
     assert isinstance(network, ImageVAE)
-    return PictureSide(network, eye, palettes)
+    return PictureSide(network, eye, palettes, marks)
 
 
 def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> ConvImageVAE:
@@ -262,6 +249,19 @@ def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> ConvImageVAE:
     torch.manual_seed(run.recipe.seed + 2)
     weights = picture_weights(windows_of_paintings(windows), recipe.painting_share)
     task = ConvImageVAETask(windows.windows, seen.windows, weights, recipe)
+    network = _train_on_windows(run, task, seen, lambda latents: _paint_all(run, task.network, None, latents))
+    assert isinstance(network, ConvImageVAE)
+    return network
+
+
+def _train_on_windows(
+    run: Run,
+    task: ImageVAETask | ConvImageVAETask,
+    seen: Windows,
+    show: Callable[[NDArray[np.float64]], Sequence[NDArray[np.uint8]]],
+) -> torch.nn.Module:
+    """Train an ImageVAE of either kind, with sheets of validation windows, what is made of them, and random latents."""
+    recipe = run.recipe.image_vae
     _start_from(run, task.network, "image_vae")
     settings = _settings(run, recipe, run.recipe.seed + 2, task.n_items(), recipe.target_nats)
 
@@ -269,14 +269,12 @@ def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> ConvImageVAE:
         shown = np.linspace(0, len(seen.windows) - 1, 12).astype(int)
         latents = _latents(task.network, seen)[shown]
         random = np.random.default_rng(0).standard_normal((12, latents.shape[1]))
-        decoded = decode_pixels(task.network, np.concatenate([latents, random]))
-        save_sheet(run.folder / "sheets" / f"image-vae-{step:06d}.png", [*seen.windows[shown], *decoded], columns=12)
+        rows = [*seen.windows[shown], *show(np.concatenate([latents, random]))]
+        save_sheet(run.folder / "sheets" / f"image-vae-{step:06d}.png", rows, columns=12)
 
-    network = train(
+    return train(
         task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes, after_validation=sheet
     )
-    assert isinstance(network, ConvImageVAE)
-    return network
 
 
 def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -> dict[str, Any]:
@@ -303,7 +301,8 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     if pictures.eye is not None:
         measures["eye"] = _last_validation(run.folder, "eye")
         measures["readout"] = _read_out(run, pictures, windows, latents[chosen], chosen, rng)
-    art = look_at_art(latents[chosen], _paint_all(run, pictures, latents[chosen]))
+    painted = _paint_all(run, pictures.network, pictures.palettes, latents[chosen])
+    art = look_at_art(latents[chosen], painted, jobs=run.jobs)
     if recipe.method == "shuffled-pairs":
         mapping: MappingNetwork | PerceptronMapping = fit_on_shuffled_pairs(
             songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log
@@ -311,7 +310,8 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     else:
         mapping = fit_mapping(songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log)
     mapped_latents = map_songs(mapping, songs[VALIDATION])
-    mapped = look_at_art(mapped_latents, _paint_all(run, pictures, mapped_latents))
+    painted = _paint_all(run, pictures.network, pictures.palettes, mapped_latents)
+    mapped = look_at_art(mapped_latents, painted, jobs=run.jobs)
     measures["mapping"] = mapping_figures(mapping, songs[VALIDATION], art, mapped)
     run.log("mapping: validation songs, " + ", ".join(f"{k} {v:.3f}" for k, v in measures["mapping"].items()))
     normalisation: dict[str, Any] = {
@@ -352,9 +352,8 @@ def _read_out(
     rng: np.random.Generator,
 ) -> dict[str, float]:
     """Fit what the painter reads off a latent to what was read off the chosen windows."""
-    assert pictures.eye is not None and pictures.palettes is not None and isinstance(pictures.network, ImageVAE)
-    marks = read_marks(pictures.eye, windows.windows)
-    marks = weigh_kinds(marks, kind_weights(marks, run.recipe.analysis.kind_evenness))
+    marks = pictures.marks
+    assert marks is not None and pictures.palettes is not None and isinstance(pictures.network, ImageVAE)
     readings = Readings(
         palette=windows.palettes[chosen],
         kind=marks.kind[chosen],
@@ -368,13 +367,14 @@ def _read_out(
     return figures
 
 
-def _paint_all(run: Run, pictures: PictureSide, latents: NDArray[np.float64]) -> Sequence[NDArray[np.uint8]]:
-    """What the bundle would show of these latents, 128 x 128."""
-    if isinstance(pictures.network, ConvImageVAE):
-        return list(decode_pixels(pictures.network, latents))
-    assert pictures.palettes is not None
-    controls = controls_of_latents(pictures.network, pictures.palettes, KINDS, latents)
-    return paint_controls(controls, jobs=run.jobs)
+def _paint_all(
+    run: Run, network: ImageVAE | ConvImageVAE, palettes: NDArray[np.float32] | None, latents: NDArray[np.float64]
+) -> Sequence[NDArray[np.uint8]]:
+    """What a bundle of this network would show of these latents, 128 x 128."""
+    if isinstance(network, ConvImageVAE):
+        return list(decode_pixels(network, latents))
+    assert palettes is not None, "a painter has palettes"
+    return paint_controls(controls_of_latents(network, palettes, KINDS, latents), jobs=run.jobs)
 
 
 def _settings(

@@ -118,9 +118,9 @@ def encode_songs(
     return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors)
 
 
-def look_at_art(latents: Float64, pictures: Sequence[NDArray[np.uint8]]) -> Art:
+def look_at_art(latents: Float64, pictures: Sequence[NDArray[np.uint8]], *, jobs: int) -> Art:
     """Measure guides and looks on the pictures of these latents."""
-    measured = [measure_traits(rgb) for rgb in pictures]
+    measured = Parallel(n_jobs=jobs, batch_size=16)(delayed(measure_traits)(rgb) for rgb in pictures)
     traits = {name: np.array([m[name] for m in measured]) for name in TRAITS}
     layout = np.stack([srgb_to_lab(average_down(rgb, _LAYOUT_FIELDS) / 255.0).reshape(-1) for rgb in pictures])
     standard = np.stack([(column - column.mean()) / (column.std() + 1e-9) for column in traits.values()], axis=1)
