@@ -43,7 +43,7 @@ from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_audio_vae import AudioVAETask
 from clavilux.training.train_conv_vae import ConvImageVAETask
-from clavilux.training.train_eye import EyeTask, MarksRead, kind_weights, read_marks, weigh_kinds
+from clavilux.training.train_eye import EyeTask, MarksRead, kind_likeness, kind_weights, read_marks, weigh_kinds
 from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     check_descriptors,
@@ -353,16 +353,21 @@ def _read_out(
 ) -> dict[str, float]:
     """Fit what the painter reads off a latent to what was read off the chosen windows."""
     marks = pictures.marks
-    assert marks is not None and pictures.palettes is not None and isinstance(pictures.network, ImageVAE)
+    assert marks is not None and pictures.eye is not None and pictures.palettes is not None
+    assert isinstance(pictures.network, ImageVAE)
     readings = Readings(
         palette=windows.palettes[chosen],
         kind=marks.kind[chosen],
         log_frequency=marks.log_frequency[chosen],
         direction=marks.direction[chosen],
         chaos=marks.chaos[chosen],
+        surface=marks.surface[chosen],
     )
     blend = run.recipe.image_vae.palette_blend
-    figures = fit_readout(pictures.network, latents, readings, pictures.palettes, palette_blend=blend, rng=rng)
+    likeness = kind_likeness(pictures.eye)
+    figures = fit_readout(
+        pictures.network, latents, readings, pictures.palettes, likeness, palette_blend=blend, rng=rng
+    )
     run.log("readout: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
     return figures
 

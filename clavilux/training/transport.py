@@ -42,11 +42,15 @@ def recolouring(cloud: Float64, target: Float64) -> tuple[Float64, Float64]:
     matrix : (D, D), offset : (D,)
         y = x @ matrix + offset.
     """
-    covariance = np.cov(cloud.T) + 1e-6 * np.eye(cloud.shape[1])
-    wanted = np.cov(target.T)
-    root, inverse_root = _power(covariance, 0.5), _power(covariance, -0.5)
-    matrix = inverse_root @ _power(root @ wanted @ root, 0.5) @ inverse_root
-    return matrix, target.mean(0) - cloud.mean(0) @ matrix
+    return recolouring_to(cloud, target.mean(0), np.cov(target.T))
+
+
+def recolouring_to(cloud: Float64, mean: Float64, covariance: Float64) -> tuple[Float64, Float64]:
+    """`recolouring` to a Gaussian of this mean (D,) and covariance (D, D)."""
+    present = np.cov(cloud.T) + 1e-6 * np.eye(cloud.shape[1])
+    root, inverse_root = _power(present, 0.5), _power(present, -0.5)
+    matrix = inverse_root @ _power(root @ covariance @ root, 0.5) @ inverse_root
+    return matrix, mean - cloud.mean(0) @ matrix
 
 
 def _power(symmetric: Float64, exponent: float) -> Float64:
