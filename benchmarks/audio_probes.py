@@ -30,7 +30,7 @@ Float64 = NDArray[np.float64]
 
 FOLDS = 10
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # of the ridge, in units of the mean variance of the inputs
-COPIED, COPIED_S = 40, 60.0
+COPIED_S = 60.0
 
 
 def main() -> None:
@@ -39,13 +39,14 @@ def main() -> None:
     parser.add_argument("--bundle", default="default")
     parser.add_argument("--split", choices=("held-out", "validation"), default="held-out")
     parser.add_argument("--songs", type=int, default=200)
-    parser.add_argument("--max-seconds", type=float, default=120.0)
+    parser.add_argument("--copied", type=int, default=40, help="songs that are written as FLAC and MP3")
+    parser.add_argument("--max-seconds", type=float, default=120.0, help="listened to of each")
     parser.add_argument("--jobs", type=int, default=-1)
     asked = parser.parse_args()
     songs = find_songs(asked.music, asked.split, asked.songs)
     files = [song.path for song in songs]
     heard = hear_songs(files, [asked.bundle], max_s=asked.max_seconds, jobs=asked.jobs)
-    copies = hear_copies(files[:COPIED], [asked.bundle], max_s=COPIED_S, jobs=asked.jobs)[asked.bundle]
+    copies = hear_copies(files[: asked.copied], [asked.bundle], max_s=COPIED_S, jobs=asked.jobs)[asked.bundle]
     genres = [songs[i].genre for i in heard.chosen]
     print(f"{len(heard.chosen)} {asked.split} songs, {sum(map(bool, genres))} with a genre; bundle {asked.bundle}\n")
     report(heard, copies, genres, asked.bundle)

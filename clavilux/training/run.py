@@ -151,7 +151,7 @@ def train_audio_vae(run: Run) -> AudioVAE:
     _check_tracks(run, len(training.entries))
     task = AudioVAETask(training, validation, recipe, identity_dims=run.recipe.identity.dims)
     _start_from(run, task.network, "audio_vae")
-    if task.network.identity is not None:
+    if task.network.identity is not None and run.start is None:  # one that hundreds of songs have taught is kept
         _train_identity(run, task.network.identity, training, validation)
     # Rounded: the last digits depend on how many threads added the numbers up, and a resumed run must agree.
     target = recipe.target_nats or round(task.target_nats(), 1)
