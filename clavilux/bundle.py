@@ -16,7 +16,9 @@ A bundle is a folder. ``bundle.json`` describes it (schema 3):
                         distance to the tenth neighbour, divided by 3)
 ``painting``            ``{"noise_std": float, "logvar_scale": float}``: the noise that this bundle paints with if
                         nothing else is said; 0 but in the classic recipe
-``normalisation``       constants of the training corpus; ``descriptor_mean`` is one number for each descriptor
+``normalisation``       constants of the training corpus; ``descriptor_mean`` is one number for each descriptor;
+                        ``song_mean``, ``song_deviation`` and ``song_weights``, where the mapping standardises, are one
+                        for each number of a song code
 ``corpus``              sources, counts, licences; ``measures``: figures; ``parity``: PyTorch against ONNX
 ``files``               file name -> sha256, for every other file of the folder
 ======================  ==============================================================================================

@@ -10,6 +10,7 @@ from clavilux.models.losses import (
     RateController,
     optimal_sigma_nll,
     rate_per_dimension,
+    same_track_loss,
     sample_posterior,
     soft_cross_entropy,
     water_filling_rate,
@@ -97,3 +98,12 @@ def test_controller_goes_on_from_its_state():
     one.update(7.0)
     two.update(7.0)
     assert one.beta == two.beta
+
+
+def test_same_track_loss_is_chance_where_all_are_alike_and_vanishes_where_tracks_are_apart():
+    alike = same_track_loss(torch.ones(8, 3), temperature=0.1)
+    assert alike.item() == pytest.approx(math.log(7), rel=1e-5)
+    apart = same_track_loss(torch.eye(4).repeat(2, 1), temperature=0.1)
+    assert apart.item() < 1e-3
+    swapped = same_track_loss(torch.cat([torch.eye(4), torch.eye(4).flip(0)]), temperature=0.1)
+    assert swapped.item() > 9

@@ -52,6 +52,18 @@ def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
     return -(shares * functional.log_softmax(logits, dim=1)).flatten(1).sum(dim=1).mean()
 
 
+def same_track_loss(points: Tensor, temperature: float) -> Tensor:
+    """Which of all others is of the same track, by cosine? Cross-entropy in nats, mean over B.
+
+    InfoNCE (van den Oord, Li & Vinyals 2018) in the form of SimCLR (Chen et al. 2020): row i of the first half of
+    `points` (B, D) and row i of the second half belong together.
+    """
+    unit = functional.normalize(points, dim=1)
+    own = torch.arange(len(points), device=points.device)
+    similarity = (unit @ unit.T / temperature).masked_fill(own[:, None] == own, -math.inf)
+    return functional.cross_entropy(similarity, (own + len(points) // 2) % len(points))
+
+
 @dataclass
 class RateController:
     """Holds the rate of a VAE at a target by steering beta.

@@ -28,7 +28,7 @@ from clavilux.bundle import Bundle, open_bundle
 from clavilux.descriptors import DESCRIPTORS
 from clavilux.errors import CorpusError, TrainingError
 from clavilux.marks import KINDS
-from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.audio_vae import AudioVAE, WindowIdentity
 from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
@@ -44,6 +44,7 @@ from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_audio_vae import AudioVAETask
 from clavilux.training.train_conv_vae import ConvImageVAETask
 from clavilux.training.train_eye import EyeTask, MarksRead, kind_likeness, kind_weights, read_marks, weigh_kinds
+from clavilux.training.train_identity import IdentityTask
 from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     check_descriptors,
@@ -57,6 +58,7 @@ from clavilux.training.train_mapping import (
     map_songs,
     mapping_figures,
     paint_controls,
+    song_weights,
 )
 
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
@@ -147,8 +149,10 @@ def train_audio_vae(run: Run) -> AudioVAE:
     training = AudioFeatureDataset(run.features, TRAINING, skip=run.log)
     validation = AudioFeatureDataset(run.features, VALIDATION, skip=run.log)
     _check_tracks(run, len(training.entries))
-    task = AudioVAETask(training, validation, recipe)
+    task = AudioVAETask(training, validation, recipe, identity_dims=run.recipe.identity.dims)
     _start_from(run, task.network, "audio_vae")
+    if task.network.identity is not None and run.start is None:  # one that hundreds of songs have taught is kept
+        _train_identity(run, task.network.identity, training, validation)
     # Rounded: the last digits depend on how many threads added the numbers up, and a resumed run must agree.
     target = recipe.target_nats or round(task.target_nats(), 1)
     held = f"target {target:.1f} nats" if recipe.objective == "rate" else f"beta up to {recipe.max_beta:g}"
@@ -168,6 +172,26 @@ def train_audio_vae(run: Run) -> AudioVAE:
     )
     assert isinstance(network, AudioVAE)
     return network
+
+
+def _train_identity(
+    run: Run, network: WindowIdentity, training: AudioFeatureDataset, validation: AudioFeatureDataset
+) -> None:
+    """Train the part of z_audio that tells the song, which the rest of the AudioVAE then finds there."""
+    recipe = run.recipe.identity
+    jitter_db = run.recipe.audio_vae.gain_jitter_db
+    task = IdentityTask(network, training, validation, recipe, level_jitter_db=jitter_db)
+    settings = LoopSettings(
+        steps=recipe.steps,
+        batch=recipe.tracks,
+        learning_rate=recipe.learning_rate,
+        warmup=recipe.warmup,
+        ema=recipe.ema,
+        seed=run.recipe.seed,
+        precision="32-true",  # too small to gain by another
+    )
+    train(task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes)
+    network.requires_grad_(False)
 
 
 def prepare_windows(run: Run, split: str) -> Windows:
@@ -323,6 +347,7 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
         normalisation |= {
             "song_mean": mapping.song_mean.tolist(),
             "song_deviation": mapping.song_deviation.tolist(),
+            "song_weights": song_weights(songs[TRAINING], recipe).tolist(),
         }
     parity = export_bundle(
         Trained(audio_vae, pictures.network, mapping, pictures.eye, pictures.palettes),

@@ -28,7 +28,7 @@ from clavilux.guides import GUIDES, guide_values
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
+from clavilux.models.mapping_network import LIMIT, MappingNetwork, PerceptronMapping
 from clavilux.painter import paint
 from clavilux.training.datasets import AudioFeatureDataset
 from clavilux.training.recipe import MappingRecipe
@@ -58,11 +58,15 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SongCodes:
-    """Codes (n, 64 + D) of n songs, their names, and their descriptors by name, (n,) each."""
+    """Codes (n, 64 + D) of n songs, their names, and their descriptors by name, (n,) each.
+
+    `identity_dims` of the 64, the first ones, tell the song; 0 where z_audio is not divided so.
+    """
 
     names: list[str]
     codes: Float64
     descriptors: dict[str, Float64]
+    identity_dims: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,17 @@ def encode_songs(
         described.append([float(row[name]) for name in DESCRIPTORS])
     descriptors = dict(zip(DESCRIPTORS, np.array(described).T, strict=True))
     mapped = [descriptors[name][:, None] for name in mapped_descriptors]
-    return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors)
+    dims = network.identity.dims if network.identity is not None else 0
+    return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors, dims)
+
+
+def song_weights(songs: SongCodes, recipe: MappingRecipe) -> Float64:
+    """How much each standardised number of a song code counts when songs are compared: (64 + D,)."""
+    weights = np.ones(songs.codes.shape[1])
+    if songs.identity_dims:
+        weights[songs.identity_dims : LATENT_DIM] = recipe.detail_weight
+    weights[LATENT_DIM:] = recipe.descriptor_weight
+    return weights
 
 
 def look_at_art(latents: Float64, pictures: Sequence[NDArray[np.uint8]], *, jobs: int) -> Art:
@@ -185,9 +199,8 @@ def fit_mapping(
     floor = np.full_like(deviation, 1e-9)  # the units of descriptors differ, no floor fits all
     floor[:LATENT_DIM] = _DEVIATION_FLOOR * np.median(deviation[:LATENT_DIM])
     deviation = np.maximum(deviation, floor)
-    standard = np.clip((songs.codes - mean) / deviation, -3.5, 3.5)
-    weights_of_numbers = np.ones(standard.shape[1])
-    weights_of_numbers[LATENT_DIM:] = recipe.descriptor_weight
+    standard = np.clip((songs.codes - mean) / deviation, -LIMIT, LIMIT)
+    weights_of_numbers = song_weights(songs, recipe)
     directions = weights_of_numbers[:, None] * principal_components(standard * weights_of_numbers, n_components)
     components = standard @ directions
     song_guides = normal_scores(guide_values(songs.descriptors, "heard"))
