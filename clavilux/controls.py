@@ -25,7 +25,6 @@ from clavilux.marks import KINDS
 Float32 = NDArray[np.float32]
 
 
-_NEAR = 0.8  # of the way to the third kind: how near the second comes before it is seen
 # Of a range: what the eye says of paintings that have none of it, and how much of what is above is painted. It reads
 # too much rather than too little into real pictures.
 _BARE = {"softness": (0.2, 1.0), "glaze": (0.15, 0.8), "brush": (0.05, 0.7)}
@@ -219,13 +218,13 @@ def choose_controls(
 def share_of_second(scores: Float32) -> float:
     """Area of the second of the kinds, by their scores from high to low, (n_kinds,): 0 to 1/2.
 
-    Half where the two are equal, none where the second does not come nearer to the first than `_NEAR` of the way that
-    the third does. So a picture passes from one kind to another, and one partner to the next, without a jump.
+    Half where the two are equal, none where the second is no nearer to the first than the third. So a picture passes
+    from one kind to another, and one partner to the next, without a jump.
     """
     if len(scores) < 3:
         return 0.0
     lead, whole = float(scores[0] - scores[1]), float(scores[0] - scores[2])
-    return 0.5 * max(0.0, 1.0 - lead / (_NEAR * whole)) if whole > 0 else 0.5
+    return 0.5 * (1.0 - lead / whole) if whole > 0 else 0.5
 
 
 def blend_palettes(palettes: Float32, logits: Float32) -> Float32:

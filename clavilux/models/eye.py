@@ -60,15 +60,21 @@ class Eye(nn.Module):
         )
         self.n_kinds = n_kinds
 
+    def signs(self, pictures: Tensor) -> Tensor:
+        """What is found in sRGB pictures (B, 3, 128, 128) in [0, 1], (B, 8 width + 1): means and deviations of the maps
+        over the picture, and the logarithm of its contrast.
+
+        Marks are the same in a pale and in a glaring picture: each is brought to one contrast first. The surface is
+        not: its deviations are in L*, so the contrast is told beside it.
+        """
+        centred = pictures - pictures.mean(dim=(2, 3), keepdim=True)
+        contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + 0.02
+        maps = self.features(centred / contrast).float().flatten(2)
+        return torch.cat([maps.mean(dim=2), maps.std(dim=2), contrast.log().flatten(1)], dim=1)
+
     def forward(self, pictures: Tensor) -> MarksSeen:
         """Marks of sRGB pictures (B, 3, 128, 128) in [0, 1]."""
-        # Marks are the same in a pale and in a glaring picture: each is brought to one contrast first. The surface is
-        # not: its deviations are in L*, so the contrast is told beside it.
-        centred = pictures - pictures.mean(dim=(2, 3), keepdim=True)
-        contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        maps = self.features(centred / (contrast + 0.02)).float().flatten(2)
-        told = (contrast + 0.02).log().flatten(1)
-        seen = self.head(torch.cat([maps.mean(dim=2), maps.std(dim=2), told], dim=1)).float()
+        seen = self.head(self.signs(pictures)).float()
         kind, rest = seen[:, : self.n_kinds], seen[:, self.n_kinds :]
         low, high = (math.log(v) for v in FREQUENCY_RANGE)
         return MarksSeen(

@@ -36,7 +36,7 @@ _DRAWS = 8_000
 _RIDGE = 1e-2
 _ROUNDS = 500
 _BLENDS = 1_000
-_MAP_DIM = 3  # of the map of kinds: two cannot keep the likeness of 26 kinds, more make every kind a neighbour
+_MAP_DIM = 12  # of the map of kinds: in fewer, cells are small and borders many; in 25, neighbours are no kin
 _REACHES = tuple(1.0 + 0.05 * step for step in range(21))
 _INSIDE = 0.02  # of a range: scales at its very ends have no finite logit
 

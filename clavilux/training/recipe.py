@@ -103,8 +103,14 @@ class ImageVAERecipe:
 class MappingRecipe:
     """How songs are carried to pictures."""
 
-    method: Literal["pca-match", "fused-gromov-wasserstein", "shuffled-pairs"]
+    method: Literal["look-preserving", "fused-gromov-wasserstein", "pca-match", "shuffled-pairs"]
     structure: float
+    descent_steps: int
+    guide_weight: float
+    fill: float
+    fill_looks: float
+    jitter: float
+    eye_weight: float
     components: int
     detail_weight: float
     descriptor_weight: float

@@ -63,6 +63,7 @@ from clavilux.training.train_mapping import (
 
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
 
+_PRACTICE = 3_000  # latents drawn beside those of art, from whose paintings looks are learnt to be foretold
 _MINIMUM_PICTURES = 20
 _MINIMUM_TRACKS = 10
 _BETA_OF_TRAINED = 0.5  # where the shipped ImageVAE ended; from 0.05 a short training lets its rate run to the double
@@ -325,14 +326,19 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     if pictures.eye is not None:
         measures["eye"] = _last_validation(run.folder, "eye")
         measures["readout"] = _read_out(run, pictures, windows, latents[chosen], chosen, rng)
-    painted = _paint_all(run, pictures.network, pictures.palettes, latents[chosen])
-    art = look_at_art(latents[chosen], painted, jobs=run.jobs)
+    shown = latents[chosen]
+    if recipe.method == "look-preserving":
+        drawn = rng.multivariate_normal(shown.mean(axis=0), np.cov(shown.T), _PRACTICE)
+        shown = np.concatenate([shown, drawn])
+    painted = _paint_all(run, pictures.network, pictures.palettes, shown)
+    both = look_at_art(shown, painted, jobs=run.jobs, eye=pictures.eye, eye_weight=recipe.eye_weight)
+    art, practice = both.take(slice(None, n)), both.take(slice(n, None))
     if recipe.method == "shuffled-pairs":
         mapping: MappingNetwork | PerceptronMapping = fit_on_shuffled_pairs(
             songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log
         )
     else:
-        mapping = fit_mapping(songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log)
+        mapping = fit_mapping(songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log, practice=practice)
     mapped_latents = map_songs(mapping, songs[VALIDATION])
     painted = _paint_all(run, pictures.network, pictures.palettes, mapped_latents)
     mapped = look_at_art(mapped_latents, painted, jobs=run.jobs)

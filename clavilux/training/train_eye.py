@@ -125,6 +125,14 @@ def read_marks(eye: Eye, windows: NDArray[np.uint8]) -> MarksRead:
     )
 
 
+@torch.no_grad()
+def eye_signs(eye: Eye, windows: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float64]:
+    """What the eye finds in windows (n, 128, 128, 3) before it names it: (n, 8 width)."""
+    pictures = torch.from_numpy(windows).permute(0, 3, 1, 2)
+    parts = [eye.signs(pictures[i : i + batch].float() / 255.0)[:, :-1] for i in range(0, len(pictures), batch)]
+    return np.asarray(torch.cat(parts).double().numpy())
+
+
 def kind_weights(marks: MarksRead, evenness: float) -> NDArray[np.float64]:
     """Weights (n_kinds,) that take the eye's prejudice for a few kinds out of what it read.
 
