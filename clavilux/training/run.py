@@ -191,7 +191,11 @@ def _train_identity(
         seed=run.recipe.seed,
         precision="32-true",  # too small to gain by another
     )
-    train(task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes)
+    # Contrast is no mean over items: processes that see a share of the tracks each would learn something else. So the
+    # first one trains, which takes seconds, and the others take what it has kept.
+    fabric = run.processes.join()
+    with fabric.rank_zero_first():
+        train(task, settings, run.folder, resume=run.resume or not fabric.is_global_zero, log=run.log)
     network.requires_grad_(False)
 
 
