@@ -66,6 +66,7 @@ MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if d
 _PRACTICE = 3_000  # latents drawn beside those of art, from whose paintings looks are learnt to be foretold
 _MINIMUM_PICTURES = 20
 _MINIMUM_TRACKS = 10
+_DROPOUT_EXCESS = 1.07  # rate of a training step, whose encoder has dropout, over the rate without, which is meant
 _BETA_OF_TRAINED = 0.5  # where the shipped ImageVAE ended; from 0.05 a short training lets its rate run to the double
 
 
@@ -292,7 +293,8 @@ def _train_on_windows(
     """Train an ImageVAE of either kind, with sheets of validation windows, what is made of them, and random latents."""
     recipe = run.recipe.image_vae
     _start_from(run, task.network, "image_vae")
-    settings = _settings(run, recipe, run.recipe.seed + 2, task.n_items(), recipe.target_nats)
+    held = recipe.target_nats * _DROPOUT_EXCESS
+    settings = _settings(run, recipe, run.recipe.seed + 2, task.n_items(), held)
 
     def sheet(step: int) -> None:
         shown = np.linspace(0, len(seen.windows) - 1, 12).astype(int)
