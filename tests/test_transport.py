@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from clavilux.training.transport import (
     fused_gromov_wasserstein,
+    fused_plan,
     normal_scores,
     pca_match,
     principal_components,
@@ -76,6 +77,27 @@ def test_pca_match_fills_the_cloud(clouds):
     songs, heard, pictures, seen = clouds
     placed = pca_match(songs, heard, pictures, seen)
     assert np.trace(np.cov(placed.T)) > 0.7 * np.trace(np.cov(pictures.T))
+
+
+@pytest.mark.parametrize("method", ["pca-match", "fused-gromov-wasserstein"])
+def test_without_guides_the_shapes_alone_decide(clouds, method):
+    """Guides of the two sides then agree by chance alone, and distances are kept."""
+    songs, heard, pictures, seen = clouds
+    nothing, nothing_seen = heard[:, :0], seen[:, :0]
+    if method == "pca-match":
+        placed = pca_match(songs, nothing, pictures, nothing_seen)
+    else:
+        placed = fused_gromov_wasserstein(songs, nothing, pictures, nothing_seen, pictures, structure=1.0)
+    told = _told(placed, pictures, seen)
+    assert all(abs(spearmanr(told[:, guide], heard[:, guide]).statistic) < 0.6 for guide in range(2))
+    assert spearmanr(pdist(songs), pdist(placed)).statistic > 0.3
+
+
+def test_a_plan_gives_each_song_its_share_and_leaves_no_picture_out(clouds):
+    songs, heard, pictures, seen = clouds
+    plan = fused_plan(songs, heard, pictures, seen, pictures, structure=0.6)
+    np.testing.assert_allclose(plan.sum(axis=1), 1 / 150)
+    np.testing.assert_allclose(plan.sum(axis=0), 1 / 300)
 
 
 def test_fused_plan_keeps_geometry(clouds):

@@ -183,6 +183,12 @@ def controls_of_latents(
     return found
 
 
+def told_looks(art: Art) -> Float64:
+    """Looks (m, F) as far as a straight line through the latents tells them: what the distance of two latents is."""
+    weights, _ = ridge(art.latents, art.looks, _LOOKS_RIDGE)
+    return art.latents @ weights
+
+
 def fit_mapping(
     songs: SongCodes, art: Art, recipe: MappingRecipe, *, seed: int, log: Callable[[str], None]
 ) -> MappingNetwork:
@@ -203,16 +209,15 @@ def fit_mapping(
     weights_of_numbers = song_weights(songs, recipe)
     directions = weights_of_numbers[:, None] * principal_components(standard * weights_of_numbers, n_components)
     components = standard @ directions
-    song_guides = normal_scores(guide_values(songs.descriptors, "heard"))
-    picture_guides = normal_scores(art.guides)
+    n_guides = len(GUIDES) if recipe.structure < 1 else 0
+    song_guides = normal_scores(guide_values(songs.descriptors, "heard")[:, :n_guides])
+    picture_guides = normal_scores(art.guides[:, :n_guides])
     if recipe.method == "pca-match":
         wanted = pca_match(components, song_guides, art.latents, picture_guides)
     else:
         chosen = np.random.default_rng(seed).permutation(len(art.latents))[:_PICTURES]
-        # Two latents are as far apart as their pictures look, as far as a straight line through the latents can tell.
-        seen, _ = ridge(art.latents, art.looks, _LOOKS_RIDGE)
         wanted = fused_gromov_wasserstein(
-            components, song_guides, art.latents[chosen], picture_guides[chosen], art.latents[chosen] @ seen,
+            components, song_guides, art.latents[chosen], picture_guides[chosen], told_looks(art)[chosen],
             recipe.structure,
         )  # fmt: skip
 
