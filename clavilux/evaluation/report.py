@@ -48,10 +48,12 @@ th { vertical-align: bottom } td { white-space: nowrap }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--ground) }
 tr.family th { text-align: left; padding-top: 1.1rem; border-bottom: 1px solid var(--edge) }
 td.own { font-weight: 650 } td.met { color: var(--met) } td.missed { color: var(--missed) } td.p { color: var(--quiet) }
-.grid { display: grid; gap: 4px; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); margin: .6rem 0 }
+.grid { display: grid; gap: 4px; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); margin: .6rem 0 }
+.strip { grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)) }
 .pairs { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); margin: .6rem 0 }
 .plots { display: flex; flex-wrap: wrap; gap: 6px }
-figure { margin: 0; min-width: 0 } img { display: block; width: 100%; height: auto }
+figure { margin: 0; min-width: 0 }
+img { display: block; width: 100%; height: auto; outline: 1px solid var(--rule); outline-offset: -1px }
 figcaption { font-size: 11px; line-height: 1.35; color: var(--quiet); overflow-wrap: anywhere }
 .grid figcaption { white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
 svg { height: auto; max-width: 100% } .scroll svg { min-width: 640px }
@@ -138,9 +140,12 @@ def to_markdown(result: Result) -> str:
         if verdict is None:
             continue
         met = {True: "yes", False: "no", None: ""}[verdict.met]
-        cells = [_figure(result.table[column].get(measure.key)) for column in others]
+        value, *cells = (
+            _figure(figure, measure.is_count)
+            for figure in (verdict.value, *(result.table[column].get(measure.key) for column in others))
+        )
         ratio, goal = _figure(verdict.ratio), "" if measure.goal is None else str(measure.goal)
-        lines.append(f"| {measure.title} | {_figure(verdict.value)} | {ratio} | {goal} | {met} | {' | '.join(cells)} |")
+        lines.append(f"| {measure.title} | {value} | {ratio} | {goal} | {met} | {' | '.join(cells)} |")
     return "\n".join([*lines, *(f"Note: {remark}" for remark in result.remarks)])
 
 
@@ -194,12 +199,12 @@ def _line(result: Result, measure: Measure, others: Sequence[str]) -> str:
     mark = {True: ("met", "met"), False: ("missed", "missed"), None: ("", "")}[verdict.met]
     cells = [
         f'<td title="{html.escape(measure.meaning)}">{html.escape(measure.title)}</td>',
-        f'<td class="own">{_figure(verdict.value)}</td>',
+        f'<td class="own">{_figure(verdict.value, measure.is_count)}</td>',
         f'<td class="p">{"" if p is None else f"{p:.3f}"}</td>',
         f"<td>{_figure(verdict.ratio)}</td>",
         f"<td>{'' if measure.goal is None else html.escape(str(measure.goal))}</td>",
         f'<td class="{mark[0]}">{mark[1]}</td>',
-        *(f"<td>{_figure(result.table[column].get(measure.key))}</td>" for column in others),
+        *(f"<td>{_figure(result.table[column].get(measure.key), measure.is_count)}</td>" for column in others),
     ]
     return f"<tr>{''.join(cells)}</tr>"
 
@@ -214,10 +219,10 @@ def _ears(result: Result) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-def _figure(value: float | None) -> str:
+def _figure(value: float | None, is_count: bool = False) -> str:
     if value is None:
         return ""
-    if value == 0 or (float(value).is_integer() and abs(value) >= 2):
+    if is_count or value == 0 or (float(value).is_integer() and abs(value) >= 2):
         return f"{value:.0f}"
     return f"{value:.3f}" if abs(value) < 0.1 else f"{value:.2f}"
 
@@ -229,7 +234,7 @@ def _sheet(pictures: Pixels, names: Sequence[str] = ()) -> str:
         name = html.escape(names[i]) if names else ""
         below = f'<figcaption title="{name}">{name}</figcaption>' if names else ""
         figures.append(f'<figure><img alt="{name}" src="{data_uri(picture)}">{below}</figure>')
-    return f'<div class="grid">{"".join(figures)}</div>'
+    return f'<div class="{"grid" if names else "grid strip"}">{"".join(figures)}</div>'
 
 
 def _strip(gallery: Gallery, column: str) -> str:
@@ -321,7 +326,7 @@ def _rates(gallery: Gallery) -> str:
     return bars(
         np.sort(gallery.rates)[::-1],
         title="rate of each latent",
-        value_name="nats",
+        value_name="nats over real pictures",
         x_label="latents by their rate",
     )
 
