@@ -5,7 +5,8 @@
 
 Hears and paints with the networks of a bundle; only its mapping is left aside. Windows of the art are those of a
 training's folder RUN, cut there if it has none. What is measured once is kept in RUN/mapping-methods: halves of the
-validation songs, paintings of the art. Held-out songs and pictures are never read.
+validation songs, paintings of the art, and each line until anything changes that it depends on, so that a run that was
+ended goes on. Held-out songs and pictures are never read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import hashlib
 import math
 import os
 import pickle
@@ -21,8 +23,7 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ from clavilux.training.train_mapping import (
     fit_on_shuffled_pairs,
     look_at_art,
     map_songs,
-    told_looks,
+    weights_to_looks,
 )
 from clavilux.training.transport import Float64, fused_plan, normal_scores, ridge
 
@@ -110,6 +111,15 @@ def all_methods(recipe: MappingRecipe, seed: int) -> list[Method]:
         changed = dataclasses.replace(fgw, structure=structure)
         lines.append(Method(name, "yes", partial(_shipped, recipe=changed, seed=seed)))
     lines.append(Method("GW, kernel regression, recoloured", "no", partial(_shipped, recipe=unguided, seed=seed)))
+    few, heavy = dataclasses.replace(fgw, recoloured=16), dataclasses.replace(fgw, descriptor_weight=4.0)
+    both = dataclasses.replace(few, descriptor_weight=4.0)
+    for words, changed in (
+        ("recoloured in 16 directions", few),
+        ("recoloured, descriptors weighing 4", heavy),
+        ("recoloured in 16 directions, descriptors weighing 4", both),
+    ):
+        name = f"fused GW {shipped}, kernel regression, {words}"
+        lines.append(Method(name, "yes", partial(_shipped, recipe=changed, seed=seed)))
     lines.append(
         Method(f"fused GW {shipped}, kernel regression alone", "yes", partial(_uncoloured, recipe=fgw, seed=seed))
     )
@@ -193,7 +203,7 @@ def _perceptron(inputs: int, outputs: int, width: int = 256) -> nn.Sequential:
     )  # fmt: skip
 
 
-FLOW_STEPS, FLOW_BATCH, FLOW_JITTER = 2_500, 512, 0.3
+FLOW_STEPS, FLOW_BATCH, FLOW_JITTER = 2_000, 256, 0.3
 _EULER_STEPS = 20
 
 
@@ -211,7 +221,7 @@ def _flow(material: Material, *, recipe: MappingRecipe, start: str, seed: int) -
     chosen = rng.permutation(len(material.art.latents))[:PLAN_PICTURES]
     latents = material.art.latents[chosen]
     plan = fused_plan(
-        places.components, places.heard, latents, places.seen[chosen], told_looks(material.art)[chosen],
+        places.components, places.heard, latents, places.seen[chosen], latents @ weights_to_looks(material.art),
         recipe.structure,
     )  # fmt: skip
     middle, spread = latents.mean(axis=0), latents.std(axis=0)
@@ -247,7 +257,7 @@ def _flow(material: Material, *, recipe: MappingRecipe, start: str, seed: int) -
     return carry
 
 
-SLICED_STEPS, SLICES, SLICED_JITTER = 1_000, 256, 0.3
+SLICED_STEPS, SLICES, SLICED_JITTER = 600, 64, 0.3
 DISTANCE_WEIGHT, GUIDE_WEIGHT = 0.5, 0.5
 
 
@@ -262,7 +272,7 @@ def _sliced(material: Material, *, recipe: MappingRecipe, recoloured: bool, seed
     art = material.art
     middle, spread = art.latents.mean(axis=0), art.latents.std(axis=0)
     pictures = _tensor((art.latents - middle) / spread)
-    looks, _ = ridge((art.latents - middle) / spread, told_looks(art), 1e-6)
+    looks = spread[:, None] * weights_to_looks(art)
     readout, offset = ridge((art.latents - middle) / spread, places.seen, 1e-2)
     songs, heard = _tensor(places.components), _tensor(places.heard)
     to_looks, to_guides, guide_offset = _tensor(looks), _tensor(readout), _tensor(offset)
@@ -328,38 +338,34 @@ def _tensor(values: Float64) -> Tensor:
 # Judging --------------------------------------------------------------------------------------------------------------
 
 
-def judge(bundle: str, material: Material, mapped: dict[str, list[Float64]], jobs: int) -> dict[str, dict[str, float]]:
-    """Figures of each line, from the latents of whole songs, first halves and second halves; all painted in one go."""
+def judge(bundle: str, material: Material, latents: list[Float64], jobs: int) -> dict[str, float]:
+    """Figures of a method, from its latents of whole songs, and of first and second halves if there are any."""
     spaces = Spaces.of(material.real.features)
-    flat = np.concatenate([latents for parts in mapped.values() for latents in parts]).astype(np.float32)
-    sight = look_at_latents(bundle, flat, jobs=jobs)
+    real = spaces.place(material.real.features)
     songs = Scale.of_codes(np.asarray(material.validation.codes, np.float32)).place(material.validation.codes)
     heard = guide_values(material.validation.descriptors, "heard")
-    n, start, figures = len(songs), 0, {}
-    real = spaces.place(material.real.features)
-    for name, parts in mapped.items():
-        seen = [sight.take(range(start + i * n, start + (i + 1) * n)) for i in range(len(parts))]
-        start += len(parts) * n
-        whole, *halves = (spaces.place(part.features) for part in seen)
-        row = {
-            "variance kept": float(np.trace(np.cov(parts[0].T)) / np.trace(np.cov(material.art.latents.T))),
-            "hubs": hubs(parts[0], material.art.latents),
-            "geometry, latent": _geometry(songs, parts[0]),
-        }
-        shown = guide_values(seen[0].traits, "seen")
-        for judge_name in JUDGES:
-            points = whole[judge_name]
-            row[f"geometry, {judge_name}"] = _geometry(songs, points)
-            row[f"{NEIGHBOURS} nearest, {judge_name}"] = neighbours_kept(songs, points)
-            row[f"diversity, {judge_name}"] = mean_pairwise_distance(points) / _real_distance(real[judge_name], n)
-            if halves:
-                first, second = (half[judge_name] for half in halves)
-                row[f"same song, {judge_name}"] = same_song(first, second)[0]
-                row[f"same song, {judge_name}, +-"] = _noise(first, second)
-        for i, guide in enumerate(GUIDES):
-            row[guide.name.replace("_", " ")] = spearman(heard[:, i], shown[:, i])
-        figures[name] = row
-    return figures
+    n, whole = len(songs), latents[0]
+    sight = look_at_latents(bundle, np.concatenate(latents).astype(np.float32), jobs=jobs)
+    seen = [sight.take(range(i * n, (i + 1) * n)) for i in range(len(latents))]
+    pictures, *halves = (spaces.place(part.features) for part in seen)
+    row = {
+        "variance kept": float(np.trace(np.cov(whole.T)) / np.trace(np.cov(material.art.latents.T))),
+        "hubs": hubs(whole, material.art.latents),
+        "geometry, latent": _geometry(songs, whole),
+    }
+    for name in JUDGES:
+        points = pictures[name]
+        row[f"geometry, {name}"] = _geometry(songs, points)
+        row[f"{NEIGHBOURS} nearest, {name}"] = neighbours_kept(songs, points)
+        row[f"diversity, {name}"] = mean_pairwise_distance(points) / _real_distance(real[name], n)
+        if halves:
+            first, second = (half[name] for half in halves)
+            row[f"same song, {name}"] = same_song(first, second)[0]
+            row[f"same song, {name}, +-"] = _noise(first, second)
+    shown = guide_values(seen[0].traits, "seen")
+    for i, guide in enumerate(GUIDES):
+        row[guide.name.replace("_", " ")] = spearman(heard[:, i], shown[:, i])
+    return row
 
 
 def _geometry(songs: Float64, points: Float64) -> float:
@@ -534,11 +540,25 @@ def put_table(path: Path, table: str) -> None:
     os.replace(temporary, path)
 
 
-@contextmanager
-def _timed(times: dict[str, float], name: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    times[name] = time.perf_counter() - began
+def _measure(method: Method, bundle: str, material: Material, jobs: int) -> dict[str, float]:
+    began = time.process_time()
+    carry = method.fit(material)
+    seconds = time.process_time() - began
+    latents = [carry(songs) for songs in (material.validation, *material.halves)]
+    return judge(bundle, material, latents, jobs) | {"seconds": seconds}
+
+
+def _state(material: Material, bundle: str, seed: int) -> str:
+    """All that a line depends on, so that a run that was ended goes on and none takes a line of another state."""
+    digest = hashlib.sha256(f"{open_engine(bundle).bundle.sha256} {seed}".encode())
+    for songs in (material.training, material.validation, *material.halves):
+        for values in (songs.codes, *songs.descriptors.values()):
+            digest.update(np.ascontiguousarray(values).tobytes())
+    digest.update(pickle.dumps((material.art, material.real.features, load_recipe("default").mapping)))
+    package = Path(train_mapping.__file__).parents[1]
+    for source in (Path(__file__), *sorted(package.rglob("*.py"))):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def main() -> None:
@@ -563,24 +583,22 @@ def main() -> None:
     material = gather(given.music, given.features, given.art, given.run, given.bundle, given.jobs, log)
     methods = all_methods(load_recipe("default").mapping, given.seed)
     methods = [method for method in methods if not given.only or given.only in method.name]
-    mapped: dict[str, list[Float64]] = {}
-    seconds: dict[str, float] = {}
-    for i, method in enumerate(methods):
-        with _timed(seconds, str(i)):
-            carry = method.fit(material)
-        mapped[str(i)] = [carry(songs) for songs in (material.validation, *material.halves)]
-        log(f"{method.name}, guides {method.guides or '-'}: {seconds[str(i)]:.0f} s")
+    kept, state = given.run / "mapping-methods", _state(material, given.bundle, given.seed)
+    rows = []
+    for method in methods:
+        key = hashlib.sha256(f"{state} {method.name} {method.guides}".encode()).hexdigest()
+        measure = partial(_measure, method, given.bundle, material, given.jobs)
+        rows.append((method.name, method.guides, _kept(kept / f"line-{key[:16]}.pickle", key, measure)))
+        log(f"{method.name}, guides {method.guides or '-'}: {rows[-1][2]['seconds']:.0f} s to fit")
     rng, n = np.random.default_rng(given.seed), len(material.validation.names)
-    mapped["random"] = [rng.standard_normal((n, LATENT_DIM))]
-    mapped["art"] = [material.art.latents[rng.permutation(len(material.art.latents))[:n]]]
-    log(f"painting {sum(len(part) for parts in mapped.values() for part in parts)} pictures")
-    figures = judge(given.bundle, material, mapped, given.jobs)
-    rows = [
-        (method.name, method.guides, figures[str(i)] | {"seconds": seconds[str(i)]}) for i, method in enumerate(methods)
-    ]
-    rows.append(("random latents", "", figures["random"]))
-    of_art = ("variance kept", *(f"diversity, {name}" for name in JUDGES))
-    rows.append(("latents of training art", "", {column: figures["art"][column] for column in of_art}))
+    if given.only is None:
+        rows.append(
+            ("random latents", "", judge(given.bundle, material, [rng.standard_normal((n, LATENT_DIM))], given.jobs))
+        )
+        some = material.art.latents[rng.permutation(len(material.art.latents))[:n]]
+        of_art = judge(given.bundle, material, [some], given.jobs)
+        columns = ("variance kept", *(f"diversity, {name}" for name in JUDGES))
+        rows.append(("latents of training art", "", {column: of_art[column] for column in columns}))
     table = to_markdown(rows, material, given.bundle)
     print(table, end="")
     if given.markdown:

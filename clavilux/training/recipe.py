@@ -105,6 +105,7 @@ class MappingRecipe:
 
     method: Literal["pca-match", "fused-gromov-wasserstein", "shuffled-pairs"]
     structure: float
+    recoloured: int
     components: int
     detail_weight: float
     descriptor_weight: float

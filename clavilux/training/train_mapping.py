@@ -39,6 +39,7 @@ from clavilux.training.transport import (
     pca_match,
     principal_components,
     recolouring,
+    recolouring_where_seen,
     ridge,
 )
 from clavilux.traits import TRAITS, average_down, measure_traits
@@ -183,10 +184,9 @@ def controls_of_latents(
     return found
 
 
-def told_looks(art: Art) -> Float64:
-    """Looks (m, F) as far as a straight line through the latents tells them: what the distance of two latents is."""
-    weights, _ = ridge(art.latents, art.looks, _LOOKS_RIDGE)
-    return art.latents @ weights
+def weights_to_looks(art: Art) -> Float64:
+    """Weights (64, F) that tell looks from latents in a straight line: how far apart two latents look."""
+    return ridge(art.latents, art.looks, _LOOKS_RIDGE)[0]
 
 
 def fit_mapping(
@@ -217,8 +217,8 @@ def fit_mapping(
     else:
         chosen = np.random.default_rng(seed).permutation(len(art.latents))[:_PICTURES]
         wanted = fused_gromov_wasserstein(
-            components, song_guides, art.latents[chosen], picture_guides[chosen], told_looks(art)[chosen],
-            recipe.structure,
+            components, song_guides, art.latents[chosen], picture_guides[chosen],
+            art.latents[chosen] @ weights_to_looks(art), recipe.structure,
         )  # fmt: skip
 
     bent = recipe.method != "pca-match"
@@ -237,7 +237,10 @@ def fit_mapping(
         rest = folds != fold
         unseen[~rest] = regress(components[rest], wanted[rest])[0](components[~rest])
     _, (weights, offset) = regress(components, wanted)
-    matrix, shift = recolouring(unseen, art.latents)
+    if recipe.recoloured < LATENT_DIM:
+        matrix, shift = recolouring_where_seen(unseen, art.latents, weights_to_looks(art), recipe.recoloured)
+    else:
+        matrix, shift = recolouring(unseen, art.latents)
     weights, offset = weights @ matrix, offset @ matrix + shift
     with torch.no_grad():
         if bent:
