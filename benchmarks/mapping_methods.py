@@ -91,6 +91,9 @@ class Method:
     guides: str
     fit: Callable[[Material], MapSongs]
 
+    def __str__(self) -> str:
+        return f"{self.name}, guides {self.guides or '-'}"
+
 
 # The methods ----------------------------------------------------------------------------------------------------------
 
@@ -569,7 +572,7 @@ def main() -> None:
     parser.add_argument("art", type=Path)
     parser.add_argument("--run", type=Path, required=True, help="folder of a training")
     parser.add_argument("--bundle", default="default")
-    parser.add_argument("--only", help="only methods whose name has this in it")
+    parser.add_argument("--only", help="only lines that have this in them, such as 'fused GW 0.6' or 'guides no'")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--markdown", type=Path, help="put the table into the marked place of this page")
@@ -582,14 +585,14 @@ def main() -> None:
 
     material = gather(given.music, given.features, given.art, given.run, given.bundle, given.jobs, log)
     methods = all_methods(load_recipe("default").mapping, given.seed)
-    methods = [method for method in methods if not given.only or given.only in method.name]
+    methods = [method for method in methods if not given.only or given.only in str(method)]
     kept, state = given.run / "mapping-methods", _state(material, given.bundle, given.seed)
     rows = []
     for method in methods:
-        key = hashlib.sha256(f"{state} {method.name} {method.guides}".encode()).hexdigest()
+        key = hashlib.sha256(f"{state} {method}".encode()).hexdigest()
         measure = partial(_measure, method, given.bundle, material, given.jobs)
         rows.append((method.name, method.guides, _kept(kept / f"line-{key[:16]}.pickle", key, measure)))
-        log(f"{method.name}, guides {method.guides or '-'}: {rows[-1][2]['seconds']:.0f} s to fit")
+        log(f"{method}: {rows[-1][2]['seconds']:.0f} s to fit")
     rng, n = np.random.default_rng(given.seed), len(material.validation.names)
     if given.only is None:
         rows.append(
