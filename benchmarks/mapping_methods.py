@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from clavilux.audio import read_blocks
 from clavilux.constants import LATENT_DIM, SAMPLE_RATE
 from clavilux.engine import Engine
-from clavilux.evaluation.diversity import mean_pairwise_distance
+from clavilux.evaluation.diversity import kernel_width, mean_pairwise_distance, vendi_score
 from clavilux.evaluation.judges import JUDGES, Spaces
 from clavilux.evaluation.likeness import NEIGHBOURS, geometry, hubs, neighbours_kept, same_song, spearman
 from clavilux.evaluation.material import find_pictures
@@ -360,7 +360,9 @@ def judge(bundle: str, material: Material, latents: list[Float64], jobs: int) ->
         points = pictures[name]
         row[f"geometry, {name}"] = _geometry(songs, points)
         row[f"{NEIGHBOURS} nearest, {name}"] = neighbours_kept(songs, points)
-        row[f"diversity, {name}"] = mean_pairwise_distance(points) / _real_distance(real[name], n)
+        width = kernel_width(real[name])
+        row[f"diversity, {name}"] = mean_pairwise_distance(points) / _of_real(mean_pairwise_distance, real[name], n)
+        row[f"Vendi, {name}"] = vendi_score(points, width) / _of_real(partial(vendi_score, width=width), real[name], n)
         if halves:
             first, second = (half[name] for half in halves)
             row[f"same song, {name}"] = same_song(first, second)[0]
@@ -375,10 +377,10 @@ def _geometry(songs: Float64, points: Float64) -> float:
     return geometry(songs, points, rng=np.random.default_rng(0), permutations=0)[0]
 
 
-def _real_distance(points: np.ndarray, n: int) -> float:
-    """Mean distance of n real pictures, over many draws."""
+def _of_real(measure: Callable[[np.ndarray], float], points: np.ndarray, n: int) -> float:
+    """A measure of n real pictures, the mean of many draws."""
     rng = np.random.default_rng(0)
-    return float(np.mean([mean_pairwise_distance(points[rng.permutation(len(points))[:n]]) for _ in range(20)]))
+    return float(np.mean([measure(points[rng.permutation(len(points))[:n]]) for _ in range(20)]))
 
 
 def _noise(first: np.ndarray, second: np.ndarray) -> float:
@@ -499,7 +501,8 @@ def _kept(path: Path, key: object, make: Callable[[], object]):  # type: ignore[
 
 SONG_COLUMNS = (
     "variance kept", "geometry, latent", "geometry, A", "geometry, B", f"{NEIGHBOURS} nearest, A",
-    f"{NEIGHBOURS} nearest, B", "same song, A", "same song, B", "diversity, A", "diversity, B", "hubs", "seconds",
+    f"{NEIGHBOURS} nearest, B", "same song, A", "same song, B", "diversity, A", "diversity, B", "Vendi, A", "Vendi, B",
+    "hubs", "seconds",
 )  # fmt: skip
 GUIDE_COLUMNS = tuple(guide.name.replace("_", " ") for guide in GUIDES)
 
@@ -600,7 +603,7 @@ def main() -> None:
         )
         some = material.art.latents[rng.permutation(len(material.art.latents))[:n]]
         of_art = judge(given.bundle, material, [some], given.jobs)
-        columns = ("variance kept", *(f"diversity, {name}" for name in JUDGES))
+        columns = ("variance kept", *(f"{measure}, {name}" for measure in ("diversity", "Vendi") for name in JUDGES))
         rows.append(("latents of training art", "", {column: of_art[column] for column in columns}))
     table = to_markdown(rows, material, given.bundle)
     print(table, end="")

@@ -302,12 +302,11 @@ def _scatters(result: Result) -> str:
 def _signs(result: Result) -> str:
     """Share of right signs on each axis of the controlled pairs, for each bundle."""
     columns = [column for column, figures in result.table.items() if "signs_alone" in figures]
-    rows = [
-        "<tr><th>changed</th><th>should rise</th>" + "".join(f"<th>{html.escape(c)}</th>" for c in columns) + "</tr>"
-    ]
+    head = ["changed", *columns, "should rise"]
+    rows = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>"]
     for axis, guides in EXPECTED.items():
         cells = "".join(f"<td>{_figure(result.table[column].get(f'signs_{axis}'))}</td>" for column in columns)
-        rows.append(f"<tr><td>{axis}</td><td>{', '.join(guides).replace('_', ' ')}</td>{cells}</tr>")
+        rows.append(f"<tr><td>{axis}</td>{cells}<td>{', '.join(guides).replace('_', ' ')}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
 
 
