@@ -27,6 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -345,7 +346,7 @@ def judge(bundle: str, material: Material, latents: list[Float64], jobs: int) ->
     """Figures of a method, from its latents of whole songs, and of first and second halves if there are any."""
     spaces = Spaces.of(material.real.features)
     real = spaces.place(material.real.features)
-    songs = Scale.of_codes(np.asarray(material.validation.codes, np.float32)).place(material.validation.codes)
+    songs = _ear(bundle, material).place(material.validation.codes)
     heard = guide_values(material.validation.descriptors, "heard")
     n, whole = len(songs), latents[0]
     sight = look_at_latents(bundle, np.concatenate(latents).astype(np.float32), jobs=jobs)
@@ -371,6 +372,10 @@ def judge(bundle: str, material: Material, latents: list[Float64], jobs: int) ->
     for i, guide in enumerate(GUIDES):
         row[guide.name.replace("_", " ")] = spearman(heard[:, i], shown[:, i])
     return row
+
+
+def _ear(bundle: str, material: Material) -> Scale:
+    return Scale.of_bundle(open_engine(bundle).bundle, material.validation.codes)
 
 
 def _geometry(songs: Float64, points: Float64) -> float:
@@ -413,16 +418,23 @@ def gather(
 
 
 def _encode(engine: Engine, folder: Path, split: str) -> SongCodes:
-    def network(windows: Tensor) -> tuple[Tensor]:
-        return (torch.from_numpy(engine.window_codes(windows.numpy())),)
+    """Codes by the audio encoder of the bundle, which stands in for the network that `encode_songs` knows."""
+    dims = engine.bundle.card["config"].get("identity", {}).get("dims", 0)
 
-    return encode_songs(network, AudioFeatureDataset(folder, split), folder, MAPPED_DESCRIPTORS)
+    class Network:
+        identity = SimpleNamespace(dims=dims) if dims else None
+
+        def __call__(self, windows: Tensor) -> tuple[Tensor]:
+            return (torch.from_numpy(engine.window_codes(windows.numpy())),)
+
+    return encode_songs(Network(), AudioFeatureDataset(folder, split), folder, MAPPED_DESCRIPTORS)
 
 
 def _in_order(songs: SongCodes, names: list[str]) -> SongCodes:
     place = {Path(name).as_posix(): i for i, name in enumerate(songs.names)}
     order = [place[name] for name in names]
-    return SongCodes(names, songs.codes[order], {key: values[order] for key, values in songs.descriptors.items()})
+    descriptors = {key: values[order] for key, values in songs.descriptors.items()}
+    return dataclasses.replace(songs, names=names, codes=songs.codes[order], descriptors=descriptors)
 
 
 def _measure_halves(
@@ -511,7 +523,7 @@ def to_markdown(rows: list[tuple[str, str, dict[str, float]]], material: Materia
     """Two tables: what becomes of the songs, and the guides."""
     n = len(material.validation.names)
     noise = max((row.get(f"same song, {name}, +-", 0.0) for _, _, row in rows for name in JUDGES), default=0.0)
-    ear = Scale.of_codes(np.asarray(material.validation.codes, np.float32))
+    ear = _ear(bundle, material)
     own, _ = same_song(*(ear.place(half.codes) for half in material.halves))
     lines = [
         f"Bundle {open_engine(bundle).bundle.name} ({open_engine(bundle).bundle.sha256[:12]}); "

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from fake_bundle import write_fake_bundle
 import torch
+from fake_bundle import write_fake_bundle
 from prdc import compute_prdc
 from vendi_score import vendi
 
