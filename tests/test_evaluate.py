@@ -110,10 +110,12 @@ def test_a_broken_song_is_named_and_left_out(report):
 
 
 def test_the_page_needs_no_network_and_holds_pictures_and_plots(report):
-    page = report[2]
+    _, found, page = report
     assert not re.search(r"""(src|href)=["'](?!data:)|@import|url\(|<script""", page)
     assert page.count("data:image/jpeg;base64,") > 20
-    assert page.count("<svg") == 6 + 1 + 1  # guides, map, units
+    assert page.count("<svg") == 6 + 1 + 2  # guides, map, rates and variances of latents
+    assert page.count("<figcaption title=") == 13  # each song of the sheet has its name
+    assert len(found["rate_of_latents"]) == 64
     assert '<td class="met">' in page
     assert '<td class="missed">' in page
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from fake_bundle import write_fake_bundle
 from prdc import compute_prdc
 from vendi_score import vendi
@@ -233,6 +234,19 @@ def test_spread_of_tone_active_units_and_rate():
     card = {"measures": {"image_vae": {"rate": 80.0}}, "config": {"image_vae": {"target_nats": 100.0}}}
     assert finish.stated_rate(card) == pytest.approx(0.8)
     assert finish.stated_rate({"measures": {}}) is None
+
+
+def test_rate_of_latents_is_the_divergence_of_normal_laws():
+    """Posteriors equal to the prior say nothing; of a known mean and variance, what `torch.distributions` gives."""
+    means, logvars = np.zeros((5, 3)), np.zeros((5, 3))
+    means[:, 1], logvars[:, 2] = 2.0, np.log(0.25)
+    normal = torch.distributions.Normal
+    expected = [
+        float(torch.distributions.kl_divergence(normal(mean, deviation), normal(0.0, 1.0)))
+        for mean, deviation in ((0.0, 1.0), (2.0, 1.0), (0.0, 0.5))
+    ]
+    np.testing.assert_allclose(finish.rate_of_latents(means, logvars), expected, atol=1e-6)
+    assert expected[0] == 0
 
 
 def test_right_signs_are_those_of_the_guides():

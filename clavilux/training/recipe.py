@@ -111,6 +111,7 @@ class MappingRecipe:
     fill_looks: float
     jitter: float
     eye_weight: float
+    recoloured: int
     components: int
     detail_weight: float
     descriptor_weight: float

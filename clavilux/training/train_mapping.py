@@ -42,6 +42,7 @@ from clavilux.training.transport import (
     pca_match,
     principal_components,
     recolouring,
+    recolouring_where_seen,
     ridge,
 )
 from clavilux.traits import TRAITS, average_down, measure_traits
@@ -209,6 +210,11 @@ def controls_of_latents(
     return found
 
 
+def weights_to_looks(art: Art) -> Float64:
+    """Weights (64, F) that tell looks from latents in a straight line: how far apart two latents look."""
+    return ridge(art.latents, art.looks, _LOOKS_RIDGE)[0]
+
+
 def fit_mapping(
     songs: SongCodes,
     art: Art,
@@ -239,17 +245,16 @@ def fit_mapping(
     weights_of_numbers = song_weights(songs, recipe)
     directions = weights_of_numbers[:, None] * principal_components(standard * weights_of_numbers, n_components)
     components = standard @ directions
-    song_guides = normal_scores(guide_values(songs.descriptors, "heard"))
-    picture_guides = normal_scores(art.guides)
+    n_guides = len(GUIDES) if recipe.structure < 1 else 0
+    song_guides = normal_scores(guide_values(songs.descriptors, "heard")[:, :n_guides])
+    picture_guides = normal_scores(art.guides[:, :n_guides])
     if recipe.method == "pca-match":
         wanted = pca_match(components, song_guides, art.latents, picture_guides)
     else:
         chosen = np.random.default_rng(seed).permutation(len(art.latents))[:_PICTURES]
-        # Two latents are as far apart as their pictures look, as far as a straight line through the latents can tell.
-        seen, _ = ridge(art.latents, art.looks, _LOOKS_RIDGE)
         wanted = fused_gromov_wasserstein(
-            components, song_guides, art.latents[chosen], picture_guides[chosen], art.latents[chosen] @ seen,
-            recipe.structure,
+            components, song_guides, art.latents[chosen], picture_guides[chosen],
+            art.latents[chosen] @ weights_to_looks(art), recipe.structure,
         )  # fmt: skip
 
     bent = recipe.method != "pca-match"
@@ -262,7 +267,10 @@ def fit_mapping(
         rest = folds != fold
         unseen[~rest] = regress(components[rest], wanted[rest])[0](components[~rest])
     _, (weights, offset) = regress(components, wanted)
-    matrix, shift = recolouring(unseen, art.latents)
+    if recipe.recoloured < LATENT_DIM:
+        matrix, shift = recolouring_where_seen(unseen, art.latents, weights_to_looks(art), recipe.recoloured)
+    else:
+        matrix, shift = recolouring(unseen, art.latents)
     weights, offset = weights @ matrix, offset @ matrix + shift
     if recipe.method == "look-preserving":
         bent = False
