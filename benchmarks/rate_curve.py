@@ -21,7 +21,6 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import pickle
 import sys
@@ -56,7 +55,7 @@ from clavilux.marks import KINDS
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE, RawControls
-from clavilux.models.losses import rate_per_dimension, sample_posterior
+from clavilux.models.losses import rate_per_dimension, sample_posterior, water_filling_kept
 from clavilux.painter import paint
 from clavilux.pixels import middle_square, read_picture, resize
 from clavilux.training.analysis import Windows, palette_codebook
@@ -435,7 +434,7 @@ def foretell_pixels(run: Run, data: Data, recipe: ImageVAERecipe, rate: float) -
         (data.key(), recipe.painting_share),
         lambda: pixel_spectrum(data, data.weights(recipe)),
     )
-    draw, mean = water_filling(variances, rate)
+    draw, mean = water_filling_kept(torch.from_numpy(variances), rate)
     return {"ceiling": ceiling, "foretold_draw": draw / total, "foretold": mean / total}
 
 
@@ -462,23 +461,6 @@ def pixel_spectrum(data: Data, weights: Tensor) -> tuple[Float64, float, float]:
     missed = float((unseen - mean).square().sum().double() - scores.square().sum().double()) / len(unseen)
     variances = scores.double().var(dim=0, correction=0).numpy()
     return variances, total, 1 - missed / total
-
-
-def water_filling(variances: Float64, rate_nats: float) -> tuple[float, float]:
-    """Variance that a linear code of this rate keeps of these directions: by a draw and by the mean of its posterior.
-
-    Reverse water-filling (Cover & Thomas, section 10.3.3): the level t at which the sum of max(0, ln(v / t) / 2) is the
-    rate. A draw keeps max(0, v - t) of a direction. The posterior's mean, which a linear VAE decodes to (1 - t / v) of
-    the coordinate, misses only t^2 / v (Lucas et al. 2019).
-    """
-    low, high = math.log(variances.max()) - 100.0, math.log(variances.max())
-    for _ in range(100):
-        level = 0.5 * (low + high)
-        nats = 0.5 * np.maximum(np.log(variances) - level, 0).sum()
-        low, high = (level, high) if nats > rate_nats else (low, level)
-    t = math.exp(high)
-    above = variances[variances > t]
-    return float((above - t).sum()), float((above - t**2 / above).sum())
 
 
 def tell_ignorance(data: Data, recipe: Recipe) -> dict[str, dict[str, float]]:
