@@ -91,7 +91,8 @@ RUNS = (
 )  # fmt: skip
 SHIPPED = "shipped"
 TRIAL = ("painter-45", "conditioned-45")
-_CLOUD = 3_000  # latents of real art that a readout and a mapping are fitted to
+_CLOUD = 3_000  # latents of real art that a readout is fitted to
+_PAINTED_CLOUD = 1_500  # of them, those that a mapping is fitted to: each is painted
 _PICTURE_MEASURES = ("diversity", "vendi", "coverage", "recall", "precision", "density")
 # Where beta starts: about where it ends at 45 nats (for pixels: what a linear code asks for). From the loop's 0.05 a
 # short training ends before its rate has settled.
@@ -723,7 +724,7 @@ def judge_songs(run: Run, steps: int, n: int) -> Figures:
         recipe = recipe_of(name, steps)
         painter = load_painter(run, data, name, recipe)
         assert isinstance(painter.network, ImageVAE)
-        chosen = choose_windows(data, recipe, np.random.default_rng(run.recipe.seed))
+        chosen = choose_windows(data, recipe, np.random.default_rng(run.recipe.seed))[:_PAINTED_CLOUD]
         pictures = as_tensor_of_bytes(data.training.small()[chosen])
         taken = None
         if painter.traits is not None:
