@@ -94,9 +94,9 @@ TRIAL = ("painter-45", "conditioned-45")
 _CLOUD = 3_000  # latents of real art that a readout is fitted to
 _PAINTED_CLOUD = 1_500  # of them, those that a mapping is fitted to: each is painted
 _PICTURE_MEASURES = ("diversity", "vendi", "coverage", "recall", "precision", "density")
-# Where beta starts: about where it ends at 45 nats (for pixels: what a linear code asks for). From the loop's 0.05 a
-# short training ends before its rate has settled.
-_FIRST_BETA = {"painter": 0.5, "pixels": 150.0}
+# Where beta starts, times the set point: about where it ends at 45 nats (for pixels: what a linear code asks for). From
+# the loop's 0.05 a short training ends before its rate has settled.
+_FIRST_BETA_NATS = {"painter": 0.5 * 45, "pixels": 150.0 * 45}
 _COMPONENTS = 64
 _BINS = 15  # of the reliability diagram (Guo et al. 2017)
 _SOFT = {"plan": "shares", "palette": "palette", "kind": "kind"}  # what is said with probabilities, and its truth
@@ -257,13 +257,16 @@ def recipe_of(name: str, steps: int) -> ImageVAERecipe:
     )
 
 
-def train_run(run: Run, name: str, recipe: ImageVAERecipe) -> None:
+def train_run(run: Run, name: str, recipe: ImageVAERecipe, start: Path | None) -> None:
     """Train one network, or go on, and measure it on validation windows."""
     folder = run.folder / name
     seed = run.recipe.seed + 2
     torch.manual_seed(seed)
     data = load_data(run)
     task = make_task(run, data, name, recipe)
+    if start is not None and isinstance(task, ImageVAETask):
+        start_from(start, task.network)
+        run.log(f"{name}: going on from {start.name}")
     by_rate = recipe.objective == "rate"
     settings = LoopSettings(
         steps=recipe.steps,
@@ -275,7 +278,7 @@ def train_run(run: Run, name: str, recipe: ImageVAERecipe) -> None:
         seed=seed,
         precision=run.recipe.precision,
         target_nats=recipe.target_nats if by_rate else None,
-        first_beta=_FIRST_BETA[recipe.decoder],
+        first_beta=_FIRST_BETA_NATS[recipe.decoder] / recipe.target_nats if by_rate else LoopSettings.first_beta,
         max_beta=None if by_rate else recipe.max_beta,
     )
     started = time.monotonic()
@@ -294,7 +297,25 @@ def train_run(run: Run, name: str, recipe: ImageVAERecipe) -> None:
                 scores, seen_scores = task.scores, task.seen_scores
             figures = dict(tell_painter(network, seen_lessons, seen_scores))
             figures |= tell_readout(network, data, lessons, seen_lessons, scores, seen_scores, recipe)
-    write_json(folder / "trained.json", {"recipe": dataclasses.asdict(recipe), "seconds": seconds, "figures": figures})
+    write_json(folder / "trained.json", {"key": key_of(recipe, start), "seconds": seconds, "figures": figures})
+
+
+def key_of(recipe: ImageVAERecipe, start: Path | None) -> dict[str, Any]:
+    """What must be the same for a finished run not to be done again."""
+    sha256 = None
+    if start is not None and recipe.decoder == "painter":
+        sha256 = hashlib.sha256(start.read_bytes()).hexdigest()
+    return {"recipe": dataclasses.asdict(recipe), "start_sha256": sha256}
+
+
+def start_from(checkpoint: Path, network: ImageVAE) -> None:
+    """Take the weights that a training of the same folders has left; guides that they do not know say nothing yet."""
+    weights = torch.load(checkpoint, weights_only=True)["averaged"]
+    for key, value in network.state_dict().items():
+        missing = value.shape[-1] - weights[key].shape[-1]
+        if value.ndim == 2 and missing > 0:
+            weights[key] = torch.cat([weights[key], torch.zeros(len(value), missing)], dim=1)
+    network.load_state_dict(weights)
 
 
 def make_task(run: Run, data: Data, name: str, recipe: ImageVAERecipe) -> ImageVAETask | ConvImageVAETask:
@@ -912,7 +933,9 @@ def main() -> None:
         options.add_argument("--only", action="append", choices=names, default=[])
         options.add_argument("--steps", type=int, default=2_000)
         options.add_argument("--jobs", type=int, default=-1)
-        if command == "judge":
+        if command == "train":
+            options.add_argument("--from", dest="start", type=Path, metavar="CKPT", help="painters go on from it")
+        else:
             options.add_argument("--audio", type=Path, help="features; without them songs are left out")
             options.add_argument("--pictures", type=int, default=200, help="a side")
     arguments = parser.parse_args()
@@ -937,22 +960,22 @@ def main() -> None:
             log=log,
         )
         if arguments.command == "train":
-            train_all(run, arguments.only or RUNS, arguments.steps)
+            train_all(run, arguments.only or RUNS, arguments.steps, arguments.start)
         else:
             judge_all(run, arguments.only, arguments.steps, arguments.pictures, songs=arguments.audio is not None)
     print_tables(arguments.run, bundle)
 
 
-def train_all(run: Run, names: Sequence[str], steps: int) -> None:
+def train_all(run: Run, names: Sequence[str], steps: int, start: Path | None) -> None:
     """Train what is not trained."""
     for name in names:
         recipe = recipe_of(name, steps)
         done = read_json(run.folder / name / "trained.json")
-        if done and done["recipe"] == dataclasses.asdict(recipe):
+        if done and done["key"] == key_of(recipe, start):
             run.log(f"{name}: done earlier")
             continue
         run.log(f"{name}: {recipe.steps} steps of {recipe.batch}")
-        train_run(run, name, recipe)
+        train_run(run, name, recipe, start)
     if not (run.folder / "ignorance.json").is_file():
         write_json(run.folder / "ignorance.json", tell_ignorance(load_data(run), run.recipe))
 
