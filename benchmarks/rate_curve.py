@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ from clavilux.painter import paint
 from clavilux.pixels import middle_square, read_picture, resize
 from clavilux.training.analysis import Windows, palette_codebook
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
-from clavilux.training.loop import Batch, LoopSettings, train
+from clavilux.training.loop import Batch, LoopSettings, Precision, train
 from clavilux.training.readout import Readings, fit_readout
 from clavilux.training.recipe import ImageVAERecipe, Recipe, load_recipe
 from clavilux.training.run import MAPPED_DESCRIPTORS, Run, prepare_windows, start_bundle, train_eye
@@ -89,7 +89,8 @@ from clavilux.traits import TRAITS, measure_traits
 RUNS = (
     "painter-20", "painter-45", "painter-90", "painter-130", "conditioned-45", "pixels-45", "pixels-90", "classic",
 )  # fmt: skip
-SHIPPED = "shipped"
+_READ_OUT = ("to_palette.", "to_kind.", "to_marks.")
+_SAID_BY_THEM = {f"{key}{suffix}" for key in ("palette", "kind", "marks") for suffix in ("", "_draw")}
 TRIAL = ("painter-45", "conditioned-45")
 _CLOUD = 3_000  # latents of real art that a readout is fitted to
 _PAINTED_CLOUD = 1_500  # of them, those that a mapping is fitted to: each is painted
@@ -282,21 +283,9 @@ def train_run(run: Run, name: str, recipe: ImageVAERecipe, start: Path | None) -
         max_beta=None if by_rate else recipe.max_beta,
     )
     started = time.monotonic()
-    network = train(task, settings, folder, resume=True, log=run.log)
+    train(task, settings, folder, resume=True, log=run.log)
     seconds = time.monotonic() - started
-    with torch.no_grad():
-        if isinstance(task, ConvImageVAETask):
-            assert isinstance(network, ConvImageVAE)
-            figures: Figures = dict(tell_pixels(network, task))
-            figures |= foretell_pixels(run, data, recipe, figures["rate"])
-        else:
-            assert isinstance(network, ImageVAE)
-            lessons, seen_lessons = task.training_lessons, task.validation_lessons
-            scores = seen_scores = None
-            if isinstance(task, ConditionedTask):
-                scores, seen_scores = task.scores, task.seen_scores
-            figures = dict(tell_painter(network, seen_lessons, seen_scores))
-            figures |= tell_readout(network, data, lessons, seen_lessons, scores, seen_scores, recipe)
+    figures = tell(run, data, task, recipe)
     write_json(folder / "trained.json", {"key": key_of(recipe, start), "seconds": seconds, "figures": figures})
 
 
@@ -330,7 +319,61 @@ def make_task(run: Run, data: Data, name: str, recipe: ImageVAERecipe) -> ImageV
     return ImageVAETask(lessons, seen_lessons, recipe)
 
 
+def make_beside(run: Run, data: Data, file: Path) -> tuple[ImageVAETask | ConvImageVAETask, ImageVAERecipe]:
+    """The network of a checkpoint, or of a bundle; layers of palette, kind and marks are then its readout, left out."""
+    whole = file.suffix == ".ckpt"
+    weights = torch.load(file, weights_only=True)["averaged"] if whole else load_file(str(file))
+    pixels = "decoder.0.weight" in weights
+    recipe = dataclasses.replace(
+        run.recipe.image_vae,
+        decoder="pixels" if pixels else "painter",
+        width=len(weights["encoder.0.weight"]),
+        decoder_width=run.recipe.image_vae.decoder_width if pixels else len(weights["to_plan.0.bias"]) // 16,
+    )
+    task = make_task(run, data, file.stem, recipe)
+    if whole or pixels:
+        task.network.load_state_dict(weights)
+    else:
+        kept_weights = {k: v for k, v in weights.items() if k.startswith(("encoder.", "to_posterior.", "to_plan."))}
+        missing, unexpected = task.network.load_state_dict(kept_weights, strict=False)
+        assert not unexpected and all(key.startswith(_READ_OUT) for key in missing), (missing, unexpected)
+    task.network.eval()
+    return task, recipe
+
+
+def measure_beside(run: Run, name: str, file: Path) -> None:
+    """Measure a network that was trained elsewhere on the same pictures."""
+    key = {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    done = read_json(run.folder / name / "trained.json")
+    if done and done["key"] == key:
+        run.log(f"{name}: measured earlier")
+        return
+    run.log(f"{name}: {file.name}, trained elsewhere")
+    data = load_data(run)
+    task, recipe = make_beside(run, data, file)
+    figures = tell(run, data, task, recipe)
+    if file.suffix != ".ckpt":
+        figures = {key: value for key, value in figures.items() if key not in _SAID_BY_THEM}
+    (run.folder / name).mkdir(exist_ok=True)
+    write_json(run.folder / name / "trained.json", {"key": key, "figures": figures})
+
+
 # Figures on validation windows ----------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def tell(run: Run, data: Data, task: ImageVAETask | ConvImageVAETask, recipe: ImageVAERecipe) -> Figures:
+    """All figures of a trained network."""
+    if isinstance(task, ConvImageVAETask):
+        figures = tell_pixels(task.network, task)
+        return figures | foretell_pixels(run, data, recipe, figures["rate"])
+    scores = seen_scores = None
+    if isinstance(task, ConditionedTask):
+        scores, seen_scores = task.scores, task.seen_scores
+    lessons, seen_lessons = task.training_lessons, task.validation_lessons
+    return tell_painter(task.network, seen_lessons, seen_scores) | tell_readout(
+        task.network, data, lessons, seen_lessons, scores, seen_scores, recipe
+    )
 
 
 @torch.no_grad()
@@ -554,11 +597,11 @@ def load_ground(run: Run, data: Data, n: int) -> Ground:
     return ground
 
 
-def judge_run(run: Run, name: str, steps: int, n: int) -> Figures:
+def judge_run(run: Run, name: str, steps: int, n: int, beside: Path | None) -> Figures:
     """Paint the posterior means of training pictures and of unseen windows, and look at the paintings."""
     data = load_data(run)
     ground = load_ground(run, data, n)
-    painter = open_shipped(run) if name == SHIPPED else load_painter(run, data, name, recipe_of(name, steps))
+    painter = load_painter(run, data, name, steps, beside)
     seen = as_tensor_of_bytes(ground.small)
     unseen = as_tensor_of_bytes(data.validation.small()[ground.chosen])
     scores = painter.scores_of(ground.training.traits), painter.scores_of(ground.unseen.traits)
@@ -584,7 +627,6 @@ class Painter:
 
     network: ImageVAE | ConvImageVAE
     palettes: NDArray[np.float32]
-    kinds: tuple[str, ...] = KINDS
     traits: Traits | None = None
 
     def scores_of(self, traits: Mapping[str, Floats]) -> Tensor | None:
@@ -597,17 +639,21 @@ class Painter:
         """Paint latents, each with its guides behind it where the decoder takes them, and look at the paintings."""
         if isinstance(self.network, ConvImageVAE):
             return look_at_pictures(list(decode_pixels(self.network, latents)), jobs)
-        controls = controls_of_latents(self.network, self.palettes, self.kinds, latents)
+        controls = controls_of_latents(self.network, self.palettes, KINDS, latents)
         batches = [controls[i : i + 8] for i in range(0, len(controls), 8)]
         return Sight.join(Parallel(n_jobs=jobs)(delayed(paint_and_look)(batch) for batch in batches))
 
 
-def load_painter(run: Run, data: Data, name: str, recipe: ImageVAERecipe) -> Painter:
-    """The network of a finished run, with its readout fitted as `clavilux train` fits it."""
-    task = make_task(run, data, name, recipe)
-    network = task.network
-    network.load_state_dict(torch.load(run.folder / name / "image-vae.ckpt", weights_only=True)["averaged"])
-    network.eval()
+def load_painter(run: Run, data: Data, name: str, steps: int, beside: Path | None = None) -> Painter:
+    """The network of a finished run, or one beside, with its readout fitted as `clavilux train` fits it."""
+    if beside is not None:
+        task, recipe = make_beside(run, data, beside)
+    else:
+        recipe = recipe_of(name, steps)
+        task = make_task(run, data, name, recipe)
+        weights = torch.load(run.folder / name / "image-vae.ckpt", weights_only=True)["averaged"]
+        task.network.load_state_dict(weights)
+        task.network.eval()
     if isinstance(task, ConvImageVAETask):
         return Painter(task.network, data.palettes)
     rng = np.random.default_rng(run.recipe.seed)
@@ -627,21 +673,6 @@ def load_painter(run: Run, data: Data, name: str, recipe: ImageVAERecipe) -> Pai
         return Painter(task.network, data.palettes)
     traits = kept(run.folder / "traits.pickle", data.key(), lambda: window_traits(data, run.jobs))
     return Painter(task.network, data.palettes, traits=traits[TRAINING])
-
-
-def open_shipped(run: Run) -> Painter:
-    """The network of the bundle that the eye is taken from."""
-    bundle = run.eye_from
-    assert bundle is not None, "the eye is taken, not trained"
-    weights = load_file(str(bundle.folder / "image_vae.safetensors"))
-    network = ImageVAE(
-        n_palettes=len(bundle.palettes),
-        n_kinds=len(bundle.kinds),
-        width=weights["encoder.0.weight"].shape[0],
-        decoder_width=weights["to_plan.0.weight"].shape[0] // 16,
-    )
-    network.load_state_dict(weights)
-    return Painter(network.eval(), bundle.palettes, tuple(bundle.kinds))
 
 
 def choose_windows(data: Data, recipe: ImageVAERecipe, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -743,7 +774,7 @@ def judge_songs(run: Run, steps: int, n: int) -> Figures:
     figures: Figures = {"n": len(heard)}
     for name in TRIAL:
         recipe = recipe_of(name, steps)
-        painter = load_painter(run, data, name, recipe)
+        painter = load_painter(run, data, name, steps)
         assert isinstance(painter.network, ImageVAE)
         chosen = choose_windows(data, recipe, np.random.default_rng(run.recipe.seed))[:_PAINTED_CLOUD]
         pictures = as_tensor_of_bytes(data.training.small()[chosen])
@@ -751,9 +782,7 @@ def judge_songs(run: Run, steps: int, n: int) -> Figures:
         if painter.traits is not None:
             taken = painter.scores_of({key: values[chosen] for key, values in painter.traits.items()})
         latents = latents_of(painter.network, pictures, taken)
-        painted = paint_controls(
-            controls_of_latents(painter.network, painter.palettes, painter.kinds, latents), jobs=run.jobs
-        )
+        painted = paint_controls(controls_of_latents(painter.network, painter.palettes, KINDS, latents), jobs=run.jobs)
         art = look_at_art(latents[:, :LATENT_DIM], painted, jobs=run.jobs)
         for way, side in (("descriptors", songs), ("z_audio", deaf)):
             mapping = fit_mapping(side[TRAINING], art, recipes[way], seed=run.recipe.seed, log=run.log)
@@ -782,8 +811,10 @@ def judge_songs(run: Run, steps: int, n: int) -> Figures:
 
 def print_tables(folder: Path, bundle: Bundle) -> None:
     """Everything that the runs of this folder have measured, as Markdown."""
-    trained = {name: read_json(folder / name / "trained.json") for name in RUNS}
-    judged = {name: read_json(folder / name / "judged.json") for name in (*RUNS, SHIPPED)}
+    there = sorted(path.parent.name for path in folder.glob("*/trained.json"))
+    names = [name for name in RUNS if name in there] + [name for name in there if name not in RUNS]
+    trained = {name: read_json(folder / name / "trained.json") for name in names}
+    judged = {name: read_json(folder / name / "judged.json") for name in names}
     ignorance = read_json(folder / "ignorance.json") or {}
     shipped = bundle.card["measures"]["image_vae"]
     rows: dict[str, Mapping[str, float]] = {"nothing but means": ignorance.get("rate 0", {}) | {"rate": 0.0}}
@@ -929,11 +960,19 @@ def main() -> None:
         if command == "table":
             continue
         options.add_argument("--art", type=Path, required=True)
-        names = RUNS if command == "train" else (*RUNS, SHIPPED, "songs")
+        names = RUNS if command == "train" else (*RUNS, "songs")
         options.add_argument("--only", action="append", choices=names, default=[])
         options.add_argument("--steps", type=int, default=2_000)
         options.add_argument("--jobs", type=int, default=-1)
+        options.add_argument(
+            "--beside",
+            action="append",
+            default=[],
+            metavar="NAME=FILE",
+            help="measure a network that was trained elsewhere: a checkpoint, or image_vae.safetensors of a bundle",
+        )
         if command == "train":
+            options.add_argument("--precision", choices=get_args(Precision), default="bf16-mixed")
             options.add_argument("--from", dest="start", type=Path, metavar="CKPT", help="painters go on from it")
         else:
             options.add_argument("--audio", type=Path, help="features; without them songs are left out")
@@ -949,7 +988,7 @@ def main() -> None:
     if arguments.command != "table":
         arguments.run.mkdir(parents=True, exist_ok=True)
         run = Run(
-            recipe=load_recipe("default"),
+            recipe=dataclasses.replace(load_recipe("default"), precision=getattr(arguments, "precision", "bf16-mixed")),
             folder=arguments.run,
             art=arguments.art,
             features=getattr(arguments, "audio", None) or arguments.art,
@@ -959,10 +998,14 @@ def main() -> None:
             jobs=arguments.jobs,
             log=log,
         )
+        beside = {name: Path(file) for name, _, file in (text.partition("=") for text in arguments.beside)}
         if arguments.command == "train":
             train_all(run, arguments.only or RUNS, arguments.steps, arguments.start)
+            for name, file in beside.items():
+                measure_beside(run, name, file)
         else:
-            judge_all(run, arguments.only, arguments.steps, arguments.pictures, songs=arguments.audio is not None)
+            songs = arguments.audio is not None
+            judge_all(run, arguments.only, beside, arguments.steps, arguments.pictures, songs=songs)
     print_tables(arguments.run, bundle)
 
 
@@ -980,10 +1023,10 @@ def train_all(run: Run, names: Sequence[str], steps: int, start: Path | None) ->
         write_json(run.folder / "ignorance.json", tell_ignorance(load_data(run), run.recipe))
 
 
-def judge_all(run: Run, only: Sequence[str], steps: int, n: int, *, songs: bool) -> None:
+def judge_all(run: Run, only: Sequence[str], beside: Mapping[str, Path], steps: int, n: int, *, songs: bool) -> None:
     """Judge what is trained and not judged, all of it with one painter."""
     trained = [name for name in RUNS if (run.folder / name / "trained.json").is_file()]
-    wanted = only or (*trained, SHIPPED, *(("songs",) if songs and set(TRIAL) <= set(trained) else ()))
+    wanted = [*(only or (*trained, *(("songs",) if songs and set(TRIAL) <= set(trained) else ()))), *beside]
     for name in wanted:
         key = {"painter": painter_sha256(), "pictures": n, "steps": steps}
         path = run.folder / "songs.json" if name == "songs" else run.folder / name / "judged.json"
@@ -992,7 +1035,7 @@ def judge_all(run: Run, only: Sequence[str], steps: int, n: int, *, songs: bool)
             run.log(f"{name}: judged earlier")
             continue
         run.log(f"{name}: painting and looking")
-        figures = judge_songs(run, steps, n) if name == "songs" else judge_run(run, name, steps, n)
+        figures = judge_songs(run, steps, n) if name == "songs" else judge_run(run, name, steps, n, beside.get(name))
         path.parent.mkdir(exist_ok=True)
         write_json(path, {"key": key, "figures": figures})
 
