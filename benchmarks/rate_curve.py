@@ -91,9 +91,8 @@ RUNS = (
 )  # fmt: skip
 _READ_OUT = ("to_palette.", "to_kind.", "to_marks.")
 _SAID_BY_THEM = {f"{key}{suffix}" for key in ("palette", "kind", "marks") for suffix in ("", "_draw")}
-TRIAL = ("painter-45", "conditioned-45")
 _CLOUD = 3_000  # latents of real art that a readout is fitted to
-_PAINTED_CLOUD = 1_500  # of them, those that a mapping is fitted to: each is painted
+_PAINTED_CLOUD = 1_000  # of them, those that a mapping is fitted to: each is painted
 _PICTURE_MEASURES = ("diversity", "vendi", "coverage", "recall", "precision", "density")
 # Where beta starts, times the set point: about where it ends at 45 nats (for pixels: what a linear code asks for). From
 # the loop's 0.05 a short training ends before its rate has settled.
@@ -192,6 +191,33 @@ class ConditionedImageVAE(ImageVAE):
         self.to_palette = nn.Linear(inputs, n_palettes)
         self.to_kind = nn.Linear(inputs, n_kinds)
         self.to_marks = nn.Linear(inputs, self.to_marks.out_features)
+
+
+class GuidedReadout(ImageVAE):
+    """A trained ImageVAE whose readout of palette, kind and marks takes the guides behind the latent.
+
+    Its plan does not. Nothing is trained anew: the readout is fitted in closed form.
+    """
+
+    def __init__(self, plain: ImageVAE, n_guides: int) -> None:
+        super().__init__(n_palettes=plain.to_palette.out_features, n_kinds=plain.to_kind.out_features)
+        self.encoder, self.to_posterior = plain.encoder, plain.to_posterior
+        self.to_plan = nn.Sequential(_Leading(LATENT_DIM), *plain.to_plan)
+        inputs = LATENT_DIM + n_guides
+        self.to_palette = nn.Linear(inputs, plain.to_palette.out_features)
+        self.to_kind = nn.Linear(inputs, plain.to_kind.out_features)
+        self.to_marks = nn.Linear(inputs, plain.to_marks.out_features)
+
+
+class _Leading(nn.Module):
+    """The first n numbers: (B, m) -> (B, n)."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values[:, : self.n]
 
 
 class ConditionedTask(ImageVAETask):
@@ -644,8 +670,11 @@ class Painter:
         return Sight.join(Parallel(n_jobs=jobs)(delayed(paint_and_look)(batch) for batch in batches))
 
 
-def load_painter(run: Run, data: Data, name: str, steps: int, beside: Path | None = None) -> Painter:
-    """The network of a finished run, or one beside, with its readout fitted as `clavilux train` fits it."""
+def load_painter(
+    run: Run, data: Data, name: str, steps: int, beside: Path | None = None, *, guided: bool = False
+) -> Painter:
+    """The network of a finished run, or one beside, with its readout fitted as `clavilux train` fits it, and `guided`
+    if it is to take the guides."""
     if beside is not None:
         task, recipe = make_beside(run, data, beside)
     else:
@@ -656,6 +685,12 @@ def load_painter(run: Run, data: Data, name: str, steps: int, beside: Path | Non
         task.network.eval()
     if isinstance(task, ConvImageVAETask):
         return Painter(task.network, data.palettes)
+    network, scores, traits = task.network, None, None
+    if isinstance(task, ConditionedTask) or guided:
+        traits = kept(run.folder / "traits.pickle", data.key(), lambda: window_traits(data, run.jobs))[TRAINING]
+        scores = torch.from_numpy(guide_scores(traits, traits, "seen"))
+    if guided:
+        network = GuidedReadout(task.network, len(GUIDES)).eval()
     rng = np.random.default_rng(run.recipe.seed)
     chosen = choose_windows(data, recipe, rng)
     marks = data.training_marks
@@ -666,13 +701,10 @@ def load_painter(run: Run, data: Data, name: str, steps: int, beside: Path | Non
         direction=marks.direction[chosen],
         chaos=marks.chaos[chosen],
     )
-    scores = task.scores[chosen] if isinstance(task, ConditionedTask) else None
-    latents = latents_of(task.network, task.training_lessons.pictures[chosen], scores)
-    fit_readout(task.network, latents, readings, data.palettes, palette_blend=recipe.palette_blend, rng=rng)
-    if not isinstance(task, ConditionedTask):
-        return Painter(task.network, data.palettes)
-    traits = kept(run.folder / "traits.pickle", data.key(), lambda: window_traits(data, run.jobs))
-    return Painter(task.network, data.palettes, traits=traits[TRAINING])
+    pictures = task.training_lessons.pictures[chosen]
+    latents = latents_of(network, pictures, None if scores is None else scores[chosen])
+    fit_readout(network, latents, readings, data.palettes, palette_blend=recipe.palette_blend, rng=rng)
+    return Painter(network, data.palettes, traits)
 
 
 def choose_windows(data: Data, recipe: ImageVAERecipe, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -738,12 +770,12 @@ def as_tensor_of_bytes(pictures: NDArray[np.uint8]) -> Tensor:
 # Conditioning: paintings of songs -------------------------------------------------------------------------------------
 
 
-def judge_songs(run: Run, steps: int, n: int) -> Figures:
-    """Paint validation songs by four ways of telling the painter what was heard.
+def judge_songs(run: Run, steps: int, n: int, names: Sequence[str], beside: Mapping[str, Path]) -> Figures:
+    """Paint validation songs by several ways of telling the painter what was heard.
 
-    Either decoder, with either mapping: one that takes the descriptors and is drawn towards the guides, as shipped, and
-    one that takes z_audio alone and is drawn by the shapes of the two clouds only (its guides are those of other songs,
-    and weigh nothing in the cost).
+    Decoders that take the guides and that do not, with either mapping: one that takes the descriptors and is drawn
+    towards the guides, as shipped, and one that takes z_audio alone and is drawn by the shapes of the two clouds only
+    (its guides are those of other songs, and weigh nothing in the cost).
     """
     data = load_data(run)
     ground = load_ground(run, data, n)
@@ -771,12 +803,17 @@ def judge_songs(run: Run, steps: int, n: int) -> Figures:
     places = Scale.of_codes(songs[TRAINING].codes.astype(np.float32)).place(songs[VALIDATION].codes.astype(np.float32))
     spaces = Spaces.of(ground.training.features)
     recipes = {"descriptors": run.recipe.mapping, "z_audio": dataclasses.replace(run.recipe.mapping, structure=1.0)}
+    painters = {
+        f"{name}{', guided readout' if guided else ''}": load_painter(
+            run, data, name, steps, beside.get(name), guided=guided
+        )
+        for name in names
+        for guided in ((False,) if name.startswith("conditioned") else (False, True))
+    }
     figures: Figures = {"n": len(heard)}
-    for name in TRIAL:
-        recipe = recipe_of(name, steps)
-        painter = load_painter(run, data, name, steps)
+    for name, painter in painters.items():
         assert isinstance(painter.network, ImageVAE)
-        chosen = choose_windows(data, recipe, np.random.default_rng(run.recipe.seed))[:_PAINTED_CLOUD]
+        chosen = choose_windows(data, run.recipe.image_vae, np.random.default_rng(run.recipe.seed))[:_PAINTED_CLOUD]
         pictures = as_tensor_of_bytes(data.training.small()[chosen])
         taken = None
         if painter.traits is not None:
@@ -960,8 +997,7 @@ def main() -> None:
         if command == "table":
             continue
         options.add_argument("--art", type=Path, required=True)
-        names = RUNS if command == "train" else (*RUNS, "songs")
-        options.add_argument("--only", action="append", choices=names, default=[])
+        options.add_argument("--only", action="append", choices=(*RUNS, "none"), default=[], help="these runs alone")
         options.add_argument("--steps", type=int, default=2_000)
         options.add_argument("--jobs", type=int, default=-1)
         options.add_argument(
@@ -975,7 +1011,10 @@ def main() -> None:
             options.add_argument("--precision", choices=get_args(Precision), default="bf16-mixed")
             options.add_argument("--from", dest="start", type=Path, metavar="CKPT", help="painters go on from it")
         else:
-            options.add_argument("--audio", type=Path, help="features; without them songs are left out")
+            options.add_argument("--audio", type=Path, help="features of songs, for --songs")
+            options.add_argument(
+                "--songs", action="append", default=[], metavar="NAME", help="paint validation songs by these networks"
+            )
             options.add_argument("--pictures", type=int, default=200, help="a side")
     arguments = parser.parse_args()
     started = time.monotonic()
@@ -1004,14 +1043,15 @@ def main() -> None:
             for name, file in beside.items():
                 measure_beside(run, name, file)
         else:
-            songs = arguments.audio is not None
-            judge_all(run, arguments.only, beside, arguments.steps, arguments.pictures, songs=songs)
+            judge_all(run, arguments.only, beside, arguments.steps, arguments.pictures, arguments.songs)
     print_tables(arguments.run, bundle)
 
 
 def train_all(run: Run, names: Sequence[str], steps: int, start: Path | None) -> None:
     """Train what is not trained."""
     for name in names:
+        if name == "none":
+            continue
         recipe = recipe_of(name, steps)
         done = read_json(run.folder / name / "trained.json")
         if done and done["key"] == key_of(recipe, start):
@@ -1023,19 +1063,28 @@ def train_all(run: Run, names: Sequence[str], steps: int, start: Path | None) ->
         write_json(run.folder / "ignorance.json", tell_ignorance(load_data(run), run.recipe))
 
 
-def judge_all(run: Run, only: Sequence[str], beside: Mapping[str, Path], steps: int, n: int, *, songs: bool) -> None:
+def judge_all(
+    run: Run, only: Sequence[str], beside: Mapping[str, Path], steps: int, n: int, songs: Sequence[str]
+) -> None:
     """Judge what is trained and not judged, all of it with one painter."""
     trained = [name for name in RUNS if (run.folder / name / "trained.json").is_file()]
-    wanted = [*(only or (*trained, *(("songs",) if songs and set(TRIAL) <= set(trained) else ()))), *beside]
+    wanted = [*(only or trained), *beside, *(["songs"] if songs else [])]
     for name in wanted:
-        key = {"painter": painter_sha256(), "pictures": n, "steps": steps}
+        if name == "none":
+            continue
+        key: dict[str, Any] = {"painter": painter_sha256(), "pictures": n, "steps": steps}
+        if name == "songs":
+            key["networks"] = list(songs)
         path = run.folder / "songs.json" if name == "songs" else run.folder / name / "judged.json"
         done = read_json(path)
         if done and done["key"] == key:
             run.log(f"{name}: judged earlier")
             continue
         run.log(f"{name}: painting and looking")
-        figures = judge_songs(run, steps, n) if name == "songs" else judge_run(run, name, steps, n, beside.get(name))
+        if name == "songs":
+            figures = judge_songs(run, steps, n, songs, beside)
+        else:
+            figures = judge_run(run, name, steps, n, beside.get(name))
         path.parent.mkdir(exist_ok=True)
         write_json(path, {"key": key, "figures": figures})
 
