@@ -21,6 +21,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import pickle
 import sys
@@ -891,25 +892,34 @@ def print_tables(folder: Path, bundle: Bundle) -> None:
     }
     pixels = {name: run["figures"] for name, run in trained.items() if run and "ceiling" in run["figures"]}
     print_table("pixels of validation windows", columns, pixels)
-    for made, real, like, title in (
-        ("paintings", "real", "likeness", "paintings of training art, real training art = 1, A / B"),
-        ("unseen", "unseen_real", "unseen_likeness", "paintings of windows of validation art, the windows = 1, A / B"),
+    for made, real, like, measures, title in (
+        ("paintings", "real", "likeness", _PICTURE_MEASURES, "paintings of training art, real training art = 1, A / B"),
+        # Windows of a few pictures cannot fill the ground of held-out art: no recall, no coverage.
+        (
+            "unseen",
+            "unseen_real",
+            "unseen_likeness",
+            ("diversity", "vendi", "precision"),
+            "paintings of windows of validation art, the windows = 1, A / B",
+        ),
     ):
         pairs: dict[str, dict[str, str]] = {}
         absolute: dict[str, float] = {}
         for name, run in judged.items():
             if run:
                 figures, absolute = run["figures"], run["figures"][real]
-                over = {key: value / absolute[key] for key, value in figures[made].items()}
-                pairs[name] = {m: both(over, m, 2) for m in _PICTURE_MEASURES} | {
+                over = {
+                    key: value / absolute[key] if absolute[key] else math.nan for key, value in figures[made].items()
+                }
+                pairs[name] = {m: both(over, m, 2) for m in measures} | {
                     "KID, absolute": both(figures[made], "kid", 3),
                     "own picture nearer": " / ".join(f"{figures[like][judge]:.2f}" for judge in JUDGES),
                 }
         if absolute:
-            pairs["(real art, absolute)"] = {m: both(absolute, m, 2) for m in _PICTURE_MEASURES} | {
+            pairs["(real art, absolute)"] = {m: both(absolute, m, 2) for m in measures} | {
                 "KID, absolute": both(absolute, "kid", 3)
             }
-        print_strings(title, [*_PICTURE_MEASURES, "KID, absolute", "own picture nearer"], pairs)
+        print_strings(title, [*measures, "KID, absolute", "own picture nearer"], pairs)
     songs = read_json(folder / "songs.json")
     if songs:
         figures = songs["figures"]
