@@ -66,7 +66,7 @@ from clavilux.training.readout import Readings, fit_readout
 from clavilux.training.recipe import ImageVAERecipe, Recipe, load_recipe
 from clavilux.training.run import MAPPED_DESCRIPTORS, Run, prepare_windows, start_bundle, train_eye
 from clavilux.training.train_conv_vae import ConvImageVAETask, as_tensor, shrink
-from clavilux.training.train_eye import MarksRead, kind_weights, read_marks, weigh_kinds
+from clavilux.training.train_eye import MarksRead, kind_likeness, kind_weights, read_marks, weigh_kinds
 from clavilux.training.train_image_vae import (
     ACTIVE_VARIANCE,
     ImageVAETask,
@@ -114,13 +114,15 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Data:
-    """What all runs learn from: windows of both splits, the marks that the eye read off them, the palettes."""
+    """What all runs learn from: windows of both splits, the marks that the eye read off them, the palettes, and how
+    alike kinds look to the eye."""
 
     training: Windows
     validation: Windows
     training_marks: MarksRead
     validation_marks: MarksRead
     palettes: NDArray[np.float32]
+    likeness: Float64
 
     def lessons(self, recipe: Recipe) -> tuple[Lessons, Lessons]:
         """As the training of the shipped bundle makes them."""
@@ -143,18 +145,18 @@ def load_data(run: Run) -> Data:
     windows, seen = prepare_windows(run, TRAINING), prepare_windows(run, VALIDATION)
     assert run.eye_from is not None, "the eye is taken, not trained"
 
-    def read() -> tuple[MarksRead, MarksRead, NDArray[np.float32]]:
+    def read() -> tuple[MarksRead, MarksRead, NDArray[np.float32], Float64]:
         eye = train_eye(run, windows)
         marks, seen_marks = read_marks(eye, windows.windows), read_marks(eye, seen.windows)
         weights = kind_weights(marks, run.recipe.analysis.kind_evenness)
         rng = np.random.default_rng(run.recipe.seed)
         palettes = palette_codebook(windows.palettes, run.recipe.analysis.palettes, rng)
-        return weigh_kinds(marks, weights), weigh_kinds(seen_marks, weights), palettes
+        return weigh_kinds(marks, weights), weigh_kinds(seen_marks, weights), palettes, kind_likeness(eye)
 
     eye_sha256 = hashlib.sha256((run.eye_from.folder / "eye.safetensors").read_bytes()).hexdigest()
     pixels_sha256 = hashlib.sha256(windows.windows.tobytes()).hexdigest()
-    marks, seen_marks, palettes = kept(run.folder / "marks.pickle", (eye_sha256, pixels_sha256, KINDS), read)
-    return Data(windows, seen, marks, seen_marks, palettes)
+    marks, seen_marks, palettes, likeness = kept(run.folder / "marks.pickle", (eye_sha256, pixels_sha256, KINDS), read)
+    return Data(windows, seen, marks, seen_marks, palettes, likeness)
 
 
 def window_traits(data: Data, jobs: int) -> dict[str, Traits]:
@@ -347,9 +349,13 @@ def make_task(run: Run, data: Data, name: str, recipe: ImageVAERecipe) -> ImageV
 
 
 def make_beside(run: Run, data: Data, file: Path) -> tuple[ImageVAETask | ConvImageVAETask, ImageVAERecipe]:
-    """The network of a checkpoint, or of a bundle; layers of palette, kind and marks are then its readout, left out."""
-    whole = file.suffix == ".ckpt"
-    weights = torch.load(file, weights_only=True)["averaged"] if whole else load_file(str(file))
+    """The network of a checkpoint, or of a bundle.
+
+    What a bundle says of palette, kind and marks is its readout, and an older network may have said them in another
+    way: then these layers are left as they are drawn, and what they say is not measured.
+    """
+    checkpoint = file.suffix == ".ckpt"
+    weights = torch.load(file, weights_only=True)["averaged"] if checkpoint else load_file(str(file))
     pixels = "decoder.0.weight" in weights
     recipe = dataclasses.replace(
         run.recipe.image_vae,
@@ -358,7 +364,7 @@ def make_beside(run: Run, data: Data, file: Path) -> tuple[ImageVAETask | ConvIm
         decoder_width=run.recipe.image_vae.decoder_width if pixels else len(weights["to_plan.0.bias"]) // 16,
     )
     task = make_task(run, data, file.stem, recipe)
-    if whole or pixels:
+    if pixels or (checkpoint and fits(weights, task.network)):
         task.network.load_state_dict(weights)
     else:
         kept_weights = {k: v for k, v in weights.items() if k.startswith(("encoder.", "to_posterior.", "to_plan."))}
@@ -366,6 +372,11 @@ def make_beside(run: Run, data: Data, file: Path) -> tuple[ImageVAETask | ConvIm
         assert not unexpected and all(key.startswith(_READ_OUT) for key in missing), (missing, unexpected)
     task.network.eval()
     return task, recipe
+
+
+def fits(weights: Mapping[str, Tensor], network: nn.Module) -> bool:
+    """Have these weights the names and shapes of the network's?"""
+    return {k: v.shape for k, v in weights.items()} == {k: v.shape for k, v in network.state_dict().items()}
 
 
 def measure_beside(run: Run, name: str, file: Path) -> None:
@@ -379,7 +390,7 @@ def measure_beside(run: Run, name: str, file: Path) -> None:
     data = load_data(run)
     task, recipe = make_beside(run, data, file)
     figures = tell(run, data, task, recipe)
-    if file.suffix != ".ckpt":
+    if file.suffix != ".ckpt" or not fits(torch.load(file, weights_only=True)["averaged"], task.network):
         figures = {key: value for key, value in figures.items() if key not in _SAID_BY_THEM}
     (run.folder / name).mkdir(exist_ok=True)
     write_json(run.folder / name / "trained.json", {"key": key, "figures": figures})
@@ -454,6 +465,7 @@ def answers(lessons: Lessons, items: Tensor) -> Batch:
         "log_frequency": lessons.log_frequency[items],
         "direction": lessons.direction[items],
         "chaos": lessons.chaos[items],
+        "surface": lessons.surface[items],
     }
 
 
@@ -482,6 +494,7 @@ def tell_readout(
             "frequency": marks.log_frequency[:, None],
             "direction": marks.direction,
             "chaos": marks.chaos[:, None],
+            "surface": marks.surface,
         }
         for windows, marks in ((data.training, data.training_marks), (data.validation, data.validation_marks))
     ]
@@ -572,6 +585,7 @@ def tell_ignorance(data: Data, recipe: Recipe) -> dict[str, dict[str, float]]:
         frequency=(share @ lessons.log_frequency).exp().expand(n),
         direction=torch.zeros(n, 2),
         chaos=(share @ lessons.chaos).expand(n),
+        surface=(share @ lessons.surface).expand(n, -1),
     )
     truth = answers(seen, torch.arange(n))
     themselves = always._replace(**{key: (truth[f] + 1e-12).log() for key, f in _SOFT.items()})
@@ -701,10 +715,12 @@ def load_painter(
         log_frequency=marks.log_frequency[chosen],
         direction=marks.direction[chosen],
         chaos=marks.chaos[chosen],
+        surface=marks.surface[chosen],
     )
     pictures = task.training_lessons.pictures[chosen]
     latents = latents_of(network, pictures, None if scores is None else scores[chosen])
-    fit_readout(network, latents, readings, data.palettes, palette_blend=recipe.palette_blend, rng=rng)
+    blend = recipe.palette_blend
+    fit_readout(network, latents, readings, data.palettes, data.likeness, palette_blend=blend, rng=rng)
     return Painter(network, data.palettes, traits)
 
 
@@ -782,7 +798,8 @@ def judge_songs(run: Run, steps: int, n: int, names: Sequence[str], beside: Mapp
     ground = load_ground(run, data, n)
     assert run.eye_from is not None, "the bundle that has the eye has ears too"
     weights = load_file(str(run.eye_from.folder / "audio_vae.safetensors"))
-    ear = AudioVAE(width=weights["encoder.0.weight"].shape[0])
+    identity = weights.get("identity.last.bias")
+    ear = AudioVAE(width=len(weights["encoder.0.weight"]), identity_dims=0 if identity is None else len(identity))
     ear.load_state_dict(weights)
     songs = {
         split: encode_songs(
@@ -801,7 +818,8 @@ def judge_songs(run: Run, steps: int, n: int, names: Sequence[str], beside: Mapp
     }
     heard = guide_values(songs[VALIDATION].descriptors, "heard")
     given = torch.from_numpy(guide_scores(songs[VALIDATION].descriptors, songs[TRAINING].descriptors, "heard"))
-    places = Scale.of_codes(songs[TRAINING].codes.astype(np.float32)).place(songs[VALIDATION].codes.astype(np.float32))
+    told, asked = (songs[split].codes.astype(np.float32) for split in (TRAINING, VALIDATION))
+    places = Scale.of_bundle(run.eye_from, told).place(asked)
     spaces = Spaces.of(ground.training.features)
     recipes = {"descriptors": run.recipe.mapping, "z_audio": dataclasses.replace(run.recipe.mapping, structure=1.0)}
     painters = {
@@ -879,6 +897,7 @@ def print_tables(folder: Path, bundle: Bundle) -> None:
         "frequency told": ("frequency_told", 3),
         "direction told": ("direction_told", 3),
         "chaos told": ("chaos_told", 3),
+        "surface told": ("surface_told", 3),
     }
     print_table("validation windows", columns, {key: row for key, row in rows.items() if "plan_draw" in row})
     columns = {
