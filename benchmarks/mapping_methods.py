@@ -33,6 +33,7 @@ from unittest import mock
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from clavilux.audio import read_blocks
@@ -46,6 +47,8 @@ from clavilux.evaluation.painting import Sight, look_at_files, look_at_latents, 
 from clavilux.evaluation.songs import Scale
 from clavilux.feature_files import VERSION, write_features
 from clavilux.guides import GUIDES, guide_values
+from clavilux.marks import KINDS
+from clavilux.models.eye import Eye
 from clavilux.training import train_mapping
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, list_entries
 from clavilux.training.recipe import MappingRecipe, load_recipe
@@ -63,7 +66,7 @@ from clavilux.training.train_mapping import (
 )
 from clavilux.training.transport import Float64, fused_plan, normal_scores, ridge
 
-ART_WINDOWS = 3_000  # as a training takes
+ART_WINDOWS, PRACTICE = 3_000, 3_000  # as a training takes
 PLAN_PICTURES = 2_000
 HEARD_S = 120.0  # of a song, from its start, of which the halves are made: as `clavilux evaluate` hears it
 REAL_PICTURES = 400
@@ -75,12 +78,14 @@ MapSongs = Callable[[SongCodes], Float64]
 
 @dataclass(frozen=True)
 class Material:
-    """Songs of both splits, halves of the validation songs, art, and real pictures to measure diversity by."""
+    """Songs of both splits, halves of the validation songs, art, latents drawn beside it, and real pictures to measure
+    diversity by."""
 
     training: SongCodes
     validation: SongCodes
     halves: tuple[SongCodes, SongCodes]
     art: Art
+    practice: Art
     real: Sight
 
 
@@ -115,15 +120,9 @@ def all_methods(recipe: MappingRecipe, seed: int) -> list[Method]:
         changed = dataclasses.replace(fgw, structure=structure)
         lines.append(Method(name, "yes", partial(_shipped, recipe=changed, seed=seed)))
     lines.append(Method("GW, kernel regression, recoloured", "no", partial(_shipped, recipe=unguided, seed=seed)))
-    few, heavy = dataclasses.replace(fgw, recoloured=16), dataclasses.replace(fgw, descriptor_weight=4.0)
-    both = dataclasses.replace(few, descriptor_weight=4.0)
-    for words, changed in (
-        ("recoloured in 16 directions", few),
-        ("recoloured, descriptors weighing 4", heavy),
-        ("recoloured in 16 directions, descriptors weighing 4", both),
-    ):
-        name = f"fused GW {shipped}, kernel regression, {words}"
-        lines.append(Method(name, "yes", partial(_shipped, recipe=changed, seed=seed)))
+    few = dataclasses.replace(fgw, recoloured=16)
+    name = f"fused GW {shipped}, kernel regression, recoloured in 16 directions"
+    lines.append(Method(name, "yes", partial(_shipped, recipe=few, seed=seed)))
     lines.append(
         Method(f"fused GW {shipped}, kernel regression alone", "yes", partial(_uncoloured, recipe=fgw, seed=seed))
     )
@@ -136,6 +135,15 @@ def all_methods(recipe: MappingRecipe, seed: int) -> list[Method]:
         for recoloured in (True, False):
             name = f"sliced Wasserstein + distances{', recoloured' if recoloured else ''}"
             lines.append(Method(name, guides, partial(_sliced, recipe=chosen, recoloured=recoloured, seed=seed)))
+    kept = dataclasses.replace(recipe, method="look-preserving")
+    for name, guides, changes in (
+        ("look-preserving", "yes", {}),
+        ("look-preserving", "no", {"structure": 1.0}),
+        ("look-preserving, looks not filled", "yes", {"fill_looks": 0.0}),
+        ("look-preserving, no jitter", "yes", {"jitter": 0.0}),
+    ):
+        fit = partial(_shipped, recipe=dataclasses.replace(kept, **changes), seed=seed)
+        lines.append(Method(name, guides, fit))
     return lines
 
 
@@ -155,7 +163,7 @@ def _without_descriptors(songs: SongCodes) -> SongCodes:
 
 
 def _shipped(material: Material, *, recipe: MappingRecipe, seed: int) -> MapSongs:
-    network = fit_mapping(material.training, material.art, recipe, seed=seed, log=_quiet)
+    network = fit_mapping(material.training, material.art, recipe, seed=seed, log=_quiet, practice=material.practice)
     return partial(map_songs, network)
 
 
@@ -414,7 +422,8 @@ def gather(
     files = find_pictures(art, REAL_PICTURES)[1]
     log(f"{len(training.names)} training songs, {len(validation.names)} validation songs, {len(files)} real pictures")
     real = _kept(kept / "real.pickle", [path.name for path in files], lambda: look_at_files(files, (), jobs=jobs)[0])
-    return Material(training, validation, (first, second), pictures, real)
+    shown, practice = pictures
+    return Material(training, validation, (first, second), shown, practice, real)
 
 
 def _encode(engine: Engine, folder: Path, split: str) -> SongCodes:
@@ -478,8 +487,11 @@ def _cut(song: Path, folder: Path, name: str) -> None:
             out.writeframes(np.rint(32_767 * np.clip(half, -1, 1)).astype("<i2").tobytes())
 
 
-def _encode_art(bundle: str, art: Path, features: Path, run_dir: Path, jobs: int, log: Callable[[str], None]) -> Art:
-    """Latents of windows of training art, chosen as a training chooses them, and what the painter makes of them."""
+def _encode_art(
+    bundle: str, art: Path, features: Path, run_dir: Path, jobs: int, log: Callable[[str], None]
+) -> tuple[Art, Art]:
+    """Latents of windows of training art, chosen as a training chooses them, and what the painter makes of them; and of
+    latents drawn from their normal distribution."""
     recipe = load_recipe("default")
     run = Run(recipe, run_dir, art, features, True, None, None, jobs, log)
     windows = prepare_windows(run, TRAINING)
@@ -489,8 +501,18 @@ def _encode_art(bundle: str, art: Path, features: Path, run_dir: Path, jobs: int
     chosen = rng.choice(len(windows.windows), n, replace=False, p=weights / weights.sum())
     log(f"encoding and painting {n} windows of training art")
     latents = np.stack([open_engine(bundle).engine.encode_picture(windows.windows[i]) for i in chosen])
-    pictures = Parallel(n_jobs=jobs, batch_size=16)(delayed(_paint)(bundle, z) for z in latents)
-    return look_at_art(latents.astype(np.float64), pictures, jobs=jobs)
+    drawn = rng.multivariate_normal(latents.mean(axis=0), np.cov(latents.T), PRACTICE)
+    shown = np.concatenate([latents, drawn]).astype(np.float64)
+    pictures = Parallel(n_jobs=jobs, batch_size=16)(delayed(_paint)(bundle, z.astype(np.float32)) for z in shown)
+    both = look_at_art(shown, pictures, jobs=jobs, eye=_eye(bundle), eye_weight=recipe.mapping.eye_weight)
+    return both.take(slice(None, n)), both.take(slice(n, None))
+
+
+def _eye(bundle: str) -> Eye:
+    weights = load_file(str(open_engine(bundle).bundle.folder / "eye.safetensors"))
+    eye = Eye(n_kinds=len(KINDS), width=weights["features.0.weight"].shape[0])
+    eye.load_state_dict(weights)
+    return eye.eval()
 
 
 def _paint(bundle: str, z_image: np.ndarray) -> np.ndarray:
@@ -574,7 +596,9 @@ def _state(material: Material, bundle: str, seed: int) -> str:
             digest.update(np.ascontiguousarray(values).tobytes())
     digest.update(pickle.dumps((material.art, material.real.features, load_recipe("default").mapping)))
     package = Path(train_mapping.__file__).parents[1]
-    for source in (Path(__file__), *sorted(package.rglob("*.py"))):
+    parts = [package / "painter.py", package / "controls.py"]
+    parts += [source for part in ("marks", "models", "training") for source in sorted((package / part).rglob("*.py"))]
+    for source in (Path(__file__), *parts):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

@@ -258,6 +258,10 @@ def evaluate(
         learnt_energy = fine_energy_of_files(material.training_art, jobs=jobs)
         if len(learnt_energy) >= LEAST:
             table[CEILING]["sharpness"] = sharpness(learnt_energy, real_energy)
+    for column in ("songs", "linear map", "random latents"):
+        for key in (f"{name}_{j}" for name in ("diversity", "vendi", "coverage", "recall") for j in JUDGES):
+            if table["decoder"][key] > 0:
+                table[column][f"used_{key}"] = table[column][key] / table["decoder"][key]
     # Real art cannot recite itself; what held-out art reaches is what a painting may reach.
     table[CEILING] |= {f"recitation_{j}": recitation(ground.art[j], ground.training[j]) for j in JUDGES}
 

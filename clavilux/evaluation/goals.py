@@ -102,6 +102,12 @@ FAMILIES: dict[str, list[Measure]] = {
         Measure("lightness_spread", "spread of lightness", "deviation of the pictures' means, held-out art = 1"),
         Measure("chroma_spread", "spread of chroma", "deviation of the pictures' means, held-out art = 1"),
     ],
+    "Do songs use what the painter can paint?": [
+        *_by_judge("used_diversity", "diversity used", "diversity over that of the column decoder", Goal(least=0.95)),
+        *_by_judge("used_vendi", "Vendi score used", "likewise", Goal(least=0.90)),
+        *_by_judge("used_coverage", "coverage used", "likewise", Goal(least=0.90)),
+        *_by_judge("used_recall", "recall used", "likewise", Goal(least=0.90)),
+    ],
     "Has every song its own picture?": [
         *_by_judge(
             "identity", "identity", "pairs of songs nearer than a picture and its bad copy", Goal(most=0), is_count=True

@@ -109,7 +109,7 @@ def preserve_looks(
     ----------
     components : (n, P)
     song_guides : (n, G)
-        Normal scores.
+        Normal scores; G may be 0.
     start : (n, D)
         Where songs go at first.
     latents, looks : (m, D), (m, F)
@@ -127,7 +127,7 @@ def preserve_looks(
     generator = torch.Generator().manual_seed(seed)
     songs, heard, reader = _tensor(components), _tensor(song_guides), _tensor(guides_of_looks)
     art, seen = _tensor(latents), _tensor(looks)
-    ones = torch.ones(len(songs), 1)
+    n_guides, ones = heard.shape[1], torch.ones(len(songs), 1)
     solution = torch.linalg.lstsq(torch.cat([songs, ones], dim=1), _tensor(start)).solution
     weights, offset = (part.clone().requires_grad_() for part in (solution[:-1], solution[-1]))
     optimizer = torch.optim.Adam([weights, offset], lr=_LEARNING_RATE)
@@ -139,7 +139,8 @@ def preserve_looks(
         placed = songs @ weights + offset
         shown = foresight(placed + recipe.jitter * torch.randn(placed.shape, generator=generator))
         geometry = _correlation(between_songs, torch.pdist(shown))
-        guides = torch.stack([_correlation(a, b) for a, b in zip(heard.T, (shown @ reader).T, strict=True)])
+        pairs = zip(heard.T, (shown @ reader).T, strict=True)
+        guides = torch.stack([_correlation(a, b) for a, b in pairs]) if n_guides else torch.zeros(1)
         some = torch.randint(len(art), (len(songs),), generator=generator)
         gap = sliced_distance(placed, art[some], generator)
         gap_looks = sliced_distance(shown, seen[some], generator) / spread

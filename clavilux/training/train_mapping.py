@@ -280,7 +280,8 @@ def fit_mapping(
             np.concatenate([p.latents for p in paintings]), np.concatenate([p.looks for p in paintings]), seed=seed
         )
         weights, offset, terms = preserve_looks(
-            components, song_guides, start, art.latents, art.looks, guides_of_looks(art.looks.shape[1]), foresight,
+            components, song_guides, start, art.latents, art.looks, guides_of_looks(art.looks.shape[1])[:, :n_guides],
+            foresight,
             recipe, seed=seed,
         )  # fmt: skip
         figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
