@@ -32,6 +32,8 @@ from clavilux.training.transport import recolouring, recolouring_to, ridge
 
 Float64 = NDArray[np.float64]
 
+READ_OUT = ("to_palette", "to_kind", "to_marks")  # layers of an ImageVAE that are set here
+
 _DRAWS = 8_000
 _RIDGE = 1e-2
 _ROUNDS = 500

@@ -37,7 +37,7 @@ from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.datasets import PICTURE_SUFFIXES, TRAINING, VALIDATION, AudioFeatureDataset, list_entries
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes, train
-from clavilux.training.readout import Readings, fit_readout
+from clavilux.training.readout import READ_OUT, Readings, fit_readout
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
 from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.studies import Studies, paint_studies
@@ -476,6 +476,11 @@ def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
     if run.start is None:
         return
     weights = load_file(str(run.start.folder / f"{file}.safetensors"))
+    if isinstance(network, ImageVAE):
+        # Layers of the readout say what to paint, not how probable it is, and are fitted anew at the end; their losses
+        # would tear at the encoder.
+        fresh = network.state_dict()
+        weights |= {name: fresh[name] for name in fresh if name.partition(".")[0] in READ_OUT}
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
