@@ -324,7 +324,8 @@ def test_json_is_one_line_a_picture(songs: Path, fake_bundle: Path) -> None:
     assert report["heard"]["duration_s"] == pytest.approx(12, abs=0.1)
     assert report["descriptors"]["tempo"] > 0
     assert len(report["controls"]["palette"]) == 8 and report["controls"]["palette"][0].startswith("#")
-    assert set(report["controls"]) == {"palette", "kind", "frequency", "angle", "chaos"}
+    marks = {"kind", "frequency", "angle", "chaos", "second_kind", "second_share"}
+    assert set(report["controls"]) == {"palette", *marks, "softness", "glaze", "brush"}
     assert report["z_image_norm"] > 0
 
 
