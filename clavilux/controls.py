@@ -27,7 +27,7 @@ Float32 = NDArray[np.float32]
 
 # Of a range: what the eye says of paintings that have none of it, and how much of what is above is painted. It reads
 # too much rather than too little into real pictures.
-_BARE = {"softness": (0.2, 1.0), "glaze": (0.15, 0.8), "brush": (0.05, 0.7)}
+_BARE = {"softness": (0.3, 0.7), "glaze": (0.15, 0.8), "brush": (0.05, 0.7)}
 _LEAST_WEIGHT = 1e-4  # of the likeliest palette; what weighs less is not seen
 
 

@@ -156,6 +156,6 @@ def test_what_the_eye_says_of_bare_paintings_is_painted_bare():
     bare = choose_controls(**raw, surface=np.array([0.1, 0.1, 0.04], np.float32))
     assert (bare.softness, bare.glaze, bare.brush) == (0, 0, 0)
     full = choose_controls(**raw, surface=np.ones(3, np.float32))
-    assert full.softness == pytest.approx(1)
+    assert full.softness == pytest.approx(0.7)
     assert full.glaze == pytest.approx(0.8 * 16)
     assert full.brush == pytest.approx(0.7 * 16)
