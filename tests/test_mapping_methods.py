@@ -44,7 +44,7 @@ def material(methods):
     latents = rng.standard_normal((400, 64)) * np.geomspace(1.5, 0.5, 64)
     guides = latents[:, : len(GUIDES)] + 0.2 * rng.standard_normal((400, len(GUIDES)))
     art = Art(latents, guides, {}, latents)
-    return methods.Material(_songs(150, rng), _songs(60, rng), (_songs(60, rng), _songs(60, rng)), art, None)
+    return methods.Material(_songs(150, rng), _songs(60, rng), (_songs(60, rng), _songs(60, rng)), art, art, None)
 
 
 def _fit(methods, material, name, guides="yes"):
