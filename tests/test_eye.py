@@ -83,7 +83,9 @@ def _prejudiced():
     logits = rng.standard_normal((400, 5)) + np.array([4.0, 2.0, 0, 0, 0])
     kind = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     empty = np.zeros(400, np.float32)
-    return MarksRead(kind.astype(np.float32), empty, np.zeros((400, 2), np.float32), empty, np.zeros((400, 3), np.float32))
+    return MarksRead(
+        kind.astype(np.float32), empty, np.zeros((400, 2), np.float32), empty, np.zeros((400, 3), np.float32)
+    )
 
 
 def test_an_even_eye_says_all_kinds_equally_often_and_keeps_the_order_within_a_kind():

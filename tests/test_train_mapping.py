@@ -53,7 +53,7 @@ def test_fewer_recoloured_directions_leave_the_rest_small():
     songs, new = _songs(60, rng), _songs(60, rng)
     kept = []
     for recoloured in (64, 8, 4):
-        recipe = replace(load_recipe("default").mapping, recoloured=recoloured)
+        recipe = replace(load_recipe("default").mapping, method="fused-gromov-wasserstein", recoloured=recoloured)
         placed = map_songs(fit_mapping(songs, art, recipe, seed=0, log=lambda line: None), new)
         kept.append(np.trace(np.cov(placed.T)) / np.trace(np.cov(art.latents.T)))
     assert kept[0] > kept[1] > kept[2] > 0

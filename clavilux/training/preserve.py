@@ -127,9 +127,10 @@ def preserve_looks(
     generator = torch.Generator().manual_seed(seed)
     songs, heard, reader = _tensor(components), _tensor(song_guides), _tensor(guides_of_looks)
     art, seen = _tensor(latents), _tensor(looks)
-    n_guides, ones = heard.shape[1], torch.ones(len(songs), 1)
-    solution = torch.linalg.lstsq(torch.cat([songs, ones], dim=1), _tensor(start)).solution
-    weights, offset = (part.clone().requires_grad_() for part in (solution[:-1], solution[-1]))
+    n_guides = heard.shape[1]
+    # In double precision: in single, the same call gives other last digits each time, and the descent other mappings.
+    solution = np.linalg.lstsq(np.column_stack([components, np.ones(len(components))]), start, rcond=None)[0]
+    weights, offset = (_tensor(part).requires_grad_() for part in (solution[:-1], solution[-1]))
     optimizer = torch.optim.Adam([weights, offset], lr=_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.descent_steps)
     between_songs = torch.pdist(songs)

@@ -63,7 +63,6 @@ from clavilux.training.train_mapping import (
 
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
 
-_PRACTICE = 3_000  # latents drawn beside those of art, from whose paintings looks are learnt to be foretold
 _MINIMUM_PICTURES = 20
 _MINIMUM_TRACKS = 10
 _DROPOUT_EXCESS = 1.07  # rate of a training step, whose encoder has dropout, over the rate without, which is meant
@@ -334,7 +333,8 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
         measures["readout"] = _read_out(run, pictures, windows, latents[chosen], chosen, rng)
     shown = latents[chosen]
     if recipe.method == "look-preserving":
-        drawn = rng.multivariate_normal(shown.mean(axis=0), np.cov(shown.T), _PRACTICE)
+        # As many again, drawn from their normal distribution: looks are learnt to be foretold where songs may lie.
+        drawn = rng.multivariate_normal(shown.mean(axis=0), np.cov(shown.T), n)
         shown = np.concatenate([shown, drawn])
     painted = _paint_all(run, pictures.network, pictures.palettes, shown)
     both = look_at_art(shown, painted, jobs=run.jobs, eye=pictures.eye, eye_weight=recipe.eye_weight)

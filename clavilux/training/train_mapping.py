@@ -276,6 +276,8 @@ def fit_mapping(
         bent = False
         start = _kernel(components, components, scale) @ weights + offset
         paintings = [art] if practice is None else [art, practice]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # several add in any order, and 400 steps make of that another mapping
         foresight, foretold = foresee(
             np.concatenate([p.latents for p in paintings]), np.concatenate([p.looks for p in paintings]), seed=seed
         )
@@ -284,6 +286,7 @@ def fit_mapping(
             foresight,
             recipe, seed=seed,
         )  # fmt: skip
+        torch.set_num_threads(threads)
         figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
         log(f"mapping: looks foretold {foretold:.3f}; training songs {figures}")
         network = _bare_network(songs, mean, deviation, directions, 0)
