@@ -20,6 +20,10 @@ PLAN_SIDE = 32  # cells of the plan along each side of the picture
 ENCODER_SIDE_PX = 64  # side of the square picture that the picture encoder sees
 FREQUENCY_RANGE = (2.0, 48.0)  # marks along the short side of the picture
 CHAOS_RANGE = (0.0, 1.5)  # weight of the marks against the plan; 1 keeps the shares of the plan exactly
+SOFTNESS_RANGE = (0.0, 1.0)  # 0: every border is crisp; 1: colours pass into each other wherever they compete
+GLAZE_RANGE = (0.0, 16.0)  # L*: deviation of slow changes of tone within a colour
+BRUSH_RANGE = (0.0, 16.0)  # L*: deviation of bristles within a colour
+SURFACE = {"softness": SOFTNESS_RANGE, "glaze": GLAZE_RANGE, "brush": BRUSH_RANGE}  # in the order that networks use
 
 # Pictures ----------------------------------------------------------------------------------------------------------
 SIZE_RANGE_PX = (64, 8_192)  # allowed length of a side

@@ -7,6 +7,7 @@ Controls can be saved as JSON, edited by hand and painted again at any size.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -17,13 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.colour import lab_to_srgb, srgb_to_lab
-from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, PLAN_SIDE, SLOTS
+from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, PLAN_SIDE, SLOTS, SURFACE
 from clavilux.errors import ControlsError
 from clavilux.marks import KINDS
 
 Float32 = NDArray[np.float32]
 
 
+# Of a range: what the eye says of paintings that have none of it, and how much of what is above is painted. It reads
+# too much rather than too little into real pictures.
+_BARE = {"softness": (0.3, 0.7), "glaze": (0.15, 0.8), "brush": (0.05, 0.7)}
 _LEAST_WEIGHT = 1e-4  # of the likeliest palette; what weighs less is not seen
 
 
@@ -47,6 +51,15 @@ class Controls:
     chaos : float
         Weight of the marks against the plan, in ``CHAOS_RANGE``: 0 paints the most probable slot everywhere, 1 gives
         every slot the area that the plan gives it.
+    second_kind : str or None
+        Kind of the marks in a share ``second_share`` of the picture; None where one kind covers it all.
+    second_share : float
+        From 0 to 1.
+    softness : float
+        In ``SOFTNESS_RANGE``: how far colours pass into each other.
+    glaze, brush : float
+        L*, in ``GLAZE_RANGE`` and ``BRUSH_RANGE``: how much the tone of a colour changes slowly, and with the bristles
+        of a brush.
     """
 
     palette: Float32
@@ -55,6 +68,11 @@ class Controls:
     frequency: float
     angle: float
     chaos: float
+    second_kind: str | None = None
+    second_share: float = 0.0
+    softness: float = 0.0
+    glaze: float = 0.0
+    brush: float = 0.0
 
     def __post_init__(self) -> None:
         palette = np.asarray(self.palette, np.float32)
@@ -69,9 +87,13 @@ class Controls:
             )
         if self.kind not in KINDS:
             raise ControlsError(f"kind is {self.kind!r}; it is one of {', '.join(KINDS)}")
+        if self.second_kind is not None and self.second_kind not in KINDS:
+            raise ControlsError(f"second_kind is {self.second_kind!r}; it is null or one of {', '.join(KINDS)}")
         for name, value, (low, high) in (
             ("frequency", self.frequency, FREQUENCY_RANGE),
             ("chaos", self.chaos, CHAOS_RANGE),
+            ("second_share", self.second_share, (0.0, 1.0)),
+            *((name, getattr(self, name), bounds) for name, bounds in SURFACE.items()),
         ):
             if not low <= value <= high:
                 raise ControlsError(f"{name} is {value:g}; it lies between {low:g} and {high:g}")
@@ -81,7 +103,27 @@ class Controls:
         object.__setattr__(self, "plan", log_softmax(plan))
         object.__setattr__(self, "frequency", float(self.frequency))
         object.__setattr__(self, "angle", float(self.angle) % 0.5)
-        object.__setattr__(self, "chaos", float(self.chaos))
+        for name in ("chaos", "second_share", *SURFACE):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that are seen, one or two, in the order of ``clavilux.marks.KINDS``: a kind keeps its side of the
+        picture when another overtakes it."""
+        if self.second_kind in (None, self.kind) or self.second_share == 0:
+            return (self.kind,)
+        if self.second_share == 1:
+            return (self.second_kind,)
+        first, second = sorted((self.kind, self.second_kind), key=KINDS.index)
+        return first, second
+
+    @property
+    def second_area(self) -> float:
+        """Share of the picture that the second of `kinds` covers; 0 where there is one."""
+        kinds = self.kinds
+        if len(kinds) == 1:
+            return 0.0
+        return self.second_share if kinds[1] == self.second_kind else 1.0 - self.second_share
 
     def to_json(self) -> str:
         """Write the controls as one JSON object; numbers are rounded to 4 digits, which no picture shows."""
@@ -92,6 +134,9 @@ class Controls:
                 "frequency": round(self.frequency, 4),
                 "angle": round(self.angle, 4),
                 "chaos": round(self.chaos, 4),
+                "second_kind": self.second_kind,
+                "second_share": round(self.second_share, 4),
+                **{name: round(getattr(self, name), 4) for name in SURFACE},
                 "plan": [[[round(float(v), 3) for v in row] for row in slot] for slot in self.plan],
             }
         )
@@ -103,7 +148,7 @@ class Controls:
             fields: Any = json.loads(text)
         except ValueError as error:
             raise ControlsError(f"the controls are no JSON: {error}") from error
-        names = {"palette", "plan", "kind", "frequency", "angle", "chaos"}
+        names = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(fields, dict) or set(fields) != names:
             raise ControlsError(f"controls have exactly the keys {', '.join(sorted(names))}")
         return cls(
@@ -113,6 +158,9 @@ class Controls:
             frequency=fields["frequency"],
             angle=fields["angle"],
             chaos=fields["chaos"],
+            second_kind=fields["second_kind"],
+            second_share=fields["second_share"],
+            **{name: fields[name] for name in SURFACE},
         )
 
 
@@ -124,14 +172,16 @@ def choose_controls(
     frequency: float,
     angle: float,
     chaos: float,
+    surface: Float32,
     palettes: Float32,
     kinds: Sequence[str],
 ) -> Controls:
     """Turn what a decoder says of one latent into controls.
 
-    The kind is the most probable one. The palette is the mean, slot by slot in CIELAB, of the codebook's palettes
-    weighted by their probability: those that count lie close together, so that near latents have near palettes and
-    colours stay colours. (Slots are sorted by lightness, so the mean is also the one by transport along it.)
+    The kinds are the two that score highest, see `share_of_second`. The palette is the mean, slot by slot in CIELAB, of
+    the codebook's palettes weighted by their probability: those that count lie close together, so that near latents
+    have near palettes and colours stay colours. (Slots are sorted by lightness, so the mean is also the one by
+    transport along it.)
 
     Parameters
     ----------
@@ -141,19 +191,40 @@ def choose_controls(
         Logits.
     frequency, angle, chaos : float
         Marks along the short side, turns, weight; clipped to their ranges.
+    surface : (3,) float32
+        Softness, glaze and brush as the eye reads them, each in [0, 1] of its range; see `_BARE`.
     palettes : (n_palettes, 8, 3) float32
         The codebook that the palette is chosen from.
     kinds : sequence of str
         The names that the kind is chosen from.
     """
+    order = np.argsort(-kind, kind="stable")
     return Controls(
         palette=blend_palettes(palettes, palette),
         plan=plan,
-        kind=kinds[int(kind.argmax())],
+        kind=kinds[int(order[0])],
+        second_kind=kinds[int(order[1])] if len(kinds) > 1 else None,
+        second_share=share_of_second(kind[order]),
         frequency=min(max(frequency, FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
         angle=angle,
         chaos=min(max(chaos, CHAOS_RANGE[0]), CHAOS_RANGE[1]),
+        **{
+            name: high * _BARE[name][1] * max(0.0, float(value) - _BARE[name][0]) / (1.0 - _BARE[name][0])
+            for (name, (_, high)), value in zip(SURFACE.items(), np.clip(surface, 0, 1), strict=True)
+        },
     )
+
+
+def share_of_second(scores: Float32) -> float:
+    """Area of the second of the kinds, by their scores from high to low, (n_kinds,): 0 to 1/2.
+
+    Half where the two are equal, none where the second is no nearer to the first than the third. So a picture passes
+    from one kind to another, and one partner to the next, without a jump.
+    """
+    if len(scores) < 3:
+        return 0.0
+    lead, whole = float(scores[0] - scores[1]), float(scores[0] - scores[2])
+    return 0.5 * (1.0 - lead / whole) if whole > 0 else 0.5
 
 
 def blend_palettes(palettes: Float32, logits: Float32) -> Float32:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from clavilux.constants import SURFACE
 from clavilux.controls import Controls
 from clavilux.descriptors import DESCRIPTORS
 from clavilux.marks import MARKS
@@ -55,6 +56,9 @@ def _report_controls(controls: Controls) -> dict[str, Any]:
         "frequency": round(controls.frequency, 4),
         "angle": round(controls.angle, 4),
         "chaos": round(controls.chaos, 4),
+        "second_kind": controls.second_kind,
+        "second_share": round(controls.second_share, 4),
+        **{name: round(getattr(controls, name), 4) for name in SURFACE},
     }
 
 
@@ -71,7 +75,7 @@ def explain_report(report: dict[str, Any]) -> str:
         lines.append(" ".join(filter(None, (f"           {name:20} {value:.4g}", unit, use))))
     descriptors = "these descriptors" if report["descriptors"] else "the mean descriptors of the training songs"
     lines += [
-        *(f"{lead:11}{line}" for lead, line in zip(("  painted", "", ""), _painted(report), strict=False)),
+        *(f"{lead:11}{line}" for lead, line in zip(("  painted", *[""] * 4), _painted(report), strict=False)),
         f"  why      The sound (64 numbers, the mean over the windows) and {descriptors} go into one mapping.",
         f"           The latent that comes out (length {report['z_image_norm']:.2f}) fixes palette, plan and marks",
         "           together; no single descriptor sets a colour or a mark.",
@@ -95,8 +99,11 @@ def _painted(report: dict[str, Any]) -> list[str]:
     if controls is None:
         return [report["description"], "by a decoder that gives pixels, enlarged"]
     angle = f", at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
+    surface = [f"{name} {controls[name]:.2g}" for name in SURFACE if controls[name]]
     return [
         " ".join(controls["palette"]),
         f"{controls['kind']}, {controls['frequency']:.1f} across the short side{angle}, chaos {controls['chaos']:.2f}",
+        *([f"beside {controls['second_kind']} on {controls['second_share']:.0%}"] if controls["second_share"] else []),
+        *([", ".join(surface)] if surface else []),
         report["description"],
     ]

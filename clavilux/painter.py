@@ -1,6 +1,6 @@
 """The painter: a plan, and marks that decide what the plan leaves open.
 
-    controls (palette, plan, kind, frequency, angle, chaos), seed -> **here** -> sRGB picture of any size
+    controls (palette, plan, kinds, frequency, angle, chaos, surface), seed -> **here** -> sRGB picture of any size
 
     colour(x) = palette[argmax_k  log p_k(x) + chaos * G_k(x)],      G_k(x) = -log(-log u_k(x))
 
@@ -9,11 +9,21 @@ Gumbel-max trick (perturb-and-MAP, Papandreou and Yuille 2011): slot k covers th
 like. At another chaos it covers softmax(log p / chaos)_k. Kinds that shade have one field for all slots, which are then
 stacked from dark to light: slot k covers the places where u lies within the k-th share of the same softmax.
 
+- *two handwritings*: a slow field, uniform and independent of the marks, says where which of two kinds draws; so shares
+  stay, and a picture passes from one kind to another by the area that each has.
+- *softness*: the softmax of the bids in the place of their argmax, mixed in linear light: colours pass into each other
+  where the bids are close, and stay apart where they are not.
+- *surface*: what one colour of paint leaves on a canvas, as noise of place: slow changes of tone (glaze) and bristles
+  along the angle (brush), over the grain of the paper.
+
 Every picture is a function of place. Places are counted from the middle of the picture in short sides; the plan covers
 the whole picture, whatever its aspect. So a size only says where the function is looked at.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +32,9 @@ from clavilux.constants import DEFAULT_SIZE_PX, PLAN_SIDE, SIZE_RANGE_PX, SLOTS
 from clavilux.controls import Controls
 from clavilux.errors import PictureError
 from clavilux.marks import mark_field
-from clavilux.marks.chance import Float32, cell_hash, unit
+from clavilux.marks.chance import Float32, cell_hash, draws, unit
+from clavilux.marks.place import normal_to_uniform
+from clavilux.marks.place import waves as smooth_field
 from clavilux.threads import run_each
 
 UInt8 = NDArray[np.uint8]
@@ -36,6 +48,17 @@ _EDGE_SAMPLES = 3  # samples a pixel each way where colours meet
 _FINE_MARKS_PX = 10.0  # marks smaller than this hide between pixel centres: then every pixel is sampled finely
 _GRAIN_CELLS = (640, 2560)  # cells of the paper along the short side: felt at 1024 pixels, and in print
 _GRAIN = 1.2  # deviation of each grain, in 8-bit steps: the hand feels it, the eye does not see dots
+_SEEN_STEP = 4  # 8-bit steps: borders between colours that are nearer need no finer look
+_REGIONS = 2.6  # two kinds share a picture in patches of about 1 / 2.6 short sides
+_SOFT_BIDS = 1.2  # bids over which colours pass into each other at softness 1
+_SOFT_HEIGHT = 0.35  # the same for kinds that shade, of the whole height
+_STEPS_PER_LIGHTNESS = 2.55  # 8-bit steps of grey per L*, nearly the same everywhere
+_GLAZE_CELLS = (4, 9)  # cells along the short side
+_GLAZE_COMMON = 0.85  # of glaze is lightness, the rest tint
+_BRISTLES = (44.0, 96.0, 220.0)  # cells across the strokes along the short side
+_BRISTLE_LENGTH = 6.0  # of a cell along the stroke, in its widths
+_BRISTLE_TABLE = 512  # cells after which bristles would come again: more than two short sides of the finest
+_FLOW = 0.06  # deviation of the bend of bristles, in short sides
 _EASED_DEVIATION = 0.2144  # deviation of value noise between values that are uniform on an interval of length 1
 
 
@@ -81,16 +104,15 @@ def paint(
     if supersample is not None and not 1 <= supersample <= 8:
         raise PictureError(f"supersample is {supersample}; it lies between 1 and 8, or is None")
     canvas = _Canvas(controls, width, height, seed, threads)
-    if supersample is None and canvas.short >= _FINE_MARKS_PX * controls.frequency:
-        slots = canvas.slots()
-        picture = _to_bytes(controls.palette)[slots]
-        _mix(picture, canvas, np.flatnonzero(_meets_another(slots)), _EDGE_SAMPLES)
-    elif supersample == 1:
-        picture = _to_bytes(controls.palette)[canvas.slots()]
+    picture = np.empty((height, width, 3), np.uint8)
+    if supersample == 1:
+        canvas.fill(picture)
+    elif supersample is None and canvas.short >= _FINE_MARKS_PX * controls.frequency:
+        canvas.fill(picture)
+        canvas.mix(picture, np.flatnonzero(_differs_from_another(picture)), _EDGE_SAMPLES)
     else:
-        picture = np.empty((height, width, 3), np.uint8)
-        _mix(picture, canvas, np.arange(width * height), supersample or _EDGE_SAMPLES)
-    _add_grain(picture, seed, threads)
+        canvas.mix(picture, np.arange(width * height), supersample or _EDGE_SAMPLES)
+    _add_surface(picture, controls, seed, threads)
     return picture
 
 
@@ -122,6 +144,7 @@ class _Canvas:
         self.controls, self.seed, self.threads = controls, seed, threads
         self.width, self.height, self.short = width, height, min(width, height)
         self._plan = _refine_plan(controls.plan)
+        self._light = _to_light(controls.palette)
 
     def slots(self) -> UInt8:
         """Slot at the middle of each pixel, (height, width)."""
@@ -129,10 +152,44 @@ class _Canvas:
 
         def fill(start: int) -> None:
             pixels = np.arange(start, min(start + _TILE, slots.size))
-            slots[start : start + _TILE] = self.decide(*self.places(pixels, 1))
+            slots[start : start + _TILE] = self.decide(*self.places(pixels, 1))[0]
 
         run_each(fill, range(0, slots.size, _TILE), self.threads)
         return slots.reshape(self.height, self.width)
+
+    def fill(self, picture: UInt8) -> None:
+        """Paint each pixel as the place at its middle."""
+        flat = picture.reshape(-1, 3)
+        palette = _to_bytes(self.controls.palette)
+
+        def fill(start: int) -> None:
+            pixels = np.arange(start, min(start + _TILE, len(flat)))
+            slot, light = self.decide(*self.places(pixels, 1))
+            flat[start : start + _TILE] = palette[slot] if light is None else _to_bytes(_from_light(light))
+
+        run_each(fill, range(0, len(flat), _TILE), self.threads)
+
+    def mix(self, picture: UInt8, pixels: Positions, samples: int) -> None:
+        """Paint pixels as the mean of samples x samples places, in linear light, as an eye that stands back mixes
+        them."""
+        flat = picture.reshape(-1, 3)
+        step = max(1, _TILE // samples**2)
+
+        def fill(start: int) -> None:
+            some = pixels[start : start + step]
+            slot, light = self.decide(*self.places(some, samples))
+            if light is None:
+                slots = slot.reshape(samples**2, -1)
+                share = np.empty((some.size, SLOTS), np.float32)
+                for k in range(SLOTS):
+                    share[:, k] = (slots == k).sum(axis=0, dtype=np.uint8)  # at most 64
+                share /= np.float32(samples**2)
+                mean = np.einsum("nk,kc->nc", share, self._light)
+            else:
+                mean = light.reshape(samples**2, -1, 3).mean(axis=0)
+            flat[some] = _to_bytes(_from_light(mean))
+
+        run_each(fill, range(0, pixels.size, step), self.threads)
 
     def places(self, pixels: Positions, samples: int) -> tuple[Float32, Float32]:
         """Places of a grid of samples x samples in each pixel, in short sides from the middle; all pixels' first
@@ -147,13 +204,32 @@ class _Canvas:
             np.broadcast_to(y.astype(np.float32)[:, None], shape).reshape(-1),
         )
 
-    def decide(self, x: Float32, y: Float32) -> UInt8:
-        """Slot at each place: the formula of this module."""
+    def decide(self, x: Float32, y: Float32) -> tuple[UInt8, Float32 | None]:
+        """Slot at each place, (n,), and the linear light (n, 3) there; None where that is the slot's colour."""
         controls = self.controls
         if controls.chaos == 0:
-            return _largest(self._read_plan(x, y))
+            return self._settle(self._read_plan(x, y))
+        kinds = controls.kinds
+        if len(kinds) == 1:
+            return self._decide(kinds[0], x, y)
+        slow = np.float32(_REGIONS)
+        region = normal_to_uniform(smooth_field(x * slow, y * slow, self.seed, "region", n=8))
+        second = region > np.float32(1 - controls.second_area)
+        slot = np.empty(x.shape, np.uint8)
+        light = np.empty((x.size, 3), np.float32) if controls.softness else None
+        for kind, where in zip(kinds, (~second, second), strict=True):
+            some = np.flatnonzero(where)
+            if some.size:
+                slot[some], lit = self._decide(kind, x[some], y[some])
+                if light is not None:
+                    light[some] = lit
+        return slot, light
+
+    def _decide(self, kind: str, x: Float32, y: Float32) -> tuple[UInt8, Float32 | None]:
+        """The formula of this module for one kind of marks."""
+        controls = self.controls
         field = mark_field(
-            controls.kind,
+            kind,
             x,
             y,
             frequency=controls.frequency,
@@ -163,14 +239,56 @@ class _Canvas:
         )
         log_p = self._read_plan(field.x, field.y)
         if len(field.u) == 1:
-            return _stack(log_p, field.u[0], max(controls.chaos, _MIN_CHAOS))
+            return self._stack(log_p, field.u[0])
         bids = field.u
         np.log(bids, out=bids)
         np.negative(bids, out=bids)
         np.log(bids, out=bids)
         bids *= np.float32(-controls.chaos)
         bids += log_p
-        return _largest(bids)
+        return self._settle(bids)
+
+    def _settle(self, bids: Float32) -> tuple[UInt8, Float32 | None]:
+        """The largest bid; with softness also the mixture by the softmax of all."""
+        slot, best = _largest(bids)
+        if not self.controls.softness:
+            return slot, None
+        bids -= best
+        bids *= np.float32(1.0 / (_SOFT_BIDS * self.controls.softness))
+        np.exp(bids, out=bids)
+        light = np.zeros((slot.size, 3), np.float32)
+        total = np.zeros(slot.size, np.float32)
+        for weight, colour in zip(bids, self._light, strict=True):
+            total += weight
+            for c in range(3):
+                light[:, c] += weight * colour[c]
+        light /= total[:, None]
+        return slot, light
+
+    def _stack(self, log_p: Float32, height: Float32) -> tuple[UInt8, Float32 | None]:
+        """Slot whose share of softmax(log p / chaos), stacked in the order of the slots, holds the height in (0, 1);
+        with softness, colours pass into each other over some of the height."""
+        chaos, softness = max(self.controls.chaos, _MIN_CHAOS), self.controls.softness
+        p = log_p
+        p -= p.max(axis=0)
+        p *= np.float32(1.0 / chaos)
+        np.exp(p, out=p)
+        p /= p.sum(axis=0)
+        slot = np.zeros(height.shape, np.uint8)
+        light = np.empty((height.size, 3), np.float32) if softness else None
+        if light is not None:
+            light[:] = self._light[0]
+        top = np.zeros_like(height)
+        for k in range(SLOTS - 1):
+            top += p[k]
+            slot += height > top
+            if light is not None:
+                passed = (height - top) * np.float32(1.0 / (_SOFT_HEIGHT * softness))
+                passed += np.float32(0.5)
+                np.clip(passed, 0, 1, out=passed)
+                for c in range(3):
+                    light[:, c] += passed * (self._light[k + 1, c] - self._light[k, c])
+        return slot, light
 
     def _read_plan(self, x: Float32, y: Float32) -> Float32:
         """(SLOTS, n) log-probabilities at places, up to a number that all slots share."""
@@ -228,60 +346,36 @@ def _refine_plan(plan: Float32) -> Float32:
     return fine.reshape(SLOTS, -1)
 
 
-def _largest(bids: Float32) -> UInt8:
-    """argmax over the slots; np.argmax along the first axis is five times as slow."""
+def _largest(bids: Float32) -> tuple[UInt8, Float32]:
+    """argmax over the slots, and the maximum; np.argmax along the first axis is five times as slow."""
     best = bids[0].copy()
     slot = np.zeros(best.shape, np.uint8)
     for k in range(1, SLOTS):
         wins = (bids[k] > best).view(np.uint8)
         np.maximum(best, bids[k], out=best)
         slot += wins * (np.uint8(k) - slot)
-    return slot
+    return slot, best
 
 
-def _stack(log_p: Float32, height: Float32, chaos: float) -> UInt8:
-    """Slot whose share of softmax(log p / chaos), stacked in the order of the slots, holds the height in (0, 1)."""
-    p = log_p
-    p -= p.max(axis=0)
-    p *= np.float32(1.0 / chaos)
-    np.exp(p, out=p)
-    reach = p.sum(axis=0)
-    reach *= height
-    slot = np.zeros(height.shape, np.uint8)
-    top = np.zeros_like(height)
-    for k in range(SLOTS - 1):
-        top += p[k]
-        slot += reach > top
-    return slot
+def _differs_from_another(picture: UInt8) -> NDArray[np.bool_]:
+    """Pixels that differ from the one to the left, right, above or below by more than `_SEEN_STEP` in a channel."""
+    differs = np.zeros(picture.shape[:2], bool)
+    rows = max(1, _TILE // picture.shape[1])
+    for top in range(0, len(picture), rows):
+        block = picture[top : top + rows + 1]
+        down = _steps(block[1:], block[:-1])
+        differs[top + 1 : top + 1 + len(down)] |= down
+        differs[top : top + len(down)] |= down
+        block = block[:rows]
+        right = _steps(block[:, 1:], block[:, :-1])
+        differs[top : top + rows, 1:] |= right
+        differs[top : top + rows, :-1] |= right
+    return differs
 
 
-def _meets_another(slots: UInt8) -> NDArray[np.bool_]:
-    """Pixels with another slot to the left, right, above or below."""
-    meets = np.zeros(slots.shape, bool)
-    down, right = slots[1:] != slots[:-1], slots[:, 1:] != slots[:, :-1]
-    meets[1:] |= down
-    meets[:-1] |= down
-    meets[:, 1:] |= right
-    meets[:, :-1] |= right
-    return meets
-
-
-def _mix(picture: UInt8, canvas: _Canvas, pixels: Positions, samples: int) -> None:
-    """Paint pixels as the mean of samples x samples places, in linear light, as an eye that stands back mixes them."""
-    flat = picture.reshape(-1, 3)
-    light = _to_light(canvas.controls.palette)
-    step = max(1, _TILE // samples**2)
-
-    def fill(start: int) -> None:
-        some = pixels[start : start + step]
-        slots = canvas.decide(*canvas.places(some, samples)).reshape(samples**2, -1)
-        share = np.empty((some.size, SLOTS), np.float32)
-        for k in range(SLOTS):
-            share[:, k] = (slots == k).sum(axis=0, dtype=np.uint8)  # at most 64
-        share /= np.float32(samples**2)
-        flat[some] = _to_bytes(_from_light(np.einsum("nk,kc->nc", share, light)))
-
-    run_each(fill, range(0, pixels.size, step), canvas.threads)
+def _steps(a: UInt8, b: UInt8) -> NDArray[np.bool_]:
+    """Whether two colours are further apart than is seen, for each pixel."""
+    return np.asarray((np.maximum(a, b) - np.minimum(a, b) > _SEEN_STEP).any(axis=2))
 
 
 def _to_light(rgb: Float32) -> Float32:
@@ -299,18 +393,32 @@ def _to_bytes(rgb: Float32) -> UInt8:
     return scaled
 
 
-def _add_grain(picture: UInt8, seed: int, threads: int) -> None:
-    """Add the grain of a paper, in place: value noise, a function of place, at two scales."""
+def _add_surface(picture: UInt8, controls: Controls, seed: int, threads: int) -> None:
+    """Add glaze, brush and the grain of the paper, in place: noise of place, in 8-bit steps."""
     height, width = picture.shape[:2]
     rows = max(1, _TILE // width)
-    papers = [_Paper(width, height, cells, seed) for cells in _GRAIN_CELLS]
+    grain = [_Paper(width, height, cells, seed, _GRAIN) for cells in _GRAIN_CELLS]
+    steps = _STEPS_PER_LIGHTNESS
+    common = _GLAZE_COMMON * controls.glaze * steps / len(_GLAZE_CELLS) ** 0.5
+    own = (1 - _GLAZE_COMMON**2) ** 0.5 * controls.glaze * steps / len(_GLAZE_CELLS) ** 0.5
+    if controls.glaze:
+        grain += [_Paper(width, height, cells, seed, common) for cells in _GLAZE_CELLS]
+    tints = [
+        [_Paper(width, height, cells, seed, own, f"tint {c}") for cells in _GLAZE_CELLS if controls.glaze]
+        for c in range(3)
+    ]
+    bristles = _Bristles(width, height, controls.angle, controls.brush * steps, seed) if controls.brush else None
 
     def fill(top: int) -> None:
         block = picture[top : top + rows]
-        grain = papers[0].rows(top, len(block))
-        for paper in papers[1:]:
-            grain += paper.rows(top, len(block))
-        toned = block + grain[:, :, None]
+        n = len(block)
+        relief = _sum(grain, top, n)
+        if bristles is not None:
+            relief += bristles.rows(top, n)
+        toned = block + relief[:, :, None]
+        if controls.glaze:
+            for c in range(3):
+                toned[:, :, c] += _sum(tints[c], top, n)
         np.rint(toned, out=toned)
         np.clip(toned, 0, 255, out=toned)
         block[...] = toned
@@ -318,10 +426,63 @@ def _add_grain(picture: UInt8, seed: int, threads: int) -> None:
     run_each(fill, range(0, height, rows), threads)
 
 
+def _sum(papers: Sequence[_Paper], top: int, n: int) -> Float32:
+    total = papers[0].rows(top, n)
+    for paper in papers[1:]:
+        total += paper.rows(top, n)
+    return total
+
+
+class _Bristles:
+    """Noise stretched along a bending flow, at three scales, thicker here and thinner there."""
+
+    def __init__(self, width: int, height: int, angle: float, deviation: float, seed: int) -> None:
+        self.width, self.height, self.short, self.seed = width, height, min(width, height), seed
+        self._turn = math.tau * angle
+        # A pixel that covers many cells shows their mean.
+        self._scales = [
+            (np.float32(cells), np.float32(deviation * min(1.0, self.short / cells))) for cells in _BRISTLES
+        ]
+        side = _BRISTLE_TABLE
+        table = draws(seed, "bristles", side * side).astype(np.float32) - np.float32(0.5)
+        self._table = table * np.float32(1 / (_EASED_DEVIATION * len(_BRISTLES) ** 0.5))
+
+    def rows(self, top: int, n: int) -> Float32:
+        """(n, width) noise of the rows from `top` on."""
+        x = ((np.arange(self.width) + 0.5 - self.width / 2) / self.short).astype(np.float32)
+        y = ((np.arange(top, top + n) + 0.5 - self.height / 2) / self.short).astype(np.float32)
+        x, y = np.tile(x, n), np.repeat(y, self.width)
+        # One slow wave each way bends the flow, and one makes the paint thicker here than there.
+        cos, sin = np.float32(math.cos(self._turn)), np.float32(math.sin(self._turn))
+        s, t = x * cos - y * sin, x * sin + y * cos
+        t += smooth_field(s, t, self.seed, "flow", n=4) * np.float32(_FLOW)
+        thickness = np.exp(np.float32(0.2) * smooth_field(x * 2, y * 2, self.seed, "thickness", n=4))
+        total = np.zeros_like(x)
+        for shift, (cells, weight) in enumerate(self._scales):
+            total += weight * self._read(s * (cells / np.float32(_BRISTLE_LENGTH)), t * cells, shift)
+        total *= thickness
+        return total.reshape(n, self.width)
+
+    def _read(self, s: Float32, t: Float32, shift: int) -> Float32:
+        side = _BRISTLE_TABLE
+        i, j = np.floor(s), np.floor(t)
+        right, down = _ease(s - i), _ease(t - j)
+        column = i.astype(np.int32) + np.int32(131 * shift)
+        row = j.astype(np.int32) + np.int32(57 * shift)
+        left, next_ = column & (side - 1), (column + 1) & (side - 1)
+        above, below = (row & (side - 1)) * side, ((row + 1) & (side - 1)) * side
+        a, b = self._table.take(above + left), self._table.take(above + next_)
+        c, d = self._table.take(below + left), self._table.take(below + next_)
+        a += (b - a) * right
+        c += (d - c) * right
+        a += (c - a) * down
+        return np.asarray(a, np.float32)
+
+
 class _Paper:
     """Value noise (smooth between random values on a lattice) of so many cells along the short side."""
 
-    def __init__(self, width: int, height: int, cells: int, seed: int) -> None:
+    def __init__(self, width: int, height: int, cells: int, seed: int, deviation: float, name: str = "paper") -> None:
         short = min(width, height)
         x = (np.arange(width) + 0.5 - width / 2) / short * cells
         y = (np.arange(height) + 0.5 - height / 2) / short * cells
@@ -329,10 +490,10 @@ class _Paper:
         self._right, self._down = _ease((x - left).astype(np.float32)), _ease((y - above).astype(np.float32))
         i, j = np.union1d(left, left + 1), np.union1d(above, above + 1)  # the lines of the lattice that pixels touch
         self._columns, self._rows = np.searchsorted(i, left), np.searchsorted(j, above)
-        values = unit(cell_hash(np.tile(i, j.size), np.repeat(j, i.size), seed, f"paper {cells}"))
+        values = unit(cell_hash(np.tile(i, j.size), np.repeat(j, i.size), seed, f"{name} {cells}"))
         values -= np.float32(0.5)
         # A pixel that covers many cells shows their mean, whose deviation falls with the square root of their number.
-        values *= np.float32(_GRAIN / _EASED_DEVIATION * min(1.0, short / cells))
+        values *= np.float32(deviation / _EASED_DEVIATION * min(1.0, short / cells))
         self._values = values.reshape(j.size, i.size)
 
     def rows(self, top: int, n: int) -> Float32:

@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, PLAN_SIDE, SLOTS, WINDOW_FRAMES
+from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, PLAN_SIDE, SLOTS, SURFACE, WINDOW_FRAMES
 
 Float32 = NDArray[np.float32]
 
@@ -52,7 +52,7 @@ def write_fake_bundle(
     np.save(folder / "palettes.npy", palettes)
     (folder / "image_vae.safetensors").write_bytes(b"weights that painting does not read")
     card = {
-        "schema": 2,
+        "schema": 3,
         "decoder": "painter",
         "painting": {"noise_std": 0.0, "logvar_scale": 0.0},
         "name": folder.name,
@@ -134,6 +134,8 @@ def _controls(rng: np.random.Generator) -> onnx.ModelProto:
             helper.make_node("MatMul", ["z_image", "angle_weight"], ["angle"]),
             helper.make_node("MatMul", ["z_image", "chaos_weight"], ["free_chaos"]),
             helper.make_node("Sigmoid", ["free_chaos"], ["chaos"]),
+            helper.make_node("MatMul", ["z_image", "surface_weight"], ["free_surface"]),
+            helper.make_node("Sigmoid", ["free_surface"], ["surface"]),
         ],
         {"z_image": (LATENT_DIM,)},
         {
@@ -143,6 +145,7 @@ def _controls(rng: np.random.Generator) -> onnx.ModelProto:
             "frequency": (),
             "angle": (),
             "chaos": (),
+            "surface": (len(SURFACE),),
         },
         {
             "plan_weight": 3 * _weight(rng, LATENT_DIM, coarse),
@@ -154,6 +157,7 @@ def _controls(rng: np.random.Generator) -> onnx.ModelProto:
             "middle": np.float32(np.log(10)),
             "angle_weight": _weight(rng, LATENT_DIM, 1)[:, 0],
             "chaos_weight": _weight(rng, LATENT_DIM, 1)[:, 0],
+            "surface_weight": _weight(rng, LATENT_DIM, len(SURFACE)),
         },
     )
 

@@ -324,7 +324,8 @@ def test_json_is_one_line_a_picture(songs: Path, fake_bundle: Path) -> None:
     assert report["heard"]["duration_s"] == pytest.approx(12, abs=0.1)
     assert report["descriptors"]["tempo"] > 0
     assert len(report["controls"]["palette"]) == 8 and report["controls"]["palette"][0].startswith("#")
-    assert set(report["controls"]) == {"palette", "kind", "frequency", "angle", "chaos"}
+    marks = {"kind", "frequency", "angle", "chaos", "second_kind", "second_share"}
+    assert set(report["controls"]) == {"palette", *marks, "softness", "glaze", "brush"}
     assert report["z_image_norm"] > 0
 
 
@@ -549,8 +550,8 @@ def test_a_damaged_network_is_said_once_for_all_songs(songs: Path, tmp_path: Pat
 
 
 def test_a_bundle_of_another_schema_is_said_once_for_all_songs(songs: Path, tmp_path: Path) -> None:
-    damaged = write_fake_bundle(tmp_path / "damaged", schema=3)
+    damaged = write_fake_bundle(tmp_path / "damaged", schema=4)
     done = paint(songs, bundle=damaged)
     assert done.exit_code == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "has schema 3" in done.stderr
+    assert "has schema 4" in done.stderr

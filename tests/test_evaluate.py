@@ -66,10 +66,13 @@ def test_the_table_has_the_songs_and_what_they_are_read_against(report):
 
 
 def test_every_measure_is_there_but_those_without_material(report):
-    """The pictures are small, the bundle states no rate, and the second ear is away."""
+    """The pictures are small, the bundle states no rate, the second ear is away, and its painter reaches none of the
+    art."""
     _, found, _ = report
     missing = {measure.key for measure in MEASURES} - set(found["columns"]["songs"])
-    assert {key for key in missing if "musicnn" not in key} == {"sharpness", "rate"}
+    unreached = {f"used_{name}_{judge}" for name in ("coverage", "recall") for judge in "AB"}
+    assert found["columns"]["decoder"]["coverage_A"] == 0
+    assert {key for key in missing if "musicnn" not in key} == {"sharpness", "rate"} | unreached
     assert any("musicnn" in remark for remark in found["remarks"])
     assert any("sharpness" in remark for remark in found["remarks"])
     assert any("too few to hold against the goals" in remark for remark in found["remarks"])
@@ -110,10 +113,12 @@ def test_a_broken_song_is_named_and_left_out(report):
 
 
 def test_the_page_needs_no_network_and_holds_pictures_and_plots(report):
-    page = report[2]
+    _, found, page = report
     assert not re.search(r"""(src|href)=["'](?!data:)|@import|url\(|<script""", page)
     assert page.count("data:image/jpeg;base64,") > 20
-    assert page.count("<svg") == 6 + 1 + 1  # guides, map, units
+    assert page.count("<svg") == 6 + 1 + 2  # guides, map, rates and variances of latents
+    assert page.count("<figcaption title=") == 13  # each song of the sheet has its name
+    assert len(found["rate_of_latents"]) == 64
     assert '<td class="met">' in page
     assert '<td class="missed">' in page
 

@@ -31,7 +31,11 @@ def _windows():
 
 def test_studies_show_every_kind_with_the_controls_that_they_name():
     studies = paint_studies(_windows(), 2 * len(KINDS), seed=3, jobs=1)
-    assert np.bincount(studies.kind).tolist() == [2] * len(KINDS)
+    np.testing.assert_allclose(studies.kind.sum(axis=1), 1, atol=1e-6)
+    assert np.bincount(studies.kind.argmax(axis=1)).tolist() == [2] * len(KINDS)  # each is the larger one twice
+    assert 0.2 < (studies.kind.max(axis=1) < 1).mean() < 0.8
+    assert studies.surface.min() == 0
+    assert 0.5 < studies.surface.max() <= 1
     assert ((studies.angle >= 0) & (studies.angle < 0.5)).all()
     assert len({picture.tobytes() for picture in studies.pictures}) == len(studies.pictures)
     again = paint_studies(_windows(), 2 * len(KINDS), seed=3, jobs=1)
@@ -79,7 +83,9 @@ def _prejudiced():
     logits = rng.standard_normal((400, 5)) + np.array([4.0, 2.0, 0, 0, 0])
     kind = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     empty = np.zeros(400, np.float32)
-    return MarksRead(kind.astype(np.float32), empty, np.zeros((400, 2), np.float32), empty)
+    return MarksRead(
+        kind.astype(np.float32), empty, np.zeros((400, 2), np.float32), empty, np.zeros((400, 3), np.float32)
+    )
 
 
 def test_an_even_eye_says_all_kinds_equally_often_and_keeps_the_order_within_a_kind():

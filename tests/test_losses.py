@@ -10,8 +10,10 @@ from clavilux.models.losses import (
     RateController,
     optimal_sigma_nll,
     rate_per_dimension,
+    same_track_loss,
     sample_posterior,
     soft_cross_entropy,
+    water_filling_kept,
     water_filling_rate,
 )
 
@@ -57,6 +59,19 @@ def test_water_filling_spends_nothing_on_directions_under_water():
     assert water_filling_rate(with_dust, 0.75) == pytest.approx(water_filling_rate(torch.ones(3), 0.75), rel=1e-3)
 
 
+def test_what_is_kept_at_a_rate_is_what_the_rate_was_asked_for():
+    spectrum = torch.tensor([9.0, 4.0, 1.0, 0.1])
+    draw, mean = water_filling_kept(spectrum, water_filling_rate(spectrum, keep=0.8))
+    assert draw == pytest.approx(0.8 * float(spectrum.sum()), rel=1e-6)
+    assert draw < mean < float(spectrum.sum())
+
+
+def test_one_direction_keeps_all_but_its_level():
+    # Half a ln 4 nats put the water at 1/4 of the variance: a draw misses 1/4 of it, the mean 1/16.
+    draw, mean = water_filling_kept(torch.tensor([8.0]), 0.5 * math.log(4))
+    assert (draw, mean) == (pytest.approx(6.0), pytest.approx(7.5))
+
+
 def test_controller_holds_a_linear_vae_at_its_target():
     """A VAE of independent normals: the rate that the controller asks for is the rate that training ends with."""
     generator = torch.Generator().manual_seed(0)
@@ -97,3 +112,12 @@ def test_controller_goes_on_from_its_state():
     one.update(7.0)
     two.update(7.0)
     assert one.beta == two.beta
+
+
+def test_same_track_loss_is_chance_where_all_are_alike_and_vanishes_where_tracks_are_apart():
+    alike = same_track_loss(torch.ones(8, 3), temperature=0.1)
+    assert alike.item() == pytest.approx(math.log(7), rel=1e-5)
+    apart = same_track_loss(torch.eye(4).repeat(2, 1), temperature=0.1)
+    assert apart.item() < 1e-3
+    swapped = same_track_loss(torch.cat([torch.eye(4), torch.eye(4).flip(0)]), temperature=0.1)
+    assert swapped.item() > 9

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
+from fake_bundle import write_fake_bundle
 from prdc import compute_prdc
 from vendi_score import vendi
 
+from clavilux.bundle import open_bundle
 from clavilux.evaluation import finish, pairs
 from clavilux.evaluation.baselines import fit_linear_map
 from clavilux.evaluation.diversity import distances, kernel_width, mean_pairwise_distance, vendi_score
@@ -233,6 +236,19 @@ def test_spread_of_tone_active_units_and_rate():
     assert finish.stated_rate({"measures": {}}) is None
 
 
+def test_rate_of_latents_is_the_divergence_of_normal_laws():
+    """Posteriors equal to the prior say nothing; of a known mean and variance, what `torch.distributions` gives."""
+    means, logvars = np.zeros((5, 3)), np.zeros((5, 3))
+    means[:, 1], logvars[:, 2] = 2.0, np.log(0.25)
+    normal = torch.distributions.Normal
+    expected = [
+        float(torch.distributions.kl_divergence(normal(mean, deviation), normal(0.0, 1.0)))
+        for mean, deviation in ((0.0, 1.0), (2.0, 1.0), (0.0, 0.5))
+    ]
+    np.testing.assert_allclose(finish.rate_of_latents(means, logvars), expected, atol=1e-6)
+    assert expected[0] == 0
+
+
 def test_right_signs_are_those_of_the_guides():
     traits = ("chroma", "contrast", "warmth", "lightness", "edge_density", "spatial_frequency", "angularity")
     low = {name: np.zeros(3) for name in traits}
@@ -243,7 +259,7 @@ def test_right_signs_are_those_of_the_guides():
     assert found == {"alone": 0.75, "register": 1.0, "mode": 0.5}
 
 
-def test_blocks_of_an_ear_weigh_alike_and_a_latent_that_hardly_moves_little():
+def test_blocks_of_an_ear_weigh_alike_and_a_latent_that_hardly_moves_little(tmp_path):
     rng = np.random.default_rng(0)
     values = rng.standard_normal((300, 110)).astype(np.float32) * 5
     points = Scale.of_blocks(values, (10, 100)).place(values)
@@ -251,7 +267,23 @@ def test_blocks_of_an_ear_weigh_alike_and_a_latent_that_hardly_moves_little():
         assert (block**2).sum(axis=1).mean() == pytest.approx(1.0, rel=0.05)
     codes = rng.standard_normal((300, 64)).astype(np.float32)
     codes[:, 0] *= 1e-3
-    assert Scale.of_codes(codes).place(codes)[:, 0].std() == pytest.approx(4e-3, rel=0.3)
+    silent = open_bundle(write_fake_bundle(tmp_path / "silent"))
+    assert Scale.of_bundle(silent, codes).place(codes)[:, 0].std() == pytest.approx(4e-3, rel=0.3)
+
+
+def test_a_song_code_is_placed_where_the_mapping_of_its_bundle_takes_it(tmp_path):
+    said = {
+        "descriptor_mean": [110.0, -20.0],
+        "song_mean": [1.0] * 66,
+        "song_deviation": [2.0] * 66,
+        "song_weights": [1.0] * 32 + [0.0] * 32 + [0.5] * 2,
+    }
+    bundle = open_bundle(write_fake_bundle(tmp_path / "telling", normalisation=said))
+    codes = np.tile(np.array([5.0, 1.0, 101.0], np.float32), 22)[None]
+    placed = Scale.of_bundle(bundle, codes).place(codes)[0]
+    assert placed[:3].tolist() == [2.0, 0.0, 3.5]  # the third is further out than a mapping goes
+    assert not placed[32:64].any()
+    assert placed[64:].tolist() == [0.0, 1.75]
 
 
 def test_the_linear_map_fills_the_cloud_of_art_and_follows_the_guides():

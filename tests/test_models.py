@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE
-from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.audio_vae import AudioVAE, window_statistics
 from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mapping_network import MappingNetwork
@@ -26,6 +26,24 @@ def test_audio_vae_normalises_by_its_own_constants():
     network.row_mean.fill_(-200.0)
     network.row_deviation.fill_(50.0)
     assert torch.allclose(network(plain * 50.0 - 200.0)[0], before, atol=1e-4)
+
+
+def test_identity_leads_the_latent_and_is_a_direction_whatever_the_window():
+    network = AudioVAE(width=32, identity_dims=32).eval()
+    windows = torch.cat([100.0 * torch.randn(3, 20, 216), torch.zeros(1, 20, 216)])
+    mean, logvar = network.encode(windows)
+    assert mean.shape == logvar.shape == (4, 64)
+    assert network.identity is not None
+    assert torch.equal(mean[:, :32], network.identity(windows))
+    assert torch.allclose(mean[:, :32].square().sum(dim=1), torch.full((4,), 32.0), rtol=1e-5)
+
+
+def test_statistics_of_a_window_are_those_of_its_rows():
+    rows = torch.tensor([[[1.0, -1.0] * 108, [3.0] * 216]])
+    found = window_statistics(rows)[0]
+    # Means, deviations, deviations of the change over 1, 4 and 16 frames; only the first row moves, by 2 from one frame
+    # to the next and back.
+    assert torch.allclose(found, torch.tensor([0.0, 3.0, 1.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0]), atol=1e-4)
 
 
 def test_image_vae_gives_controls_in_their_ranges():

@@ -23,10 +23,14 @@ def fitted():
     log_frequency = 2.5 + 0.3 * (latents[:, 40] + rng.standard_normal(N))
     direction = 0.5 * latents[:, 41:43]
     chaos = np.clip(0.6 + 0.15 * (latents[:, 43] + rng.standard_normal(N)), 0.05, 1.3)
-    readings = Readings(palette, kind, log_frequency, direction, chaos)
+    surface = np.clip(0.2 + 0.05 * (latents[:, 44:47] + rng.standard_normal((N, 3))), 0, 1)
+    readings = Readings(palette, kind, log_frequency, direction, chaos, surface)
     network = ImageVAE(n_palettes=200, n_kinds=KINDS, width=16, decoder_width=32).eval()
     codebook = palette[:200].astype(np.float32)
-    figures = fit_readout(network, latents, readings, codebook, palette_blend=4.0, rng=np.random.default_rng(1))
+    likeness = np.eye(KINDS)[:, : KINDS - 1] - 1 / KINDS
+    figures = fit_readout(
+        network, latents, readings, codebook, likeness, palette_blend=4.0, rng=np.random.default_rng(1)
+    )
     fresh = rng.standard_normal((2_000, 64))
     with torch.no_grad():
         raw = network.decode(torch.from_numpy(fresh).float())
@@ -57,6 +61,7 @@ def test_scales_keep_the_spread_of_the_readings(fitted):
     readings, _, _, _, raw = fitted
     assert raw.frequency.log().std().item() == pytest.approx(readings.log_frequency.std(), rel=0.1)
     assert raw.chaos.std().item() == pytest.approx(readings.chaos.std(), rel=0.15)
+    np.testing.assert_allclose(raw.surface.std(dim=0), readings.surface.std(axis=0), rtol=0.2)
 
 
 def test_palettes_are_near_for_near_latents_and_vary_as_real_ones(fitted):
@@ -68,6 +73,29 @@ def test_palettes_are_near_for_near_latents_and_vary_as_real_ones(fitted):
     ]
     assert 0.25 < spread[0] / spread[1] < 1.1
     assert (np.diff(srgb_to_lab(painted)[..., 0], axis=1) >= -3).mean() > 0.95  # dark to light
+
+
+def test_kinds_that_look_alike_are_neighbours():
+    """Four kinds in a row on the map: from one to the next, a latent passes all between."""
+    rng = np.random.default_rng(0)
+    latents = rng.standard_normal((N, 64))
+    at = np.digitize(latents[:, 0] + 0.5 * rng.standard_normal(N), [-0.7, 0.0, 0.7])
+    readings = Readings(
+        rng.random((N, 8, 3)), np.eye(4)[at], np.full(N, 2.5) + 0.1 * latents[:, 1], latents[:, 2:4],
+        np.full(N, 0.5) + 0.01 * latents[:, 4], np.full((N, 3), 0.2) + 0.01 * latents[:, 5:8],
+    )  # fmt: skip
+    network = ImageVAE(n_palettes=20, n_kinds=4, width=16, decoder_width=32).eval()
+    likeness = np.array([[0, 0], [1, 0.1], [2, -0.1], [3, 0.0]])
+    palettes = rng.random((20, 8, 3)).astype(np.float32)
+    fit_readout(network, latents, readings, palettes, likeness, palette_blend=4.0, rng=rng)
+    way = np.zeros((41, 64), np.float32)
+    way[:, 0] = np.linspace(-3, 3, 41)
+    with torch.no_grad():
+        kinds = network.decode(torch.from_numpy(way)).kind.argmax(1).numpy()
+    assert kinds[0] == 0
+    assert kinds[-1] == 3
+    assert np.diff(kinds).tolist().count(1) == 3
+    assert (np.diff(kinds) >= 0).all()
 
 
 def test_constants_give_every_code_its_share():

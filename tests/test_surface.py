@@ -1,49 +1,161 @@
-"""What the package shows: its public names, and that looking at it costs nothing."""
+"""Two kinds in one picture, softness, glaze and brush."""
 
-from __future__ import annotations
+import dataclasses
 
-import subprocess
-import sys
-from importlib.metadata import version
-
+import numpy as np
 import pytest
 
-import clavilux
-
-PUBLIC = ["Clavilux", "ClaviluxError", "Controls", "Picture", "Song", "__version__", "paint", "read_record"]
-
-
-def test_the_public_names_are_these() -> None:
-    assert sorted(clavilux.__all__) == PUBLIC
-    assert len(PUBLIC) <= 10
+from clavilux.controls import Controls, choose_controls, log_softmax, share_of_second
+from clavilux.errors import ControlsError
+from clavilux.marks import KINDS
+from clavilux.painter import paint, paint_slots
+from clavilux.pixels import resize
+from tests.test_painter import half_plan, make_controls, smooth_plan
 
 
-def test_every_public_name_is_there_and_documented() -> None:
-    for name in PUBLIC:
-        assert name in dir(clavilux)
-        assert getattr(clavilux, name).__doc__
+def _far(a, b):
+    return float(np.abs(a.astype(int) - b.astype(int)).mean())
 
 
-def test_public_names_are_those_of_their_modules() -> None:
-    from clavilux.errors import ClaviluxError
-    from clavilux.pipeline import Clavilux, paint
-
-    assert (clavilux.Clavilux, clavilux.paint, clavilux.ClaviluxError) == (Clavilux, paint, ClaviluxError)
-
-
-def test_another_name_is_an_error() -> None:
-    with pytest.raises(AttributeError, match="module 'clavilux' has no attribute 'pant'"):
-        _ = clavilux.pant  # type: ignore[attr-defined]
-
-
-def test_the_version_is_that_of_the_installed_package() -> None:
-    assert version("clavilux") == clavilux.__version__
+@pytest.mark.parametrize(("first", "second"), [("tiles", "strokes"), ("marble", "rings"), ("dots", "hatching")])
+def test_two_kinds_keep_the_shares_of_the_plan(first, second):
+    plan = smooth_plan(2)
+    found = np.zeros(8)
+    pictures = 12
+    for seed in range(pictures):
+        controls = make_controls(first, plan=plan, second_kind=second, second_share=0.4, frequency=30.0)
+        found += np.bincount(paint_slots(controls, width=160, height=160, seed=seed).ravel(), minlength=8)
+    expected = np.exp(log_softmax(plan)).mean(axis=(1, 2))
+    np.testing.assert_allclose(found / found.sum(), expected, atol=0.015)
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    code = (
-        "import clavilux, sys; print([m for m in ('numpy', 'av', 'PIL', 'onnxruntime', 'click') if m in sys.modules])"
+def test_the_second_kind_covers_its_share_and_the_first_is_untouched_elsewhere():
+    alone = [paint_slots(make_controls(kind), width=256, height=256) for kind in ("tiles", "spirals")]
+    covered = []
+    for share in (0.1, 0.3, 0.5, 0.9):
+        both = paint_slots(make_controls("tiles", second_kind="spirals", second_share=share), width=256, height=256)
+        assert ((both == alone[0]) | (both == alone[1])).all()
+        differ = alone[0] != alone[1]
+        covered.append(float((both == alone[1])[differ].mean()))
+    assert covered == sorted(covered)
+    assert covered[0] < 0.3
+    assert covered[-1] > 0.7
+
+
+def test_a_kind_keeps_its_place_when_the_other_overtakes_it():
+    a = make_controls("tiles", second_kind="strokes", second_share=0.5)
+    b = make_controls("strokes", second_kind="tiles", second_share=0.5)
+    assert np.array_equal(paint(a, width=96, height=96), paint(b, width=96, height=96))
+
+
+def test_no_share_and_all_of_it_are_one_kind():
+    plain = paint(make_controls("dots"), width=96, height=96)
+    assert np.array_equal(paint(make_controls("dots", second_kind="rays"), width=96, height=96), plain)
+    whole = make_controls("rays", second_kind="dots", second_share=1.0)
+    assert whole.kinds == ("dots",)
+    assert np.array_equal(paint(whole, width=96, height=96), plain)
+
+
+def test_the_area_of_the_second_kind_passes_without_a_jump():
+    assert share_of_second(np.array([2.0, 2.0, 0.0])) == 0.5
+    assert share_of_second(np.array([2.0, 1.0, 1.0])) == 0.0
+    assert share_of_second(np.array([2.0, 1.5, 0.0])) == pytest.approx(0.375)
+    assert share_of_second(np.array([2.0])) == 0.0
+    scores = np.array([1.0, 0.6, 0.59, -2.0])
+    shares = [share_of_second(np.sort([*scores, 0, 0, step, 0])[::-1]) for step in np.linspace(0, 0.02, 21)]
+    assert np.abs(np.diff(shares)).max() < 0.02
+
+
+@pytest.mark.parametrize("kind", ["blobs", "marble", "tiles"])
+def test_softness_lets_colours_pass_into_each_other(kind):
+    crisp, soft = (paint(make_controls(kind, softness=s), width=192, height=192, supersample=1) for s in (0.0, 0.6))
+    palette = {tuple(c) for c in np.unique(crisp.reshape(-1, 3) // 8, axis=0)}
+    mixed = np.mean([tuple(c) not in palette for c in soft.reshape(-1, 3)[::7] // 8])
+    assert mixed > 0.3
+    near = [np.abs(np.diff(p.astype(int), axis=1)).sum(axis=2) for p in (crisp, soft)]
+    assert np.quantile(near[1], 0.98) < np.quantile(near[0], 0.98)
+
+
+def test_softness_changes_nothing_where_the_plan_is_sure():
+    controls = make_controls("tiles", plan=half_plan(), chaos=0.5)
+    crisp, soft = (
+        paint(controls, width=96, height=96),
+        paint(dataclasses.replace(controls, softness=0.5), width=96, height=96),
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-    assert done.stderr == ""
+    assert np.abs(crisp.astype(int) - soft.astype(int))[:, :40].max() <= 4
+
+
+@pytest.mark.parametrize("name", ["glaze", "brush"])
+def test_glaze_and_brush_have_their_deviation_in_lightness(name):
+    """Over a grey picture of one colour; 2.55 steps are one L*."""
+    plan = np.full((8, 32, 32), -12.0, np.float32)
+    plan[4] = 0
+    grey = np.repeat(np.linspace(0.1, 0.9, 8, dtype=np.float32)[:, None], 3, axis=1)
+    controls = Controls(grey, plan, "tiles", frequency=8, angle=0.1, chaos=0.1)
+    bare = paint(controls, width=512, height=512).astype(float)
+    worked = paint(dataclasses.replace(controls, **{name: 6.0}), width=512, height=512).astype(float)
+    deviation = (worked - bare).mean(axis=2).std() / 2.55
+    assert deviation == pytest.approx(6.0 if name == "brush" else 0.87 * 6.0, rel=0.3)
+    assert abs((worked - bare).mean()) < 6
+
+
+def test_bristles_run_along_the_angle():
+    plan = np.full((8, 32, 32), -12.0, np.float32)
+    plan[4] = 0
+    grey = np.repeat(np.linspace(0.1, 0.9, 8, dtype=np.float32)[:, None], 3, axis=1)
+    picture = paint(
+        Controls(grey, plan, "tiles", frequency=8, angle=0.25, chaos=0.1, brush=8.0), width=384, height=384
+    ).astype(float)
+    along, across = (np.abs(np.diff(picture.mean(axis=2), axis=axis)).mean() for axis in (0, 1))
+    assert across > 1.8 * along
+
+
+@pytest.mark.parametrize(
+    "changes", [{"softness": 0.4}, {"glaze": 5.0}, {"brush": 5.0}, {"second_kind": "rays", "second_share": 0.4}]
+)
+def test_the_same_place_at_two_sizes(changes):
+    controls = make_controls("facets", **changes)
+    large, small = (paint(controls, width=side, height=side, seed=3) for side in (768, 256))
+    assert _far(resize(large, 256), small) < 5.0
+
+
+def test_threads_change_nothing():
+    controls = make_controls("facets", second_kind="dots", second_share=0.3, softness=0.2, glaze=4.0, brush=4.0)
+    one, two = (paint(controls, width=300, height=200, threads=threads) for threads in (1, 2))
+    assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"second_kind": "clouds"}, "second_kind is 'clouds'"),
+        ({"second_share": 1.5}, "second_share is 1.5; it lies between 0 and 1"),
+        ({"softness": -0.1}, "softness is -0.1; it lies between 0 and 1"),
+        ({"glaze": 99.0}, "glaze is 99; it lies between 0 and 16"),
+        ({"brush": float("nan")}, "brush is nan"),
+    ],
+)
+def test_what_is_out_of_range_is_refused(changes, message):
+    with pytest.raises(ControlsError, match=message):
+        make_controls("tiles", **changes)
+
+
+def test_controls_with_a_surface_come_back_from_json():
+    controls = make_controls("tiles", second_kind="dots", second_share=0.25, softness=0.5, glaze=3.0, brush=2.0)
+    again = Controls.from_json(controls.to_json())
+    assert again.to_json() == controls.to_json()
+    assert (again.second_kind, again.second_share, again.softness) == ("dots", 0.25, 0.5)
+
+
+def test_what_the_eye_says_of_bare_paintings_is_painted_bare():
+    raw = {
+        "plan": np.zeros((8, 32, 32), np.float32), "palette": np.zeros(1, np.float32),
+        "kind": np.arange(len(KINDS), dtype=np.float32), "frequency": 10.0, "angle": 0.1, "chaos": 0.8,
+        "palettes": np.full((1, 8, 3), 0.5, np.float32), "kinds": KINDS,
+    }  # fmt: skip
+    bare = choose_controls(**raw, surface=np.array([0.1, 0.1, 0.04], np.float32))
+    assert (bare.softness, bare.glaze, bare.brush) == (0, 0, 0)
+    full = choose_controls(**raw, surface=np.ones(3, np.float32))
+    assert full.softness == pytest.approx(0.7)
+    assert full.glaze == pytest.approx(0.8 * 16)
+    assert full.brush == pytest.approx(0.7 * 16)

@@ -6,8 +6,10 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import load_file
 
 from clavilux.bundle import open_bundle
 from clavilux.cli import cli
@@ -133,6 +135,26 @@ def test_training_goes_on_from_a_bundle(trained, tmp_path):
     assert "going on from the bundle" in result.output
     with (tmp_path / "run" / "image-vae.csv").open(newline="") as file:
         assert float(next(csv.DictReader(file))["beta"]) > 0.3  # not from the low beta of a network that knows nothing
+
+
+def test_an_ear_that_goes_on_from_a_bundle_keeps_what_tells_songs_apart(trained, tmp_path):
+    folder, _, command = trained
+    onward = ["train", "audio-vae", *command[2:-4], "--from", str(folder / "bundle"), "--jobs", "1"]
+    onward[onward.index("--run") + 1] = str(tmp_path / "run")
+    result = CliRunner().invoke(cli, onward, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    before = load_file(str(folder / "bundle" / "audio_vae.safetensors"))
+    after = torch.load(tmp_path / "run" / "audio-vae.ckpt", weights_only=True)["averaged"]
+    kept = [name for name in before if name.startswith("identity.")]
+    assert kept and all(torch.equal(before[name].float(), after[name]) for name in kept)
+    assert not torch.equal(before["from_latent.weight"].float(), after["from_latent.weight"])
+
+
+def test_the_card_says_how_the_mapping_compares_songs(trained):
+    folder, _, _ = trained
+    said = open_bundle(folder / "bundle").card["normalisation"]
+    assert said["song_weights"][:32] == [1.0] * 32
+    assert len(said["song_weights"]) == len(said["song_mean"]) == len(said["song_deviation"])
 
 
 def test_three_pictures_are_refused_with_a_reason(tmp_path):

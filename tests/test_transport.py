@@ -7,10 +7,12 @@ from scipy.stats import spearmanr
 
 from clavilux.training.transport import (
     fused_gromov_wasserstein,
+    fused_plan,
     normal_scores,
     pca_match,
     principal_components,
     recolouring,
+    recolouring_where_seen,
     ridge,
 )
 
@@ -53,6 +55,21 @@ def test_recolouring_a_cloud_to_itself_changes_nothing():
     np.testing.assert_allclose(cloud @ matrix + offset, cloud, atol=1e-4)
 
 
+def test_recolouring_where_seen_fills_what_shows_and_leaves_the_rest():
+    """Two directions of six show; the cloud is a tenth of the target in all of them."""
+    rng = np.random.default_rng(0)
+    target = rng.standard_normal((900, 6)) @ rng.standard_normal((6, 6))
+    cloud = 0.1 * target[rng.permutation(900)][:400] + 5
+    to_looks = rng.standard_normal((6, 2))
+    matrix, offset = recolouring_where_seen(cloud, target, to_looks, 2)
+    moved = cloud @ matrix + offset
+    np.testing.assert_allclose(moved.mean(0), target.mean(0), atol=1e-6)
+    np.testing.assert_allclose(np.cov((moved @ to_looks).T), np.cov((target @ to_looks).T), rtol=0.05, atol=0.05)
+    assert np.trace(np.cov(moved.T)) < 0.9 * np.trace(np.cov(target.T))
+    whole, shift = recolouring_where_seen(cloud, target, to_looks, 6)
+    np.testing.assert_allclose(np.cov((cloud @ whole + shift).T), np.cov(target.T), rtol=0.02, atol=0.02)
+
+
 def test_principal_components_have_a_fixed_sign():
     cloud = np.random.default_rng(0).standard_normal((50, 6)) * np.arange(1, 7)
     a, b = principal_components(cloud, 3), principal_components(cloud[::-1], 3)
@@ -76,6 +93,27 @@ def test_pca_match_fills_the_cloud(clouds):
     songs, heard, pictures, seen = clouds
     placed = pca_match(songs, heard, pictures, seen)
     assert np.trace(np.cov(placed.T)) > 0.7 * np.trace(np.cov(pictures.T))
+
+
+@pytest.mark.parametrize("method", ["pca-match", "fused-gromov-wasserstein"])
+def test_without_guides_the_shapes_alone_decide(clouds, method):
+    """Guides of the two sides then agree by chance alone, and distances are kept."""
+    songs, heard, pictures, seen = clouds
+    nothing, nothing_seen = heard[:, :0], seen[:, :0]
+    if method == "pca-match":
+        placed = pca_match(songs, nothing, pictures, nothing_seen)
+    else:
+        placed = fused_gromov_wasserstein(songs, nothing, pictures, nothing_seen, pictures, structure=1.0)
+    told = _told(placed, pictures, seen)
+    assert all(abs(spearmanr(told[:, guide], heard[:, guide]).statistic) < 0.6 for guide in range(2))
+    assert spearmanr(pdist(songs), pdist(placed)).statistic > 0.3
+
+
+def test_a_plan_gives_each_song_its_share_and_leaves_no_picture_out(clouds):
+    songs, heard, pictures, seen = clouds
+    plan = fused_plan(songs, heard, pictures, seen, pictures, structure=0.6)
+    np.testing.assert_allclose(plan.sum(axis=1), 1 / 150)
+    np.testing.assert_allclose(plan.sum(axis=0), 1 / 300)
 
 
 def test_fused_plan_keeps_geometry(clouds):

@@ -9,7 +9,18 @@ from test_training import write_features
 
 from clavilux.training.loop import Processes
 
-RECIPE = 'precision = "32-true"\n[audio_vae]\nsteps = 12\nwarmup = 2\nwidth = 16\nbatch = 8\n'
+RECIPE = """
+precision = "32-true"
+[identity]
+steps = 10
+warmup = 2
+tracks = 8
+[audio_vae]
+steps = 12
+warmup = 2
+width = 16
+batch = 8
+"""
 
 
 def _train(folder, run, *options):

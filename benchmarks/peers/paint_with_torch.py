@@ -66,7 +66,7 @@ def load_networks(card: dict) -> tuple[AudioVAE, MappingNetwork, ImageVAE]:
         name: load_file(BUNDLE / f"{name}.safetensors") for name in ("audio_vae", "mapping_network", "image_vae")
     }
     n_components, song_dim = weights["mapping_network"]["components.weight"].shape
-    audio_vae = AudioVAE(width=recipe["audio_vae"]["width"])
+    audio_vae = AudioVAE(width=recipe["audio_vae"]["width"], identity_dims=recipe.get("identity", {"dims": 0})["dims"])
     mapping = MappingNetwork(
         song_dim=song_dim, n_components=n_components, n_centres=len(weights["mapping_network"]["centres"])
     )

@@ -30,6 +30,7 @@ from clavilux.evaluation.finish import (
     active_units,
     fine_energy_of_files,
     fine_energy_of_latents,
+    rate_of_latents,
     sharpness,
     stated_rate,
     tone_spread,
@@ -70,8 +71,8 @@ class Gallery:
     """What the report shows: n songs, m training pictures.
 
     names, genres : of the songs. sights : pictures of columns, row i of song i where the column has songs. points : of
-    the songs' paintings. latents : of each column that has songs. art_latents : (m, 64). ears : points of whole songs.
-    told, shown : (n, G) sides of the guides.
+    the songs' paintings. latents : of each column that has songs. art_latents : (m, 64). rates : (64,) nats of each
+    latent over these pictures. ears : points of whole songs. told, shown : (n, G) sides of the guides.
     """
 
     names: list[str]
@@ -80,6 +81,7 @@ class Gallery:
     points: Points
     latents: dict[str, Float32]
     art_latents: Float32
+    rates: Floats
     ears: dict[str, Floats]
     told: Floats
     shown: Floats
@@ -155,7 +157,8 @@ def evaluate(
     songs = [material.songs[i] for i in heard.chosen]
     log(f"looking at {len(material.held_out_art)} held-out and {len(material.training_art)} training pictures")
     held_out, _, faults = look_at_files(material.held_out_art, (), jobs=jobs)
-    training, art_latents, more_faults = look_at_files(material.training_art, bundles, jobs=jobs)
+    training, posteriors, more_faults = look_at_files(material.training_art, bundles, jobs=jobs)
+    art_latents = {b: posterior[:, 0] for b, posterior in posteriors.items()}
     n = min(len(songs), len(held_out), len(training))
     if n < LEAST:
         raise CorpusError(f"{n} pictures or songs on one side are too few to compare; give at least {LEAST} of each")
@@ -255,6 +258,10 @@ def evaluate(
         learnt_energy = fine_energy_of_files(material.training_art, jobs=jobs)
         if len(learnt_energy) >= LEAST:
             table[CEILING]["sharpness"] = sharpness(learnt_energy, real_energy)
+    for column in ("songs", "linear map", "random latents"):
+        for key in (f"{name}_{j}" for name in ("diversity", "vendi", "coverage", "recall") for j in JUDGES):
+            if table["decoder"][key] > 0:
+                table[column][f"used_{key}"] = table[column][key] / table["decoder"][key]
     # Real art cannot recite itself; what held-out art reaches is what a painting may reach.
     table[CEILING] |= {f"recitation_{j}": recitation(ground.art[j], ground.training[j]) for j in JUDGES}
 
@@ -279,6 +286,7 @@ def evaluate(
         points=spaces.place(sights["songs"].features),
         latents=latents,
         art_latents=z_art,
+        rates=rate_of_latents(posteriors[bundle][:, 0], posteriors[bundle][:, 1]),
         ears={ear: whole for ear, (whole, _) in ground.ears.items()},
         told=ground.told,
         shown=guide_values(sights["songs"].traits, "seen"),

@@ -5,6 +5,7 @@ Measures, each with its value for real art
     lightness_spread, chroma_spread   standard deviation of the pictures' means over that of real art; 1
     active_units    latents whose posterior mean has a variance above 0.01 over real pictures
     rate            nats of a picture's latent, as the bundle states it, over its set point; 1
+    rate_of_latents nats of each latent, over real pictures; 0 for one that says nothing
 """
 
 from __future__ import annotations
@@ -62,6 +63,12 @@ def tone_spread(made: Floats, real: Floats) -> tuple[float, float]:
 def active_units(means: Floats) -> int:
     """Latents that say something, from posterior means (n, D) of real pictures."""
     return int((np.var(means, axis=0) > ACTIVE_VARIANCE).sum())
+
+
+def rate_of_latents(means: Floats, logvars: Floats) -> NDArray[np.float64]:
+    """Nats (D,) of each latent: mean divergence of the posterior from N(0, 1), from posteriors (n, D) of pictures."""
+    means, logvars = np.asarray(means, np.float64), np.asarray(logvars, np.float64)
+    return np.asarray(0.5 * (means**2 + np.exp(logvars) - 1.0 - logvars).mean(axis=0))
 
 
 def stated_rate(card: Mapping[str, Any]) -> float | None:

@@ -40,13 +40,14 @@ class Goal:
 
 @dataclass(frozen=True)
 class Measure:
-    """A line of the table."""
+    """A line of the table; `has_ceiling` says that it is also divided by that of real art."""
 
     key: str
     title: str
     meaning: str
     goal: Goal | None = None
     has_ceiling: bool = False
+    is_count: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ def judge(measure: Measure, columns: Columns, column: str) -> Verdict | None:
 
 
 def _by_judge(
-    key: str, title: str, meaning: str, goal: Goal | None = None, *, has_ceiling: bool = False
+    key: str, title: str, meaning: str, goal: Goal | None = None, *, has_ceiling: bool = False, is_count: bool = False
 ) -> list[Measure]:
-    return [Measure(f"{key}_{j}", f"{title}, {j}", meaning, goal, has_ceiling) for j in JUDGES]
+    return [Measure(f"{key}_{j}", f"{title}, {j}", meaning, goal, has_ceiling, is_count) for j in JUDGES]
 
 
 def _ratio(key: str, title: str, meaning: str, least: float) -> list[Measure]:
@@ -101,8 +102,16 @@ FAMILIES: dict[str, list[Measure]] = {
         Measure("lightness_spread", "spread of lightness", "deviation of the pictures' means, held-out art = 1"),
         Measure("chroma_spread", "spread of chroma", "deviation of the pictures' means, held-out art = 1"),
     ],
+    "Do songs use what the painter can paint?": [
+        *_by_judge("used_diversity", "diversity used", "diversity over that of the column decoder", Goal(least=0.95)),
+        *_by_judge("used_vendi", "Vendi score used", "likewise", Goal(least=0.90)),
+        *_by_judge("used_coverage", "coverage used", "likewise", Goal(least=0.90)),
+        *_by_judge("used_recall", "recall used", "likewise", Goal(least=0.90)),
+    ],
     "Has every song its own picture?": [
-        *_by_judge("identity", "identity", "pairs of songs nearer than a picture and its bad copy", Goal(most=0)),
+        *_by_judge(
+            "identity", "identity", "pairs of songs nearer than a picture and its bad copy", Goal(most=0), is_count=True
+        ),
         *_by_judge("same_song_auc", "same song", "two halves of one song nearer than halves of two", Goal(least=0.85)),
         *_by_judge("same_song_top1", "same song, first", "share of halves whose nearest other half is their own"),
         *_by_judge("half_distance", "halves apart", "median distance of two halves, median of two songs = 1"),
@@ -148,7 +157,13 @@ FAMILIES: dict[str, list[Measure]] = {
         Measure(
             "rate", "rate", "nats of a picture's latent over the set point, as the training measured", Goal(0.95, 1.05)
         ),
-        Measure("active_units", "active units", "latents whose posterior mean varies over real art", Goal(least=60)),
+        Measure(
+            "active_units",
+            "active units",
+            "latents whose posterior mean varies over real art",
+            Goal(least=60),
+            is_count=True,
+        ),
         Measure("variance_ratio", "variance kept", "variance of the songs' latents, real art = 1"),
     ],
 }

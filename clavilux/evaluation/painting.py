@@ -118,7 +118,8 @@ def look_at_files(
 
     Returns
     -------
-    Sight, latents {bundle: (n, 64)} by the picture encoder of each bundle, and lines about files that cannot be read.
+    Sight, posteriors {bundle: (n, 2, 64)} by the picture encoder of each bundle, mean and log-variance, and lines about
+    files that cannot be read.
 
     Raises
     ------
@@ -132,8 +133,8 @@ def look_at_files(
     good = [part for part in parts if part[0] is not None]
     if not good:
         raise PictureError(f"none of {len(files)} pictures can be read; give a folder of PNG, JPEG or WebP files")
-    latents = {bundle: np.concatenate([part[1][bundle] for part in good]) for bundle in bundles}
-    return Sight.join([part[0] for part in good]), latents, faults
+    posteriors = {bundle: np.concatenate([part[1][bundle] for part in good]) for bundle in bundles}
+    return Sight.join([part[0] for part in good]), posteriors, faults
 
 
 def encode_files(files: Sequence[Path], bundle: str, *, jobs: int) -> Float32:
@@ -192,8 +193,10 @@ def _read_and_look(
             pictures.append(resize(square, max(SIDE, min(PAINTED_PX, len(square)))))
         if not pictures:
             return None, {}, faults
-        latents = {b: np.stack([open_engine(b).engine.encode_picture(rgb) for rgb in pictures]) for b in bundles}
-        return look(pictures), latents, faults
+        posteriors = {
+            b: np.stack([np.stack(open_engine(b).engine.picture_posterior(rgb)) for rgb in pictures]) for b in bundles
+        }
+        return look(pictures), posteriors, faults
 
 
 def _encode(file: Path, bundle: str) -> Float32 | None:

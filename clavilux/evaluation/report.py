@@ -17,7 +17,8 @@ from clavilux.evaluation.evaluate import Gallery, Result
 from clavilux.evaluation.goals import CEILING, FAMILIES, MEASURES, Measure, judge
 from clavilux.evaluation.judges import JUDGES
 from clavilux.evaluation.likeness import spearman
-from clavilux.evaluation.painting import THUMBNAIL_PX, lay_out
+from clavilux.evaluation.painting import Pixels, lay_out
+from clavilux.evaluation.pairs import EXPECTED
 from clavilux.evaluation.svg import bars, data_uri, picture_map, scatter
 from clavilux.guides import GUIDES
 from clavilux.training.transport import principal_components
@@ -31,19 +32,31 @@ _ALIKE = 10  # most alike pictures
 _ON_MAP = 70  # songs whose pictures lie on the map; the others are dots
 
 _STYLE = """
-:root { color-scheme: light }
-body { font: 15px/1.5 system-ui, sans-serif; color: #1d1f23; background: #fff; margin: 2rem auto; max-width: 1180px;
-  padding: 0 1rem }
+:root { color-scheme: light dark; --ground: #fff; --text: #1d1f23; --quiet: #5c6169; --rule: #e8e9ec; --edge: #8b9099;
+  --met: #1a6b34; --missed: #a8321a }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #17181b; --text: #e4e5e8; --quiet: #9fa4ad; --rule: #303238; --edge: #6f747d; --met: #6cc58a;
+    --missed: #f0876d; --blue: #6ea8e8; --orange: #e6925a; --grey: #5a5e66; --ink: #c9ccd2; --line: #303238 } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--ground); margin: 2rem auto;
+  max-width: 1180px; padding: 0 1rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.4rem }
-p, li { max-width: 75ch } .scroll { overflow-x: auto }
-table { border-collapse: collapse; font-size: 13px; white-space: nowrap }
-th, td { padding: .2rem .55rem; text-align: right; border-bottom: 1px solid #e8e9ec }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff }
-tr.family th { text-align: left; padding-top: 1.1rem; border-bottom: 1px solid #8b9099 }
-td.own { font-weight: 650 } td.met { color: #1a6b34 } td.missed { color: #a8321a } td.p { color: #6b7078 }
-img { max-width: 100% } figure { display: inline-block; margin: 0 .8rem .8rem 0; vertical-align: top }
-figcaption { font-size: 12px; color: #4a4e55; max-width: 196px }
-svg { max-width: 100%; height: auto }
+p { max-width: 75ch } ul { columns: 22rem; padding-left: 1.2rem } li { break-inside: avoid }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; font-size: 13px }
+th, td { padding: .2rem .4rem; text-align: right; border-bottom: 1px solid var(--rule) }
+th { vertical-align: bottom } td { white-space: nowrap }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--ground) }
+tr.family th { text-align: left; padding-top: 1.1rem; border-bottom: 1px solid var(--edge) }
+td.own { font-weight: 650 } td.met { color: var(--met) } td.missed { color: var(--missed) } td.p { color: var(--quiet) }
+.grid { display: grid; gap: 4px; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); margin: .6rem 0 }
+.strip { grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)) }
+.pairs { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); margin: .6rem 0 }
+.plots { display: flex; flex-wrap: wrap; gap: 6px }
+figure { margin: 0; min-width: 0 }
+img { display: block; width: 100%; height: auto; outline: 1px solid var(--rule); outline-offset: -1px }
+figcaption { font-size: 11px; line-height: 1.35; color: var(--quiet); overflow-wrap: anywhere }
+.grid figcaption { white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
+svg { height: auto; max-width: 100% } .scroll svg { min-width: 640px }
 """
 
 
@@ -55,6 +68,12 @@ affine map from songs to art in closed form, fitted on these very songs without 
 gives each song the real picture nearest to its latent; <i>mean song</i> paints one picture for all.</p>"""
 _ABOUT_EARS = """<p>The song code is what the bundle hears, musicnn a network of others, mfcc plain statistics. Pictures
 cannot tell more apart than the ear that they are painted from.</p>"""
+_ABOUT_MAP = """The two leading principal components of the latents of real pictures, with the songs on them. Where
+songs are, real pictures should be, and the other way round."""
+_ABOUT_GUIDES = """Each guide with its rank correlation and p, the share of permutations of songs that do as well by
+chance. Songs are ranked on both sides; on the line, both ranks are the same."""
+_ABOUT_SIGNS = """One tune of our own on four instruments, changed in one thing alone: how often the guides that belong
+to it change the right way. <i>together</i>: all at once."""
 
 
 def to_html(result: Result, bundle: Bundle) -> str:
@@ -72,7 +91,7 @@ def to_html(result: Result, bundle: Bundle) -> str:
         _ABOUT_EARS,
         f'<div class="scroll">{_ears(result)}</div>',
         f"<h2>{min(_SHEET, len(gallery.names))} songs</h2>",
-        _sheet(gallery, "songs", _SHEET, 10),
+        _sheet(gallery.sights["songs"].thumbnails[:_SHEET], gallery.names),
         "<h2>The same songs, otherwise</h2>",
         *(_strip(gallery, column) for column in gallery.sights if column != "songs"),
         "<h2>Songs that sound most alike</h2>",
@@ -85,13 +104,18 @@ def to_html(result: Result, bundle: Bundle) -> str:
             for name in JUDGES
         ),
         "<h2>Where the songs lie among real pictures</h2>",
-        "<p>The two leading principal components of the latents of real pictures (grey), with the songs on them.</p>",
-        _map(gallery),
+        f"<p>{_ABOUT_MAP}</p>",
+        f'<div class="scroll">{_map(gallery)}</div>',
         "<h2>What is heard, and what is seen</h2>",
-        "<p>Each guide, songs ranked on both sides.</p>",
-        _scatters(gallery),
+        f"<p>{_ABOUT_GUIDES}</p>",
+        f'<div class="plots">{_scatters(result)}</div>',
+        "<h2>What changes when one thing of the music changes</h2>",
+        f"<p>{_ABOUT_SIGNS}</p>",
+        f'<div class="scroll">{_signs(result)}</div>',
         "<h2>What each latent says</h2>",
-        _units(gallery),
+        f"<p>{_about_rate(gallery, bundle)}</p>",
+        f'<div class="scroll">{_rates(gallery)}</div>',
+        f'<div class="scroll">{_variances(gallery)}</div>',
     ]
     body = "\n".join(part for part in parts if part)
     return (
@@ -116,9 +140,12 @@ def to_markdown(result: Result) -> str:
         if verdict is None:
             continue
         met = {True: "yes", False: "no", None: ""}[verdict.met]
-        cells = [_figure(result.table[column].get(measure.key)) for column in others]
+        value, *cells = (
+            _figure(figure, measure.is_count)
+            for figure in (verdict.value, *(result.table[column].get(measure.key) for column in others))
+        )
         ratio, goal = _figure(verdict.ratio), "" if measure.goal is None else str(measure.goal)
-        lines.append(f"| {measure.title} | {_figure(verdict.value)} | {ratio} | {goal} | {met} | {' | '.join(cells)} |")
+        lines.append(f"| {measure.title} | {value} | {ratio} | {goal} | {met} | {' | '.join(cells)} |")
     return "\n".join([*lines, *(f"Note: {remark}" for remark in result.remarks)])
 
 
@@ -142,6 +169,7 @@ def to_json(result: Result, bundle: Bundle) -> dict[str, object]:
         "goals": goals,
         "columns": result.table,
         "ears": result.ears,
+        "rate_of_latents": [float(f"{rate:.4g}") for rate in result.gallery.rates],
     }
 
 
@@ -153,7 +181,7 @@ def _summary(result: Result) -> str:
 
 def _table(result: Result) -> str:
     others = [column for column in result.table if column != "songs"]
-    head = ["measure", "songs", "of real art", "goal", "", *others]
+    head = ["measure", "songs", "p", "of real art", "goal", "", *others]
     rows = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>"]
     for family, measures in FAMILIES.items():
         lines = [_line(result, measure, others) for measure in measures]
@@ -168,15 +196,15 @@ def _line(result: Result, measure: Measure, others: Sequence[str]) -> str:
     if verdict is None:
         return ""
     p = result.table["songs"].get(f"{measure.key}_p")
-    value = _figure(verdict.value) + (f' <span title="p">(p {p:.3f})</span>' if p is not None else "")
     mark = {True: ("met", "met"), False: ("missed", "missed"), None: ("", "")}[verdict.met]
     cells = [
         f'<td title="{html.escape(measure.meaning)}">{html.escape(measure.title)}</td>',
-        f'<td class="own">{value}</td>',
+        f'<td class="own">{_figure(verdict.value, measure.is_count)}</td>',
+        f'<td class="p">{"" if p is None else f"{p:.3f}"}</td>',
         f"<td>{_figure(verdict.ratio)}</td>",
         f"<td>{'' if measure.goal is None else html.escape(str(measure.goal))}</td>",
         f'<td class="{mark[0]}">{mark[1]}</td>',
-        *(f"<td>{_figure(result.table[column].get(measure.key))}</td>" for column in others),
+        *(f"<td>{_figure(result.table[column].get(measure.key), measure.is_count)}</td>" for column in others),
     ]
     return f"<tr>{''.join(cells)}</tr>"
 
@@ -191,25 +219,27 @@ def _ears(result: Result) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-def _figure(value: float | None) -> str:
+def _figure(value: float | None, is_count: bool = False) -> str:
     if value is None:
         return ""
-    if value == 0 or (float(value).is_integer() and abs(value) >= 2):
+    if is_count or value == 0 or (float(value).is_integer() and abs(value) >= 2):
         return f"{value:.0f}"
     return f"{value:.3f}" if abs(value) < 0.1 else f"{value:.2f}"
 
 
-def _sheet(gallery: Gallery, column: str, n: int, columns: int) -> str:
-    pictures = gallery.sights[column].thumbnails[:n]
-    names = "; ".join(gallery.names[:n]) if column.startswith("songs") else column
-    return (
-        f'<img alt="{html.escape(column)}" title="{html.escape(names)}" src="{data_uri(lay_out(pictures, columns))}">'
-    )
+def _sheet(pictures: Pixels, names: Sequence[str] = ()) -> str:
+    """Pictures in rows, as many in a row as there is room for, with names below where there are names."""
+    figures = []
+    for i, picture in enumerate(pictures):
+        name = html.escape(names[i]) if names else ""
+        below = f'<figcaption title="{name}">{name}</figcaption>' if names else ""
+        figures.append(f'<figure><img alt="{name}" src="{data_uri(picture)}">{below}</figure>')
+    return f'<div class="{"grid" if names else "grid strip"}">{"".join(figures)}</div>'
 
 
 def _strip(gallery: Gallery, column: str) -> str:
     what = "not of these songs" if column in (CEILING, "decoder", "random latents") else "the first songs of the sheet"
-    return f"<p>{html.escape(column)} ({what})</p>{_sheet(gallery, column, _STRIP, 10)}"
+    return f"<p>{html.escape(column)} ({what})</p>{_sheet(gallery.sights[column].thumbnails[:_STRIP])}"
 
 
 def _nearest_pairs(points: Floats, n: int) -> list[tuple[int, int]]:
@@ -227,49 +257,89 @@ def _pairs(gallery: Gallery, pairs: Sequence[tuple[int, int]], judge_name: str =
         picture = data_uri(lay_out(thumbnails[[i, j]], 2))
         names = " / ".join(html.escape(gallery.names[k][:40]) for k in (i, j))
         figures.append(
-            f'<figure><img alt="" width="{2 * THUMBNAIL_PX}" src="{picture}"><figcaption>{between[i, j] / usual:.2f}: '
-            f"{names}</figcaption></figure>"
+            f'<figure><img alt="" src="{picture}">'
+            f"<figcaption>{between[i, j] / usual:.2f}: {names}</figcaption></figure>"
         )
-    return f"<div>{''.join(figures)}</div>"
+    return f'<div class="pairs">{"".join(figures)}</div>'
 
 
 def _map(gallery: Gallery) -> str:
     art = np.asarray(gallery.art_latents, np.float64)
     directions = principal_components(art, 2)
-    places = (gallery.latents["songs"] - art.mean(axis=0)) @ directions
+    ground = (art - art.mean(axis=0)) @ directions
+    share = ground.var(axis=0) / art.var(axis=0).sum()
     return picture_map(
-        (art - art.mean(axis=0)) @ directions,
-        places,
+        ground,
+        (gallery.latents["songs"] - art.mean(axis=0)) @ directions,
         list(gallery.sights["songs"].thumbnails[:_ON_MAP]),
         title="songs among real pictures",
+        x_label=f"first component, {100 * share[0]:.0f} % of the variance",
+        y_label=f"second component, {100 * share[1]:.0f} %",
+        ground_name=f"{len(art)} real pictures",
+        place_name="songs whose picture is not shown",
         picture_px=34,
     )
 
 
-def _scatters(gallery: Gallery) -> str:
-    return "".join(
-        scatter(
-            gallery.told[:, i],
-            gallery.shown[:, i],
-            title=f"{guide.name.replace('_', ' ')}: {spearman(gallery.told[:, i], gallery.shown[:, i]):.2f}",
-            x_label=", ".join(guide.heard).replace("_", " "),
-            y_label=", ".join(guide.seen).replace("_", " "),
-            side=270,
+def _scatters(result: Result) -> str:
+    gallery, plots = result.gallery, []
+    for i, guide in enumerate(GUIDES):
+        found = spearman(gallery.told[:, i], gallery.shown[:, i])
+        p = result.table["songs"][f"guide_{guide.name}_p"]
+        plots.append(
+            scatter(
+                gallery.told[:, i],
+                gallery.shown[:, i],
+                title=f"{guide.name.replace('_', ' ')}: {found:.2f}, p {p:.3f}",
+                x_label=", ".join(guide.heard).replace("_", " "),
+                y_label=", ".join(guide.seen).replace("_", " "),
+                side=280,
+            )
         )
-        for i, guide in enumerate(GUIDES)
+    return "".join(plots)
+
+
+def _signs(result: Result) -> str:
+    """Share of right signs on each axis of the controlled pairs, for each bundle."""
+    columns = [column for column, figures in result.table.items() if "signs_alone" in figures]
+    head = ["changed", *columns, "should rise"]
+    rows = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>"]
+    for axis, guides in EXPECTED.items():
+        cells = "".join(f"<td>{_figure(result.table[column].get(f'signs_{axis}'))}</td>" for column in columns)
+        rows.append(f"<tr><td>{axis}</td>{cells}<td>{', '.join(guides).replace('_', ' ')}</td></tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _about_rate(gallery: Gallery, bundle: Bundle) -> str:
+    target = bundle.card.get("config", {}).get("image_vae", {}).get("target_nats")
+    aimed = f"; the training held it at {target:g} over windows of its pictures" if target else ""
+    return (
+        f"Above, nats of each latent over {len(gallery.art_latents)} real pictures: the mean divergence of their "
+        f"posteriors from the prior, {gallery.rates.sum():.1f} in all{aimed}. A latent at 0 says nothing. Below, in "
+        "the same order, how much each varies over pictures and over songs."
     )
 
 
-def _units(gallery: Gallery) -> str:
-    """Variance of each latent over real pictures, largest first, and over the songs."""
-    art = gallery.art_latents.var(axis=0)
-    order = np.argsort(-art)
+def _rates(gallery: Gallery) -> str:
+    """Rate of each latent, largest first."""
     return bars(
-        art[order],
+        np.sort(gallery.rates)[::-1],
+        title="rate of each latent",
+        value_name="nats over real pictures",
+        x_label="latents by their rate",
+    )
+
+
+def _variances(gallery: Gallery) -> str:
+    """Variance of each latent over real pictures and over the songs, in the order of the rates."""
+    order = np.argsort(-gallery.rates, kind="stable")
+    return bars(
+        gallery.art_latents.var(axis=0)[order],
         gallery.latents["songs"].var(axis=0)[order],
         title="variance of each latent",
         value_name="variance over real pictures",
         mark_name="variance over the songs",
+        x_label="latents by their rate",
     )
 
 

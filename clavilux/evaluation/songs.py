@@ -2,13 +2,14 @@
 
 files -> listen -> **codes** of each bundle, descriptors, and what the other ears hear
 
-Ears, which tell how alike two songs sound: `code` (the song code of the bundle that is judged: mean z_audio and
-descriptors), `musicnn` (a network of others, where it is installed) and `mfcc` (means and deviations of the MFCC rows,
-the plain yardstick).
+Ears, which tell how alike two songs sound: `code` (the song code of the bundle that is judged, mean z_audio and
+descriptors, in the space that its mapping takes), `musicnn` (a network of others, where it is installed) and `mfcc`
+(means and deviations of the MFCC rows, the plain yardstick).
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clavilux.audio import read_blocks
+from clavilux.bundle import Bundle
 from clavilux.constants import LATENT_DIM
 from clavilux.descriptors import describe
 from clavilux.engine import Engine
@@ -30,6 +32,7 @@ from clavilux.evaluation import musicnn
 from clavilux.evaluation.painting import open_engine
 from clavilux.features import Features, measure_features
 from clavilux.listen import AUDIBLE_DB
+from clavilux.models.mapping_network import LIMIT
 
 Float32 = NDArray[np.float32]
 
@@ -100,35 +103,47 @@ def song_code(engine: Engine, features: Features, described: dict[str, float]) -
 
 @dataclass(frozen=True)
 class Scale:
-    """Where numbers about songs become points: each by its spread over songs, blocks of numbers weighing alike."""
+    """Where numbers about songs become points: centred, divided by `deviation`, held within `limit`, weighted."""
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    limit: float = math.inf
 
     @classmethod
-    def of_codes(cls, codes: Float32) -> Scale:
-        """For song codes (n, S): a latent that hardly differs between songs is noise, and is not blown up."""
+    def of_bundle(cls, bundle: Bundle, codes: Float32) -> Scale:
+        """For song codes (n, S): where the mapping of a bundle takes them, up to its last components.
+
+        A bundle that does not say it (the classic recipe does not standardise, older ones did not write it down) is
+        given the spread of these codes. A latent that hardly differs between songs is noise, and is not blown up.
+        """
+        said = bundle.card["normalisation"]
+        if "song_weights" in said:
+            mean, deviation, weights = (
+                np.array(said[f"song_{part}"], np.float64) for part in ("mean", "deviation", "weights")
+            )
+            return cls(mean, deviation, weights, LIMIT)
         values = np.asarray(codes, np.float64)
         deviation = values.std(axis=0)
         latents = deviation[:LATENT_DIM]
         deviation[:LATENT_DIM] = np.maximum(latents, _CODE_FLOOR * np.median(latents))
-        return cls(values.mean(axis=0), np.maximum(deviation, 1e-9))
+        return cls(values.mean(axis=0), np.maximum(deviation, 1e-9), np.ones(len(deviation)))
 
     @classmethod
     def of_blocks(cls, values: Float32, blocks: Sequence[int]) -> Scale:
-        """For (n, F) numbers in blocks of these lengths."""
-        weights = np.concatenate([np.full(n, n**-0.5) for n in blocks])
+        """For (n, F) numbers in blocks of these lengths: each by its spread over songs, blocks weighing alike."""
         deviation = np.maximum(np.std(values, axis=0, dtype=np.float64), 1e-6)
-        return cls(np.mean(values, axis=0, dtype=np.float64), deviation / weights)
+        weights = np.concatenate([np.full(n, n**-0.5) for n in blocks])
+        return cls(np.mean(values, axis=0, dtype=np.float64), deviation, weights)
 
     def place(self, values: Float32) -> NDArray[np.float64]:
         """(..., F) -> points (..., F)."""
-        return np.asarray((values - self.mean) / self.deviation)
+        return np.asarray(np.clip((values - self.mean) / self.deviation, -self.limit, self.limit) * self.weights)
 
 
 def place_ears(heard: Heard, bundle: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """What each ear hears as points: whole songs (n, F), and halves (n, 2, F)."""
-    scale = Scale.of_codes(heard.codes[bundle])
+    scale = Scale.of_bundle(open_engine(bundle).bundle, heard.codes[bundle])
     placed = {"code": (scale.place(heard.codes[bundle]), scale.place(heard.halves[bundle]))}
     for ear, halves in heard.other_ears.items():
         whole = halves.mean(axis=1)

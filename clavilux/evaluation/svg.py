@@ -16,8 +16,10 @@ from PIL import Image
 
 Floats = NDArray[np.floating]
 
-BLUE, ORANGE, GREY, INK = "#2563a8", "#c2571a", "#b9bcc2", "#33363b"
-_SMALL = f'font-size="11" fill="{INK}" font-family="system-ui, sans-serif"'
+# A page may give other colours, for a dark ground; alone, a plot is for a light one.
+BLUE, ORANGE = "var(--blue, #2563a8)", "var(--orange, #c2571a)"
+GREY, INK, LINE = "var(--grey, #b9bcc2)", "var(--ink, #33363b)", "var(--line, #e4e5e8)"
+_SMALL = f'font-size="11" style="fill: {INK}" font-family="system-ui, sans-serif"'
 
 
 def data_uri(rgb: NDArray[np.uint8], quality: int = 85) -> str:
@@ -29,53 +31,60 @@ def data_uri(rgb: NDArray[np.uint8], quality: int = 85) -> str:
 
 def scatter(x: Floats, y: Floats, *, title: str, x_label: str, y_label: str, side: int = 200) -> str:
     """Points of two measures, each ranked, because the correlations beside it are of ranks."""
-    left, top, inner = 26, 24, side - 44
-    across = left + inner * _ranks(x)
-    down = top + inner * (1 - _ranks(y))
+    left, top, inner, inset = 26, 24, side - 44, 5
+    across = left + inset + (inner - 2 * inset) * _ranks(x)
+    down = top + inset + (inner - 2 * inset) * (1 - _ranks(y))
     dots = "".join(
-        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.2" fill="{BLUE}" fill-opacity="0.55"/>'
+        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.2" style="fill: {BLUE}" fill-opacity="0.55"/>'
         for a, b in zip(across, down, strict=True)
     )
     return _frame(
         side,
         side,
-        f'<rect x="{left}" y="{top}" width="{inner}" height="{inner}" fill="none" stroke="{GREY}"/>{dots}'
+        f"{_box(left, top, inner, inner)}"
+        f'<line x1="{left}" y1="{top + inner}" x2="{left + inner}" y2="{top}" style="stroke: {LINE}"/>{dots}'
         f'<text x="{left}" y="15" {_SMALL} font-weight="600">{html.escape(title)}</text>'
-        f'<text x="{left + inner / 2}" y="{side - 6}" text-anchor="middle" {_SMALL}>{html.escape(x_label)}</text>'
-        f'<text transform="translate(14 {top + inner / 2}) rotate(-90)" text-anchor="middle" {_SMALL}>'
-        f"{html.escape(y_label)}</text>",
+        f"{_labels(left, top, inner, inner, x_label, y_label)}",
         title,
     )
 
 
-def bars(values: Floats, marks: Floats, *, title: str, value_name: str, mark_name: str, width: int = 860) -> str:
-    """Bars from 0, and on each a short line for a second figure; a key below."""
-    height, left, top, bottom = 200, 44, 10, 44
+def bars(
+    values: Floats,
+    marks: Floats | None = None,
+    *,
+    title: str,
+    value_name: str,
+    mark_name: str = "",
+    x_label: str,
+    width: int = 860,
+) -> str:
+    """Bars from 0, and on each a short line for a second figure if there is one; a key below."""
+    height, left, top, bottom = 210, 44, 10, 54
     inner = height - top - bottom
-    reach = max(float(values.max()), float(marks.max()), 1e-9)
+    reach = max(float(values.max()), 0.0 if marks is None else float(marks.max()), 1e-9)
     step = (width - left) / len(values)
     parts = []
     for share in (0.0, 0.5, 1.0):
         y = top + inner * (1 - share)
-        parts.append(f'<line x1="{left}" x2="{width}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e4e5e8"/>')
+        parts.append(f'<line x1="{left}" x2="{width}" y1="{y:.1f}" y2="{y:.1f}" style="stroke: {LINE}"/>')
         parts.append(f'<text x="{left - 5}" y="{y + 4:.1f}" text-anchor="end" {_SMALL}>{share * reach:.2g}</text>')
-    for i, (value, mark) in enumerate(zip(values, marks, strict=True)):
+    for i, value in enumerate(values):
         x, tall = left + i * step, inner * value / reach
         parts.append(
             f'<rect x="{x + 1:.1f}" y="{top + inner - tall:.1f}" width="{max(step - 2, 1):.1f}" height="{tall:.1f}" '
-            f'fill="{BLUE}"/>'
+            f'style="fill: {BLUE}"/>'
         )
-        y = top + inner * (1 - mark / reach)
-        parts.append(
-            f'<line x1="{x:.1f}" x2="{x + step:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{ORANGE}" stroke-width="2"/>'
-        )
-    y = height - 16
-    parts.append(
-        f'<rect x="{left}" y="{y - 9}" width="10" height="10" fill="{BLUE}"/><text x="{left + 15}" y="{y}" {_SMALL}>'
-        f"{html.escape(value_name)}</text>"
-        f'<line x1="{left + 260}" x2="{left + 274}" y1="{y - 4}" y2="{y - 4}" stroke="{ORANGE}" stroke-width="2"/>'
-        f'<text x="{left + 280}" y="{y}" {_SMALL}>{html.escape(mark_name)}</text>'
-    )
+    for i, mark in enumerate([] if marks is None else marks):
+        x, y = left + i * step, top + inner * (1 - mark / reach)
+        parts.append(f'<line x1="{x:.1f}" x2="{x + step:.1f}" y1="{y:.1f}" y2="{y:.1f}" {_STROKE}/>')
+    parts.append(f'<text x="{width}" y="{top + inner + 16}" text-anchor="end" {_SMALL}>{html.escape(x_label)}</text>')
+    y = height - 14
+    parts.append(f'<rect x="{left}" y="{y - 9}" width="10" height="10" style="fill: {BLUE}"/>')
+    parts.append(f'<text x="{left + 15}" y="{y}" {_SMALL}>{html.escape(value_name)}</text>')
+    if marks is not None:
+        parts.append(f'<line x1="{left + 260}" x2="{left + 274}" y1="{y - 4}" y2="{y - 4}" {_STROKE}/>')
+        parts.append(f'<text x="{left + 280}" y="{y}" {_SMALL}>{html.escape(mark_name)}</text>')
     return _frame(width, height, "".join(parts), title)
 
 
@@ -85,24 +94,55 @@ def picture_map(
     pictures: Sequence[NDArray[np.uint8]],
     *,
     title: str,
+    x_label: str,
+    y_label: str,
+    ground_name: str,
+    place_name: str,
     picture_px: int,
     width: int = 860,
 ) -> str:
     """Grey dots (m, 2), dots (n, 2), and small pictures on the first of these, as many as there are pictures."""
-    height, edge = round(width * 0.72), picture_px
+    left, top, bottom, edge = 26, 6, 42, picture_px // 2 + 4
+    height = round(width * 0.72)
+    inner = np.array([width - left - 1, height - top - bottom])
     both = np.concatenate([ground, places])
     low, high = both.min(axis=0), both.max(axis=0)
-    scaled = [(points - low) / np.maximum(high - low, 1e-9) for points in (ground, places)]
-    reach = np.array([width - 2 * edge, height - 2 * edge])
-    grey, blue = (edge + points * reach for points in scaled)
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{GREY}"/>' for x, y in grey)
-    dots += "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{BLUE}"/>' for x, y in blue[len(pictures) :])
+    grey, blue = (
+        np.array([left, top]) + edge + (inner - 2 * edge) * (points - low) / np.maximum(high - low, 1e-9)
+        for points in (ground, places)
+    )
+    dots = "".join(_dot(x, y, GREY) for x, y in grey) + "".join(_dot(x, y, BLUE) for x, y in blue[len(pictures) :])
     for (x, y), picture in zip(blue, pictures, strict=False):
         dots += (
-            f'<image x="{x - edge / 2:.1f}" y="{y - edge / 2:.1f}" width="{edge}" height="{edge}" '
-            f'href="{data_uri(picture, 70)}"/>'
+            f'<image x="{x - picture_px / 2:.1f}" y="{y - picture_px / 2:.1f}" width="{picture_px}" '
+            f'height="{picture_px}" href="{data_uri(picture, 70)}"/>'
         )
-    return _frame(width, height, dots, title)
+    y = height - 6
+    key = f'{_dot(left + 5, y - 4, GREY)}<text x="{left + 14}" y="{y}" {_SMALL}>{html.escape(ground_name)}</text>'
+    key += f'{_dot(left + 205, y - 4, BLUE)}<text x="{left + 214}" y="{y}" {_SMALL}>{html.escape(place_name)}</text>'
+    frame = _box(left, top, int(inner[0]), int(inner[1]))
+    labels = _labels(left, top, int(inner[0]), int(inner[1]), x_label, y_label)
+    return _frame(width, height, f"{frame}{labels}{dots}{key}", title)
+
+
+_STROKE = f'style="stroke: {ORANGE}" stroke-width="2"'
+
+
+def _dot(x: float, y: float, colour: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" style="fill: {colour}"/>'
+
+
+def _box(left: int, top: int, wide: int, tall: int) -> str:
+    return f'<rect x="{left}" y="{top}" width="{wide}" height="{tall}" fill="none" style="stroke: {GREY}"/>'
+
+
+def _labels(left: int, top: int, wide: int, tall: int, x_label: str, y_label: str) -> str:
+    """Names of the axes, below and to the left of a box."""
+    return (
+        f'<text x="{left + wide / 2}" y="{top + tall + 14}" text-anchor="middle" {_SMALL}>{html.escape(x_label)}</text>'
+        f'<text transform="translate(14 {top + tall / 2}) rotate(-90)" text-anchor="middle" {_SMALL}>'
+        f"{html.escape(y_label)}</text>"
+    )
 
 
 def _frame(width: float, height: float, content: str, title: str) -> str:

@@ -63,7 +63,8 @@ def make_sheet() -> Image.Image:
                 plan=make_plan(f"{kind} {half}"),
                 kind=kind,
                 angle=0.5 * float(angle),
-                **look,
+                frequency=look["frequency"],
+                chaos=look["chaos"],
             )
             picture = paint(controls, width=_TILE_PX, height=_TILE_PX, seed=n)
             sheet.paste(Image.fromarray(picture), (left + half * (_TILE_PX + _GAP_PX), top + _TITLE_PX))

@@ -1,17 +1,69 @@
 """AudioVAE: 5 s of MFCC <-> z_audio.
 
-Legend: B batch, R feature rows (20), T frames (216), D latent dimensions (64).
+Legend: B batch, R feature rows (20), T frames (216), D latent dimensions (64), K of them that tell the song, S numbers
+of the statistics of a window (5 R).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from clavilux.constants import LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
 
 # 216 frames halve three times to 27, whatever the width.
 _COARSE_FRAMES = WINDOW_FRAMES // 8
+_LAGS = (1, 4, 16)  # frames: 23 ms, 93 ms, 0.37 s; how fast the rows move is rhythm and articulation
+_STATISTICS = 2 + len(_LAGS)
+_IDENTITY_WIDTH = 256
+_LIMIT = 5.0  # deviations of a statistic: beyond it a sound is like no music, however far
+
+
+class WindowIdentity(nn.Module):
+    """A direction that the windows of one track share: statistics of a window -> K numbers.
+
+    It learns by contrast (`clavilux.training.train_identity`) and knows of no order in time beyond 0.4 s.
+
+    Parameters
+    ----------
+    dims : int
+        K.
+    rows : int
+        R.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, dims: int, *, rows: int = MFCC_ROWS) -> None:
+        super().__init__()
+        self.dims = dims
+        self.register_buffer("mean", torch.zeros(_STATISTICS * rows))
+        self.register_buffer("deviation", torch.ones(_STATISTICS * rows))
+        self.first = nn.Linear(_STATISTICS * rows, _IDENTITY_WIDTH)
+        self.second = nn.Linear(_IDENTITY_WIDTH, _IDENTITY_WIDTH)
+        self.last = nn.Linear(_IDENTITY_WIDTH, dims)
+
+    def standardise(self, statistics: Tensor) -> Tensor:
+        """Statistics (B, S) -> zero mean and unit deviation each over the training corpus."""
+        return ((statistics - self.mean) / self.deviation).clamp(-_LIMIT, _LIMIT)
+
+    def direct(self, standard: Tensor, drop: Callable[[Tensor], Tensor] = lambda hidden: hidden) -> Tensor:
+        """Standardised statistics (B, S) -> (B, K) of length sqrt K, which a draw of K normal numbers has.
+
+        `drop` is laid on the two hidden layers, in training.
+        """
+        hidden = drop(functional.silu(self.first(standard)))
+        hidden = drop(functional.silu(self.second(hidden)))
+        return math.sqrt(self.dims) * functional.normalize(self.last(hidden).float(), dim=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Identity (B, K) of plain MFCC (B, R, T)."""
+        return self.direct(self.standardise(window_statistics(features)))
 
 
 class AudioVAE(nn.Module):
@@ -19,6 +71,10 @@ class AudioVAE(nn.Module):
 
     The normalisation of the rows over the training corpus is part of the network, so that every user of it takes plain
     MFCC.
+
+    The first K numbers of a latent are its *identity*, learnt before and kept: what a reconstruction would like to know
+    of a window must not bend what it shares with its song. The other D - K are its *detail*, which the convolutions
+    find: what the reconstruction needs beside it.
 
     Parameters
     ----------
@@ -28,13 +84,18 @@ class AudioVAE(nn.Module):
         D.
     rows : int
         R.
+    identity_dims : int
+        K; 0 for a plain autoencoder.
     """
 
     row_mean: Tensor
     row_deviation: Tensor
 
-    def __init__(self, *, width: int = 128, latent_dim: int = LATENT_DIM, rows: int = MFCC_ROWS) -> None:
+    def __init__(
+        self, *, width: int = 128, latent_dim: int = LATENT_DIM, rows: int = MFCC_ROWS, identity_dims: int = 0
+    ) -> None:
         super().__init__()
+        self.sizes = [latent_dim - identity_dims, latent_dim]
         self.register_buffer("row_mean", torch.zeros(rows, 1))
         self.register_buffer("row_deviation", torch.ones(rows, 1))
         self.encoder = nn.Sequential(
@@ -45,7 +106,8 @@ class AudioVAE(nn.Module):
             nn.Conv1d(width, 32, 1),
             nn.Flatten(),
         )
-        self.to_posterior = nn.Linear(32 * _COARSE_FRAMES, 2 * latent_dim)
+        self.to_posterior = nn.Linear(32 * _COARSE_FRAMES, 2 * latent_dim - identity_dims)
+        self.identity = WindowIdentity(identity_dims, rows=rows).requires_grad_(False) if identity_dims else None
         self.from_latent = nn.Linear(latent_dim, 32 * _COARSE_FRAMES)
         self.decoder = nn.Sequential(
             nn.Unflatten(1, (32, _COARSE_FRAMES)),
@@ -62,7 +124,9 @@ class AudioVAE(nn.Module):
 
     def encode(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior, each (B, D), of plain MFCC (B, R, T)."""
-        mean, logvar = self.to_posterior(self.encoder(self.normalise(features))).float().chunk(2, dim=1)
+        mean, logvar = self.to_posterior(self.encoder(self.normalise(features))).float().split(self.sizes, dim=1)
+        if self.identity is not None:
+            mean = torch.cat([self.identity(features), mean], dim=1)
         return mean, logvar.clamp(-10.0, 4.0)
 
     def decode(self, z_audio: Tensor) -> Tensor:
@@ -73,6 +137,20 @@ class AudioVAE(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean, which is z_audio, and log-variance of the posterior: what is exported."""
         return self.encode(features)
+
+
+def window_statistics(features: Tensor) -> Tensor:
+    """What a window sounds like whenever it is heard: (B, R, T) -> (B, S).
+
+    Of each row its mean, its deviation, and the deviations of its changes over 1, 4 and 16 frames.
+    """
+    parts = [features.mean(dim=2), _deviation(features)]
+    parts += [_deviation(features[:, :, lag:] - features[:, :, :-lag]) for lag in _LAGS]
+    return torch.cat(parts, dim=1)
+
+
+def _deviation(rows: Tensor) -> Tensor:
+    return (rows - rows.mean(dim=2, keepdim=True)).square().mean(dim=2).sqrt()
 
 
 def _down(width: int) -> list[nn.Module]:

@@ -52,6 +52,18 @@ def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
     return -(shares * functional.log_softmax(logits, dim=1)).flatten(1).sum(dim=1).mean()
 
 
+def same_track_loss(points: Tensor, temperature: float) -> Tensor:
+    """Which of all others is of the same track, by cosine? Cross-entropy in nats, mean over B.
+
+    InfoNCE (van den Oord, Li & Vinyals 2018) in the form of SimCLR (Chen et al. 2020): row i of the first half of
+    `points` (B, D) and row i of the second half belong together.
+    """
+    unit = functional.normalize(points, dim=1)
+    own = torch.arange(len(points), device=points.device)
+    similarity = (unit @ unit.T / temperature).masked_fill(own[:, None] == own, -math.inf)
+    return functional.cross_entropy(similarity, (own + len(points) // 2) % len(points))
+
+
 @dataclass
 class RateController:
     """Holds the rate of a VAE at a target by steering beta.
@@ -149,3 +161,28 @@ def water_filling_rate(variances: Tensor, keep: float = 0.95) -> float:
         kept = float((spectrum - level).clamp(min=0).sum() / spectrum.sum())
         low, high = (level, high) if kept > keep else (low, level)
     return float(0.5 * torch.log(spectrum / low).clamp(min=0).sum()) if low > 0 else math.inf
+
+
+def water_filling_kept(variances: Tensor, rate_nats: float) -> tuple[float, float]:
+    """Variance that a linear code of this rate keeps of these directions: by a draw and by the mean of its posterior.
+
+    The other side of `water_filling_rate`: at the level t whose rate is `rate_nats`, a draw keeps max(0, v_k - t). The
+    mean, which a linear VAE decodes to (1 - t / v_k) of the coordinate (Lucas et al. 2019), misses only t^2 / v_k.
+
+    Parameters
+    ----------
+    variances : (D,) tensor
+        As in `water_filling_rate`.
+    rate_nats : float
+        Above 0.
+    """
+    spectrum = variances[variances > 0].double()
+    high = float(spectrum.max().log())
+    low = float(spectrum.min().log()) - 2.0 * rate_nats  # where the smallest direction alone costs as much
+    for _ in range(200):
+        log_level = 0.5 * (low + high)
+        nats = float(0.5 * (spectrum.log() - log_level).clamp(min=0).sum())
+        low, high = (log_level, high) if nats > rate_nats else (low, log_level)
+    level = math.exp(high)
+    above = spectrum[spectrum > level]
+    return float((above - level).sum()), float((above - level**2 / above).sum())

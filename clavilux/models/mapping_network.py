@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from clavilux.constants import LATENT_DIM
 
-_LIMIT = 3.5  # deviations: a song far outside the corpus is held at its border instead of being flung off the canvas
+LIMIT = 3.5  # deviations: a song far outside the corpus is held at its border instead of being flung off the canvas
 
 
 class MappingNetwork(nn.Module):
@@ -50,7 +50,7 @@ class MappingNetwork(nn.Module):
 
     def to_components(self, songs: Tensor) -> Tensor:
         """Song codes (B, S) -> leading components (B, P) of the standardised codes."""
-        standard = ((songs - self.song_mean) / self.song_deviation).clamp(-_LIMIT, _LIMIT)
+        standard = ((songs - self.song_mean) / self.song_deviation).clamp(-LIMIT, LIMIT)
         components: Tensor = self.components(standard)
         return components
 

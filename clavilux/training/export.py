@@ -50,8 +50,8 @@ class ControlsGraph(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, z_image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """z_image (B, 64) -> plan, palette, kind, frequency, angle (turns), chaos."""
+    def forward(self, z_image: Tensor) -> tuple[Tensor, ...]:
+        """z_image (B, 64) -> plan, palette, kind, frequency, angle (turns), chaos, surface."""
         raw = self.network.decode(z_image)
         # ONNX has no atan2; this is the half-angle formula, exact but for the direction (-1, 0).
         cosine, sine = raw.direction[:, 0], raw.direction[:, 1]
@@ -59,7 +59,8 @@ class ControlsGraph(nn.Module):
         twice = 2.0 * torch.atan(sine / (length + cosine + 1e-6))
         angle = twice / (4.0 * math.pi)
         angle = angle - torch.floor(angle * 2.0) / 2.0
-        return functional.log_softmax(raw.plan, dim=1), raw.palette, raw.kind, raw.frequency, angle, raw.chaos
+        plan = functional.log_softmax(raw.plan, dim=1)
+        return plan, raw.palette, raw.kind, raw.frequency, angle, raw.chaos, raw.surface
 
 
 class PixelsGraph(nn.Module):
@@ -180,7 +181,7 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
     if isinstance(trained.image_vae, ConvImageVAE):
         stages.append(("pixels", PixelsGraph(trained.image_vae), "z_image", latents, ["picture"]))
     else:
-        outputs = ["plan", "palette", "kind", "frequency", "angle", "chaos"]
+        outputs = ["plan", "palette", "kind", "frequency", "angle", "chaos", "surface"]
         stages.append(("controls", ControlsGraph(trained.image_vae), "z_image", latents, outputs))
     parity = {}
     for stage, network, input_name, example, outputs in stages:

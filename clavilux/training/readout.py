@@ -26,16 +26,19 @@ from scipy.special import softmax
 from torch import nn
 
 from clavilux.colour import srgb_to_lab
-from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, SLOTS
+from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, SLOTS, SURFACE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.training.transport import recolouring, ridge
+from clavilux.training.transport import recolouring, recolouring_to, ridge
 
 Float64 = NDArray[np.float64]
+
+READ_OUT = ("to_palette", "to_kind", "to_marks")  # layers of an ImageVAE that are set here
 
 _DRAWS = 8_000
 _RIDGE = 1e-2
 _ROUNDS = 500
 _BLENDS = 1_000
+_MAP_DIM = 12  # of the map of kinds: in fewer, cells are small and borders many; in 25, neighbours are no kin
 _REACHES = tuple(1.0 + 0.05 * step for step in range(21))
 _INSIDE = 0.02  # of a range: scales at its very ends have no finite logit
 
@@ -45,7 +48,7 @@ class Readings:
     """What was read off n pictures.
 
     palette : (n, 8, 3) sRGB, dark to light. kind : (n, n_kinds) probabilities. log_frequency, chaos : (n,).
-    direction : (n, 2) cosine and sine of twice the angle.
+    direction : (n, 2) cosine and sine of twice the angle. surface : (n, 3) in [0, 1] of the ranges.
     """
 
     palette: NDArray[np.floating]
@@ -53,6 +56,7 @@ class Readings:
     log_frequency: NDArray[np.floating]
     direction: NDArray[np.floating]
     chaos: NDArray[np.floating]
+    surface: NDArray[np.floating]
 
 
 def fit_readout(
@@ -60,6 +64,7 @@ def fit_readout(
     latents: Float64,
     readings: Readings,
     palettes: NDArray[np.float32],
+    likeness: Float64,
     *,
     palette_blend: float,
     rng: np.random.Generator,
@@ -75,6 +80,8 @@ def fit_readout(
         Of the same n pictures.
     palettes : (n_palettes, 8, 3)
         The codebook, sRGB.
+    likeness : (n_kinds, >= 3)
+        Where kinds lie by how alike they look, leading coordinates first.
     palette_blend : float
         CIELAB distance of slots over which palettes of the codebook are blended.
 
@@ -85,7 +92,7 @@ def fit_readout(
     """
     drawn = rng.multivariate_normal(latents.mean(0), np.cov(latents.T), _DRAWS)
     report = _fit_palette(network.to_palette, latents, drawn, readings.palette, palettes, palette_blend)
-    report |= _fit_kind(network.to_kind, latents, drawn, readings.kind)
+    report |= _fit_kind(network.to_kind, latents, drawn, readings.kind, likeness[:, :_MAP_DIM])
     report |= _fit_marks(network.to_marks, latents, readings)
     return report
 
@@ -125,31 +132,38 @@ def _fit_palette(
     return {"palette_told": told, "palette_reach": reach, "palette_spread": spread}
 
 
-def _fit_kind(layer: nn.Linear, latents: Float64, drawn: Float64, read: NDArray[np.floating]) -> dict[str, float]:
-    """Each kind a direction of its own, as near as may be to what foretells it, with biases that give it its share.
+def _fit_kind(
+    layer: nn.Linear, latents: Float64, drawn: Float64, read: NDArray[np.floating], places: Float64
+) -> dict[str, float]:
+    """A map on which kinds that look alike are neighbours, and a latent's place on it; the nearest kind is chosen, with
+    constants that give each its share.
 
-    The nearest uncorrelated scores of unit variance (Loewdin 1950): where two directions decide among 26 kinds,
-    a small step crosses many borders.
+    As with palettes, the scores are minus half the squared distance, up to a constant. Where all kinds were as far from
+    each other (directions of their own), a latent at a border passed to a kind that had nothing to do with the last.
     """
     readings = np.asarray(read, np.float64)
-    weights, offset = ridge(latents, readings, _RIDGE)
-    told = _told(latents @ weights + offset, readings)
-    root = np.linalg.cholesky(np.cov(latents.T) + 1e-9 * np.eye(latents.shape[1]))
-    left, _, right = np.linalg.svd(root.T @ weights, full_matrices=False)
-    directions = np.linalg.solve(root.T, left @ right)
-    centre = latents.mean(axis=0)
     shares = readings.mean(axis=0)
-    bias, missed = share_biases((drawn - centre) @ directions, shares)
-    _set(layer, directions.T, bias - centre @ directions)
+    centre = shares @ places
+    spread = np.cov(places.T, aweights=shares, bias=True)
+    weights, offset = ridge(latents, readings @ places, _RIDGE)
+    told = _told(latents @ weights + offset, readings @ places)
+    # A normal cloud with the mean and covariance of the kinds: what is foretold is stretched over the whole map.
+    matrix, shift = recolouring_to(drawn @ weights + offset, centre, spread)
+    weights, offset = weights @ matrix, offset @ matrix + shift
+    scale = len(spread) / np.trace(spread)
+    constants = -0.5 * scale * (places**2).sum(axis=1)
+    bias, missed = share_biases(scale * (drawn @ weights + offset) @ places.T + constants, shares)
+    _set(layer, scale * places @ weights.T, scale * places @ offset + constants + bias)
     return {"kind_told": told, "kind_shares_missed": missed}
 
 
 def _fit_marks(layer: nn.Linear, latents: Float64, readings: Readings) -> dict[str, float]:
-    """Frequency and chaos as logits within their ranges, with the spread of the readings; directions as foretold."""
+    """Scales as logits within their ranges, with the spread of the readings; directions as foretold."""
     low, high = (math.log(v) for v in FREQUENCY_RANGE)
     scales = {
         "frequency": (np.asarray(readings.log_frequency, np.float64) - low) / (high - low),
         "chaos": np.asarray(readings.chaos, np.float64) / CHAOS_RANGE[1],
+        **{name: np.asarray(readings.surface[:, i], np.float64) for i, name in enumerate(SURFACE)},
     }
     weights, offsets, report = {}, {}, {}
     for name, share in scales.items():
@@ -161,8 +175,9 @@ def _fit_marks(layer: nn.Linear, latents: Float64, readings: Readings) -> dict[s
         weights[name], offsets[name] = stretch * slope[:, 0], float(logits.mean() - stretch * foretold.mean())
         report[f"{name}_told"] = _told(foretold - foretold.mean() + logits.mean(), logits)
     directions, offset = ridge(latents, np.asarray(readings.direction, np.float64), _RIDGE)
-    matrix = np.stack([weights["frequency"], directions[:, 0], directions[:, 1], weights["chaos"]])
-    _set(layer, matrix, np.array([offsets["frequency"], offset[0], offset[1], offsets["chaos"]]))
+    rest = ("chaos", *SURFACE)
+    matrix = np.stack([weights["frequency"], directions[:, 0], directions[:, 1], *(weights[name] for name in rest)])
+    _set(layer, matrix, np.array([offsets["frequency"], *offset, *(offsets[name] for name in rest)]))
     return report
 
 

@@ -16,6 +16,21 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
+class IdentityRecipe:
+    """Numbers of the training of the identity, which tells windows of one track from those of others."""
+
+    dims: int
+    steps: int
+    tracks: int
+    learning_rate: float
+    warmup: int
+    ema: float
+    temperature: float
+    jitter: float
+    dropout: float
+
+
+@dataclass(frozen=True)
 class AudioVAERecipe:
     """Numbers of the AudioVAE's training; `default.toml` gives their reasons."""
 
@@ -88,9 +103,17 @@ class ImageVAERecipe:
 class MappingRecipe:
     """How songs are carried to pictures."""
 
-    method: Literal["pca-match", "fused-gromov-wasserstein", "shuffled-pairs"]
+    method: Literal["look-preserving", "fused-gromov-wasserstein", "pca-match", "shuffled-pairs"]
     structure: float
+    descent_steps: int
+    guide_weight: float
+    fill: float
+    fill_looks: float
+    jitter: float
+    eye_weight: float
+    recoloured: int
     components: int
+    detail_weight: float
     descriptor_weight: float
     epochs: int
     batch: int
@@ -112,6 +135,7 @@ class Recipe:
 
     seed: int
     precision: Literal["auto", "32-true", "bf16-mixed"]
+    identity: IdentityRecipe
     audio_vae: AudioVAERecipe
     eye: EyeRecipe
     analysis: AnalysisRecipe

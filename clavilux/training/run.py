@@ -28,7 +28,7 @@ from clavilux.bundle import Bundle, open_bundle
 from clavilux.descriptors import DESCRIPTORS
 from clavilux.errors import CorpusError, TrainingError
 from clavilux.marks import KINDS
-from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.audio_vae import AudioVAE, WindowIdentity
 from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
@@ -37,13 +37,14 @@ from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.datasets import PICTURE_SUFFIXES, TRAINING, VALIDATION, AudioFeatureDataset, list_entries
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes, train
-from clavilux.training.readout import Readings, fit_readout
+from clavilux.training.readout import READ_OUT, Readings, fit_readout
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
 from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_audio_vae import AudioVAETask
 from clavilux.training.train_conv_vae import ConvImageVAETask
-from clavilux.training.train_eye import EyeTask, MarksRead, kind_weights, read_marks, weigh_kinds
+from clavilux.training.train_eye import EyeTask, MarksRead, kind_likeness, kind_weights, read_marks, weigh_kinds
+from clavilux.training.train_identity import IdentityTask
 from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     check_descriptors,
@@ -57,12 +58,14 @@ from clavilux.training.train_mapping import (
     map_songs,
     mapping_figures,
     paint_controls,
+    song_weights,
 )
 
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
 
 _MINIMUM_PICTURES = 20
 _MINIMUM_TRACKS = 10
+_DROPOUT_EXCESS = 1.07  # rate of a training step, whose encoder has dropout, over the rate without, which is meant
 _BETA_OF_TRAINED = 0.5  # where the shipped ImageVAE ended; from 0.05 a short training lets its rate run to the double
 
 
@@ -147,8 +150,10 @@ def train_audio_vae(run: Run) -> AudioVAE:
     training = AudioFeatureDataset(run.features, TRAINING, skip=run.log)
     validation = AudioFeatureDataset(run.features, VALIDATION, skip=run.log)
     _check_tracks(run, len(training.entries))
-    task = AudioVAETask(training, validation, recipe)
+    task = AudioVAETask(training, validation, recipe, identity_dims=run.recipe.identity.dims)
     _start_from(run, task.network, "audio_vae")
+    if task.network.identity is not None and run.start is None:  # one that hundreds of songs have taught is kept
+        _train_identity(run, task.network.identity, training, validation)
     # Rounded: the last digits depend on how many threads added the numbers up, and a resumed run must agree.
     target = recipe.target_nats or round(task.target_nats(), 1)
     held = f"target {target:.1f} nats" if recipe.objective == "rate" else f"beta up to {recipe.max_beta:g}"
@@ -168,6 +173,30 @@ def train_audio_vae(run: Run) -> AudioVAE:
     )
     assert isinstance(network, AudioVAE)
     return network
+
+
+def _train_identity(
+    run: Run, network: WindowIdentity, training: AudioFeatureDataset, validation: AudioFeatureDataset
+) -> None:
+    """Train the part of z_audio that tells the song, which the rest of the AudioVAE then finds there."""
+    recipe = run.recipe.identity
+    jitter_db = run.recipe.audio_vae.gain_jitter_db
+    task = IdentityTask(network, training, validation, recipe, level_jitter_db=jitter_db)
+    settings = LoopSettings(
+        steps=recipe.steps,
+        batch=recipe.tracks,
+        learning_rate=recipe.learning_rate,
+        warmup=recipe.warmup,
+        ema=recipe.ema,
+        seed=run.recipe.seed,
+        precision="32-true",  # too small to gain by another
+    )
+    # Contrast is no mean over items: processes that see a share of the tracks each would learn something else. So the
+    # first one trains, which takes seconds, and the others take what it has kept.
+    fabric = run.processes.join()
+    with fabric.rank_zero_first():
+        train(task, settings, run.folder, resume=run.resume or not fabric.is_global_zero, log=run.log)
+    network.requires_grad_(False)
 
 
 def prepare_windows(run: Run, split: str) -> Windows:
@@ -263,7 +292,8 @@ def _train_on_windows(
     """Train an ImageVAE of either kind, with sheets of validation windows, what is made of them, and random latents."""
     recipe = run.recipe.image_vae
     _start_from(run, task.network, "image_vae")
-    settings = _settings(run, recipe, run.recipe.seed + 2, task.n_items(), recipe.target_nats)
+    held = recipe.target_nats * _DROPOUT_EXCESS
+    settings = _settings(run, recipe, run.recipe.seed + 2, task.n_items(), held)
 
     def sheet(step: int) -> None:
         shown = np.linspace(0, len(seen.windows) - 1, 12).astype(int)
@@ -301,14 +331,20 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     if pictures.eye is not None:
         measures["eye"] = _last_validation(run.folder, "eye")
         measures["readout"] = _read_out(run, pictures, windows, latents[chosen], chosen, rng)
-    painted = _paint_all(run, pictures.network, pictures.palettes, latents[chosen])
-    art = look_at_art(latents[chosen], painted, jobs=run.jobs)
+    shown = latents[chosen]
+    if recipe.method == "look-preserving":
+        # As many again, drawn from their normal distribution: looks are learnt to be foretold where songs may lie.
+        drawn = rng.multivariate_normal(shown.mean(axis=0), np.cov(shown.T), n)
+        shown = np.concatenate([shown, drawn])
+    painted = _paint_all(run, pictures.network, pictures.palettes, shown)
+    both = look_at_art(shown, painted, jobs=run.jobs, eye=pictures.eye, eye_weight=recipe.eye_weight)
+    art, practice = both.take(slice(None, n)), both.take(slice(n, None))
     if recipe.method == "shuffled-pairs":
         mapping: MappingNetwork | PerceptronMapping = fit_on_shuffled_pairs(
             songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log
         )
     else:
-        mapping = fit_mapping(songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log)
+        mapping = fit_mapping(songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log, practice=practice)
     mapped_latents = map_songs(mapping, songs[VALIDATION])
     painted = _paint_all(run, pictures.network, pictures.palettes, mapped_latents)
     mapped = look_at_art(mapped_latents, painted, jobs=run.jobs)
@@ -323,6 +359,7 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
         normalisation |= {
             "song_mean": mapping.song_mean.tolist(),
             "song_deviation": mapping.song_deviation.tolist(),
+            "song_weights": song_weights(songs[TRAINING], recipe).tolist(),
         }
     parity = export_bundle(
         Trained(audio_vae, pictures.network, mapping, pictures.eye, pictures.palettes),
@@ -353,16 +390,21 @@ def _read_out(
 ) -> dict[str, float]:
     """Fit what the painter reads off a latent to what was read off the chosen windows."""
     marks = pictures.marks
-    assert marks is not None and pictures.palettes is not None and isinstance(pictures.network, ImageVAE)
+    assert marks is not None and pictures.eye is not None and pictures.palettes is not None
+    assert isinstance(pictures.network, ImageVAE)
     readings = Readings(
         palette=windows.palettes[chosen],
         kind=marks.kind[chosen],
         log_frequency=marks.log_frequency[chosen],
         direction=marks.direction[chosen],
         chaos=marks.chaos[chosen],
+        surface=marks.surface[chosen],
     )
     blend = run.recipe.image_vae.palette_blend
-    figures = fit_readout(pictures.network, latents, readings, pictures.palettes, palette_blend=blend, rng=rng)
+    likeness = kind_likeness(pictures.eye)
+    figures = fit_readout(
+        pictures.network, latents, readings, pictures.palettes, likeness, palette_blend=blend, rng=rng
+    )
     run.log("readout: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
     return figures
 
@@ -434,6 +476,11 @@ def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
     if run.start is None:
         return
     weights = load_file(str(run.start.folder / f"{file}.safetensors"))
+    if isinstance(network, ImageVAE):
+        # Layers of the readout say what to paint, not how probable it is, and are fitted anew at the end; their losses
+        # would tear at the encoder.
+        fresh = network.state_dict()
+        weights |= {name: fresh[name] for name in fresh if name.partition(".")[0] in READ_OUT}
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

@@ -1,7 +1,7 @@
 """Studies: our own paintings with known controls, from which the eye learns to read marks.
 
 Plan and palette come from real pictures, blurred to a random degree, so that the composition is real and the marks fill
-in what the blur took away; kind, frequency, angle and chaos are drawn, and known.
+in what the blur took away; kinds, frequency, angle, chaos and surface are drawn, and known.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from clavilux.constants import FREQUENCY_RANGE, PLAN_SIDE
+from clavilux.constants import FREQUENCY_RANGE, PLAN_SIDE, SURFACE
 from clavilux.controls import Controls
 from clavilux.marks import KINDS
 from clavilux.painter import paint
@@ -21,6 +21,8 @@ from clavilux.training.analysis import WINDOW_PX, Windows
 
 _CHAOS = (0.3, 1.25)  # below, no marks are seen; above, no plan
 _FREQUENCY = (3.5, FREQUENCY_RANGE[1])  # fewer marks than this are no texture, and nobody could name them
+_TWO_KINDS, _SECOND_SHARE = 0.5, (0.15, 0.5)  # pictures with two kinds, and the area of the second
+_WORKED, _BARE = 0.6, 1.5  # pictures that have softness, glaze or brush, each; little of it is commoner than much
 _BLUR_CELLS = (1.0, 7.0)  # deviation of the blur, drawn evenly in the logarithm
 
 Float32 = NDArray[np.float32]
@@ -31,14 +33,16 @@ class Studies:
     """n paintings with known marks.
 
     pictures : (n, 128, 128, 3) uint8.
-    kind : (n,) index into KINDS; log_frequency, angle (turns), chaos : (n,) float32.
+    kind : (n, n_kinds) float32, the area of each kind. log_frequency, angle (turns), chaos : (n,) float32.
+    surface : (n, 3) float32 in [0, 1], softness, glaze and brush within their ranges.
     """
 
     pictures: NDArray[np.uint8]
-    kind: NDArray[np.int64]
+    kind: Float32
     log_frequency: Float32
     angle: Float32
     chaos: Float32
+    surface: Float32
 
 
 def paint_studies(windows: Windows, n: int, *, seed: int, jobs: int) -> Studies:
@@ -49,10 +53,11 @@ def paint_studies(windows: Windows, n: int, *, seed: int, jobs: int) -> Studies:
     )
     return Studies(
         np.stack(pictures),
-        np.array([KINDS.index(c.kind) for c in drawn]),
+        np.stack([_areas(c) for c in drawn]),
         np.array([math.log(c.frequency) for c in drawn], np.float32),
         np.array([c.angle for c in drawn], np.float32),
         np.array([c.chaos for c in drawn], np.float32),
+        np.array([[getattr(c, name) / high for name, (_, high) in SURFACE.items()] for c in drawn], np.float32),
     )
 
 
@@ -81,7 +86,23 @@ def _draw(windows: Windows, seed: int, index: int) -> Controls:
         frequency=_log_uniform(rng, *_FREQUENCY),
         angle=rng.uniform(0.0, 0.5),
         chaos=rng.uniform(*_CHAOS),
+        second_kind=KINDS[int(rng.integers(len(KINDS)))],
+        second_share=rng.uniform(*_SECOND_SHARE) if rng.random() < _TWO_KINDS else 0.0,
+        **{name: _worked(rng, high) for name, (_, high) in SURFACE.items()},
     )
+
+
+def _worked(rng: np.random.Generator, high: float) -> float:
+    """None of a property of the surface, or some."""
+    return high * rng.random() ** _BARE if rng.random() < _WORKED else 0.0
+
+
+def _areas(controls: Controls) -> Float32:
+    """Share of the picture that each kind of marks covers, (n_kinds,)."""
+    areas = np.zeros(len(KINDS), np.float32)
+    for kind, area in zip(controls.kinds, (1 - controls.second_area, controls.second_area), strict=False):
+        areas[KINDS.index(kind)] += area
+    return areas
 
 
 def _paint_study(controls: Controls, seed: int) -> NDArray[np.uint8]:

@@ -30,9 +30,16 @@ class AudioVAETask(Task):
     name = "audio-vae"
     network: AudioVAE
 
-    def __init__(self, training: AudioFeatureDataset, validation: AudioFeatureDataset, recipe: AudioVAERecipe) -> None:
+    def __init__(
+        self,
+        training: AudioFeatureDataset,
+        validation: AudioFeatureDataset,
+        recipe: AudioVAERecipe,
+        *,
+        identity_dims: int = 0,
+    ) -> None:
         super().__init__()
-        self.network = AudioVAE(width=recipe.width)
+        self.network = AudioVAE(width=recipe.width, identity_dims=identity_dims)
         self.training_windows, self.validation_windows = training, validation
         self.averaged_loss = recipe.objective == "beta"
         self.clips = training.clips(recipe.clips_per_track) if recipe.clips_per_track else None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from clavilux.constants import SURFACE
 from clavilux.marks import KINDS
 from clavilux.models.eye import Eye, MarksSeen
 from clavilux.training.loop import Batch, Task
@@ -23,7 +24,8 @@ _VALIDATION_SHARE = 0.1
 
 
 class EyeTask(Task):
-    """Kind by cross-entropy; scales in the logarithm, directions as unit vectors, chaos, by squared error."""
+    """Areas of kinds by cross-entropy; scales in the logarithm, directions as unit vectors, chaos and surface, by
+    squared error."""
 
     name = "eye"
     network: Eye
@@ -36,6 +38,7 @@ class EyeTask(Task):
         self.log_frequency = torch.from_numpy(studies.log_frequency)
         self.angle = torch.from_numpy(studies.angle)
         self.chaos = torch.from_numpy(studies.chaos)
+        self.surface = torch.from_numpy(studies.surface)
         self.n_training = len(self.pictures) - max(1, int(_VALIDATION_SHARE * len(self.pictures)))
 
     def n_items(self) -> int:
@@ -56,6 +59,7 @@ class EyeTask(Task):
             "log_frequency": self.log_frequency[items],
             "direction": turn_direction(direction_of(self.angle[items]), symmetry),
             "chaos": self.chaos[items],
+            "surface": self.surface[items],
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
@@ -65,12 +69,14 @@ class EyeTask(Task):
         # Where a kind has no direction to be seen, the best answer is the shortest: no table of such kinds is needed.
         direction = (seen.direction - batch["direction"]).square().sum(dim=1).mean()
         chaos = (seen.chaos - batch["chaos"]).square().mean()
-        loss = kind + frequency + direction + 4.0 * chaos
-        return {"loss": loss, "kind": kind, "frequency": frequency, "direction": direction, "chaos": chaos}
+        surface = (seen.surface - batch["surface"]).square().sum(dim=1).mean()
+        loss = kind + frequency + direction + 4.0 * chaos + 6.0 * surface
+        parts = {"kind": kind, "frequency": frequency, "direction": direction, "chaos": chaos, "surface": surface}
+        return {"loss": loss, **parts}
 
     def validate(self) -> dict[str, float]:
         seen, truth = self.read_validation()
-        right = seen.kind.argmax(dim=1) == truth["kind"]
+        right = seen.kind.argmax(dim=1) == truth["kind"].argmax(dim=1)
         sure = seen.direction.norm(dim=1) > 0.5
         cosine = functional.cosine_similarity(seen.direction, direction_of(truth["angle"]))
         return {
@@ -79,6 +85,10 @@ class EyeTask(Task):
             "direction_sure": float(sure.float().mean()),
             "direction_cosine": float(cosine[sure].mean()) if sure.any() else 0.0,
             "chaos_correlation": _correlation(seen.chaos, truth["chaos"]),
+            **{
+                f"{name}_correlation": _correlation(seen.surface[:, i], truth["surface"][:, i])
+                for i, name in enumerate(SURFACE)
+            },
         }
 
     def read_validation(self) -> tuple[MarksSeen, dict[str, Tensor]]:
@@ -86,25 +96,41 @@ class EyeTask(Task):
         rest = slice(self.n_training, None)
         seen = _look(self.network, self.pictures[rest])
         truth = {"kind": self.kind[rest], "log_frequency": self.log_frequency[rest]}
-        return seen, truth | {"angle": self.angle[rest], "chaos": self.chaos[rest]}
+        return seen, truth | {"angle": self.angle[rest], "chaos": self.chaos[rest], "surface": self.surface[rest]}
 
 
 @dataclass(frozen=True)
 class MarksRead:
-    """Marks read off n windows: kind (n, n_kinds) probabilities, log_frequency (n,), direction (n, 2), chaos (n,)."""
+    """Marks read off n windows.
+
+    kind : (n, n_kinds) areas. log_frequency, chaos : (n,). direction : (n, 2). surface : (n, 3) in [0, 1] of ranges.
+    """
 
     kind: NDArray[np.float32]
     log_frequency: NDArray[np.float32]
     direction: NDArray[np.float32]
     chaos: NDArray[np.float32]
+    surface: NDArray[np.float32]
 
 
 def read_marks(eye: Eye, windows: NDArray[np.uint8]) -> MarksRead:
     """Let the eye read windows (n, 128, 128, 3) uint8."""
     seen = _look(eye, torch.from_numpy(windows).permute(0, 3, 1, 2))
     return MarksRead(
-        torch.softmax(seen.kind, dim=1).numpy(), seen.frequency.numpy(), seen.direction.numpy(), seen.chaos.numpy()
+        torch.softmax(seen.kind, dim=1).numpy(),
+        seen.frequency.numpy(),
+        seen.direction.numpy(),
+        seen.chaos.numpy(),
+        seen.surface.numpy(),
     )
+
+
+@torch.no_grad()
+def eye_signs(eye: Eye, windows: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float64]:
+    """What the eye finds in windows (n, 128, 128, 3) before it names it: (n, 8 width)."""
+    pictures = torch.from_numpy(windows).permute(0, 3, 1, 2)
+    parts = [eye.signs(pictures[i : i + batch].float() / 255.0)[:, :-1] for i in range(0, len(pictures), batch)]
+    return np.asarray(torch.cat(parts).double().numpy())
 
 
 def kind_weights(marks: MarksRead, evenness: float) -> NDArray[np.float64]:
@@ -130,6 +156,20 @@ def kind_weights(marks: MarksRead, evenness: float) -> NDArray[np.float64]:
         weighted /= weighted.sum(axis=1, keepdims=True)
         weight *= wanted / weighted.mean(axis=0)
     return np.asarray(weight / weight.mean(), np.float64)
+
+
+def kind_likeness(eye: Eye) -> NDArray[np.float64]:
+    """How alike kinds look to the eye: (n_kinds, n_kinds - 1) coordinates, the leading ones first.
+
+    Principal components of what its last layer looks for in each kind: kinds that are told by the same signs lie near
+    each other.
+    """
+    layer = eye.head[-1]
+    assert isinstance(layer, torch.nn.Linear)
+    signs = layer.weight[: eye.n_kinds].detach().double().numpy()
+    left, values, _ = np.linalg.svd(signs - signs.mean(axis=0), full_matrices=False)
+    left = left * np.sign(left[np.abs(left).argmax(axis=0), np.arange(left.shape[1])])
+    return np.asarray((left * values)[:, : eye.n_kinds - 1])
 
 
 def weigh_kinds(marks: MarksRead, weights: NDArray[np.float64]) -> MarksRead:

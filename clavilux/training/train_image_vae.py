@@ -21,6 +21,7 @@ from clavilux.training.train_eye import MarksRead
 ACTIVE_VARIANCE = 0.01
 _FREQUENCY_UNIT = 0.35  # natural logarithm: an error of this size counts 1
 _CHAOS_UNIT = 0.25
+_SURFACE_UNIT = 0.2  # of a range
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Lessons:
     """What the ImageVAE learns from: n windows seen at 64 px, and what was read off them, as tensors.
 
     pictures (n, 3, 64, 64) uint8; shares (n, 8, 32, 32) uint8; palette (n, n_palettes) float16 soft labels;
-    kind (n, n_kinds); log_frequency (n,); direction (n, 2); chaos (n,); painting (n,) bool.
+    kind (n, n_kinds); log_frequency (n,); direction (n, 2); chaos (n,); surface (n, 3); painting (n,) bool.
     """
 
     pictures: Tensor
@@ -38,6 +39,7 @@ class Lessons:
     log_frequency: Tensor
     direction: Tensor
     chaos: Tensor
+    surface: Tensor
     painting: Tensor
 
 
@@ -55,6 +57,7 @@ def make_lessons(windows: Windows, marks: MarksRead, codebook: NDArray[np.float3
         log_frequency=torch.from_numpy(marks.log_frequency),
         direction=torch.from_numpy(marks.direction),
         chaos=torch.from_numpy(marks.chaos),
+        surface=torch.from_numpy(marks.surface),
         painting=windows_of_paintings(windows),
     )
 
@@ -108,6 +111,7 @@ class ImageVAETask(Task):
             "log_frequency": lessons.log_frequency[items],
             "direction": turn_direction(lessons.direction[items], symmetry),
             "chaos": lessons.chaos[items],
+            "surface": lessons.surface[items],
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
@@ -132,6 +136,7 @@ class ImageVAETask(Task):
             ((raw.frequency.log() - batch["log_frequency"]) / _FREQUENCY_UNIT).square()
             + (raw.direction - batch["direction"]).square().sum(dim=1)
             + ((raw.chaos - batch["chaos"]) / _CHAOS_UNIT).square()
+            + ((raw.surface - batch["surface"]) / _SURFACE_UNIT).square().sum(dim=1)
         ).mean()
         return {
             "plan": soft_cross_entropy(raw.plan, batch["shares"]),
@@ -153,6 +158,7 @@ class ImageVAETask(Task):
                 "log_frequency": lessons.log_frequency[items],
                 "direction": lessons.direction[items],
                 "chaos": lessons.chaos[items],
+                "surface": lessons.surface[items],
             }
             mean, logvar = self.network.encode(lessons.pictures[items].float() / 255.0)
             raw = self.network.decode(mean)

@@ -27,11 +27,14 @@ from clavilux.errors import CorpusError
 from clavilux.guides import GUIDES, guide_values
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_decoder import ConvImageVAE
+from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
+from clavilux.models.mapping_network import LIMIT, MappingNetwork, PerceptronMapping
 from clavilux.painter import paint
 from clavilux.training.datasets import AudioFeatureDataset
+from clavilux.training.preserve import foresee, preserve_looks
 from clavilux.training.recipe import MappingRecipe
+from clavilux.training.train_eye import eye_signs
 from clavilux.training.transport import (
     Float64,
     fused_gromov_wasserstein,
@@ -39,6 +42,7 @@ from clavilux.training.transport import (
     pca_match,
     principal_components,
     recolouring,
+    recolouring_where_seen,
     ridge,
 )
 from clavilux.traits import TRAITS, average_down, measure_traits
@@ -58,25 +62,34 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SongCodes:
-    """Codes (n, 64 + D) of n songs, their names, and their descriptors by name, (n,) each."""
+    """Codes (n, 64 + D) of n songs, their names, and their descriptors by name, (n,) each.
+
+    `identity_dims` of the 64, the first ones, tell the song; 0 where z_audio is not divided so.
+    """
 
     names: list[str]
     codes: Float64
     descriptors: dict[str, Float64]
+    identity_dims: int = 0
 
 
 @dataclass(frozen=True)
 class Art:
     """Latents (m, 64) of real pictures, and what was measured on what the painter makes of them.
 
-    guides : (m, G). traits : (m,) each. looks : (m, F) layout in CIELAB and traits, each of the two blocks of unit
-    variance in all.
+    guides : (m, G). traits : (m,) each. looks : (m, F) traits, layout in CIELAB and, where there is an eye, what it
+    sees; each of the blocks of unit variance in all, the last one weighted.
     """
 
     latents: Float64
     guides: Float64
     traits: dict[str, Float64]
     looks: Float64
+
+    def take(self, some: slice) -> Art:
+        """Some of the pictures."""
+        traits = {name: values[some] for name, values in self.traits.items()}
+        return Art(self.latents[some], self.guides[some], traits, self.looks[some])
 
 
 def check_descriptors(folder: Path) -> Path:
@@ -115,20 +128,48 @@ def encode_songs(
         described.append([float(row[name]) for name in DESCRIPTORS])
     descriptors = dict(zip(DESCRIPTORS, np.array(described).T, strict=True))
     mapped = [descriptors[name][:, None] for name in mapped_descriptors]
-    return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors)
+    dims = network.identity.dims if network.identity is not None else 0
+    return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors, dims)
 
 
-def look_at_art(latents: Float64, pictures: Sequence[NDArray[np.uint8]], *, jobs: int) -> Art:
+def song_weights(songs: SongCodes, recipe: MappingRecipe) -> Float64:
+    """How much each standardised number of a song code counts when songs are compared: (64 + D,)."""
+    weights = np.ones(songs.codes.shape[1])
+    if songs.identity_dims:
+        weights[songs.identity_dims : LATENT_DIM] = recipe.detail_weight
+    weights[LATENT_DIM:] = recipe.descriptor_weight
+    return weights
+
+
+def look_at_art(
+    latents: Float64,
+    pictures: Sequence[NDArray[np.uint8]],
+    *,
+    jobs: int,
+    eye: Eye | None = None,
+    eye_weight: float = 1.0,
+) -> Art:
     """Measure guides and looks on the pictures of these latents."""
     measured = Parallel(n_jobs=jobs, batch_size=16)(delayed(measure_traits)(rgb) for rgb in pictures)
     traits = {name: np.array([m[name] for m in measured]) for name in TRAITS}
     layout = np.stack([srgb_to_lab(average_down(rgb, _LAYOUT_FIELDS) / 255.0).reshape(-1) for rgb in pictures])
     standard = np.stack([(column - column.mean()) / (column.std() + 1e-9) for column in traits.values()], axis=1)
     centred = layout - layout.mean(axis=0)
-    looks = np.concatenate(
-        [centred / (np.sqrt(centred.var(axis=0).sum()) + 1e-9), standard / np.sqrt(len(traits))], axis=1
-    )
-    return Art(latents, guide_values(traits, "seen"), traits, looks.astype(np.float64))
+    looks = [standard / np.sqrt(len(traits)), centred / (np.sqrt(centred.var(axis=0).sum()) + 1e-9)]
+    if eye is not None:
+        signs = eye_signs(eye, np.stack(pictures))
+        signs = (signs - signs.mean(axis=0)) / (signs.std(axis=0) + 1e-6)
+        looks.append(eye_weight * signs / np.sqrt(signs.shape[1]))
+    return Art(latents, guide_values(traits, "seen"), traits, np.concatenate(looks, axis=1).astype(np.float64))
+
+
+def guides_of_looks(n_looks: int) -> Float64:
+    """Matrix (F, G) that reads guides off looks, up to their scale: traits come first in looks, standardised."""
+    reader = np.zeros((n_looks, len(GUIDES)))
+    for column, guide in enumerate(GUIDES):
+        for name, weight in guide.seen.items():
+            reader[list(TRAITS).index(name), column] = weight
+    return reader
 
 
 def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[np.uint8]]:
@@ -161,6 +202,7 @@ def controls_of_latents(
                     frequency=float(raw.frequency[i]),
                     angle=float(angle[i]),
                     chaos=float(raw.chaos[i]),
+                    surface=raw.surface[i].numpy(),
                     palettes=palettes,
                     kinds=kinds,
                 )
@@ -168,14 +210,29 @@ def controls_of_latents(
     return found
 
 
+def weights_to_looks(art: Art) -> Float64:
+    """Weights (64, F) that tell looks from latents in a straight line: how far apart two latents look."""
+    return ridge(art.latents, art.looks, _LOOKS_RIDGE)[0]
+
+
 def fit_mapping(
-    songs: SongCodes, art: Art, recipe: MappingRecipe, *, seed: int, log: Callable[[str], None]
+    songs: SongCodes,
+    art: Art,
+    recipe: MappingRecipe,
+    *,
+    seed: int,
+    log: Callable[[str], None],
+    practice: Art | None = None,
 ) -> MappingNetwork:
     """Fit the mapping on training songs and latents of training art.
 
     Standardise; take the leading components; let the method of the recipe say where each training song goes; put a
     regression through it that new songs can use; recolour, so that new songs fill the cloud of art. The recolouring is
     read off songs that the regression had not seen (five folds), because those shrink more than the ones that it had.
+    "look-preserving" begins there and goes on by descent (`clavilux.training.preserve`).
+
+    `practice` are more latents and what the painter makes of them, measured together with `art`, from which the last
+    method learns to foretell looks.
     """
     # The last of n - 1 components tells the n songs it was read off apart and is noise on others: from eleven songs in
     # ten components, new ones were flung a thousand times too far. Three songs for a component hold them in.
@@ -184,32 +241,24 @@ def fit_mapping(
     floor = np.full_like(deviation, 1e-9)  # the units of descriptors differ, no floor fits all
     floor[:LATENT_DIM] = _DEVIATION_FLOOR * np.median(deviation[:LATENT_DIM])
     deviation = np.maximum(deviation, floor)
-    standard = np.clip((songs.codes - mean) / deviation, -3.5, 3.5)
-    weights_of_numbers = np.ones(standard.shape[1])
-    weights_of_numbers[LATENT_DIM:] = recipe.descriptor_weight
+    standard = np.clip((songs.codes - mean) / deviation, -LIMIT, LIMIT)
+    weights_of_numbers = song_weights(songs, recipe)
     directions = weights_of_numbers[:, None] * principal_components(standard * weights_of_numbers, n_components)
     components = standard @ directions
-    song_guides = normal_scores(guide_values(songs.descriptors, "heard"))
-    picture_guides = normal_scores(art.guides)
+    n_guides = len(GUIDES) if recipe.structure < 1 else 0
+    song_guides = normal_scores(guide_values(songs.descriptors, "heard")[:, :n_guides])
+    picture_guides = normal_scores(art.guides[:, :n_guides])
     if recipe.method == "pca-match":
         wanted = pca_match(components, song_guides, art.latents, picture_guides)
     else:
         chosen = np.random.default_rng(seed).permutation(len(art.latents))[:_PICTURES]
-        # Two latents are as far apart as their pictures look, as far as a straight line through the latents can tell.
-        seen, _ = ridge(art.latents, art.looks, _LOOKS_RIDGE)
         wanted = fused_gromov_wasserstein(
-            components, song_guides, art.latents[chosen], picture_guides[chosen], art.latents[chosen] @ seen,
-            recipe.structure,
+            components, song_guides, art.latents[chosen], picture_guides[chosen],
+            art.latents[chosen] @ weights_to_looks(art), recipe.structure,
         )  # fmt: skip
 
     bent = recipe.method != "pca-match"
-    network = MappingNetwork(
-        song_dim=songs.codes.shape[1], n_components=n_components, n_centres=len(components) if bent else 0
-    )
-    with torch.no_grad():
-        network.song_mean.copy_(torch.from_numpy(mean))
-        network.song_deviation.copy_(torch.from_numpy(deviation))
-        network.components.weight.copy_(torch.from_numpy(directions.T.copy()))
+    network = _bare_network(songs, mean, deviation, directions, len(components) if bent else 0)
     scale = float(np.median(pdist(components)))
     regress = _kernel_ridge(scale) if bent else _straight
     unseen = np.empty_like(wanted)
@@ -218,8 +267,29 @@ def fit_mapping(
         rest = folds != fold
         unseen[~rest] = regress(components[rest], wanted[rest])[0](components[~rest])
     _, (weights, offset) = regress(components, wanted)
-    matrix, shift = recolouring(unseen, art.latents)
+    if recipe.recoloured < LATENT_DIM:
+        matrix, shift = recolouring_where_seen(unseen, art.latents, weights_to_looks(art), recipe.recoloured)
+    else:
+        matrix, shift = recolouring(unseen, art.latents)
     weights, offset = weights @ matrix, offset @ matrix + shift
+    if recipe.method == "look-preserving":
+        bent = False
+        start = _kernel(components, components, scale) @ weights + offset
+        paintings = [art] if practice is None else [art, practice]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # several add in any order, and 400 steps make of that another mapping
+        foresight, foretold = foresee(
+            np.concatenate([p.latents for p in paintings]), np.concatenate([p.looks for p in paintings]), seed=seed
+        )
+        weights, offset, terms = preserve_looks(
+            components, song_guides, start, art.latents, art.looks, guides_of_looks(art.looks.shape[1])[:, :n_guides],
+            foresight,
+            recipe, seed=seed,
+        )  # fmt: skip
+        torch.set_num_threads(threads)
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
+        log(f"mapping: looks foretold {foretold:.3f}; training songs {figures}")
+        network = _bare_network(songs, mean, deviation, directions, 0)
     with torch.no_grad():
         if bent:
             network.straight.weight.zero_()
@@ -231,6 +301,18 @@ def fit_mapping(
         network.straight.bias.copy_(torch.from_numpy(offset))
     log(f"mapping: {recipe.method}, {len(components)} songs, {len(art.latents)} pictures, {n_components} components")
     return network.eval()
+
+
+def _bare_network(
+    songs: SongCodes, mean: Float64, deviation: Float64, directions: Float64, n_centres: int
+) -> MappingNetwork:
+    """A mapping that takes songs to their components, and no further yet."""
+    network = MappingNetwork(song_dim=songs.codes.shape[1], n_components=directions.shape[1], n_centres=n_centres)
+    with torch.no_grad():
+        network.song_mean.copy_(torch.from_numpy(mean))
+        network.song_deviation.copy_(torch.from_numpy(deviation))
+        network.components.weight.copy_(torch.from_numpy(directions.T.copy()))
+    return network
 
 
 def fit_on_shuffled_pairs(

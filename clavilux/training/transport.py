@@ -4,6 +4,7 @@ Legend: n songs, m pictures, S numbers of a song, D latent dimensions, G guides.
 
 A guide is something that can be heard and seen: arousal and chroma, valence and warmth, ... `songs` and `pictures` come
 standardised; guides are ranked to normal scores on both sides, so that a guide of one side can be laid on the other's.
+Without guides (G = 0) the shapes of the clouds decide alone.
 """
 
 from __future__ import annotations
@@ -42,10 +43,44 @@ def recolouring(cloud: Float64, target: Float64) -> tuple[Float64, Float64]:
     matrix : (D, D), offset : (D,)
         y = x @ matrix + offset.
     """
-    covariance = np.cov(cloud.T) + 1e-6 * np.eye(cloud.shape[1])
-    wanted = np.cov(target.T)
+    return recolouring_to(cloud, target.mean(0), np.cov(target.T))
+
+
+def recolouring_to(cloud: Float64, mean: Float64, covariance: Float64) -> tuple[Float64, Float64]:
+    """`recolouring` to a Gaussian of this mean (D,) and covariance (D, D)."""
+    present = np.cov(cloud.T) + 1e-6 * np.eye(cloud.shape[1])
+    root, inverse_root = _power(present, 0.5), _power(present, -0.5)
+    matrix = inverse_root @ _power(root @ covariance @ root, 0.5) @ inverse_root
+    return matrix, mean - cloud.mean(0) @ matrix
+
+
+def recolouring_where_seen(
+    cloud: Float64, target: Float64, to_looks: Float64, n_directions: int
+) -> tuple[Float64, Float64]:
+    """`recolouring` in those directions alone along which pictures change most; elsewhere the mean is moved.
+
+    What a regression cannot tell of new songs it leaves near 0. Recolouring stretches that to full size too, and two
+    halves of one song part in what was noise.
+
+    Parameters
+    ----------
+    cloud : (n, D). target : (m, D).
+    to_looks : (D, F)
+        Weights from latents to looks.
+    n_directions : int
+        Of the directions of `target`, whitened, by the variance of looks that they carry.
+
+    Returns
+    -------
+    matrix : (D, D), offset : (D,)
+        y = x @ matrix + offset.
+    """
+    covariance = np.cov(target.T)
     root, inverse_root = _power(covariance, 0.5), _power(covariance, -0.5)
-    matrix = inverse_root @ _power(root @ wanted @ root, 0.5) @ inverse_root
+    leading = np.linalg.eigh(root @ to_looks @ to_looks.T @ root)[1][:, ::-1][:, :n_directions]
+    into, back = inverse_root @ leading, leading.T @ root
+    inner, _ = recolouring(cloud @ into, target @ into)
+    matrix = np.eye(len(root)) + into @ (inner - np.eye(inner.shape[0])) @ back
     return matrix, target.mean(0) - cloud.mean(0) @ matrix
 
 
@@ -94,7 +129,20 @@ def fused_gromov_wasserstein(
     picture_looks: Float64,
     structure: float,
 ) -> Float64:
-    """Where songs go, (n, D): the mean picture of each song under the fused Gromov-Wasserstein plan.
+    """Where songs go, (n, D): the mean picture of each song under `fused_plan`."""
+    plan = fused_plan(songs, song_guides, pictures, picture_guides, picture_looks, structure)
+    return np.asarray(plan @ pictures / plan.sum(axis=1, keepdims=True))
+
+
+def fused_plan(
+    songs: Float64,
+    song_guides: Float64,
+    pictures: Float64,
+    picture_guides: Float64,
+    picture_looks: Float64,
+    structure: float,
+) -> Float64:
+    """The fused Gromov-Wasserstein plan, (n, m): how much of each song goes to each picture; 1 in all.
 
     Distances between songs, those between the looks (m, F) of pictures, and the squared difference of guides between
     songs and pictures, all scaled to mean 1; structure and guides are weighted `structure` to 1 - `structure` (Vayer et
@@ -110,7 +158,7 @@ def fused_gromov_wasserstein(
     between = ot.dist(song_guides, picture_guides, "sqeuclidean")
     within_songs /= within_songs.mean()
     within_pictures /= within_pictures.mean()
-    between /= between.mean()
+    between /= max(between.mean(), 1e-9)  # 0 everywhere without guides
     song_mass, picture_mass = ot.unif(len(songs)), ot.unif(len(pictures))
     matched = pca_match(songs, song_guides, pictures, picture_guides)
     starts = [
@@ -124,8 +172,7 @@ def fused_gromov_wasserstein(
             alpha=structure, G0=start, max_iter=200, log=True,
         )  # fmt: skip
         plans.append((float(logged["fgw_dist"]), plan))
-    plan = min(plans, key=lambda found: found[0])[1]
-    return np.asarray(plan @ pictures / plan.sum(axis=1, keepdims=True))
+    return np.asarray(min(plans, key=lambda found: found[0])[1])
 
 
 def _whitener(cloud: Float64) -> Float64:

@@ -1,0 +1,101 @@
+"""Teach an AudioVAE's identity to tell windows of one track from those of others.
+
+windows of 5 s -> statistics -> **identity** (K,), near for windows of one track, far for those of two
+
+Nobody has to say what a track sounds like: that two windows come from one recording is all that is asked for. What
+singers, instruments and rooms share across songs comes along, and so do styles.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clavilux.constants import MEL_BANDS
+from clavilux.evaluation.likeness import same_song
+from clavilux.models.audio_vae import WindowIdentity, window_statistics
+from clavilux.models.losses import same_track_loss
+from clavilux.training.datasets import AudioFeatureDataset
+from clavilux.training.loop import Batch, Task
+from clavilux.training.recipe import IdentityRecipe
+
+
+class IdentityTask(Task):
+    """Two windows of each of many tracks, louder or softer and with noise: which two belong together?
+
+    Parameters
+    ----------
+    network : WindowIdentity
+        Trained in place. Its standardisation is set here.
+    training, validation : AudioFeatureDataset
+    recipe : IdentityRecipe
+    level_jitter_db : float
+        Standard deviation of the level by which a window is louder or softer.
+    """
+
+    name = "identity"
+    network: WindowIdentity
+
+    def __init__(
+        self,
+        network: WindowIdentity,
+        training: AudioFeatureDataset,
+        validation: AudioFeatureDataset,
+        recipe: IdentityRecipe,
+        *,
+        level_jitter_db: float,
+    ) -> None:
+        super().__init__()
+        self.network, self.recipe = network.requires_grad_(), recipe
+        # A hundred numbers a window: few enough to keep those of all of them.
+        self.training_tracks, self.validation_tracks = (_statistics_of_tracks(side) for side in (training, validation))
+        everything = torch.cat(self.training_tracks)
+        network.mean.copy_(everything.mean(dim=0))
+        network.deviation.copy_(everything.std(dim=0).clamp(min=1e-3))
+        # The level of a window adds to its first MFCC alone, and so to the mean of that row, the first statistic.
+        self.level_jitter = level_jitter_db * math.sqrt(MEL_BANDS)
+
+    def n_items(self) -> int:
+        return len(self.training_tracks)
+
+    def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
+        length = torch.tensor([len(self.training_tracks[i]) for i in items])
+        first = (torch.rand(len(items), generator=generator) * length).long()
+        step = 1 + (torch.rand(len(items), generator=generator) * (length - 1)).long()  # never 0 but in short tracks
+        rows = [
+            self.training_tracks[track][row]
+            for side in (first, (first + step) % length)
+            for track, row in zip(items, side, strict=True)
+        ]
+        statistics = torch.stack(rows)
+        statistics[:, 0] += self.level_jitter * torch.randn(len(rows), generator=generator)
+        standard = self.network.standardise(statistics)
+        return {"standard": standard + self.recipe.jitter * torch.randn(standard.shape, generator=generator)}
+
+    def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
+        def drop(hidden: Tensor) -> Tensor:
+            kept = torch.rand(hidden.shape, generator=noise) >= self.recipe.dropout
+            return hidden * kept.to(hidden.device) / (1 - self.recipe.dropout)
+
+        return {"loss": same_track_loss(self.network.direct(batch["standard"], drop), self.recipe.temperature)}
+
+    def validate(self) -> dict[str, float]:
+        """AUC and top-1 of halves of the validation tracks, by the mean identity of their windows."""
+        tracks = [track for track in self.validation_tracks if len(track) > 1]
+        if len(tracks) < 2:
+            return {}
+        halves = [
+            [self.network.direct(self.network.standardise(part)).mean(dim=0) for part in torch.tensor_split(track, 2)]
+            for track in tracks
+        ]
+        first, second = (torch.stack(side).numpy() for side in zip(*halves, strict=True))
+        auc, top1 = same_song(first, second)
+        return {"same_song_auc": auc, "same_song_top1": top1}
+
+
+def _statistics_of_tracks(dataset: AudioFeatureDataset) -> list[Tensor]:
+    """Statistics (n, S) of the n windows of each track."""
+    return [window_statistics(torch.from_numpy(np.array(array))) for array in dataset.arrays]

@@ -1,0 +1,84 @@
+"""The mapping that is fitted through looks: near songs get near looks, and songs fill the cloud of art."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import pdist
+from scipy.stats import spearmanr
+
+from clavilux.guides import GUIDES
+from clavilux.training.preserve import foresee, preserve_looks, sliced_distance
+from clavilux.training.recipe import load_recipe
+from clavilux.training.train_mapping import guides_of_looks
+from clavilux.traits import TRAITS
+
+RECIPE = dataclasses.replace(load_recipe("default").mapping, descent_steps=150)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Half of the latent paints looks smoothly, the other half as chance would have it."""
+    rng = np.random.default_rng(0)
+    latents = rng.standard_normal((3_000, 64))
+    steady = np.tanh(latents[:, :20]) / np.sqrt(20)
+    rough = np.sin(40 * latents[:, 32:44] + 3 * latents[:, 44:56]) / np.sqrt(12)
+    looks = np.concatenate([steady, rough], axis=1)
+    songs = rng.standard_normal((220, 12)) * np.linspace(2, 0.7, 12)
+    return latents, looks, songs
+
+
+@pytest.fixture(scope="module")
+def foresight(world):
+    latents, looks, _ = world
+    return foresee(latents, looks, seed=0)
+
+
+def test_what_can_be_foretold_is(world, foresight):
+    latents, looks, _ = world
+    network, told = foresight
+    assert 0.2 < told < 0.55  # of the smooth half of the variance, and no more
+    found = network(torch.from_numpy(latents).float()).numpy()
+    assert np.corrcoef(found[:, 0], looks[:, 0])[0, 1] > 0.8
+
+
+def test_near_songs_get_near_looks_and_songs_fill_the_cloud(world, foresight):
+    latents, looks, songs = world
+    rng = np.random.default_rng(1)
+    start = songs @ rng.standard_normal((12, 64)) / 6
+    guides = np.sign(songs[:, :1]) * np.sqrt(np.abs(songs[:, :1]))
+    reader = np.zeros((looks.shape[1], 1))
+    reader[3] = 1.0
+    weights, offset, told = preserve_looks(songs, guides, start, latents, looks, reader, foresight[0], RECIPE, seed=0)
+    fresh = rng.standard_normal((150, 12)) * np.linspace(2, 0.7, 12)
+
+    def seen(placed):
+        return np.tanh(placed[:, :20]) / np.sqrt(20)
+
+    before = spearmanr(pdist(fresh), pdist(seen(fresh @ (np.linalg.lstsq(songs, start, rcond=None)[0])))).statistic
+    after = spearmanr(pdist(fresh), pdist(seen(fresh @ weights + offset))).statistic
+    assert after > max(0.75, before)
+    assert 0.6 < (fresh @ weights).var(axis=0).sum() / 64 < 1.2
+    assert told["guides"] > 0.7
+    again = preserve_looks(songs, guides, start, latents, looks, reader, foresight[0], RECIPE, seed=0)
+    np.testing.assert_allclose(again[0], weights, atol=0.05)  # threads add in any order
+
+
+def test_sliced_distance_is_none_between_equals_and_grows_with_a_shift():
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randn(400, 5, generator=generator)
+    b = torch.randn(400, 5, generator=generator)
+    near, far = (float(sliced_distance(a, b + shift, generator)) for shift in (0.0, 1.0))
+    assert float(sliced_distance(a, a, generator)) == 0
+    assert near < 0.05
+    # The mean over directions of the squared projection of (1, 1, 1, 1, 1) is 1.
+    assert far == pytest.approx(1.0, abs=0.3)
+
+
+def test_guides_are_read_off_looks():
+    reader = guides_of_looks(len(TRAITS) + 5)
+    assert reader.shape == (len(TRAITS) + 5, len(GUIDES))
+    assert not reader[len(TRAITS) :].any()
+    for column, guide in enumerate(GUIDES):
+        assert {list(TRAITS)[i]: reader[i, column] for i in np.flatnonzero(reader[:, column])} == dict(guide.seen)
