@@ -33,7 +33,6 @@ from unittest import mock
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from clavilux.audio import read_blocks
@@ -47,12 +46,10 @@ from clavilux.evaluation.painting import Sight, look_at_files, look_at_latents, 
 from clavilux.evaluation.songs import Scale
 from clavilux.feature_files import VERSION, write_features
 from clavilux.guides import GUIDES, guide_values
-from clavilux.marks import KINDS
-from clavilux.models.eye import Eye
 from clavilux.training import train_mapping
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, list_entries
 from clavilux.training.recipe import MappingRecipe, load_recipe
-from clavilux.training.run import MAPPED_DESCRIPTORS, Run, prepare_windows
+from clavilux.training.run import MAPPED_DESCRIPTORS, Run, load_eye, prepare_windows
 from clavilux.training.train_image_vae import picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     Art,
@@ -504,15 +501,10 @@ def _encode_art(
     drawn = rng.multivariate_normal(latents.mean(axis=0), np.cov(latents.T), PRACTICE)
     shown = np.concatenate([latents, drawn]).astype(np.float64)
     pictures = Parallel(n_jobs=jobs, batch_size=16)(delayed(_paint)(bundle, z.astype(np.float32)) for z in shown)
-    both = look_at_art(shown, pictures, jobs=jobs, eye=_eye(bundle), eye_weight=recipe.mapping.eye_weight)
+    both = look_at_art(
+        shown, pictures, jobs=jobs, eye=load_eye(open_engine(bundle).bundle), eye_weight=recipe.mapping.eye_weight
+    )
     return both.take(slice(None, n)), both.take(slice(n, None))
-
-
-def _eye(bundle: str) -> Eye:
-    weights = load_file(str(open_engine(bundle).bundle.folder / "eye.safetensors"))
-    eye = Eye(n_kinds=len(KINDS), width=weights["features.0.weight"].shape[0])
-    eye.load_state_dict(weights)
-    return eye.eval()
 
 
 def _paint(bundle: str, z_image: np.ndarray) -> np.ndarray:

@@ -253,14 +253,7 @@ class ConditionedTask(ImageVAETask):
         raw = self.network.decode(torch.cat([sample_posterior(mean, logvar, noise), batch["guides"]], dim=1))
         rate = rate_per_dimension(mean, logvar).sum()
         parts = self.parts(raw, batch)
-        loss = (
-            self.recipe.plan_weight * parts["plan"]
-            + self.recipe.palette_weight * parts["palette"]
-            + self.recipe.kind_weight * parts["kind"]
-            + self.recipe.marks_weight * parts["marks"]
-            + beta * rate
-        )
-        return {"loss": loss, "rate": rate, **parts}
+        return {"loss": self.weigh(parts) + beta * rate, "rate": rate, **parts}
 
     def validate(self) -> dict[str, float]:
         return tell_painter(self.network, self.validation_lessons, self.seen_scores)

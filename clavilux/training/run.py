@@ -212,16 +212,22 @@ def prepare_windows(run: Run, split: str) -> Windows:
     return windows
 
 
+def load_eye(bundle: Bundle) -> Eye:
+    """The eye of a bundle whose kinds are those of today."""
+    weights = load_file(str(bundle.folder / "eye.safetensors"))
+    eye = Eye(n_kinds=len(KINDS), width=weights["features.0.weight"].shape[0])
+    eye.load_state_dict(weights)
+    return eye.eval()
+
+
 def train_eye(run: Run, windows: Windows) -> Eye:
     """Train the eye on studies, or take the one of the bundle that the run starts from."""
     recipe = run.recipe.eye
     torch.manual_seed(run.recipe.seed + 1)
     if run.eye_from is not None and tuple(run.eye_from.kinds) == KINDS:
-        weights = load_file(str(run.eye_from.folder / "eye.safetensors"))
-        eye = Eye(n_kinds=len(KINDS), width=weights["features.0.weight"].shape[0])
-        eye.load_state_dict(weights)
+        eye = load_eye(run.eye_from)
         run.log(f"eye: taken from the bundle {run.eye_from.name}")
-        return eye.eval()
+        return eye
 
     def paint_them() -> Studies:
         run.log(f"eye: painting {recipe.studies} studies")

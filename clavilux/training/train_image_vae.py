@@ -119,15 +119,18 @@ class ImageVAETask(Task):
         raw = self.network.decode(sample_posterior(mean, logvar, noise))
         rate = rate_per_dimension(mean, logvar).sum()
         parts = self.parts(raw, batch)
-        loss = (
+        loss = self.weigh(parts) + beta * rate
+        per_cell = parts["plan"] / batch["shares"][0, 0].numel()
+        return {"loss": loss, "rate": rate, **parts, "plan": per_cell}
+
+    def weigh(self, parts: dict[str, Tensor]) -> Tensor:
+        """The four losses, weighted as the recipe says."""
+        return (
             self.recipe.plan_weight * parts["plan"]
             + self.recipe.palette_weight * parts["palette"]
             + self.recipe.kind_weight * parts["kind"]
             + self.recipe.marks_weight * parts["marks"]
-            + beta * rate
         )
-        per_cell = parts["plan"] / batch["shares"][0, 0].numel()
-        return {"loss": loss, "rate": rate, **parts, "plan": per_cell}
 
     @staticmethod
     def parts(raw: RawControls, batch: Batch) -> dict[str, Tensor]:
