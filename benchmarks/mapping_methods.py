@@ -48,8 +48,9 @@ from clavilux.feature_files import VERSION, write_features
 from clavilux.guides import GUIDES, guide_values
 from clavilux.training import train_mapping
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, list_entries
+from clavilux.training.preserve import Told
 from clavilux.training.recipe import MappingRecipe, load_recipe
-from clavilux.training.run import MAPPED_DESCRIPTORS, Run, load_eye, prepare_windows
+from clavilux.training.run import MAPPED_DESCRIPTORS, Run, load_eye, load_image_vae, prepare_windows
 from clavilux.training.train_image_vae import picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     Art,
@@ -83,6 +84,7 @@ class Material:
     halves: tuple[SongCodes, SongCodes]
     art: Art
     practice: Art
+    told: Told | None
     real: Sight
 
 
@@ -156,11 +158,13 @@ def _classic(material: Material, *, seed: int) -> MapSongs:
 
 
 def _without_descriptors(songs: SongCodes) -> SongCodes:
-    return dataclasses.replace(songs, codes=songs.codes[:, :LATENT_DIM])
+    return dataclasses.replace(songs, codes=songs.codes[:, :LATENT_DIM], halves=songs.halves[:, :, :LATENT_DIM])
 
 
 def _shipped(material: Material, *, recipe: MappingRecipe, seed: int) -> MapSongs:
-    network = fit_mapping(material.training, material.art, recipe, seed=seed, log=_quiet, practice=material.practice)
+    network = fit_mapping(
+        material.training, material.art, recipe, seed=seed, log=_quiet, practice=material.practice, told=material.told
+    )
     return partial(map_songs, network)
 
 
@@ -420,7 +424,8 @@ def gather(
     log(f"{len(training.names)} training songs, {len(validation.names)} validation songs, {len(files)} real pictures")
     real = _kept(kept / "real.pickle", [path.name for path in files], lambda: look_at_files(files, (), jobs=jobs)[0])
     shown, practice = pictures
-    return Material(training, validation, (first, second), shown, practice, real)
+    told = Told(load_image_vae(open_engine(bundle).bundle), open_engine(bundle).bundle.palettes)
+    return Material(training, validation, (first, second), shown, practice, told, real)
 
 
 def _encode(engine: Engine, folder: Path, split: str) -> SongCodes:

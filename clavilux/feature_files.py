@@ -10,6 +10,7 @@ column                      what it holds
 ``sha256``                  hash of the sound file's bytes
 ``version``                 of the methods; lines of another version are measured again
 one for each descriptor     see `clavilux.descriptors.DESCRIPTORS`
+the same, ``_1``, ``_2``    of the first and of the second half of the song: what of a song is steady shows there
 ==========================  ==============================================================================
 
 Who measures a song, here or on a cluster, leaves a note beside its windows: its line, in the hidden folder `.measured`.
@@ -41,11 +42,12 @@ from clavilux.cluster import SHARD_SONGS, check_scheduler, run_songs
 from clavilux.descriptors import DESCRIPTORS, DESCRIPTORS_VERSION
 from clavilux.errors import AudioError
 from clavilux.features import FEATURES_VERSION
-from clavilux.listen import hash_file, listen
+from clavilux.listen import hash_file, listen_to_halves
 
 TABLE = "descriptors.csv"
 CORPUS_TABLE = "corpus.csv"
-COLUMNS = ("file", "npy", "seconds", "sha256", "version", *DESCRIPTORS)
+HALVES = tuple(tuple(f"{name}_{half}" for name in DESCRIPTORS) for half in (1, 2))  # columns of each half
+COLUMNS = ("file", "npy", "seconds", "sha256", "version", *DESCRIPTORS, *HALVES[0], *HALVES[1])
 VERSION = f"{FEATURES_VERSION}.{DESCRIPTORS_VERSION}"
 
 NOTES = ".measured"  # folder of the lines that are not in the table yet
@@ -259,11 +261,13 @@ def _measure(job: _Job) -> _Outcome:
                 return _Outcome(file)
             if note is not None and note.row is not None and (sha256, job.npy) == (note.row["sha256"], note.row["npy"]):
                 return note  # of a worker that died before its shard was done
-        song = listen(path)
+        song, halves = listen_to_halves(path)
     except AudioError as error:
         return _Outcome(file, fault=str(error))
     row = {"file": file, "npy": job.npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256, "version": VERSION}
     row |= {name: f"{value:.7g}" for name, value in song.descriptors.items()}
+    for columns, half in zip(HALVES, halves, strict=True):
+        row |= {column: f"{value:.7g}" for column, value in zip(columns, half.values(), strict=True)}
     outcome = _Outcome(file, row, warnings=song.warnings)
     content = BytesIO()
     np.save(content, song.windows if song.is_silent else song.windows[song.audible], allow_pickle=False)

@@ -17,6 +17,7 @@ The result does not depend on how the sound is cut into blocks. All is float32, 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -153,6 +154,22 @@ def measure_features(blocks: Iterable[Float32]) -> Features:
         peak_hz=np.concatenate(peaks.hz),
         peak_amplitude=np.concatenate(peaks.amplitude),
     )
+
+
+def halve(features: Features) -> tuple[Features, Features]:
+    """The first and the second half of a song's windows and frames; a single one belongs to both."""
+    halves = []
+    for half in range(2):
+        parts = {}
+        for field in dataclasses.fields(features):
+            if field.name == "n_samples":
+                continue
+            values = np.moveaxis(getattr(features, field.name), -1 if field.name == "chroma" else 0, 0)
+            middle = len(values) // 2
+            part = (values[: max(middle, 1)], values[middle:])[half]
+            parts[field.name] = np.moveaxis(part, 0, -1) if field.name == "chroma" else part
+        halves.append(dataclasses.replace(features, n_samples=features.n_samples // 2, **parts))
+    return halves[0], halves[1]
 
 
 def mfcc(window: Float32) -> Float32:

@@ -13,7 +13,7 @@ from clavilux.audio import read_blocks
 from clavilux.constants import MAX_AUDIO_S
 from clavilux.descriptors import describe
 from clavilux.errors import AudioError
-from clavilux.features import measure_features
+from clavilux.features import Features, halve, measure_features
 from clavilux.memory import reuse_memory
 from clavilux.threads import read_ahead
 
@@ -87,6 +87,17 @@ def listen(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) ->
     >>> listen("nocturne.flac").descriptors["tempo"]  # doctest: +SKIP
     71.8
     """
+    return _listen(path, max_s, threads)[0]
+
+
+def listen_to_halves(path: Path | str) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
+    """A song as `listen` hears it, and the descriptors of its first and second half."""
+    song, features = _listen(path, MAX_AUDIO_S, 1)
+    first, second = (describe(half) for half in halve(features))
+    return song, (first, second)
+
+
+def _listen(path: Path | str, max_s: float, threads: int) -> tuple[Song, Features]:
     path = Path(path)
     reuse_memory()
     stream = read_blocks(path, max_s=max_s)
@@ -95,7 +106,7 @@ def listen(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) ->
     warnings = list(stream.warnings)
     if not audible.any():
         warnings.append(f"it is silent: nothing reaches {AUDIBLE_DB:g} dB of full scale")
-    return Song(
+    song = Song(
         path=path,
         name=path.stem,
         sha256=hash_file(path),
@@ -107,6 +118,7 @@ def listen(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) ->
         descriptors=describe(features),
         warnings=tuple(warnings),
     )
+    return song, features
 
 
 def hash_file(path: Path) -> str:

@@ -30,11 +30,16 @@ def methods():
         yield module
 
 
+def _halves(codes, rng):
+    """Two halves that are what the song is, and a little else."""
+    return codes[:, None] + 0.1 * rng.standard_normal((len(codes), 2, codes.shape[1]))
+
+
 def _songs(n, rng):
     """Codes of which the first few numbers carry most, the descriptors among them."""
     codes = rng.standard_normal((n, 64)) * np.geomspace(3, 0.05, 64)
     descriptors = {name: codes[:, i % 8] + 0.1 * rng.standard_normal(n) for i, name in enumerate(DESCRIPTORS)}
-    return SongCodes([str(i) for i in range(n)], codes, descriptors)
+    return SongCodes([str(i) for i in range(n)], codes, _halves(codes, rng), descriptors)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,7 @@ def material(methods):
     latents = rng.standard_normal((400, 64)) * np.geomspace(1.5, 0.5, 64)
     guides = latents[:, : len(GUIDES)] + 0.2 * rng.standard_normal((400, len(GUIDES)))
     art = Art(latents, guides, {}, latents)
-    return methods.Material(_songs(150, rng), _songs(60, rng), (_songs(60, rng), _songs(60, rng)), art, art, None)
+    return methods.Material(_songs(150, rng), _songs(60, rng), (_songs(60, rng), _songs(60, rng)), art, art, None, None)
 
 
 def _fit(methods, material, name, guides="yes"):

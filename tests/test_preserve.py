@@ -8,8 +8,10 @@ import torch
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
+from clavilux.controls import share_of_second
 from clavilux.guides import GUIDES
-from clavilux.training.preserve import foresee, preserve_looks, sliced_distance
+from clavilux.models.image_vae import ImageVAE
+from clavilux.training.preserve import Told, areas_of_kinds, foresee, preserve_looks, sliced_distance
 from clavilux.training.recipe import load_recipe
 from clavilux.training.train_mapping import guides_of_looks
 from clavilux.traits import TRAITS
@@ -32,7 +34,7 @@ def world():
 @pytest.fixture(scope="module")
 def foresight(world):
     latents, looks, _ = world
-    return foresee(latents, looks, seed=0)
+    return foresee(latents, looks, None, seed=0)
 
 
 def test_what_can_be_foretold_is(world, foresight):
@@ -50,7 +52,10 @@ def test_near_songs_get_near_looks_and_songs_fill_the_cloud(world, foresight):
     guides = np.sign(songs[:, :1]) * np.sqrt(np.abs(songs[:, :1]))
     reader = np.zeros((looks.shape[1], 1))
     reader[3] = 1.0
-    weights, offset, told = preserve_looks(songs, guides, start, latents, looks, reader, foresight[0], RECIPE, seed=0)
+    halves = songs[:, None] + 0.2 * rng.standard_normal((len(songs), 2, 12))
+    weights, offset, told = preserve_looks(
+        songs, halves, guides, start, latents, looks, reader, foresight[0], RECIPE, seed=0
+    )
     fresh = rng.standard_normal((150, 12)) * np.linspace(2, 0.7, 12)
 
     def seen(placed):
@@ -61,7 +66,7 @@ def test_near_songs_get_near_looks_and_songs_fill_the_cloud(world, foresight):
     assert after > max(0.75, before)
     assert 0.6 < (fresh @ weights).var(axis=0).sum() / 64 < 1.2
     assert told["guides"] > 0.7
-    again = preserve_looks(songs, guides, start, latents, looks, reader, foresight[0], RECIPE, seed=0)
+    again = preserve_looks(*given, seed=0)
     np.testing.assert_allclose(again[0], weights, atol=0.05)  # threads add in any order
 
 
@@ -82,3 +87,37 @@ def test_guides_are_read_off_looks():
     assert not reader[len(TRAITS) :].any()
     for column, guide in enumerate(GUIDES):
         assert {list(TRAITS)[i]: reader[i, column] for i in np.flatnonzero(reader[:, column])} == dict(guide.seen)
+
+
+def test_areas_of_kinds_are_those_that_the_controls_choose():
+    scores = torch.randn(200, 9, generator=torch.Generator().manual_seed(0))
+    areas = areas_of_kinds(scores)
+    for row, area in zip(scores.numpy(), areas.numpy(), strict=True):
+        order = np.argsort(-row)
+        share = share_of_second(row[order])
+        assert area[order[1]] == pytest.approx(share, abs=1e-5)
+        assert area[order[0]] == pytest.approx(1 - share, abs=1e-5)
+        assert not area[order[2:]].any()
+
+
+def test_marks_are_told_by_what_two_halves_of_a_song_share(world):
+    """Where six of twelve components are noise of a half, kinds are read off the others, unless that does not count."""
+    _, _, songs = world
+    rng = np.random.default_rng(2)
+    latents = rng.standard_normal((2_000, 64))
+    torch.manual_seed(0)
+    network = ImageVAE(n_palettes=6, n_kinds=5, width=8, decoder_width=8)
+    palettes = np.sort(rng.random((6, 8, 3)), axis=1).astype(np.float32)
+    told = Told(network, palettes)
+    foresight, _ = foresee(latents, told(torch.from_numpy(latents).float()).numpy()[:, 64:], told, seed=0)
+    looks = foresight(torch.from_numpy(latents).float()).double().numpy()
+    noise = rng.standard_normal((len(songs), 2, 12)) * np.repeat([0.05, 2.0], 6)
+    start = songs @ rng.standard_normal((12, 64)) / 6
+    unsteady = {}
+    for weight in (0.0, 4.0):
+        recipe = dataclasses.replace(RECIPE, steady_kinds=weight, steady_palettes=0.0)
+        nothing = np.zeros((len(songs), 0)), np.zeros((looks.shape[1], 0))
+        unsteady[weight] = preserve_looks(
+            songs, songs[:, None] + noise, nothing[0], start, latents, looks, nothing[1], foresight, recipe, seed=0
+        )[2]["unsteady_kinds"]
+    assert unsteady[4.0] < 0.3 * unsteady[0.0]

@@ -15,6 +15,7 @@ from clavilux.bundle import open_bundle
 from clavilux.cli import cli
 from clavilux.descriptors import DESCRIPTORS
 from clavilux.engine import Engine
+from clavilux.feature_files import HALVES
 from clavilux.marks import KINDS
 
 
@@ -35,13 +36,14 @@ def write_features(folder, n=24):
     folder.mkdir(parents=True)
     with (folder / "descriptors.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["file", "npy", *DESCRIPTORS])
+        columns = [*DESCRIPTORS, *HALVES[0], *HALVES[1]]
+        writer.writerow(["file", "npy", *columns])
         for index in range(n):
             rng = np.random.default_rng(index)
             level = rng.standard_normal((1, 20, 1)) * 30
             windows = level + 10 * rng.standard_normal((3, 20, 216))
             np.save(folder / f"track {index:02d}.npy", windows.astype(np.float32))
-            writer.writerow([f"track {index:02d}.mp3", f"track {index:02d}.npy", *rng.random(len(DESCRIPTORS))])
+            writer.writerow([f"track {index:02d}.mp3", f"track {index:02d}.npy", *rng.random(len(columns))])
 
 
 @pytest.fixture(scope="module")

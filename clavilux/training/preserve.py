@@ -8,50 +8,120 @@ painters are rough: two latents that are near each other may be painted with oth
 descent on what is seen, and goes where the painter is smooth: directions of the latent in which pictures change
 reliably are given to what differs most between songs.
 
-Legend: n songs, P components, m pictures, D latent dimensions, F numbers of looks, G guides.
+What the painter is told in choices (which kinds of marks, which palette) is told it by what is steadiest in a song.
+Some of what is heard differs between two halves of a song as much as between songs, and some hardly at all; where the
+former picks the marks, each half gets others.
+
+Legend: n songs, P components, m pictures, D latent dimensions, T numbers that the painter is told, F numbers of looks,
+G guides.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
+from clavilux.colour import srgb_to_lab
 from clavilux.constants import LATENT_DIM
+from clavilux.models.image_vae import ImageVAE
 from clavilux.training.recipe import MappingRecipe
 
 Float64 = NDArray[np.float64]
 
-_WIDTH = 256
+_WIDTH = 512
+_DROPOUT = 0.3
 _FORESIGHT_STEPS = 2_500
 _FORESIGHT_BATCH = 256
 _FORESIGHT_CHECK = 100
-_FORESIGHT_NOISE = 0.1  # on latents, of their deviation: what is foretold is meant to be smooth
 _FORESIGHT_DECAY = 1e-2
 _LEARNING_RATE = 1e-2
 _DIRECTIONS = 128  # of a sliced distance, drawn anew in each step
 _ENOUGH = 0.8  # correlation of a guide beyond which it pulls no more
+_LAB_CENTRE, _LAB_SCALE = 50.0, 25.0
+_NO_LEAD = 1e-6
+
+
+class Told(nn.Module):
+    """Latents (B, D) -> what the painter is told of them, but for the plan (B, T): the latents themselves, areas of
+    kinds, palette in CIELAB, logits of the marks.
+
+    The areas are those of `clavilux.controls.share_of_second`, with a slope.
+
+    Parameters
+    ----------
+    network : ImageVAE
+        Its straight layers are taken, and are not changed.
+    palettes : (n_palettes, 8, 3)
+        The codebook, sRGB.
+    """
+
+    palettes: Tensor
+
+    def __init__(self, network: ImageVAE, palettes: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.to_kind, self.to_palette, self.to_marks = (
+            copy.deepcopy(layer).requires_grad_(False)
+            for layer in (network.to_kind, network.to_palette, network.to_marks)
+        )
+        lab = srgb_to_lab(palettes).reshape(len(palettes), -1)
+        self.register_buffer("palettes", _tensor((lab - _LAB_CENTRE) / _LAB_SCALE))
+
+    @property
+    def size(self) -> int:
+        """T."""
+        return LATENT_DIM + self.to_kind.out_features + self.palettes.shape[1] + self.to_marks.out_features
+
+    def forward(self, latents: Tensor) -> Tensor:
+        palettes = torch.softmax(self.to_palette(latents), dim=1) @ self.palettes
+        return torch.cat([latents, areas_of_kinds(self.to_kind(latents)), palettes, self.to_marks(latents)], dim=1)
+
+    def choices(self) -> tuple[Tensor, Tensor]:
+        """Matrices (D, n_kinds), (D, n_palettes) that score kinds and palettes, less what raises all alike."""
+        kind, palette = ((w - w.mean(dim=0)).T for w in (self.to_kind.weight, self.to_palette.weight))
+        return kind, palette
+
+
+def areas_of_kinds(scores: Tensor) -> Tensor:
+    """Area of each kind, (B, n_kinds), by its score."""
+    if scores.shape[1] < 3:
+        return functional.one_hot(scores.argmax(dim=1), scores.shape[1]).float()
+    top = scores.topk(3, dim=1)
+    first, second, third = top.values.T
+    share = 0.5 * (1.0 - (first - second) / (first - third).clamp(min=_NO_LEAD))
+    return torch.zeros_like(scores).scatter(1, top.indices[:, :2], torch.stack([1.0 - share, share], dim=1))
 
 
 class Foresight(nn.Module):
-    """Latents (B, D) -> looks (B, F) that their paintings are expected to have."""
+    """Latents (B, D) -> looks (B, F) that their pictures are expected to have; by way of what the painter is told,
+    where a painter makes them."""
 
-    def __init__(self, n_looks: int) -> None:
+    def __init__(self, n_looks: int, told: Told | None) -> None:
         super().__init__()
-        self.straight = nn.Linear(LATENT_DIM, n_looks)
+        self.told = told
+        size = LATENT_DIM if told is None else told.size
+        self.straight = nn.Linear(size, n_looks)
         self.bent = nn.Sequential(
-            nn.Linear(LATENT_DIM, _WIDTH), nn.SiLU(), nn.Linear(_WIDTH, _WIDTH), nn.SiLU(), nn.Linear(_WIDTH, n_looks)
+            nn.Linear(size, _WIDTH),
+            nn.SiLU(),
+            nn.Dropout(_DROPOUT),
+            nn.Linear(_WIDTH, _WIDTH),
+            nn.SiLU(),
+            nn.Linear(_WIDTH, n_looks),
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        looks: Tensor = self.straight(latents) + self.bent(latents)
+        known = latents if self.told is None else self.told(latents)
+        looks: Tensor = self.straight(known) + self.bent(known)
         return looks
 
 
-def foresee(latents: Float64, looks: Float64, *, seed: int) -> tuple[Foresight, float]:
+def foresee(latents: Float64, looks: Float64, told: Told | None, *, seed: int) -> tuple[Foresight, float]:
     """Learn to foretell looks (m, F) of latents (m, D).
 
     Returns
@@ -63,30 +133,33 @@ def foresee(latents: Float64, looks: Float64, *, seed: int) -> tuple[Foresight, 
     z, y = _tensor(latents), _tensor(looks)
     order = torch.randperm(len(z), generator=generator)
     unseen, learnt = order[: len(z) // 8], order[len(z) // 8 :]
-    network = Foresight(y.shape[1])
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=_FORESIGHT_DECAY)
+    network = Foresight(y.shape[1], told)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=1e-3, weight_decay=_FORESIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _FORESIGHT_STEPS)
     scatter = (y[unseen] - y[unseen].mean(dim=0)).square().sum()
     best, kept = -math.inf, network.state_dict()
     for step in range(1, _FORESIGHT_STEPS + 1):
         some = learnt[torch.randint(len(learnt), (_FORESIGHT_BATCH,), generator=generator)]
-        moved = z[some] + _FORESIGHT_NOISE * torch.randn(len(some), LATENT_DIM, generator=generator)
-        loss = (network(moved) - y[some]).square().sum(dim=1).mean()
+        loss = (network(z[some]) - y[some]).square().sum(dim=1).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         if step % _FORESIGHT_CHECK == 0:
+            network.eval()
             with torch.no_grad():
-                told = 1 - float((network(z[unseen]) - y[unseen]).square().sum() / scatter)
-            if told > best:
-                best, kept = told, {name: value.clone() for name, value in network.state_dict().items()}
+                share = 1 - float((network(z[unseen]) - y[unseen]).square().sum() / scatter)
+            network.train()
+            if share > best:
+                best, kept = share, {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(kept)
     return network.eval().requires_grad_(False), best
 
 
 def preserve_looks(
     components: Float64,
+    halves: Float64,
     song_guides: Float64,
     start: Float64,
     latents: Float64,
@@ -102,12 +175,15 @@ def preserve_looks(
     What is climbed, with what the recipe calls the terms: the correlation of distances between songs and between their
     foretold looks; the correlations of guides, each up to `_ENOUGH`; less the squared sliced Wasserstein distances
     (Bonneel et al. 2015) of songs and art, in the latent (`fill`) and in looks (`fill_looks`), without which all songs
-    would gather where the painter is smoothest. Latents are jittered (`jitter`): what holds only at one point of the
-    latent does not hold for the next song.
+    would gather where the painter is smoothest; less what two halves of a song differ in the scores of kinds and of
+    palettes, of what all songs differ in them (`steady_kinds`, `steady_palettes`; Fisher's ratio, 1936). Latents are
+    jittered (`jitter`): what holds only at one point of the latent does not hold for the next song.
 
     Parameters
     ----------
     components : (n, P)
+    halves : (n, 2, P)
+        Components of the first and of the second half of each song.
     song_guides : (n, G)
         Normal scores; G may be 0.
     start : (n, D)
@@ -134,6 +210,9 @@ def preserve_looks(
     optimizer = torch.optim.Adam([weights, offset], lr=_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.descent_steps)
     between_songs = torch.pdist(songs)
+    within = _tensor(halves[:, 0] - halves[:, 1])
+    noise, total = within.T @ within / (2 * len(within)), torch.cov(songs.T)
+    kinds, palettes = (None, None) if foresight.told is None else foresight.told.choices()
     spread = seen.var(dim=0).sum() / seen.shape[1]
     told: dict[str, float] = {}
     for _ in range(recipe.descent_steps):
@@ -145,14 +224,20 @@ def preserve_looks(
         some = torch.randint(len(art), (len(songs),), generator=generator)
         gap = sliced_distance(placed, art[some], generator)
         gap_looks = sliced_distance(shown, seen[some], generator) / spread
+        unsteady_kinds, unsteady_palettes = (
+            torch.zeros(()) if scores is None else _fisher_ratio(weights @ scores, noise, total)
+            for scores in (kinds, palettes)
+        )
+        unsteady = recipe.steady_kinds * unsteady_kinds + recipe.steady_palettes * unsteady_palettes
         gain = geometry + recipe.guide_weight * guides.clamp(max=_ENOUGH).mean()
-        loss = recipe.fill * gap + recipe.fill_looks * gap_looks - gain
+        loss = recipe.fill * gap + recipe.fill_looks * gap_looks + unsteady - gain
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         told = {"geometry": geometry.item(), "guides": guides.mean().item(), "gap": gap.item()}
-        told["gap_looks"] = gap_looks.item()
+        told |= {"gap_looks": gap_looks.item(), "unsteady_kinds": unsteady_kinds.item()}
+        told["unsteady_palettes"] = unsteady_palettes.item()
     return weights.detach().double().numpy(), offset.detach().double().numpy(), told
 
 
@@ -162,6 +247,12 @@ def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
     directions = directions / directions.norm(dim=0)
     gaps: Tensor = (a @ directions).sort(dim=0).values - (b @ directions).sort(dim=0).values
     return gaps.square().mean()
+
+
+def _fisher_ratio(scores: Tensor, noise: Tensor, total: Tensor) -> Tensor:
+    """Variance within songs of scores (P, K) of components, of that over songs; covariances (P, P) of components."""
+    ratio: Tensor = (scores * (noise @ scores)).sum() / (scores * (total @ scores)).sum()
+    return ratio
 
 
 def _correlation(a: Tensor, b: Tensor) -> Tensor:

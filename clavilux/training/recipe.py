@@ -109,6 +109,8 @@ class MappingRecipe:
     guide_weight: float
     fill: float
     fill_looks: float
+    steady_kinds: float
+    steady_palettes: float
     jitter: float
     eye_weight: float
     recoloured: int

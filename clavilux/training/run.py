@@ -37,6 +37,7 @@ from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.datasets import PICTURE_SUFFIXES, TRAINING, VALIDATION, AudioFeatureDataset, list_entries
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes, train
+from clavilux.training.preserve import Told
 from clavilux.training.readout import READ_OUT, Readings, fit_readout
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
 from clavilux.training.sheets import features_as_pictures, save_sheet
@@ -220,6 +221,19 @@ def load_eye(bundle: Bundle) -> Eye:
     return eye.eval()
 
 
+def load_image_vae(bundle: Bundle) -> ImageVAE:
+    """The ImageVAE of a bundle that paints."""
+    weights = load_file(str(bundle.folder / "image_vae.safetensors"))
+    network = ImageVAE(
+        n_palettes=len(weights["to_palette.weight"]),
+        n_kinds=len(weights["to_kind.weight"]),
+        width=len(weights["encoder.0.weight"]),
+        decoder_width=len(weights["to_plan.2.weight"]),
+    )
+    network.load_state_dict(weights)
+    return network.eval()
+
+
 def train_eye(run: Run, windows: Windows) -> Eye:
     """Train the eye on studies, or take the one of the bundle that the run starts from."""
     recipe = run.recipe.eye
@@ -350,7 +364,12 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
             songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log
         )
     else:
-        mapping = fit_mapping(songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log, practice=practice)
+        told = None
+        if isinstance(pictures.network, ImageVAE) and pictures.palettes is not None:
+            told = Told(pictures.network, pictures.palettes)
+        mapping = fit_mapping(
+            songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log, practice=practice, told=told
+        )
     mapped_latents = map_songs(mapping, songs[VALIDATION])
     painted = _paint_all(run, pictures.network, pictures.palettes, mapped_latents)
     mapped = look_at_art(mapped_latents, painted, jobs=run.jobs)

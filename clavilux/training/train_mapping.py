@@ -24,6 +24,7 @@ from clavilux.constants import LATENT_DIM
 from clavilux.controls import Controls, choose_controls
 from clavilux.descriptors import DESCRIPTORS
 from clavilux.errors import CorpusError
+from clavilux.feature_files import HALVES, TABLE
 from clavilux.guides import GUIDES, guide_values
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_decoder import ConvImageVAE
@@ -32,7 +33,7 @@ from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mapping_network import LIMIT, MappingNetwork, PerceptronMapping
 from clavilux.painter import paint
 from clavilux.training.datasets import AudioFeatureDataset
-from clavilux.training.preserve import foresee, preserve_looks
+from clavilux.training.preserve import Told, foresee, preserve_looks
 from clavilux.training.recipe import MappingRecipe
 from clavilux.training.train_eye import eye_signs
 from clavilux.training.transport import (
@@ -62,13 +63,14 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SongCodes:
-    """Codes (n, 64 + D) of n songs, their names, and their descriptors by name, (n,) each.
+    """Codes (n, 64 + D) of n songs and (n, 2, 64 + D) of their two halves, names, and descriptors by name, (n,) each.
 
     `identity_dims` of the 64, the first ones, tell the song; 0 where z_audio is not divided so.
     """
 
     names: list[str]
     codes: Float64
+    halves: Float64
     descriptors: dict[str, Float64]
     identity_dims: int = 0
 
@@ -94,7 +96,7 @@ class Art:
 
 def check_descriptors(folder: Path) -> Path:
     """Where the descriptors of these features are: `descriptors.csv`, or a CorpusError."""
-    path = folder / "descriptors.csv"
+    path = folder / TABLE
     if not path.is_file():
         raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
     return path
@@ -103,7 +105,8 @@ def check_descriptors(folder: Path) -> Path:
 def encode_songs(
     network: AudioVAE, dataset: AudioFeatureDataset, folder: Path, mapped_descriptors: tuple[str, ...]
 ) -> SongCodes:
-    """Mean z_audio of each track of a dataset, with the mapped descriptors of `descriptors.csv` behind it.
+    """Mean z_audio of each track of a dataset and of its halves, with the mapped descriptors of `descriptors.csv`
+    behind it.
 
     Raises
     ------
@@ -113,23 +116,27 @@ def encode_songs(
     path = check_descriptors(folder)
     with path.open(newline="", encoding="utf-8") as file:
         rows = {row["npy"]: row for row in csv.DictReader(file)}
-    names, codes, described = [], [], []
+    names, z_audio, described = [], [], []
     for entry, windows in zip(dataset.entries, dataset.arrays, strict=True):
         row = rows.get(entry.name)
         if row is None:
             raise CorpusError(f"{path} has no line for {entry.name}; run `clavilux features` again")
-        missing = [name for name in DESCRIPTORS if name not in row]
+        missing = [column for columns in (DESCRIPTORS, *HALVES) for column in columns if column not in row]
         if missing:
             raise CorpusError(f"{path} has no column {missing[0]}; run `clavilux features` again")
         with torch.no_grad():
             parts = [network(torch.from_numpy(np.array(p)))[0] for p in np.array_split(windows, 1 + len(windows) // 64)]
+        z = torch.cat(parts).double().numpy()
+        middle = len(z) // 2
         names.append(entry.name)
-        codes.append(torch.cat(parts).double().mean(dim=0).numpy())
-        described.append([float(row[name]) for name in DESCRIPTORS])
-    descriptors = dict(zip(DESCRIPTORS, np.array(described).T, strict=True))
-    mapped = [descriptors[name][:, None] for name in mapped_descriptors]
+        z_audio.append([part.mean(axis=0) for part in (z, z[: max(middle, 1)], z[middle:])])
+        described.append([[float(row[column]) for column in columns] for columns in (tuple(DESCRIPTORS), *HALVES)])
+    whole = np.array(described)  # (n, 3, descriptors): the song, its first half, its second half
+    mapped = whole[:, :, [list(DESCRIPTORS).index(name) for name in mapped_descriptors]]
+    codes = np.concatenate([np.array(z_audio), mapped], axis=2)
+    descriptors = dict(zip(DESCRIPTORS, whole[:, 0].T, strict=True))
     dims = network.identity.dims if network.identity is not None else 0
-    return SongCodes(names, np.concatenate([np.array(codes), *mapped], axis=1), descriptors, dims)
+    return SongCodes(names, codes[:, 0], codes[:, 1:], descriptors, dims)
 
 
 def song_weights(songs: SongCodes, recipe: MappingRecipe) -> Float64:
@@ -223,6 +230,7 @@ def fit_mapping(
     seed: int,
     log: Callable[[str], None],
     practice: Art | None = None,
+    told: Told | None = None,
 ) -> MappingNetwork:
     """Fit the mapping on training songs and latents of training art.
 
@@ -231,8 +239,8 @@ def fit_mapping(
     read off songs that the regression had not seen (five folds), because those shrink more than the ones that it had.
     "look-preserving" begins there and goes on by descent (`clavilux.training.preserve`).
 
-    `practice` are more latents and what the painter makes of them, measured together with `art`, from which the last
-    method learns to foretell looks.
+    The last method alone takes `told`, what the painter is told of a latent, and `practice`: more latents and what the
+    painter makes of them, measured together with `art`, from which it learns to foretell looks.
     """
     # The last of n - 1 components tells the n songs it was read off apart and is noise on others: from eleven songs in
     # ten components, new ones were flung a thousand times too far. Three songs for a component hold them in.
@@ -279,13 +287,14 @@ def fit_mapping(
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # several add in any order, and 400 steps make of that another mapping
         foresight, foretold = foresee(
-            np.concatenate([p.latents for p in paintings]), np.concatenate([p.looks for p in paintings]), seed=seed
-        )
-        weights, offset, terms = preserve_looks(
-            components, song_guides, start, art.latents, art.looks, guides_of_looks(art.looks.shape[1])[:, :n_guides],
-            foresight,
-            recipe, seed=seed,
+            np.concatenate([p.latents for p in paintings]), np.concatenate([p.looks for p in paintings]), told,
+            seed=seed,
         )  # fmt: skip
+        halves = np.clip((songs.halves - mean) / deviation, -LIMIT, LIMIT) @ directions
+        reader = guides_of_looks(art.looks.shape[1])[:, :n_guides]
+        weights, offset, terms = preserve_looks(
+            components, halves, song_guides, start, art.latents, art.looks, reader, foresight, recipe, seed=seed
+        )
         torch.set_num_threads(threads)
         figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
         log(f"mapping: looks foretold {foretold:.3f}; training songs {figures}")
