@@ -490,11 +490,15 @@ class _Paper:
         self._right, self._down = _ease((x - left).astype(np.float32)), _ease((y - above).astype(np.float32))
         i, j = np.union1d(left, left + 1), np.union1d(above, above + 1)  # the lines of the lattice that pixels touch
         self._columns, self._rows = np.searchsorted(i, left), np.searchsorted(j, above)
-        values = unit(cell_hash(np.tile(i, j.size), np.repeat(j, i.size), seed, f"{name} {cells}"))
-        values -= np.float32(0.5)
+        self._values = np.empty((j.size, i.size), np.float32)
+        lines = max(1, _TILE // i.size)  # a tile at a time: the lattice may have four points to a pixel
+        for top in range(0, j.size, lines):
+            some = j[top : top + lines]
+            drawn = unit(cell_hash(np.tile(i, some.size), np.repeat(some, i.size), seed, f"{name} {cells}"))
+            self._values[top : top + lines] = drawn.reshape(some.size, i.size)
+        self._values -= np.float32(0.5)
         # A pixel that covers many cells shows their mean, whose deviation falls with the square root of their number.
-        values *= np.float32(deviation / _EASED_DEVIATION * min(1.0, short / cells))
-        self._values = values.reshape(j.size, i.size)
+        self._values *= np.float32(deviation / _EASED_DEVIATION * min(1.0, short / cells))
 
     def rows(self, top: int, n: int) -> Float32:
         """(n, width) noise of the rows from `top` on."""
