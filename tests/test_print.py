@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import tracemalloc
@@ -70,7 +71,7 @@ def peak_of_painting(controls: Controls, width: int, height: int) -> int:
 def test_memory_grows_no_faster_than_the_picture(controls: Controls) -> None:
     sides = (512, 1024, 2048)
     peaks = [peak_of_painting(controls, side, side) for side in sides]
-    for before, after in zip(peaks, peaks[1:], strict=False):
+    for before, after in itertools.pairwise(peaks):
         assert after < 4.1 * before
     assert peaks[-1] < 6 * 3 * sides[-1] ** 2
 
