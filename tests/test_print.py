@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import subprocess
 import sys
@@ -10,11 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import MakeSong
+from PIL import Image, ImageCms
+from PIL.JpegImagePlugin import JpegImageFile
 from test_painter import make_controls
 
 from clavilux import painter
 from clavilux.controls import Controls
 from clavilux.painter import paint
+from clavilux.picture import Picture
 
 MOST_BYTES = 2e9  # of the whole command at 8192 x 8192
 LARGEST_BYTES = 3 * 8192**2  # of its pixels
@@ -99,3 +104,52 @@ def test_a_picture_for_the_wall_is_the_one_on_the_screen() -> None:
     shrunk = 255 * light.reshape(256, 4, 192, 4, 3).mean(axis=(1, 3)) ** (1 / 2.2)
     assert np.abs(shrunk - small).mean() < 5
     assert np.abs(shrunk[::-1] - small).mean() > 20
+
+
+def test_a_cover_that_shops_accept(make_song: MakeSong, tmp_path: Path) -> None:
+    """Square, 3000 pixels, baseline JPEG of quality 95, RGB in sRGB, colour at full resolution, 300 dpi, below 4 MB."""
+    pixels = paint(WORKED, width=3000, height=3000, threads=2)
+    Picture(pixels, {}, WORKED, np.zeros(64, np.float32), make_song()).save(tmp_path / "cover.jpg")
+    assert (tmp_path / "cover.jpg").stat().st_size < 4e6
+    with Image.open(tmp_path / "cover.jpg") as image:
+        assert isinstance(image, JpegImageFile)
+        assert (image.format, image.mode, image.size, image.bits) == ("JPEG", "RGB", (3000, 3000), 8)
+        assert not {"progressive", "transparency", "adobe"} & set(image.info)
+        assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # 4:4:4
+        assert image.quantization == quantization_of_quality(95)
+        assert image.info["dpi"] == (300, 300)
+        assert 0x0112 not in image.getexif()  # no orientation, which some shops refuse
+        assert_is_srgb(image)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_every_format_says_srgb_and_its_density(make_song: MakeSong, tmp_path: Path, name: str) -> None:
+    pixels = paint(PLAIN, width=64, height=64)
+    Picture(pixels, {}, PLAIN, np.zeros(64, np.float32), make_song()).save(tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        exif = image.getexif()
+        assert (exif[0x011A], exif[0x011B], exif[0x0128]) == (300, 300, 2)
+        if name != "a.webp":  # which has no place for it but Exif
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.02)
+        assert_is_srgb(image)
+
+
+def quantization_of_quality(quality: int) -> dict[int, list[int]]:
+    """Tables of a JPEG that Pillow writes at a quality."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as image:
+        assert isinstance(image, JpegImageFile)
+        return image.quantization
+
+
+def assert_is_srgb(image: Image.Image) -> None:
+    """Its profile takes colours to where sRGB takes them: converted, they stay as they are."""
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    colours = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    to_srgb, to_lab = (
+        np.asarray(ImageCms.profileToProfile(colours, profile, ImageCms.createProfile(target), outputMode=mode))
+        for target, mode in (("sRGB", "RGB"), ("LAB", "LAB"))
+    )
+    assert np.abs(to_srgb.astype(int) - np.asarray(colours)).max() <= 1
+    assert np.ptp(to_lab[:, :, 0]) > 200
