@@ -92,7 +92,7 @@ def _slow_ramp(dark, light, side):
 
 @pytest.mark.parametrize(("dark", "light"), [(0.05, 0.065), (0.6, 0.63)])
 def test_slow_gradients_have_no_bands(dark, light):
-    """Rounded without dither, means of columns are off by up to half a step, 0.29 on average: bands that an eye sees."""
+    """Rounded without dither, means of columns are off by up to half a step: bands that an eye sees."""
     side, wide = 640, 18
     picture, ramp = _slow_ramp(dark, light, side)
     inner = slice(side // 20, -side // 20)  # where the plan is a straight line
