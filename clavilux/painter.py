@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 
 from clavilux.constants import DEFAULT_SIZE_PX, PLAN_SIDE, SIZE_RANGE_PX, SLOTS
 from clavilux.controls import Controls
+from clavilux.dither import dither
 from clavilux.errors import PictureError
 from clavilux.marks import mark_field
-from clavilux.marks.chance import Float32, cell_hash, draws, rehash, unit
+from clavilux.marks.chance import Float32, cell_hash, draws, unit
 from clavilux.marks.place import normal_to_uniform
 from clavilux.marks.place import waves as smooth_field
 from clavilux.threads import run_each
@@ -165,7 +166,7 @@ class _Canvas:
         def fill(start: int) -> None:
             pixels = np.arange(start, min(start + _TILE, len(flat)))
             slot, light = self.decide(*self.places(pixels, 1))
-            flat[start : start + _TILE] = palette[slot] if light is None else self._dither(light, pixels)
+            flat[start : start + _TILE] = palette[slot] if light is None else self._round(light, pixels)
 
         run_each(fill, range(0, len(flat), _TILE), self.threads)
 
@@ -186,23 +187,13 @@ class _Canvas:
                 share /= np.float32(samples**2)
                 flat[some] = _to_bytes(_from_light(np.einsum("nk,kc->nc", share, self._light)))
             else:
-                flat[some] = self._dither(light.reshape(samples**2, -1, 3).mean(axis=0), some)
+                flat[some] = self._round(light.reshape(samples**2, -1, 3).mean(axis=0), some)
 
         run_each(fill, range(0, pixels.size, step), self.threads)
 
-    def _dither(self, light: Float32, pixels: Positions) -> UInt8:
-        """Linear light (n, 3) of pixels in 8-bit steps, up or down by chance, so that slow gradients keep their slope.
-
-        Noise that is even over one step makes the expected value of a rounded one the value itself (Roberts 1962); the
-        grain that comes after the rounding hides its stairs and leaves them there.
-        """
-        row, column = np.divmod(pixels, self.width)
-        h = cell_hash(column.astype(np.float32), row.astype(np.float32), self.seed, "dither")
-        steps = _from_light(light) * np.float32(255.0)
-        for c in range(3):
-            steps[:, c] += unit(h if c == 0 else rehash(h, c))
-        np.floor(steps, out=steps)
-        return np.clip(steps, 0, 255, out=steps).astype(np.uint8)
+    def _round(self, light: Float32, pixels: Positions) -> UInt8:
+        """Mixed light (n, 3) of pixels as bytes."""
+        return dither(_from_light(light), pixels, width=self.width, seed=self.seed)
 
     def places(self, pixels: Positions, samples: int) -> tuple[Float32, Float32]:
         """Places of a grid of samples x samples in each pixel, in short sides from the middle; all pixels' first
