@@ -1,7 +1,10 @@
-"""Colours rounded to 8 bits up or down by chance: soft colours -> **here** -> bytes whose slow gradients keep their slope.
+"""Colours rounded to 8 bits up or down by chance, so that slow gradients keep their slope.
+
+soft colours in [0, 1] -> **here** -> bytes
 
 Noise that is even over one step makes the expected value of a rounded number the number itself (Roberts 1962). The
-grain of the paper cannot do it: it is laid on colours that are rounded already, hides their stairs and leaves them there.
+grain of the paper cannot do it: it is laid on colours that are rounded already, hides their stairs and leaves them
+there.
 """
 
 from __future__ import annotations
