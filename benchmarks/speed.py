@@ -37,6 +37,7 @@ RATE = 44_100  # Hz, of the songs
 SONG_S, HOUR_S = 180.0, 3600.0
 FOLDER_SONGS, FOLDER_S = 40, (30.0, 60.0)
 SIZES_PX = (1024, 2048, 4096)
+PRINT_SIZES = ("3000x3000", "8192x8192")
 MARKERS = ("<!-- written by benchmarks/speed.py from here -->", "<!-- to here -->")
 
 
@@ -327,6 +328,18 @@ def measure_painter(folder: Path, n: int) -> Iterator[Row]:
         yield Row("painter", f"{size} x {size}: peak memory of the process", "painter.paint", cold, by="peak_mb")
 
 
+def measure_print(folder: Path, n: int) -> Iterator[Row]:
+    """The whole command at print sizes, cold; one run of each, which takes long enough."""
+    song = write_song(folder / "song.mp3", SONG_S, seed=1)
+    for size in PRINT_SIZES:
+        for suffix in (".png", ".jpg"):
+            picture = folder / f"print{suffix}"
+            runs = [run_process(clavilux("paint", song, "-o", picture, "--size", size))]
+            what = f"mp3 of three minutes to {size}, {suffix[1:]} of {picture.stat().st_size / 1e6:.1f} MB"
+            yield Row("print", what, "clavilux paint", runs, note="one run of each")
+            yield Row("print", f"{size}, {suffix[1:]}: peak memory", "clavilux paint", runs, by="peak_mb")
+
+
 def measure_floors(folder: Path, n: int) -> Iterator[Row]:
     """What no other arrangement of the same steps could go below on this machine."""
     from threadpoolctl import threadpool_limits
@@ -402,6 +415,7 @@ PARTS: dict[str, tuple[str, Callable[[Path, int], Iterator[Row]]]] = {
     "folder": ("A folder on two cores", measure_folder),
     "hour": ("An hour of sound", measure_hour),
     "painter": ("The painter", measure_painter),
+    "print": ("Print sizes", measure_print),
     "floors": ("Floors", measure_floors),
 }
 

@@ -28,3 +28,4 @@ SURFACE = {"softness": SOFTNESS_RANGE, "glaze": GLAZE_RANGE, "brush": BRUSH_RANG
 # Pictures ----------------------------------------------------------------------------------------------------------
 SIZE_RANGE_PX = (64, 8_192)  # allowed length of a side
 DEFAULT_SIZE_PX = 1_024
+DENSITY_DPI = 300  # pixels an inch that printers and some shops ask for; said in the file, it changes no pixel

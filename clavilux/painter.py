@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from clavilux.constants import DEFAULT_SIZE_PX, PLAN_SIDE, SIZE_RANGE_PX, SLOTS
 from clavilux.controls import Controls
+from clavilux.dither import dither
 from clavilux.errors import PictureError
 from clavilux.marks import mark_field
 from clavilux.marks.chance import Float32, cell_hash, draws, unit
@@ -165,7 +166,7 @@ class _Canvas:
         def fill(start: int) -> None:
             pixels = np.arange(start, min(start + _TILE, len(flat)))
             slot, light = self.decide(*self.places(pixels, 1))
-            flat[start : start + _TILE] = palette[slot] if light is None else _to_bytes(_from_light(light))
+            flat[start : start + _TILE] = palette[slot] if light is None else self._round(light, pixels)
 
         run_each(fill, range(0, len(flat), _TILE), self.threads)
 
@@ -184,12 +185,15 @@ class _Canvas:
                 for k in range(SLOTS):
                     share[:, k] = (slots == k).sum(axis=0, dtype=np.uint8)  # at most 64
                 share /= np.float32(samples**2)
-                mean = np.einsum("nk,kc->nc", share, self._light)
+                flat[some] = _to_bytes(_from_light(np.einsum("nk,kc->nc", share, self._light)))
             else:
-                mean = light.reshape(samples**2, -1, 3).mean(axis=0)
-            flat[some] = _to_bytes(_from_light(mean))
+                flat[some] = self._round(light.reshape(samples**2, -1, 3).mean(axis=0), some)
 
         run_each(fill, range(0, pixels.size, step), self.threads)
+
+    def _round(self, light: Float32, pixels: Positions) -> UInt8:
+        """Mixed light (n, 3) of pixels as bytes."""
+        return dither(_from_light(light), pixels, width=self.width, seed=self.seed)
 
     def places(self, pixels: Positions, samples: int) -> tuple[Float32, Float32]:
         """Places of a grid of samples x samples in each pixel, in short sides from the middle; all pixels' first
@@ -490,11 +494,15 @@ class _Paper:
         self._right, self._down = _ease((x - left).astype(np.float32)), _ease((y - above).astype(np.float32))
         i, j = np.union1d(left, left + 1), np.union1d(above, above + 1)  # the lines of the lattice that pixels touch
         self._columns, self._rows = np.searchsorted(i, left), np.searchsorted(j, above)
-        values = unit(cell_hash(np.tile(i, j.size), np.repeat(j, i.size), seed, f"{name} {cells}"))
-        values -= np.float32(0.5)
+        self._values = np.empty((j.size, i.size), np.float32)
+        lines = max(1, _TILE // i.size)  # a tile at a time: the lattice may have four points to a pixel
+        for top in range(0, j.size, lines):
+            some = j[top : top + lines]
+            drawn = unit(cell_hash(np.tile(i, some.size), np.repeat(some, i.size), seed, f"{name} {cells}"))
+            self._values[top : top + lines] = drawn.reshape(some.size, i.size)
+        self._values -= np.float32(0.5)
         # A pixel that covers many cells shows their mean, whose deviation falls with the square root of their number.
-        values *= np.float32(deviation / _EASED_DEVIATION * min(1.0, short / cells))
-        self._values = values.reshape(j.size, i.size)
+        self._values *= np.float32(deviation / _EASED_DEVIATION * min(1.0, short / cells))
 
     def rows(self, top: int, n: int) -> Float32:
         """(n, width) noise of the rows from `top` on."""

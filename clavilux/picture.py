@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.colour import srgb_to_lab
+from clavilux.constants import DENSITY_DPI
 from clavilux.controls import Controls
 from clavilux.errors import PictureError
 from clavilux.marks import MARKS
@@ -39,6 +40,7 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 # Exif tags and the mark of an ASCII comment (Exif 2.32, tables 3 to 6)
 _IMAGE_DESCRIPTION, _SOFTWARE, _EXIF_BLOCK, _USER_COMMENT, _COLOUR_SPACE = 0x010E, 0x0131, 0x8769, 0x9286, 0xA001
+_X_DENSITY, _Y_DENSITY, _DENSITY_UNIT, _INCH = 0x011A, 0x011B, 0x0128, 2
 _ASCII = b"ASCII\0\0\0"
 
 
@@ -90,7 +92,7 @@ class Picture:
         """Write the picture with its record, as PNG, JPEG or WebP by the extension.
 
         The file appears whole or not at all: it is written beside its place and then renamed. Its colours are tagged as
-        sRGB, so that wide-gamut screens show the same picture.
+        sRGB, so that wide-gamut screens show the same picture, and its density is 300 pixels an inch.
 
         Parameters
         ----------
@@ -129,6 +131,8 @@ class Picture:
         exif = Image.Exif()
         exif[_IMAGE_DESCRIPTION] = self.description
         exif[_SOFTWARE] = f"clavilux {__version__}"
+        exif[_X_DENSITY] = exif[_Y_DENSITY] = float(DENSITY_DPI)
+        exif[_DENSITY_UNIT] = _INCH
         block = exif.get_ifd(_EXIF_BLOCK)
         block[_USER_COMMENT] = _ASCII + json.dumps(self.record).encode("ascii")
         block[_COLOUR_SPACE] = 1  # sRGB
@@ -138,8 +142,9 @@ class Picture:
             block_bytes = exif.tobytes().removeprefix(b"Exif\0\0")
             return encode_png(self.pixels, exif=block_bytes, icc_profile=_srgb_profile(), threads=threads)
         options: dict[str, dict[str, Any]] = {
-            "PNG": {"compress_level": 3},  # of a decoder that gives pixels: soft, and smaller if filtered
-            "JPEG": {"quality": quality, "subsampling": 0},
+            # Of a decoder that gives pixels: soft, and smaller if filtered.
+            "PNG": {"compress_level": 3, "dpi": (DENSITY_DPI, DENSITY_DPI)},
+            "JPEG": {"quality": quality, "subsampling": 0, "dpi": (DENSITY_DPI, DENSITY_DPI)},
             "WEBP": {"lossless": True},
         }
         # By the name, not told the format, Pillow loads one format's code in place of five: 0.01 s.

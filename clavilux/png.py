@@ -16,6 +16,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.constants import DENSITY_DPI
 from clavilux.threads import run_each
 
 LEVEL = 3  # of zlib; 4 costs as much and is no smaller, 2 is 10 % larger
@@ -23,11 +24,14 @@ STRIP_BYTES = 2**19  # deflated on their own, so that threads can share the work
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _EIGHT_BITS, _RGB = 8, 2
+_METRE, _METRES_AN_INCH = 1, 0.0254
 _ZLIB_HEADER = b"\x78\x5e"  # RFC 1950: deflate with a window of 32 kB, fast
 _ADLER_BASE = 65_521
 
 
-def encode_png(pixels: NDArray[np.uint8], *, exif: bytes, icc_profile: bytes, threads: int = 1) -> bytes:
+def encode_png(
+    pixels: NDArray[np.uint8], *, exif: bytes, icc_profile: bytes, density_dpi: int = DENSITY_DPI, threads: int = 1
+) -> bytes:
     """Return the bytes of a PNG file.
 
     Parameters
@@ -38,14 +42,18 @@ def encode_png(pixels: NDArray[np.uint8], *, exif: bytes, icc_profile: bytes, th
         Exif block, from its TIFF header on.
     icc_profile : bytes
         Colour profile.
+    density_dpi : int
+        Pixels an inch in print.
     threads : int
         Threads that deflate side by side; the bytes are the same for any number of them.
     """
     height, width, _ = pixels.shape
+    per_metre = round(density_dpi / _METRES_AN_INCH)
     return b"".join([
         _SIGNATURE,
         _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, _EIGHT_BITS, _RGB, 0, 0, 0)),
         _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile)),
+        _chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, _METRE)),
         _chunk(b"eXIf", exif),
         _chunk(b"IDAT", _deflate_rows(pixels, threads)),
         _chunk(b"IEND", b""),

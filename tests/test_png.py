@@ -18,13 +18,16 @@ def test_pixels_and_what_is_beside_them_come_back(width: int, height: int) -> No
     pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
     exif = Image.Exif()
     exif[0x0131] = "a program"
-    content = encode_png(pixels, exif=exif.tobytes().removeprefix(b"Exif\0\0"), icc_profile=b"a profile")
+    content = encode_png(
+        pixels, exif=exif.tobytes().removeprefix(b"Exif\0\0"), icc_profile=b"a profile", density_dpi=150
+    )
     with Image.open(io.BytesIO(content)) as image:
         image.verify()  # the sums of all chunks
     with Image.open(io.BytesIO(content)) as image:
         np.testing.assert_array_equal(np.asarray(image), pixels)
         assert image.getexif()[0x0131] == "a program"
         assert image.info["icc_profile"] == b"a profile"
+        assert image.info["dpi"] == pytest.approx((150, 150), abs=0.02)  # it is kept in whole pixels a metre
 
 
 def test_the_stream_is_whole_and_its_sum_is_right() -> None:

@@ -76,6 +76,33 @@ def test_softness_lets_colours_pass_into_each_other(kind):
     assert np.quantile(near[1], 0.98) < np.quantile(near[0], 0.98)
 
 
+def _slow_ramp(dark, light, side):
+    """Painting of two colours that pass into each other from left to right, and the ramp (side,) in 8-bit steps that it
+    stands for: their mixture in linear light by the softmax of a plan whose bids are straight lines."""
+    palette = np.repeat(np.linspace(dark, light, 8, dtype=np.float32)[:, None], 3, axis=1)
+    bids = (np.arange(32) + 0.5) / 32 - 0.5
+    plan = np.full((8, 32, 32), -40.0, np.float32)
+    plan[0], plan[7] = -2 * bids, 2 * bids
+    controls = Controls(palette, plan, "tiles", frequency=4.0, angle=0.0, chaos=0.0, softness=1.0)
+    x = (np.arange(side) + 0.5) / side - 0.5
+    share = 1 / (1 + np.exp(-4 * x / 1.2))
+    a, b = (((v + 0.055) / 1.055) ** 2.4 for v in (dark, light))
+    return paint(controls, width=side, height=side), 255 * (1.055 * (a + share * (b - a)) ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize(("dark", "light"), [(0.05, 0.065), (0.6, 0.63)])
+def test_slow_gradients_have_no_bands(dark, light):
+    """Rounded without dither, means of columns are off by up to half a step: bands that an eye sees."""
+    side, wide = 640, 18
+    picture, ramp = _slow_ramp(dark, light, side)
+    inner = slice(side // 20, -side // 20)  # where the plan is a straight line
+    for c in range(3):
+        off = (picture[:, :, c].mean(axis=0) - ramp)[inner].reshape(-1, wide).mean(axis=1)
+        assert np.abs(off).max() < 0.1
+        assert abs(off.mean()) < 0.03
+    assert np.ptp(ramp[inner]) > 2, "the ramp passes several steps"
+
+
 def test_softness_changes_nothing_where_the_plan_is_sure():
     controls = make_controls("tiles", plan=half_plan(), chaos=0.5)
     crisp, soft = (

@@ -1,0 +1,153 @@
+"""Twelve songs of twelve genres that nobody has learnt from, painted at 1024, and a piece of each as it is at 4096.
+
+    python benchmarks/twelve.py CORPUS/music docs/images/twelve.jpg docs/images/twelve-crops.jpg [--bundle NAME|DIR]
+        [--markdown docs/twelve.md]
+
+Chosen before anything is painted. First the genres of the labelled recordings (real artists, held out), by name; then
+those of the other held-out songs, the one with most songs first, until there are twelve; a genre that shares a name
+with one that is there, as rock/metal with rock, is passed over. Of each genre the song whose file has the least hash,
+among those of artists who are not there yet. The piece, 512 pixels of 4096, lies where the same hash says. Prints the
+list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from PIL import Image
+
+import clavilux
+from clavilux.bundle import open_bundle
+from clavilux.controls import Controls
+from clavilux.corpus import CorpusRow, load_table
+from clavilux.evaluation.painting import lay_out
+
+SONGS, COLUMNS = 12, 4
+SHEET_PX, PRINT_PX, CROP_PX = 1024, 4096, 512
+MOST_BYTES = 1_500_000  # of a sheet
+QUALITIES = range(92, 30, -4)  # of JPEG, the best that fits
+MARKERS = ("<!-- written by benchmarks/twelve.py from here -->", "<!-- to here -->")
+
+Pixels = NDArray[np.uint8]
+
+
+def main() -> None:
+    """Choose, paint, lay out, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("sheet", type=Path)
+    parser.add_argument("crops", type=Path)
+    parser.add_argument("--bundle", default="default")
+    parser.add_argument("--jobs", type=int, default=-1)
+    parser.add_argument("--markdown", type=Path, help="page whose marked place gets the list")
+    arguments = parser.parse_args()
+
+    rows = choose(load_table(arguments.corpus), SONGS)
+    painted = Parallel(n_jobs=arguments.jobs)(
+        delayed(paint)(arguments.corpus / row.file, crop_place(row), arguments.bundle) for row in rows
+    )
+    pictures, crops, controls = zip(*painted, strict=True)
+    bundle = open_bundle(arguments.bundle)
+    lines = [f"Bundle `{bundle.name}` (sha256 {bundle.sha256[:12]}).", ""]
+    lines += ["| | genre | song | marks | piece from |", "|--:|---|---|---|---|"]
+    for number, (row, chosen) in enumerate(zip(rows, controls, strict=True), 1):
+        left, top = crop_place(row)
+        lines.append(f"| {number} | {row.genre} | {name_song(row)} | {name_marks(chosen)} | {left}, {top} |")
+    for path, tiles in ((arguments.sheet, pictures), (arguments.crops, crops)):
+        quality, size = save_sheet(path, np.stack(tiles))
+        lines += ["", f"{path.name}: JPEG of quality {quality}, {size / 1e6:.2f} MB."]
+    text = "\n".join([*lines, ""])
+    print(text, end="")
+    if arguments.markdown:
+        put_text(arguments.markdown, text)
+
+
+def choose(table: list[CorpusRow], n: int) -> list[CorpusRow]:
+    """n held-out songs of n genres, see the head of this file; fewer where there are not so many genres."""
+    groups: dict[tuple[bool, str], list[CorpusRow]] = defaultdict(list)
+    for row in table:
+        if row.split == "held-out" and row.genre:
+            groups[row.role != "labelled", row.genre].append(row)
+    order = sorted(groups, key=lambda key: (key[0], -len(groups[key]) if key[0] else 0, key[1]))
+    taken: set[str] = set()
+    chosen: list[CorpusRow] = []
+    for key in order:
+        names = set(key[1].split("/"))
+        if len(chosen) < n and not names & taken:
+            taken |= names
+            artists = {row.artist for row in chosen} - {""}
+            others = [row for row in groups[key] if row.artist not in artists]
+            chosen.append(min(others or groups[key], key=lambda row: _hash(row.file)))
+    return chosen
+
+
+def crop_place(row: CorpusRow) -> tuple[int, int]:
+    """Left and top of the piece in the large picture, in pixels."""
+    number = int.from_bytes(_hash(row.file)[:8], "big")
+    steps = PRINT_PX // CROP_PX
+    return CROP_PX * (number % steps), CROP_PX * (number // steps % steps)
+
+
+def paint(song: Path, place: tuple[int, int], bundle: str) -> tuple[Pixels, Pixels, Controls]:
+    """The picture, the piece of the large one, and what both were painted from."""
+    engine = clavilux.Clavilux(bundle=bundle)
+    heard = engine.listen(song)
+    picture, large = (engine.paint(heard, size=side) for side in (SHEET_PX, PRINT_PX))
+    left, top = place
+    assert picture.controls is not None, "a bundle whose decoder gives pixels has nothing to show at 4096"
+    return picture.pixels, large.pixels[top : top + CROP_PX, left : left + CROP_PX].copy(), picture.controls
+
+
+def save_sheet(path: Path, tiles: Pixels) -> tuple[int, int]:
+    """Write tiles (n, H, W, 3) as JPEG of the best quality that is small enough; returns it, and the bytes."""
+    sheet = Image.fromarray(lay_out(tiles, COLUMNS, gap=len(tiles[0]) // 64))
+    for quality in QUALITIES:
+        buffer = io.BytesIO()
+        sheet.save(buffer, "JPEG", quality=quality, optimize=True, progressive=True)
+        if buffer.tell() <= MOST_BYTES:
+            break
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_bytes(buffer.getvalue())
+    os.replace(unfinished, path)
+    return quality, buffer.tell()
+
+
+def name_song(row: CorpusRow) -> str:
+    """Artist and title as far as the table and the name of the file say them, free of what Markdown would read."""
+    title = Path(row.file).stem.replace("_", " ").strip()
+    text = f"{row.artist}: {title}" if row.artist else title
+    return text.replace("|", "/").replace("*", "").replace("`", "'")
+
+
+def name_marks(controls: Controls) -> str:
+    """Kinds with the share of the second, and what the surface has."""
+    kinds = controls.kind
+    if len(controls.kinds) == 2 and controls.second_share >= 0.01:
+        kinds += f", {controls.second_kind} {100 * controls.second_share:.0f} %"
+    surface = [name for name in ("softness", "glaze", "brush") if getattr(controls, name) > 0]
+    return kinds + (f"; {', '.join(surface)}" if surface else "")
+
+
+def put_text(path: Path, text: str) -> None:
+    """Write a text between `MARKERS` of a page."""
+    page = path.read_text("utf-8")
+    begin, end = MARKERS
+    before, after = page.partition(begin)[0], page.partition(end)[2]
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", "utf-8")
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Print sizes: memory that grows no faster than the picture, no seams, the same picture at every size, covers."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MakeSong
+from PIL import Image, ImageCms
+from PIL.JpegImagePlugin import JpegImageFile
+from test_painter import make_controls
+
+from clavilux import painter
+from clavilux.controls import Controls
+from clavilux.painter import paint
+from clavilux.picture import Picture
+
+MOST_BYTES = 2e9  # of the whole command at 8192 x 8192
+LARGEST_BYTES = 3 * 8192**2  # of its pixels
+OTHERWISE_BYTES = 200e6  # of what does not grow: the interpreter, networks, tiles
+
+PLAIN = make_controls("facets")
+WORKED = make_controls("strokes", second_kind="dots", second_share=0.4, softness=0.5, glaze=6.0, brush=4.0)
+
+MEASURE = """
+import sys
+from clavilux.cli import main
+status = None
+try:
+    main()
+except SystemExit as end:
+    status = end.code
+with open("/proc/self/status") as file:
+    peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+print(status, peak)
+"""
+
+
+def peak_of_command(song: Path, bundle: Path, picture: Path, size: str) -> int:
+    """Most bytes that `clavilux paint` has in memory, in a process of its own."""
+    arguments = ["paint", song, "-o", picture, "--size", size, "--bundle", bundle]
+    command = [sys.executable, "-c", MEASURE, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    status, peak = done.stdout.split()[-2:]
+    assert status == "0", done.stderr
+    return 1024 * int(peak)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_what_the_command_takes_for_a_pixel_leaves_the_largest_below_two_gigabytes(
+    tone_file: Path, fake_bundle: Path, tmp_path: Path, name: str
+) -> None:
+    small, large = (peak_of_command(tone_file, fake_bundle, tmp_path / name, size) for size in ("64", "1600x1200"))
+    assert small < OTHERWISE_BYTES
+    assert (large - small) / (3 * 1600 * 1200) < (MOST_BYTES - OTHERWISE_BYTES) / LARGEST_BYTES
+
+
+def peak_of_painting(controls: Controls, width: int, height: int) -> int:
+    """Most bytes of arrays while a picture is painted."""
+    tracemalloc.start()
+    try:
+        paint(controls, width=width, height=height)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("controls", [PLAIN, WORKED])
+def test_memory_grows_no_faster_than_the_picture(controls: Controls) -> None:
+    sides = (512, 1024, 2048)
+    peaks = [peak_of_painting(controls, side, side) for side in sides]
+    for before, after in itertools.pairwise(peaks):
+        assert after < 4.1 * before
+    assert peaks[-1] < 6 * 3 * sides[-1] ** 2
+
+
+def test_a_long_picture_takes_little_beside_its_pixels() -> None:
+    """The paper of a long picture has more cells than pixels; they once took 30 times as much as these."""
+    assert peak_of_painting(WORKED, 2048, 512) < 20e6 + 8 * 3 * 2048 * 512
+
+
+@pytest.mark.parametrize("controls", [PLAIN, WORKED])
+@pytest.mark.parametrize("supersample", [None, 2])
+def test_no_seams(controls: Controls, supersample: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of any size, in any number of threads, are parts of one and the same picture."""
+    whole = paint(controls, width=350, height=260, seed=2, supersample=supersample)
+    for tile, threads in ((350, 1), (4001, 2), (20_000, 3)):
+        monkeypatch.setattr(painter, "_TILE", tile)
+        tiled = paint(controls, width=350, height=260, seed=2, supersample=supersample, threads=threads)
+        np.testing.assert_array_equal(tiled, whole)
+
+
+def test_a_picture_for_the_wall_is_the_one_on_the_screen() -> None:
+    small = paint(WORKED, width=192, height=256, seed=1)
+    large = paint(WORKED, width=768, height=1024, seed=1)
+    light = (large / 255.0) ** 2.2  # an eye that stands back mixes light
+    shrunk = 255 * light.reshape(256, 4, 192, 4, 3).mean(axis=(1, 3)) ** (1 / 2.2)
+    assert np.abs(shrunk - small).mean() < 5
+    assert np.abs(shrunk[::-1] - small).mean() > 20
+
+
+def test_a_cover_that_shops_accept(make_song: MakeSong, tmp_path: Path) -> None:
+    """Square, 3000 pixels, baseline JPEG of quality 95, RGB in sRGB, colour at full resolution, 300 dpi, below 4 MB."""
+    pixels = paint(WORKED, width=3000, height=3000, threads=2)
+    Picture(pixels, {}, WORKED, np.zeros(64, np.float32), make_song()).save(tmp_path / "cover.jpg")
+    assert (tmp_path / "cover.jpg").stat().st_size < 4e6
+    with Image.open(tmp_path / "cover.jpg") as image:
+        assert isinstance(image, JpegImageFile)
+        assert (image.format, image.mode, image.size, image.bits) == ("JPEG", "RGB", (3000, 3000), 8)
+        assert not {"progressive", "transparency", "adobe"} & set(image.info)
+        assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # 4:4:4
+        assert image.quantization == quantization_of_quality(95)
+        assert image.info["dpi"] == (300, 300)
+        assert 0x0112 not in image.getexif()  # no orientation, which some shops refuse
+        assert_is_srgb(image)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_every_format_says_srgb_and_its_density(make_song: MakeSong, tmp_path: Path, name: str) -> None:
+    pixels = paint(PLAIN, width=64, height=64)
+    Picture(pixels, {}, PLAIN, np.zeros(64, np.float32), make_song()).save(tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        exif = image.getexif()
+        assert (exif[0x011A], exif[0x011B], exif[0x0128]) == (300, 300, 2)
+        if name != "a.webp":  # which has no place for it but Exif
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.02)
+        assert_is_srgb(image)
+
+
+def quantization_of_quality(quality: int) -> dict[int, list[int]]:
+    """Tables of a JPEG that Pillow writes at a quality."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as image:
+        assert isinstance(image, JpegImageFile)
+        return image.quantization
+
+
+def assert_is_srgb(image: Image.Image) -> None:
+    """Its profile takes colours to where sRGB takes them: converted, they stay as they are."""
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    colours = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    to_srgb, to_lab = (
+        np.asarray(ImageCms.profileToProfile(colours, profile, ImageCms.createProfile(target), outputMode=mode))
+        for target, mode in (("sRGB", "RGB"), ("LAB", "LAB"))
+    )
+    assert np.abs(to_srgb.astype(int) - np.asarray(colours)).max() <= 1
+    assert np.ptp(to_lab[:, :, 0]) > 200
