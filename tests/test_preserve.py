@@ -53,9 +53,8 @@ def test_near_songs_get_near_looks_and_songs_fill_the_cloud(world, foresight):
     reader = np.zeros((looks.shape[1], 1))
     reader[3] = 1.0
     halves = songs[:, None] + 0.2 * rng.standard_normal((len(songs), 2, 12))
-    weights, offset, told = preserve_looks(
-        songs, halves, guides, start, latents, looks, reader, foresight[0], RECIPE, seed=0
-    )
+    given = songs, halves, guides, start, latents, looks, reader, foresight[0], RECIPE
+    weights, offset, told = preserve_looks(*given, seed=0)
     fresh = rng.standard_normal((150, 12)) * np.linspace(2, 0.7, 12)
 
     def seen(placed):

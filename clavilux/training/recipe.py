@@ -71,6 +71,8 @@ class AnalysisRecipe:
     palettes: int
     palette_softness: float
     kind_evenness: float
+    trial_temperature: float
+    trial_evenness: float
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ pictures -> windows -> eye -> marks -> lessons -> ImageVAE ---> MappingNetwork -
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 import os
@@ -40,6 +41,7 @@ from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes, train
 from clavilux.training.preserve import Told
 from clavilux.training.readout import READ_OUT, Readings, fit_readout
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
+from clavilux.training.second_look import Trials, try_kinds
 from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_audio_vae import AudioVAETask
@@ -91,6 +93,8 @@ class Run:
         Takes lines.
     processes : Processes
         Those that train; all of them read the same folders.
+    teacher : Path or None
+        Package of the network that says which kinds of marks look most like a picture; without it, the eye says it.
     """
 
     recipe: Recipe
@@ -103,6 +107,7 @@ class Run:
     jobs: int
     log: Callable[[str], None]
     processes: Processes = ONE_PROCESS
+    teacher: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -351,6 +356,9 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     if pictures.eye is not None:
         measures["eye"] = _last_validation(run.folder, "eye")
         measures["readout"] = _read_out(run, pictures, windows, latents[chosen], chosen, rng)
+        if run.teacher is not None:
+            learnt = _look_again(run, run.teacher, pictures, windows, latents[chosen], chosen)
+            measures["readout"] = _read_out(run, learnt, windows, latents[chosen], chosen, rng)
     shown = latents[chosen]
     if recipe.method == "look-preserving":
         # As many again, drawn from their normal distribution: looks are learnt to be foretold where songs may lie.
@@ -432,6 +440,38 @@ def _read_out(
     )
     run.log("readout: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
     return figures
+
+
+def _look_again(
+    run: Run,
+    tarball: Path,
+    pictures: PictureSide,
+    windows: Windows,
+    latents: NDArray[np.float64],
+    chosen: NDArray[np.int64],
+) -> PictureSide:
+    """The same with kinds and frequencies of the chosen windows as trials with a teacher tell them."""
+    marks = pictures.marks
+    assert marks is not None and pictures.palettes is not None and isinstance(pictures.network, ImageVAE)
+    network, palettes, analysis = pictures.network, pictures.palettes, run.recipe.analysis
+
+    def try_them() -> Trials:
+        run.log(f"teacher: trying {len(KINDS)} kinds on {len(chosen)} windows")
+        controls = controls_of_latents(network, palettes, KINDS, latents)
+        return try_kinds(windows.windows[chosen], controls, tarball, jobs=run.jobs)
+
+    state = hashlib.sha256(latents.round(2).tobytes()).hexdigest()
+    trials = _kept(run, "trials.pickle", (_folder_key(run), state, KINDS), try_them)
+    assert isinstance(trials, Trials)
+    kind, log_frequency = marks.kind.copy(), marks.log_frequency.copy()
+    kind[chosen] = trials.kinds(analysis.trial_temperature)
+    log_frequency[chosen] += np.log(trials.factors())
+    told = dataclasses.replace(marks, kind=kind, log_frequency=log_frequency)
+    some = dataclasses.replace(told, kind=kind[chosen])
+    told = weigh_kinds(told, kind_weights(some, analysis.trial_evenness))
+    counts = np.bincount(told.kind[chosen].argmax(1), minlength=len(KINDS))
+    run.log("teacher: kinds kept " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
+    return dataclasses.replace(pictures, marks=told)
 
 
 def _paint_all(
