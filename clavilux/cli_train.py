@@ -43,7 +43,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             "--teacher",
             type=click.Path(path_type=Path, dir_okay=False),
             default=None,
-            help="nsfwjs-4.4.0.tgz: kinds of marks are then found by trial, which takes 20 minutes and is better.",
+            help="nsfwjs-4.4.0.tgz: kinds of marks are then found by trial, which takes a quarter of an hour.",
         ),
         click.option(
             "--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes, or GPUs, a node."

@@ -112,12 +112,14 @@ class Run:
 
 @dataclass(frozen=True)
 class PictureSide:
-    """A trained ImageVAE; with a painter's decoder, the eye, the palettes and the marks that it learnt from."""
+    """A trained ImageVAE; with a painter's decoder, the eye, the palettes and the marks that it learnt from, and where
+    kinds lie by how alike they look."""
 
     network: ImageVAE | ConvImageVAE
     eye: Eye | None = None
     palettes: NDArray[np.float32] | None = None
     marks: MarksRead | None = None
+    likeness: NDArray[np.float64] | None = None
 
 
 def check_folders(run: Run) -> None:
@@ -294,7 +296,7 @@ def train_image_vae(run: Run) -> PictureSide:
     task = ImageVAETask(lessons, seen_lessons, recipe)
     network = _train_on_windows(run, task, seen, lambda latents: _paint_all(run, task.network, palettes, latents))
     assert isinstance(network, ImageVAE)
-    return PictureSide(network, eye, palettes, marks)
+    return PictureSide(network, eye, palettes, marks, kind_likeness(eye))
 
 
 def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> ConvImageVAE:
@@ -423,7 +425,7 @@ def _read_out(
 ) -> dict[str, float]:
     """Fit what the painter reads off a latent to what was read off the chosen windows."""
     marks = pictures.marks
-    assert marks is not None and pictures.eye is not None and pictures.palettes is not None
+    assert marks is not None and pictures.likeness is not None and pictures.palettes is not None
     assert isinstance(pictures.network, ImageVAE)
     readings = Readings(
         palette=windows.palettes[chosen],
@@ -434,9 +436,8 @@ def _read_out(
         surface=marks.surface[chosen],
     )
     blend = run.recipe.image_vae.palette_blend
-    likeness = kind_likeness(pictures.eye)
     figures = fit_readout(
-        pictures.network, latents, readings, pictures.palettes, likeness, palette_blend=blend, rng=rng
+        pictures.network, latents, readings, pictures.palettes, pictures.likeness, palette_blend=blend, rng=rng
     )
     run.log("readout: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
     return figures
@@ -450,7 +451,7 @@ def _look_again(
     latents: NDArray[np.float64],
     chosen: NDArray[np.int64],
 ) -> PictureSide:
-    """The same with kinds and frequencies of the chosen windows as trials with a teacher tell them."""
+    """The same with the kinds of the chosen windows, and how alike kinds are, as trials with a teacher tell them."""
     marks = pictures.marks
     assert marks is not None and pictures.palettes is not None and isinstance(pictures.network, ImageVAE)
     network, palettes, analysis = pictures.network, pictures.palettes, run.recipe.analysis
@@ -463,15 +464,13 @@ def _look_again(
     state = hashlib.sha256(latents.round(2).tobytes()).hexdigest()
     trials = _kept(run, "trials.pickle", (_folder_key(run), state, KINDS), try_them)
     assert isinstance(trials, Trials)
-    kind, log_frequency = marks.kind.copy(), marks.log_frequency.copy()
-    kind[chosen] = trials.kinds(analysis.trial_temperature)
-    log_frequency[chosen] += np.log(trials.factors())
-    told = dataclasses.replace(marks, kind=kind, log_frequency=log_frequency)
-    some = dataclasses.replace(told, kind=kind[chosen])
-    told = weigh_kinds(told, kind_weights(some, analysis.trial_evenness))
+    told = dataclasses.replace(marks, kind=marks.kind.copy())
+    told.kind[chosen] = trials.kinds(analysis.trial_temperature)
+    seen = dataclasses.replace(told, kind=told.kind[chosen])
+    told = weigh_kinds(told, kind_weights(seen, analysis.trial_evenness))
     counts = np.bincount(told.kind[chosen].argmax(1), minlength=len(KINDS))
     run.log("teacher: kinds kept " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
-    return dataclasses.replace(pictures, marks=told)
+    return dataclasses.replace(pictures, marks=told, likeness=trials.likeness())
 
 
 def _paint_all(

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from clavilux.errors import TrainingError
 
-TAPS = (2, 5, 9, 12)  # blocks that are looked at, from edges to things; the head is the last
+TAPS = (9, 12)  # blocks that are looked at, and the head: textures, parts, things; earlier ones see edges and colours
 _MODEL = "package/dist/models/mobilenet_v2/"
 _STRIDES = {1: 2, 3: 2, 6: 2, 13: 2}
 _BLOCKS = 17
