@@ -410,7 +410,7 @@ def count_operations(controls: Controls, size: int) -> float:
 
     canvas = painter._Canvas(controls, size, size, 0)
     picture = np.empty((size, size, 3), np.uint8)
-    canvas.mix(picture, np.arange(size * size), 1)
+    canvas.mix(picture, None, 1)
     n_samples = size * size + 9 * np.count_nonzero(painter._differs_from_another(picture, 1))
 
     def count(program: Program) -> int:

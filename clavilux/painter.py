@@ -110,12 +110,11 @@ def paint(
         raise PictureError(f"supersample is {supersample}; it lies between 1 and 8, or is None")
     canvas = _Canvas(controls, width, height, seed, threads)
     picture = np.empty((height, width, 3), np.uint8)
-    everywhere = np.arange(width * height)
     if supersample is None and canvas.short >= _FINE_MARKS_PX * controls.frequency:
-        canvas.mix(picture, everywhere, 1)
+        canvas.mix(picture, None, 1)
         canvas.mix(picture, np.flatnonzero(_differs_from_another(picture, threads)), _EDGE_SAMPLES)
     else:
-        canvas.mix(picture, everywhere, supersample or _EDGE_SAMPLES)
+        canvas.mix(picture, None, supersample or _EDGE_SAMPLES)
     _add_surface(picture, controls, seed, threads)
     return picture
 
@@ -167,20 +166,21 @@ class _Canvas:
         run_each(fill, range(0, slots.size, _TILE), self.threads)
         return slots.reshape(self.height, self.width)
 
-    def mix(self, picture: UInt8, pixels: Positions, samples: int) -> None:
-        """Paint pixels as the mean of samples x samples places, in linear light, as an eye that stands back mixes
-        them."""
+    def mix(self, picture: UInt8, pixels: Positions | None, samples: int) -> None:
+        """Paint some pixels, or all, as the mean of samples x samples places, in linear light, as an eye that stands
+        back mixes them."""
         flat = picture.reshape(-1, 3)
         step = max(1, _TILE // samples**2)
+        n = len(flat) if pixels is None else pixels.size
 
         def fill(start: int) -> None:
-            some = pixels[start : start + step]
+            some = np.arange(start, min(start + step, n)) if pixels is None else pixels[start : start + step]
             if self._compiled is not None:
                 self._compiled.mix(picture, some, samples)
             else:
                 flat[some] = self._mean(some, samples)
 
-        run_each(fill, range(0, pixels.size, step), self.threads)
+        run_each(fill, range(0, n, step), self.threads)
 
     def _mean(self, pixels: Positions, samples: int) -> UInt8:
         slot, light = self.decide(*self.places(pixels, samples))
