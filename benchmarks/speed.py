@@ -357,18 +357,20 @@ def measure_painter(folder: Path, n: int) -> Iterator[Row]:
             for some in alternate_calls(n if size < 4096 else min(n, 2), compiled, plain)
         ]
         what = f"{size} x {size}, warm, {threads} threads, a picture (mean of {n_pictures})"
-        yield Row("painter", what, numba, runs[0], "NumPy", runs[1])
+        note = ""
         if size == min(SIZES_PX):
-            operations = [count_operations(controls, size) for controls in pictures]
-            rate = measure_rate(n)
-            floor = sum(operations) / n_pictures / rate
-            note = (
-                f"the floor of a picture of {size} is {sum(operations) / n_pictures / 1e9:.2f} G operations at "
-                f"{rate / 1e9:.0f} G a second on one core, {floor:.4f} s; compiled code takes "
-                f"{median(run.cpu_s for run in runs[0]) / floor:.1f} times as long, NumPy "
-                f"{median(run.cpu_s for run in runs[1]) / floor:.1f} times (processor time)"
+            operations, rate = (
+                sum(count_operations(controls, size) for controls in pictures) / n_pictures,
+                measure_rate(n),
             )
-            yield Row("painter", f"floor of {size} x {size}", "arithmetic", [Run(floor, floor, 0.0)], note=note)
+            floor = operations / rate
+            times = [median(run.cpu_s for run in some) / floor for some in runs]
+            note = (
+                f"the floor of a picture of {size} is {operations / 1e9:.2f} G operations at {rate / 1e9:.0f} G a "
+                f"second on one core, {floor:.4f} s; compiled code takes {times[0]:.1f} times as long, NumPy "
+                f"{times[1]:.1f} times (processor time)"
+            )
+        yield Row("painter", what, numba, runs[0], "NumPy", runs[1], note=note)
     (folder / "controls.json").write_text(controls_of_latents(1)[0].to_json())
     for size in (*SIZES_PX, 8192):
         peaks = []
