@@ -16,7 +16,7 @@ SWITCH = "CLAVILUX_FAST"
 
 
 def name_painter() -> str:
-    """What paints, for people: says what is installed, without the third of a second that importing it takes."""
+    """What paints, for people: says what is installed, without the time that importing it takes."""
     if os.environ.get(SWITCH) == "0":
         return f"NumPy ({SWITCH}=0)"
     try:
