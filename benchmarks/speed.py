@@ -4,11 +4,12 @@
     python benchmarks/speed.py --only paint --only floors           some parts of it
     python benchmarks/speed.py --markdown docs/benchmarks.md        and put it into the documentation
 
-Needs the extras `train` and `dev`. Songs are synthesised, seeded, and encoded as mp3 (192 kbit/s, stereo, 44.1 kHz) in
-a temporary folder; nothing is downloaded. What is compared runs in turn, A B A B, after one run of each that is not
-counted; a ratio is the median of the ratios of neighbouring runs, so that a machine whose speed drifts tells the same.
-*Cold* is a new process for each run, *warm* a process that has done the same before. Times are the median and the least
-of the clock, and the median of the processor's time, user and system, that the process and its children took.
+Needs the extras `train`, `fast` and `dev`. Songs are synthesised, seeded, and encoded as mp3 (192 kbit/s, stereo,
+44.1 kHz) in a temporary folder; nothing is downloaded. What is compared runs in turn, A B A B, after one run of each
+that is not counted; a ratio is the median of the ratios of neighbouring runs, so that a machine whose speed drifts
+tells the same. *Cold* is a new process for each run, *warm* a process that has done the same before. Times are the
+median and the least of the clock, and the median of the processor's time, user and system, that the process and its
+children took.
 """
 
 from __future__ import annotations
@@ -24,19 +25,25 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
 import numpy as np
+
+from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM
+
+if TYPE_CHECKING:
+    from clavilux.controls import Controls
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = ROOT / "benchmarks" / "peers" / "paint_with_torch.py"
 RATE = 44_100  # Hz, of the songs
 SONG_S, HOUR_S = 180.0, 3600.0
 FOLDER_SONGS, FOLDER_S = 40, (30.0, 60.0)
-SIZES_PX = (1024, 2048, 4096)
+SIZES_PX = {1024: 12, 2048: 6, 4096: 3}  # and how many pictures are painted
 PRINT_SIZES = ("3000x3000", "8192x8192")
 MARKERS = ("<!-- written by benchmarks/speed.py from here -->", "<!-- to here -->")
 
@@ -177,7 +184,7 @@ from clavilux.memory import reuse_memory
 from clavilux.painter import paint
 reuse_memory()
 size = int(sys.argv[2])
-paint(Controls.from_json(Path(sys.argv[1]).read_text()), width=size, height=size)
+paint(Controls.from_json(Path(sys.argv[1]).read_text()), width=size, height=size, threads=int(sys.argv[3]))
 """
 
 
@@ -250,7 +257,7 @@ def measure_paint(folder: Path, n: int) -> Iterator[Row]:
     ours, theirs = alternate(
         n, clavilux("paint", song, "-o", picture), [sys.executable, str(PEER), str(song), str(folder / "peer.png")]
     )
-    what = f"mp3 of three minutes to a picture of {SIZES_PX[0]}, cold"
+    what = f"mp3 of three minutes to a picture of {DEFAULT_SIZE_PX}, cold"
     yield Row("paint", what, "clavilux paint", ours, "paint_with_torch.py", theirs)
     described = [sys.executable, str(PEER), str(song), str(folder / "described.png"), "--descriptors"]
     ours_again, theirs_described = alternate(n, clavilux("paint", song, "-o", picture), described)
@@ -314,18 +321,137 @@ def measure_hour(folder: Path, n: int) -> Iterator[Row]:
     yield Row("hour", "an hour of mp3", "clavilux paint", ours, "librosa.load", theirs, note=note)
 
 
-def measure_painter(folder: Path, n: int) -> Iterator[Row]:
-    """The painter alone: warm for the time, and a new process for the memory."""
-    from clavilux.painter import paint
+def controls_of_latents(n: int) -> list[Controls]:
+    """What the default bundle paints for latents of chance, always the same ones."""
     from clavilux.pipeline import Clavilux
 
-    controls = Clavilux().controls(write_song(folder / "song.mp3", SONG_S, seed=1))
-    (folder / "controls.json").write_text(controls.to_json())
-    for size in SIZES_PX:
-        (warm,) = alternate_calls(n, lambda size=size: paint(controls, width=size, height=size))
-        yield Row("painter", f"{size} x {size} ({controls.kind}), warm", "painter.paint", warm)
-        (cold,) = alternate(min(n, 3), python(PAINT, folder / "controls.json", size))
-        yield Row("painter", f"{size} x {size}: peak memory of the process", "painter.paint", cold, by="peak_mb")
+    engine = Clavilux().engine
+    rng = np.random.default_rng(0)
+    return [engine.controls(rng.standard_normal(LATENT_DIM).astype(np.float32)) for _ in range(n)]
+
+
+def paint_all(pictures: list[Controls], size: int, threads: int, compiled: bool) -> None:
+    """Paint all of them, by Numba or by NumPy."""
+    from clavilux.compiled import SWITCH
+    from clavilux.painter import paint
+
+    os.environ[SWITCH] = "1" if compiled else "0"
+    for controls in pictures:
+        paint(controls, width=size, height=size, threads=threads)
+
+
+def measure_painter(folder: Path, n: int) -> Iterator[Row]:
+    """The painter alone, compiled and by NumPy: warm for the time, and a new process for the memory."""
+    from clavilux.compiled import SWITCH, name_painter
+    from clavilux.threads import count_cores
+
+    threads = count_cores()
+    os.environ[SWITCH] = "1"
+    numba = name_painter()
+    for size, n_pictures in SIZES_PX.items():
+        pictures = controls_of_latents(n_pictures)
+        compiled, plain = (partial(paint_all, pictures, size, threads, compiled) for compiled in (True, False))
+        runs = [
+            [Run(run.wall_s / n_pictures, run.cpu_s / n_pictures, run.peak_mb) for run in some]
+            for some in alternate_calls(n if size < 4096 else min(n, 2), compiled, plain)
+        ]
+        what = f"{size} x {size}, warm, {threads} threads, a picture (mean of {n_pictures})"
+        note = ""
+        if size == min(SIZES_PX):
+            operations, rate = (
+                sum(count_operations(controls, size) for controls in pictures) / n_pictures,
+                measure_rate(n),
+            )
+            floor = operations / rate
+            times = [median(run.cpu_s for run in some) / floor for some in runs]
+            note = (
+                f"the floor of a picture of {size} is {operations / 1e9:.2f} G operations at {rate / 1e9:.0f} G a "
+                f"second on one core, {floor:.4f} s; compiled code takes {times[0]:.1f} times as long, NumPy "
+                f"{times[1]:.1f} times (processor time)"
+            )
+        yield Row("painter", what, numba, runs[0], "NumPy", runs[1], note=note)
+    (folder / "controls.json").write_text(controls_of_latents(1)[0].to_json())
+    for size in (*SIZES_PX, 8192):
+        peaks = []
+        for switch in ("1", "0"):
+            os.environ[SWITCH] = switch
+            peaks += alternate(1, python(PAINT, folder / "controls.json", size, threads))
+        what = f"{size} x {size}: peak memory of the process"
+        yield Row("painter", what, numba, peaks[0], "NumPy", peaks[1], by="peak_mb")
+
+
+def measure_kinds(folder: Path, n: int) -> Iterator[Row]:
+    """Each kind of marks alone, with an even plan, which has about twice as many borders as one that was learnt."""
+    from clavilux.compiled import SWITCH, name_painter
+    from clavilux.controls import Controls
+    from clavilux.marks import KINDS
+
+    os.environ[SWITCH] = "1"
+    numba = name_painter()
+    palette, plan = np.linspace(0, 1, 24).reshape(8, 3), np.zeros((8, 32, 32))
+    for kind in KINDS:
+        pictures = [Controls(palette, plan, kind, 12.0, 0.1, 0.8)]
+        calls = (partial(paint_all, pictures, DEFAULT_SIZE_PX, 1, compiled) for compiled in (True, False))
+        compiled, plain = alternate_calls(n, *calls)
+        yield Row(
+            "kinds", f"{kind}, {DEFAULT_SIZE_PX} x {DEFAULT_SIZE_PX}, one thread", numba, compiled, "NumPy", plain
+        )
+
+
+# Additions, products, comparisons and changes of bits in the steps that are more than one of them.
+OPERATIONS = {"SIN": 13, "COS": 14, "LOG": 23, "EXP": 19, "NORMAL_TO_UNIFORM": 26, "MIX": 9, "UNIT": 4, "MIX_UNIT": 13}
+WAVE_OPERATIONS, READ_OPERATIONS, BID_OPERATIONS, SOFT_OPERATIONS = 17, 16 + 8 * 9, 8 * (2 * 23 + 6), 8 * 27
+NOISE_OPERATIONS, BRISTLE_OPERATIONS = 30, 8 * 17 + 3 * 28
+
+
+def count_operations(controls: Controls, size: int) -> float:
+    """Arithmetic that a picture needs: that of its marks, plan and colours at each sample, and of its surface."""
+    from clavilux import painter
+    from clavilux.marks.trace import Op, Program, record
+
+    canvas = painter._Canvas(controls, size, size, 0)
+    picture = np.empty((size, size, 3), np.uint8)
+    canvas.mix(picture, None, 1)
+    n_samples = size * size + 9 * np.count_nonzero(painter._differs_from_another(picture, 1))
+
+    def count(program: Program) -> int:
+        steps = [(Op(int(step[0])).name, int(step[5])) for step in program.steps]
+        return sum(WAVE_OPERATIONS * (c & 255) if op == "WAVES" else OPERATIONS.get(op, 1) for op, c in steps)
+
+    def marks(kind: str) -> int:
+        def draw(x: Any, y: Any) -> list[Any]:
+            field = canvas._field(kind, x, y)
+            return [field.u, field.x, field.y]
+
+        return count(record(draw))
+
+    a_sample = READ_OPERATIONS + BID_OPERATIONS + (SOFT_OPERATIONS if controls.softness else 0)
+    kinds = [marks(kind) for kind in controls.kinds]
+    a_sample += kinds[0] + controls.second_area * (kinds[-1] - kinds[0])
+    if len(kinds) == 2:
+        a_sample += count(record(lambda x, y: [canvas._is_second(x, y)]))
+    a_pixel = NOISE_OPERATIONS * (10 if controls.glaze else 2) + (BRISTLE_OPERATIONS if controls.brush else 0)
+    return float(n_samples * a_sample + size * size * a_pixel)
+
+
+def measure_rate(n: int) -> float:
+    """Operations a second that one core reaches without a wait for memory: polynomials of numbers that stay."""
+    import numba
+
+    @numba.njit(fastmath={"contract"})
+    def polynomials(x: np.ndarray, out: np.ndarray) -> None:
+        half = np.float32(0.5)
+        for turn in range(1000):
+            for i in range(x.size):
+                v = x[i]
+                p, q, r, s = v, v + half, v - half, v + np.float32(turn)  # four, so that none waits for itself
+                for _ in range(16):
+                    p, q, r, s = p * v + half, q * v + half, r * v + half, s * v + half
+                out[i] = p + q + r + s
+
+    x = np.linspace(0, 0.5, 1024, dtype=np.float32)
+    (runs,) = alternate_calls(n, lambda: polynomials(x, np.empty_like(x)))
+    return float(1000 * x.size * 128 / min(run.cpu_s for run in runs))
 
 
 def measure_print(folder: Path, n: int) -> Iterator[Row]:
@@ -398,14 +524,16 @@ def measure_floors(folder: Path, n: int) -> Iterator[Row]:
     bids, scratch = rng.random((SLOTS, 16_384), np.float32), np.empty((SLOTS, 16_384), np.float32)
 
     def formula() -> None:
-        for _ in range(SIZES_PX[0] ** 2 // 16_384):
+        for _ in range(DEFAULT_SIZE_PX**2 // 16_384):
             np.log(bids, out=scratch)
             np.negative(scratch, out=scratch)
             np.log(scratch, out=scratch)
             np.maximum.reduce(scratch, axis=0)
 
     (runs,) = alternate_calls(n, formula)
-    yield Row("floors", f"arithmetic of the formula of the painter at {SIZES_PX[0]}, one sample a pixel", "numpy", runs)
+    yield Row(
+        "floors", f"arithmetic of the formula of the painter at {DEFAULT_SIZE_PX}, one sample a pixel", "numpy", runs
+    )
 
 
 PARTS: dict[str, tuple[str, Callable[[Path, int], Iterator[Row]]]] = {
@@ -415,6 +543,7 @@ PARTS: dict[str, tuple[str, Callable[[Path, int], Iterator[Row]]]] = {
     "folder": ("A folder on two cores", measure_folder),
     "hour": ("An hour of sound", measure_hour),
     "painter": ("The painter", measure_painter),
+    "kinds": ("Kinds of marks", measure_kinds),
     "print": ("Print sizes", measure_print),
     "floors": ("Floors", measure_floors),
 }
@@ -491,7 +620,7 @@ def describe_machine() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     from importlib.metadata import version
 
-    packages = ("numpy", "av", "onnxruntime", "librosa", "torch")
+    packages = ("numpy", "numba", "av", "onnxruntime", "librosa", "torch")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return f"{cores} cores of {model}; Python {platform.python_version()}, {versions}"
 

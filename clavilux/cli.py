@@ -111,8 +111,23 @@ def _one_line() -> Iterator[None]:
         raise Fault(f'this needs {package}, which is not installed: pip install "clavilux[{extra}]"') from error
 
 
+def _show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from clavilux.compiled import name_painter
+
+        click.echo(f"clavilux {__version__}, painting by {name_painter()}")
+        context.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "--version", prog_name="clavilux", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """A song in, an abstract picture out.
 

@@ -23,19 +23,23 @@ the whole picture, whatever its aspect. So a size only says where the function i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.compiled import compiled_painter
 from clavilux.constants import DEFAULT_SIZE_PX, PLAN_SIDE, SIZE_RANGE_PX, SLOTS
 from clavilux.controls import Controls
 from clavilux.dither import dither
 from clavilux.errors import PictureError
-from clavilux.marks import mark_field
-from clavilux.marks.chance import Float32, cell_hash, draws, unit
-from clavilux.marks.place import normal_to_uniform
+from clavilux.marks import Field, mark_field
+from clavilux.marks.chance import COLUMN, ROW, Float32, draws, key, mix, unit, whole_bits
+from clavilux.marks.place import normal_to_uniform, plane_waves
 from clavilux.marks.place import waves as smooth_field
+from clavilux.marks.trace import record
 from clavilux.threads import run_each
 
 UInt8 = NDArray[np.uint8]
@@ -106,13 +110,11 @@ def paint(
         raise PictureError(f"supersample is {supersample}; it lies between 1 and 8, or is None")
     canvas = _Canvas(controls, width, height, seed, threads)
     picture = np.empty((height, width, 3), np.uint8)
-    if supersample == 1:
-        canvas.fill(picture)
-    elif supersample is None and canvas.short >= _FINE_MARKS_PX * controls.frequency:
-        canvas.fill(picture)
-        canvas.mix(picture, np.flatnonzero(_differs_from_another(picture)), _EDGE_SAMPLES)
+    if supersample is None and canvas.short >= _FINE_MARKS_PX * controls.frequency:
+        canvas.mix(picture, None, 1)
+        canvas.mix(picture, np.flatnonzero(_differs_from_another(picture, threads)), _EDGE_SAMPLES)
     else:
-        canvas.mix(picture, np.arange(width * height), supersample or _EDGE_SAMPLES)
+        canvas.mix(picture, None, supersample or _EDGE_SAMPLES)
     _add_surface(picture, controls, seed, threads)
     return picture
 
@@ -146,6 +148,9 @@ class _Canvas:
         self.width, self.height, self.short = width, height, min(width, height)
         self._plan = _refine_plan(controls.plan)
         self._light = _to_light(controls.palette)
+        self._colours = _to_bytes(controls.palette)
+        fast = compiled_painter(width * height)
+        self._compiled = None if fast is None else self._compile(fast)
 
     def slots(self) -> UInt8:
         """Slot at the middle of each pixel, (height, width)."""
@@ -153,43 +158,42 @@ class _Canvas:
 
         def fill(start: int) -> None:
             pixels = np.arange(start, min(start + _TILE, slots.size))
-            slots[start : start + _TILE] = self.decide(*self.places(pixels, 1))[0]
+            if self._compiled is not None:
+                self._compiled.find_slots(pixels, slots[start : start + _TILE])
+            else:
+                slots[start : start + _TILE] = self.decide(*self.places(pixels, 1))[0]
 
         run_each(fill, range(0, slots.size, _TILE), self.threads)
         return slots.reshape(self.height, self.width)
 
-    def fill(self, picture: UInt8) -> None:
-        """Paint each pixel as the place at its middle."""
-        flat = picture.reshape(-1, 3)
-        palette = _to_bytes(self.controls.palette)
-
-        def fill(start: int) -> None:
-            pixels = np.arange(start, min(start + _TILE, len(flat)))
-            slot, light = self.decide(*self.places(pixels, 1))
-            flat[start : start + _TILE] = palette[slot] if light is None else self._round(light, pixels)
-
-        run_each(fill, range(0, len(flat), _TILE), self.threads)
-
-    def mix(self, picture: UInt8, pixels: Positions, samples: int) -> None:
-        """Paint pixels as the mean of samples x samples places, in linear light, as an eye that stands back mixes
-        them."""
+    def mix(self, picture: UInt8, pixels: Positions | None, samples: int) -> None:
+        """Paint some pixels, or all, as the mean of samples x samples places, in linear light, as an eye that stands
+        back mixes them."""
         flat = picture.reshape(-1, 3)
         step = max(1, _TILE // samples**2)
+        n = len(flat) if pixels is None else pixels.size
 
         def fill(start: int) -> None:
-            some = pixels[start : start + step]
-            slot, light = self.decide(*self.places(some, samples))
-            if light is None:
-                slots = slot.reshape(samples**2, -1)
-                share = np.empty((some.size, SLOTS), np.float32)
-                for k in range(SLOTS):
-                    share[:, k] = (slots == k).sum(axis=0, dtype=np.uint8)  # at most 64
-                share /= np.float32(samples**2)
-                flat[some] = _to_bytes(_from_light(np.einsum("nk,kc->nc", share, self._light)))
+            some = np.arange(start, min(start + step, n)) if pixels is None else pixels[start : start + step]
+            if self._compiled is not None:
+                self._compiled.mix(picture, some, samples)
             else:
-                flat[some] = self._round(light.reshape(samples**2, -1, 3).mean(axis=0), some)
+                flat[some] = self._mean(some, samples)
 
-        run_each(fill, range(0, pixels.size, step), self.threads)
+        run_each(fill, range(0, n, step), self.threads)
+
+    def _mean(self, pixels: Positions, samples: int) -> UInt8:
+        slot, light = self.decide(*self.places(pixels, samples))
+        if light is not None:
+            return self._round(light.reshape(samples**2, -1, 3).mean(axis=0), pixels)
+        if samples == 1:
+            return self._colours.take(slot, axis=0)
+        slots = slot.reshape(samples**2, -1)
+        share = np.empty((pixels.size, SLOTS), np.float32)
+        for k in range(SLOTS):
+            share[:, k] = (slots == k).sum(axis=0, dtype=np.uint8)  # at most 64
+        share /= np.float32(samples**2)
+        return _to_bytes(_from_light(np.einsum("nk,kc->nc", share, self._light)))
 
     def _round(self, light: Float32, pixels: Positions) -> UInt8:
         """Mixed light (n, 3) of pixels as bytes."""
@@ -210,17 +214,12 @@ class _Canvas:
 
     def decide(self, x: Float32, y: Float32) -> tuple[UInt8, Float32 | None]:
         """Slot at each place, (n,), and the linear light (n, 3) there; None where that is the slot's colour."""
-        controls = self.controls
-        if controls.chaos == 0:
-            return self._settle(self._read_plan(x, y))
-        kinds = controls.kinds
-        if len(kinds) == 1:
+        kinds = self.controls.kinds
+        if len(kinds) == 1 or self.controls.chaos == 0:
             return self._decide(kinds[0], x, y)
-        slow = np.float32(_REGIONS)
-        region = normal_to_uniform(smooth_field(x * slow, y * slow, self.seed, "region", n=8))
-        second = region > np.float32(1 - controls.second_area)
+        second = self._is_second(x, y)
         slot = np.empty(x.shape, np.uint8)
-        light = np.empty((x.size, 3), np.float32) if controls.softness else None
+        light = np.empty((x.size, 3), np.float32) if self.controls.softness else None
         for kind, where in zip(kinds, (~second, second), strict=True):
             some = np.flatnonzero(where)
             if some.size:
@@ -229,10 +228,16 @@ class _Canvas:
                     light[some] = lit
         return slot, light
 
-    def _decide(self, kind: str, x: Float32, y: Float32) -> tuple[UInt8, Float32 | None]:
-        """The formula of this module for one kind of marks."""
+    def _is_second(self, x: Float32, y: Float32) -> NDArray[np.bool_]:
+        """Where the second of two kinds draws."""
+        slow = np.float32(_REGIONS)
+        region = normal_to_uniform(smooth_field(x * slow, y * slow, self.seed, "region", n=8))
+        return region > np.float32(1 - self.controls.second_area)
+
+    def _field(self, kind: str, x: Float32, y: Float32) -> Field:
+        """Marks of a kind at places."""
         controls = self.controls
-        field = mark_field(
+        return mark_field(
             kind,
             x,
             y,
@@ -241,6 +246,13 @@ class _Canvas:
             seed=self.seed,
             hold=min(1.0, controls.chaos / _WHOLE_PIECES_FROM),
         )
+
+    def _decide(self, kind: str, x: Float32, y: Float32) -> tuple[UInt8, Float32 | None]:
+        """The formula of this module for one kind of marks."""
+        controls = self.controls
+        if controls.chaos == 0:
+            return self._settle(self._read_plan(x, y))
+        field = self._field(kind, x, y)
         log_p = self._read_plan(field.x, field.y)
         if len(field.u) == 1:
             return self._stack(log_p, field.u[0])
@@ -293,6 +305,35 @@ class _Canvas:
                 for c in range(3):
                     light[:, c] += passed * (self._light[k + 1, c] - self._light[k, c])
         return slot, light
+
+    def _compile(self, fast: ModuleType) -> Any:
+        """The same for compiled code."""
+        controls = self.controls
+
+        def marks(kind: str) -> Callable[[Float32, Float32], Sequence[Float32]]:
+            def draw(x: Float32, y: Float32) -> Sequence[Float32]:
+                if controls.chaos == 0:
+                    return x, y
+                field = self._field(kind, x, y)
+                return field.u, field.x, field.y
+
+            return draw
+
+        two = len(controls.kinds) == 2 and controls.chaos > 0
+        return fast.Canvas(
+            width=self.width,
+            height=self.height,
+            plan=self._plan,
+            light=self._light,
+            colours=self._colours,
+            chaos=controls.chaos,
+            dither_key=key(self.seed, "dither"),
+            stack_chaos=max(controls.chaos, _MIN_CHAOS),
+            soft_bids=_SOFT_BIDS * controls.softness,
+            soft_height=_SOFT_HEIGHT * controls.softness,
+            region=record(lambda x, y: [self._is_second(x, y)]) if two else None,
+            kinds=[record(marks(kind)) for kind in (controls.kinds if two else controls.kinds[:1])],
+        )
 
     def _read_plan(self, x: Float32, y: Float32) -> Float32:
         """(SLOTS, n) log-probabilities at places, up to a number that all slots share."""
@@ -361,25 +402,36 @@ def _largest(bids: Float32) -> tuple[UInt8, Float32]:
     return slot, best
 
 
-def _differs_from_another(picture: UInt8) -> NDArray[np.bool_]:
+def _differs_from_another(picture: UInt8, threads: int) -> NDArray[np.bool_]:
     """Pixels that differ from the one to the left, right, above or below by more than `_SEEN_STEP` in a channel."""
+    fast = compiled_painter(picture.shape[0] * picture.shape[1])
     differs = np.zeros(picture.shape[:2], bool)
     rows = max(1, _TILE // picture.shape[1])
-    for top in range(0, len(picture), rows):
-        block = picture[top : top + rows + 1]
-        down = _steps(block[1:], block[:-1])
-        differs[top + 1 : top + 1 + len(down)] |= down
-        differs[top : top + len(down)] |= down
-        block = block[:rows]
+
+    def compare(top: int) -> None:
+        out = differs[top : top + rows]
+        if fast is not None:
+            fast.find_borders(picture, top, top + len(out), np.uint8(_SEEN_STEP), differs)
+            return
+        block = picture[top : top + rows]
         right = _steps(block[:, 1:], block[:, :-1])
-        differs[top : top + rows, 1:] |= right
-        differs[top : top + rows, :-1] |= right
+        out[:, 1:] |= right
+        out[:, :-1] |= right
+        block = picture[max(0, top - 1) : top + rows + 1]  # with a row more on each side, where there is one
+        down = _steps(block[1:], block[:-1])
+        from_above, to_below = down[: len(down) - (top + rows < len(picture))], down[min(top, 1) :]
+        out[len(out) - len(from_above) :] |= from_above
+        out[: len(to_below)] |= to_below
+
+    run_each(compare, range(0, len(picture), rows), threads)
     return differs
 
 
 def _steps(a: UInt8, b: UInt8) -> NDArray[np.bool_]:
     """Whether two colours are further apart than is seen, for each pixel."""
-    return np.asarray((np.maximum(a, b) - np.minimum(a, b) > _SEEN_STEP).any(axis=2))
+    apart = np.maximum(a, b)
+    apart -= np.minimum(a, b)
+    return np.asarray(np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2]) > _SEEN_STEP)
 
 
 def _to_light(rgb: Float32) -> Float32:
@@ -401,28 +453,27 @@ def _add_surface(picture: UInt8, controls: Controls, seed: int, threads: int) ->
     """Add glaze, brush and the grain of the paper, in place: noise of place, in 8-bit steps."""
     height, width = picture.shape[:2]
     rows = max(1, _TILE // width)
-    grain = [_Paper(width, height, cells, seed, _GRAIN) for cells in _GRAIN_CELLS]
     steps = _STEPS_PER_LIGHTNESS
     common = _GLAZE_COMMON * controls.glaze * steps / len(_GLAZE_CELLS) ** 0.5
     own = (1 - _GLAZE_COMMON**2) ** 0.5 * controls.glaze * steps / len(_GLAZE_CELLS) ** 0.5
-    if controls.glaze:
-        grain += [_Paper(width, height, cells, seed, common) for cells in _GLAZE_CELLS]
-    tints = [
-        [_Paper(width, height, cells, seed, own, f"tint {c}") for cells in _GLAZE_CELLS if controls.glaze]
-        for c in range(3)
-    ]
-    bristles = _Bristles(width, height, controls.angle, controls.brush * steps, seed) if controls.brush else None
+    glazes = _GLAZE_CELLS if controls.glaze else ()
+    tones: list[_Paper | _Bristles] = [_Paper(width, height, cells, seed, _GRAIN) for cells in _GRAIN_CELLS]
+    tones += [_Paper(width, height, cells, seed, common) for cells in glazes]
+    if controls.brush:
+        tones.append(_Bristles(width, height, controls.angle, controls.brush * steps, seed))
+    fast = compiled_painter(width * height)
+    tints = [[_Paper(width, height, cells, seed, own, f"tint {c}") for cells in glazes] for c in range(3)]
 
     def fill(top: int) -> None:
         block = picture[top : top + rows]
-        n = len(block)
-        relief = _sum(grain, top, n)
-        if bristles is not None:
-            relief += bristles.rows(top, n)
-        toned = block + relief[:, :, None]
-        if controls.glaze:
-            for c in range(3):
-                toned[:, :, c] += _sum(tints[c], top, n)
+        tone = _sum(tones, top, block.shape)
+        tint = np.array([_sum(papers, top, block.shape) for papers in tints if papers], np.float32)
+        if fast is not None:
+            fast.add_noise(block, tone, tint.reshape(-1, *tone.shape))
+            return
+        toned = block + tone[:, :, None]
+        for c, change in enumerate(tint):
+            toned[:, :, c] += change
         np.rint(toned, out=toned)
         np.clip(toned, 0, 255, out=toned)
         block[...] = toned
@@ -430,10 +481,10 @@ def _add_surface(picture: UInt8, controls: Controls, seed: int, threads: int) ->
     run_each(fill, range(0, height, rows), threads)
 
 
-def _sum(papers: Sequence[_Paper], top: int, n: int) -> Float32:
-    total = papers[0].rows(top, n)
-    for paper in papers[1:]:
-        total += paper.rows(top, n)
+def _sum(noises: Sequence[_Paper | _Bristles], top: int, shape: tuple[int, ...]) -> Float32:
+    total = np.zeros(shape[:2], np.float32)
+    for noise in noises:
+        noise.add_to(total, top)
     return total
 
 
@@ -449,23 +500,38 @@ class _Bristles:
         ]
         side = _BRISTLE_TABLE
         table = draws(seed, "bristles", side * side).astype(np.float32) - np.float32(0.5)
+        self._fast = compiled_painter(width * height)
         self._table = table * np.float32(1 / (_EASED_DEVIATION * len(_BRISTLES) ** 0.5))
 
-    def rows(self, top: int, n: int) -> Float32:
-        """(n, width) noise of the rows from `top` on."""
+    def add_to(self, total: Float32, top: int) -> None:
+        """Add the noise of the rows from `top` on to (n, width)."""
+        n = len(total)
         x = ((np.arange(self.width) + 0.5 - self.width / 2) / self.short).astype(np.float32)
         y = ((np.arange(top, top + n) + 0.5 - self.height / 2) / self.short).astype(np.float32)
+        if self._fast is not None:
+            self._fast.add_bristles(
+                total,
+                x,
+                y,
+                *(np.float32(f(self._turn)) for f in (math.cos, math.sin)),
+                self._fast.in_turns(np.array(plane_waves(self.seed, "flow", 4))),
+                np.float32(_FLOW),
+                self._fast.in_turns(np.array(plane_waves(self.seed, "thickness", 4))),
+                np.array([(c / np.float32(_BRISTLE_LENGTH), c, weight) for c, weight in self._scales], np.float32),
+                self._table.reshape(_BRISTLE_TABLE, _BRISTLE_TABLE),
+            )
+            return
         x, y = np.tile(x, n), np.repeat(y, self.width)
         # One slow wave each way bends the flow, and one makes the paint thicker here than there.
         cos, sin = np.float32(math.cos(self._turn)), np.float32(math.sin(self._turn))
         s, t = x * cos - y * sin, x * sin + y * cos
         t += smooth_field(s, t, self.seed, "flow", n=4) * np.float32(_FLOW)
         thickness = np.exp(np.float32(0.2) * smooth_field(x * 2, y * 2, self.seed, "thickness", n=4))
-        total = np.zeros_like(x)
+        noise = np.zeros_like(x)
         for shift, (cells, weight) in enumerate(self._scales):
-            total += weight * self._read(s * (cells / np.float32(_BRISTLE_LENGTH)), t * cells, shift)
-        total *= thickness
-        return total.reshape(n, self.width)
+            noise += weight * self._read(s * (cells / np.float32(_BRISTLE_LENGTH)), t * cells, shift)
+        noise *= thickness
+        total += noise.reshape(n, self.width)
 
     def _read(self, s: Float32, t: Float32, shift: int) -> Float32:
         side = _BRISTLE_TABLE
@@ -487,6 +553,7 @@ class _Paper:
     """Value noise (smooth between random values on a lattice) of so many cells along the short side."""
 
     def __init__(self, width: int, height: int, cells: int, seed: int, deviation: float, name: str = "paper") -> None:
+        self._fast = compiled_painter(width * height)
         short = min(width, height)
         x = (np.arange(width) + 0.5 - width / 2) / short * cells
         y = (np.arange(height) + 0.5 - height / 2) / short * cells
@@ -494,26 +561,28 @@ class _Paper:
         self._right, self._down = _ease((x - left).astype(np.float32)), _ease((y - above).astype(np.float32))
         i, j = np.union1d(left, left + 1), np.union1d(above, above + 1)  # the lines of the lattice that pixels touch
         self._columns, self._rows = np.searchsorted(i, left), np.searchsorted(j, above)
-        self._values = np.empty((j.size, i.size), np.float32)
-        lines = max(1, _TILE // i.size)  # a tile at a time: the lattice may have four points to a pixel
-        for top in range(0, j.size, lines):
-            some = j[top : top + lines]
-            drawn = unit(cell_hash(np.tile(i, some.size), np.repeat(some, i.size), seed, f"{name} {cells}"))
-            self._values[top : top + lines] = drawn.reshape(some.size, i.size)
-        self._values -= np.float32(0.5)
+        self._i = whole_bits(i) * ROW + np.uint32(key(seed, f"{name} {cells}"))  # the two halves of `cell_hash`
+        self._j = whole_bits(j) * COLUMN
         # A pixel that covers many cells shows their mean, whose deviation falls with the square root of their number.
-        self._values *= np.float32(deviation / _EASED_DEVIATION * min(1.0, short / cells))
+        self._scale = np.float32(deviation / _EASED_DEVIATION * min(1.0, short / cells))
 
-    def rows(self, top: int, n: int) -> Float32:
-        """(n, width) noise of the rows from `top` on."""
-        at = self._rows[top : top + n]
-        above, below = self._values[at], self._values[at + 1]
-        lines = above + (below - above) * self._down[top : top + n, None]
+    def add_to(self, total: Float32, top: int) -> None:
+        """Add the noise of the rows from `top` on to (n, width)."""
+        at, down = self._rows[top : top + len(total)], self._down[top : top + len(total)]
+        if self._fast is not None:
+            self._fast.add_paper(total, self._i, self._columns, self._right, self._j, at, down, self._scale)
+            return
+        first = at[0]
+        values = unit(mix(self._i + self._j[first : at[-1] + 2, None]))
+        values -= np.float32(0.5)
+        values *= self._scale
+        above, below = values[at - first], values[at - first + 1]
+        lines = above + (below - above) * down[:, None]
         left, noise = lines.take(self._columns, axis=1), lines.take(self._columns + 1, axis=1)
         noise -= left
         noise *= self._right
         noise += left
-        return np.asarray(noise, np.float32)
+        total += noise
 
 
 def _ease(f: Float32) -> Float32:

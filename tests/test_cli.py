@@ -99,8 +99,10 @@ def test_the_options_of_paint_are_these() -> None:
     }
 
 
-def test_the_version() -> None:
-    assert run("--version").output == f"clavilux {__version__}\n"
+def test_the_version_and_what_paints(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("--version").output.startswith(f"clavilux {__version__}, painting by Num")
+    monkeypatch.setenv("CLAVILUX_FAST", "0")
+    assert run("--version").output == f"clavilux {__version__}, painting by NumPy (CLAVILUX_FAST=0)\n"
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:

@@ -24,7 +24,7 @@ def nearest_points(place: Place, s: Float32, t: Float32, name: str) -> tuple[Uin
     nearest is kept by an integer minimum, with the number of the square in the lowest four bits.
     """
     i0, j0 = np.floor(s), np.floor(t)
-    nearest = np.full(s.shape, 0x7F000000, np.uint32)
+    nearest = np.full_like(s, 0x7F000000, np.uint32)
     for number, h, to_s, to_t in _points_around(place, s, t, i0, j0, name):
         del h
         to_s *= to_s
@@ -106,7 +106,7 @@ def dabs(place: Place) -> Marks:
     """Short dabs with round ends, laid over each other along a bending flow."""
     s, t = place.s * _DAB_S, place.t * _DAB_T
     i0, j0 = np.floor(s), np.floor(t)
-    top = np.zeros(s.shape, np.uint32)  # of the dabs that cover a position, the one with the largest hash is on top
+    top = np.zeros_like(s, np.uint32)  # of the dabs that cover a position, the one with the largest hash is on top
     for number, h, to_s, to_t in _points_around(place, s, t, i0, j0, "dabs"):
         to_s *= np.float32(1.35)
         to_s *= to_s

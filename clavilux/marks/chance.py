@@ -11,6 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.marks.trace import one_step
+
 Float32 = NDArray[np.float32]
 Uint32 = NDArray[np.uint32]
 Mask = NDArray[np.bool_]
@@ -24,6 +26,7 @@ _SHIFT_1 = np.uint32(16)
 _SHIFT_2 = np.uint32(15)
 
 
+@one_step
 def mix(h: Uint32) -> Uint32:
     """Scramble 32-bit integers in place: each input bit changes each output bit about half of the time."""
     h ^= h >> _SHIFT_1
@@ -69,6 +72,7 @@ def rehash(h: Uint32, n: int) -> Uint32:
     return mix(h + np.uint32((n * int(ROW) + 0x7F4A7C15) & _ALL_BITS))
 
 
+@one_step
 def unit(h: Uint32) -> Float32:
     """Numbers on (0, 1) from hashes: 23 bits and a half, so that float32 reaches neither end."""
     u = (h >> np.uint32(9)).astype(np.float32)
@@ -82,6 +86,7 @@ def happens(h: Uint32, n: int, probability: float) -> Mask:
     return rehash(h, n) < np.uint32(min(probability * 2.0**32, _ALL_BITS))
 
 
+@one_step
 def choose(mask: Mask, a: Uint32, b: Uint32) -> Uint32:
     """``where(mask, a, b)`` by bits: 4 times as fast as np.where on masks that a processor cannot foresee."""
     bits = mask.astype(np.int32)

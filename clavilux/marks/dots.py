@@ -35,7 +35,7 @@ def scales(place: Place) -> Marks:
     """Overlapping scales in rows: bodies of their own colour in rims that many share."""
     s, t = place.s * np.float32(0.75), place.t * np.float32(1.5)
     row = np.floor(t)
-    h = np.zeros(s.shape, np.uint32)
+    h = np.zeros_like(s, np.uint32)
     to_s, to_t, radius = np.zeros_like(s), np.zeros_like(s), np.zeros_like(s)
     for dj in (2, 1, 0, -1):  # later rows lie on earlier ones
         j = row + np.float32(dj)

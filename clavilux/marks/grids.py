@@ -100,7 +100,7 @@ def mosaic(place: Place) -> Marks:
     h = place.hash(i, j, "mosaic")
     p, q = s - i, t - j  # position in the piece, from 0 to 1
     width, height = np.ones_like(p), np.ones_like(p)  # of the piece, in `size`
-    cuts = np.ones(p.shape, bool)
+    cuts = np.ones_like(p, bool)
     for level in range(7):
         cuts = cuts & ~happens(h, 13, 0.0 if level < 2 else 0.24)
         at = np.float32(0.28) + np.float32(0.44) * unit(rehash(h, 11))

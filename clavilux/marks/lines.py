@@ -42,7 +42,7 @@ _RULED = ((0.0, 1.6), (0.19, 2.1), (0.29, 2.9), (0.41, 3.7), (0.07, 5.3))
 
 def shards(place: Place) -> Marks:
     """Polygons between straight lines that cross the whole picture in five directions."""
-    h = np.zeros(place.s.shape, np.uint32)
+    h = np.zeros_like(place.s, np.uint32)
     middles = []
     shifts = place.draw("ruled", 2 * len(_RULED))
     for n, (turn, apart) in enumerate(_RULED):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clavilux.constants import SLOTS
 from clavilux.marks.chance import Float32, Mask, Uint32, cell_hash, choose, draws, happens, rehash, unit
+from clavilux.marks.trace import Traced, one_step
 
 # Frequencies of the plane waves of a field: half a cycle a unit, give or take this share. Narrower shows a lattice,
 # wider mixes large shapes with crumbs.
@@ -75,7 +76,8 @@ class Marks:
 
 
 @lru_cache(maxsize=4096)
-def _plane_waves(seed: int, name: str, n: int) -> tuple[tuple[np.float32, np.float32, np.float32], ...]:
+def plane_waves(seed: int, name: str, n: int) -> tuple[tuple[np.float32, np.float32, np.float32], ...]:
+    """Frequencies along s and t, in radians, and phases of n waves of about half a cycle a unit."""
     u = draws(seed, name, 3 * n)
     turns = (np.arange(n) + u[:n]) / n  # one in each of n sectors: no field leans one way by chance
     cycles = 0.5 * (1.0 + _SPREAD * (2.0 * u[n : 2 * n] - 1.0))
@@ -95,9 +97,12 @@ def waves(s: Float32, t: Float32, seed: int, name: str, *, n: int = 12) -> Float
     A sum of n sines of random phase has an excess kurtosis of -1.5 / n, so that its distribution function is within
     0.03 / n of the normal one.
     """
+    made = plane_waves(seed, name, n)
+    if isinstance(s, Traced):
+        return s.sum_waves(t, made) * np.float32(math.sqrt(2.0 / n))
     total = np.zeros_like(s)
     phase, part = np.empty_like(s), np.empty_like(s)
-    for a, b, c in _plane_waves(seed, name, n):
+    for a, b, c in made:
         np.multiply(s, a, out=phase)
         np.multiply(t, b, out=part)
         phase += part
@@ -108,6 +113,7 @@ def waves(s: Float32, t: Float32, seed: int, name: str, *, n: int = 12) -> Float
     return total
 
 
+@one_step
 def normal_to_uniform(z: Float32) -> Float32:
     """Normal distribution function, within 2e-4: the logistic function of a cubic (Bowling et al. 2009)."""
     w = z * z
@@ -144,7 +150,7 @@ def odd(j: Float32) -> Float32:
 
 def slot_fields(place: Place, s: Float32, t: Float32, name: str, *, n: int = 12) -> Float32:
     """(SLOTS, n) smooth fields, uniform on (0, 1), one for each slot."""
-    u = np.empty((SLOTS, s.size), np.float32)
+    u = np.empty_like(s, shape=(SLOTS, s.size))
     for k in range(SLOTS):
         u[k] = normal_to_uniform(waves(s, t, place.seed, f"{name} {k}", n=n))
     return u
@@ -158,7 +164,7 @@ def calm(place: Place, name: str, size: float) -> Float32:
 
 def slot_draws(h: Uint32) -> Float32:
     """(SLOTS, n) numbers, uniform on (0, 1) and independent, for each piece h."""
-    u = np.empty((SLOTS, h.size), np.float32)
+    u = np.empty_like(h, np.float32, shape=(SLOTS, h.size))
     for k in range(SLOTS):
         u[k] = unit(rehash(h, _SLOT_NUMBERS + k))
     return u

@@ -10,7 +10,7 @@ from clavilux.marks.place import Marks, Place, calm, lay_over, slot_draws
 
 def splatter(place: Place) -> Marks:
     """Splashes of all sizes on a calm ground, small ones on large ones."""
-    h = np.zeros(place.s.shape, np.uint32)
+    h = np.zeros_like(place.s, np.uint32)
     for octave, size in enumerate((3.6, 1.7, 0.8, 0.4)):
         s, t = place.s / np.float32(size), place.t / np.float32(size)
         ragged = np.float32(0.06) * place.waves(s * 4, t * 4, f"edge {octave}", n=5)

@@ -1,0 +1,166 @@
+"""The extra `fast`: the same pictures compiled, the same bytes from any tiling, and what happens without it."""
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+
+import numpy as np
+import pytest
+
+from clavilux import compiled, painter
+from clavilux.marks import KINDS
+from clavilux.marks.trace import Op, record
+from clavilux.painter import paint, paint_slots
+from tests.test_painter import make_controls
+
+needs_numba = pytest.mark.skipif(not compiled.name_painter().startswith("Numba"), reason="needs the extra fast")
+
+
+@pytest.fixture(autouse=True)
+def every_picture(monkeypatch):
+    """Small pictures too are painted compiled."""
+    monkeypatch.setenv(compiled.SWITCH, "1")
+
+
+@pytest.fixture
+def by_numpy(monkeypatch):
+    """Call a function with NumPy painting."""
+
+    def call(function, *args, **options):
+        with monkeypatch.context() as patch:
+            patch.setattr(painter, "compiled_painter", lambda n_pixels: None)
+            return function(*args, **options)
+
+    return call
+
+
+def share_that_differs(a, b):
+    """Share of the pixels that are more than one step of 255 apart."""
+    return float(np.mean(np.abs(a.astype(int) - b).max(axis=2) > 1))
+
+
+@needs_numba
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_the_same_picture_compiled(kind, by_numpy):
+    """To one step; sines that differ in the last bit move a sample across a border in fewer than 1 of 2 000 pixels."""
+    crisp = make_controls(kind, frequency=9.0, chaos=0.8)
+    second = KINDS[(KINDS.index(kind) + 7) % len(KINDS)]
+    rich = {"second_kind": second, "second_share": 0.4, "softness": 0.5, "glaze": 6.0, "brush": 6.0}
+    for controls in (crisp, make_controls(kind, frequency=9.0, chaos=0.8, **rich)):
+        size = {"width": 200, "height": 128, "seed": 3}
+        assert share_that_differs(paint(controls, **size), by_numpy(paint, controls, **size)) < 5e-4
+    differs = paint_slots(crisp, **size) != by_numpy(paint_slots, crisp, **size)
+    assert differs.mean() < 5e-4
+
+
+@needs_numba
+@pytest.mark.parametrize("options", [{"supersample": 1}, {"supersample": 2}, {"chaos": 0.0}, {"chaos": 0.05}])
+def test_other_ways_through_the_painter(options, by_numpy):
+    controls = {"frequency": 9.0, "chaos": options.pop("chaos", 0.8)}
+    for surface in ({}, {"softness": 0.7}):
+        for kind in ("tiles", "marble"):
+            made = make_controls(kind, **controls, **surface)
+            size = {"width": 96, "height": 130, "seed": 3, **options}
+            assert share_that_differs(paint(made, **size), by_numpy(paint, made, **size)) < 1e-3
+
+
+@needs_numba
+def test_the_comparison_can_fail(by_numpy):
+    a, b = make_controls("tiles", frequency=9.0), make_controls("tiles", frequency=9.001)
+    assert share_that_differs(paint(a, width=128, height=128), by_numpy(paint, b, width=128, height=128)) > 1e-3
+
+
+@pytest.mark.parametrize("compile_", [pytest.param(True, marks=needs_numba), False])
+def test_tiles_and_threads_have_no_say(compile_, by_numpy, monkeypatch):
+    controls = make_controls("glass", second_kind="bands", second_share=0.5, softness=0.3, glaze=4.0, brush=4.0)
+    size = {"width": 300, "height": 210, "seed": 3}
+
+    def call(**options):
+        return paint(controls, **size, **options) if compile_ else by_numpy(paint, controls, **size, **options)
+
+    whole = call()
+    for tile in (1_000, 7_001):
+        monkeypatch.setattr(painter, "_TILE", tile)
+        np.testing.assert_array_equal(call(threads=3), whole)
+
+
+@needs_numba
+def test_a_second_start_compiles_nothing():
+    code = (
+        "from clavilux.compiled import compiled_painter\n"
+        "from clavilux.painter import paint\n"
+        "from tests.test_painter import make_controls\n"
+        "paint(make_controls('facets', second_kind='marble', second_share=0.5, glaze=2.0, brush=2.0),"
+        " width=128, height=128)\n"
+        "fast = compiled_painter(1)\n"
+        "made = (fast._paint_pixels, fast.find_borders, fast.add_paper, fast.add_bristles, fast.add_noise)\n"
+        "print([len(f.stats.cache_misses) for f in made], [sum(f.stats.cache_hits.values()) for f in made])\n"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stdout.strip() == "[0, 0, 0, 0, 0] [1, 1, 1, 1, 1]"
+
+
+@pytest.fixture
+def afresh():
+    compiled._load.cache_clear()
+    yield
+    compiled._load.cache_clear()
+
+
+def test_without_numba_numpy_paints(monkeypatch, afresh):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(compiled.metadata, "version", missing)
+    assert compiled.name_painter() == "NumPy"
+    assert compiled.compiled_painter(10**9) is None
+    assert paint(make_controls("dots"), width=64, height=64).std() > 10
+
+
+def test_it_can_be_switched_off(monkeypatch, afresh):
+    monkeypatch.setenv("CLAVILUX_FAST", "0")
+    assert compiled.compiled_painter(10**9) is None
+
+
+@needs_numba
+def test_it_is_for_large_pictures_unless_told_otherwise(monkeypatch):
+    monkeypatch.delenv(compiled.SWITCH)
+    assert compiled.compiled_painter(compiled.WORTH_PX - 1) is None
+    assert compiled.compiled_painter(compiled.WORTH_PX) is not None
+
+
+def test_a_numba_that_cannot_work_is_warned_of(monkeypatch, afresh):
+    monkeypatch.setattr(compiled.metadata, "version", lambda name: "0.1")
+    monkeypatch.setitem(sys.modules, "clavilux.fast", None)  # importing it raises ImportError
+    monkeypatch.delattr("clavilux.fast", raising=False)
+    with pytest.warns(RuntimeWarning, match="Numba is installed but cannot be used, NumPy paints: "):
+        assert compiled.compiled_painter(10**9) is None
+
+
+def test_a_program_has_what_is_needed_and_nothing_else():
+    def function(x, y):
+        unused = np.sin(x)
+        assert unused.size == -1
+        total = x * np.float32(2)
+        total += y
+        total *= total > 1
+        return [total]
+
+    program = record(function)
+    assert [Op(step) for step in program.steps[:, 0]] == [Op.MUL_C, Op.ADD, Op.MORE_C, Op.TO_FLOAT, Op.MUL]
+    assert program.rows == 5, "rows are used again, but never for the result of the step that reads them"
+    assert all(step[1] not in step[2:4] for step in program.steps)
+
+
+def test_what_a_program_cannot_do_is_refused():
+    for function in (
+        lambda x, y: [np.add.reduce(x)],
+        lambda x, y: [x.astype(np.float64) + y],
+        lambda x, y: [np.sum(x)],
+    ):
+        with pytest.raises(NotImplementedError):
+            record(function)
+    with pytest.raises(KeyError):
+        record(lambda x, y: [np.tan(x)])
