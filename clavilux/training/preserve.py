@@ -163,7 +163,6 @@ def preserve_looks(
     song_guides: Float64,
     start: Float64,
     latents: Float64,
-    looks: Float64,
     guides_of_looks: Float64,
     foresight: Foresight,
     recipe: MappingRecipe,
@@ -188,8 +187,8 @@ def preserve_looks(
         Normal scores; G may be 0.
     start : (n, D)
         Where songs go at first.
-    latents, looks : (m, D), (m, F)
-        Of real art, as the painter paints it.
+    latents : (m, D)
+        Of real art.
     guides_of_looks : (F, G)
         Reads guides off looks.
     foresight : Foresight
@@ -202,7 +201,7 @@ def preserve_looks(
     """
     generator = torch.Generator().manual_seed(seed)
     songs, heard, reader = _tensor(components), _tensor(song_guides), _tensor(guides_of_looks)
-    art, seen = _tensor(latents), _tensor(looks)
+    art = _tensor(latents)
     n_guides = heard.shape[1]
     # In double precision: in single, the same call gives other last digits each time, and the descent other mappings.
     solution = np.linalg.lstsq(np.column_stack([components, np.ones(len(components))]), start, rcond=None)[0]
@@ -213,17 +212,21 @@ def preserve_looks(
     within = _tensor(halves[:, 0] - halves[:, 1])
     noise, total = within.T @ within / (2 * len(within)), torch.cov(songs.T)
     kinds, palettes = (None, None) if foresight.told is None else foresight.told.choices()
-    spread = seen.var(dim=0).sum() / seen.shape[1]
+    with torch.no_grad():
+        spread = foresight(art).var(dim=0).mean()
     told: dict[str, float] = {}
     for _ in range(recipe.descent_steps):
         placed = songs @ weights + offset
-        shown = foresight(placed + recipe.jitter * torch.randn(placed.shape, generator=generator))
+        some = art[torch.randint(len(art), (len(songs),), generator=generator)]
+        # Both as they are foretold: that varies less than what is painted, and songs would be driven past all art to
+        # make up for it.
+        jitter = recipe.jitter * torch.randn(2, *placed.shape, generator=generator)
+        shown, seen = foresight(placed + jitter[0]), foresight(some + jitter[1])
         geometry = _correlation(between_songs, torch.pdist(shown))
         pairs = zip(heard.T, (shown @ reader).T, strict=True)
         guides = torch.stack([_correlation(a, b) for a, b in pairs]) if n_guides else torch.zeros(1)
-        some = torch.randint(len(art), (len(songs),), generator=generator)
-        gap = sliced_distance(placed, art[some], generator)
-        gap_looks = sliced_distance(shown, seen[some], generator) / spread
+        gap = sliced_distance(placed, some, generator)
+        gap_looks = sliced_distance(shown, seen, generator) / spread
         unsteady_kinds, unsteady_palettes = (
             torch.zeros(()) if scores is None else _fisher_ratio(weights @ scores, noise, total)
             for scores in (kinds, palettes)
@@ -232,7 +235,7 @@ def preserve_looks(
         gain = geometry + recipe.guide_weight * guides.clamp(max=_ENOUGH).mean()
         loss = recipe.fill * gap + recipe.fill_looks * gap_looks + unsteady - gain
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         schedule.step()
         told = {"geometry": geometry.item(), "guides": guides.mean().item(), "gap": gap.item()}
