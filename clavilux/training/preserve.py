@@ -42,6 +42,9 @@ _FORESIGHT_CHECK = 100
 _FORESIGHT_DECAY = 1e-2
 _LEARNING_RATE = 1e-2
 _DIRECTIONS = 128  # of a sliced distance, drawn anew in each step
+_SCORE_DIRECTIONS = (
+    8  # in which scores of kinds, or of palettes, differ most: the cloud is filled in these by themselves
+)
 _ENOUGH = 0.8  # correlation of a guide beyond which it pulls no more
 _LAB_CENTRE, _LAB_SCALE = 50.0, 25.0
 _NO_LEAD = 1e-6
@@ -173,8 +176,8 @@ def preserve_looks(
 
     What is climbed, with what the recipe calls the terms: the correlation of distances between songs and between their
     foretold looks; the correlations of guides, each up to `_ENOUGH`; less the squared sliced Wasserstein distances
-    (Bonneel et al. 2015) of songs and art, in the latent (`fill`) and in looks (`fill_looks`), without which all songs
-    would gather where the painter is smoothest; less what two halves of a song differ in the scores of kinds and of
+    (Bonneel et al. 2015) of songs and art, in the latent and in the scores of kinds and of palettes (`fill`), and in looks
+    (`fill_looks`), without which all songs would gather where the painter is smoothest; less what two halves of a song differ in the scores of kinds and of
     palettes, of what all songs differ in them (`steady_kinds`, `steady_palettes`; Fisher's ratio, 1936). Latents are
     jittered (`jitter`): what holds only at one point of the latent does not hold for the next song.
 
@@ -212,6 +215,7 @@ def preserve_looks(
     within = _tensor(halves[:, 0] - halves[:, 1])
     noise, total = within.T @ within / (2 * len(within)), torch.cov(songs.T)
     kinds, palettes = (None, None) if foresight.told is None else foresight.told.choices()
+    units = [_to_unit_variance(scores, art) for scores in (kinds, palettes) if scores is not None]
     with torch.no_grad():
         spread = foresight(art).var(dim=0).mean()
     told: dict[str, float] = {}
@@ -226,6 +230,8 @@ def preserve_looks(
         pairs = zip(heard.T, (shown @ reader).T, strict=True)
         guides = torch.stack([_correlation(a, b) for a, b in pairs]) if n_guides else torch.zeros(1)
         gap = sliced_distance(placed, some, generator)
+        for scores in units:
+            gap = gap + sliced_distance(placed @ scores, some @ scores, generator)
         gap_looks = sliced_distance(shown, seen, generator) / spread
         unsteady_kinds, unsteady_palettes = (
             torch.zeros(()) if scores is None else _fisher_ratio(weights @ scores, noise, total)
@@ -250,6 +256,13 @@ def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
     directions = directions / directions.norm(dim=0)
     gaps: Tensor = (a @ directions).sort(dim=0).values - (b @ directions).sort(dim=0).values
     return gaps.square().mean()
+
+
+def _to_unit_variance(scores: Tensor, art: Tensor) -> Tensor:
+    """The leading directions of scores (D, K) as (D, `_SCORE_DIRECTIONS`), each of unit variance over the art."""
+    directions = torch.linalg.svd(scores, full_matrices=False)[0][:, :_SCORE_DIRECTIONS]
+    unit: Tensor = directions / (art @ directions).std(dim=0)
+    return unit
 
 
 def _fisher_ratio(scores: Tensor, noise: Tensor, total: Tensor) -> Tensor:
