@@ -176,7 +176,7 @@ def preserve_looks(
 
     What is climbed, with what the recipe calls the terms: the correlation of distances between songs and between their
     foretold looks; the correlations of guides, each up to `_ENOUGH`; less the squared sliced Wasserstein distances
-    (Bonneel et al. 2015) of songs and art, in the latent and in the scores of kinds and of palettes (`fill`) and in looks
+    (Bonneel et al. 2015) of songs and art, in the latent and in the scores of kinds and palettes (`fill`) and in looks
     (`fill_looks`), without which all songs would gather where the painter is smoothest; less what two halves of a song
     differ in the scores of kinds and of palettes, of what all songs differ in them (`steady_kinds`, `steady_palettes`;
     Fisher's ratio, 1936). Latents are jittered (`jitter`): what holds only at one point of the latent does not hold for
