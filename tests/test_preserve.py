@@ -53,7 +53,7 @@ def test_near_songs_get_near_looks_and_songs_fill_the_cloud(world, foresight):
     reader = np.zeros((looks.shape[1], 1))
     reader[3] = 1.0
     halves = songs[:, None] + 0.2 * rng.standard_normal((len(songs), 2, 12))
-    given = songs, halves, guides, start, latents, reader, foresight[0], RECIPE
+    given = songs, halves, guides, start, latents, looks, reader, foresight[0], RECIPE
     weights, offset, told = preserve_looks(*given, seed=0)
     fresh = rng.standard_normal((150, 12)) * np.linspace(2, 0.7, 12)
 
@@ -117,6 +117,6 @@ def test_marks_are_told_by_what_two_halves_of_a_song_share(world):
         recipe = dataclasses.replace(RECIPE, steady_kinds=weight, steady_palettes=0.0)
         nothing = np.zeros((len(songs), 0)), np.zeros((looks.shape[1], 0))
         unsteady[weight] = preserve_looks(
-            songs, songs[:, None] + noise, nothing[0], start, latents, nothing[1], foresight, recipe, seed=0
+            songs, songs[:, None] + noise, nothing[0], start, latents, looks, nothing[1], foresight, recipe, seed=0
         )[2]["unsteady_kinds"]
     assert unsteady[4.0] < 0.3 * unsteady[0.0]

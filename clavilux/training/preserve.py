@@ -42,9 +42,6 @@ _FORESIGHT_CHECK = 100
 _FORESIGHT_DECAY = 1e-2
 _LEARNING_RATE = 1e-2
 _DIRECTIONS = 128  # of a sliced distance, drawn anew in each step
-_SCORE_DIRECTIONS = (
-    8  # in which scores of kinds, or of palettes, differ most: the cloud is filled in these by themselves
-)
 _ENOUGH = 0.8  # correlation of a guide beyond which it pulls no more
 _LAB_CENTRE, _LAB_SCALE = 50.0, 25.0
 _NO_LEAD = 1e-6
@@ -166,6 +163,7 @@ def preserve_looks(
     song_guides: Float64,
     start: Float64,
     latents: Float64,
+    looks: Float64,
     guides_of_looks: Float64,
     foresight: Foresight,
     recipe: MappingRecipe,
@@ -176,11 +174,10 @@ def preserve_looks(
 
     What is climbed, with what the recipe calls the terms: the correlation of distances between songs and between their
     foretold looks; the correlations of guides, each up to `_ENOUGH`; less the squared sliced Wasserstein distances
-    (Bonneel et al. 2015) of songs and art, in the latent and in the scores of kinds and palettes (`fill`) and in looks
-    (`fill_looks`), without which all songs would gather where the painter is smoothest; less what two halves of a song
-    differ in the scores of kinds and of palettes, of what all songs differ in them (`steady_kinds`, `steady_palettes`;
-    Fisher's ratio, 1936). Latents are jittered (`jitter`): what holds only at one point of the latent does not hold for
-    the next song.
+    (Bonneel et al. 2015) of songs and art, in the latent (`fill`) and in looks (`fill_looks`), without which all songs
+    would gather where the painter is smoothest; less what two halves of a song differ in the scores of kinds and of
+    palettes, of what all songs differ in them (`steady_kinds`, `steady_palettes`; Fisher's ratio, 1936). Latents are
+    jittered (`jitter`): what holds only at one point of the latent does not hold for the next song.
 
     Parameters
     ----------
@@ -191,8 +188,9 @@ def preserve_looks(
         Normal scores; G may be 0.
     start : (n, D)
         Where songs go at first.
-    latents : (m, D)
-        Of real art.
+    latents, looks : (m, D), (m, F)
+        Of real art, as the painter paints it. The foretold looks of songs should vary as much as these do, though what
+        is foretold of art varies less: held to that, songs were painted a fifth less different.
     guides_of_looks : (F, G)
         Reads guides off looks.
     foresight : Foresight
@@ -205,7 +203,7 @@ def preserve_looks(
     """
     generator = torch.Generator().manual_seed(seed)
     songs, heard, reader = _tensor(components), _tensor(song_guides), _tensor(guides_of_looks)
-    art = _tensor(latents)
+    art, seen = _tensor(latents), _tensor(looks)
     n_guides = heard.shape[1]
     # In double precision: in single, the same call gives other last digits each time, and the descent other mappings.
     solution = np.linalg.lstsq(np.column_stack([components, np.ones(len(components))]), start, rcond=None)[0]
@@ -216,24 +214,17 @@ def preserve_looks(
     within = _tensor(halves[:, 0] - halves[:, 1])
     noise, total = within.T @ within / (2 * len(within)), torch.cov(songs.T)
     kinds, palettes = (None, None) if foresight.told is None else foresight.told.choices()
-    units = [_to_unit_variance(scores, art) for scores in (kinds, palettes) if scores is not None]
-    with torch.no_grad():
-        spread = foresight(art).var(dim=0).mean()
+    spread = seen.var(dim=0).mean()
     told: dict[str, float] = {}
     for _ in range(recipe.descent_steps):
         placed = songs @ weights + offset
-        some = art[torch.randint(len(art), (len(songs),), generator=generator)]
-        # Both as they are foretold: that varies less than what is painted, and songs would be driven past all art to
-        # make up for it.
-        jitter = recipe.jitter * torch.randn(2, *placed.shape, generator=generator)
-        shown, seen = foresight(placed + jitter[0]), foresight(some + jitter[1])
+        some = torch.randint(len(art), (len(songs),), generator=generator)
+        shown = foresight(placed + recipe.jitter * torch.randn(placed.shape, generator=generator))
         geometry = _correlation(between_songs, torch.pdist(shown))
         pairs = zip(heard.T, (shown @ reader).T, strict=True)
         guides = torch.stack([_correlation(a, b) for a, b in pairs]) if n_guides else torch.zeros(1)
-        gap = sliced_distance(placed, some, generator)
-        for scores in units:
-            gap = gap + sliced_distance(placed @ scores, some @ scores, generator)
-        gap_looks = sliced_distance(shown, seen, generator) / spread
+        gap = sliced_distance(placed, art[some], generator)
+        gap_looks = sliced_distance(shown, seen[some], generator) / spread
         unsteady_kinds, unsteady_palettes = (
             torch.zeros(()) if scores is None else _fisher_ratio(weights @ scores, noise, total)
             for scores in (kinds, palettes)
@@ -242,7 +233,7 @@ def preserve_looks(
         gain = geometry + recipe.guide_weight * guides.clamp(max=_ENOUGH).mean()
         loss = recipe.fill * gap + recipe.fill_looks * gap_looks + unsteady - gain
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         told = {"geometry": geometry.item(), "guides": guides.mean().item(), "gap": gap.item()}
@@ -257,13 +248,6 @@ def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
     directions = directions / directions.norm(dim=0)
     gaps: Tensor = (a @ directions).sort(dim=0).values - (b @ directions).sort(dim=0).values
     return gaps.square().mean()
-
-
-def _to_unit_variance(scores: Tensor, art: Tensor) -> Tensor:
-    """The leading directions of scores (D, K) as (D, `_SCORE_DIRECTIONS`), each of unit variance over the art."""
-    directions = torch.linalg.svd(scores, full_matrices=False)[0][:, :_SCORE_DIRECTIONS]
-    unit: Tensor = directions / (art @ directions).std(dim=0)
-    return unit
 
 
 def _fisher_ratio(scores: Tensor, noise: Tensor, total: Tensor) -> Tensor:

@@ -293,7 +293,7 @@ def fit_mapping(
         halves = np.clip((songs.halves - mean) / deviation, -LIMIT, LIMIT) @ directions
         reader = guides_of_looks(art.looks.shape[1])[:, :n_guides]
         weights, offset, terms = preserve_looks(
-            components, halves, song_guides, start, art.latents, reader, foresight, recipe, seed=seed
+            components, halves, song_guides, start, art.latents, art.looks, reader, foresight, recipe, seed=seed
         )
         torch.set_num_threads(threads)
         figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
