@@ -42,7 +42,7 @@ _FORESIGHT_CHECK = 100
 _FORESIGHT_DECAY = 1e-2
 _LEARNING_RATE = 1e-2
 _DIRECTIONS = 128  # of a sliced distance, drawn anew in each step
-_ENOUGH = 0.9  # correlation of a guide beyond which it pulls no more
+_ENOUGH = 0.8  # correlation of a guide beyond which it pulls no more
 _LAB_CENTRE, _LAB_SCALE = 50.0, 25.0
 _NO_LEAD = 1e-6
 
