@@ -139,10 +139,11 @@ def _run(
     from clavilux.training.loop import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
-    from clavilux.training.teacher import Teacher
 
     started = time.monotonic()
     if teacher is not None:
+        from clavilux.training.teacher import Teacher
+
         Teacher(teacher)  # that it can be read is known before hours of training
     loaded = load_recipe(recipe)
     processes = Processes(devices, num_nodes)

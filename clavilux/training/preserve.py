@@ -8,9 +8,9 @@ painters are rough: two latents that are near each other may be painted with oth
 descent on what is seen, and goes where the painter is smooth: directions of the latent in which pictures change
 reliably are given to what differs most between songs.
 
-What the painter is told in choices (which kinds of marks, which palette) is told it by what is steadiest in a song.
-Some of what is heard differs between two halves of a song as much as between songs, and some hardly at all; where the
-former picks the marks, each half gets others.
+What the painter is told in choices (which kinds of marks, which palette) can be told it by what is steadiest in a
+song, where the recipe asks for it (`steady_kinds`, `steady_palettes`). Some of what is heard differs between two halves
+of a song as much as between songs, and some hardly at all; where the former picks the marks, each half gets others.
 
 Legend: n songs, P components, m pictures, D latent dimensions, T numbers that the painter is told, F numbers of looks,
 G guides.
