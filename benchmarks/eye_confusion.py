@@ -135,9 +135,15 @@ def _kinds_at_large(studies: Studies, seen: MarksRead, groups: dict[str, NDArray
     return lines
 
 
+def _is_bare(surface: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether pictures have nothing of softness, glaze, brush and outline, by their shares of ranges (n, 4)."""
+    none = np.array([-low / (high - low) for low, high in SURFACE.values()], np.float32)
+    return np.asarray((np.abs(surface - none) < 1e-6).all(axis=1))
+
+
 def _by_circumstance(studies: Studies, seen: MarksRead, one: NDArray[np.bool_]) -> list[str]:
     """How well the kind is seen in pictures of one kind, by what makes it easy or hard."""
-    frequency, bare = np.exp(studies.log_frequency), (studies.surface == 0).all(axis=1)
+    frequency, bare = np.exp(studies.log_frequency), _is_bare(studies.surface)
     lines = ["| pictures of one kind | pictures | first | among the first three |", "|---|--:|--:|--:|"]
     for text, some in (
         ("fewer than 8 marks along a side", frequency < 8),
@@ -146,7 +152,7 @@ def _by_circumstance(studies: Studies, seen: MarksRead, one: NDArray[np.bool_]) 
         ("28 and more: below 4.6 pixels each", frequency >= 28),
         ("chaos below 0.6", studies.chaos < 0.6),
         ("chaos 0.6 and more", studies.chaos >= 0.6),
-        ("no softness, glaze or brush", bare),
+        ("no softness, glaze, brush or outline", bare),
         ("some", ~bare),
         ("chaos 0.6 and more, fewer than 16 marks, bare", (studies.chaos >= 0.6) & (frequency < 16) & bare),
     ):
@@ -189,13 +195,13 @@ def _other_controls(studies: Studies, seen: MarksRead) -> list[str]:
         f"| chaos | {correlation(seen.chaos, studies.chaos):.2f} "
         f"| {np.median(np.abs(seen.chaos - studies.chaos)):.2f} | |"
     )
-    for column, (name, (_, high)) in enumerate(SURFACE.items()):
-        truth, said = studies.surface[:, column], seen.surface[:, column]
-        bare = said[truth == 0]
+    for column, (name, (low, high)) in enumerate(SURFACE.items()):
+        truth, said = (low + (high - low) * values[:, column] for values in (studies.surface, seen.surface))
+        bare = np.abs(said[np.abs(truth) < 1e-6])
         lines.append(
-            f"| {name} | {correlation(said, truth):.2f} | {high * np.median(np.abs(said - truth)):.2g} | "
-            f"of pictures with none it says {high * np.median(bare):.2g} (median), "
-            f"{high * np.quantile(bare, 0.95):.2g} (19 of 20 less) |"
+            f"| {name} | {correlation(said, truth):.2f} | {np.median(np.abs(said - truth)):.2g} | "
+            f"of pictures with none it says {np.median(bare):.2g} (median), {np.quantile(bare, 0.95):.2g} "
+            "(19 of 20 less) |"
         )
     return lines
 

@@ -7,6 +7,7 @@
     32 x 32 means              each cell of the plan its mean colour, passing smoothly into the next
     full plan                  painted with the plan and the palette that were read, and the marks of the latent
     the latent                 what the bundle paints of the posterior mean
+    without outlines           the same without lines where colours meet
 
 Each step is judged against one half of the pictures, as made from the other half, over that half itself: 1 is what real
 art reaches. So the lines say which of the goals a plan of 32 x 32 cells can reach at all. Pictures are of the training
@@ -56,8 +57,9 @@ def main() -> None:
         "the pictures themselves": _same,
         "their 8 colours": eight_colours,
         "32 x 32 means": plan_means,
-        "full plan": partial(repaint, arguments.bundle, True),
-        "the latent": partial(repaint, arguments.bundle, False),
+        "full plan": partial(repaint, arguments.bundle, full=True),
+        "the latent": partial(repaint, arguments.bundle),
+        "without outlines": partial(repaint, arguments.bundle, bare=True),
     }
     seen = {name: _look(do(delayed(step)(rgb) for rgb in real), arguments.jobs) for name, step in steps.items()}
     spaces = Spaces.of(seen["the pictures themselves"])
@@ -109,13 +111,16 @@ def plan_means(rgb: Pixels) -> Pixels:
     return resize(np.rint(cells).astype(np.uint8), WINDOW_PX)
 
 
-def repaint(bundle: str, full: bool, rgb: Pixels) -> Pixels:
-    """What the bundle paints of the picture's latent; with the plan and the palette of the picture itself, if full."""
+def repaint(bundle: str, rgb: Pixels, *, full: bool = False, bare: bool = False) -> Pixels:
+    """What the bundle paints of the picture's latent; with the plan and the palette of the picture itself, if full;
+    without outlines, if bare."""
     engine = open_engine(bundle).engine
     controls = engine.controls(engine.encode_picture(rgb))
     if full:
         palette, shares = read_plan(rgb, np.random.default_rng(0))
         controls = dataclasses.replace(controls, palette=palette, plan=np.log(np.maximum(shares, _LEAST_SHARE)))
+    if bare:
+        controls = dataclasses.replace(controls, outline=0.0)
     return paint(controls, width=WINDOW_PX, height=WINDOW_PX)
 
 

@@ -23,7 +23,9 @@ CHAOS_RANGE = (0.0, 1.5)  # weight of the marks against the plan; 1 keeps the sh
 SOFTNESS_RANGE = (0.0, 1.0)  # 0: every border is crisp; 1: colours pass into each other wherever they compete
 GLAZE_RANGE = (0.0, 16.0)  # L*: deviation of slow changes of tone within a colour
 BRUSH_RANGE = (0.0, 16.0)  # L*: deviation of bristles within a colour
-SURFACE = {"softness": SOFTNESS_RANGE, "glaze": GLAZE_RANGE, "brush": BRUSH_RANGE}  # in the order that networks use
+OUTLINE_RANGE = (-1.6, 1.6)  # width of lines where colours meet, in percent of the short side; below 0 they are dark
+# In the order that networks use.
+SURFACE = {"softness": SOFTNESS_RANGE, "glaze": GLAZE_RANGE, "brush": BRUSH_RANGE, "outline": OUTLINE_RANGE}
 
 # Pictures ----------------------------------------------------------------------------------------------------------
 SIZE_RANGE_PX = (64, 8_192)  # allowed length of a side

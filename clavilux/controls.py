@@ -26,8 +26,8 @@ Float32 = NDArray[np.float32]
 
 
 # Of a range: what the eye says of paintings that have none of it, and how much of what is above is painted. It reads
-# too much rather than too little into real pictures.
-_BARE = {"softness": (0.3, 0.7), "glaze": (0.15, 0.8), "brush": (0.05, 0.7)}
+# too much rather than too little into real pictures; but of lines, of which it is seldom sure, it says a fifth.
+_BARE = {"softness": (0.3, 0.7), "glaze": (0.15, 0.8), "brush": (0.05, 0.7), "outline": (0.03, 5.0)}
 _LEAST_WEIGHT = 1e-4  # of the likeliest palette; what weighs less is not seen
 
 
@@ -60,6 +60,9 @@ class Controls:
     glaze, brush : float
         L*, in ``GLAZE_RANGE`` and ``BRUSH_RANGE``: how much the tone of a colour changes slowly, and with the bristles
         of a brush.
+    outline : float
+        In ``OUTLINE_RANGE``: width of the lines where two colours of the palette meet, in percent of the short side.
+        Below 0 they have the darkest colour, above 0 the lightest, at 0 there are none.
     """
 
     palette: Float32
@@ -73,6 +76,7 @@ class Controls:
     softness: float = 0.0
     glaze: float = 0.0
     brush: float = 0.0
+    outline: float = 0.0
 
     def __post_init__(self) -> None:
         palette = np.asarray(self.palette, np.float32)
@@ -191,8 +195,8 @@ def choose_controls(
         Logits.
     frequency, angle, chaos : float
         Marks along the short side, turns, weight; clipped to their ranges.
-    surface : (3,) float32
-        Softness, glaze and brush as the eye reads them, each in [0, 1] of its range; see `_BARE`.
+    surface : (4,) float32
+        Softness, glaze, brush and outline as the eye reads them, each in [0, 1] of its range; see `_BARE`.
     palettes : (n_palettes, 8, 3) float32
         The codebook that the palette is chosen from.
     kinds : sequence of str
@@ -208,11 +212,16 @@ def choose_controls(
         frequency=min(max(frequency, FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
         angle=angle,
         chaos=min(max(chaos, CHAOS_RANGE[0]), CHAOS_RANGE[1]),
-        **{
-            name: high * _BARE[name][1] * max(0.0, float(value) - _BARE[name][0]) / (1.0 - _BARE[name][0])
-            for (name, (_, high)), value in zip(SURFACE.items(), np.clip(surface, 0, 1), strict=True)
-        },
+        **{name: _worked(name, float(value)) for name, value in zip(SURFACE, np.clip(surface, 0, 1), strict=True)},
     )
+
+
+def _worked(name: str, share: float) -> float:
+    """How much of a property of the surface is painted, by what the eye reads, in [0, 1] of its range."""
+    low, high = SURFACE[name]
+    bare, painted = _BARE[name]
+    read = share if low == 0 else 2.0 * share - 1.0  # of ranges on both sides of 0, the middle is none
+    return math.copysign(high * min(1.0, painted * max(0.0, abs(read) - bare) / (1.0 - bare)), read)
 
 
 def share_of_second(scores: Float32) -> float:

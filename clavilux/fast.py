@@ -734,7 +734,7 @@ def add_paper(
     down: Float32,
     scale: np.float32,
 ) -> None:
-    """Add value noise to some rows of pixels: see `clavilux.painter._Paper`.
+    """Add value noise to some rows of pixels: see `clavilux.surface.Paper`.
 
     i, j: halves of the hashes of the columns and rows of the lattice; columns, rows: which of them lie left of and
     above pixels; right, down: how far the next ones weigh.
@@ -765,7 +765,7 @@ def add_bristles(
     scales: Float32,
     table: Float32,
 ) -> None:
-    """Add bristles to some rows: see `clavilux.painter._Bristles`.
+    """Add bristles to some rows: see `clavilux.surface._Bristles`.
 
     cos, sin: of the angle; flow and thickness: plane waves; scales: cells across and along the strokes, and
     weight, of each; table: (side, side).

@@ -13,8 +13,9 @@ stacked from dark to light: slot k covers the places where u lies within the k-t
   stay, and a picture passes from one kind to another by the area that each has.
 - *softness*: the softmax of the bids in the place of their argmax, mixed in linear light: colours pass into each other
   where the bids are close, and stay apart where they are not.
+- *outlines*: lines of the darkest or the lightest colour where two slots meet, see `clavilux.outline`.
 - *surface*: what one colour of paint leaves on a canvas, as noise of place: slow changes of tone (glaze) and bristles
-  along the angle (brush), over the grain of the paper.
+  along the angle (brush), over the grain of the paper, see `clavilux.surface`.
 
 Every picture is a function of place. Places are counted from the middle of the picture in short sides; the plan covers
 the whole picture, whatever its aspect. So a size only says where the function is looked at.
@@ -22,7 +23,6 @@ the whole picture, whatever its aspect. So a size only says where the function i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -36,10 +36,12 @@ from clavilux.controls import Controls
 from clavilux.dither import dither
 from clavilux.errors import PictureError
 from clavilux.marks import Field, mark_field
-from clavilux.marks.chance import COLUMN, ROW, Float32, draws, key, mix, unit, whole_bits
-from clavilux.marks.place import normal_to_uniform, plane_waves
+from clavilux.marks.chance import Float32, key
+from clavilux.marks.place import normal_to_uniform
 from clavilux.marks.place import waves as smooth_field
 from clavilux.marks.trace import record
+from clavilux.outline import add_outlines, find_borders
+from clavilux.surface import add_surface
 from clavilux.threads import run_each
 
 UInt8 = NDArray[np.uint8]
@@ -51,20 +53,12 @@ _MIN_CHAOS = 1e-3  # below it the softmax is the maximum within float32
 _WHOLE_PIECES_FROM = 0.25  # chaos from which a piece has one colour; below, it lets go of the plan by degrees
 _EDGE_SAMPLES = 3  # samples a pixel each way where colours meet
 _FINE_MARKS_PX = 10.0  # marks smaller than this hide between pixel centres: then every pixel is sampled finely
-_GRAIN_CELLS = (640, 2560)  # cells of the paper along the short side: felt at 1024 pixels, and in print
-_GRAIN = 1.2  # deviation of each grain, in 8-bit steps: the hand feels it, the eye does not see dots
 _SEEN_STEP = 4  # 8-bit steps: borders between colours that are nearer need no finer look
+_SINGLE_FROM_PX = 2_048  # short side from which one place a pixel says well enough where outlines run
+_LINE_TO_MARK = 0.3  # widest line, of the length of a mark: among small marks, wide lines would leave nothing else
 _REGIONS = 2.6  # two kinds share a picture in patches of about 1 / 2.6 short sides
 _SOFT_BIDS = 1.2  # bids over which colours pass into each other at softness 1
 _SOFT_HEIGHT = 0.35  # the same for kinds that shade, of the whole height
-_STEPS_PER_LIGHTNESS = 2.55  # 8-bit steps of grey per L*, nearly the same everywhere
-_GLAZE_CELLS = (4, 9)  # cells along the short side
-_GLAZE_COMMON = 0.85  # of glaze is lightness, the rest tint
-_BRISTLES = (44.0, 96.0, 220.0)  # cells across the strokes along the short side
-_BRISTLE_LENGTH = 6.0  # of a cell along the stroke, in its widths
-_BRISTLE_TABLE = 512  # cells after which bristles would come again: more than two short sides of the finest
-_FLOW = 0.06  # deviation of the bend of bristles, in short sides
-_EASED_DEVIATION = 0.2144  # deviation of value noise between values that are uniform on an interval of length 1
 
 
 def paint(
@@ -110,12 +104,22 @@ def paint(
         raise PictureError(f"supersample is {supersample}; it lies between 1 and 8, or is None")
     canvas = _Canvas(controls, width, height, seed, threads)
     picture = np.empty((height, width, 3), np.uint8)
+    line = min(abs(controls.outline) / 100, _LINE_TO_MARK / controls.frequency)
+    slots: UInt8 | None = None
     if supersample is None and canvas.short >= _FINE_MARKS_PX * controls.frequency:
-        canvas.mix(picture, None, 1)
+        slots = np.empty((height, width), np.uint8) if line else None
+        canvas.mix(picture, None, 1, slots)
+        if slots is not None and canvas.short < _SINGLE_FROM_PX:
+            slots = canvas.refine(slots)
         canvas.mix(picture, np.flatnonzero(_differs_from_another(picture, threads)), _EDGE_SAMPLES)
     else:
         canvas.mix(picture, None, supersample or _EDGE_SAMPLES)
-    _add_surface(picture, controls, seed, threads)
+        if line:
+            slots = _Canvas(controls, 2 * width, 2 * height, seed, threads).slots()
+    if slots is not None:
+        colour = _to_bytes(controls.palette[0 if controls.outline < 0 else -1])
+        add_outlines(picture, slots, width=line, colour=colour, seed=seed, threads=threads)
+    add_surface(picture, controls, seed, threads)
     return picture
 
 
@@ -166,9 +170,27 @@ class _Canvas:
         run_each(fill, range(0, slots.size, _TILE), self.threads)
         return slots.reshape(self.height, self.width)
 
-    def mix(self, picture: UInt8, pixels: Positions | None, samples: int) -> None:
+    def refine(self, slots: UInt8) -> UInt8:
+        """Slots (H, W) of pixels at twice as many places each way, (2 H, 2 W); away from borders those of the pixel."""
+        fine = np.empty((2 * self.height, 2 * self.width), np.uint8)
+        for corner in (fine[::2, ::2], fine[::2, 1::2], fine[1::2, ::2], fine[1::2, 1::2]):
+            corner[...] = slots
+        pixels = np.flatnonzero(find_borders(slots))
+
+        def fill(start: int) -> None:
+            some = pixels[start : start + _TILE // 4]
+            found = self.decide(*self.places(some, 2))[0].reshape(2, 2, -1)
+            row, column = np.divmod(some, self.width)
+            for down in (0, 1):
+                for right in (0, 1):
+                    fine[2 * row + down, 2 * column + right] = found[down, right]
+
+        run_each(fill, range(0, pixels.size, _TILE // 4), self.threads)
+        return fine
+
+    def mix(self, picture: UInt8, pixels: Positions | None, samples: int, slots: UInt8 | None = None) -> None:
         """Paint some pixels, or all, as the mean of samples x samples places, in linear light, as an eye that stands
-        back mixes them."""
+        back mixes them. `slots` takes the slots of all pixels, where there is one sample in each."""
         flat = picture.reshape(-1, 3)
         step = max(1, _TILE // samples**2)
         n = len(flat) if pixels is None else pixels.size
@@ -177,23 +199,28 @@ class _Canvas:
             some = np.arange(start, min(start + step, n)) if pixels is None else pixels[start : start + step]
             if self._compiled is not None:
                 self._compiled.mix(picture, some, samples)
+                if slots is not None:
+                    self._compiled.find_slots(some, slots.reshape(-1)[start : start + step])
             else:
-                flat[some] = self._mean(some, samples)
+                slot, flat[some] = self._mean(some, samples)
+                if slots is not None:
+                    slots.reshape(-1)[some] = slot
 
         run_each(fill, range(0, n, step), self.threads)
 
-    def _mean(self, pixels: Positions, samples: int) -> UInt8:
+    def _mean(self, pixels: Positions, samples: int) -> tuple[UInt8, UInt8]:
+        """Slots of all samples, and colours (n, 3) of the pixels."""
         slot, light = self.decide(*self.places(pixels, samples))
         if light is not None:
-            return self._round(light.reshape(samples**2, -1, 3).mean(axis=0), pixels)
+            return slot, self._round(light.reshape(samples**2, -1, 3).mean(axis=0), pixels)
         if samples == 1:
-            return self._colours.take(slot, axis=0)
+            return slot, self._colours.take(slot, axis=0)
         slots = slot.reshape(samples**2, -1)
         share = np.empty((pixels.size, SLOTS), np.float32)
         for k in range(SLOTS):
             share[:, k] = (slots == k).sum(axis=0, dtype=np.uint8)  # at most 64
         share /= np.float32(samples**2)
-        return _to_bytes(_from_light(np.einsum("nk,kc->nc", share, self._light)))
+        return slot, _to_bytes(_from_light(np.einsum("nk,kc->nc", share, self._light)))
 
     def _round(self, light: Float32, pixels: Positions) -> UInt8:
         """Mixed light (n, 3) of pixels as bytes."""
@@ -447,145 +474,3 @@ def _from_light(light: Float32) -> Float32:
 def _to_bytes(rgb: Float32) -> UInt8:
     scaled: UInt8 = np.rint(rgb * 255.0).astype(np.uint8)
     return scaled
-
-
-def _add_surface(picture: UInt8, controls: Controls, seed: int, threads: int) -> None:
-    """Add glaze, brush and the grain of the paper, in place: noise of place, in 8-bit steps."""
-    height, width = picture.shape[:2]
-    rows = max(1, _TILE // width)
-    steps = _STEPS_PER_LIGHTNESS
-    common = _GLAZE_COMMON * controls.glaze * steps / len(_GLAZE_CELLS) ** 0.5
-    own = (1 - _GLAZE_COMMON**2) ** 0.5 * controls.glaze * steps / len(_GLAZE_CELLS) ** 0.5
-    glazes = _GLAZE_CELLS if controls.glaze else ()
-    tones: list[_Paper | _Bristles] = [_Paper(width, height, cells, seed, _GRAIN) for cells in _GRAIN_CELLS]
-    tones += [_Paper(width, height, cells, seed, common) for cells in glazes]
-    if controls.brush:
-        tones.append(_Bristles(width, height, controls.angle, controls.brush * steps, seed))
-    fast = compiled_painter(width * height)
-    tints = [[_Paper(width, height, cells, seed, own, f"tint {c}") for cells in glazes] for c in range(3)]
-
-    def fill(top: int) -> None:
-        block = picture[top : top + rows]
-        tone = _sum(tones, top, block.shape)
-        tint = np.array([_sum(papers, top, block.shape) for papers in tints if papers], np.float32)
-        if fast is not None:
-            fast.add_noise(block, tone, tint.reshape(-1, *tone.shape))
-            return
-        toned = block + tone[:, :, None]
-        for c, change in enumerate(tint):
-            toned[:, :, c] += change
-        np.rint(toned, out=toned)
-        np.clip(toned, 0, 255, out=toned)
-        block[...] = toned
-
-    run_each(fill, range(0, height, rows), threads)
-
-
-def _sum(noises: Sequence[_Paper | _Bristles], top: int, shape: tuple[int, ...]) -> Float32:
-    total = np.zeros(shape[:2], np.float32)
-    for noise in noises:
-        noise.add_to(total, top)
-    return total
-
-
-class _Bristles:
-    """Noise stretched along a bending flow, at three scales, thicker here and thinner there."""
-
-    def __init__(self, width: int, height: int, angle: float, deviation: float, seed: int) -> None:
-        self.width, self.height, self.short, self.seed = width, height, min(width, height), seed
-        self._turn = math.tau * angle
-        # A pixel that covers many cells shows their mean.
-        self._scales = [
-            (np.float32(cells), np.float32(deviation * min(1.0, self.short / cells))) for cells in _BRISTLES
-        ]
-        side = _BRISTLE_TABLE
-        table = draws(seed, "bristles", side * side).astype(np.float32) - np.float32(0.5)
-        self._fast = compiled_painter(width * height)
-        self._table = table * np.float32(1 / (_EASED_DEVIATION * len(_BRISTLES) ** 0.5))
-
-    def add_to(self, total: Float32, top: int) -> None:
-        """Add the noise of the rows from `top` on to (n, width)."""
-        n = len(total)
-        x = ((np.arange(self.width) + 0.5 - self.width / 2) / self.short).astype(np.float32)
-        y = ((np.arange(top, top + n) + 0.5 - self.height / 2) / self.short).astype(np.float32)
-        if self._fast is not None:
-            self._fast.add_bristles(
-                total,
-                x,
-                y,
-                *(np.float32(f(self._turn)) for f in (math.cos, math.sin)),
-                self._fast.in_turns(np.array(plane_waves(self.seed, "flow", 4))),
-                np.float32(_FLOW),
-                self._fast.in_turns(np.array(plane_waves(self.seed, "thickness", 4))),
-                np.array([(c / np.float32(_BRISTLE_LENGTH), c, weight) for c, weight in self._scales], np.float32),
-                self._table.reshape(_BRISTLE_TABLE, _BRISTLE_TABLE),
-            )
-            return
-        x, y = np.tile(x, n), np.repeat(y, self.width)
-        # One slow wave each way bends the flow, and one makes the paint thicker here than there.
-        cos, sin = np.float32(math.cos(self._turn)), np.float32(math.sin(self._turn))
-        s, t = x * cos - y * sin, x * sin + y * cos
-        t += smooth_field(s, t, self.seed, "flow", n=4) * np.float32(_FLOW)
-        thickness = np.exp(np.float32(0.2) * smooth_field(x * 2, y * 2, self.seed, "thickness", n=4))
-        noise = np.zeros_like(x)
-        for shift, (cells, weight) in enumerate(self._scales):
-            noise += weight * self._read(s * (cells / np.float32(_BRISTLE_LENGTH)), t * cells, shift)
-        noise *= thickness
-        total += noise.reshape(n, self.width)
-
-    def _read(self, s: Float32, t: Float32, shift: int) -> Float32:
-        side = _BRISTLE_TABLE
-        i, j = np.floor(s), np.floor(t)
-        right, down = _ease(s - i), _ease(t - j)
-        column = i.astype(np.int32) + np.int32(131 * shift)
-        row = j.astype(np.int32) + np.int32(57 * shift)
-        left, next_ = column & (side - 1), (column + 1) & (side - 1)
-        above, below = (row & (side - 1)) * side, ((row + 1) & (side - 1)) * side
-        a, b = self._table.take(above + left), self._table.take(above + next_)
-        c, d = self._table.take(below + left), self._table.take(below + next_)
-        a += (b - a) * right
-        c += (d - c) * right
-        a += (c - a) * down
-        return np.asarray(a, np.float32)
-
-
-class _Paper:
-    """Value noise (smooth between random values on a lattice) of so many cells along the short side."""
-
-    def __init__(self, width: int, height: int, cells: int, seed: int, deviation: float, name: str = "paper") -> None:
-        self._fast = compiled_painter(width * height)
-        short = min(width, height)
-        x = (np.arange(width) + 0.5 - width / 2) / short * cells
-        y = (np.arange(height) + 0.5 - height / 2) / short * cells
-        left, above = np.floor(x).astype(np.float32), np.floor(y).astype(np.float32)
-        self._right, self._down = _ease((x - left).astype(np.float32)), _ease((y - above).astype(np.float32))
-        i, j = np.union1d(left, left + 1), np.union1d(above, above + 1)  # the lines of the lattice that pixels touch
-        self._columns, self._rows = np.searchsorted(i, left), np.searchsorted(j, above)
-        self._i = whole_bits(i) * ROW + np.uint32(key(seed, f"{name} {cells}"))  # the two halves of `cell_hash`
-        self._j = whole_bits(j) * COLUMN
-        # A pixel that covers many cells shows their mean, whose deviation falls with the square root of their number.
-        self._scale = np.float32(deviation / _EASED_DEVIATION * min(1.0, short / cells))
-
-    def add_to(self, total: Float32, top: int) -> None:
-        """Add the noise of the rows from `top` on to (n, width)."""
-        at, down = self._rows[top : top + len(total)], self._down[top : top + len(total)]
-        if self._fast is not None:
-            self._fast.add_paper(total, self._i, self._columns, self._right, self._j, at, down, self._scale)
-            return
-        first = at[0]
-        values = unit(mix(self._i + self._j[first : at[-1] + 2, None]))
-        values -= np.float32(0.5)
-        values *= self._scale
-        above, below = values[at - first], values[at - first + 1]
-        lines = above + (below - above) * down[:, None]
-        left, noise = lines.take(self._columns, axis=1), lines.take(self._columns + 1, axis=1)
-        noise -= left
-        noise *= self._right
-        noise += left
-        total += noise
-
-
-def _ease(f: Float32) -> Float32:
-    """0 to 1 with level ends."""
-    eased: Float32 = f * f * (3 - 2 * f)
-    return eased

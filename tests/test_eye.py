@@ -1,15 +1,19 @@
 """Studies, the symmetries of the square, and the eye's prejudice."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from clavilux.controls import Controls
 from clavilux.marks import KINDS
+from clavilux.models.eye import Eye, line_signs
 from clavilux.painter import paint
 from clavilux.training.analysis import Windows
+from clavilux.training.run import _reads_all, _start_from
 from clavilux.training.studies import paint_studies
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
 from clavilux.training.train_eye import MarksRead, direction_of, kind_weights, weigh_kinds
@@ -34,7 +38,8 @@ def test_studies_show_every_kind_with_the_controls_that_they_name():
     np.testing.assert_allclose(studies.kind.sum(axis=1), 1, atol=1e-6)
     assert np.bincount(studies.kind.argmax(axis=1)).tolist() == [2] * len(KINDS)  # each is the larger one twice
     assert 0.2 < (studies.kind.max(axis=1) < 1).mean() < 0.8
-    assert studies.surface.min() == 0
+    assert (studies.surface[:, :3].min(axis=0) == 0).all()
+    assert 0.2 < np.mean(studies.surface[:, 3] == 0.5) < 0.7, "none of an outline is the middle of its range"
     assert 0.5 < studies.surface.max() <= 1
     assert ((studies.angle >= 0) & (studies.angle < 0.5)).all()
     assert len({picture.tobytes() for picture in studies.pictures}) == len(studies.pictures)
@@ -100,3 +105,38 @@ def test_an_even_eye_says_all_kinds_equally_often_and_keeps_the_order_within_a_k
 def test_no_evenness_changes_nothing():
     marks = _prejudiced()
     np.testing.assert_allclose(weigh_kinds(marks, kind_weights(marks, 0.0)).kind, marks.kind, atol=2e-3)
+
+
+def test_signs_of_lines_tell_dark_ones_from_light_ones_and_from_none():
+    rng = np.random.default_rng(0)
+    palette = np.sort(rng.random((8, 3)), axis=0).astype(np.float32)
+    plan = np.log(rng.dirichlet(np.full(8, 0.5), 1024).T.reshape(8, 32, 32) + 1e-3).astype(np.float32)
+    signs = {}
+    for outline in (-1.2, 0.0, 1.2):
+        controls = Controls(palette, plan, "facets", frequency=8.0, angle=0.0, chaos=1.0, outline=outline)
+        picture = torch.from_numpy(paint(controls, width=128, height=128)).permute(2, 0, 1)[None] / 255
+        signs[outline] = line_signs(picture)[0].reshape(-1, 2, 6)  # reaches, dark and light, what is found of them
+    extreme = 3  # the part that is as dark as the darkest, or as light as the lightest
+    dark, light = (np.array([float(signs[o][1, side, extreme]) for o in (-1.2, 0.0, 1.2)]) for side in (0, 1))
+    assert dark[0] > 1.3 * dark[1:].max()
+    assert light[2] > 1.3 * light[:2].max()
+
+
+def test_an_eye_that_knows_less_is_gone_on_from(tmp_path):
+    """What it found and said stays; the signs and the properties that are new since are added."""
+    old = Eye(n_kinds=len(KINDS), width=8)
+    known = {name: value.clone() for name, value in old.state_dict().items()}
+    known["head.0.weight"] = known["head.0.weight"][:, :-36]
+    known["head.3.weight"], known["head.3.bias"] = known["head.3.weight"][:-1], known["head.3.bias"][:-1]
+    save_file({name: value.contiguous() for name, value in known.items()}, tmp_path / "eye.safetensors")
+    bundle = SimpleNamespace(folder=tmp_path, name="old", kinds=KINDS)
+    run = SimpleNamespace(eye_from=bundle, start=None, log=lambda line: None)
+    assert not _reads_all(bundle)
+    new = Eye(n_kinds=len(KINDS), width=8)
+    _start_from(run, new, "eye")
+    found = new.state_dict()
+    assert torch.equal(found["head.0.weight"][:, :-36], known["head.0.weight"])
+    assert torch.equal(found["head.3.bias"][:-1], known["head.3.bias"])
+    assert torch.equal(found["features.0.weight"], known["features.0.weight"])
+    save_file({name: value.contiguous() for name, value in found.items()}, tmp_path / "eye.safetensors")
+    assert _reads_all(bundle)

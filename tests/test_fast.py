@@ -58,7 +58,7 @@ def test_every_kind_is_the_same_picture_compiled(kind, by_numpy):
 @pytest.mark.parametrize("options", [{"supersample": 1}, {"supersample": 2}, {"chaos": 0.0}, {"chaos": 0.05}])
 def test_other_ways_through_the_painter(options, by_numpy):
     controls = {"frequency": 9.0, "chaos": options.pop("chaos", 0.8)}
-    for surface in ({}, {"softness": 0.7}):
+    for surface in ({}, {"softness": 0.7}, {"outline": -0.8}):
         for kind in ("tiles", "marble"):
             made = make_controls(kind, **controls, **surface)
             size = {"width": 96, "height": 130, "seed": 3, **options}

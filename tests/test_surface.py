@@ -168,7 +168,8 @@ def test_what_is_out_of_range_is_refused(changes, message):
 
 
 def test_controls_with_a_surface_come_back_from_json():
-    controls = make_controls("tiles", second_kind="dots", second_share=0.25, softness=0.5, glaze=3.0, brush=2.0)
+    worked = {"softness": 0.5, "glaze": 3.0, "brush": 2.0, "outline": -0.7}
+    controls = make_controls("tiles", second_kind="dots", second_share=0.25, **worked)
     again = Controls.from_json(controls.to_json())
     assert again.to_json() == controls.to_json()
     assert (again.second_kind, again.second_share, again.softness) == ("dots", 0.25, 0.5)
@@ -180,9 +181,12 @@ def test_what_the_eye_says_of_bare_paintings_is_painted_bare():
         "kind": np.arange(len(KINDS), dtype=np.float32), "frequency": 10.0, "angle": 0.1, "chaos": 0.8,
         "palettes": np.full((1, 8, 3), 0.5, np.float32), "kinds": KINDS,
     }  # fmt: skip
-    bare = choose_controls(**raw, surface=np.array([0.1, 0.1, 0.04], np.float32))
-    assert (bare.softness, bare.glaze, bare.brush) == (0, 0, 0)
-    full = choose_controls(**raw, surface=np.ones(3, np.float32))
+    bare = choose_controls(**raw, surface=np.array([0.1, 0.1, 0.04, 0.51], np.float32))
+    assert (bare.softness, bare.glaze, bare.brush, bare.outline) == (0, 0, 0, 0)
+    full = choose_controls(**raw, surface=np.ones(4, np.float32))
     assert full.softness == pytest.approx(0.7)
     assert full.glaze == pytest.approx(0.8 * 16)
     assert full.brush == pytest.approx(0.7 * 16)
+    assert full.outline == pytest.approx(1.6)
+    dark = choose_controls(**raw, surface=np.zeros(4, np.float32))
+    assert dark.outline == pytest.approx(-1.6)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clavilux.descriptors import DESCRIPTORS
+from clavilux.training import preserve
 from clavilux.training.recipe import load_recipe
 from clavilux.training.train_mapping import SongCodes, fit_mapping, look_at_art, map_songs
 
@@ -64,3 +65,43 @@ def test_fewer_recoloured_directions_leave_the_rest_small():
         placed = map_songs(fit_mapping(songs, art, recipe, seed=0, log=lambda line: None), new)
         kept.append(np.trace(np.cov(placed.T)) / np.trace(np.cov(art.latents.T)))
     assert kept[0] > kept[1] > kept[2] > 0
+
+
+def test_looks_in_the_scale_of_others_are_those_that_were_measured_together():
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (128, 128, 3)).astype(np.uint8) for _ in range(30)]
+    latents = rng.standard_normal((30, 64))
+    together = look_at_art(latents, pictures, jobs=1)
+    apart = look_at_art(latents[20:], pictures[20:], jobs=1, scale=together.scale)
+    np.testing.assert_allclose(apart.looks, together.looks[20:], atol=1e-12)
+    assert np.abs(look_at_art(latents[20:], pictures[20:], jobs=1).looks - together.looks[20:]).max() > 0.01
+
+
+def test_after_each_round_but_the_last_made_up_songs_are_painted_where_songs_have_gone(monkeypatch):
+    monkeypatch.setattr(preserve, "_FORESIGHT_STEPS", 200)
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((64, 3)) / 8
+
+    def paint(latents):
+        """Noise of a colour and a strength that the latent says."""
+        gains = 1 / (1 + np.exp(-latents @ directions))
+        return [(gain * rng.integers(0, 256, (128, 128, 3))).astype(np.uint8) for gain in gains]
+
+    latents = rng.standard_normal((150, 64))
+    art = look_at_art(latents, paint(latents), jobs=1)
+    shown = []
+
+    def show(latents):
+        shown.append(latents)
+        return look_at_art(latents, paint(latents), jobs=1, scale=art.scale)
+
+    recipe = replace(load_recipe("default").mapping, rounds=3, descent_steps=30)
+    lines = []
+    songs = _songs(60, rng)
+    network = fit_mapping(songs, art, recipe, seed=0, log=lines.append, show=show)
+    assert len(shown) == 2
+    assert sum("looks foretold" in line for line in lines) == 3
+    placed = map_songs(network, songs)
+    gap = np.abs(shown[1].mean(axis=0) - placed.mean(axis=0)).mean()
+    assert gap < 0.3
+    assert 0.5 < shown[1].var(axis=0).sum() / placed.var(axis=0).sum() < 2

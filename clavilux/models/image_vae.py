@@ -26,7 +26,7 @@ class RawControls(NamedTuple):
     frequency : (B,) marks along the short side.
     direction : (B, 2) cosine and sine of twice the angle; its length is the certainty.
     chaos : (B,) weight of the marks.
-    surface : (B, 3) softness, glaze and brush, each in [0, 1] of its range.
+    surface : (B, 4) softness, glaze, brush and outline, each in [0, 1] of its range.
     """
 
     plan: Tensor

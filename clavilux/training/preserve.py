@@ -172,12 +172,13 @@ def preserve_looks(
 ) -> tuple[Float64, Float64, dict[str, float]]:
     """Weights (P, D) and offset (D,) that carry songs to latents.
 
-    What is climbed, with what the recipe calls the terms: the correlation of distances between songs and between their
-    foretold looks; the correlations of guides, each up to `_ENOUGH`; less the squared sliced Wasserstein distances
-    (Bonneel et al. 2015) of songs and art, in the latent (`fill`) and in looks (`fill_looks`), without which all songs
-    would gather where the painter is smoothest; less what two halves of a song differ in the scores of kinds and of
-    palettes, of what all songs differ in them (`steady_kinds`, `steady_palettes`; Fisher's ratio, 1936). Latents are
-    jittered (`jitter`): what holds only at one point of the latent does not hold for the next song.
+    What is climbed, with what the recipe calls the terms: the correlation of distances between songs and between
+    their foretold looks; the correlations of guides, each up to `_ENOUGH`; less the squared sliced Wasserstein
+    distances (Bonneel et al. 2015) of songs and art, in the latent (`fill`), in looks (`fill_looks`) and in what
+    guides read off looks (`fill_guides`), without which all songs would gather where the painter is smoothest; less
+    what two halves of a song differ in the scores of kinds and of palettes, of what all songs differ in them
+    (`steady_kinds`, `steady_palettes`; Fisher's ratio, 1936). Latents are jittered (`jitter`): what holds only at
+    one point of the latent does not hold for the next song.
 
     Parameters
     ----------
@@ -215,7 +216,7 @@ def preserve_looks(
     noise, total = within.T @ within / (2 * len(within)), torch.cov(songs.T)
     kinds, palettes = (None, None) if foresight.told is None else foresight.told.choices()
     spread = seen.var(dim=0).mean()
-    told: dict[str, float] = {}
+    terms: dict[str, Tensor] = {}
     for _ in range(recipe.descent_steps):
         placed = songs @ weights + offset
         some = torch.randint(len(art), (len(songs),), generator=generator)
@@ -225,20 +226,22 @@ def preserve_looks(
         guides = torch.stack([_correlation(a, b) for a, b in pairs]) if n_guides else torch.zeros(1)
         gap = sliced_distance(placed, art[some], generator)
         gap_looks = sliced_distance(shown, seen[some], generator) / spread
+        gap_guides = _gap(shown @ reader, seen[some] @ reader) if n_guides else torch.zeros(())
         unsteady_kinds, unsteady_palettes = (
             torch.zeros(()) if scores is None else _fisher_ratio(weights @ scores, noise, total)
             for scores in (kinds, palettes)
         )
         unsteady = recipe.steady_kinds * unsteady_kinds + recipe.steady_palettes * unsteady_palettes
         gain = geometry + recipe.guide_weight * guides.clamp(max=_ENOUGH).mean()
-        loss = recipe.fill * gap + recipe.fill_looks * gap_looks + unsteady - gain
+        filled = recipe.fill * gap + recipe.fill_looks * gap_looks + recipe.fill_guides * gap_guides
+        loss = filled + unsteady - gain
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        told = {"geometry": geometry.item(), "guides": guides.mean().item(), "gap": gap.item()}
-        told |= {"gap_looks": gap_looks.item(), "unsteady_kinds": unsteady_kinds.item()}
-        told["unsteady_palettes"] = unsteady_palettes.item()
+        terms = {"geometry": geometry, "guides": guides.mean(), "gap": gap, "gap_looks": gap_looks}
+        terms |= {"gap_guides": gap_guides, "unsteady_kinds": unsteady_kinds, "unsteady_palettes": unsteady_palettes}
+    told = {name: value.item() for name, value in terms.items()}
     return weights.detach().double().numpy(), offset.detach().double().numpy(), told
 
 
@@ -248,6 +251,12 @@ def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
     directions = directions / directions.norm(dim=0)
     gaps: Tensor = (a @ directions).sort(dim=0).values - (b @ directions).sort(dim=0).values
     return gaps.square().mean()
+
+
+def _gap(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Wasserstein distances of the columns of two samples (n, G), over the variance of the second; the mean."""
+    apart: Tensor = (a.sort(dim=0).values - b.sort(dim=0).values).square().mean(dim=0) / b.var(dim=0)
+    return apart.mean()
 
 
 def _fisher_ratio(scores: Tensor, noise: Tensor, total: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class Readings:
     """What was read off n pictures.
 
     palette : (n, 8, 3) sRGB, dark to light. kind : (n, n_kinds) probabilities. log_frequency, chaos : (n,).
-    direction : (n, 2) cosine and sine of twice the angle. surface : (n, 3) in [0, 1] of the ranges.
+    direction : (n, 2) cosine and sine of twice the angle. surface : (n, 4) in [0, 1] of the ranges.
     """
 
     palette: NDArray[np.floating]

@@ -111,6 +111,8 @@ class MappingRecipe:
     guide_weight: float
     fill: float
     fill_looks: float
+    fill_guides: float
+    rounds: int
     steady_kinds: float
     steady_palettes: float
     jitter: float

@@ -50,6 +50,7 @@ from clavilux.training.train_eye import EyeTask, MarksRead, kind_likeness, kind_
 from clavilux.training.train_identity import IdentityTask
 from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
+    Art,
     check_descriptors,
     controls_of_latents,
     decode_pixels,
@@ -228,6 +229,12 @@ def load_eye(bundle: Bundle) -> Eye:
     return eye.eval()
 
 
+def _reads_all(bundle: Bundle) -> bool:
+    """Whether the eye of a bundle reads every property of the surface that the painter has today."""
+    said = len(load_file(str(bundle.folder / "eye.safetensors"))["head.3.bias"])
+    return said == Eye(n_kinds=len(KINDS), width=8).head[-1].out_features
+
+
 def load_image_vae(bundle: Bundle) -> ImageVAE:
     """The ImageVAE of a bundle that paints."""
     weights = load_file(str(bundle.folder / "image_vae.safetensors"))
@@ -245,10 +252,10 @@ def train_eye(run: Run, windows: Windows) -> Eye:
     """Train the eye on studies, or take the one of the bundle that the run starts from."""
     recipe = run.recipe.eye
     torch.manual_seed(run.recipe.seed + 1)
-    if run.eye_from is not None and tuple(run.eye_from.kinds) == KINDS:
-        eye = load_eye(run.eye_from)
-        run.log(f"eye: taken from the bundle {run.eye_from.name}")
-        return eye
+    known = run.eye_from
+    if known is not None and tuple(known.kinds) == KINDS and _reads_all(known):
+        run.log(f"eye: taken from the bundle {known.name}")
+        return load_eye(known)
 
     def paint_them() -> Studies:
         run.log(f"eye: painting {recipe.studies} studies")
@@ -266,6 +273,8 @@ def train_eye(run: Run, windows: Windows) -> Eye:
         precision=run.recipe.precision,
     )
     task = EyeTask(studies, recipe)
+    if known is not None and tuple(known.kinds) == KINDS:
+        _start_from(run, task.network, "eye")
     network = train(task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes)
     assert isinstance(network, Eye)
     return network
@@ -377,8 +386,15 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
         told = None
         if isinstance(pictures.network, ImageVAE) and pictures.palettes is not None:
             told = Told(pictures.network, pictures.palettes)
+
+        def show(latents: NDArray[np.float64]) -> Art:
+            made = _paint_all(run, pictures.network, pictures.palettes, latents)
+            return look_at_art(
+                latents, made, jobs=run.jobs, eye=pictures.eye, eye_weight=recipe.eye_weight, scale=both.scale
+            )
+
         mapping = fit_mapping(
-            songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log, practice=practice, told=told
+            songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log, practice=practice, told=told, show=show
         )
     mapped_latents = map_songs(mapping, songs[VALIDATION])
     painted = _paint_all(run, pictures.network, pictures.palettes, mapped_latents)
@@ -537,22 +553,28 @@ def _latents(network: ImageVAE | ConvImageVAE, windows: Windows) -> NDArray[np.f
 
 
 def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
-    if run.start is None:
+    start = run.eye_from if file == "eye" else run.start
+    if start is None:
         return
-    weights = load_file(str(run.start.folder / f"{file}.safetensors"))
+    weights = load_file(str(start.folder / f"{file}.safetensors"))
     if isinstance(network, ImageVAE):
         # Layers of the readout say what to paint, not how probable it is, and are fitted anew at the end; their losses
         # would tear at the encoder.
         fresh = network.state_dict()
         weights |= {name: fresh[name] for name in fresh if name.partition(".")[0] in READ_OUT}
+    if isinstance(network, Eye):
+        # What is new since stands at the end of what it finds and says: what it knew stays, the rest is learnt.
+        for name in ("head.0.weight", "head.3.weight", "head.3.bias"):
+            known, weights[name] = weights[name], network.state_dict()[name]
+            weights[name][tuple(slice(n) for n in known.shape)] = known
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise TrainingError(
-            f"the {file} of bundle {run.start.name} has other shapes than this recipe; train with the recipe that made "
+            f"the {file} of bundle {start.name} has other shapes than this recipe; train with the recipe that made "
             "it (`clavilux bundle show`), or without --from"
         ) from error
-    run.log(f"{file}: going on from the bundle {run.start.name}")
+    run.log(f"{file}: going on from the bundle {start.name}")
 
 
 def _folder_key(run: Run) -> str:

@@ -34,7 +34,7 @@ class Studies:
 
     pictures : (n, 128, 128, 3) uint8.
     kind : (n, n_kinds) float32, the area of each kind. log_frequency, angle (turns), chaos : (n,) float32.
-    surface : (n, 3) float32 in [0, 1], softness, glaze and brush within their ranges.
+    surface : (n, 4) float32 in [0, 1], softness, glaze, brush and outline within their ranges.
     """
 
     pictures: NDArray[np.uint8]
@@ -57,7 +57,10 @@ def paint_studies(windows: Windows, n: int, *, seed: int, jobs: int) -> Studies:
         np.array([math.log(c.frequency) for c in drawn], np.float32),
         np.array([c.angle for c in drawn], np.float32),
         np.array([c.chaos for c in drawn], np.float32),
-        np.array([[getattr(c, name) / high for name, (_, high) in SURFACE.items()] for c in drawn], np.float32),
+        np.array(
+            [[(getattr(c, name) - low) / (high - low) for name, (low, high) in SURFACE.items()] for c in drawn],
+            np.float32,
+        ),
     )
 
 
@@ -88,13 +91,14 @@ def _draw(windows: Windows, seed: int, index: int) -> Controls:
         chaos=rng.uniform(*_CHAOS),
         second_kind=KINDS[int(rng.integers(len(KINDS)))],
         second_share=rng.uniform(*_SECOND_SHARE) if rng.random() < _TWO_KINDS else 0.0,
-        **{name: _worked(rng, high) for name, (_, high) in SURFACE.items()},
+        **{name: _worked(rng, *bounds) for name, bounds in SURFACE.items()},
     )
 
 
-def _worked(rng: np.random.Generator, high: float) -> float:
+def _worked(rng: np.random.Generator, low: float, high: float) -> float:
     """None of a property of the surface, or some."""
-    return high * rng.random() ** _BARE if rng.random() < _WORKED else 0.0
+    amount = high * rng.random() ** _BARE if rng.random() < _WORKED else 0.0
+    return -amount if low < 0 and rng.random() < 0.5 else amount
 
 
 def _areas(controls: Controls) -> Float32:

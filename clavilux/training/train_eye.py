@@ -103,7 +103,7 @@ class EyeTask(Task):
 class MarksRead:
     """Marks read off n windows.
 
-    kind : (n, n_kinds) areas. log_frequency, chaos : (n,). direction : (n, 2). surface : (n, 3) in [0, 1] of ranges.
+    kind : (n, n_kinds) areas. log_frequency, chaos : (n,). direction : (n, 2). surface : (n, 4) in [0, 1] of ranges.
     """
 
     kind: NDArray[np.float32]
@@ -127,9 +127,10 @@ def read_marks(eye: Eye, windows: NDArray[np.uint8]) -> MarksRead:
 
 @torch.no_grad()
 def eye_signs(eye: Eye, windows: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float64]:
-    """What the eye finds in windows (n, 128, 128, 3) before it names it: (n, 8 width)."""
+    """What the maps of the eye find in windows (n, 128, 128, 3) before it names it: (n, 8 width)."""
+    size = eye.map_signs
     pictures = torch.from_numpy(windows).permute(0, 3, 1, 2)
-    parts = [eye.signs(pictures[i : i + batch].float() / 255.0)[:, :-1] for i in range(0, len(pictures), batch)]
+    parts = [eye.signs(pictures[i : i + batch].float() / 255.0)[:, :size] for i in range(0, len(pictures), batch)]
     return np.asarray(torch.cat(parts).double().numpy())
 
 

@@ -29,7 +29,7 @@ class Lessons:
     """What the ImageVAE learns from: n windows seen at 64 px, and what was read off them, as tensors.
 
     pictures (n, 3, 64, 64) uint8; shares (n, 8, 32, 32) uint8; palette (n, n_palettes) float16 soft labels;
-    kind (n, n_kinds); log_frequency (n,); direction (n, 2); chaos (n,); surface (n, 3); painting (n,) bool.
+    kind (n, n_kinds); log_frequency (n,); direction (n, 2); chaos (n,); surface (n, 4); painting (n,) bool.
     """
 
     pictures: Tensor

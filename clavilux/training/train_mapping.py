@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,7 @@ _PICTURES = 2_000  # latents of real art that the transport takes; its cost grow
 _NEIGHBOUR = 10
 _TELL_EVERY = 10  # epochs
 _SONGS_A_COMPONENT = 3
+_REHEARSED = 1_500  # latents of made-up songs that are painted after each round
 
 Float32 = NDArray[np.float32]
 
@@ -76,22 +78,33 @@ class SongCodes:
 
 
 @dataclass(frozen=True)
+class LooksScale:
+    """Means and deviations of traits, layout and signs of the eye, in which looks are measured; (F,) each, the signs
+    None where there is no eye. The layout has one deviation for all."""
+
+    traits: tuple[Float64, Float64]
+    layout: tuple[Float64, float]
+    signs: tuple[Float64, Float64] | None
+
+
+@dataclass(frozen=True)
 class Art:
     """Latents (m, 64) of real pictures, and what was measured on what the painter makes of them.
 
     guides : (m, G). traits : (m,) each. looks : (m, F) traits, layout in CIELAB and, where there is an eye, what it
-    sees; each of the blocks of unit variance in all, the last one weighted.
+    sees; each of the blocks of unit variance in all, the last one weighted, over the pictures of `scale`.
     """
 
     latents: Float64
     guides: Float64
     traits: dict[str, Float64]
     looks: Float64
+    scale: LooksScale
 
     def take(self, some: slice) -> Art:
         """Some of the pictures."""
         traits = {name: values[some] for name, values in self.traits.items()}
-        return Art(self.latents[some], self.guides[some], traits, self.looks[some])
+        return Art(self.latents[some], self.guides[some], traits, self.looks[some], self.scale)
 
 
 def check_descriptors(folder: Path) -> Path:
@@ -155,19 +168,27 @@ def look_at_art(
     jobs: int,
     eye: Eye | None = None,
     eye_weight: float = 1.0,
+    scale: LooksScale | None = None,
 ) -> Art:
-    """Measure guides and looks on the pictures of these latents."""
+    """Measure guides and looks on the pictures of these latents, looks in a given scale or in their own."""
     measured = Parallel(n_jobs=jobs, batch_size=16)(delayed(measure_traits)(rgb) for rgb in pictures)
     traits = {name: np.array([m[name] for m in measured]) for name in TRAITS}
     layout = np.stack([srgb_to_lab(average_down(rgb, _LAYOUT_FIELDS) / 255.0).reshape(-1) for rgb in pictures])
-    standard = np.stack([(column - column.mean()) / (column.std() + 1e-9) for column in traits.values()], axis=1)
-    centred = layout - layout.mean(axis=0)
-    looks = [standard / np.sqrt(len(traits)), centred / (np.sqrt(centred.var(axis=0).sum()) + 1e-9)]
-    if eye is not None:
-        signs = eye_signs(eye, np.stack(pictures))
-        signs = (signs - signs.mean(axis=0)) / (signs.std(axis=0) + 1e-6)
-        looks.append(eye_weight * signs / np.sqrt(signs.shape[1]))
-    return Art(latents, guide_values(traits, "seen"), traits, np.concatenate(looks, axis=1).astype(np.float64))
+    values = np.stack(list(traits.values()), axis=1).astype(np.float64)
+    signs = None if eye is None else eye_signs(eye, np.stack(pictures))
+    if scale is None:
+        scale = LooksScale(
+            (values.mean(axis=0), values.std(axis=0) + 1e-9),
+            (layout.mean(axis=0), float(np.sqrt(layout.var(axis=0).sum())) + 1e-9),
+            None if signs is None else (signs.mean(axis=0), signs.std(axis=0) + 1e-6),
+        )
+    looks = [
+        (values - scale.traits[0]) / scale.traits[1] / np.sqrt(len(traits)),
+        (layout - scale.layout[0]) / scale.layout[1],
+    ]
+    if signs is not None and scale.signs is not None:
+        looks.append(eye_weight * (signs - scale.signs[0]) / scale.signs[1] / np.sqrt(signs.shape[1]))
+    return Art(latents, guide_values(traits, "seen"), traits, np.concatenate(looks, axis=1).astype(np.float64), scale)
 
 
 def guides_of_looks(n_looks: int) -> Float64:
@@ -231,6 +252,7 @@ def fit_mapping(
     log: Callable[[str], None],
     practice: Art | None = None,
     told: Told | None = None,
+    show: Callable[[Float64], Art] | None = None,
 ) -> MappingNetwork:
     """Fit the mapping on training songs and latents of training art.
 
@@ -240,7 +262,9 @@ def fit_mapping(
     "look-preserving" begins there and goes on by descent (`clavilux.training.preserve`).
 
     The last method alone takes `told`, what the painter is told of a latent, and `practice`: more latents and what the
-    painter makes of them, measured together with `art`, from which it learns to foretell looks.
+    painter makes of them, measured in the scale of `art`, from which it learns to foretell looks. With `show`, which
+    paints latents and measures them in that scale, it does so again in each round of the recipe: where songs have gone
+    there was little to learn from, and what is climbed there are the mistakes of the foresight as well.
     """
     # The last of n - 1 components tells the n songs it was read off apart and is noise on others: from eleven songs in
     # ten components, new ones were flung a thousand times too far. Three songs for a component hold them in.
@@ -283,21 +307,12 @@ def fit_mapping(
     if recipe.method == "look-preserving":
         bent = False
         start = _kernel(components, components, scale) @ weights + offset
-        paintings = [art] if practice is None else [art, practice]
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # several add in any order, and 400 steps make of that another mapping
-        foresight, foretold = foresee(
-            np.concatenate([p.latents for p in paintings]), np.concatenate([p.looks for p in paintings]), told,
-            seed=seed,
-        )  # fmt: skip
         halves = np.clip((songs.halves - mean) / deviation, -LIMIT, LIMIT) @ directions
-        reader = guides_of_looks(art.looks.shape[1])[:, :n_guides]
-        weights, offset, terms = preserve_looks(
-            components, halves, song_guides, start, art.latents, art.looks, reader, foresight, recipe, seed=seed
-        )
-        torch.set_num_threads(threads)
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
-        log(f"mapping: looks foretold {foretold:.3f}; training songs {figures}")
+        paintings = [art] if practice is None else [art, practice]
+        with _one_thread():
+            weights, offset = _descend(
+                components, halves, song_guides, start, paintings, recipe, seed=seed, log=log, told=told, show=show
+            )
         network = _bare_network(songs, mean, deviation, directions, 0)
     with torch.no_grad():
         if bent:
@@ -310,6 +325,50 @@ def fit_mapping(
         network.straight.bias.copy_(torch.from_numpy(offset))
     log(f"mapping: {recipe.method}, {len(components)} songs, {len(art.latents)} pictures, {n_components} components")
     return network.eval()
+
+
+def _descend(
+    components: Float64,
+    halves: Float64,
+    song_guides: Float64,
+    start: Float64,
+    paintings: list[Art],
+    recipe: MappingRecipe,
+    *,
+    seed: int,
+    log: Callable[[str], None],
+    told: Told | None,
+    show: Callable[[Float64], Art] | None,
+) -> tuple[Float64, Float64]:
+    """Weights and offset by `preserve_looks`, in rounds; the first of the paintings are of the art that is filled."""
+    art, rng = paintings[0], np.random.default_rng(seed)
+    reader = guides_of_looks(art.looks.shape[1])[:, : song_guides.shape[1]]
+    for rounds_left in reversed(range(recipe.rounds)):
+        latents, looks = (np.concatenate(p) for p in zip(*((p.latents, p.looks) for p in paintings), strict=True))
+        foresight, foretold = foresee(latents, looks, told, seed=seed)
+        weights, offset, terms = preserve_looks(
+            components, halves, song_guides, start, art.latents, art.looks, reader, foresight, recipe, seed=seed
+        )
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
+        log(f"mapping: looks foretold {foretold:.3f}; training songs {figures}")
+        if show is None or rounds_left == 0:
+            break
+        start = components @ weights + offset
+        made_up = rng.multivariate_normal(components.mean(axis=0), np.cov(components.T), _REHEARSED)
+        placed = made_up @ weights + offset
+        paintings = [*paintings, show(placed + recipe.jitter * rng.standard_normal(placed.shape))]
+    return weights, offset
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several threads add in any order, and hundreds of steps make of that another mapping."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _bare_network(
