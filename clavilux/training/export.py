@@ -36,6 +36,7 @@ from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
+from clavilux.models.implicit_decoder import EXPORTED_SIDE_PX, ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.version import __version__
 
@@ -64,14 +65,16 @@ class ControlsGraph(nn.Module):
 
 
 class PixelsGraph(nn.Module):
-    """The decoder of a plain convolutional ImageVAE: latents in, pictures out."""
+    """A decoder of pixels: latents in, pictures out."""
 
-    def __init__(self, network: ConvImageVAE) -> None:
+    def __init__(self, network: ConvImageVAE | ImplicitImageVAE) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, z_image: Tensor) -> Tensor:
-        """z_image (B, 64) -> pictures (B, 3, 128, 128) in [0, 1]."""
+        """z_image (B, 64) -> pictures (B, 3, 128, 128) in [0, 1]; (B, 3, 512, 512) of a function of place."""
+        if isinstance(self.network, ImplicitImageVAE):
+            return self.network.decode(z_image, EXPORTED_SIDE_PX)
         return self.network.decode(z_image)
 
 
@@ -80,7 +83,7 @@ class Trained:
     """The networks of one training and what they need."""
 
     audio_vae: AudioVAE
-    image_vae: ImageVAE | ConvImageVAE
+    image_vae: ImageVAE | ConvImageVAE | ImplicitImageVAE
     mapping: MappingNetwork | PerceptronMapping
     eye: Eye | None
     palettes: NDArray[np.float32] | None
@@ -134,7 +137,7 @@ def export_bundle(
             "created": datetime.now(UTC).date().isoformat(),
             "command": command,
             "config": config,
-            "decoder": "pixels" if isinstance(trained.image_vae, ConvImageVAE) else "painter",
+            "decoder": "painter" if isinstance(trained.image_vae, ImageVAE) else "pixels",
             "kinds": list(kinds),
             "descriptors": list(descriptors),
             "variation": {"scale": variation_scale},
@@ -178,7 +181,7 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
         ("mapping", trained.mapping, "song", songs, ["z_image"]),
         ("picture_encoder", trained.image_vae, "picture", pictures, ["z_image", "logvar"]),
     ]
-    if isinstance(trained.image_vae, ConvImageVAE):
+    if not isinstance(trained.image_vae, ImageVAE):
         stages.append(("pixels", PixelsGraph(trained.image_vae), "z_image", latents, ["picture"]))
     else:
         outputs = ["plan", "palette", "kind", "frequency", "angle", "chaos", "surface"]
