@@ -11,7 +11,7 @@ from clavilux.bundle import open_bundle
 from clavilux.errors import TrainingError
 from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.training import run as stages
-from clavilux.training.export import PARITY_TOLERANCE, PixelsGraph, _compare, _export
+from clavilux.training.export import PARITY_TOLERANCE, PixelsGraph, compare_graph, export_graph
 from clavilux.training.loop import LoopSettings, train
 from clavilux.training.recipe import load_recipe
 from clavilux.training.train_implicit_vae import CROP_PX, ImplicitImageVAETask
@@ -32,14 +32,14 @@ def network():
 
 
 def made_up_windows(n):
-    """A ground and a disc, each of one colour."""
+    """A ground and a disc, each of one dark colour: that it is dark is learnt in few steps."""
     rng = np.random.default_rng(0)
     row, column = np.mgrid[:128, :128]
     windows = np.empty((n, 128, 128, 3), np.uint8)
     for window in windows:
         x, y, radius = *rng.integers(30, 98, 2), rng.integers(15, 45)
         disc = np.hypot(row - y, column - x) < radius
-        window[:] = np.where(disc[..., None], rng.integers(0, 256, 3), rng.integers(0, 256, 3))
+        window[:] = np.where(disc[..., None], rng.integers(0, 90, 3), rng.integers(0, 90, 3))
     return windows
 
 
@@ -72,7 +72,7 @@ def test_waves_and_noise_are_no_matter_of_chance():
 
 def test_a_short_training_learns_and_is_the_same_twice(package, tmp_path):
     settings = LoopSettings(
-        steps=12, batch=4, learning_rate=2e-3, warmup=1, ema=0.5, seed=3, precision="32-true", log_every=1
+        steps=8, batch=3, learning_rate=2e-3, warmup=1, ema=0.5, seed=3, precision="32-true", log_every=1
     )
     figures, pictures = [], []
     for name in ("one", "two"):
@@ -85,7 +85,7 @@ def test_a_short_training_learns_and_is_the_same_twice(package, tmp_path):
     assert torch.equal(*pictures)
     begin, end = figures[0][:3], figures[0][-3:]
     before, after = ({key: np.mean([row[key] for row in rows]) for key in rows[0]} for rows in (begin, end))
-    assert after["pixels"] < before["pixels"] - 5.0  # nats
+    assert after["pixels"] < before["pixels"] - 20.0  # nats
     assert after["critics"] < before["critics"]
     assert (tmp_path / "one" / "image-vae-validation.csv").is_file()
 
@@ -100,7 +100,8 @@ def test_one_backward_pass_keeps_the_players_apart(package):
         task(batch, torch.Generator().manual_seed(0), 0.1)["loss"].backward()
         found[weight] = task
     for one, other in zip(*(task.critics.parameters() for task in found.values()), strict=True):
-        assert torch.equal(one.grad, other.grad) and one.grad.abs().sum() > 0
+        assert torch.equal(one.grad, other.grad)
+    assert all(sum(p.grad.abs().sum() for p in critic.parameters()) > 0 for critic in found[0.0].critics)
     one, other = (task.network.head[0].weight.grad for task in found.values())
     assert (one - other).abs().max() > 1e-3 * one.abs().max()
     assert all(p.grad is None for task in found.values() for p in task.teacher.parameters())
@@ -110,9 +111,9 @@ def test_the_graph_renders_what_the_network_renders(network, tmp_path):
     path = tmp_path / "pixels.onnx"
     latents = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
     graph = PixelsGraph(network).eval()
-    _export(graph, latents, path, "z_image", ["picture"])
+    export_graph(graph, latents, path, "z_image", ["picture"])
     assert graph(latents).shape == (2, 3, 512, 512)
-    assert _compare(graph, latents, path, ["picture"])["difference"] < PARITY_TOLERANCE
+    assert compare_graph(graph, latents, path, ["picture"])["difference"] < PARITY_TOLERANCE
 
 
 def test_from_a_painter_it_takes_the_encoder_and_leaves_it():

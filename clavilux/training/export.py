@@ -189,8 +189,8 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
     parity = {}
     for stage, network, input_name, example, outputs in stages:
         path = work / f"{stage}.onnx"
-        _export(network.eval(), example, path, input_name, outputs)
-        parity[stage] = _compare(network, example, path, outputs)
+        export_graph(network.eval(), example, path, input_name, outputs)
+        parity[stage] = compare_graph(network, example, path, outputs)
         if parity[stage]["difference"] > PARITY_TOLERANCE:
             raise TrainingError(
                 f"the graph {path.name} differs from its network by {parity[stage]['difference']:.2g}, more than "
@@ -199,7 +199,8 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
     return parity
 
 
-def _export(network: nn.Module, example: Tensor, path: Path, input_name: str, outputs: list[str]) -> None:
+def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: str, outputs: list[str]) -> None:
+    """Write a network as ONNX, without traces of this machine; the batch may have any size."""
     # Says, for each of four operators of torchvision, that it is not installed; no network here has one.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -230,7 +231,8 @@ def _export(network: nn.Module, example: Tensor, path: Path, input_name: str, ou
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _compare(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:
+def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:
+    """Largest difference of a written graph from its network, relative to the largest value where that is above 1."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found = session.run(outputs, {session.get_inputs()[0].name: example.numpy()})
     with torch.no_grad():
