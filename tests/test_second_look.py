@@ -36,8 +36,7 @@ def _layers():
     yield "Conv_1/kernel", "Conv_1_bn", (1, 1, 320, 1280)
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory):
+def write_package(folder):
     """A package of the same form with weights of chance, and these weights."""
     rng = np.random.default_rng(0)
     entries, content, weights = [], [], {}
@@ -59,13 +58,18 @@ def package(tmp_path_factory):
     halves = (whole[: len(whole) // 2 // 3 * 3], whole[len(whole) // 2 // 3 * 3 :])
     files = {"model.min.js": f"a={{modelTopology:{{}},weightsManifest:{manifest}}};"}
     files |= {f"group1-shard{i + 1}of2.min.js": f'b="{base64.b64encode(h).decode()}"' for i, h in enumerate(halves)}
-    path = tmp_path_factory.mktemp("package") / "nsfwjs-4.4.0.tgz"
+    path = folder / "nsfwjs-4.4.0.tgz"
     with tarfile.open(path, "w:gz") as tar:
         for name, text in files.items():
             info = tarfile.TarInfo(f"package/dist/models/mobilenet_v2/{name}")
             info.size = len(text)
             tar.addfile(info, io.BytesIO(text.encode()))
     return path, weights
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    return write_package(tmp_path_factory.mktemp("package"))
 
 
 def test_the_teacher_is_read_out_of_its_package(package):

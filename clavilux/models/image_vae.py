@@ -61,17 +61,7 @@ class ImageVAE(nn.Module):
         latent_dim: int = LATENT_DIM,
     ) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(  # 64 px -> 4 px
-            nn.Conv2d(3, width, 3, stride=2, padding=1),
-            *_block(width, 2 * width, stride=2),
-            *_block(2 * width, 2 * width, stride=1),
-            *_block(2 * width, 4 * width, stride=2),
-            *_block(4 * width, 4 * width, stride=2),
-            nn.GroupNorm(8, 4 * width),
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Dropout(0.1),  # the encoder is what overfits in a VAE
-        )
+        self.encoder = picture_encoder(width)
         self.to_posterior = nn.Linear(4 * width * 16, 2 * latent_dim)
         self.to_plan = nn.Sequential(  # 4 -> 32 cells
             nn.Linear(latent_dim, decoder_width * 16),
@@ -91,8 +81,7 @@ class ImageVAE(nn.Module):
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""
-        mean, logvar = self.to_posterior(self.encoder(2.0 * pictures - 1.0)).float().chunk(2, dim=1)
-        return 4.0 * torch.tanh(mean / 4.0), logvar.clamp(-10.0, 4.0)
+        return encode_pictures(self.encoder, self.to_posterior, pictures)
 
     def decode(self, z_image: Tensor) -> RawControls:
         """Raw controls of latents (B, D)."""
@@ -111,6 +100,27 @@ class ImageVAE(nn.Module):
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior: what is exported as the picture encoder."""
         return self.encode(pictures)
+
+
+def picture_encoder(width: int) -> nn.Sequential:
+    """Pictures (B, 3, 64, 64) in [-1, 1] -> (B, 64 * width)."""
+    return nn.Sequential(  # 64 px -> 4 px
+        nn.Conv2d(3, width, 3, stride=2, padding=1),
+        *_block(width, 2 * width, stride=2),
+        *_block(2 * width, 2 * width, stride=1),
+        *_block(2 * width, 4 * width, stride=2),
+        *_block(4 * width, 4 * width, stride=2),
+        nn.GroupNorm(8, 4 * width),
+        nn.SiLU(),
+        nn.Flatten(),
+        nn.Dropout(0.1),  # the encoder is what overfits in a VAE
+    )
+
+
+def encode_pictures(encoder: nn.Module, to_posterior: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean, within (-4, 4), and log-variance of the posterior of pictures in [0, 1], each (B, D)."""
+    mean, logvar = to_posterior(encoder(2.0 * pictures - 1.0)).float().chunk(2, dim=1)
+    return 4.0 * torch.tanh(mean / 4.0), logvar.clamp(-10.0, 4.0)
 
 
 def _block(fan_in: int, fan_out: int, *, stride: int) -> list[nn.Module]:

@@ -36,6 +36,7 @@ from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
+from clavilux.models.implicit_decoder import EXPORTED_SIDE_PX, ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.version import __version__
 
@@ -64,14 +65,16 @@ class ControlsGraph(nn.Module):
 
 
 class PixelsGraph(nn.Module):
-    """The decoder of a plain convolutional ImageVAE: latents in, pictures out."""
+    """A decoder of pixels: latents in, pictures out."""
 
-    def __init__(self, network: ConvImageVAE) -> None:
+    def __init__(self, network: ConvImageVAE | ImplicitImageVAE) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, z_image: Tensor) -> Tensor:
-        """z_image (B, 64) -> pictures (B, 3, 128, 128) in [0, 1]."""
+        """z_image (B, 64) -> pictures (B, 3, 128, 128) in [0, 1]; (B, 3, 512, 512) of a function of place."""
+        if isinstance(self.network, ImplicitImageVAE):
+            return self.network.decode(z_image, EXPORTED_SIDE_PX)
         return self.network.decode(z_image)
 
 
@@ -80,7 +83,7 @@ class Trained:
     """The networks of one training and what they need."""
 
     audio_vae: AudioVAE
-    image_vae: ImageVAE | ConvImageVAE
+    image_vae: ImageVAE | ConvImageVAE | ImplicitImageVAE
     mapping: MappingNetwork | PerceptronMapping
     eye: Eye | None
     palettes: NDArray[np.float32] | None
@@ -134,7 +137,7 @@ def export_bundle(
             "created": datetime.now(UTC).date().isoformat(),
             "command": command,
             "config": config,
-            "decoder": "pixels" if isinstance(trained.image_vae, ConvImageVAE) else "painter",
+            "decoder": "painter" if isinstance(trained.image_vae, ImageVAE) else "pixels",
             "kinds": list(kinds),
             "descriptors": list(descriptors),
             "variation": {"scale": variation_scale},
@@ -178,7 +181,7 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
         ("mapping", trained.mapping, "song", songs, ["z_image"]),
         ("picture_encoder", trained.image_vae, "picture", pictures, ["z_image", "logvar"]),
     ]
-    if isinstance(trained.image_vae, ConvImageVAE):
+    if not isinstance(trained.image_vae, ImageVAE):
         stages.append(("pixels", PixelsGraph(trained.image_vae), "z_image", latents, ["picture"]))
     else:
         outputs = ["plan", "palette", "kind", "frequency", "angle", "chaos", "surface"]
@@ -186,8 +189,8 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
     parity = {}
     for stage, network, input_name, example, outputs in stages:
         path = work / f"{stage}.onnx"
-        _export(network.eval(), example, path, input_name, outputs)
-        parity[stage] = _compare(network, example, path, outputs)
+        export_graph(network.eval(), example, path, input_name, outputs)
+        parity[stage] = compare_graph(network, example, path, outputs)
         if parity[stage]["difference"] > PARITY_TOLERANCE:
             raise TrainingError(
                 f"the graph {path.name} differs from its network by {parity[stage]['difference']:.2g}, more than "
@@ -196,7 +199,8 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
     return parity
 
 
-def _export(network: nn.Module, example: Tensor, path: Path, input_name: str, outputs: list[str]) -> None:
+def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: str, outputs: list[str]) -> None:
+    """Write a network as ONNX, without traces of this machine; the batch may have any size."""
     # Says, for each of four operators of torchvision, that it is not installed; no network here has one.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -227,7 +231,8 @@ def _export(network: nn.Module, example: Tensor, path: Path, input_name: str, ou
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _compare(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:
+def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:
+    """Largest difference of a written graph from its network, relative to the largest value where that is above 1."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found = session.run(outputs, {session.get_inputs()[0].name: example.numpy()})
     with torch.no_grad():

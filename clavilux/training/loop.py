@@ -35,6 +35,7 @@ class Task(nn.Module):
 
     name: str
     network: nn.Module
+    betas: tuple[float, float] = (0.9, 0.99)  # of AdamW: how long gradients and their squares are remembered
 
     def n_items(self) -> int:
         """Number of training items."""
@@ -158,7 +159,7 @@ def train(
     # All processes have looked for the checkpoint before the first writes one, and use the format of the first.
     fabric = processes.join(fabric.broadcast(precision))
 
-    optimizer = torch.optim.AdamW(task.parameters(), lr=settings.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99))
+    optimizer = torch.optim.AdamW(task.parameters(), lr=settings.learning_rate, weight_decay=1e-4, betas=task.betas)
     averaged = copy.deepcopy(task.network).eval()
     controller = _controller(settings)
     first_step = 0

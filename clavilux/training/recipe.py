@@ -79,7 +79,7 @@ class AnalysisRecipe:
 class ImageVAERecipe:
     """Numbers of the ImageVAE's training."""
 
-    decoder: Literal["painter", "pixels"]
+    decoder: Literal["painter", "pixels", "implicit"]
     steps: int
     epochs: int
     batch: int
@@ -99,6 +99,8 @@ class ImageVAERecipe:
     palette_weight: float
     kind_weight: float
     marks_weight: float
+    feature_weight: float
+    adversary_weight: float
 
 
 @dataclass(frozen=True)

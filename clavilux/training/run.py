@@ -33,6 +33,7 @@ from clavilux.models.audio_vae import AudioVAE, WindowIdentity
 from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
+from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.datasets import PICTURE_SUFFIXES, TRAINING, VALIDATION, AudioFeatureDataset, list_entries
@@ -49,6 +50,7 @@ from clavilux.training.train_conv_vae import ConvImageVAETask
 from clavilux.training.train_eye import EyeTask, MarksRead, kind_likeness, kind_weights, read_marks, weigh_kinds
 from clavilux.training.train_identity import IdentityTask
 from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
+from clavilux.training.train_implicit_vae import ImplicitImageVAETask
 from clavilux.training.train_mapping import (
     Art,
     check_descriptors,
@@ -65,8 +67,10 @@ from clavilux.training.train_mapping import (
     song_weights,
 )
 
+PixelsVAE = ConvImageVAE | ImplicitImageVAE
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
 
+_ENCODES = ("encoder", "to_posterior")  # parts of an ImageVAE
 _MINIMUM_PICTURES = 20
 _MINIMUM_TRACKS = 10
 _DROPOUT_EXCESS = 1.07  # rate of a training step, whose encoder has dropout, over the rate without, which is meant
@@ -116,7 +120,7 @@ class PictureSide:
     """A trained ImageVAE; with a painter's decoder, the eye, the palettes and the marks that it learnt from, and where
     kinds lie by how alike they look."""
 
-    network: ImageVAE | ConvImageVAE
+    network: ImageVAE | PixelsVAE
     eye: Eye | None = None
     palettes: NDArray[np.float32] | None = None
     marks: MarksRead | None = None
@@ -286,7 +290,7 @@ def train_image_vae(run: Run) -> PictureSide:
     windows = prepare_windows(run, TRAINING)
     _check_pictures(run, len(windows.names))
     seen = prepare_windows(run, VALIDATION)
-    if recipe.decoder == "pixels":
+    if recipe.decoder != "painter":
         return PictureSide(_train_on_pixels(run, windows, seen))
     eye = train_eye(run, windows)
     marks, seen_marks = read_marks(eye, windows.windows), read_marks(eye, seen.windows)
@@ -308,14 +312,19 @@ def train_image_vae(run: Run) -> PictureSide:
     return PictureSide(network, eye, palettes, marks, kind_likeness(eye))
 
 
-def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> ConvImageVAE:
-    """Train a plain convolutional ImageVAE on the same windows."""
+def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> PixelsVAE:
+    """Train an ImageVAE whose decoder gives pixels on the same windows."""
     recipe = run.recipe.image_vae
     torch.manual_seed(run.recipe.seed + 2)
     weights = picture_weights(windows_of_paintings(windows), recipe.painting_share)
-    task = ConvImageVAETask(windows.windows, seen.windows, weights, recipe)
+    if recipe.decoder == "pixels":
+        task = ConvImageVAETask(windows.windows, seen.windows, weights, recipe)
+    elif run.teacher is None:
+        raise TrainingError('the decoder "implicit" learns from a teacher\'s features; give --teacher nsfwjs-4.4.0.tgz')
+    else:
+        task = ImplicitImageVAETask(windows.windows, seen.windows, weights, recipe, run.teacher)
     network = _train_on_windows(run, task, seen, lambda latents: _paint_all(run, task.network, None, latents))
-    assert isinstance(network, ConvImageVAE)
+    assert isinstance(network, PixelsVAE)
     return network
 
 
@@ -490,10 +499,10 @@ def _look_again(
 
 
 def _paint_all(
-    run: Run, network: ImageVAE | ConvImageVAE, palettes: NDArray[np.float32] | None, latents: NDArray[np.float64]
+    run: Run, network: ImageVAE | PixelsVAE, palettes: NDArray[np.float32] | None, latents: NDArray[np.float64]
 ) -> Sequence[NDArray[np.uint8]]:
     """What a bundle of this network would show of these latents, 128 x 128."""
-    if isinstance(network, ConvImageVAE):
+    if not isinstance(network, ImageVAE):
         return list(decode_pixels(network, latents))
     assert palettes is not None, "a painter has palettes"
     return paint_controls(controls_of_latents(network, palettes, KINDS, latents), jobs=run.jobs)
@@ -545,7 +554,7 @@ def start_bundle(name: str | None) -> Bundle | None:
 
 
 @torch.no_grad()
-def _latents(network: ImageVAE | ConvImageVAE, windows: Windows) -> NDArray[np.float64]:
+def _latents(network: ImageVAE | PixelsVAE, windows: Windows) -> NDArray[np.float64]:
     """Posterior means (n, 64) of all windows."""
     pictures = torch.from_numpy(windows.small()).permute(0, 3, 1, 2)
     parts = [network.encode(part.float() / 255.0)[0] for part in torch.split(pictures, 256)]
@@ -557,6 +566,12 @@ def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
     if start is None:
         return
     weights = load_file(str(start.folder / f"{file}.safetensors"))
+    if isinstance(network, ImplicitImageVAE) and start.decoder == "painter":
+        # Its latents are kept as they are: the two decoders are compared on the same ones.
+        weights = {name: value for name, value in weights.items() if name.partition(".")[0] in _ENCODES}
+        weights |= {name: value for name, value in network.state_dict().items() if name not in weights}
+        for part in _ENCODES:
+            network.get_submodule(part).requires_grad_(False)
     if isinstance(network, ImageVAE):
         # Layers of the readout say what to paint, not how probable it is, and are fitted anew at the end; their losses
         # would tear at the encoder.

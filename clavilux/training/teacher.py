@@ -58,13 +58,18 @@ class Teacher(nn.Module):
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """Activations at `TAPS` and at the head, (B, C, H, W) each, of sRGB pictures (B, 3, S, S) in [0, 1]."""
+        *seen, last = self.taps(pictures, (*TAPS, _BLOCKS - 1))
+        return [*seen, functional.relu6(self.head(last))]
+
+    def taps(self, pictures: Tensor, blocks: tuple[int, ...]) -> list[Tensor]:
+        """Activations after these blocks, in rising order, of sRGB pictures; nothing beyond the last is computed."""
         x = functional.relu6(self.stem(functional.pad(pictures, (0, 1, 0, 1))))
         seen = []
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self.blocks[: blocks[-1] + 1]):
             x = block(x)
-            if index in TAPS:
+            if index in blocks:
                 seen.append(x)
-        return [*seen, functional.relu6(self.head(x))]
+        return seen
 
     @torch.no_grad()
     def signs(self, pictures: NDArray[np.uint8]) -> list[Float32]:

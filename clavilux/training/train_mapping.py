@@ -31,6 +31,7 @@ from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_decoder import ConvImageVAE
 from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
+from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mapping_network import LIMIT, MappingNetwork, PerceptronMapping
 from clavilux.painter import paint
 from clavilux.training.datasets import AudioFeatureDataset
@@ -206,9 +207,9 @@ def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[n
 
 
 @torch.no_grad()
-def decode_pixels(network: ConvImageVAE, latents: Float64) -> NDArray[np.uint8]:
+def decode_pixels(network: ConvImageVAE | ImplicitImageVAE, latents: Float64) -> NDArray[np.uint8]:
     """Pictures (m, 128, 128, 3) that a decoder of pixels gives for latents (m, 64)."""
-    parts = [network.decode(torch.from_numpy(p).float()) for p in np.array_split(latents, 1 + len(latents) // 256)]
+    parts = [network.decode(torch.from_numpy(p).float()) for p in np.array_split(latents, 1 + len(latents) // 64)]
     return np.asarray((255 * torch.cat(parts)).round().permute(0, 2, 3, 1).numpy(), np.uint8)
 
 
