@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from pages import marks_of, put_text
 from PIL import Image, ImageDraw
 from threadpoolctl import threadpool_limits
 
@@ -39,7 +40,7 @@ SPLITS = 20  # of the held-out art into halves
 GREY = 10.0  # chroma below which a pixel has no hue to speak of
 VIVID = 50.0
 HUES = ("red", "orange", "yellow", "green", "turquoise", "blue", "violet", "pink")  # eighths of the circle, see `_hues`
-MARKERS = ("<!-- written by benchmarks/colours.py from here -->", "<!-- to here -->")
+MARKERS = marks_of("colours")
 
 Float32 = NDArray[np.float32]
 
@@ -74,7 +75,7 @@ def main() -> None:
     if arguments.figure:
         draw_figure(sources).save(arguments.figure, optimize=True)
     if arguments.markdown:
-        _put_text(arguments.markdown, text)
+        put_text(arguments.markdown, text, MARKERS)
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:
@@ -219,14 +220,6 @@ def _density(values: Float32, high: float) -> Float32:
     counts = np.histogram(np.clip(values, 0, high - 1e-3), bins=50, range=(0, high))[0] / values.size
     padded = np.pad(counts, 1, mode="edge")
     return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-
-
-def _put_text(path: Path, text: str) -> None:
-    """Write a text between `MARKERS` of a page."""
-    page = path.read_text("utf-8")
-    begin, end = MARKERS
-    before, after = page.partition(begin)[0], page.partition(end)[2]
-    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", "utf-8")
 
 
 if __name__ == "__main__":

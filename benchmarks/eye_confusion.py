@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from pages import marks_of, put_text
 from threadpoolctl import threadpool_limits
 
 from clavilux.bundle import open_bundle
@@ -35,7 +36,7 @@ SEED = (
     2_000_003  # of the studies; those of a training start at the seed of its recipe and are fewer than the difference
 )
 SURE = 0.5  # length of a direction from which the eye is sure of it
-MARKERS = ("<!-- written by benchmarks/eye_confusion.py from here -->", "<!-- to here -->")
+MARKERS = marks_of("eye_confusion")
 
 Float64 = NDArray[np.float64]
 
@@ -63,7 +64,7 @@ def main() -> None:
     text = f"{head}\n\n{make_tables(studies, seen)}"
     print(text, end="")
     if arguments.markdown:
-        put_text(arguments.markdown, text)
+        put_text(arguments.markdown, text, MARKERS)
 
 
 def read_windows(art: Path, n: int, jobs: int) -> Windows:
@@ -268,14 +269,6 @@ def direction_cosine(
 def correlation(a: Sequence[float] | NDArray[np.float32], b: Sequence[float] | NDArray[np.float32]) -> float:
     """Pearson's; 0 where one of the two does not vary."""
     return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
-
-
-def put_text(path: Path, text: str) -> None:
-    """Write a text between `MARKERS` of a page."""
-    page = path.read_text("utf-8")
-    begin, end = MARKERS
-    before, after = page.partition(begin)[0], page.partition(end)[2]
-    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", "utf-8")
 
 
 if __name__ == "__main__":

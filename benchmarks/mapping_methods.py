@@ -33,6 +33,7 @@ from unittest import mock
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from pages import marks_of, put_text
 from torch import Tensor, nn
 
 from clavilux.audio import read_blocks
@@ -69,7 +70,7 @@ PLAN_PICTURES = 2_000
 HEARD_S = 120.0  # of a song, from its start, of which the halves are made: as `clavilux evaluate` hears it
 REAL_PICTURES = 400
 BOOTSTRAPS = 200
-MARKERS = ("<!-- written by benchmarks/mapping_methods.py from here -->", "<!-- to here -->")
+MARKERS = marks_of("mapping_methods")
 
 MapSongs = Callable[[SongCodes], Float64]
 
@@ -565,18 +566,6 @@ def _cell(column: str, value: float | None) -> str:
     return f"{value:.0f}" if column == "seconds" else f"{value:.2f}"
 
 
-def put_table(path: Path, table: str) -> None:
-    """Write the table between `MARKERS` of a page."""
-    text = path.read_text("utf-8")
-    begin, end = MARKERS
-    if begin not in text or end not in text:
-        raise SystemExit(f"{path} has no place for the table; give a page with {begin} and {end}")
-    before, after = text.partition(begin)[0], text.partition(end)[2]
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    temporary.write_text(f"{before}{begin}\n\n{table}\n{end}{after}", "utf-8")
-    os.replace(temporary, path)
-
-
 def _measure(method: Method, bundle: str, material: Material, jobs: int) -> dict[str, float]:
     began = time.process_time()
     carry = method.fit(material)
@@ -641,7 +630,7 @@ def main() -> None:
     table = to_markdown(rows, material, given.bundle)
     print(table, end="")
     if given.markdown:
-        put_table(given.markdown, table)
+        put_text(given.markdown, table, MARKERS)
     log("done")
 
 

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
 import numpy as np
+from pages import marks_of, put_text
 
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM
 
@@ -45,7 +46,7 @@ SONG_S, HOUR_S = 180.0, 3600.0
 FOLDER_SONGS, FOLDER_S = 40, (30.0, 60.0)
 SIZES_PX = {1024: 12, 2048: 6, 4096: 3}  # and how many pictures are painted
 PRINT_SIZES = ("3000x3000", "8192x8192")
-MARKERS = ("<!-- written by benchmarks/speed.py from here -->", "<!-- to here -->")
+MARKERS = marks_of("speed")
 
 
 class Run(NamedTuple):
@@ -656,16 +657,6 @@ def to_markdown(rows: list[Row], machine: str, n: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def put_table(path: Path, table: str) -> None:
-    """Write the table to a file, or only between `MARKERS` where the file has them."""
-    text = path.read_text("utf-8") if path.exists() else ""
-    begin, end = MARKERS
-    if begin in text and end in text:
-        before, after = text.partition(begin)[0], text.partition(end)[2]
-        table = f"{before}{begin}\n\n{table}\n{end}{after}"
-    path.write_text(table, "utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be given several times")
@@ -686,7 +677,7 @@ def main() -> None:
     table = to_markdown(rows, machine, given.runs)
     print(table, end="")
     if given.markdown:
-        put_table(given.markdown, table)
+        put_text(given.markdown, table, MARKERS)
     if given.json:
         content = {
             "machine": machine,

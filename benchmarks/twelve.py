@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from pages import marks_of, put_text
 from PIL import Image
 
 import clavilux
@@ -35,7 +36,7 @@ SONGS, COLUMNS = 12, 4
 SHEET_PX, PRINT_PX, CROP_PX = 1024, 4096, 512
 MOST_BYTES = 1_500_000  # of a sheet
 QUALITIES = range(92, 30, -4)  # of JPEG, the best that fits
-MARKERS = ("<!-- written by benchmarks/twelve.py from here -->", "<!-- to here -->")
+MARKERS = marks_of("twelve")
 
 Pixels = NDArray[np.uint8]
 
@@ -68,7 +69,7 @@ def main() -> None:
     text = "\n".join([*lines, ""])
     print(text, end="")
     if arguments.markdown:
-        put_text(arguments.markdown, text)
+        put_text(arguments.markdown, text, MARKERS)
 
 
 def choose(table: list[CorpusRow], n: int) -> list[CorpusRow]:
@@ -136,14 +137,6 @@ def name_marks(controls: Controls) -> str:
         kinds += f", {controls.second_kind} {100 * controls.second_share:.0f} %"
     surface = [name for name in SURFACE if getattr(controls, name)]
     return kinds + (f"; {', '.join(surface)}" if surface else "")
-
-
-def put_text(path: Path, text: str) -> None:
-    """Write a text between `MARKERS` of a page."""
-    page = path.read_text("utf-8")
-    begin, end = MARKERS
-    before, after = page.partition(begin)[0], page.partition(end)[2]
-    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", "utf-8")
 
 
 def _hash(name: str) -> bytes:

@@ -56,7 +56,7 @@ def test_an_eye_that_sees_all_gets_full_marks_and_one_that_guesses_does_not(eye_
     kind = np.eye(len(KINDS), dtype=np.float32)[np.arange(n) % len(KINDS)]
     kind[: n // 2] = 0.6 * kind[: n // 2] + 0.4 * np.roll(kind[: n // 2], 3, axis=1)
     angle = rng.uniform(0, 0.5, n).astype(np.float32)
-    surface = np.where(rng.random((n, 4)) < 0.3, 0, rng.random((n, 4))).astype(np.float32)
+    surface = np.where(rng.random((n, 4)) < 0.3, [0, 0, 0, 0.5], rng.random((n, 4))).astype(np.float32)
     log_frequency = rng.uniform(1.3, 3.8, n).astype(np.float32)
     chaos = rng.uniform(0.3, 1.25, n).astype(np.float32)
     truth = Studies(np.zeros((n, 1, 1, 3), np.uint8), kind, log_frequency, angle, chaos, surface)

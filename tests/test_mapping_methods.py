@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from clavilux.descriptors import DESCRIPTORS
 from clavilux.guides import GUIDES, guide_values
 from clavilux.training.recipe import load_recipe
-from clavilux.training.train_mapping import Art, SongCodes
+from clavilux.training.train_mapping import Art, LooksScale, SongCodes
 
 ROOT = Path(__file__).parent.parent
 
@@ -48,7 +48,8 @@ def material(methods):
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((400, 64)) * np.geomspace(1.5, 0.5, 64)
     guides = latents[:, : len(GUIDES)] + 0.2 * rng.standard_normal((400, len(GUIDES)))
-    art = Art(latents, guides, {}, latents)
+    none = np.zeros(0)
+    art = Art(latents, guides, {}, latents, LooksScale((none, none), (none, 1.0), None))
     return methods.Material(_songs(150, rng), _songs(60, rng), (_songs(60, rng), _songs(60, rng)), art, art, None, None)
 
 
@@ -99,14 +100,3 @@ def test_the_error_of_an_auc_falls_with_the_number_of_songs(methods):
     many = methods._noise(*halves)
     few = np.mean([methods._noise(*(half[i : i + 30] for half in halves)) for i in range(0, 240, 30)])
     assert 0 < many < 0.7 * few
-
-
-def test_a_table_is_put_into_its_place(methods, tmp_path):
-    page = tmp_path / "page.md"
-    begin, end = methods.MARKERS
-    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    methods.put_table(page, "| new |\n")
-    assert page.read_text() == f"before\n{begin}\n\n| new |\n\n{end}\nafter\n"
-    page.write_text("no marks")
-    with pytest.raises(SystemExit, match="no place"):
-        methods.put_table(page, "| new |\n")

@@ -22,7 +22,10 @@ from clavilux.training.analysis import WINDOW_PX, Windows
 _CHAOS = (0.3, 1.25)  # below, no marks are seen; above, no plan
 _FREQUENCY = (3.5, FREQUENCY_RANGE[1])  # fewer marks than this are no texture, and nobody could name them
 _TWO_KINDS, _SECOND_SHARE = 0.5, (0.15, 0.5)  # pictures with two kinds, and the area of the second
-_WORKED, _BARE = 0.6, 1.5  # pictures that have softness, glaze or brush, each; little of it is commoner than much
+_WORKED, _BARE = (
+    0.6,
+    1.5,
+)  # pictures that have softness, glaze, brush or outlines, each; little is commoner than much
 _BLUR_CELLS = (1.0, 7.0)  # deviation of the blur, drawn evenly in the logarithm
 
 Float32 = NDArray[np.float32]
