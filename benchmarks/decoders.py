@@ -61,10 +61,10 @@ def judge(arguments: argparse.Namespace) -> None:
     n = min(n, len(held_out), len(training))
     spaces, real_energy = Spaces.of(training.features), fine_energy_of_files(held_out_files, jobs=jobs)
     art, some = held_out.take(rng.permutation(len(held_out))[:n]), rng.permutation(len(training))[:n]
-    random = rng.standard_normal((n, LATENT_DIM)).astype(np.float32)
+    drawn = rng.standard_normal((n, LATENT_DIM)).astype(np.float32)
     table = {"real art": measure(training.take(some), art, spaces)}
     for bundle in arguments.bundle:
-        for column, latents in (("decoder", posteriors[bundle][some, 0]), ("random latents", random)):
+        for column, latents in (("decoder", posteriors[bundle][some, 0]), ("random latents", drawn)):
             name = f"{Path(bundle).name}, {column}"
             table[name] = measure(look_at_latents(bundle, latents, jobs=jobs), art, spaces)
             energy = fine_energy_of_latents(bundle, latents[:_SHARP], jobs=jobs)
@@ -78,8 +78,8 @@ def measure(made: Sight, art: Sight, spaces: Spaces) -> dict[str, str]:
     """All measures of some pictures against as many of held-out art, by both judges."""
     both: dict[str, list[float]] = {}
     places, real = spaces.place(made.features), spaces.place(art.features)
-    for judge in JUDGES:
-        found, held_out = places[judge], real[judge]
+    for space in JUDGES:
+        found, held_out = places[space], real[space]
         width = kernel_width(held_out)
         precision, recall = precision_recall(held_out, found)
         density, coverage = density_coverage(held_out, found)
@@ -108,13 +108,13 @@ def lay_side_by_side(arguments: argparse.Namespace) -> None:
     ]
     shown = sorted(shown, key=lambda row: hashlib.sha256(row.file.encode()).hexdigest())[:n]
     pictures = [read_picture(arguments.corpus / row.file) for row in shown]
-    random = np.random.default_rng(0).standard_normal((n, LATENT_DIM)).astype(np.float32)
+    drawn = np.random.default_rng(0).standard_normal((n, LATENT_DIM)).astype(np.float32)
     engines = [clavilux.Clavilux(bundle=bundle) for bundle in arguments.bundle]
     rows = [resize(middle_square(picture), size) for picture in pictures]
     for engine in engines:
         rows += [engine.paint_latent(engine.engine.encode_picture(picture), size=size) for picture in pictures]
     for engine in engines:
-        rows += [engine.paint_latent(latent, size=size) for latent in random]
+        rows += [engine.paint_latent(latent, size=size) for latent in drawn]
     save_sheet(arguments.sheet, rows, columns=n)
     for number, row in enumerate(shown):
         print(f"{number + 1:3d}  {row.role:10s} {row.artist or '-':28.28s} {Path(row.file).name:50.50s} {row.source}")

@@ -406,14 +406,15 @@ NOISE_OPERATIONS, BRISTLE_OPERATIONS = 30, 8 * 17 + 3 * 28
 
 
 def count_operations(controls: Controls, size: int) -> float:
-    """Arithmetic that a picture needs: that of its marks, plan and colours at each sample, and of its surface."""
+    """Arithmetic that a picture needs: that of its marks, plan and colours at each sample, and of its surface. What
+    outlines take, mostly comparisons, is left out."""
     from clavilux import painter
     from clavilux.marks.trace import Op, Program, record
 
-    canvas = painter._Canvas(controls, size, size, 0)
+    canvas = painter._Canvas(controls, size, size, 0, None)
     picture = np.empty((size, size, 3), np.uint8)
     canvas.mix(picture, None, 1)
-    n_samples = size * size + 9 * np.count_nonzero(painter._differs_from_another(picture, 1))
+    n_samples = size * size + 9 * np.count_nonzero(painter._differs_from_another(picture, None, 1))
 
     def count(program: Program) -> int:
         steps = [(Op(int(step[0])).name, int(step[5])) for step in program.steps]

@@ -37,6 +37,7 @@ def main() -> None:
     bundle = open_bundle(arguments.bundle)
     saved = torch.load(arguments.checkpoint, weights_only=True)
     network = load_pixels_vae(saved["averaged"])
+    generator = torch.Generator().manual_seed(0)
     arguments.output.mkdir(parents=True)
     for file in TAKEN:
         shutil.copy(bundle.folder / file, arguments.output / file)
@@ -46,10 +47,10 @@ def main() -> None:
             "picture_encoder",
             network,
             "picture",
-            torch.rand(2, 3, ENCODER_SIDE_PX, ENCODER_SIDE_PX),
+            torch.rand(2, 3, ENCODER_SIDE_PX, ENCODER_SIDE_PX, generator=generator),
             ["z_image", "logvar"],
         ),
-        ("pixels", PixelsGraph(network), "z_image", torch.randn(2, LATENT_DIM), ["picture"]),
+        ("pixels", PixelsGraph(network), "z_image", torch.randn(2, LATENT_DIM, generator=generator), ["picture"]),
     )
     for stage, graph, name, example, outputs in stages:
         path = arguments.output / f"{stage}.onnx"

@@ -29,3 +29,13 @@ def lab_to_srgb(lab: NDArray[np.floating]) -> NDArray[np.float32]:
     linear = np.clip(xyz @ np.linalg.inv(_TO_XYZ).T, 0.0, 1.0)
     rgb = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
     return np.asarray(np.clip(rgb, 0.0, 1.0), np.float32)
+
+
+def to_light(rgb: NDArray[np.floating]) -> NDArray[np.float32]:
+    """sRGB in [0, 1] -> linear light (IEC 61966-2-1)."""
+    return np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92).astype(np.float32)
+
+
+def from_light(light: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Linear light -> sRGB in [0, 1]."""
+    return np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light).astype(np.float32)

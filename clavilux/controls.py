@@ -26,8 +26,8 @@ Float32 = NDArray[np.float32]
 
 
 # Of a range: what the eye says of paintings that have none of it, and how much of what is above is painted. It reads
-# too much rather than too little into real pictures; but of lines, of which it is seldom sure, it says a fifth.
-_BARE = {"softness": (0.3, 0.7), "glaze": (0.15, 0.8), "brush": (0.05, 0.7), "outline": (0.03, 5.0)}
+# too much rather than too little into real pictures; but of lines, of which it is seldom sure, it says an eighth.
+_BARE = {"softness": (0.3, 0.7), "glaze": (0.15, 0.8), "brush": (0.05, 0.7), "outline": (0.02, 8.0)}
 _LEAST_WEIGHT = 1e-4  # of the likeliest palette; what weighs less is not seen
 
 
@@ -61,8 +61,8 @@ class Controls:
         L*, in ``GLAZE_RANGE`` and ``BRUSH_RANGE``: how much the tone of a colour changes slowly, and with the bristles
         of a brush.
     outline : float
-        In ``OUTLINE_RANGE``: width of the lines where two colours of the palette meet, in percent of the short side.
-        Below 0 they have the darkest colour, above 0 the lightest, at 0 there are none.
+        In ``OUTLINE_RANGE``: mean width of the lines where two slots meet, in percent of the short side; at most 0.3
+        marks are painted. Below 0 they have the darkest colour, above 0 the lightest, at 0 there are none.
     """
 
     palette: Float32
@@ -108,7 +108,7 @@ class Controls:
         object.__setattr__(self, "frequency", float(self.frequency))
         object.__setattr__(self, "angle", float(self.angle) % 0.5)
         for name in ("chaos", "second_share", *SURFACE):
-            object.__setattr__(self, name, float(getattr(self, name)))
+            object.__setattr__(self, name, float(getattr(self, name)) + 0.0)  # no -0.0
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -99,7 +99,9 @@ def _painted(report: dict[str, Any]) -> list[str]:
     if controls is None:
         return [report["description"], "by a decoder that gives pixels, enlarged"]
     angle = f", at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
-    surface = [f"{name} {controls[name]:.2g}" for name in SURFACE if controls[name]]
+    surface = [f"{name} {controls[name]:.2g}" for name in SURFACE if controls[name] and name != "outline"]
+    if controls["outline"]:
+        surface.append(f"{'dark' if controls['outline'] < 0 else 'light'} outlines of {abs(controls['outline']):.2g} %")
     return [
         " ".join(controls["palette"]),
         f"{controls['kind']}, {controls['frequency']:.1f} across the short side{angle}, chaos {controls['chaos']:.2f}",

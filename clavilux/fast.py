@@ -121,9 +121,10 @@ class Canvas:
             n_kinds=len(marks),
         )
 
-    def mix(self, picture: UInt8, pixels: NDArray[np.intp], samples: int) -> None:
-        """Paint pixels as the mean of samples x samples places in linear light."""
-        _paint_pixels(self._scene, pixels, samples, picture.reshape(-1, 3), picture.reshape(-1)[:0])
+    def mix(self, picture: UInt8, pixels: NDArray[np.intp], samples: int, slots: UInt8 | None) -> None:
+        """Paint pixels as the mean of samples x samples places in linear light; of one sample, slots can be had too."""
+        flat = picture.reshape(-1, 3)
+        _paint_pixels(self._scene, pixels, samples, flat, picture.reshape(-1)[:0] if slots is None else slots)
 
     def find_slots(self, pixels: NDArray[np.intp], slots: UInt8) -> None:
         """Write the slot at the middle of each pixel."""
@@ -409,7 +410,8 @@ def _row() -> Float32:
 def _paint_pixels(scene: Scene, pixels: NDArray[np.intp], samples: int, picture: UInt8, slots: UInt8) -> None:
     """Paint some pixels of a picture, (pixels, 3), as the mean of samples x samples places in linear light.
 
-    Where `slots` is not empty, the slot at the middle of each of them is written into it, (n,), and nothing else.
+    Where `slots` is not empty, the slot at the middle of each of them is written into it, (n,); where the picture is
+    empty, nothing else.
     """
     n_samples = samples * samples
     per_block = _BLOCK // n_samples
@@ -451,7 +453,9 @@ def _paint_pixels(scene: Scene, pixels: NDArray[np.intp], samples: int, picture:
                         all_light[channel, at[i]] = light[channel, i]
         if slots.size:
             slots[start : start + n] = all_slots[:n]
-        elif samples == 1 and not scene.soft:
+        if picture.size == 0:
+            continue
+        if samples == 1 and not scene.soft:
             for i in range(n):
                 for channel in range(3):
                     picture[some[i], channel] = scene.colours[all_slots[i], channel]

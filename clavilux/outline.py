@@ -9,10 +9,12 @@ line swells and thins on its way, and is gone where it is thinnest.
 from __future__ import annotations
 
 import math
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.colour import from_light, to_light
 from clavilux.marks.chance import Float32
 from clavilux.surface import Paper
 from clavilux.threads import run_each
@@ -23,11 +25,19 @@ _SWELL_CELLS = 7  # cells of the swelling along the short side
 _SWELL = 0.45  # deviation of the width, of itself
 _WIDEST = 2.2  # of the width
 _BLOCK = 131_072  # pixels at a time; a block looks as far as lines reach beyond its rows
-_STEPS = np.arange(256) / 255
-_TO_LIGHT: Float32 = np.where(_STEPS > 0.04045, ((_STEPS + 0.055) / 1.055) ** 2.4, _STEPS / 12.92).astype(np.float32)
+_TO_LIGHT = to_light(np.arange(256) / 255)
 
 
-def add_outlines(picture: UInt8, slots: UInt8, *, width: float, colour: UInt8, seed: int, threads: int) -> None:
+def add_outlines(
+    picture: UInt8,
+    slots: UInt8,
+    *,
+    width: float,
+    colour: UInt8,
+    seed: int,
+    fast: ModuleType | None = None,
+    threads: int = 1,
+) -> None:
     """Draw lines along the borders of slots, in place.
 
     Parameters
@@ -42,6 +52,8 @@ def add_outlines(picture: UInt8, slots: UInt8, *, width: float, colour: UInt8, s
         sRGB.
     seed : int
         What chance hangs on.
+    fast : module or None
+        What computes noise; None for NumPy.
     threads : int
         How many blocks at a time.
     """
@@ -50,7 +62,7 @@ def add_outlines(picture: UInt8, slots: UInt8, *, width: float, colour: UInt8, s
     half = 0.5 * width * min(n_rows, n_columns)  # in places
     reach = math.ceil(half * _WIDEST)
     rows = places * max(2 * reach, _BLOCK // n_columns, 1)
-    swelling = Paper(n_columns, n_rows, _SWELL_CELLS, seed, _SWELL, "swell")
+    swelling = Paper(n_columns, n_rows, _SWELL_CELLS, seed, _SWELL, fast, "swell")
     light = _TO_LIGHT[colour]
 
     def draw(top: int) -> None:
@@ -70,7 +82,7 @@ def add_outlines(picture: UInt8, slots: UInt8, *, width: float, colour: UInt8, s
         lined = np.flatnonzero(cover)
         mixed = _TO_LIGHT[flat[lined]]
         mixed += (light - mixed) * cover[lined, None]
-        flat[lined] = np.rint(255 * np.where(mixed > 0.0031308, 1.055 * mixed ** (1 / 2.4) - 0.055, 12.92 * mixed))
+        flat[lined] = np.rint(255 * from_light(mixed))
 
     run_each(draw, range(0, n_rows, rows), threads)
 
@@ -89,10 +101,11 @@ def find_borders(slots: UInt8) -> NDArray[np.bool_]:
 def _distance(borders: NDArray[np.bool_], reach: int) -> Float32:
     """Distance in pixels to the nearest that is set, (h, w), exact up to `reach` and more than it beyond.
 
-    First along columns, then the lower envelope of parabolas along rows (Felzenszwalb & Huttenlocher 2012), of which
-    only those within reach are looked at.
+    First along columns, then along rows, as squares can be (Felzenszwalb & Huttenlocher 2012); along rows each step
+    within reach is tried.
     """
     far = reach + 1
+    assert far**2 + reach**2 < 2**16, "squares are held in 16 bits"
     along = np.where(borders, 0, far).astype(np.uint16)
     for row in range(1, len(along)):
         np.minimum(along[row], along[row - 1] + 1, out=along[row])

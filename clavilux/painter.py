@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.colour import from_light, to_light
 from clavilux.compiled import compiled_painter
 from clavilux.constants import DEFAULT_SIZE_PX, PLAN_SIDE, SIZE_RANGE_PX, SLOTS
 from clavilux.controls import Controls
@@ -102,24 +103,26 @@ def paint(
     """
     if supersample is not None and not 1 <= supersample <= 8:
         raise PictureError(f"supersample is {supersample}; it lies between 1 and 8, or is None")
-    canvas = _Canvas(controls, width, height, seed, threads)
+    _check(width, height, seed)
+    fast = compiled_painter(width * height)
+    canvas = _Canvas(controls, width, height, seed, fast, threads)
     picture = np.empty((height, width, 3), np.uint8)
     line = min(abs(controls.outline) / 100, _LINE_TO_MARK / controls.frequency)
     slots: UInt8 | None = None
     if supersample is None and canvas.short >= _FINE_MARKS_PX * controls.frequency:
         slots = np.empty((height, width), np.uint8) if line else None
         canvas.mix(picture, None, 1, slots)
-        if slots is not None and canvas.short < _SINGLE_FROM_PX:
-            slots = canvas.refine(slots)
-        canvas.mix(picture, np.flatnonzero(_differs_from_another(picture, threads)), _EDGE_SAMPLES)
+        canvas.mix(picture, np.flatnonzero(_differs_from_another(picture, fast, threads)), _EDGE_SAMPLES)
     else:
         canvas.mix(picture, None, supersample or _EDGE_SAMPLES)
-        if line:
-            slots = _Canvas(controls, 2 * width, 2 * height, seed, threads).slots()
-    if slots is not None:
+    if line:
+        if canvas.short < _SINGLE_FROM_PX:
+            slots = _Canvas(controls, 2 * width, 2 * height, seed, fast, threads).refine(slots)
+        elif slots is None:
+            slots = canvas.slots()
         colour = _to_bytes(controls.palette[0 if controls.outline < 0 else -1])
-        add_outlines(picture, slots, width=line, colour=colour, seed=seed, threads=threads)
-    add_surface(picture, controls, seed, threads)
+        add_outlines(picture, slots, width=line, colour=colour, seed=seed, fast=fast, threads=threads)
+    add_surface(picture, controls, seed, fast, threads)
     return picture
 
 
@@ -135,25 +138,31 @@ def paint_slots(
     (height, width) uint8
         Slots, 0 to ``SLOTS - 1``.
     """
-    return _Canvas(controls, width, height, seed).slots()
+    _check(width, height, seed)
+    return _Canvas(controls, width, height, seed, compiled_painter(width * height)).slots()
+
+
+def _check(width: int, height: int, seed: int) -> None:
+    low, high = SIZE_RANGE_PX
+    for name, side in (("width", width), ("height", height)):
+        if not low <= side <= high:
+            raise PictureError(f"{name} is {side} pixels; it lies between {low} and {high}")
+    if seed < 0:
+        raise PictureError(f"seed is {seed}; it is a whole number from 0 upwards")
 
 
 class _Canvas:
-    """Controls, size and seed, and the function of place that they make."""
+    """Controls, size and seed, and the function of place that they make; `fast` is the module that computes it, or None
+    for NumPy."""
 
-    def __init__(self, controls: Controls, width: int, height: int, seed: int, threads: int = 1) -> None:
-        low, high = SIZE_RANGE_PX
-        for name, side in (("width", width), ("height", height)):
-            if not low <= side <= high:
-                raise PictureError(f"{name} is {side} pixels; it lies between {low} and {high}")
-        if seed < 0:
-            raise PictureError(f"seed is {seed}; it is a whole number from 0 upwards")
+    def __init__(
+        self, controls: Controls, width: int, height: int, seed: int, fast: ModuleType | None, threads: int = 1
+    ) -> None:
         self.controls, self.seed, self.threads = controls, seed, threads
         self.width, self.height, self.short = width, height, min(width, height)
         self._plan = _refine_plan(controls.plan)
-        self._light = _to_light(controls.palette)
+        self._light = to_light(controls.palette)
         self._colours = _to_bytes(controls.palette)
-        fast = compiled_painter(width * height)
         self._compiled = None if fast is None else self._compile(fast)
 
     def slots(self) -> UInt8:
@@ -161,32 +170,35 @@ class _Canvas:
         slots = np.empty(self.width * self.height, np.uint8)
 
         def fill(start: int) -> None:
-            pixels = np.arange(start, min(start + _TILE, slots.size))
-            if self._compiled is not None:
-                self._compiled.find_slots(pixels, slots[start : start + _TILE])
-            else:
-                slots[start : start + _TILE] = self.decide(*self.places(pixels, 1))[0]
+            self._find(np.arange(start, min(start + _TILE, slots.size)), slots[start : start + _TILE])
 
         run_each(fill, range(0, slots.size, _TILE), self.threads)
         return slots.reshape(self.height, self.width)
 
-    def refine(self, slots: UInt8) -> UInt8:
-        """Slots (H, W) of pixels at twice as many places each way, (2 H, 2 W); away from borders those of the pixel."""
-        fine = np.empty((2 * self.height, 2 * self.width), np.uint8)
-        for corner in (fine[::2, ::2], fine[::2, 1::2], fine[1::2, ::2], fine[1::2, 1::2]):
-            corner[...] = slots
-        pixels = np.flatnonzero(find_borders(slots))
+    def refine(self, coarse: UInt8 | None) -> UInt8:
+        """The same, where those at half as many places each way are known: away from their borders they stay."""
+        if coarse is None:
+            return self.slots()
+        slots = coarse.repeat(2, axis=0).repeat(2, axis=1)
+        row, column = np.nonzero(find_borders(coarse))
+        first, square = 2 * (row * self.width + column), np.array([0, 1, self.width, self.width + 1])
+        flat, step = slots.reshape(-1), _TILE // 4
 
         def fill(start: int) -> None:
-            some = pixels[start : start + _TILE // 4]
-            found = self.decide(*self.places(some, 2))[0].reshape(2, 2, -1)
-            row, column = np.divmod(some, self.width)
-            for down in (0, 1):
-                for right in (0, 1):
-                    fine[2 * row + down, 2 * column + right] = found[down, right]
+            some = (first[start : start + step, None] + square).ravel()
+            found = np.empty(some.size, np.uint8)
+            self._find(some, found)
+            flat[some] = found
 
-        run_each(fill, range(0, pixels.size, _TILE // 4), self.threads)
-        return fine
+        run_each(fill, range(0, first.size, step), self.threads)
+        return slots
+
+    def _find(self, pixels: Positions, slots: UInt8) -> None:
+        """Write the slots of some pixels."""
+        if self._compiled is not None:
+            self._compiled.find_slots(pixels, slots)
+        else:
+            slots[:] = self.decide(*self.places(pixels, 1))[0]
 
     def mix(self, picture: UInt8, pixels: Positions | None, samples: int, slots: UInt8 | None = None) -> None:
         """Paint some pixels, or all, as the mean of samples x samples places, in linear light, as an eye that stands
@@ -198,9 +210,8 @@ class _Canvas:
         def fill(start: int) -> None:
             some = np.arange(start, min(start + step, n)) if pixels is None else pixels[start : start + step]
             if self._compiled is not None:
-                self._compiled.mix(picture, some, samples)
-                if slots is not None:
-                    self._compiled.find_slots(some, slots.reshape(-1)[start : start + step])
+                found = None if slots is None else slots.reshape(-1)[start : start + step]
+                self._compiled.mix(picture, some, samples, found)
             else:
                 slot, flat[some] = self._mean(some, samples)
                 if slots is not None:
@@ -220,11 +231,11 @@ class _Canvas:
         for k in range(SLOTS):
             share[:, k] = (slots == k).sum(axis=0, dtype=np.uint8)  # at most 64
         share /= np.float32(samples**2)
-        return slot, _to_bytes(_from_light(np.einsum("nk,kc->nc", share, self._light)))
+        return slot, _to_bytes(from_light(np.einsum("nk,kc->nc", share, self._light)))
 
     def _round(self, light: Float32, pixels: Positions) -> UInt8:
         """Mixed light (n, 3) of pixels as bytes."""
-        return dither(_from_light(light), pixels, width=self.width, seed=self.seed)
+        return dither(from_light(light), pixels, width=self.width, seed=self.seed)
 
     def places(self, pixels: Positions, samples: int) -> tuple[Float32, Float32]:
         """Places of a grid of samples x samples in each pixel, in short sides from the middle; all pixels' first
@@ -429,9 +440,8 @@ def _largest(bids: Float32) -> tuple[UInt8, Float32]:
     return slot, best
 
 
-def _differs_from_another(picture: UInt8, threads: int) -> NDArray[np.bool_]:
+def _differs_from_another(picture: UInt8, fast: ModuleType | None, threads: int) -> NDArray[np.bool_]:
     """Pixels that differ from the one to the left, right, above or below by more than `_SEEN_STEP` in a channel."""
-    fast = compiled_painter(picture.shape[0] * picture.shape[1])
     differs = np.zeros(picture.shape[:2], bool)
     rows = max(1, _TILE // picture.shape[1])
 
@@ -459,16 +469,6 @@ def _steps(a: UInt8, b: UInt8) -> NDArray[np.bool_]:
     apart = np.maximum(a, b)
     apart -= np.minimum(a, b)
     return np.asarray(np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2]) > _SEEN_STEP)
-
-
-def _to_light(rgb: Float32) -> Float32:
-    """sRGB in [0, 1] -> linear light (IEC 61966-2-1)."""
-    return np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92).astype(np.float32)
-
-
-def _from_light(light: Float32) -> Float32:
-    """Linear light -> sRGB in [0, 1]."""
-    return np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light).astype(np.float32)
 
 
 def _to_bytes(rgb: Float32) -> UInt8:

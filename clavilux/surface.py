@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.compiled import compiled_painter
 from clavilux.controls import Controls
 from clavilux.marks.chance import COLUMN, ROW, Float32, draws, key, mix, unit, whole_bits
 from clavilux.marks.place import plane_waves
@@ -33,20 +33,20 @@ _FLOW = 0.06  # deviation of the bend of bristles, in short sides
 _EASED_DEVIATION = 0.2144  # deviation of value noise between values that are uniform on an interval of length 1
 
 
-def add_surface(picture: UInt8, controls: Controls, seed: int, threads: int) -> None:
-    """Add glaze, brush and the grain of the paper, in place: noise of place, in 8-bit steps."""
+def add_surface(picture: UInt8, controls: Controls, seed: int, fast: ModuleType | None, threads: int) -> None:
+    """Add glaze, brush and the grain of the paper, in place: noise of place, in 8-bit steps. `fast` is the module that
+    computes it, or None for NumPy."""
     height, width = picture.shape[:2]
     rows = max(1, _BLOCK // width)
     steps = _STEPS_PER_LIGHTNESS
     common = _GLAZE_COMMON * controls.glaze * steps / len(_GLAZE_CELLS) ** 0.5
     own = (1 - _GLAZE_COMMON**2) ** 0.5 * controls.glaze * steps / len(_GLAZE_CELLS) ** 0.5
     glazes = _GLAZE_CELLS if controls.glaze else ()
-    tones: list[Paper | _Bristles] = [Paper(width, height, cells, seed, _GRAIN) for cells in _GRAIN_CELLS]
-    tones += [Paper(width, height, cells, seed, common) for cells in glazes]
+    tones: list[Paper | _Bristles] = [Paper(width, height, cells, seed, _GRAIN, fast) for cells in _GRAIN_CELLS]
+    tones += [Paper(width, height, cells, seed, common, fast) for cells in glazes]
     if controls.brush:
-        tones.append(_Bristles(width, height, controls.angle, controls.brush * steps, seed))
-    fast = compiled_painter(width * height)
-    tints = [[Paper(width, height, cells, seed, own, f"tint {c}") for cells in glazes] for c in range(3)]
+        tones.append(_Bristles(width, height, controls.angle, controls.brush * steps, seed, fast))
+    tints = [[Paper(width, height, cells, seed, own, fast, f"tint {c}") for cells in glazes] for c in range(3)]
 
     def fill(top: int) -> None:
         block = picture[top : top + rows]
@@ -75,7 +75,9 @@ def _sum(noises: Sequence[Paper | _Bristles], top: int, shape: tuple[int, ...]) 
 class _Bristles:
     """Noise stretched along a bending flow, at three scales, thicker here and thinner there."""
 
-    def __init__(self, width: int, height: int, angle: float, deviation: float, seed: int) -> None:
+    def __init__(
+        self, width: int, height: int, angle: float, deviation: float, seed: int, fast: ModuleType | None
+    ) -> None:
         self.width, self.height, self.short, self.seed = width, height, min(width, height), seed
         self._turn = math.tau * angle
         # A pixel that covers many cells shows their mean.
@@ -84,7 +86,7 @@ class _Bristles:
         ]
         side = _BRISTLE_TABLE
         table = draws(seed, "bristles", side * side).astype(np.float32) - np.float32(0.5)
-        self._fast = compiled_painter(width * height)
+        self._fast = fast
         self._table = table * np.float32(1 / (_EASED_DEVIATION * len(_BRISTLES) ** 0.5))
 
     def add_to(self, total: Float32, top: int) -> None:
@@ -136,8 +138,17 @@ class _Bristles:
 class Paper:
     """Value noise (smooth between random values on a lattice) of so many cells along the short side."""
 
-    def __init__(self, width: int, height: int, cells: int, seed: int, deviation: float, name: str = "paper") -> None:
-        self._fast = compiled_painter(width * height)
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        cells: int,
+        seed: int,
+        deviation: float,
+        fast: ModuleType | None,
+        name: str = "paper",
+    ) -> None:
+        self._fast = fast
         short = min(width, height)
         x = (np.arange(width) + 0.5 - width / 2) / short * cells
         y = (np.arange(height) + 0.5 - height / 2) / short * cells

@@ -1,19 +1,16 @@
 """Studies, the symmetries of the square, and the eye's prejudice."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from clavilux.controls import Controls
 from clavilux.marks import KINDS
-from clavilux.models.eye import Eye, line_signs
+from clavilux.models.eye import line_signs
 from clavilux.painter import paint
 from clavilux.training.analysis import Windows
-from clavilux.training.run import _reads_all, _start_from
 from clavilux.training.studies import paint_studies
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
 from clavilux.training.train_eye import MarksRead, direction_of, kind_weights, weigh_kinds
@@ -120,23 +117,3 @@ def test_signs_of_lines_tell_dark_ones_from_light_ones_and_from_none():
     dark, light = (np.array([float(signs[o][1, side, extreme]) for o in (-1.2, 0.0, 1.2)]) for side in (0, 1))
     assert dark[0] > 1.3 * dark[1:].max()
     assert light[2] > 1.3 * light[:2].max()
-
-
-def test_an_eye_that_knows_less_is_gone_on_from(tmp_path):
-    """What it found and said stays; the signs and the properties that are new since are added."""
-    old = Eye(n_kinds=len(KINDS), width=8)
-    known = {name: value.clone() for name, value in old.state_dict().items()}
-    known["head.0.weight"] = known["head.0.weight"][:, :-36]
-    known["head.3.weight"], known["head.3.bias"] = known["head.3.weight"][:-1], known["head.3.bias"][:-1]
-    save_file({name: value.contiguous() for name, value in known.items()}, tmp_path / "eye.safetensors")
-    bundle = SimpleNamespace(folder=tmp_path, name="old", kinds=KINDS)
-    run = SimpleNamespace(eye_from=bundle, start=None, log=lambda line: None)
-    assert not _reads_all(bundle)
-    new = Eye(n_kinds=len(KINDS), width=8)
-    _start_from(run, new, "eye")
-    found = new.state_dict()
-    assert torch.equal(found["head.0.weight"][:, :-36], known["head.0.weight"])
-    assert torch.equal(found["head.3.bias"][:-1], known["head.3.bias"])
-    assert torch.equal(found["features.0.weight"], known["features.0.weight"])
-    save_file({name: value.contiguous() for name, value in found.items()}, tmp_path / "eye.safetensors")
-    assert _reads_all(bundle)

@@ -19,14 +19,17 @@ def _draw(slots, width, colour=(255, 0, 0), threads=1):
     return picture
 
 
-def test_distances_are_exact_within_reach():
+@pytest.mark.parametrize("reach", [6, 145])
+def test_distances_are_exact_within_reach(reach):
+    """145 places is as far as the widest line of the largest picture reaches."""
     rng = np.random.default_rng(1)
-    borders = rng.random((70, 90)) < 0.01
+    borders = rng.random((400, 320)) < 0.02 / reach**2
     exact = distance_transform_edt(~borders)
-    near = exact <= 6
-    found = _distance(borders, 6)
-    np.testing.assert_allclose(found[near], exact[near], atol=1e-5)
-    assert (found[~near] > 6).all()
+    near = exact <= reach
+    assert 0.01 < near.mean() < 0.99
+    found = _distance(borders, reach)
+    np.testing.assert_allclose(found[near], exact[near], atol=1e-4)
+    assert (found[~near] > reach).all()
 
 
 def test_a_line_has_its_width_on_the_mean_and_swells():
@@ -66,6 +69,23 @@ def test_wider_lines_cover_more_and_there_is_no_jump_at_none():
     steps = [np.abs(painted(o) - painted(0.0)).mean() for o in (0.002, 0.2, 0.6, OUTLINE_RANGE[1])]
     assert steps == sorted(steps)
     assert steps[0] < 0.5 < 4 < steps[-1]
+
+
+def test_among_small_marks_lines_are_thin():
+    """At 40 marks a side, the widest line is 0.3 / 40 = 0.75 % of it, so 1 % and 1.6 % are the same."""
+    painted = [paint(make_controls("tiles", frequency=40.0, outline=o), width=128, height=128) for o in (0.5, 1.0, 1.6)]
+    assert np.array_equal(painted[1], painted[2])
+    assert not np.array_equal(painted[0], painted[1])
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "frequency", "supersample"),
+    [(64, 4_200, 9.0, 1), (8_192, 64, 4.0, None), (5_000, 70, 40.0, None), (64, 64, 48.0, 2)],
+)
+def test_every_size_has_lines(width, height, frequency, supersample):
+    size = {"width": width, "height": height, "supersample": supersample, "threads": 2}
+    bare, lined = (paint(make_controls("tiles", frequency=frequency, outline=o), **size) for o in (0.0, -1.0))
+    assert 0.01 < (bare != lined).any(axis=2).mean() < 0.9
 
 
 @pytest.mark.parametrize("kind", ["facets", "marble"])

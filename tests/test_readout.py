@@ -23,7 +23,7 @@ def fitted():
     log_frequency = 2.5 + 0.3 * (latents[:, 40] + rng.standard_normal(N))
     direction = 0.5 * latents[:, 41:43]
     chaos = np.clip(0.6 + 0.15 * (latents[:, 43] + rng.standard_normal(N)), 0.05, 1.3)
-    surface = np.clip(0.2 + 0.05 * (latents[:, 44:47] + rng.standard_normal((N, 3))), 0, 1)
+    surface = np.clip(0.2 + 0.05 * (latents[:, 44:48] + rng.standard_normal((N, 4))), 0, 1)
     readings = Readings(palette, kind, log_frequency, direction, chaos, surface)
     network = ImageVAE(n_palettes=200, n_kinds=KINDS, width=16, decoder_width=32).eval()
     codebook = palette[:200].astype(np.float32)
@@ -82,7 +82,7 @@ def test_kinds_that_look_alike_are_neighbours():
     at = np.digitize(latents[:, 0] + 0.5 * rng.standard_normal(N), [-0.7, 0.0, 0.7])
     readings = Readings(
         rng.random((N, 8, 3)), np.eye(4)[at], np.full(N, 2.5) + 0.1 * latents[:, 1], latents[:, 2:4],
-        np.full(N, 0.5) + 0.01 * latents[:, 4], np.full((N, 3), 0.2) + 0.01 * latents[:, 5:8],
+        np.full(N, 0.5) + 0.01 * latents[:, 4], np.full((N, 4), 0.2) + 0.01 * latents[:, 5:9],
     )  # fmt: skip
     network = ImageVAE(n_palettes=20, n_kinds=4, width=16, decoder_width=32).eval()
     likeness = np.array([[0, 0], [1, 0.1], [2, -0.1], [3, 0.0]])

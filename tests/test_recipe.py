@@ -28,6 +28,7 @@ def test_a_recipe_changes_only_what_it_names(tmp_path):
         ("[audio_vae]\nstepz = 1", r"unknown key 'stepz'"),
         ("[audio_vae]\nsteps = 1.5", "steps is 1.5; it is int"),
         ("[audio_vae]\nlearning_rate = -1", "zero or more"),
+        ("[mapping]\nrounds = 0", "rounds is 0; it is int, one or more"),
         ("[mapping]\nmethod = 'magic'", "it is one of look-preserving"),
         ("audio_vae = 3", "is a table"),
         ("[audio_vae", "is no TOML"),

@@ -183,6 +183,8 @@ def test_what_the_eye_says_of_bare_paintings_is_painted_bare():
     }  # fmt: skip
     bare = choose_controls(**raw, surface=np.array([0.1, 0.1, 0.04, 0.51], np.float32))
     assert (bare.softness, bare.glaze, bare.brush, bare.outline) == (0, 0, 0, 0)
+    barely_dark = choose_controls(**raw, surface=np.array([0.1, 0.1, 0.04, 0.495], np.float32))
+    assert "-0.0" not in barely_dark.to_json().partition('"plan"')[0]
     full = choose_controls(**raw, surface=np.ones(4, np.float32))
     assert full.softness == pytest.approx(0.7)
     assert full.glaze == pytest.approx(0.8 * 16)

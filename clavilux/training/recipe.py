@@ -13,6 +13,7 @@ from clavilux.errors import RecipeError
 Objective = Literal["rate", "beta"]
 
 RECIPES = Path(__file__).parent / "recipes"
+_AT_LEAST_ONE = frozenset({"batch", "rounds", "components"})
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,10 @@ def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
             values[key] = value
         else:
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or (hint is int and not isinstance(value, int)) or value < 0:
-                raise RecipeError(f"{where}: {key} is {value!r}; it is {hint.__name__}, zero or more")
+            least = 1 if key in _AT_LEAST_ONE else 0
+            if not number or (hint is int and not isinstance(value, int)) or value < least:
+                raise RecipeError(
+                    f"{where}: {key} is {value!r}; it is {hint.__name__}, {('zero', 'one')[least]} or more"
+                )
             values[key] = hint(value)
     return kind(**values)

@@ -233,12 +233,6 @@ def load_eye(bundle: Bundle) -> Eye:
     return eye.eval()
 
 
-def _reads_all(bundle: Bundle) -> bool:
-    """Whether the eye of a bundle reads every property of the surface that the painter has today."""
-    said = len(load_file(str(bundle.folder / "eye.safetensors"))["head.3.bias"])
-    return said == Eye(n_kinds=len(KINDS), width=8).head[-1].out_features
-
-
 def load_image_vae(bundle: Bundle) -> ImageVAE:
     """The ImageVAE of a bundle that paints."""
     weights = load_file(str(bundle.folder / "image_vae.safetensors"))
@@ -256,10 +250,9 @@ def train_eye(run: Run, windows: Windows) -> Eye:
     """Train the eye on studies, or take the one of the bundle that the run starts from."""
     recipe = run.recipe.eye
     torch.manual_seed(run.recipe.seed + 1)
-    known = run.eye_from
-    if known is not None and tuple(known.kinds) == KINDS and _reads_all(known):
-        run.log(f"eye: taken from the bundle {known.name}")
-        return load_eye(known)
+    if run.eye_from is not None and tuple(run.eye_from.kinds) == KINDS:
+        run.log(f"eye: taken from the bundle {run.eye_from.name}")
+        return load_eye(run.eye_from)
 
     def paint_them() -> Studies:
         run.log(f"eye: painting {recipe.studies} studies")
@@ -277,8 +270,6 @@ def train_eye(run: Run, windows: Windows) -> Eye:
         precision=run.recipe.precision,
     )
     task = EyeTask(studies, recipe)
-    if known is not None and tuple(known.kinds) == KINDS:
-        _start_from(run, task.network, "eye")
     network = train(task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes)
     assert isinstance(network, Eye)
     return network
@@ -562,12 +553,12 @@ def _latents(network: ImageVAE | PixelsVAE, windows: Windows) -> NDArray[np.floa
 
 
 def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
-    start = run.eye_from if file == "eye" else run.start
+    start = run.start
     if start is None:
         return
     weights = load_file(str(start.folder / f"{file}.safetensors"))
     if isinstance(network, ImplicitImageVAE) and start.decoder == "painter":
-        # Its latents are kept as they are: the two decoders are compared on the same ones.
+        # Its posterior is kept as it is, but for the dropout of training: the two decoders answer to the same latents.
         weights = {name: value for name, value in weights.items() if name.partition(".")[0] in _ENCODES}
         weights |= {name: value for name, value in network.state_dict().items() if name not in weights}
         for part in _ENCODES:
@@ -577,11 +568,6 @@ def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
         # would tear at the encoder.
         fresh = network.state_dict()
         weights |= {name: fresh[name] for name in fresh if name.partition(".")[0] in READ_OUT}
-    if isinstance(network, Eye):
-        # What is new since stands at the end of what it finds and says: what it knew stays, the rest is learnt.
-        for name in ("head.0.weight", "head.3.weight", "head.3.bias"):
-            known, weights[name] = weights[name], network.state_dict()[name]
-            weights[name][tuple(slice(n) for n in known.shape)] = known
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

@@ -187,7 +187,8 @@ def look_at_art(
         (values - scale.traits[0]) / scale.traits[1] / np.sqrt(len(traits)),
         (layout - scale.layout[0]) / scale.layout[1],
     ]
-    if signs is not None and scale.signs is not None:
+    if signs is not None:
+        assert scale.signs is not None, "the scale is of looks without an eye"
         looks.append(eye_weight * (signs - scale.signs[0]) / scale.signs[1] / np.sqrt(signs.shape[1]))
     return Art(latents, guide_values(traits, "seen"), traits, np.concatenate(looks, axis=1).astype(np.float64), scale)
 
@@ -208,7 +209,8 @@ def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[n
 
 @torch.no_grad()
 def decode_pixels(network: ConvImageVAE | ImplicitImageVAE, latents: Float64) -> NDArray[np.uint8]:
-    """Pictures (m, 128, 128, 3) that a decoder of pixels gives for latents (m, 64)."""
+    """Pictures (m, S, S, 3) that a decoder of pixels gives for latents (m, 64)."""
+    # 64 at a time: of 512 pixels a side they are 0.2 GB.
     parts = [network.decode(torch.from_numpy(p).float()) for p in np.array_split(latents, 1 + len(latents) // 64)]
     return np.asarray((255 * torch.cat(parts)).round().permute(0, 2, 3, 1).numpy(), np.uint8)
 
@@ -351,7 +353,7 @@ def _descend(
             components, halves, song_guides, start, art.latents, art.looks, reader, foresight, recipe, seed=seed
         )
         figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
-        log(f"mapping: looks foretold {foretold:.3f}; training songs {figures}")
+        log(f"mapping: round {recipe.rounds - rounds_left}, looks foretold {foretold:.3f}; training songs {figures}")
         if show is None or rounds_left == 0:
             break
         start = components @ weights + offset
