@@ -34,7 +34,7 @@ def world():
 @pytest.fixture(scope="module")
 def foresight(world):
     latents, looks, _ = world
-    return foresee(latents, looks, None, seed=0)
+    return foresee(latents, looks, None, steps=2_500, seed=0)
 
 
 def test_what_can_be_foretold_is(world, foresight):
@@ -108,7 +108,7 @@ def test_marks_are_told_by_what_two_halves_of_a_song_share(world):
     network = ImageVAE(n_palettes=6, n_kinds=5, width=8, decoder_width=8)
     palettes = np.sort(rng.random((6, 8, 3)), axis=1).astype(np.float32)
     told = Told(network, palettes)
-    foresight, _ = foresee(latents, told(torch.from_numpy(latents).float()).numpy()[:, 64:], told, seed=0)
+    foresight, _ = foresee(latents, told(torch.from_numpy(latents).float()).numpy()[:, 64:], told, steps=1_000, seed=0)
     looks = foresight(torch.from_numpy(latents).float()).double().numpy()
     noise = rng.standard_normal((len(songs), 2, 12)) * np.repeat([0.05, 2.0], 6)
     start = songs @ rng.standard_normal((12, 64)) / 6

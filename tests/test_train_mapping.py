@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from clavilux.descriptors import DESCRIPTORS
-from clavilux.training import preserve
 from clavilux.training.recipe import load_recipe
 from clavilux.training.train_mapping import SongCodes, fit_mapping, look_at_art, map_songs
 
@@ -77,8 +76,7 @@ def test_looks_in_the_scale_of_others_are_those_that_were_measured_together():
     assert np.abs(look_at_art(latents[20:], pictures[20:], jobs=1).looks - together.looks[20:]).max() > 0.01
 
 
-def test_after_each_round_but_the_last_made_up_songs_are_painted_where_songs_have_gone(monkeypatch):
-    monkeypatch.setattr(preserve, "_FORESIGHT_STEPS", 200)
+def test_after_each_round_but_the_last_made_up_songs_are_painted_where_songs_have_gone():
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((64, 3)) / 8
 
@@ -95,7 +93,7 @@ def test_after_each_round_but_the_last_made_up_songs_are_painted_where_songs_hav
         shown.append(latents)
         return look_at_art(latents, paint(latents), jobs=1, scale=art.scale)
 
-    recipe = replace(load_recipe("default").mapping, rounds=3, descent_steps=30)
+    recipe = replace(load_recipe("default").mapping, rounds=3, descent_steps=30, foresight_steps=200)
     lines = []
     songs = _songs(60, rng)
     network = fit_mapping(songs, art, recipe, seed=0, log=lines.append, show=show)

@@ -36,7 +36,6 @@ Float64 = NDArray[np.float64]
 
 _WIDTH = 512
 _DROPOUT = 0.3
-_FORESIGHT_STEPS = 2_500
 _FORESIGHT_BATCH = 256
 _FORESIGHT_CHECK = 100
 _FORESIGHT_DECAY = 1e-2
@@ -121,8 +120,8 @@ class Foresight(nn.Module):
         return looks
 
 
-def foresee(latents: Float64, looks: Float64, told: Told | None, *, seed: int) -> tuple[Foresight, float]:
-    """Learn to foretell looks (m, F) of latents (m, D).
+def foresee(latents: Float64, looks: Float64, told: Told | None, *, steps: int, seed: int) -> tuple[Foresight, float]:
+    """Learn to foretell looks (m, F) of latents (m, D), in so many steps.
 
     Returns
     -------
@@ -136,10 +135,10 @@ def foresee(latents: Float64, looks: Float64, told: Told | None, *, seed: int) -
     network = Foresight(y.shape[1], told)
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=1e-3, weight_decay=_FORESIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _FORESIGHT_STEPS)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     scatter = (y[unseen] - y[unseen].mean(dim=0)).square().sum()
     best, kept = -math.inf, network.state_dict()
-    for step in range(1, _FORESIGHT_STEPS + 1):
+    for step in range(1, steps + 1):
         some = learnt[torch.randint(len(learnt), (_FORESIGHT_BATCH,), generator=generator)]
         loss = (network(z[some]) - y[some]).square().sum(dim=1).mean()
         optimizer.zero_grad()

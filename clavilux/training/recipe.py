@@ -110,6 +110,7 @@ class MappingRecipe:
 
     method: Literal["look-preserving", "fused-gromov-wasserstein", "pca-match", "shuffled-pairs"]
     structure: float
+    foresight_steps: int
     descent_steps: int
     guide_weight: float
     fill: float

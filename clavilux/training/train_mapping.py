@@ -348,7 +348,7 @@ def _descend(
     reader = guides_of_looks(art.looks.shape[1])[:, : song_guides.shape[1]]
     for rounds_left in reversed(range(recipe.rounds)):
         latents, looks = (np.concatenate(p) for p in zip(*((p.latents, p.looks) for p in paintings), strict=True))
-        foresight, foretold = foresee(latents, looks, told, seed=seed)
+        foresight, foretold = foresee(latents, looks, told, steps=recipe.foresight_steps, seed=seed)
         weights, offset, terms = preserve_looks(
             components, halves, song_guides, start, art.latents, art.looks, reader, foresight, recipe, seed=seed
         )
