@@ -658,6 +658,14 @@ def to_markdown(rows: list[Row], machine: str, n: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def put_table(path: Path, table: str) -> None:
+    """Write the table to a file, or only between `MARKERS` where the file has them."""
+    if path.exists() and all(mark in path.read_text("utf-8") for mark in MARKERS):
+        put_text(path, table, MARKERS)
+    else:
+        path.write_text(table, "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be given several times")
@@ -678,7 +686,7 @@ def main() -> None:
     table = to_markdown(rows, machine, given.runs)
     print(table, end="")
     if given.markdown:
-        put_text(given.markdown, table, MARKERS)
+        put_table(given.markdown, table)
     if given.json:
         content = {
             "machine": machine,

@@ -14,7 +14,7 @@ _EPSILON, _KAPPA = 216 / 24389, 24389 / 27  # CIE 15:2004, the exact fractions
 
 def srgb_to_lab(rgb: NDArray[np.floating]) -> NDArray[np.float32]:
     """sRGB in [0, 1], (..., 3) -> L* in [0, 100], a*, b*."""
-    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    linear = _decode(rgb)
     xyz = linear @ _TO_XYZ.T
     f = np.where(xyz > _EPSILON, np.cbrt(xyz), (_KAPPA * xyz + 16) / 116)
     lab = np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
@@ -27,15 +27,22 @@ def lab_to_srgb(lab: NDArray[np.floating]) -> NDArray[np.float32]:
     f = np.stack([fy + lab[..., 1] / 500, fy, fy - lab[..., 2] / 200], axis=-1)
     xyz = np.where(f**3 > _EPSILON, f**3, (116 * f - 16) / _KAPPA)
     linear = np.clip(xyz @ np.linalg.inv(_TO_XYZ).T, 0.0, 1.0)
-    rgb = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
-    return np.asarray(np.clip(rgb, 0.0, 1.0), np.float32)
+    return np.asarray(np.clip(_encode(linear), 0.0, 1.0), np.float32)
 
 
 def to_light(rgb: NDArray[np.floating]) -> NDArray[np.float32]:
     """sRGB in [0, 1] -> linear light (IEC 61966-2-1)."""
-    return np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92).astype(np.float32)
+    return _decode(rgb).astype(np.float32)
 
 
 def from_light(light: NDArray[np.floating]) -> NDArray[np.float32]:
     """Linear light -> sRGB in [0, 1]."""
-    return np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light).astype(np.float32)
+    return _encode(light).astype(np.float32)
+
+
+def _decode(rgb: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+
+
+def _encode(light: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)

@@ -58,6 +58,17 @@ def test_songs_have_their_length_and_their_seed(speed: ModuleType, tmp_path: Pat
     assert 0.1 < np.abs(sound).max() <= 1
 
 
+def test_the_table_goes_into_its_marked_place(speed: ModuleType, tmp_path: Path) -> None:
+    begin, end = speed.MARKERS
+    page = tmp_path / "page.md"
+    page.write_text(f"# Before\n\n{begin}\nold\n{end}\n\nAfter\n", "utf-8")
+    for _ in range(2):
+        speed.put_table(page, "new\n")
+        assert page.read_text("utf-8") == f"# Before\n\n{begin}\n\nnew\n\n{end}\n\nAfter\n"
+    speed.put_table(tmp_path / "alone.md", "new\n")
+    assert (tmp_path / "alone.md").read_text("utf-8") == "new\n"
+
+
 def test_the_documentation_has_the_marked_place(speed: ModuleType) -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
     assert all(text.count(marker) == 1 for marker in speed.MARKERS)
