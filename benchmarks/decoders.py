@@ -22,10 +22,10 @@ import numpy as np
 import clavilux
 from clavilux.constants import LATENT_DIM
 from clavilux.corpus import load_table
-from clavilux.evaluation.diversity import kernel_width, mean_pairwise_distance, vendi_score
+from clavilux.evaluation.diversity import kernel_width
 from clavilux.evaluation.finish import fine_energy_of_files, fine_energy_of_latents, sharpness, tone_spread
 from clavilux.evaluation.judges import JUDGES, Spaces
-from clavilux.evaluation.manifold import density_coverage, kid, precision_recall
+from clavilux.evaluation.manifold import compare_clouds
 from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import Sight, look_at_files, look_at_latents
 from clavilux.pixels import middle_square, read_picture, resize
@@ -80,20 +80,10 @@ def measure(made: Sight, art: Sight, spaces: Spaces) -> dict[str, str]:
     places, real = spaces.place(made.features), spaces.place(art.features)
     for space in JUDGES:
         found, held_out = places[space], real[space]
-        width = kernel_width(held_out)
-        precision, recall = precision_recall(held_out, found)
-        density, coverage = density_coverage(held_out, found)
-        for key, value in {
-            "diversity": mean_pairwise_distance(found) / mean_pairwise_distance(held_out),
-            "vendi": vendi_score(found, width) / vendi_score(held_out, width),
-            "coverage": coverage,
-            "recall": recall,
-            "precision": precision,
-            "density": density,
-            "KID": kid(held_out, found, rng=np.random.default_rng(0))[0],
-        }.items():
+        compared = compare_clouds(held_out, found, width=kernel_width(held_out), rng=np.random.default_rng(0))
+        for key, value in compared.items():
             both.setdefault(key, []).append(value)
-    figures = {key: " / ".join(f"{v:.3f}" if key == "KID" else f"{v:.2f}" for v in pair) for key, pair in both.items()}
+    figures = {key: " / ".join(f"{v:.3f}" if key == "kid" else f"{v:.2f}" for v in pair) for key, pair in both.items()}
     lightness, chroma = tone_spread(made.tone, art.tone)
     return figures | {"spread of lightness, chroma": f"{lightness:.2f}, {chroma:.2f}"}
 

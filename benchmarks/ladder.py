@@ -27,9 +27,9 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from clavilux.colour import srgb_to_lab
-from clavilux.evaluation.diversity import kernel_width, mean_pairwise_distance, vendi_score
+from clavilux.evaluation.diversity import kernel_width
 from clavilux.evaluation.judges import JUDGES, Spaces, measure_features
-from clavilux.evaluation.manifold import density_coverage, kid, precision_recall
+from clavilux.evaluation.manifold import compare_clouds
 from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import open_engine
 from clavilux.painter import paint
@@ -37,7 +37,7 @@ from clavilux.pixels import middle_square, read_picture, resize
 from clavilux.training.analysis import WINDOW_PX, read_plan
 
 Pixels = NDArray[np.uint8]
-MEASURES = ("diversity", "Vendi", "coverage", "recall", "precision", "density")
+MEASURES = ("diversity", "vendi", "coverage", "recall", "precision", "density")
 _LEAST_SHARE = 1e-3
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     do = Parallel(n_jobs=arguments.jobs, batch_size=8)
     files = find_pictures(arguments.art, arguments.pictures)[1]
-    real = do(delayed(_read)(file) for file in files)
+    real = do(delayed(read_small)(file) for file in files)
     steps: dict[str, Callable[[Pixels], Pixels]] = {
         "the pictures themselves": _same,
         "their 8 colours": eight_colours,
@@ -61,7 +61,7 @@ def main() -> None:
         "the latent": partial(repaint, arguments.bundle),
         "without outlines": partial(repaint, arguments.bundle, bare=True),
     }
-    seen = {name: _look(do(delayed(step)(rgb) for rgb in real), arguments.jobs) for name, step in steps.items()}
+    seen = {name: look(do(delayed(step)(rgb) for rgb in real), arguments.jobs) for name, step in steps.items()}
     spaces = Spaces.of(seen["the pictures themselves"])
     placed = {name: spaces.place(features) for name, features in seen.items()}
     print(f"{len(real)} pictures of training art, {arguments.splits} splits, bundle {arguments.bundle}\n")
@@ -80,16 +80,10 @@ def judge(real: NDArray[np.float32], made: NDArray[np.float32], splits: int) -> 
         first, second = np.array_split(rng.permutation(len(real)), 2)
         second = second[: len(first)]
         width = kernel_width(real[first])
-
-        def measure(points: NDArray[np.float32], art: NDArray[np.float32], width: float = width) -> list[float]:
-            precision, recall = precision_recall(art, points)
-            density, coverage = density_coverage(art, points)
-            return [
-                mean_pairwise_distance(points), vendi_score(points, width), coverage, recall, precision, density
-            ]  # fmt: skip
-
-        ratio = np.array(measure(made[second], real[first])) / np.array(measure(real[second], real[first]))
-        found.append([*ratio, kid(real[first], made[second], rng=rng)[0]])
+        reached, reachable = (
+            compare_clouds(real[first], points[second], width=width, rng=rng) for points in (made, real)
+        )
+        found.append([*(reached[name] / reachable[name] for name in MEASURES), reached["kid"]])
     return np.asarray(np.mean(found, axis=0))
 
 
@@ -124,11 +118,13 @@ def repaint(bundle: str, rgb: Pixels, *, full: bool = False, bare: bool = False)
     return paint(controls, width=WINDOW_PX, height=WINDOW_PX)
 
 
-def _read(file: Path) -> Pixels:
+def read_small(file: Path) -> Pixels:
+    """The middle square of a picture, as large as a window."""
     return resize(middle_square(read_picture(file)), WINDOW_PX)
 
 
-def _look(pictures: list[Pixels], jobs: int) -> dict[str, NDArray[np.float32]]:
+def look(pictures: list[Pixels], jobs: int) -> dict[str, NDArray[np.float32]]:
+    """What the judges see in pictures."""
     parts = Parallel(n_jobs=jobs)(delayed(measure_features)(pictures[i : i + 16]) for i in range(0, len(pictures), 16))
     return {judge_: np.concatenate([part[judge_] for part in parts]) for judge_ in JUDGES}
 

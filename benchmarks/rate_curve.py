@@ -44,10 +44,10 @@ from clavilux.bundle import Bundle
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, PLAN_SIDE, SLOTS
 from clavilux.controls import Controls
-from clavilux.evaluation.diversity import distances, kernel_width, mean_pairwise_distance, vendi_score
+from clavilux.evaluation.diversity import distances, kernel_width, mean_pairwise_distance
 from clavilux.evaluation.judges import JUDGES, Spaces
 from clavilux.evaluation.likeness import geometry, neighbours_kept, spearman
-from clavilux.evaluation.manifold import density_coverage, kid, precision_recall
+from clavilux.evaluation.manifold import compare_clouds
 from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import PAINTED_PX, Sight, look, look_at_files
 from clavilux.evaluation.songs import Scale
@@ -458,7 +458,7 @@ def answers(lessons: Lessons, items: Tensor) -> Batch:
         "log_frequency": lessons.log_frequency[items],
         "direction": lessons.direction[items],
         "chaos": lessons.chaos[items],
-        "surface": lessons.surface[items],
+        "finish": lessons.finish[items],
     }
 
 
@@ -487,7 +487,7 @@ def tell_readout(
             "frequency": marks.log_frequency[:, None],
             "direction": marks.direction,
             "chaos": marks.chaos[:, None],
-            "surface": marks.surface,
+            "finish": marks.finish,
         }
         for windows, marks in ((data.training, data.training_marks), (data.validation, data.validation_marks))
     ]
@@ -578,7 +578,7 @@ def tell_ignorance(data: Data, recipe: Recipe) -> dict[str, dict[str, float]]:
         frequency=(share @ lessons.log_frequency).exp().expand(n),
         direction=torch.zeros(n, 2),
         chaos=(share @ lessons.chaos).expand(n),
-        surface=(share @ lessons.surface).expand(n, -1),
+        finish=(share @ lessons.finish).expand(n, -1),
     )
     truth = answers(seen, torch.arange(n))
     themselves = always._replace(**{key: (truth[f] + 1e-12).log() for key, f in _SOFT.items()})
@@ -708,7 +708,7 @@ def load_painter(
         log_frequency=marks.log_frequency[chosen],
         direction=marks.direction[chosen],
         chaos=marks.chaos[chosen],
-        surface=marks.surface[chosen],
+        finish=marks.finish[chosen],
     )
     pictures = task.training_lessons.pictures[chosen]
     latents = latents_of(network, pictures, None if scores is None else scores[chosen])
@@ -730,18 +730,8 @@ def measure_pictures(made: Sight, art: Sight, spaces: Spaces, rng: np.random.Gen
     figures: dict[str, float] = {}
     for judge in JUDGES:
         found, real = spaces.place(made.features)[judge][:n], spaces.place(art.features)[judge][:n]
-        width = kernel_width(real)
-        precision, recall = precision_recall(real, found)
-        density, coverage = density_coverage(real, found)
-        figures |= {
-            f"diversity_{judge}": mean_pairwise_distance(found) / mean_pairwise_distance(real),
-            f"vendi_{judge}": vendi_score(found, width) / vendi_score(real, width),
-            f"coverage_{judge}": coverage,
-            f"recall_{judge}": recall,
-            f"precision_{judge}": precision,
-            f"density_{judge}": density,
-            f"kid_{judge}": kid(real, found, rng=rng)[0],
-        }
+        compared = compare_clouds(real, found, width=kernel_width(real), rng=rng)
+        figures |= {f"{name}_{judge}": value for name, value in compared.items()}
     return figures
 
 
@@ -890,7 +880,7 @@ def print_tables(folder: Path, bundle: Bundle) -> None:
         "frequency told": ("frequency_told", 3),
         "direction told": ("direction_told", 3),
         "chaos told": ("chaos_told", 3),
-        "surface told": ("surface_told", 3),
+        "finish told": ("finish_told", 3),
     }
     print_table("validation windows", columns, {key: row for key, row in rows.items() if "plan_draw" in row})
     columns = {

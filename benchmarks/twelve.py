@@ -27,7 +27,7 @@ from PIL import Image
 
 import clavilux
 from clavilux.bundle import open_bundle
-from clavilux.constants import SURFACE
+from clavilux.constants import FINISH
 from clavilux.controls import Controls
 from clavilux.corpus import CorpusRow, load_table
 from clavilux.evaluation.painting import lay_out
@@ -135,7 +135,7 @@ def name_marks(controls: Controls) -> str:
     kinds = controls.kind
     if len(controls.kinds) == 2 and controls.second_share >= 0.01:
         kinds += f", {controls.second_kind} {100 * controls.second_share:.0f} %"
-    surface = [name for name in SURFACE if getattr(controls, name)]
+    surface = [name for name in FINISH if getattr(controls, name)]
     return kinds + (f"; {', '.join(surface)}" if surface else "")
 
 

@@ -30,7 +30,7 @@ file                      input                          output
 ``mapping.onnx``          song (B, 64 + D)               z_image (B, 64)
 ``picture_encoder.onnx``  picture (B, 3, 64, 64), 0..1   z_image and its logvar, (B, 64) each
 ``controls.onnx``         z_image (B, 64)                plan (B, 8, 32, 32) log-probabilities, palette (B, P) and kind
-                                                         (B, K) logits, frequency, angle, chaos (B,), surface (B, 4)
+                                                         (B, K) logits, frequency, angle, chaos (B,), finish (B, 6)
 ``palettes.npy``          (P, 8, 3) float32 sRGB         the palettes that ``palette`` chooses from
 ``pixels.onnx``           z_image (B, 64)                picture (B, 3, S, S), 0..1: in the place of the last two, where
                                                          the decoder is "pixels"
@@ -60,7 +60,7 @@ from clavilux.constants import SLOTS
 from clavilux.errors import BundleError
 from clavilux.marks import KINDS
 
-SCHEMA = 4
+SCHEMA = 5
 SHIPPED = Path(__file__).parent / "bundles"
 ENCODERS = ("audio_encoder.onnx", "mapping.onnx", "picture_encoder.onnx")
 DECODERS = {"painter": "controls.onnx", "pixels": "pixels.onnx"}

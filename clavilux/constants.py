@@ -24,8 +24,11 @@ SOFTNESS_RANGE = (0.0, 1.0)  # 0: every border is crisp; 1: colours pass into ea
 GLAZE_RANGE = (0.0, 16.0)  # L*: deviation of slow changes of tone within a colour
 BRUSH_RANGE = (0.0, 16.0)  # L*: deviation of bristles within a colour
 OUTLINE_RANGE = (-1.6, 1.6)  # width of lines where colours meet, in percent of the short side; below 0 they are dark
-# In the order that networks use.
+SYMMETRY_RANGE = (0.0, 1.0)  # share of the picture that repeats the other side
+# In the order that networks use. The eye reads the surface; symmetries are read by laying pictures on their images.
 SURFACE = {"softness": SOFTNESS_RANGE, "glaze": GLAZE_RANGE, "brush": BRUSH_RANGE, "outline": OUTLINE_RANGE}
+SYMMETRIES = {"mirror": SYMMETRY_RANGE, "flip": SYMMETRY_RANGE}
+FINISH = {**SURFACE, **SYMMETRIES}
 
 # Pictures ----------------------------------------------------------------------------------------------------------
 SIZE_RANGE_PX = (64, 8_192)  # allowed length of a side

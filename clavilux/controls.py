@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.colour import lab_to_srgb, srgb_to_lab
-from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, PLAN_SIDE, SLOTS, SURFACE
+from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, PLAN_SIDE, SLOTS
 from clavilux.errors import ControlsError
 from clavilux.marks import KINDS
 
@@ -26,8 +26,16 @@ Float32 = NDArray[np.float32]
 
 
 # Of a range: what the eye says of paintings that have none of it, and how much of what is above is painted. It reads
-# too much rather than too little into real pictures; but of lines, of which it is seldom sure, it says an eighth.
-_BARE = {"softness": (0.3, 0.7), "glaze": (0.15, 0.8), "brush": (0.05, 0.7), "outline": (0.02, 8.0)}
+# too much rather than too little into real pictures; but of the width of lines it says less than half.
+# Layouts that are even by chance correlate with their mirror image by up to 0.8; ours is one to the last line.
+_BARE = {
+    "softness": (0.3, 0.7),
+    "glaze": (0.15, 0.8),
+    "brush": (0.05, 0.7),
+    "outline": (0.05, 2.5),
+    "mirror": (0.8, 2.0),
+    "flip": (0.8, 2.0),
+}
 _LEAST_WEIGHT = 1e-4  # of the likeliest palette; what weighs less is not seen
 
 
@@ -63,6 +71,9 @@ class Controls:
     outline : float
         In ``OUTLINE_RANGE``: mean width of the lines where two slots meet, in percent of the short side; at most 0.3
         marks are painted. Below 0 they have the darkest colour, above 0 the lightest, at 0 there are none.
+    mirror, flip : float
+        In ``SYMMETRY_RANGE``: share of the picture in which the left half repeats the right one, and the upper half
+        the lower one. Both together make a kaleidoscope of four quarters.
     """
 
     palette: Float32
@@ -77,6 +88,8 @@ class Controls:
     glaze: float = 0.0
     brush: float = 0.0
     outline: float = 0.0
+    mirror: float = 0.0
+    flip: float = 0.0
 
     def __post_init__(self) -> None:
         palette = np.asarray(self.palette, np.float32)
@@ -97,7 +110,7 @@ class Controls:
             ("frequency", self.frequency, FREQUENCY_RANGE),
             ("chaos", self.chaos, CHAOS_RANGE),
             ("second_share", self.second_share, (0.0, 1.0)),
-            *((name, getattr(self, name), bounds) for name, bounds in SURFACE.items()),
+            *((name, getattr(self, name), bounds) for name, bounds in FINISH.items()),
         ):
             if not low <= value <= high:
                 raise ControlsError(f"{name} is {value:g}; it lies between {low:g} and {high:g}")
@@ -107,7 +120,7 @@ class Controls:
         object.__setattr__(self, "plan", log_softmax(plan))
         object.__setattr__(self, "frequency", float(self.frequency))
         object.__setattr__(self, "angle", float(self.angle) % 0.5)
-        for name in ("chaos", "second_share", *SURFACE):
+        for name in ("chaos", "second_share", *FINISH):
             object.__setattr__(self, name, float(getattr(self, name)) + 0.0)  # no -0.0
 
     @property
@@ -140,7 +153,7 @@ class Controls:
                 "chaos": round(self.chaos, 4),
                 "second_kind": self.second_kind,
                 "second_share": round(self.second_share, 4),
-                **{name: round(getattr(self, name), 4) for name in SURFACE},
+                **{name: round(getattr(self, name), 4) for name in FINISH},
                 "plan": [[[round(float(v), 3) for v in row] for row in slot] for slot in self.plan],
             }
         )
@@ -164,7 +177,7 @@ class Controls:
             chaos=fields["chaos"],
             second_kind=fields["second_kind"],
             second_share=fields["second_share"],
-            **{name: fields[name] for name in SURFACE},
+            **{name: fields[name] for name in FINISH},
         )
 
 
@@ -176,7 +189,7 @@ def choose_controls(
     frequency: float,
     angle: float,
     chaos: float,
-    surface: Float32,
+    finish: Float32,
     palettes: Float32,
     kinds: Sequence[str],
 ) -> Controls:
@@ -195,8 +208,8 @@ def choose_controls(
         Logits.
     frequency, angle, chaos : float
         Marks along the short side, turns, weight; clipped to their ranges.
-    surface : (4,) float32
-        Softness, glaze, brush and outline as the eye reads them, each in [0, 1] of its range; see `_BARE`.
+    finish : (6,) float32
+        The properties of ``FINISH`` as they are read off pictures, each in [0, 1] of its range; see `_BARE`.
     palettes : (n_palettes, 8, 3) float32
         The codebook that the palette is chosen from.
     kinds : sequence of str
@@ -212,13 +225,13 @@ def choose_controls(
         frequency=min(max(frequency, FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
         angle=angle,
         chaos=min(max(chaos, CHAOS_RANGE[0]), CHAOS_RANGE[1]),
-        **{name: _worked(name, float(value)) for name, value in zip(SURFACE, np.clip(surface, 0, 1), strict=True)},
+        **{name: _worked(name, float(value)) for name, value in zip(FINISH, np.clip(finish, 0, 1), strict=True)},
     )
 
 
 def _worked(name: str, share: float) -> float:
-    """How much of a property of the surface is painted, by what the eye reads, in [0, 1] of its range."""
-    low, high = SURFACE[name]
+    """How much of a property of the finish is painted, by what is read, in [0, 1] of its range."""
+    low, high = FINISH[name]
     bare, painted = _BARE[name]
     read = share if low == 0 else 2.0 * share - 1.0  # of ranges on both sides of 0, the middle is none
     return math.copysign(high * min(1.0, painted * max(0.0, abs(read) - bare) / (1.0 - bare)), read)

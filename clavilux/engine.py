@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from clavilux.bundle import ENCODERS, Bundle
 from clavilux.constants import (
     ENCODER_SIDE_PX,
+    FINISH,
     LATENT_DIM,
     MFCC_ROWS,
     PLAN_SIDE,
     SLOTS,
-    SURFACE,
     WINDOW_FRAMES,
 )
 from clavilux.controls import Controls, choose_controls
@@ -49,7 +49,7 @@ OUTPUTS = {
     "audio_encoder.onnx": {"z_audio", "logvar"},
     "mapping.onnx": {"z_image"},
     "picture_encoder.onnx": {"z_image", "logvar"},
-    "controls.onnx": {"plan", "palette", "kind", "frequency", "angle", "chaos", "surface"},
+    "controls.onnx": {"plan", "palette", "kind", "frequency", "angle", "chaos", "finish"},
     "pixels.onnx": {"picture"},
 }
 
@@ -190,7 +190,7 @@ class Engine:
         outputs = {name: value[0] for name, value in self._run("controls.onnx", z_image[None]).items()}
         palettes, kinds = self.bundle.palettes, self.bundle.kinds
         shapes = {"plan": (SLOTS, PLAN_SIDE, PLAN_SIDE), "palette": (len(palettes),), "kind": (len(kinds),)}
-        shapes["surface"] = (len(SURFACE),)
+        shapes["finish"] = (len(FINISH),)
         for name, shape in shapes.items():
             if outputs[name].shape != shape:
                 raise BundleError(
@@ -204,7 +204,7 @@ class Engine:
             frequency=float(outputs["frequency"]),
             angle=float(outputs["angle"]),
             chaos=float(outputs["chaos"]),
-            surface=outputs["surface"],
+            finish=outputs["finish"],
             palettes=palettes,
             kinds=kinds,
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clavilux.constants import SURFACE
+from clavilux.constants import FINISH
 from clavilux.controls import Controls
 from clavilux.descriptors import DESCRIPTORS
 from clavilux.marks import MARKS
@@ -58,7 +58,7 @@ def _report_controls(controls: Controls) -> dict[str, Any]:
         "chaos": round(controls.chaos, 4),
         "second_kind": controls.second_kind,
         "second_share": round(controls.second_share, 4),
-        **{name: round(getattr(controls, name), 4) for name in SURFACE},
+        **{name: round(getattr(controls, name), 4) for name in FINISH},
     }
 
 
@@ -99,7 +99,7 @@ def _painted(report: dict[str, Any]) -> list[str]:
     if controls is None:
         return [report["description"], "by a decoder that gives pixels, enlarged"]
     angle = f", at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
-    surface = [f"{name} {controls[name]:.2g}" for name in SURFACE if controls[name] and name != "outline"]
+    surface = [f"{name} {controls[name]:.2g}" for name in FINISH if controls[name] and name != "outline"]
     if controls["outline"]:
         surface.append(f"{'dark' if controls['outline'] < 0 else 'light'} outlines of {abs(controls['outline']):.2g} %")
     return [

@@ -30,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _intrinsic = cast(Callable[[Callable[..., Any]], Callable[..., Any]], numba.extending.intrinsic)
 
-if len(Op) != 48:  # compiled code on disk is renewed when this file changes, not when `Op` does
+if len(Op) != 49:  # compiled code on disk is renewed when this file changes, not when `Op` does
     raise AssertionError("the steps of programs have changed: adapt `_run`, and the number above")
 _BLOCK = 1024  # places at a time: a row of numbers has 4 kB, and the rows of a program stay in the cache
 _B = np.uint64(_BLOCK)  # unsigned, as are the counters: Numba then need not ask whether an index counts from the end
@@ -50,6 +50,8 @@ class Marks(NamedTuple):
 
     steps: NDArray[np.uint32]
     waves: Float32
+    tables: Float32  # (n, (side + 1)^2)
+    table_side: np.uint32
     rows: int
     outputs: NDArray[np.uint64]
 
@@ -137,7 +139,10 @@ def in_turns(waves: Float32) -> Float32:
 
 
 def _to_marks(program: Program) -> Marks:
-    return Marks(program.steps, in_turns(program.waves), program.rows, np.array(program.outputs, np.uint64))
+    side = len(program.tables[0]) - 1 if program.tables else 0
+    tables = np.array(program.tables, np.float32).reshape(len(program.tables), (side + 1) ** 2)
+    outputs = np.array(program.outputs, np.uint64)
+    return Marks(program.steps, in_turns(program.waves), tables, np.uint32(side), program.rows, outputs)
 
 
 # Functions of one number; loops over them run on whole vectors ------------------------------------------------------
@@ -229,12 +234,27 @@ def _from_light(light: Number) -> Number:
     return np.float32(255) * (bent if light > np.float32(0.0031308) else np.float32(12.92) * light)
 
 
+@_compiled
+def _read_field(table: Number, side: Number, s: Number, t: Number) -> Number:
+    """`clavilux.marks.learnt.read_field`."""
+    n = np.float32(side)
+    column, row = (s - np.floor(s)) * n, (t - np.floor(t)) * n
+    whole_column, whole_row = min(np.floor(column), n - np.float32(1)), min(np.floor(row), n - np.float32(1))
+    right, down = column - whole_column, row - whole_row
+    at = np.uint64(np.int32(whole_row * (n + np.float32(1)) + whole_column))
+    below = at + np.uint64(side) + np.uint64(1)
+    upper = table[at] + (table[at + np.uint64(1)] - table[at]) * right
+    lower = table[below] + (table[below + np.uint64(1)] - table[below]) * right
+    return upper + (lower - upper) * down
+
+
 # Programs -----------------------------------------------------------------------------------------------------------
 
 
 @_compiled
-def _run(steps: NDArray[np.uint32], waves: Float32, f: Float32, u: NDArray[np.uint32], n: np.uint64) -> None:
+def _run(marks: Marks, f: Float32, u: NDArray[np.uint32], n: np.uint64) -> None:
     """Carry out a program on n places; f and u are the same rows of numbers, as floats and as whole numbers."""
+    steps, waves = marks.steps, marks.waves
     for number in range(len(steps)):
         op, c = steps[number, 0], steps[number, 5]
         k = _as(c, numba.float32)
@@ -395,6 +415,10 @@ def _run(steps: NDArray[np.uint32], waves: Float32, f: Float32, u: NDArray[np.ui
                 s, t, shift = waves[last - 1, 0], waves[last - 1, 1], waves[last - 1, 2]
                 for i in range(n):
                     f[d + i] += _wave(f[a + i], f[b + i], s, t, shift)
+        elif op == Op.READ_FIELD:
+            table, side = marks.tables[np.int64(c)], marks.table_side
+            for i in range(n):
+                f[d + i] = _read_field(table, side, f[a + i], f[b + i])
 
 
 # A block of pixels --------------------------------------------------------------------------------------------------
@@ -436,7 +460,7 @@ def _paint_pixels(scene: Scene, pixels: NDArray[np.intp], samples: int, picture:
                 continue
             for i in range(m):
                 f[i], f[_BLOCK + i] = x[at[i]], y[at[i]]
-            _run(marks.steps, marks.waves, f, u, np.uint64(m))
+            _run(marks, f, u, np.uint64(m))
             read_x, read_y = marks.outputs[-2] * _B, marks.outputs[-1] * _B
             _read_plan(scene, f, read_x, read_y, p, np.uint64(m), plan_scratch)
             if marks.outputs.size == 3:
@@ -536,7 +560,7 @@ def _part(
         return n, 0
     for i in range(n):
         f[i], f[_BLOCK + i] = x[i], y[i]
-    _run(scene.region.steps, scene.region.waves, f, u, np.uint64(n))
+    _run(scene.region, f, u, np.uint64(n))
     first = np.int64(scene.region.outputs[0] * _B)
     n_second: Number = 0
     for i in range(n):  # both are written, one of them is written over: no guess of the processor can fail
@@ -833,3 +857,87 @@ def add_noise(block: UInt8, noise: Float32, tints: Float32) -> None:
                 if len(tints):
                     toned += tints[channel, row, x]
                 block[row, x, channel] = np.uint8(min(max(np.rint(toned), np.float32(0)), np.float32(255)))
+
+
+@_compiled
+def draw_lines(
+    block: UInt8, slots: UInt8, top: int, reach: int, half_width: Float32, to_light: Float32, light: Float32
+) -> None:
+    """Draw lines along the borders of slots on some rows of a picture, in place: see `clavilux.outline`.
+
+    Parameters
+    ----------
+    block : (h, W, 3) uint8
+        Rows of the picture.
+    slots : (H, w) uint8
+        All of its slots, at one or more places of a pixel each way; `top` is the row of the block's first.
+    reach : int
+        How many places away a border can be.
+    half_width : (n, w) float32
+        Of the lines, in places, for each row of slots of the block.
+    to_light : (256,) float32
+        Linear light of 8-bit steps.
+    light : (3,) float32
+        Colour of the lines.
+    """
+    n, width = half_width.shape
+    first, last = max(0, top - reach), min(len(slots), top + n + reach)
+    far = np.int32(reach + 1)
+    along = np.empty((last - first, width), np.int32)  # distance to a border in the column, then its square
+    for row in range(first, last):
+        _mark_borders(slots, row, far, along[row - first])
+    for row in range(1, last - first):
+        _come_nearer(along[row], along[row - 1])
+    for row in range(last - first - 2, -1, -1):
+        _come_nearer(along[row], along[row + 1])
+    places = n // len(block)
+    nearest, padded = np.empty(width, np.int32), np.empty(width + 2 * reach, np.int32)
+    padded[:] = far * far
+    cover = np.empty(width // places, np.float32)
+    share = np.float32(1 / (places * places))
+    for line in range(len(block)):
+        cover[:] = 0
+        drawn = False
+        for row in range(line * places, (line + 1) * places):
+            squares = padded[reach : reach + width]
+            near = along[top - first + row]
+            for x in range(width):
+                squares[x] = near[x] * near[x]
+            nearest[:] = squares
+            for step in range(1, reach + 1):
+                square, left, right = np.int32(step * step), padded[reach - step :], padded[reach + step :]
+                for x in range(width):
+                    nearest[x] = min(nearest[x], min(left[x], right[x]) + square)
+            half = half_width[row]
+            for x in range(width):
+                covered = min(max(half[x] - np.sqrt(np.float32(nearest[x])), np.float32(0)), np.float32(1))
+                if covered > 0:
+                    cover[x // places] += covered
+                    drawn = True
+        if not drawn:
+            continue
+        for x in range(cover.size):
+            if cover[x] > 0:
+                for channel in range(3):
+                    here = to_light[block[line, x, channel]]
+                    here += (light[channel] - here) * (cover[x] * share)
+                    block[line, x, channel] = np.uint8(np.rint(_from_light(here)))
+
+
+@_compiled
+def _mark_borders(slots: UInt8, row: int, far: np.int32, out: NDArray[np.int32]) -> None:
+    """0 where the slot differs from that to the left, right, above or below, elsewhere `far`."""
+    here = slots[row]
+    above, below = slots[max(0, row - 1)], slots[min(len(slots) - 1, row + 1)]
+    for x in range(here.size):
+        out[x] = 0 if (here[x] != above[x]) | (here[x] != below[x]) else far
+    for x in range(here.size - 1):
+        out[x] = 0 if here[x] != here[x + 1] else out[x]
+    for x in range(1, here.size):
+        out[x] = 0 if here[x] != here[x - 1] else out[x]
+
+
+@_compiled
+def _come_nearer(row: NDArray[np.int32], beside: NDArray[np.int32]) -> None:
+    for x in range(row.size):
+        row[x] = min(row[x], beside[x] + np.int32(1))

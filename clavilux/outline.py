@@ -71,6 +71,9 @@ def add_outlines(
         swelling.add_to(covered, top)
         np.clip(covered, 0.0, _WIDEST, out=covered)
         covered *= np.float32(half)
+        if fast is not None:
+            fast.draw_lines(block, slots, top, reach, covered, _TO_LIGHT, light)
+            return
         above = max(0, top - reach)
         seen = find_borders(slots[max(0, above - 1) : top + rows + reach + 1])
         seen = seen[above - max(0, above - 1) :][: min(top + rows + reach, n_rows) - above]

@@ -14,6 +14,8 @@ stacked from dark to light: slot k covers the places where u lies within the k-t
 - *softness*: the softmax of the bids in the place of their argmax, mixed in linear light: colours pass into each other
   where the bids are close, and stay apart where they are not.
 - *outlines*: lines of the darkest or the lightest colour where two slots meet, see `clavilux.outline`.
+- *symmetry*: where a slow field says so, a place is looked at on the other side of the middle, across, down or both:
+  shapes and marks repeat as in a mirror, and a picture passes from none of it to all of it by area.
 - *surface*: what one colour of paint leaves on a canvas, as noise of place: slow changes of tone (glaze) and bristles
   along the angle (brush), over the grain of the paper, see `clavilux.surface`.
 
@@ -37,8 +39,8 @@ from clavilux.controls import Controls
 from clavilux.dither import dither
 from clavilux.errors import PictureError
 from clavilux.marks import Field, mark_field
-from clavilux.marks.chance import Float32, key
-from clavilux.marks.place import normal_to_uniform
+from clavilux.marks.chance import Float32, Mask, key
+from clavilux.marks.place import lay_over, normal_to_uniform
 from clavilux.marks.place import waves as smooth_field
 from clavilux.marks.trace import record
 from clavilux.outline import add_outlines, find_borders
@@ -56,7 +58,7 @@ _EDGE_SAMPLES = 3  # samples a pixel each way where colours meet
 _FINE_MARKS_PX = 10.0  # marks smaller than this hide between pixel centres: then every pixel is sampled finely
 _SEEN_STEP = 4  # 8-bit steps: borders between colours that are nearer need no finer look
 _SINGLE_FROM_PX = 2_048  # short side from which one place a pixel says well enough where outlines run
-_LINE_TO_MARK = 0.3  # widest line, of the length of a mark: among small marks, wide lines would leave nothing else
+LINE_TO_MARK = 0.3  # widest line, of the length of a mark: among small marks, wide lines would leave nothing else
 _REGIONS = 2.6  # two kinds share a picture in patches of about 1 / 2.6 short sides
 _SOFT_BIDS = 1.2  # bids over which colours pass into each other at softness 1
 _SOFT_HEIGHT = 0.35  # the same for kinds that shade, of the whole height
@@ -107,7 +109,7 @@ def paint(
     fast = compiled_painter(width * height)
     canvas = _Canvas(controls, width, height, seed, fast, threads)
     picture = np.empty((height, width, 3), np.uint8)
-    line = min(abs(controls.outline) / 100, _LINE_TO_MARK / controls.frequency)
+    line = min(abs(controls.outline) / 100, LINE_TO_MARK / controls.frequency)
     slots: UInt8 | None = None
     if supersample is None and canvas.short >= _FINE_MARKS_PX * controls.frequency:
         slots = np.empty((height, width), np.uint8) if line else None
@@ -253,6 +255,7 @@ class _Canvas:
     def decide(self, x: Float32, y: Float32) -> tuple[UInt8, Float32 | None]:
         """Slot at each place, (n,), and the linear light (n, 3) there; None where that is the slot's colour."""
         kinds = self.controls.kinds
+        x, y = self._fold(x, y)
         if len(kinds) == 1 or self.controls.chaos == 0:
             return self._decide(kinds[0], x, y)
         second = self._is_second(x, y)
@@ -266,11 +269,25 @@ class _Canvas:
                     light[some] = lit
         return slot, light
 
-    def _is_second(self, x: Float32, y: Float32) -> NDArray[np.bool_]:
+    def _fold(self, x: Float32, y: Float32) -> tuple[Float32, Float32]:
+        """The same places, but for those on the other side of the middle where the picture is symmetric."""
+        mirror, flip = self.controls.mirror, self.controls.flip
+        right, below = np.abs(x), np.abs(y)
+        if mirror:
+            x = lay_over(self._is_in_region("mirror", mirror, right, y), right, x)
+        if flip:
+            y = lay_over(self._is_in_region("flip", flip, x, below), below, y)
+        return x, y
+
+    def _is_second(self, x: Float32, y: Float32) -> Mask:
         """Where the second of two kinds draws."""
+        return self._is_in_region("region", self.controls.second_area, x, y)
+
+    def _is_in_region(self, name: str, area: float, x: Float32, y: Float32) -> Mask:
+        """Where a slow field says so, on an area of the picture."""
         slow = np.float32(_REGIONS)
-        region = normal_to_uniform(smooth_field(x * slow, y * slow, self.seed, "region", n=8))
-        return region > np.float32(1 - self.controls.second_area)
+        region = normal_to_uniform(smooth_field(x * slow, y * slow, self.seed, name, n=8))
+        return region > np.float32(1 - area)
 
     def _field(self, kind: str, x: Float32, y: Float32) -> Field:
         """Marks of a kind at places."""
@@ -350,6 +367,7 @@ class _Canvas:
 
         def marks(kind: str) -> Callable[[Float32, Float32], Sequence[Float32]]:
             def draw(x: Float32, y: Float32) -> Sequence[Float32]:
+                x, y = self._fold(x, y)
                 if controls.chaos == 0:
                     return x, y
                 field = self._field(kind, x, y)
@@ -369,7 +387,7 @@ class _Canvas:
             stack_chaos=max(controls.chaos, _MIN_CHAOS),
             soft_bids=_SOFT_BIDS * controls.softness,
             soft_height=_SOFT_HEIGHT * controls.softness,
-            region=record(lambda x, y: [self._is_second(x, y)]) if two else None,
+            region=record(lambda x, y: [self._is_second(*self._fold(x, y))]) if two else None,
             kinds=[record(marks(kind)) for kind in (controls.kinds if two else controls.kinds[:1])],
         )
 

@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, PLAN_SIDE, SLOTS, SURFACE, WINDOW_FRAMES
+from clavilux.constants import ENCODER_SIDE_PX, FINISH, LATENT_DIM, MFCC_ROWS, PLAN_SIDE, SLOTS, WINDOW_FRAMES
 
 Float32 = NDArray[np.float32]
 
@@ -134,8 +134,8 @@ def _controls(rng: np.random.Generator) -> onnx.ModelProto:
             helper.make_node("MatMul", ["z_image", "angle_weight"], ["angle"]),
             helper.make_node("MatMul", ["z_image", "chaos_weight"], ["free_chaos"]),
             helper.make_node("Sigmoid", ["free_chaos"], ["chaos"]),
-            helper.make_node("MatMul", ["z_image", "surface_weight"], ["free_surface"]),
-            helper.make_node("Sigmoid", ["free_surface"], ["surface"]),
+            helper.make_node("MatMul", ["z_image", "finish_weight"], ["free_finish"]),
+            helper.make_node("Sigmoid", ["free_finish"], ["finish"]),
         ],
         {"z_image": (LATENT_DIM,)},
         {
@@ -145,7 +145,7 @@ def _controls(rng: np.random.Generator) -> onnx.ModelProto:
             "frequency": (),
             "angle": (),
             "chaos": (),
-            "surface": (len(SURFACE),),
+            "finish": (len(FINISH),),
         },
         {
             "plan_weight": 3 * _weight(rng, LATENT_DIM, coarse),
@@ -157,7 +157,7 @@ def _controls(rng: np.random.Generator) -> onnx.ModelProto:
             "middle": np.float32(np.log(10)),
             "angle_weight": _weight(rng, LATENT_DIM, 1)[:, 0],
             "chaos_weight": _weight(rng, LATENT_DIM, 1)[:, 0],
-            "surface_weight": _weight(rng, LATENT_DIM, len(SURFACE)),
+            "finish_weight": _weight(rng, LATENT_DIM, len(FINISH)),
         },
     )
 

@@ -20,7 +20,7 @@ from PIL import Image
 from clavilux.cli import COMMANDS, cli
 from clavilux.cli_paint import _numbered
 from clavilux.clips import NO_DESCRIPTORS
-from clavilux.constants import SURFACE
+from clavilux.constants import FINISH
 from clavilux.picture import read_record
 from clavilux.version import __version__
 
@@ -328,7 +328,7 @@ def test_json_is_one_line_a_picture(songs: Path, fake_bundle: Path) -> None:
     assert report["descriptors"]["tempo"] > 0
     assert len(report["controls"]["palette"]) == 8 and report["controls"]["palette"][0].startswith("#")
     marks = {"kind", "frequency", "angle", "chaos", "second_kind", "second_share"}
-    assert set(report["controls"]) == {"palette", *marks, *SURFACE}
+    assert set(report["controls"]) == {"palette", *marks, *FINISH}
     assert report["z_image_norm"] > 0
 
 

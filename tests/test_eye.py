@@ -10,9 +10,9 @@ from clavilux.controls import Controls
 from clavilux.marks import KINDS
 from clavilux.models.eye import line_signs
 from clavilux.painter import paint
-from clavilux.training.analysis import Windows
+from clavilux.training.analysis import Windows, read_symmetries
 from clavilux.training.studies import paint_studies
-from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
+from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_finish, turn_pictures
 from clavilux.training.train_eye import MarksRead, direction_of, kind_weights, weigh_kinds
 
 
@@ -80,14 +80,37 @@ def test_symmetries_are_eight_different_ones():
     assert len({tuple(turn_pictures(square, s).flatten().tolist()) for s in range(N_SYMMETRIES)}) == N_SYMMETRIES
 
 
+def test_a_window_and_its_mirror_image():
+    rng = np.random.default_rng(0)
+    window = np.repeat(rng.integers(0, 255, (32, 32, 3), np.uint8), 4, axis=0).repeat(4, axis=1)
+    half = window[:, :64]
+    mirrored = np.concatenate([half, half[:, ::-1]], axis=1)
+    flipped = mirrored.transpose(1, 0, 2)
+    read = read_symmetries(np.stack([window, mirrored, flipped, np.full_like(window, 90)]))
+    assert read[0].max() < 0.15
+    np.testing.assert_allclose(read[1:3], [[1, read[1, 1]], [read[2, 0], 1]], atol=1e-3)
+    assert read[1, 1] < 0.3 > read[2, 0]
+    assert read[3].max() < 1e-3  # one colour has no shapes to be symmetric
+
+
+@pytest.mark.parametrize("symmetry", range(N_SYMMETRIES))
+def test_symmetries_of_a_picture_turn_with_it(symmetry):
+    rng = np.random.default_rng(1)
+    half = np.repeat(rng.integers(0, 255, (32, 16, 3), np.uint8), 4, axis=0).repeat(4, axis=1)
+    window = np.concatenate([half, half[:, ::-1]], axis=1)
+    turned = turn_pictures(torch.from_numpy(window).permute(2, 0, 1), symmetry).permute(1, 2, 0).numpy()
+    read, after = (torch.from_numpy(read_symmetries(w[None])[0]) for w in (window, np.ascontiguousarray(turned)))
+    said = turn_finish(torch.cat([torch.arange(4.0), read]), symmetry)
+    torch.testing.assert_close(said, torch.cat([torch.arange(4.0), after]), atol=1e-4, rtol=0)
+
+
 def _prejudiced():
     rng = np.random.default_rng(0)
     logits = rng.standard_normal((400, 5)) + np.array([4.0, 2.0, 0, 0, 0])
     kind = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     empty = np.zeros(400, np.float32)
-    return MarksRead(
-        kind.astype(np.float32), empty, np.zeros((400, 2), np.float32), empty, np.zeros((400, 3), np.float32)
-    )
+    pair = np.zeros((400, 2), np.float32)
+    return MarksRead(kind.astype(np.float32), empty, pair, empty, np.zeros((400, 4), np.float32), pair)
 
 
 def test_an_even_eye_says_all_kinds_equally_often_and_keeps_the_order_within_a_kind():

@@ -59,15 +59,16 @@ def test_an_eye_that_sees_all_gets_full_marks_and_one_that_guesses_does_not(eye_
     surface = np.where(rng.random((n, 4)) < 0.3, [0, 0, 0, 0.5], rng.random((n, 4))).astype(np.float32)
     log_frequency = rng.uniform(1.3, 3.8, n).astype(np.float32)
     chaos = rng.uniform(0.3, 1.25, n).astype(np.float32)
+    symmetry = np.zeros((n, 2), np.float32)
     truth = Studies(np.zeros((n, 1, 1, 3), np.uint8), kind, log_frequency, angle, chaos, surface)
     direction = np.stack([np.cos(4 * np.pi * angle), np.sin(4 * np.pi * angle)], axis=1)
-    perfect = eye_confusion.make_tables(truth, MarksRead(kind, log_frequency, direction, chaos, surface))
-    assert "| the larger kind is the eye's first | 1.00 | 1.00 | 0.04 |" in perfect
+    perfect = eye_confusion.make_tables(truth, MarksRead(kind, log_frequency, direction, chaos, surface, symmetry))
+    assert "| the larger kind is the eye's first | 1.00 | 1.00 | 0.03 |" in perfect
     assert "| chaos | 1.00 | 0.00 | |" in perfect
     assert "| angle | cosine 1.00 | 0 degrees |" in perfect
     assert perfect.count("**100**") == 2 * len(KINDS)
     mixed = rng.permutation(n)
-    guessed = MarksRead(kind[mixed], log_frequency[mixed], direction[mixed], chaos[mixed], surface[mixed])
+    guessed = MarksRead(kind[mixed], log_frequency[mixed], direction[mixed], chaos[mixed], surface[mixed], symmetry)
     table = eye_confusion.make_tables(truth, guessed)
     assert "**100**" not in table
     assert "1.00 | 1.00" not in table

@@ -39,7 +39,9 @@ def test_table_of_kinds() -> None:
     assert len(KINDS) == len(set(KINDS)) >= 16
     assert tuple(MARKS) == KINDS
     assert len({MARKS[kind].description for kind in KINDS}) == len(KINDS)
-    assert {MARKS[kind].family for kind in KINDS} == {"waves", "cells", "grids", "lines", "rings", "dots", "throws"}
+    assert {MARKS[kind].family for kind in KINDS} == {
+        "waves", "cells", "grids", "lines", "rings", "dots", "throws", "learnt",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -22,7 +22,7 @@ from clavilux.evaluation.likeness import (
     spearman,
 )
 from clavilux.evaluation.looks import BLOCKS, Looks, measure_looks
-from clavilux.evaluation.manifold import density_coverage, kid, precision_recall
+from clavilux.evaluation.manifold import compare_clouds, density_coverage, kid, precision_recall
 from clavilux.evaluation.painting import bad_copy
 from clavilux.evaluation.sameness import identity, recitation, siblings, steadiness
 from clavilux.evaluation.songs import Scale
@@ -294,3 +294,14 @@ def test_the_linear_map_fills_the_cloud_of_art_and_follows_the_guides():
     assert mapped.shape == (300, 64)
     assert np.allclose(mapped.mean(axis=0), pictures.mean(axis=0), atol=0.05)
     assert all(spearman(told[:, i], mapped[:, i]) > 0.5 for i in range(6))
+
+
+def test_a_cloud_compared_with_itself_and_with_one_point():
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((60, 8))
+    same = compare_clouds(real, real, width=kernel_width(real), rng=rng)
+    assert same["diversity"] == pytest.approx(1) and same["vendi"] == pytest.approx(1)
+    assert same["precision"] == same["recall"] == same["coverage"] == 1
+    one = compare_clouds(real, np.repeat(real[:1], 60, axis=0), width=kernel_width(real), rng=rng)
+    assert one["diversity"] == pytest.approx(0) and one["recall"] < 0.1 and one["coverage"] < 0.3
+    assert one["kid"] > same["kid"] + 0.1

@@ -23,8 +23,8 @@ def fitted():
     log_frequency = 2.5 + 0.3 * (latents[:, 40] + rng.standard_normal(N))
     direction = 0.5 * latents[:, 41:43]
     chaos = np.clip(0.6 + 0.15 * (latents[:, 43] + rng.standard_normal(N)), 0.05, 1.3)
-    surface = np.clip(0.2 + 0.05 * (latents[:, 44:48] + rng.standard_normal((N, 4))), 0, 1)
-    readings = Readings(palette, kind, log_frequency, direction, chaos, surface)
+    finish = np.clip(0.2 + 0.05 * (latents[:, 44:50] + rng.standard_normal((N, 6))), 0, 1)
+    readings = Readings(palette, kind, log_frequency, direction, chaos, finish)
     network = ImageVAE(n_palettes=200, n_kinds=KINDS, width=16, decoder_width=32).eval()
     codebook = palette[:200].astype(np.float32)
     likeness = np.eye(KINDS)[:, : KINDS - 1] - 1 / KINDS
@@ -61,7 +61,7 @@ def test_scales_keep_the_spread_of_the_readings(fitted):
     readings, _, _, _, raw = fitted
     assert raw.frequency.log().std().item() == pytest.approx(readings.log_frequency.std(), rel=0.1)
     assert raw.chaos.std().item() == pytest.approx(readings.chaos.std(), rel=0.15)
-    np.testing.assert_allclose(raw.surface.std(dim=0), readings.surface.std(axis=0), rtol=0.2)
+    np.testing.assert_allclose(raw.finish.std(dim=0), readings.finish.std(axis=0), rtol=0.25)
 
 
 def test_palettes_are_near_for_near_latents_and_vary_as_real_ones(fitted):
@@ -82,7 +82,7 @@ def test_kinds_that_look_alike_are_neighbours():
     at = np.digitize(latents[:, 0] + 0.5 * rng.standard_normal(N), [-0.7, 0.0, 0.7])
     readings = Readings(
         rng.random((N, 8, 3)), np.eye(4)[at], np.full(N, 2.5) + 0.1 * latents[:, 1], latents[:, 2:4],
-        np.full(N, 0.5) + 0.01 * latents[:, 4], np.full((N, 4), 0.2) + 0.01 * latents[:, 5:9],
+        np.full(N, 0.5) + 0.01 * latents[:, 4], np.full((N, 6), 0.2) + 0.01 * latents[:, 5:11],
     )  # fmt: skip
     network = ImageVAE(n_palettes=20, n_kinds=4, width=16, decoder_width=32).eval()
     likeness = np.array([[0, 0], [1, 0.1], [2, -0.1], [3, 0.0]])

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from clavilux.constants import FINISH
 from clavilux.controls import Controls, choose_controls, log_softmax, share_of_second
 from clavilux.errors import ControlsError
 from clavilux.marks import KINDS
@@ -181,14 +182,49 @@ def test_what_the_eye_says_of_bare_paintings_is_painted_bare():
         "kind": np.arange(len(KINDS), dtype=np.float32), "frequency": 10.0, "angle": 0.1, "chaos": 0.8,
         "palettes": np.full((1, 8, 3), 0.5, np.float32), "kinds": KINDS,
     }  # fmt: skip
-    bare = choose_controls(**raw, surface=np.array([0.1, 0.1, 0.04, 0.51], np.float32))
-    assert (bare.softness, bare.glaze, bare.brush, bare.outline) == (0, 0, 0, 0)
-    barely_dark = choose_controls(**raw, surface=np.array([0.1, 0.1, 0.04, 0.495], np.float32))
+    bare = choose_controls(**raw, finish=np.array([0.1, 0.1, 0.04, 0.51, 0.4, 0.4], np.float32))
+    assert [getattr(bare, name) for name in FINISH] == [0] * 6
+    barely_dark = choose_controls(**raw, finish=np.array([0.1, 0.1, 0.04, 0.495, 0.4, 0.4], np.float32))
     assert "-0.0" not in barely_dark.to_json().partition('"plan"')[0]
-    full = choose_controls(**raw, surface=np.ones(4, np.float32))
+    full = choose_controls(**raw, finish=np.ones(6, np.float32))
     assert full.softness == pytest.approx(0.7)
     assert full.glaze == pytest.approx(0.8 * 16)
     assert full.brush == pytest.approx(0.7 * 16)
     assert full.outline == pytest.approx(1.6)
-    dark = choose_controls(**raw, surface=np.zeros(4, np.float32))
+    assert (full.mirror, full.flip) == (1, 1)
+    dark = choose_controls(**raw, finish=np.zeros(6, np.float32))
     assert dark.outline == pytest.approx(-1.6)
+
+
+@pytest.mark.parametrize(("kind", "second"), [("glass", None), ("stripes", "impasto")])
+@pytest.mark.parametrize("size", [(160, 160), (150, 210)])
+def test_a_mirrored_picture_is_its_own_mirror_image(kind, second, size):
+    changes = {"frequency": 8.0, "outline": -0.6, "second_kind": second, "second_share": 0.4 if second else 0.0}
+    width, height = size
+
+    def slots(**symmetry):
+        return paint_slots(make_controls(kind, **changes, **symmetry), width=width, height=height, seed=3)
+
+    mirrored, flipped, both = slots(mirror=1.0), slots(flip=1.0), slots(mirror=1.0, flip=1.0)
+    np.testing.assert_array_equal(mirrored, mirrored[:, ::-1])
+    np.testing.assert_array_equal(flipped, flipped[::-1])
+    np.testing.assert_array_equal(both, both[:, ::-1])
+    np.testing.assert_array_equal(both, both[::-1])
+    plain = slots()
+    np.testing.assert_array_equal(mirrored[:, width // 2 :], plain[:, width // 2 :])  # the right half is as it was
+    assert np.mean(plain != plain[:, ::-1]) > 0.3
+    assert np.mean(mirrored != mirrored[::-1]) > 0.3
+
+
+def test_a_picture_becomes_symmetric_by_area():
+    symmetric = []
+    for share in (0.0, 0.3, 0.6, 1.0):
+        found = []
+        for seed in range(150):
+            controls = make_controls("facets", frequency=14.0, mirror=share)
+            slots = paint_slots(controls, width=64, height=64, seed=seed)
+            found.append(np.mean(slots == slots[:, ::-1]))
+        symmetric.append(float(np.mean(found)))
+    by_chance = symmetric[0]
+    expected = [by_chance + share * (1 - by_chance) for share in (0.0, 0.3, 0.6, 1.0)]
+    np.testing.assert_allclose(symmetric, expected, atol=0.06)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from clavilux.errors import CorpusError
 from clavilux.evaluation import musicnn
 from clavilux.evaluation.baselines import fit_linear_map
-from clavilux.evaluation.diversity import distances, kernel_width, mean_pairwise_distance, vendi_score
+from clavilux.evaluation.diversity import distances, kernel_width
 from clavilux.evaluation.finish import (
     active_units,
     fine_energy_of_files,
@@ -46,7 +46,7 @@ from clavilux.evaluation.likeness import (
     same_genre,
     same_song,
 )
-from clavilux.evaluation.manifold import density_coverage, kid, precision_recall
+from clavilux.evaluation.manifold import compare_clouds
 from clavilux.evaluation.material import Material
 from clavilux.evaluation.painting import Sight, encode_files, look_at_files, look_at_latents, open_engine
 from clavilux.evaluation.pairs import hear_pairs, right_signs
@@ -316,18 +316,9 @@ def _of_pictures(sight: Sight, ground: _Ground) -> dict[str, float]:
     figures: dict[str, float] = {}
     for judge in JUDGES:
         found, art, width = points[judge][: ground.n], ground.art[judge], ground.widths[judge]
-        precision, recall = precision_recall(art, found)
-        density, coverage = density_coverage(art, found)
-        figures |= {
-            f"diversity_{judge}": mean_pairwise_distance(found) / mean_pairwise_distance(art),
-            f"vendi_{judge}": vendi_score(found, width) / vendi_score(art, width),
-            f"coverage_{judge}": coverage,
-            f"recall_{judge}": recall,
-            f"precision_{judge}": precision,
-            f"density_{judge}": density,
-            f"kid_{judge}": kid(art, found, rng=ground.rng)[0],
-            f"recitation_{judge}": recitation(found, ground.training[judge]),
-        }
+        compared = compare_clouds(art, found, width=width, rng=ground.rng)
+        figures |= {f"{name}_{judge}": value for name, value in compared.items()}
+        figures[f"recitation_{judge}"] = recitation(found, ground.training[judge])
     figures["lightness_spread"], figures["chroma_spread"] = tone_spread(sight.tone[: ground.n], ground.tone)
     return figures
 

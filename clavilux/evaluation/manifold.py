@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.evaluation.diversity import Floats, distances, validate
+from clavilux.evaluation.diversity import Floats, distances, mean_pairwise_distance, validate, vendi_score
 
 RECALL_NEIGHBOURS = 3
 COVERAGE_NEIGHBOURS = 5
@@ -63,3 +63,32 @@ def kid(
         off = size * (size - 1)
         values.append((kxx.sum() - np.trace(kxx)) / off + (kyy.sum() - np.trace(kyy)) / off - 2.0 * kxy.mean())
     return float(np.mean(values)), float(np.std(values))
+
+
+def compare_clouds(real: Floats, made: Floats, *, width: float, rng: np.random.Generator) -> dict[str, float]:
+    """All measures of made points that need no more than real ones beside them.
+
+    Parameters
+    ----------
+    real, made : (n, F)
+    width : float
+        Of the kernel of the Vendi score, `kernel_width` of real points.
+    rng : numpy Generator
+        Draws the subsets of KID.
+
+    Returns
+    -------
+    dict
+        diversity and vendi over those of the real points; coverage, recall, precision, density, kid.
+    """
+    precision, recall = precision_recall(real, made)
+    density, coverage = density_coverage(real, made)
+    return {
+        "diversity": mean_pairwise_distance(made) / mean_pairwise_distance(real),
+        "vendi": vendi_score(made, width) / vendi_score(real, width),
+        "coverage": coverage,
+        "recall": recall,
+        "precision": precision,
+        "density": density,
+        "kid": kid(real, made, rng=rng)[0],
+    }

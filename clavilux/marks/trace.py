@@ -75,6 +75,7 @@ class Op(IntEnum):
     CHOOSE = auto()
     NORMAL_TO_UNIFORM = auto()
     WAVES = auto()
+    READ_FIELD = auto()
 
 
 _PLAIN: dict[tuple[str, bool], Op] = {  # by NumPy's name, and whether on floats
@@ -139,6 +140,7 @@ class Tape:
         self.n_inputs = n_inputs
         self.steps: list[_Step] = []
         self.waves: list[tuple[np.float32, np.float32, np.float32]] = []
+        self.tables: list[NDArray[np.float32]] = []
 
     def write(self, op: Op, operands: Sequence[int], constant: int = 0) -> int:
         """Append an operation, return the number of its result."""
@@ -278,6 +280,11 @@ class Traced(NDArrayOperatorsMixin):
         self._tape.waves += waves
         return self._write(Op.WAVES, FLOAT, self, t, constant=start << 8 | len(waves))
 
+    def read_field(self, t: Traced, table: NDArray[np.float32]) -> Traced:
+        """`learnt.read_field` at (this, t)."""
+        self._tape.tables.append(table)
+        return self._write(Op.READ_FIELD, FLOAT, self, t, constant=len(self._tape.tables) - 1)
+
 
 def one_step(function: F) -> F:
     """Let a function of arrays be one step, the method of `Traced` that has its name."""
@@ -301,6 +308,8 @@ class Program:
         Operation, row of the result, rows of up to three operands, constant as its 32 bits.
     waves : (n_waves, 3) float32
         Plane waves that the steps of `Op.WAVES` name.
+    tables : tuple of (side + 1, side + 1) float32
+        Fields that the steps of `Op.READ_FIELD` name.
     rows : int
         How many rows of numbers it needs.
     outputs : tuple of int
@@ -309,6 +318,7 @@ class Program:
 
     steps: NDArray[np.uint32]
     waves: NDArray[np.float32]
+    tables: tuple[NDArray[np.float32], ...]
     rows: int
     outputs: tuple[int, ...]
 
@@ -353,7 +363,7 @@ def record(function: Callable[..., Sequence[Any]], n_inputs: int = 2) -> Program
         row_of[n_inputs + number] = row
         free += {row_of[value] for value in step.operands if last_use[value] == number and value >= n_inputs}
     waves = np.array(tape.waves, np.float32).reshape(-1, 3)
-    return Program(steps, waves, n_rows, tuple(row_of[value] for value in wanted))
+    return Program(steps, waves, tuple(tape.tables), n_rows, tuple(row_of[value] for value in wanted))
 
 
 def _bits(number: Any, dtype: np.dtype[Any]) -> int:

@@ -18,7 +18,7 @@ from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, SURFACE
 _LINE_REACHES = (1, 2, 3)  # pixels: lines up to twice as wide, and one more, are told from shapes
 _LINE_SIGNS = 12  # for each of them
 _NEAR = 0.4  # deviations of grey: what is as far from the lightest or the darkest, or stands out as far
-_EACH = 8  # pixel is enough for quantiles
+_EACH = 7  # pixel is enough for quantiles; no divisor of the side, which would read some columns alone
 _GREY = (0.25, 0.6, 0.15)
 
 

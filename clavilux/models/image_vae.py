@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, LATENT_DIM, SLOTS, SURFACE
+from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, LATENT_DIM, SLOTS
 
 
 class RawControls(NamedTuple):
@@ -26,7 +26,7 @@ class RawControls(NamedTuple):
     frequency : (B,) marks along the short side.
     direction : (B, 2) cosine and sine of twice the angle; its length is the certainty.
     chaos : (B,) weight of the marks.
-    surface : (B, 4) softness, glaze, brush and outline, each in [0, 1] of its range.
+    finish : (B, 6) softness, glaze, brush, outline, mirror and flip, each in [0, 1] of its range.
     """
 
     plan: Tensor
@@ -35,7 +35,7 @@ class RawControls(NamedTuple):
     frequency: Tensor
     direction: Tensor
     chaos: Tensor
-    surface: Tensor
+    finish: Tensor
 
 
 class ImageVAE(nn.Module):
@@ -77,7 +77,7 @@ class ImageVAE(nn.Module):
         # perceptron here learnt the training pictures by heart and gave a ragged map of choices.
         self.to_palette = nn.Linear(latent_dim, n_palettes)
         self.to_kind = nn.Linear(latent_dim, n_kinds)
-        self.to_marks = nn.Linear(latent_dim, 4 + len(SURFACE))
+        self.to_marks = nn.Linear(latent_dim, 4 + len(FINISH))
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""
@@ -94,7 +94,7 @@ class ImageVAE(nn.Module):
             frequency=torch.exp(low + (high - low) * torch.sigmoid(marks[:, 0])),
             direction=marks[:, 1:3],
             chaos=CHAOS_RANGE[1] * torch.sigmoid(marks[:, 3]),
-            surface=torch.sigmoid(marks[:, 4:]),
+            finish=torch.sigmoid(marks[:, 4:]),
         )
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:

@@ -129,6 +129,21 @@ def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
     return np.asarray(palette / 255, np.float32), _smooth(_smooth(shares, 1), 2)
 
 
+def read_symmetries(windows: Bytes) -> Float32:
+    """How far windows (n, 128, 128, 3) are their own mirror images, left to right and top to bottom: (n, 2) in [0, 1].
+
+    The correlation of a window with its image, in CIELAB on 32 x 32 cells: symmetry is seen in shapes, not in strokes.
+    """
+    step = WINDOW_PX // PLAN_SIDE
+    cells = windows.reshape(-1, PLAN_SIDE, step, PLAN_SIDE, step, 3).mean(axis=(2, 4), dtype=np.float32)
+    lab = srgb_to_lab(cells / np.float32(255))
+    lab -= lab.mean(axis=(1, 2), keepdims=True)
+    variance = (lab * lab).sum(axis=(1, 2, 3)) + np.float32(1.0)  # of one even colour, no symmetry
+    images = (lab[:, :, ::-1], lab[:, ::-1])
+    alike = np.stack([(lab * image).sum(axis=(1, 2, 3)) / variance for image in images], axis=1)
+    return np.asarray(np.clip(alike, 0, 1), np.float32)
+
+
 def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Float32:
     """Choose n real palettes that stand for all: (m, 8, 3) -> (n, 8, 3), sRGB.
 

@@ -52,7 +52,7 @@ class ControlsGraph(nn.Module):
         self.network = network
 
     def forward(self, z_image: Tensor) -> tuple[Tensor, ...]:
-        """z_image (B, 64) -> plan, palette, kind, frequency, angle (turns), chaos, surface."""
+        """z_image (B, 64) -> plan, palette, kind, frequency, angle (turns), chaos, finish."""
         raw = self.network.decode(z_image)
         # ONNX has no atan2; this is the half-angle formula, exact but for the direction (-1, 0).
         cosine, sine = raw.direction[:, 0], raw.direction[:, 1]
@@ -61,7 +61,7 @@ class ControlsGraph(nn.Module):
         angle = twice / (4.0 * math.pi)
         angle = angle - torch.floor(angle * 2.0) / 2.0
         plan = functional.log_softmax(raw.plan, dim=1)
-        return plan, raw.palette, raw.kind, raw.frequency, angle, raw.chaos, raw.surface
+        return plan, raw.palette, raw.kind, raw.frequency, angle, raw.chaos, raw.finish
 
 
 class PixelsGraph(nn.Module):
@@ -184,7 +184,7 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
     if not isinstance(trained.image_vae, ImageVAE):
         stages.append(("pixels", PixelsGraph(trained.image_vae), "z_image", latents, ["picture"]))
     else:
-        outputs = ["plan", "palette", "kind", "frequency", "angle", "chaos", "surface"]
+        outputs = ["plan", "palette", "kind", "frequency", "angle", "chaos", "finish"]
         stages.append(("controls", ControlsGraph(trained.image_vae), "z_image", latents, outputs))
     parity = {}
     for stage, network, input_name, example, outputs in stages:

@@ -26,7 +26,7 @@ from scipy.special import softmax
 from torch import nn
 
 from clavilux.colour import srgb_to_lab
-from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, SLOTS, SURFACE
+from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, SLOTS
 from clavilux.models.image_vae import ImageVAE
 from clavilux.training.transport import recolouring, recolouring_to, ridge
 
@@ -48,7 +48,7 @@ class Readings:
     """What was read off n pictures.
 
     palette : (n, 8, 3) sRGB, dark to light. kind : (n, n_kinds) probabilities. log_frequency, chaos : (n,).
-    direction : (n, 2) cosine and sine of twice the angle. surface : (n, 4) in [0, 1] of the ranges.
+    direction : (n, 2) cosine and sine of twice the angle. finish : (n, 6) in [0, 1] of the ranges.
     """
 
     palette: NDArray[np.floating]
@@ -56,7 +56,7 @@ class Readings:
     log_frequency: NDArray[np.floating]
     direction: NDArray[np.floating]
     chaos: NDArray[np.floating]
-    surface: NDArray[np.floating]
+    finish: NDArray[np.floating]
 
 
 def fit_readout(
@@ -163,7 +163,7 @@ def _fit_marks(layer: nn.Linear, latents: Float64, readings: Readings) -> dict[s
     scales = {
         "frequency": (np.asarray(readings.log_frequency, np.float64) - low) / (high - low),
         "chaos": np.asarray(readings.chaos, np.float64) / CHAOS_RANGE[1],
-        **{name: np.asarray(readings.surface[:, i], np.float64) for i, name in enumerate(SURFACE)},
+        **{name: np.asarray(readings.finish[:, i], np.float64) for i, name in enumerate(FINISH)},
     }
     weights, offsets, report = {}, {}, {}
     for name, share in scales.items():
@@ -175,7 +175,7 @@ def _fit_marks(layer: nn.Linear, latents: Float64, readings: Readings) -> dict[s
         weights[name], offsets[name] = stretch * slope[:, 0], float(logits.mean() - stretch * foretold.mean())
         report[f"{name}_told"] = _told(foretold - foretold.mean() + logits.mean(), logits)
     directions, offset = ridge(latents, np.asarray(readings.direction, np.float64), _RIDGE)
-    rest = ("chaos", *SURFACE)
+    rest = ("chaos", *FINISH)
     matrix = np.stack([weights["frequency"], directions[:, 0], directions[:, 1], *(weights[name] for name in rest)])
     _set(layer, matrix, np.array([offsets["frequency"], *offset, *(offsets[name] for name in rest)]))
     return report

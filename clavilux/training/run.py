@@ -270,6 +270,7 @@ def train_eye(run: Run, windows: Windows) -> Eye:
         precision=run.recipe.precision,
     )
     task = EyeTask(studies, recipe)
+    _take_eye(run, task.network)
     network = train(task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes)
     assert isinstance(network, Eye)
     return network
@@ -449,7 +450,7 @@ def _read_out(
         log_frequency=marks.log_frequency[chosen],
         direction=marks.direction[chosen],
         chaos=marks.chaos[chosen],
-        surface=marks.surface[chosen],
+        finish=marks.finish[chosen],
     )
     blend = run.recipe.image_vae.palette_blend
     figures = fit_readout(
@@ -568,6 +569,11 @@ def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
         # would tear at the encoder.
         fresh = network.state_dict()
         weights |= {name: fresh[name] for name in fresh if name.partition(".")[0] in READ_OUT}
+    _load(network, weights, start, file)
+    run.log(f"{file}: going on from the bundle {start.name}")
+
+
+def _load(network: torch.nn.Module, weights: dict[str, torch.Tensor], start: Bundle, file: str) -> None:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -575,7 +581,24 @@ def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
             f"the {file} of bundle {start.name} has other shapes than this recipe; train with the recipe that made "
             "it (`clavilux bundle show`), or without --from"
         ) from error
-    run.log(f"{file}: going on from the bundle {start.name}")
+
+
+def _take_eye(run: Run, network: Eye) -> None:
+    """Begin with the eye of the bundle that the run starts from: what it knows of a kind goes where that kind is now,
+    and kinds that it does not know begin by chance."""
+    start = run.start
+    if start is None or not (start.folder / "eye.safetensors").is_file():
+        return
+    weights = load_file(str(start.folder / "eye.safetensors"))
+    known = [KINDS.index(kind) for kind in start.kinds]
+    for part in ("weight", "bias"):
+        name = f"head.{len(network.head) - 1}.{part}"
+        rows = network.state_dict()[name].clone()
+        rows[known] = weights[name][: len(known)].to(rows.dtype)
+        rows[len(KINDS) :] = weights[name][len(known) :].to(rows.dtype)
+        weights[name] = rows
+    _load(network, weights, start, "eye")
+    run.log(f"eye: going on from the bundle {start.name}")
 
 
 def _folder_key(run: Run) -> str:

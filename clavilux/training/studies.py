@@ -16,16 +16,14 @@ from numpy.typing import NDArray
 from clavilux.constants import FREQUENCY_RANGE, PLAN_SIDE, SURFACE
 from clavilux.controls import Controls
 from clavilux.marks import KINDS
-from clavilux.painter import paint
+from clavilux.painter import LINE_TO_MARK, paint
 from clavilux.training.analysis import WINDOW_PX, Windows
 
 _CHAOS = (0.3, 1.25)  # below, no marks are seen; above, no plan
 _FREQUENCY = (3.5, FREQUENCY_RANGE[1])  # fewer marks than this are no texture, and nobody could name them
 _TWO_KINDS, _SECOND_SHARE = 0.5, (0.15, 0.5)  # pictures with two kinds, and the area of the second
-_WORKED, _BARE = (
-    0.6,
-    1.5,
-)  # pictures that have softness, glaze, brush or outlines, each; little is commoner than much
+_WORKED = 0.6  # pictures that have softness, glaze, brush or outlines, each
+_BARE = 1.5  # little of these is commoner than much
 _BLUR_CELLS = (1.0, 7.0)  # deviation of the blur, drawn evenly in the logarithm
 
 Float32 = NDArray[np.float32]
@@ -84,17 +82,21 @@ def _draw(windows: Windows, seed: int, index: int) -> Controls:
     rng = np.random.default_rng([seed, index])
     which = int(rng.integers(len(windows.palettes)))
     sigma = _log_uniform(rng, *_BLUR_CELLS)
+    frequency = _log_uniform(rng, *_FREQUENCY)
+    surface = {name: _worked(rng, *bounds) for name, bounds in SURFACE.items()}
+    widest = 100 * LINE_TO_MARK / frequency  # what is not painted cannot be read
+    surface["outline"] = min(max(surface["outline"], -widest), widest)
     shares = blur_plan(windows.shares[which].astype(np.float32) / 255, sigma)
     return Controls(
         palette=windows.palettes[which],
         plan=np.log(np.maximum(shares, 1e-3)),
         kind=KINDS[index % len(KINDS)],
-        frequency=_log_uniform(rng, *_FREQUENCY),
+        frequency=frequency,
         angle=rng.uniform(0.0, 0.5),
         chaos=rng.uniform(*_CHAOS),
         second_kind=KINDS[int(rng.integers(len(KINDS)))],
         second_share=rng.uniform(*_SECOND_SHARE) if rng.random() < _TWO_KINDS else 0.0,
-        **{name: _worked(rng, *bounds) for name, bounds in SURFACE.items()},
+        **surface,
     )
 
 

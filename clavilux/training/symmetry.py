@@ -19,6 +19,13 @@ def turn_pictures(maps: Tensor, symmetry: int) -> Tensor:
     return torch.rot90(maps, symmetry % 4, dims=(-2, -1))
 
 
+def turn_finish(finish: Tensor, symmetry: int) -> Tensor:
+    """Turn what ``clavilux.constants.FINISH`` names, (..., 6): after a quarter turn, mirror and flip change places."""
+    if symmetry % 2 == 0:
+        return finish
+    return torch.cat([finish[..., :-2], finish[..., -2:].flip(-1)], dim=-1)
+
+
 def turn_direction(direction: Tensor, symmetry: int) -> Tensor:
     """Turn directions (..., 2), cosine and sine of twice an angle that counts counter-clockwise.
 

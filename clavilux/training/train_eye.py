@@ -15,6 +15,7 @@ from torch.nn import functional
 from clavilux.constants import SURFACE
 from clavilux.marks import KINDS
 from clavilux.models.eye import Eye, MarksSeen
+from clavilux.training.analysis import read_symmetries
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import EyeRecipe
 from clavilux.training.studies import Studies
@@ -104,6 +105,7 @@ class MarksRead:
     """Marks read off n windows.
 
     kind : (n, n_kinds) areas. log_frequency, chaos : (n,). direction : (n, 2). surface : (n, 4) in [0, 1] of ranges.
+    symmetry : (n, 2) mirror and flip, which no eye is needed for.
     """
 
     kind: NDArray[np.float32]
@@ -111,6 +113,12 @@ class MarksRead:
     direction: NDArray[np.float32]
     chaos: NDArray[np.float32]
     surface: NDArray[np.float32]
+    symmetry: NDArray[np.float32]
+
+    @property
+    def finish(self) -> NDArray[np.float32]:
+        """Surface and symmetry, (n, 6), in the order of ``clavilux.constants.FINISH``."""
+        return np.concatenate([self.surface, self.symmetry], axis=1)
 
 
 def read_marks(eye: Eye, windows: NDArray[np.uint8]) -> MarksRead:
@@ -122,6 +130,7 @@ def read_marks(eye: Eye, windows: NDArray[np.uint8]) -> MarksRead:
         seen.direction.numpy(),
         seen.chaos.numpy(),
         seen.surface.numpy(),
+        read_symmetries(windows),
     )
 
 

@@ -15,13 +15,13 @@ from clavilux.models.losses import rate_per_dimension, sample_posterior, soft_cr
 from clavilux.training.analysis import Windows, palette_distance
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import AnalysisRecipe, ImageVAERecipe
-from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
+from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_finish, turn_pictures
 from clavilux.training.train_eye import MarksRead
 
 ACTIVE_VARIANCE = 0.01
 _FREQUENCY_UNIT = 0.35  # natural logarithm: an error of this size counts 1
 _CHAOS_UNIT = 0.25
-_SURFACE_UNIT = 0.2  # of a range
+_FINISH_UNIT = 0.2  # of a range
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Lessons:
     """What the ImageVAE learns from: n windows seen at 64 px, and what was read off them, as tensors.
 
     pictures (n, 3, 64, 64) uint8; shares (n, 8, 32, 32) uint8; palette (n, n_palettes) float16 soft labels;
-    kind (n, n_kinds); log_frequency (n,); direction (n, 2); chaos (n,); surface (n, 4); painting (n,) bool.
+    kind (n, n_kinds); log_frequency (n,); direction (n, 2); chaos (n,); finish (n, 6); painting (n,) bool.
     """
 
     pictures: Tensor
@@ -39,7 +39,7 @@ class Lessons:
     log_frequency: Tensor
     direction: Tensor
     chaos: Tensor
-    surface: Tensor
+    finish: Tensor
     painting: Tensor
 
 
@@ -57,7 +57,7 @@ def make_lessons(windows: Windows, marks: MarksRead, codebook: NDArray[np.float3
         log_frequency=torch.from_numpy(marks.log_frequency),
         direction=torch.from_numpy(marks.direction),
         chaos=torch.from_numpy(marks.chaos),
-        surface=torch.from_numpy(marks.surface),
+        finish=torch.from_numpy(marks.finish),
         painting=windows_of_paintings(windows),
     )
 
@@ -111,7 +111,7 @@ class ImageVAETask(Task):
             "log_frequency": lessons.log_frequency[items],
             "direction": turn_direction(lessons.direction[items], symmetry),
             "chaos": lessons.chaos[items],
-            "surface": lessons.surface[items],
+            "finish": turn_finish(lessons.finish[items], symmetry),
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
@@ -139,7 +139,7 @@ class ImageVAETask(Task):
             ((raw.frequency.log() - batch["log_frequency"]) / _FREQUENCY_UNIT).square()
             + (raw.direction - batch["direction"]).square().sum(dim=1)
             + ((raw.chaos - batch["chaos"]) / _CHAOS_UNIT).square()
-            + ((raw.surface - batch["surface"]) / _SURFACE_UNIT).square().sum(dim=1)
+            + ((raw.finish - batch["finish"]) / _FINISH_UNIT).square().sum(dim=1)
         ).mean()
         return {
             "plan": soft_cross_entropy(raw.plan, batch["shares"]),
@@ -161,7 +161,7 @@ class ImageVAETask(Task):
                 "log_frequency": lessons.log_frequency[items],
                 "direction": lessons.direction[items],
                 "chaos": lessons.chaos[items],
-                "surface": lessons.surface[items],
+                "finish": lessons.finish[items],
             }
             mean, logvar = self.network.encode(lessons.pictures[items].float() / 255.0)
             raw = self.network.decode(mean)

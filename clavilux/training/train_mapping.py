@@ -233,7 +233,7 @@ def controls_of_latents(
                     frequency=float(raw.frequency[i]),
                     angle=float(angle[i]),
                     chaos=float(raw.chaos[i]),
-                    surface=raw.surface[i].numpy(),
+                    finish=raw.finish[i].numpy(),
                     palettes=palettes,
                     kinds=kinds,
                 )
