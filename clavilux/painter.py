@@ -359,6 +359,8 @@ class _Canvas:
                 np.clip(passed, 0, 1, out=passed)
                 for c in range(3):
                     light[:, c] += passed * (self._light[k + 1, c] - self._light[k, c])
+        if light is not None:
+            np.maximum(light, 0, out=light)  # black after seven steps there and back may be a rounding below it
         return slot, light
 
     def _compile(self, fast: ModuleType) -> Any:

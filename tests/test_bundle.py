@@ -116,10 +116,10 @@ def test_a_folder_without_description_is_no_bundle(tmp_path: Path) -> None:
         (b"[1, 2]", "gives no schema"),
         (b"{}", "gives no schema"),
         (
-            b'{"schema": 5, "clavilux": "9.0"}',
-            r"has schema 5 .* reads schema 4; install the version that wrote it \(9\.0\)",
+            b'{"schema": 6, "clavilux": "9.0"}',
+            r"has schema 6 .* reads schema 5; install the version that wrote it \(9\.0\)",
         ),
-        (b'{"schema": 4}', "gives no name"),
+        (b'{"schema": 5}', "gives no name"),
     ],
 )
 def test_a_description_that_cannot_be_used_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:

@@ -228,3 +228,13 @@ def test_a_picture_becomes_symmetric_by_area():
     by_chance = symmetric[0]
     expected = [by_chance + share * (1 - by_chance) for share in (0.0, 0.3, 0.6, 1.0)]
     np.testing.assert_allclose(symmetric, expected, atol=0.06)
+
+
+@pytest.mark.parametrize("kind", ["marble", "cubist"])
+def test_soft_steps_to_black_and_back_are_no_negative_light(kind):
+    """Palettes of one channel from bright to black: rounding must not fall below it (NumPy would warn of its root)."""
+    for seed in range(6):
+        palette = np.random.default_rng(seed).random((8, 3)).astype(np.float32)
+        palette[-1] = 0.0
+        controls = dataclasses.replace(make_controls(kind, softness=1.0, frequency=20.0), palette=palette)
+        paint(controls, width=96, height=96, seed=seed)
