@@ -13,7 +13,6 @@ looks at the very same pictures, agrees with them is what a mapping that is perf
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +43,7 @@ def main() -> None:
     do = Parallel(n_jobs=arguments.jobs, batch_size=8)
     files = find_pictures(arguments.art, arguments.pictures)[1]
     real = do(delayed(read_small)(file) for file in files)
-    painted = do(delayed(partial(repaint, arguments.bundle))(rgb) for rgb in real)
+    painted = do(delayed(repaint)(arguments.bundle, rgb) for rgb in real)
     latents = np.stack(do(delayed(_latent)(arguments.bundle, rgb) for rgb in real))
     teacher = None if arguments.teacher is None else Teacher(arguments.teacher).eval()
     spaces = Spaces.of(look(real, arguments.jobs))

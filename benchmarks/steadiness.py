@@ -35,10 +35,10 @@ GROUPS = {
     "chaos": ("chaos",),
     "surface": tuple(SURFACE),
     "symmetry": tuple(SYMMETRIES),
-    "all but frequency and angle": (
-        "plan", "palette", "kind", "second_kind", "second_share", "chaos", *SURFACE, *SYMMETRIES,
-    ),
-}  # fmt: skip
+}
+GROUPS["all but frequency and angle"] = tuple(
+    field for name, fields in GROUPS.items() if name not in ("frequency", "angle") for field in fields
+)
 _MAX_S = 60.0
 
 

@@ -272,10 +272,11 @@ class _Canvas:
     def _fold(self, x: Float32, y: Float32) -> tuple[Float32, Float32]:
         """The same places, but for those on the other side of the middle where the picture is symmetric."""
         mirror, flip = self.controls.mirror, self.controls.flip
-        right, below = np.abs(x), np.abs(y)
         if mirror:
+            right = np.abs(x)
             x = lay_over(self._is_in_region("mirror", mirror, right, y), right, x)
         if flip:
+            below = np.abs(y)
             y = lay_over(self._is_in_region("flip", flip, x, below), below, y)
         return x, y
 

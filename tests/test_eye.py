@@ -1,16 +1,19 @@
 """Studies, the symmetries of the square, and the eye's prejudice."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from clavilux.controls import Controls
 from clavilux.marks import KINDS
-from clavilux.models.eye import line_signs
+from clavilux.models.eye import Eye, line_signs
 from clavilux.painter import paint
 from clavilux.training.analysis import Windows, read_symmetries
+from clavilux.training.run import _take_eye
 from clavilux.training.studies import paint_studies
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_finish, turn_pictures
 from clavilux.training.train_eye import MarksRead, direction_of, kind_weights, weigh_kinds
@@ -140,3 +143,20 @@ def test_signs_of_lines_tell_dark_ones_from_light_ones_and_from_none():
     dark, light = (np.array([float(signs[o][1, side, extreme]) for o in (-1.2, 0.0, 1.2)]) for side in (0, 1))
     assert dark[0] > 1.3 * dark[1:].max()
     assert light[2] > 1.3 * light[:2].max()
+
+
+def test_an_eye_of_fewer_kinds_is_gone_on_from(tmp_path):
+    """What it says of a kind goes where that kind is now, what it says of the rest stays, new kinds begin by chance."""
+    known = ("tiles", "blobs", "dots")
+    old, new = Eye(n_kinds=len(known), width=8), Eye(n_kinds=len(KINDS), width=8)
+    save_file(old.half().state_dict(), tmp_path / "eye.safetensors")
+    fresh = new.state_dict()["head.3.weight"].clone()
+    run = SimpleNamespace(start=SimpleNamespace(folder=tmp_path, name="old", kinds=known), log=lambda line: None)
+    _take_eye(run, new)
+    before, after = old.float().state_dict(), new.state_dict()
+    at = [KINDS.index(kind) for kind in known]
+    assert torch.equal(after["head.3.weight"][at], before["head.3.weight"][: len(known)])
+    assert torch.equal(after["head.3.weight"][len(KINDS) :], before["head.3.weight"][len(known) :])
+    assert torch.equal(after["features.0.weight"], before["features.0.weight"])
+    others = [n for n in range(len(KINDS)) if n not in at]
+    assert torch.equal(after["head.3.weight"][others], fresh[others])

@@ -9,6 +9,7 @@ is normal again (Heitz and Neyret 2018). So the marks stay uniform, and no perio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
 from statistics import NormalDist
@@ -30,50 +31,24 @@ _PATCH = 4.0  # marks across a patch of one of the two copies
 _STEEP = 1.5  # of the passage from one copy to the other
 
 
-def cubist(place: Place) -> Marks:
-    """Broken planes with the strokes of a brush in them."""
-    return _draw("cubist", place)
+def draw_family(family: str) -> Callable[[Place], Marks]:
+    """The kind of marks that a family is."""
 
+    def draw(place: Place) -> Marks:
+        which, *shifts = place.draw("learnt", 5)
+        table = _table(family, int(which * VARIANTS))
+        s, t = place.s * np.float32(1 / _MARKS), place.t * np.float32(1 / _MARKS)
+        down, right, up, left = (np.float32(shift) for shift in shifts)
+        upright = read_field(s + right, t + down, table)
+        turned = read_field(left - s, up - t, table)
+        patch = np.float32(1 / _PATCH)
+        share = place.waves(place.s * patch, place.t * patch, "copies", n=6) * np.float32(_STEEP) + np.float32(0.5)
+        share = np.clip(share, np.float32(0), np.float32(1))
+        rest = np.float32(1) - share
+        mixed = (upright * share + turned * rest) / np.sqrt(share * share + rest * rest)
+        return Marks(normal_to_uniform(mixed)[None])
 
-def machine(place: Place) -> Marks:
-    """Bold tubes, plates and letters, modelled."""
-    return _draw("machine", place)
-
-
-def leaded(place: Place) -> Marks:
-    """Shapes with dark lines around them."""
-    return _draw("leaded", place)
-
-
-def pebbles(place: Place) -> Marks:
-    """Rounded shapes, light on one side."""
-    return _draw("pebbles", place)
-
-
-def planes(place: Place) -> Marks:
-    """Large curved planes."""
-    return _draw("planes", place)
-
-
-def impasto(place: Place) -> Marks:
-    """Thick short paint, torn and scraped."""
-    return _draw("impasto", place)
-
-
-def _draw(family: str, place: Place) -> Marks:
-    """Marks of a family."""
-    which, *shifts = place.draw("learnt", 5)
-    table = _table(family, int(which * VARIANTS))
-    s, t = place.s * np.float32(1 / _MARKS), place.t * np.float32(1 / _MARKS)
-    down, right, up, left = (np.float32(shift) for shift in shifts)
-    upright = read_field(s + right, t + down, table)
-    turned = read_field(left - s, up - t, table)
-    patch = np.float32(1 / _PATCH)
-    share = place.waves(place.s * patch, place.t * patch, "copies", n=6) * np.float32(_STEEP) + np.float32(0.5)
-    share = np.clip(share, np.float32(0), np.float32(1))
-    rest = np.float32(1) - share
-    mixed = (upright * share + turned * rest) / np.sqrt(share * share + rest * rest)
-    return Marks(normal_to_uniform(mixed)[None])
+    return draw
 
 
 @one_step
