@@ -4,6 +4,7 @@
 
     the pictures themselves
     their 8 colours            each pixel the nearest of the palette that is read off the picture
+    128, 64, 32 cells, alone   shares of the 8 colours in so many cells each way, the likeliest colour painted: no marks
     32 x 32 means              each cell of the plan its mean colour, passing smoothly into the next
     full plan                  painted with the plan and the palette that were read, and the marks of the latent
     the latent                 what the bundle paints of the posterior mean
@@ -25,8 +26,9 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.ndimage import zoom
 
-from clavilux.colour import srgb_to_lab
+from clavilux.colour import from_light, srgb_to_lab, to_light
 from clavilux.evaluation.diversity import kernel_width
 from clavilux.evaluation.judges import JUDGES, Spaces, measure_features
 from clavilux.evaluation.manifold import compare_clouds
@@ -39,6 +41,7 @@ from clavilux.training.analysis import WINDOW_PX, read_plan
 Pixels = NDArray[np.uint8]
 MEASURES = ("diversity", "vendi", "coverage", "recall", "precision", "density")
 _LEAST_SHARE = 1e-3
+_PLACES = 4  # of a pixel each way, where a plan alone is painted
 
 
 def main() -> None:
@@ -56,6 +59,7 @@ def main() -> None:
     steps: dict[str, Callable[[Pixels], Pixels]] = {
         "the pictures themselves": _same,
         "their 8 colours": eight_colours,
+        **{f"{cells} cells, alone": partial(plan_alone, cells) for cells in (128, 64, 32)},
         "32 x 32 means": plan_means,
         "full plan": partial(repaint, arguments.bundle, full=True),
         "the latent": partial(repaint, arguments.bundle),
@@ -93,10 +97,28 @@ def _same(rgb: Pixels) -> Pixels:
 
 def eight_colours(rgb: Pixels) -> Pixels:
     """Each pixel (128, 128, 3) as the nearest colour of the palette that is read off the picture."""
+    palette, slots = _slots(rgb)
+    return np.rint(255 * palette[slots]).astype(np.uint8)
+
+
+def plan_alone(cells: int, rgb: Pixels) -> Pixels:
+    """The likeliest of the 8 colours everywhere, by the logarithms of their shares in cells, read between these."""
+    palette, slots = _slots(rgb)
+    step = WINDOW_PX // cells
+    one_hot = slots.reshape(cells, step, cells, step) == np.arange(len(palette))[:, None, None, None, None]
+    plan = np.log(np.maximum(one_hot.mean(axis=(2, 4)), _LEAST_SHARE))
+    fine = _PLACES * WINDOW_PX
+    likeliest = zoom(plan, (1, fine // cells, fine // cells), order=1, mode="nearest", grid_mode=True).argmax(axis=0)
+    light = to_light(palette)[likeliest].reshape(WINDOW_PX, _PLACES, WINDOW_PX, _PLACES, 3).mean(axis=(1, 3))
+    return np.rint(255 * from_light(light)).astype(np.uint8)
+
+
+def _slots(rgb: Pixels) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Palette (8, 3) that is read off a picture, and the nearest of its colours for each pixel (128, 128)."""
     palette, _ = read_plan(rgb, np.random.default_rng(0))
     lab, colours = srgb_to_lab(rgb.reshape(-1, 3) / np.float32(255)), srgb_to_lab(palette)
-    slot = ((lab[:, None] - colours[None]) ** 2).sum(axis=2).argmin(axis=1)
-    return np.rint(255 * palette[slot]).astype(np.uint8).reshape(rgb.shape)
+    nearest = ((lab[:, None] - colours[None]) ** 2).sum(axis=2).argmin(axis=1)
+    return palette, nearest.reshape(rgb.shape[:2])
 
 
 def plan_means(rgb: Pixels) -> Pixels:
