@@ -133,3 +133,20 @@ def test_the_returned_weights_are_the_averaged_ones(tmp_path):
     saved = torch.load(tmp_path / "line.ckpt", weights_only=True)
     assert torch.equal(network.weight, saved["averaged"]["weight"])
     assert not torch.equal(network.weight, saved["task"]["network.weight"])
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_what_the_network_is_given_is_not_rounded(tmp_path, monkeypatch, precision):
+    """Lightning's own mixed precision gives the network inputs of 8 bits; layers compute in them, where asked for."""
+    monkeypatch.setattr("clavilux.training.loop.choose_precision", lambda *_: precision)
+    seen = {}
+
+    class Looking(_Line):
+        def forward(self, batch, noise, beta):
+            seen["inputs"] = {value.dtype for value in batch.values()}
+            seen["layer"] = torch.nn.functional.linear(torch.ones(1, 2), torch.ones(1, 2)).dtype
+            return super().forward(batch, noise, beta)
+
+    train(Looking(), SETTINGS, tmp_path, resume=False, log=_quiet)
+    assert seen["inputs"] == {torch.float32}
+    assert seen["layer"] == (torch.float32 if precision == "32-true" else torch.bfloat16)
