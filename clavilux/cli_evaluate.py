@@ -10,9 +10,6 @@ from pathlib import Path
 import click
 
 from clavilux.bundle import open_bundle
-from clavilux.evaluation.evaluate import evaluate
-from clavilux.evaluation.material import find_material
-from clavilux.evaluation.report import to_html, to_json, to_markdown
 
 
 @click.command("evaluate")
@@ -56,6 +53,12 @@ def evaluate_command(
     """Measure a bundle on music and art that it has not learnt from, and print the table."""
     if output is not None and output.suffix not in (".html", ".json"):
         raise click.BadParameter(f"{output} ends neither in .html nor in .json", param_hint="-o")
+    import efficientnet_lite_pytorch  # noqa: F401 - first: PyTorch, if it is missing, would ask for the extra of training
+
+    from clavilux.evaluation.evaluate import evaluate
+    from clavilux.evaluation.material import find_material
+    from clavilux.evaluation.report import to_html, to_json, to_markdown
+
     started = time.monotonic()
     opened = open_bundle(bundle)
     material = find_material(music, art, songs=songs, pictures=pictures)

@@ -110,14 +110,33 @@ def test_an_unknown_command_is_wrong_usage() -> None:
     assert run("pant").exit_code == 2
 
 
-def test_a_missing_extra_is_named() -> None:
+def run_without(modules: list[str], *words: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, where these modules are not installed."""
     code = (
-        "import sys; sys.modules['torch'] = None; sys.argv = ['clavilux', 'train', 'all'];"
+        f"import sys; sys.modules.update(dict.fromkeys({modules})); sys.argv = {['clavilux', *words]};"
         "from clavilux.cli import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "missing", "extra"),
+    [
+        (["train", "all"], "torch", "train"),
+        (["evaluate", "--music", "songs", "--art", "pictures"], "efficientnet_lite_pytorch", "eval"),
+    ],
+)
+def test_a_missing_extra_is_named(words: list[str], missing: str, extra: str) -> None:
+    done = run_without(["torch", "efficientnet_lite_pytorch"], *words)
     assert done.returncode == 1
-    assert done.stderr == 'clavilux: this needs torch, which is not installed: pip install "clavilux[train]"\n'
+    assert done.stderr == f'clavilux: this needs {missing}, which is not installed: pip install "clavilux[{extra}]"\n'
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_help_needs_no_extra(name: str) -> None:
+    done = run_without(["torch", "efficientnet_lite_pytorch"], name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"clavilux {name}" in done.stdout
 
 
 def test_other_missing_modules_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
