@@ -19,6 +19,8 @@ from clavilux.descriptors import DESCRIPTORS
 from clavilux.marks import MARKS
 from clavilux.picture import Picture
 
+_NOTES = ("C", "C sharp", "D", "D sharp", "E", "F", "F sharp", "G", "G sharp", "A", "A sharp", "B")
+
 
 def report_picture(picture: Picture, target: Path, mapped: tuple[str, ...]) -> dict[str, Any]:
     """Return what is known of a picture as plain JSON values, without the plan and the pixels.
@@ -70,9 +72,8 @@ def explain_report(report: dict[str, Any]) -> str:
     if record["song"]["silent"]:
         lines.append("           silent throughout: all windows count, and no descriptor means anything")
     for name, value in report["descriptors"].items():
-        unit = "" if DESCRIPTORS[name].unit == "1" else DESCRIPTORS[name].unit  # "1" is a number without unit
         use = "" if name in report["mapped_descriptors"] else "(the mapping does not take it)"
-        lines.append(" ".join(filter(None, (f"           {name:20} {value:.4g}", unit, use))))
+        lines.append(" ".join(filter(None, (f"           {name:20}", _in_words(value, DESCRIPTORS[name].unit), use))))
     descriptors = "these descriptors" if report["descriptors"] else "the mean descriptors of the training songs"
     lines += [
         *(f"{lead:11}{line}" for lead, line in zip(("  painted", *[""] * 4), _painted(report), strict=False)),
@@ -92,6 +93,15 @@ def explain_report(report: dict[str, Any]) -> str:
             f"           Sibling {record['sibling']}: its latent was moved by chance, {record['variation']:g} steps."
         )
     return "\n".join(lines)
+
+
+def _in_words(value: float, unit: str) -> str:
+    """A descriptor with its unit."""
+    if unit == "pitch class":
+        return _NOTES[round(value) % 12]
+    if unit == "standard deviations":
+        return f"{value:+.2f} {unit} from the mean of 393 labelled songs"
+    return f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"  # "1" is a number without unit
 
 
 def _painted(report: dict[str, Any]) -> list[str]:

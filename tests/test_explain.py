@@ -56,3 +56,17 @@ def test_a_sibling_is_called_one(fake_bundle: Path, make_song: MakeSong) -> None
     assert "Sibling 3: its latent was moved by chance, 0.5 steps." in explain_report(
         report_picture(sibling, Path("a.png"), ())
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("key", 6.0, "F sharp"),
+        ("key", 0.0, "C"),
+        ("arousal", -1.047, "-1.05 standard deviations from the mean of 393 labelled songs"),
+        ("tempo", 97.26, "97.26 BPM"),
+    ],
+)
+def test_descriptors_are_said_in_words(picture: Picture, name: str, value: float, words: str) -> None:
+    report = report_picture(picture, Path("a.png"), (name,)) | {"descriptors": {name: value}}
+    assert f"           {name:20} {words}\n" in explain_report(report)
