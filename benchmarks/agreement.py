@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from ladder import Pixels, look, read_small, repaint
+from ladder import Pixels, look, read_small
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
@@ -25,6 +25,8 @@ from clavilux.evaluation.judges import Spaces
 from clavilux.evaluation.likeness import neighbours_kept, spearman
 from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import open_engine
+from clavilux.painter import paint
+from clavilux.training.analysis import WINDOW_PX
 from clavilux.training.teacher import Teacher
 from clavilux.traits import TRAITS, measure_traits
 
@@ -43,8 +45,7 @@ def main() -> None:
     do = Parallel(n_jobs=arguments.jobs, batch_size=8)
     files = find_pictures(arguments.art, arguments.pictures)[1]
     real = do(delayed(read_small)(file) for file in files)
-    painted = do(delayed(repaint)(arguments.bundle, rgb) for rgb in real)
-    latents = np.stack(do(delayed(_latent)(arguments.bundle, rgb) for rgb in real))
+    painted, latents = zip(*do(delayed(_repaint)(arguments.bundle, rgb) for rgb in real), strict=True)
     teacher = None if arguments.teacher is None else Teacher(arguments.teacher).eval()
     spaces = Spaces.of(look(real, arguments.jobs))
     print(
@@ -53,9 +54,9 @@ def main() -> None:
     print("| eye | real art, with A | with B | paintings, with A | with B |")
     print("|---|--:|--:|--:|--:|")
     sets = []
-    for pictures in (real, painted):
+    for pictures in (real, list(painted)):
         judged = spaces.place(look(pictures, arguments.jobs))
-        sets.append((judged, see(pictures, latents, teacher) | {"B": judged["B"]}))
+        sets.append((judged, see(pictures, np.stack(latents), teacher) | {"B": judged["B"]}))
     for eye in sets[0][1]:
         cells = [
             "" if eye == judge else agree(points[eye], judged[judge]) for judged, points in sets for judge in ("A", "B")
@@ -79,8 +80,11 @@ def agree(a: Points, b: Points) -> str:
     return f"{spearman(pdist(a), pdist(b)):.2f} / {neighbours_kept(np.asarray(a, float), np.asarray(b, float)):.2f}"
 
 
-def _latent(bundle: str, rgb: Pixels) -> Points:
-    return open_engine(bundle).engine.encode_picture(rgb)
+def _repaint(bundle: str, rgb: Pixels) -> tuple[Pixels, Points]:
+    """What the bundle paints of the picture's latent, and that latent."""
+    engine = open_engine(bundle).engine
+    latent = engine.encode_picture(rgb)
+    return paint(engine.controls(latent), width=WINDOW_PX, height=WINDOW_PX), latent
 
 
 if __name__ == "__main__":

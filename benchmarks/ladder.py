@@ -36,7 +36,7 @@ from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import open_engine
 from clavilux.painter import paint
 from clavilux.pixels import middle_square, read_picture, resize
-from clavilux.training.analysis import WINDOW_PX, read_plan
+from clavilux.training.analysis import WINDOW_PX, nearest, read_plan
 
 Pixels = NDArray[np.uint8]
 MEASURES = ("diversity", "vendi", "coverage", "recall", "precision", "density")
@@ -116,9 +116,8 @@ def plan_alone(cells: int, rgb: Pixels) -> Pixels:
 def _slots(rgb: Pixels) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Palette (8, 3) that is read off a picture, and the nearest of its colours for each pixel (128, 128)."""
     palette, _ = read_plan(rgb, np.random.default_rng(0))
-    lab, colours = srgb_to_lab(rgb.reshape(-1, 3) / np.float32(255)), srgb_to_lab(palette)
-    nearest = ((lab[:, None] - colours[None]) ** 2).sum(axis=2).argmin(axis=1)
-    return palette, nearest.reshape(rgb.shape[:2])
+    lab = srgb_to_lab(rgb.reshape(-1, 3) / np.float32(255))
+    return palette, nearest(lab, srgb_to_lab(palette)).reshape(rgb.shape[:2])
 
 
 def plan_means(rgb: Pixels) -> Pixels:
