@@ -36,7 +36,7 @@ from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import open_engine
 from clavilux.painter import paint
 from clavilux.pixels import middle_square, read_picture, resize
-from clavilux.training.analysis import WINDOW_PX, nearest, read_plan
+from clavilux.training.analysis import WINDOW_PX, nearest_of, read_plan
 
 Pixels = NDArray[np.uint8]
 MEASURES = ("diversity", "vendi", "coverage", "recall", "precision", "density")
@@ -117,7 +117,7 @@ def _slots(rgb: Pixels) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Palette (8, 3) that is read off a picture, and the nearest of its colours for each pixel (128, 128)."""
     palette, _ = read_plan(rgb, np.random.default_rng(0))
     lab = srgb_to_lab(rgb.reshape(-1, 3) / np.float32(255))
-    return palette, nearest(lab, srgb_to_lab(palette)).reshape(rgb.shape[:2])
+    return palette, nearest_of(lab, srgb_to_lab(palette)).reshape(rgb.shape[:2])
 
 
 def plan_means(rgb: Pixels) -> Pixels:

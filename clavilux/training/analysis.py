@@ -117,7 +117,7 @@ def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
     sample = lab[rng.permutation(len(lab))[:4096]]
     centres = _kmeans(sample, rng)
     centres = centres[np.argsort(centres[:, 0])]
-    slot = nearest(lab, centres)
+    slot = nearest_of(lab, centres)
     flat = rgb.reshape(-1, 3)
     palette: Float32 = np.empty((SLOTS, 3), np.float32)
     for k in range(SLOTS):
@@ -160,7 +160,7 @@ def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Flo
         nearest = np.minimum(nearest, ((lab - lab[chosen[-1]]) ** 2).sum(1))
     medoids = np.array(chosen)
     for _ in range(5):
-        owner = nearest(lab, lab[medoids])
+        owner = nearest_of(lab, lab[medoids])
         for k in range(n):
             members = np.flatnonzero(owner == k)
             if len(members):
@@ -233,14 +233,14 @@ def _kmeans(points: Float32, rng: np.random.Generator, rounds: int = 8) -> Float
         distance = np.minimum(distance, ((points - centres[-1]) ** 2).sum(1))
     found = np.stack(centres)
     for _ in range(rounds):
-        owner = nearest(points, found)
+        owner = nearest_of(points, found)
         counts = np.bincount(owner, minlength=SLOTS)
         sums = np.stack([np.bincount(owner, points[:, c], SLOTS) for c in range(3)], axis=1)
         found = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], found).astype(np.float32)
     return found
 
 
-def nearest(points: Float32, centres: Float32) -> NDArray[np.int64]:
+def nearest_of(points: Float32, centres: Float32) -> NDArray[np.int64]:
     """Number of the nearest of centres (k, D) for each of points (n, D): (n,)."""
     return np.asarray(((centres**2).sum(1)[None] - 2 * points @ centres.T).argmin(1))
 
