@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
 from clavilux.evaluation.judges import Spaces
-from clavilux.evaluation.likeness import neighbours_kept, spearman
 from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import open_engine
-from clavilux.painter import paint
+from clavilux.measures.image_features import TRAITS, measure_traits
+from clavilux.measures.likeness import neighbours_kept, spearman
+from clavilux.painter.paint import paint
 from clavilux.training.analysis import WINDOW_PX
 from clavilux.training.teacher import Teacher
-from clavilux.traits import TRAITS, measure_traits
 
 Points = NDArray[np.floating]
 

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from clavilux.constants import LATENT_DIM
 from clavilux.corpus import load_table
-from clavilux.evaluation.likeness import geometry, same_genre, same_song
 from clavilux.evaluation.material import SongFile, find_material
 from clavilux.evaluation.painting import open_engine
 from clavilux.evaluation.sameness import steadiness
 from clavilux.evaluation.songs import Heard, Scale, hear_copies, hear_songs, place_ears
-from clavilux.training.transport import ridge
+from clavilux.measures.likeness import geometry, same_genre, same_song
+from clavilux.measures.transport import ridge
 
 Float64 = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 from distributed import Client
 
-from clavilux.feature_files import find_sound
+from clavilux.audio.feature_files import find_sound
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

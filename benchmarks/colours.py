@@ -25,14 +25,14 @@ from pages import marks_of, put_text
 from PIL import Image, ImageDraw
 from threadpoolctl import threadpool_limits
 
+from clavilux.audio.clips import song_of_clips
+from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.bundle import open_bundle
-from clavilux.clips import song_of_clips
 from clavilux.colour import srgb_to_lab
-from clavilux.descriptors import DESCRIPTORS
 from clavilux.errors import PictureError
 from clavilux.evaluation.material import find_material
 from clavilux.evaluation.painting import PAINTED_PX, open_engine
-from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.images import middle_square, read_picture, resize
 
 SIDE = 128  # px at which all pictures are looked at
 KEPT = 1024  # pixels that are kept of each

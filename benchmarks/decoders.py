@@ -22,13 +22,13 @@ import numpy as np
 import clavilux
 from clavilux.constants import LATENT_DIM
 from clavilux.corpus import load_table
-from clavilux.evaluation.diversity import kernel_width
 from clavilux.evaluation.finish import fine_energy_of_files, fine_energy_of_latents, sharpness, tone_spread
 from clavilux.evaluation.judges import JUDGES, Spaces
 from clavilux.evaluation.manifold import compare_clouds
 from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import Sight, look_at_files, look_at_latents
-from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.images import middle_square, read_picture, resize
+from clavilux.measures.diversity import kernel_width
 from clavilux.training.sheets import save_sheet
 
 _SHARP = 48  # paintings at 512 px, as in `clavilux evaluate`

@@ -24,12 +24,12 @@ from clavilux.bundle import open_bundle
 from clavilux.constants import SURFACE
 from clavilux.corpus import load_table
 from clavilux.errors import PictureError
-from clavilux.marks import KINDS
-from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.images import middle_square, read_picture, resize
+from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import WINDOW_PX, Windows, read_plan
 from clavilux.training.run import load_eye
 from clavilux.training.studies import Studies, paint_studies
-from clavilux.training.train_eye import MarksRead, read_marks
+from clavilux.training.train_mark_classifier import MarksRead, read_marks
 
 PICTURES = 250  # that lend palettes and plans
 SEED = (

@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
 from clavilux.colour import from_light, srgb_to_lab, to_light
-from clavilux.evaluation.diversity import kernel_width
 from clavilux.evaluation.judges import JUDGES, Spaces, measure_features
 from clavilux.evaluation.manifold import compare_clouds
 from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import open_engine
-from clavilux.painter import paint
-from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.images import middle_square, read_picture, resize
+from clavilux.measures.diversity import kernel_width
+from clavilux.painter.paint import paint
 from clavilux.training.analysis import WINDOW_PX, nearest_of, read_plan
 
 Pixels = NDArray[np.uint8]

@@ -2,7 +2,7 @@
 
     python benchmarks/librosa_agreement.py AUDIO_DIR [--songs 20] [--seconds 60]
 
-Songs are chosen evenly from the sorted folder tree. Both sides hear the same samples: those of `clavilux.audio`.
+Songs are chosen evenly from the sorted folder tree. Both sides hear the same samples: those of `clavilux.audio.decode`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 import librosa
 import numpy as np
 
-from clavilux.audio import read_blocks
+from clavilux.audio.decode import read_blocks
+from clavilux.audio.descriptors import describe
+from clavilux.audio.feature_files import find_sound
+from clavilux.audio.features import measure_features
 from clavilux.constants import MFCC_ROWS, SAMPLE_RATE, WINDOW_SAMPLES
-from clavilux.descriptors import describe
 from clavilux.errors import AudioError
-from clavilux.feature_files import find_sound
-from clavilux.features import measure_features
 
 
 def main() -> None:

@@ -36,17 +36,18 @@ from joblib import Parallel, delayed
 from pages import marks_of, put_text
 from torch import Tensor, nn
 
-from clavilux.audio import read_blocks
+from clavilux.audio.decode import read_blocks
+from clavilux.audio.feature_files import VERSION, write_features
 from clavilux.constants import LATENT_DIM, SAMPLE_RATE
 from clavilux.engine import Engine
-from clavilux.evaluation.diversity import kernel_width, mean_pairwise_distance, vendi_score
 from clavilux.evaluation.judges import JUDGES, Spaces
-from clavilux.evaluation.likeness import NEIGHBOURS, geometry, hubs, neighbours_kept, same_song, spearman
 from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import Sight, look_at_files, look_at_latents, open_engine
 from clavilux.evaluation.songs import Scale
-from clavilux.feature_files import VERSION, write_features
-from clavilux.guides import GUIDES, guide_values
+from clavilux.measures.crossmodal import GUIDES, guide_values
+from clavilux.measures.diversity import kernel_width, mean_pairwise_distance, vendi_score
+from clavilux.measures.likeness import NEIGHBOURS, geometry, hubs, neighbours_kept, same_song, spearman
+from clavilux.measures.transport import Float64, fused_plan, normal_scores, ridge
 from clavilux.training import train_mapping
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, list_entries
 from clavilux.training.preserve import Told
@@ -63,7 +64,6 @@ from clavilux.training.train_mapping import (
     map_songs,
     weights_to_looks,
 )
-from clavilux.training.transport import Float64, fused_plan, normal_scores, ridge
 
 ART_WINDOWS, PRACTICE = 3_000, 3_000  # as a training takes
 PLAN_PICTURES = 2_000

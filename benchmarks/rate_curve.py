@@ -43,22 +43,24 @@ import clavilux
 from clavilux.bundle import Bundle
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, PLAN_SIDE, SLOTS
-from clavilux.controls import Controls
-from clavilux.evaluation.diversity import distances, kernel_width, mean_pairwise_distance
 from clavilux.evaluation.judges import JUDGES, Spaces
-from clavilux.evaluation.likeness import geometry, neighbours_kept, spearman
 from clavilux.evaluation.manifold import compare_clouds
 from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import PAINTED_PX, Sight, look, look_at_files
 from clavilux.evaluation.songs import Scale
-from clavilux.guides import GUIDES, guide_values
-from clavilux.marks import KINDS
+from clavilux.images import middle_square, read_picture, resize
+from clavilux.measures.crossmodal import GUIDES, guide_values
+from clavilux.measures.diversity import distances, kernel_width, mean_pairwise_distance
+from clavilux.measures.image_features import TRAITS, measure_traits
+from clavilux.measures.likeness import geometry, neighbours_kept, spearman
+from clavilux.measures.transport import normal_scores, ridge
 from clavilux.models.audio_vae import AudioVAE
-from clavilux.models.conv_decoder import ConvImageVAE
+from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE, RawControls
 from clavilux.models.losses import rate_per_dimension, sample_posterior, water_filling_kept
-from clavilux.painter import paint
-from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.painter.controls import Controls
+from clavilux.painter.marks import KINDS
+from clavilux.painter.paint import paint
 from clavilux.training.analysis import Windows, palette_codebook
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
 from clavilux.training.loop import Batch, LoopSettings, Precision, train
@@ -66,7 +68,6 @@ from clavilux.training.readout import Readings, fit_readout
 from clavilux.training.recipe import ImageVAERecipe, Recipe, load_recipe
 from clavilux.training.run import MAPPED_DESCRIPTORS, Run, prepare_windows, start_bundle, train_eye
 from clavilux.training.train_conv_vae import ConvImageVAETask, as_tensor, shrink
-from clavilux.training.train_eye import MarksRead, kind_likeness, kind_weights, read_marks, weigh_kinds
 from clavilux.training.train_image_vae import (
     ACTIVE_VARIANCE,
     ImageVAETask,
@@ -84,8 +85,7 @@ from clavilux.training.train_mapping import (
     map_songs,
     paint_controls,
 )
-from clavilux.training.transport import normal_scores, ridge
-from clavilux.traits import TRAITS, measure_traits
+from clavilux.training.train_mark_classifier import MarksRead, kind_likeness, kind_weights, read_marks, weigh_kinds
 
 RUNS = (
     "painter-20", "painter-45", "painter-90", "painter-130", "conditioned-45", "pixels-45", "pixels-90", "classic",

@@ -37,7 +37,7 @@ from pages import marks_of, put_text
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM
 
 if TYPE_CHECKING:
-    from clavilux.controls import Controls
+    from clavilux.painter.controls import Controls
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = ROOT / "benchmarks" / "peers" / "paint_with_torch.py"
@@ -180,9 +180,9 @@ Engine(open_bundle()).check(painting_only=True)
 PAINT = """
 import sys
 from pathlib import Path
-from clavilux.controls import Controls
-from clavilux.memory import reuse_memory
-from clavilux.painter import paint
+from clavilux.painter.controls import Controls
+from clavilux.system.memory import reuse_memory
+from clavilux.painter.paint import paint
 reuse_memory()
 size = int(sys.argv[2])
 paint(Controls.from_json(Path(sys.argv[1]).read_text()), width=size, height=size, threads=int(sys.argv[3]))
@@ -193,10 +193,10 @@ def our_mfcc(song: Path | str) -> list[np.ndarray]:
     """Decode a song and measure the MFCC of its windows, nothing else."""
     from threadpoolctl import threadpool_limits
 
-    from clavilux.audio import read_blocks
+    from clavilux.audio.decode import read_blocks
+    from clavilux.audio.features import mfcc
     from clavilux.constants import WINDOW_SAMPLES
-    from clavilux.features import mfcc
-    from clavilux.memory import reuse_memory
+    from clavilux.system.memory import reuse_memory
 
     reuse_memory()
     with threadpool_limits(1, user_api="blas"):
@@ -208,7 +208,7 @@ def our_mfcc(song: Path | str) -> list[np.ndarray]:
 
 
 def their_more(song: Path | str) -> None:
-    """What librosa offers of that which `clavilux.listen` measures; it has no loudness, key, mode or roughness."""
+    """What librosa offers of that which `clavilux.audio.song` measures; it has no loudness, key, mode or roughness."""
     import librosa
 
     sound, rate = librosa.load(song, sr=22_050)
@@ -274,8 +274,8 @@ def measure_png(folder: Path, n: int) -> Iterator[Row]:
     """A picture of each kind of marks as PNG, by our encoder and by Pillow's at the same level."""
     from PIL import Image
 
-    from clavilux.marks import KINDS
-    from clavilux.painter import paint
+    from clavilux.painter.marks import KINDS
+    from clavilux.painter.paint import paint
     from clavilux.pipeline import Clavilux
     from clavilux.png import LEVEL, encode_png
 
@@ -333,8 +333,8 @@ def controls_of_latents(n: int) -> list[Controls]:
 
 def paint_all(pictures: list[Controls], size: int, threads: int, compiled: bool) -> None:
     """Paint all of them, by Numba or by NumPy."""
-    from clavilux.compiled import SWITCH
-    from clavilux.painter import paint
+    from clavilux.painter.compiled import SWITCH
+    from clavilux.painter.paint import paint
 
     os.environ[SWITCH] = "1" if compiled else "0"
     for controls in pictures:
@@ -343,8 +343,8 @@ def paint_all(pictures: list[Controls], size: int, threads: int, compiled: bool)
 
 def measure_painter(folder: Path, n: int) -> Iterator[Row]:
     """The painter alone, compiled and by NumPy: warm for the time, and a new process for the memory."""
-    from clavilux.compiled import SWITCH, name_painter
-    from clavilux.threads import count_cores
+    from clavilux.painter.compiled import SWITCH, name_painter
+    from clavilux.system.threads import count_cores
 
     threads = count_cores()
     os.environ[SWITCH] = "1"
@@ -383,9 +383,9 @@ def measure_painter(folder: Path, n: int) -> Iterator[Row]:
 
 def measure_kinds(folder: Path, n: int) -> Iterator[Row]:
     """Each kind of marks alone, with an even plan, which has about twice as many borders as one that was learnt."""
-    from clavilux.compiled import SWITCH, name_painter
-    from clavilux.controls import Controls
-    from clavilux.marks import KINDS
+    from clavilux.painter.compiled import SWITCH, name_painter
+    from clavilux.painter.controls import Controls
+    from clavilux.painter.marks import KINDS
 
     os.environ[SWITCH] = "1"
     numba = name_painter()
@@ -408,8 +408,8 @@ NOISE_OPERATIONS, BRISTLE_OPERATIONS = 30, 8 * 17 + 3 * 28
 def count_operations(controls: Controls, size: int) -> float:
     """Arithmetic that a picture needs: that of its marks, plan and colours at each sample, and of its surface. What
     outlines take, mostly comparisons, is left out."""
-    from clavilux import painter
-    from clavilux.marks.trace import Op, Program, record
+    from clavilux.painter import paint as painter
+    from clavilux.painter.marks.trace import Op, Program, record
 
     canvas = painter._Canvas(controls, size, size, 0, None)
     picture = np.empty((size, size, 3), np.uint8)
@@ -472,9 +472,9 @@ def measure_floors(folder: Path, n: int) -> Iterator[Row]:
     """What no other arrangement of the same steps could go below on this machine."""
     from threadpoolctl import threadpool_limits
 
-    from clavilux.memory import reuse_memory
-    from clavilux.painter import SLOTS
+    from clavilux.painter.paint import SLOTS
     from clavilux.pipeline import Clavilux
+    from clavilux.system.memory import reuse_memory
 
     reuse_memory()
     song = write_song(folder / "song.mp3", SONG_S, seed=1)

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
 from clavilux.constants import SURFACE, SYMMETRIES
-from clavilux.controls import Controls
 from clavilux.corpus.table import load_table
 from clavilux.evaluation.judges import JUDGES, Spaces, measure_features
 from clavilux.evaluation.painting import PAINTED_PX, open_engine
 from clavilux.evaluation.songs import hear_copies
-from clavilux.painter import paint
+from clavilux.painter.controls import Controls
+from clavilux.painter.paint import paint
 
 GROUPS = {
     "plan": ("plan",),

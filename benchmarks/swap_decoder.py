@@ -19,7 +19,7 @@ import torch
 
 from clavilux.bundle import open_bundle
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM
-from clavilux.models.conv_decoder import ConvImageVAE
+from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.training.export import PixelsGraph, compare_graph, export_graph
 

@@ -28,9 +28,9 @@ from PIL import Image
 import clavilux
 from clavilux.bundle import open_bundle
 from clavilux.constants import FINISH
-from clavilux.controls import Controls
 from clavilux.corpus import CorpusRow, load_table
 from clavilux.evaluation.painting import lay_out
+from clavilux.painter.controls import Controls
 
 SONGS, COLUMNS = 12, 4
 SHEET_PX, PRINT_PX, CROP_PX = 1024, 4096, 512

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from clavilux.version import __version__
 
 if TYPE_CHECKING:
-    from clavilux.controls import Controls
+    from clavilux.audio.song import Song
     from clavilux.errors import ClaviluxError
-    from clavilux.listen import Song
+    from clavilux.painter.controls import Controls
     from clavilux.picture import Picture, read_record
     from clavilux.pipeline import Clavilux, paint
 
@@ -24,9 +24,9 @@ __all__ = ["Clavilux", "ClaviluxError", "Controls", "Picture", "Song", "__versio
 _HOMES = {
     "Clavilux": "clavilux.pipeline",
     "ClaviluxError": "clavilux.errors",
-    "Controls": "clavilux.controls",
+    "Controls": "clavilux.painter.controls",
     "Picture": "clavilux.picture",
-    "Song": "clavilux.listen",
+    "Song": "clavilux.audio.song",
     "paint": "clavilux.pipeline",
     "read_record": "clavilux.picture",
 }

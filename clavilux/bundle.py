@@ -58,7 +58,7 @@ from numpy.typing import NDArray
 
 from clavilux.constants import SLOTS
 from clavilux.errors import BundleError
-from clavilux.marks import KINDS
+from clavilux.painter.marks import KINDS
 
 SCHEMA = 5
 SHIPPED = Path(__file__).parent / "bundles"

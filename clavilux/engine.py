@@ -27,13 +27,13 @@ from clavilux.constants import (
     SLOTS,
     WINDOW_FRAMES,
 )
-from clavilux.controls import Controls, choose_controls
 from clavilux.errors import BundleError, PictureError
+from clavilux.painter.controls import Controls, choose_controls
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from clavilux.listen import Song
+    from clavilux.audio.song import Song
 
 Float32 = NDArray[np.float32]
 
@@ -160,7 +160,7 @@ class Engine:
         PictureError
             If the array is no such picture.
         """
-        from clavilux.pixels import middle_square, resize
+        from clavilux.images import middle_square, resize
 
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
             raise PictureError(f"a picture to encode has shape {rgb.shape} and type {rgb.dtype}; it is (H, W, 3) uint8")

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.constants import FINISH
-from clavilux.controls import Controls
-from clavilux.descriptors import DESCRIPTORS
-from clavilux.marks import MARKS
+from clavilux.painter.controls import Controls
+from clavilux.painter.marks import MARKS
 from clavilux.picture import Picture
 
 _NOTES = ("C", "C sharp", "D", "D sharp", "E", "F", "F sharp", "G", "G sharp", "A", "A sharp", "B")

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import DENSITY_DPI
-from clavilux.controls import Controls
 from clavilux.errors import PictureError
-from clavilux.marks import MARKS
+from clavilux.painter.controls import Controls
+from clavilux.painter.marks import MARKS
 from clavilux.version import __version__
 
 if TYPE_CHECKING:
-    from clavilux.listen import Song
+    from clavilux.audio.song import Song
 
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio.clips import CLIP_SUFFIX, song_of_clips
 from clavilux.bundle import open_bundle
-from clavilux.clips import CLIP_SUFFIX, song_of_clips
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S, SIZE_RANGE_PX
 from clavilux.engine import Engine
 from clavilux.errors import AudioError, BundleError, PictureError
@@ -24,8 +24,8 @@ from clavilux.picture import Picture
 from clavilux.version import __version__
 
 if TYPE_CHECKING:
-    from clavilux.controls import Controls
-    from clavilux.listen import Song
+    from clavilux.audio.song import Song
+    from clavilux.painter.controls import Controls
 
 Float32 = NDArray[np.float32]
 Size = int | tuple[int, int]
@@ -85,7 +85,7 @@ class Clavilux:
             raise AudioError(f"{path}: is no feature file ({CLIP_SUFFIX}); a single clip can be taken of those only")
         from threadpoolctl import threadpool_limits
 
-        from clavilux.listen import listen
+        from clavilux.audio.song import listen
 
         # The matrices are small: with two BLAS threads the same song takes 1.7 times the processor's time.
         with (
@@ -115,7 +115,7 @@ class Clavilux:
         return self._moved(own, song, seed=seed, sibling=sibling, variation=variation)
 
     def controls(self, song: str | Path | Song, *, seed: int = 0, sibling: int = 0, variation: float = 1.0) -> Controls:
-        """Return what the painter paints from; it can be saved, edited and given to `clavilux.painter.paint`.
+        """Return what the painter paints from; it can be saved, edited and given to `clavilux.painter.paint.paint`.
 
         Raises
         ------
@@ -350,10 +350,10 @@ class Clavilux:
         """Pixels of a latent, and the controls if a painter painted them."""
         width, height = size
         if self.bundle.decoder == "pixels":
-            from clavilux.pixels import enlarge
+            from clavilux.images import enlarge
 
             return enlarge(self.engine.pixels(z_image), width, height), None
-        from clavilux.painter import paint as paint_controls
+        from clavilux.painter.paint import paint as paint_controls
 
         controls = self.engine.controls(z_image)
         return paint_controls(controls, width=width, height=height, seed=seed, threads=self.threads), controls

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.constants import DENSITY_DPI
-from clavilux.threads import run_each
+from clavilux.system.threads import run_each
 
 LEVEL = 3  # of zlib; 4 costs as much and is no smaller, 2 is 10 % larger
 STRIP_BYTES = 2**19  # deflated on their own, so that threads can share the work: 0.3 % larger than in one piece

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from clavilux.constants import MFCC_ROWS, SAMPLE_RATE, WINDOW_FRAMES
 
 if TYPE_CHECKING:
-    from clavilux.listen import Song
+    from clavilux.audio.song import Song
 
 MakeSong = Callable[..., "Song"]
 
@@ -47,7 +47,7 @@ def other_tone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def make_song() -> MakeSong:
     """Make a Song without sound: seeded windows and the descriptors of the fake bundle."""
-    from clavilux.listen import Song
+    from clavilux.audio.song import Song
 
     def make(
         *, seed: int = 0, n: int = 6, audible: list[bool] | None = None, descriptors: dict[str, float] | None = None

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import sounds
 
+from clavilux.audio.song import Song, listen
 from clavilux.errors import ClaviluxError
-from clavilux.listen import Song, listen
 
 FORMATS = (".wav", ".aiff", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mkv", ".webm", ".wma")
 SOUND_S = 2.0  # long enough for several packets and pages of every format

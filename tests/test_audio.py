@@ -14,7 +14,7 @@ import pytest
 import sounds
 from numpy.typing import NDArray
 
-from clavilux.audio import AUDIO_SUFFIXES, BLOCK_SAMPLES, read_blocks
+from clavilux.audio.decode import AUDIO_SUFFIXES, BLOCK_SAMPLES, read_blocks
 from clavilux.constants import SAMPLE_RATE
 from clavilux.errors import AudioError
 

@@ -13,10 +13,10 @@ from test_training import write_art, write_features
 from clavilux.bundle import SHIPPED, open_bundle
 from clavilux.cli import cli
 from clavilux.errors import BundleError
-from clavilux.models.conv_decoder import ConvImageVAE
+from clavilux.images import enlarge
+from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.losses import RisingBeta, mean_squared_loss
 from clavilux.pipeline import Clavilux
-from clavilux.pixels import enlarge
 from clavilux.training.recipe import RECIPES, load_recipe
 
 

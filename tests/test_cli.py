@@ -17,9 +17,9 @@ from fake_bundle import write_fake_bundle
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from PIL import Image
 
+from clavilux.audio.clips import NO_DESCRIPTORS
 from clavilux.cli import COMMANDS, cli
-from clavilux.cli_paint import _numbered
-from clavilux.clips import NO_DESCRIPTORS
+from clavilux.cli.paint import _numbered
 from clavilux.constants import FINISH
 from clavilux.picture import read_record
 from clavilux.version import __version__
@@ -140,7 +140,7 @@ def test_help_needs_no_extra(name: str) -> None:
 
 
 def test_other_missing_modules_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "clavilux.cli_bundle", None)
+    monkeypatch.setitem(sys.modules, "clavilux.cli.bundle", None)
     done = run("bundle", "show")
     assert isinstance(done.exception, ModuleNotFoundError)
 

@@ -22,11 +22,12 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import chord, write_wave
 
-from clavilux import cli_paint, cluster
+from clavilux.audio.feature_files import NOTES, write_features
 from clavilux.cli import cli
-from clavilux.cluster import check_scheduler, run_songs
+from clavilux.cli import paint as cli_paint
 from clavilux.errors import ClusterError
-from clavilux.feature_files import NOTES, write_features
+from clavilux.system import jobs as cluster
+from clavilux.system.jobs import check_scheduler, run_songs
 
 distributed = pytest.importorskip("distributed", reason="needs the cluster extra")
 
@@ -151,7 +152,7 @@ def test_where_no_scheduler_is_said_in_one_line(
 
 def test_without_the_option_nothing_of_dask_is_imported() -> None:
     code = (
-        "import sys, clavilux.cli_paint, clavilux.cli_features;"
+        "import sys, clavilux.cli.paint, clavilux.cli.features;"
         "print([name for name in ('dask', 'distributed', 'joblib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

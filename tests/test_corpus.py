@@ -935,7 +935,7 @@ def test_command_draws_a_bar_on_a_terminal(tmp_path: Path, monkeypatch: pytest.M
         def isatty(self) -> bool:
             return True
 
-    from clavilux.cli_corpus import _Reporter
+    from clavilux.cli.corpus import _Reporter
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from clavilux.errors import CorpusError, PictureError
-from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.images import middle_square, read_picture, resize
 from clavilux.training.datasets import PICTURE_SUFFIXES, AudioFeatureDataset, ImageDataset, list_entries
 
 

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from clavilux.audio import read_blocks
-from clavilux.constants import SAMPLE_RATE
-from clavilux.descriptors import (
+from clavilux.audio.decode import read_blocks
+from clavilux.audio.descriptors import (
     AROUSAL_WEIGHTS,
     DESCRIPTORS,
     MOOD_SCALE,
@@ -24,7 +23,8 @@ from clavilux.descriptors import (
     measure_key,
     measure_roughness,
 )
-from clavilux.features import measure_features
+from clavilux.audio.features import measure_features
+from clavilux.constants import SAMPLE_RATE
 
 Float32 = NDArray[np.float32]
 
@@ -81,7 +81,7 @@ def test_the_key_does_not_depend_on_the_tuning(cents: int) -> None:
 
 
 def test_every_key_profile_recognises_itself() -> None:
-    from clavilux.descriptors import MAJOR_PROFILE, MINOR_PROFILE
+    from clavilux.audio.descriptors import MAJOR_PROFILE, MINOR_PROFILE
 
     for tonic in range(12):
         key, mode = measure_key(np.roll(MAJOR_PROFILE, tonic)[None])

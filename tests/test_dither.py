@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clavilux.dither import dither
+from clavilux.painter.dither import dither
 
 N, WIDTH = 100_000, 400
 

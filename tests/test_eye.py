@@ -8,15 +8,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clavilux.controls import Controls
-from clavilux.marks import KINDS
-from clavilux.models.eye import Eye, line_signs
-from clavilux.painter import paint
+from clavilux.models.mark_classifier import Eye, line_signs
+from clavilux.painter.controls import Controls
+from clavilux.painter.marks import KINDS
+from clavilux.painter.paint import paint
 from clavilux.training.analysis import Windows, read_symmetries
 from clavilux.training.run import _take_eye
 from clavilux.training.studies import paint_studies
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_finish, turn_pictures
-from clavilux.training.train_eye import MarksRead, direction_of, kind_weights, weigh_kinds
+from clavilux.training.train_mark_classifier import MarksRead, direction_of, kind_weights, weigh_kinds
 
 
 def _windows():

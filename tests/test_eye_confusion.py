@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-from clavilux.marks import KINDS  # noqa: E402
+from clavilux.painter.marks import KINDS  # noqa: E402
 from clavilux.training.studies import Studies  # noqa: E402
-from clavilux.training.train_eye import MarksRead  # noqa: E402
+from clavilux.training.train_mark_classifier import MarksRead  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 

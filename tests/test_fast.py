@@ -8,10 +8,11 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from clavilux import compiled, painter
-from clavilux.marks import KINDS
-from clavilux.marks.trace import Op, record
-from clavilux.painter import paint, paint_slots
+from clavilux.painter import compiled
+from clavilux.painter import paint as painter
+from clavilux.painter.marks import KINDS
+from clavilux.painter.marks.trace import Op, record
+from clavilux.painter.paint import paint, paint_slots
 from tests.test_painter import make_controls
 
 needs_numba = pytest.mark.skipif(not compiled.name_painter().startswith("Numba"), reason="needs the extra fast")
@@ -88,8 +89,8 @@ def test_tiles_and_threads_have_no_say(compile_, by_numpy, monkeypatch):
 @needs_numba
 def test_a_second_start_compiles_nothing():
     code = (
-        "from clavilux.compiled import compiled_painter\n"
-        "from clavilux.painter import paint\n"
+        "from clavilux.painter.compiled import compiled_painter\n"
+        "from clavilux.painter.paint import paint\n"
         "from tests.test_painter import make_controls\n"
         "paint(make_controls('facets', second_kind='marble', second_share=0.5, glaze=2.0, brush=2.0),"
         " width=128, height=128)\n"
@@ -133,8 +134,8 @@ def test_it_is_for_large_pictures_unless_told_otherwise(monkeypatch):
 
 def test_a_numba_that_cannot_work_is_warned_of(monkeypatch, afresh):
     monkeypatch.setattr(compiled.metadata, "version", lambda name: "0.1")
-    monkeypatch.setitem(sys.modules, "clavilux.fast", None)  # importing it raises ImportError
-    monkeypatch.delattr("clavilux.fast", raising=False)
+    monkeypatch.setitem(sys.modules, "clavilux.painter.compiled.fast", None)  # importing it raises ImportError
+    monkeypatch.delattr("clavilux.painter.compiled.fast", raising=False)
     with pytest.warns(RuntimeWarning, match="Numba is installed but cannot be used, NumPy paints: "):
         assert compiled.compiled_painter(10**9) is None
 

@@ -13,12 +13,20 @@ import pytest
 import sounds
 from click.testing import CliRunner
 
-from clavilux import feature_files
-from clavilux.cli_features import features as command
-from clavilux.descriptors import DESCRIPTORS
+from clavilux.audio import feature_files
+from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.audio.feature_files import (
+    CORPUS_TABLE,
+    NOTES,
+    TABLE,
+    FeatureSummary,
+    find_sound,
+    name_features,
+    write_features,
+)
+from clavilux.audio.song import listen
+from clavilux.cli.features import features as command
 from clavilux.errors import AudioError
-from clavilux.feature_files import CORPUS_TABLE, NOTES, TABLE, FeatureSummary, find_sound, name_features, write_features
-from clavilux.listen import listen
 
 
 class Log:

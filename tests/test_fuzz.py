@@ -12,10 +12,10 @@ import pytest
 import sounds
 from mutations import FORMATS, MUTATIONS, mutate, whole_files
 
-from clavilux.audio import read_blocks
-from clavilux.clips import song_of_clips
+from clavilux.audio.clips import song_of_clips
+from clavilux.audio.decode import read_blocks
+from clavilux.audio.song import listen
 from clavilux.errors import AudioError, PictureError
-from clavilux.listen import listen
 from clavilux.picture import read_record
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="trials need a system that forks")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clavilux.evaluation.likeness import same_song
+from clavilux.measures.likeness import same_song
 from clavilux.models.audio_vae import WindowIdentity
 from clavilux.training.datasets import VALIDATION, AudioFeatureDataset
 from clavilux.training.loop import LoopSettings, train

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clavilux.marks.learnt import FAMILIES, SIDE, VARIANTS, _ranks, _table, read_field
+from clavilux.painter.marks.learnt import FAMILIES, SIDE, VARIANTS, _ranks, _table, read_field
 from clavilux.training.analysis import Windows
 from clavilux.training.learn_fields import _correlations, choose_exemplars, learn_fields, make_relief
 from clavilux.training.teacher import Teacher

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import sounds
 
-from clavilux.audio import read_blocks
-from clavilux.descriptors import DESCRIPTORS, describe
+from clavilux.audio.decode import read_blocks
+from clavilux.audio.descriptors import DESCRIPTORS, describe
+from clavilux.audio.features import measure_features
+from clavilux.audio.song import hash_file, listen
 from clavilux.errors import AudioError
-from clavilux.features import measure_features
-from clavilux.listen import hash_file, listen
 
 
 def test_a_song_holds_what_was_measured(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_an_hour_needs_less_than_400_mb(tmp_path: Path) -> None:
     script = """
         import resource, sys
         from pathlib import Path
-        from clavilux.listen import listen
+        from clavilux.audio.song import listen
         song = listen(sys.argv[1])
         assert song.duration_s == 3600 and song.windows.shape == (720, 20, 216)
         if sys.platform == "linux":

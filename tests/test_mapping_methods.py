@@ -10,8 +10,8 @@ import pytest
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
-from clavilux.descriptors import DESCRIPTORS
-from clavilux.guides import GUIDES, guide_values
+from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.measures.crossmodal import GUIDES, guide_values
 from clavilux.training.recipe import load_recipe
 from clavilux.training.train_mapping import Art, LooksScale, SongCodes
 

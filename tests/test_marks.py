@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from clavilux.constants import SLOTS
 from clavilux.errors import ClaviluxError
-from clavilux.marks import KINDS, MARKS, Field, mark_field
-from clavilux.marks.cells import distance_to_border, nearest_points
-from clavilux.marks.chance import cell_hash, choose, draws, happens, key, unit
-from clavilux.marks.place import Place, normal_to_uniform
-from clavilux.marks.rings import turns
+from clavilux.painter.marks import KINDS, MARKS, Field, mark_field
+from clavilux.painter.marks.cells import distance_to_border, nearest_points
+from clavilux.painter.marks.chance import cell_hash, choose, draws, happens, key, unit
+from clavilux.painter.marks.place import Place, normal_to_uniform
+from clavilux.painter.marks.rings import turns
 
 Float32 = NDArray[np.float32]
 
@@ -207,7 +207,7 @@ def test_choose_is_where() -> None:
 
 
 def test_unknown_kind_is_refused_by_the_controls() -> None:
-    from clavilux.controls import Controls
+    from clavilux.painter.controls import Controls
 
     with pytest.raises(ClaviluxError, match="kind is 'smudges'"):
         Controls(np.zeros((8, 3)), np.zeros((8, 32, 32)), "smudges", 8.0, 0.0, 1.0)

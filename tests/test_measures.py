@@ -10,9 +10,14 @@ from vendi_score import vendi
 from clavilux.bundle import open_bundle
 from clavilux.evaluation import finish, pairs
 from clavilux.evaluation.baselines import fit_linear_map
-from clavilux.evaluation.diversity import distances, kernel_width, mean_pairwise_distance, vendi_score
 from clavilux.evaluation.judges import Spaces, measure_features
-from clavilux.evaluation.likeness import (
+from clavilux.evaluation.looks import BLOCKS, Looks, measure_looks
+from clavilux.evaluation.manifold import compare_clouds, density_coverage, kid, precision_recall
+from clavilux.evaluation.painting import bad_copy
+from clavilux.evaluation.sameness import identity, recitation, siblings, steadiness
+from clavilux.evaluation.songs import Scale
+from clavilux.measures.diversity import distances, kernel_width, mean_pairwise_distance, vendi_score
+from clavilux.measures.likeness import (
     correspondence,
     geometry,
     hubs,
@@ -21,11 +26,6 @@ from clavilux.evaluation.likeness import (
     same_song,
     spearman,
 )
-from clavilux.evaluation.looks import BLOCKS, Looks, measure_looks
-from clavilux.evaluation.manifold import compare_clouds, density_coverage, kid, precision_recall
-from clavilux.evaluation.painting import bad_copy
-from clavilux.evaluation.sameness import identity, recitation, siblings, steadiness
-from clavilux.evaluation.songs import Scale
 
 
 @pytest.fixture

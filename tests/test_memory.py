@@ -13,7 +13,7 @@ PAGES = 8 * 2_000_000 // 4096  # of the eight arrays of a round
 CODE = """
 import resource
 import numpy as np
-from clavilux.memory import keep_memory, reuse_memory
+from clavilux.system.memory import keep_memory, reuse_memory
 agreed = {call}
 def round():
     return [np.ones(500_000, np.float32) for _ in range(8)]
@@ -46,7 +46,7 @@ def test_by_default_they_do_not() -> None:
 
 
 def test_it_says_so_where_there_is_no_such_switch(monkeypatch: pytest.MonkeyPatch) -> None:
-    from clavilux import memory
+    from clavilux.system import memory
 
     monkeypatch.setattr(sys, "platform", "darwin")
     assert memory.keep_memory() is False

@@ -5,9 +5,9 @@ import torch
 
 from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE
 from clavilux.models.audio_vae import AudioVAE, window_statistics
-from clavilux.models.eye import Eye
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mapping_network import MappingNetwork
+from clavilux.models.mark_classifier import Eye
 
 
 def test_audio_vae_goes_there_and_back():

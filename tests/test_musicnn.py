@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sounds import noise, sine
 
-from clavilux.audio import read_blocks
+from clavilux.audio.decode import read_blocks
 from clavilux.evaluation import musicnn
 
 

@@ -7,9 +7,9 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from clavilux.constants import OUTLINE_RANGE
-from clavilux.outline import _distance, add_outlines
-from clavilux.painter import paint, paint_slots
-from clavilux.pixels import resize
+from clavilux.images import resize
+from clavilux.painter.outline import _distance, add_outlines
+from clavilux.painter.paint import paint, paint_slots
 from tests.test_painter import make_controls, smooth_plan
 
 
@@ -99,5 +99,5 @@ def test_threads_and_blocks_change_nothing(monkeypatch):
     slots = paint_slots(make_controls("dots", frequency=9.0), width=300, height=400)
     whole = _draw(slots, 0.012)
     assert np.array_equal(whole, _draw(slots, 0.012, threads=2))
-    monkeypatch.setattr("clavilux.outline._BLOCK", 300 * 7)
+    monkeypatch.setattr("clavilux.painter.outline._BLOCK", 300 * 7)
     assert np.array_equal(whole, _draw(slots, 0.012))

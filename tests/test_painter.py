@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clavilux.constants import PLAN_SIDE, SLOTS
-from clavilux.controls import Controls, log_softmax
 from clavilux.errors import PictureError
-from clavilux.marks import KINDS, MARKS
-from clavilux.painter import paint, paint_slots
+from clavilux.painter.controls import Controls, log_softmax
+from clavilux.painter.marks import KINDS, MARKS
+from clavilux.painter.paint import paint, paint_slots
 
 Float32 = NDArray[np.float32]
 

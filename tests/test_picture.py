@@ -12,8 +12,8 @@ from conftest import MakeSong
 from numpy.typing import NDArray
 from PIL import Image
 
-from clavilux.controls import Controls
 from clavilux.errors import PictureError
+from clavilux.painter.controls import Controls
 from clavilux.picture import Picture, name_colour, picture_format, read_record
 
 RECORD: dict[str, Any] = {

@@ -11,7 +11,7 @@ from conftest import MakeSong, chord, write_wave
 from fake_bundle import VARIATION_SCALE, write_fake_bundle
 
 import clavilux
-from clavilux.clips import NO_DESCRIPTORS, find_files, pick_clips, read_clips
+from clavilux.audio.clips import NO_DESCRIPTORS, find_files, pick_clips, read_clips
 from clavilux.errors import AudioError, BundleError, PictureError
 from clavilux.pipeline import Clavilux, check_size, paint
 
@@ -52,7 +52,7 @@ def test_a_song_becomes_a_picture(fake_bundle: Path, tone_file: Path) -> None:
 
 
 def test_the_path_in_steps_gives_the_same_picture(engine: Clavilux, tone_file: Path) -> None:
-    from clavilux.painter import paint as paint_controls
+    from clavilux.painter.paint import paint as paint_controls
 
     song = engine.listen(tone_file)
     expected = engine.paint(tone_file, size=96).pixels

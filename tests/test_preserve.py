@@ -8,13 +8,13 @@ import torch
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
-from clavilux.controls import share_of_second
-from clavilux.guides import GUIDES
+from clavilux.measures.crossmodal import GUIDES
+from clavilux.measures.image_features import TRAITS
 from clavilux.models.image_vae import ImageVAE
+from clavilux.painter.controls import share_of_second
 from clavilux.training.preserve import Told, areas_of_kinds, foresee, preserve_looks, sliced_distance
 from clavilux.training.recipe import load_recipe
 from clavilux.training.train_mapping import guides_of_looks
-from clavilux.traits import TRAITS
 
 RECIPE = dataclasses.replace(load_recipe("default").mapping, descent_steps=150)
 

@@ -17,9 +17,9 @@ from PIL import Image, ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 from test_painter import make_controls
 
-from clavilux import painter
-from clavilux.controls import Controls
-from clavilux.painter import paint
+from clavilux.painter import paint as painter
+from clavilux.painter.controls import Controls
+from clavilux.painter.paint import paint
 from clavilux.picture import Picture
 
 MOST_BYTES = 2e9  # of the whole command at 8192 x 8192

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("efficientnet_lite_pytorch")
 pytestmark = pytest.mark.torch
 
-from clavilux.descriptors import DESCRIPTORS  # noqa: E402
+from clavilux.audio.descriptors import DESCRIPTORS  # noqa: E402
 from clavilux.models.image_vae import ImageVAE  # noqa: E402
 
 

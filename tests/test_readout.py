@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from clavilux.colour import srgb_to_lab
-from clavilux.controls import blend_palettes
 from clavilux.models.image_vae import ImageVAE
+from clavilux.painter.controls import blend_palettes
 from clavilux.training.readout import Readings, fit_readout, share_biases
 
 N, KINDS = 3_000, 6

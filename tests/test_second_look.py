@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional
 
 from clavilux.errors import TrainingError
-from clavilux.marks import KINDS
-from clavilux.painter import paint
+from clavilux.painter.marks import KINDS
+from clavilux.painter.paint import paint
 from clavilux.training.second_look import Trials, try_kinds
 from clavilux.training.teacher import Teacher
 from tests.test_painter import make_controls

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from clavilux.audio import read_blocks
+from clavilux.audio.decode import read_blocks
 from clavilux.constants import SAMPLE_RATE
 
 ROOT = Path(__file__).parent.parent

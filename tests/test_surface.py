@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from clavilux.constants import FINISH
-from clavilux.controls import Controls, choose_controls, log_softmax, share_of_second
 from clavilux.errors import ControlsError
-from clavilux.marks import KINDS
-from clavilux.painter import paint, paint_slots
-from clavilux.pixels import resize
+from clavilux.images import resize
+from clavilux.painter.controls import Controls, choose_controls, log_softmax, share_of_second
+from clavilux.painter.marks import KINDS
+from clavilux.painter.paint import paint, paint_slots
 from tests.test_painter import half_plan, make_controls, smooth_plan
 
 

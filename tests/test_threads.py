@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clavilux.threads import AHEAD, count_cores, read_ahead, run_each
+from clavilux.system.threads import AHEAD, count_cores, read_ahead, run_each
 
 
 def running() -> int:

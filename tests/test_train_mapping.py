@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clavilux.descriptors import DESCRIPTORS
+from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.training.recipe import load_recipe
 from clavilux.training.train_mapping import SongCodes, fit_mapping, look_at_art, map_songs
 

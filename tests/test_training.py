@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import load_file
 
+from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.audio.feature_files import HALVES
 from clavilux.bundle import open_bundle
 from clavilux.cli import cli
-from clavilux.descriptors import DESCRIPTORS
 from clavilux.engine import Engine
-from clavilux.feature_files import HALVES
-from clavilux.marks import KINDS
+from clavilux.painter.marks import KINDS
 
 
 def write_art(folder, n=30):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from clavilux.guides import GUIDES, guide_values
-from clavilux.traits import TRAITS, measure_traits
+from clavilux.measures.crossmodal import GUIDES, guide_values
+from clavilux.measures.image_features import TRAITS, measure_traits
 
 
 def _flat(colour):
@@ -69,7 +69,7 @@ def test_too_small_a_picture_is_refused():
 
 
 def test_guides_use_traits_that_exist_and_descriptors_that_exist():
-    from clavilux.descriptors import DESCRIPTORS
+    from clavilux.audio.descriptors import DESCRIPTORS
 
     for guide in GUIDES:
         assert set(guide.seen) <= set(TRAITS)

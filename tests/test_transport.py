@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
-from clavilux.training.transport import (
+from clavilux.measures.transport import (
     fused_gromov_wasserstein,
     fused_plan,
     normal_scores,

@@ -3,7 +3,7 @@
 songs and real pictures, unpaired -> principal components laid on each other, signs by guides -> **affine map**
 
 It is fitted on the very songs that are judged and on training art: it knows what the bundle does not know, and looks at
-no painting. It is the method `pca-match` of the training recipes (`clavilux.training.transport`).
+no painting. It is the method `pca-match` of the training recipes (`clavilux.measures.transport`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.training.transport import normal_scores, pca_match, principal_components, recolouring, ridge
+from clavilux.measures.transport import normal_scores, pca_match, principal_components, recolouring, ridge
 
 Float64 = NDArray[np.float64]
 

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from clavilux.errors import CorpusError
 from clavilux.evaluation import musicnn
 from clavilux.evaluation.baselines import fit_linear_map
-from clavilux.evaluation.diversity import distances, kernel_width
 from clavilux.evaluation.finish import (
     active_units,
     fine_energy_of_files,
@@ -37,7 +36,15 @@ from clavilux.evaluation.finish import (
 )
 from clavilux.evaluation.goals import CEILING
 from clavilux.evaluation.judges import JUDGES, Spaces
-from clavilux.evaluation.likeness import (
+from clavilux.evaluation.manifold import compare_clouds
+from clavilux.evaluation.material import Material
+from clavilux.evaluation.painting import Sight, encode_files, look_at_files, look_at_latents, open_engine
+from clavilux.evaluation.pairs import hear_pairs, right_signs
+from clavilux.evaluation.sameness import identity, recitation, siblings, steadiness
+from clavilux.evaluation.songs import hear_copies, hear_songs, place_ears
+from clavilux.measures.crossmodal import GUIDES, guide_values
+from clavilux.measures.diversity import distances, kernel_width
+from clavilux.measures.likeness import (
     NEIGHBOURS,
     correspondence,
     geometry,
@@ -46,13 +53,6 @@ from clavilux.evaluation.likeness import (
     same_genre,
     same_song,
 )
-from clavilux.evaluation.manifold import compare_clouds
-from clavilux.evaluation.material import Material
-from clavilux.evaluation.painting import Sight, encode_files, look_at_files, look_at_latents, open_engine
-from clavilux.evaluation.pairs import hear_pairs, right_signs
-from clavilux.evaluation.sameness import identity, recitation, siblings, steadiness
-from clavilux.evaluation.songs import hear_copies, hear_songs, place_ears
-from clavilux.guides import GUIDES, guide_values
 
 Float32 = NDArray[np.float32]
 Floats = NDArray[np.floating]

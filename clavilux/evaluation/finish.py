@@ -21,9 +21,9 @@ from threadpoolctl import threadpool_limits
 
 from clavilux.colour import srgb_to_lab
 from clavilux.errors import PictureError
-from clavilux.evaluation.diversity import Floats
 from clavilux.evaluation.painting import SHARP_PX, Float32, Pixels, open_engine, paint_latent
-from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.images import middle_square, read_picture, resize
+from clavilux.measures.diversity import Floats
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016
 

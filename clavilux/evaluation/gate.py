@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio import read_blocks
+from clavilux.audio.decode import read_blocks
+from clavilux.audio.descriptors import describe
+from clavilux.audio.features import measure_features
 from clavilux.constants import SAMPLE_RATE
-from clavilux.descriptors import describe
-from clavilux.evaluation.diversity import mean_pairwise_distance
-from clavilux.evaluation.likeness import same_song
 from clavilux.evaluation.looks import Looks, measure_looks
 from clavilux.evaluation.painting import PAINTED_PX, bad_copy, paint_latent
 from clavilux.evaluation.sameness import identity
 from clavilux.evaluation.songs import song_code
 from clavilux.evaluation.synth import VOICES, Note, fit, loudness_db, render, reverb
-from clavilux.features import measure_features
+from clavilux.measures.diversity import mean_pairwise_distance
+from clavilux.measures.likeness import same_song
 from clavilux.pipeline import Clavilux
 
 Float32 = NDArray[np.float32]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clavilux.evaluation.judges import JUDGES
-from clavilux.guides import GUIDES
+from clavilux.measures.crossmodal import GUIDES
 
 CEILING = "real art"  # the column that ratios are taken to
 

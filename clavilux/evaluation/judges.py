@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clavilux.evaluation.looks import SIDE, Looks, measure_looks
-from clavilux.traits import average_down
+from clavilux.measures.image_features import average_down
 
 Float32 = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

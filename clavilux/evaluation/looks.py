@@ -6,8 +6,8 @@ Five blocks: colour (moments and quantiles in CIELAB), layout (means of 3 x 3 fi
 filters of 4 scales and 6 directions), edges (histogram of their directions), spectrum (slope and level). Each block
 weighs the same in a distance, however many numbers it has.
 
-Traits (`clavilux.traits`), which the mapping does use, are other numbers of the same pixels; the second space, A, is a
-network's that knows neither.
+The features in `clavilux.measures.image_features`, which the mapping does use, are other numbers of the same pixels;
+the second space, A, is a network's that knows neither.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.colour import srgb_to_lab
-from clavilux.traits import average_down
+from clavilux.measures.image_features import average_down
 
 Float32 = NDArray[np.float32]
 

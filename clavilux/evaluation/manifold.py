@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.evaluation.diversity import Floats, distances, mean_pairwise_distance, validate, vendi_score
+from clavilux.measures.diversity import Floats, distances, mean_pairwise_distance, validate, vendi_score
 
 RECALL_NEIGHBOURS = 3
 COVERAGE_NEIGHBOURS = 5

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clavilux.audio import AUDIO_SUFFIXES
+from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.corpus import CorpusRow, load_table
 from clavilux.errors import CorpusError
 

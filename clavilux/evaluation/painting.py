@@ -24,9 +24,9 @@ from clavilux.colour import srgb_to_lab
 from clavilux.errors import PictureError
 from clavilux.evaluation.judges import JUDGES, measure_features
 from clavilux.evaluation.looks import SIDE
+from clavilux.images import middle_square, read_picture, resize
+from clavilux.measures.image_features import average_down, measure_traits
 from clavilux.pipeline import Clavilux
-from clavilux.pixels import middle_square, read_picture, resize
-from clavilux.traits import average_down, measure_traits
 
 Pixels = NDArray[np.uint8]
 Float32 = NDArray[np.float32]

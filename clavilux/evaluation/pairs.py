@@ -2,7 +2,8 @@
 
 controlled pairs (`clavilux.evaluation.synth`) -> codes -> latents -> paintings -> **share of right signs**
 
-Each axis names the guides (`clavilux.guides`) whose seen side must rise from the first signal to the second.
+Each axis names the correspondences (`clavilux.measures.crossmodal`) whose visual side must rise from the first signal
+to the second.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from clavilux.evaluation.songs import Float32, hear_sound
 from clavilux.evaluation.synth import VOICES, combined_pairs, controlled_pairs
-from clavilux.guides import GUIDES
+from clavilux.measures.crossmodal import GUIDES
 
 EXPECTED: dict[str, tuple[str, ...]] = {
     "tempo": ("onset_rate",),

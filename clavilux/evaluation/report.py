@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.bundle import Bundle
-from clavilux.evaluation.diversity import distances
 from clavilux.evaluation.evaluate import Gallery, Result
 from clavilux.evaluation.goals import CEILING, FAMILIES, MEASURES, Measure, judge
 from clavilux.evaluation.judges import JUDGES
-from clavilux.evaluation.likeness import spearman
 from clavilux.evaluation.painting import Pixels, lay_out
 from clavilux.evaluation.pairs import EXPECTED
 from clavilux.evaluation.svg import bars, data_uri, picture_map, scatter
-from clavilux.guides import GUIDES
-from clavilux.training.transport import principal_components
+from clavilux.measures.crossmodal import GUIDES
+from clavilux.measures.diversity import distances
+from clavilux.measures.likeness import spearman
+from clavilux.measures.transport import principal_components
 
 Floats = NDArray[np.floating]
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.evaluation.diversity import Floats, distances, pairwise, validate
-from clavilux.evaluation.likeness import auc
 from clavilux.evaluation.manifold import neighbour_radii
+from clavilux.measures.diversity import Floats, distances, pairwise, validate
+from clavilux.measures.likeness import auc
 
 
 def identity(points: Floats, copies: Floats) -> int:

@@ -22,16 +22,16 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from clavilux.audio import read_blocks
+from clavilux.audio.decode import read_blocks
+from clavilux.audio.descriptors import describe
+from clavilux.audio.features import Features, measure_features
+from clavilux.audio.song import AUDIBLE_DB
 from clavilux.bundle import Bundle
 from clavilux.constants import LATENT_DIM
-from clavilux.descriptors import describe
 from clavilux.engine import Engine
 from clavilux.errors import AudioError
 from clavilux.evaluation import musicnn
 from clavilux.evaluation.painting import open_engine
-from clavilux.features import Features, measure_features
-from clavilux.listen import AUDIBLE_DB
 from clavilux.models.mapping_network import LIMIT
 
 Float32 = NDArray[np.float32]

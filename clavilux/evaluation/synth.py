@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio.features import k_weighting
 from clavilux.constants import SAMPLE_RATE
 from clavilux.evaluation.instruments import Instrument, Tone, highpass, lowpass, piano, pluck, pulse, seconds, strings
-from clavilux.features import k_weighting
 
 Signal = NDArray[np.float32]
 

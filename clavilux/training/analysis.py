@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import ENCODER_SIDE_PX, PLAN_SIDE, SLOTS
 from clavilux.errors import CorpusError, PictureError
-from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.images import middle_square, read_picture, resize
 from clavilux.training.datasets import PICTURE_SUFFIXES, Entry, list_entries
 from clavilux.training.recipe import AnalysisRecipe
 

@@ -1,4 +1,4 @@
-"""Arousal and valence as listeners hear them: descriptors of labelled songs -> weights of `clavilux.descriptors`.
+"""Arousal and valence as listeners hear them: descriptors of labelled songs -> weights of `clavilux.audio.descriptors`.
 
     python -m clavilux.training.calibrate_mood features/descriptors.csv data.csv --corpus corpus.csv
 
@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.descriptors import DESCRIPTORS
+from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.errors import CorpusError
 
 Float64 = NDArray[np.float64]

@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 
 from clavilux.constants import ENCODER_SIDE_PX, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.errors import CorpusError, PictureError
-from clavilux.pixels import middle_square, read_picture, resize
+from clavilux.images import middle_square, read_picture, resize
 
 TRAINING, VALIDATION, HELD_OUT = "training", "validation", "held-out"
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})

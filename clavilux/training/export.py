@@ -33,11 +33,11 @@ from clavilux.bundle import SCHEMA
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.errors import TrainingError
 from clavilux.models.audio_vae import AudioVAE
-from clavilux.models.conv_decoder import ConvImageVAE
-from clavilux.models.eye import Eye
+from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import EXPORTED_SIDE_PX, ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
+from clavilux.models.mark_classifier import Eye
 from clavilux.version import __version__
 
 PARITY_TOLERANCE = 1e-4  # largest difference, relative to the largest value of the stage where that is above 1

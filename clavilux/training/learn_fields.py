@@ -1,4 +1,4 @@
-"""Learn the fields of `clavilux.marks.learnt` from pictures: tileable, uniform, with the textures that art has.
+"""Learn the fields of `clavilux.painter.marks.learnt` from pictures: tileable, uniform, with the textures that art has.
 
     windows of real pictures -> relief (grey without layout) -> families of textures -> exemplars
         -> fields whose signs, to a network that knows pictures, correlate as those of an exemplar do -> fields.npz
@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from clavilux.corpus.table import write_bytes
-from clavilux.marks.learnt import FAMILIES, SIDE, VARIANTS
+from clavilux.painter.marks.learnt import FAMILIES, SIDE, VARIANTS
 from clavilux.training.analysis import Windows
 from clavilux.training.teacher import Teacher
 

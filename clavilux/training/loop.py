@@ -24,8 +24,8 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from clavilux.errors import TrainingError
-from clavilux.memory import keep_memory
 from clavilux.models.losses import RateController, RisingBeta
+from clavilux.system.memory import keep_memory
 
 Batch = dict[str, Tensor]
 Precision = Literal["32-true", "bf16-mixed"]

@@ -50,7 +50,7 @@ class Told(nn.Module):
     """Latents (B, D) -> what the painter is told of them, but for the plan (B, T): the latents themselves, areas of
     kinds, palette in CIELAB, logits of the marks.
 
-    The areas are those of `clavilux.controls.share_of_second`, with a slope.
+    The areas are those of `clavilux.painter.controls.share_of_second`, with a slope.
 
     Parameters
     ----------

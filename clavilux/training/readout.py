@@ -27,8 +27,8 @@ from torch import nn
 
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, SLOTS
+from clavilux.measures.transport import recolouring, recolouring_to, ridge
 from clavilux.models.image_vae import ImageVAE
-from clavilux.training.transport import recolouring, recolouring_to, ridge
 
 Float64 = NDArray[np.float64]
 

@@ -25,16 +25,16 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.bundle import Bundle, open_bundle
-from clavilux.descriptors import DESCRIPTORS
 from clavilux.errors import CorpusError, TrainingError
-from clavilux.marks import KINDS
 from clavilux.models.audio_vae import AudioVAE, WindowIdentity
-from clavilux.models.conv_decoder import ConvImageVAE
-from clavilux.models.eye import Eye
+from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
+from clavilux.models.mark_classifier import Eye
+from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.datasets import PICTURE_SUFFIXES, TRAINING, VALIDATION, AudioFeatureDataset, list_entries
 from clavilux.training.export import Trained, export_bundle
@@ -47,7 +47,6 @@ from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_audio_vae import AudioVAETask
 from clavilux.training.train_conv_vae import ConvImageVAETask
-from clavilux.training.train_eye import EyeTask, MarksRead, kind_likeness, kind_weights, read_marks, weigh_kinds
 from clavilux.training.train_identity import IdentityTask
 from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
 from clavilux.training.train_implicit_vae import ImplicitImageVAETask
@@ -65,6 +64,14 @@ from clavilux.training.train_mapping import (
     mapping_figures,
     paint_controls,
     song_weights,
+)
+from clavilux.training.train_mark_classifier import (
+    EyeTask,
+    MarksRead,
+    kind_likeness,
+    kind_weights,
+    read_marks,
+    weigh_kinds,
 )
 
 PixelsVAE = ConvImageVAE | ImplicitImageVAE

@@ -21,9 +21,9 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from clavilux.controls import Controls
-from clavilux.marks import KINDS
-from clavilux.painter import paint
+from clavilux.painter.controls import Controls
+from clavilux.painter.marks import KINDS
+from clavilux.painter.paint import paint
 from clavilux.training.analysis import WINDOW_PX
 from clavilux.training.teacher import Teacher
 

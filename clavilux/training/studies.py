@@ -14,9 +14,9 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from clavilux.constants import FREQUENCY_RANGE, PLAN_SIDE, SURFACE
-from clavilux.controls import Controls
-from clavilux.marks import KINDS
-from clavilux.painter import LINE_TO_MARK, paint
+from clavilux.painter.controls import Controls
+from clavilux.painter.marks import KINDS
+from clavilux.painter.paint import LINE_TO_MARK, paint
 from clavilux.training.analysis import WINDOW_PX, Windows
 
 _CHAOS = (0.3, 1.25)  # below, no marks are seen; above, no plan

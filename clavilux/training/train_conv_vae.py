@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from clavilux.models.conv_decoder import DECODED_SIDE_PX, ConvImageVAE
+from clavilux.models.conv_image_vae import DECODED_SIDE_PX, ConvImageVAE
 from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.losses import mean_squared_loss, optimal_sigma_nll, rate_per_dimension, sample_posterior
 from clavilux.training.loop import Batch, Task

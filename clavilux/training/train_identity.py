@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from clavilux.constants import MEL_BANDS
-from clavilux.evaluation.likeness import same_song
+from clavilux.measures.likeness import same_song
 from clavilux.models.audio_vae import WindowIdentity, window_statistics
 from clavilux.models.losses import same_track_loss
 from clavilux.training.datasets import AudioFeatureDataset

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clavilux.marks import KINDS
 from clavilux.models.image_vae import ImageVAE, RawControls
 from clavilux.models.losses import rate_per_dimension, sample_posterior, soft_cross_entropy
+from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import Windows, palette_distance
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import AnalysisRecipe, ImageVAERecipe
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_finish, turn_pictures
-from clavilux.training.train_eye import MarksRead
+from clavilux.training.train_mark_classifier import MarksRead
 
 ACTIVE_VARIANCE = 0.01
 _FREQUENCY_UNIT = 0.35  # natural logarithm: an error of this size counts 1

@@ -1,7 +1,7 @@
 """Fit the MappingNetwork: from song codes to the latents of real art, in closed form.
 
 Nothing here is a pair of a song and a picture: there are none. Songs and pictures meet by the shape of their clouds and
-by the guides of `clavilux.guides`.
+by the guides of `clavilux.measures.crossmodal`.
 """
 
 from __future__ import annotations
@@ -20,25 +20,14 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
+from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.audio.feature_files import HALVES, TABLE
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import LATENT_DIM
-from clavilux.controls import Controls, choose_controls
-from clavilux.descriptors import DESCRIPTORS
 from clavilux.errors import CorpusError
-from clavilux.feature_files import HALVES, TABLE
-from clavilux.guides import GUIDES, guide_values
-from clavilux.models.audio_vae import AudioVAE
-from clavilux.models.conv_decoder import ConvImageVAE
-from clavilux.models.eye import Eye
-from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
-from clavilux.models.mapping_network import LIMIT, MappingNetwork, PerceptronMapping
-from clavilux.painter import paint
-from clavilux.training.datasets import AudioFeatureDataset
-from clavilux.training.preserve import Told, foresee, preserve_looks
-from clavilux.training.recipe import MappingRecipe
-from clavilux.training.train_eye import eye_signs
-from clavilux.training.transport import (
+from clavilux.measures.crossmodal import GUIDES, guide_values
+from clavilux.measures.image_features import TRAITS, average_down, measure_traits
+from clavilux.measures.transport import (
     Float64,
     fused_gromov_wasserstein,
     normal_scores,
@@ -48,7 +37,18 @@ from clavilux.training.transport import (
     recolouring_where_seen,
     ridge,
 )
-from clavilux.traits import TRAITS, average_down, measure_traits
+from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.conv_image_vae import ConvImageVAE
+from clavilux.models.image_vae import ImageVAE
+from clavilux.models.implicit_decoder import ImplicitImageVAE
+from clavilux.models.mapping_network import LIMIT, MappingNetwork, PerceptronMapping
+from clavilux.models.mark_classifier import Eye
+from clavilux.painter.controls import Controls, choose_controls
+from clavilux.painter.paint import paint
+from clavilux.training.datasets import AudioFeatureDataset
+from clavilux.training.preserve import Told, foresee, preserve_looks
+from clavilux.training.recipe import MappingRecipe
+from clavilux.training.train_mark_classifier import eye_signs
 
 _DEVIATION_FLOOR = 0.25  # of the median deviation: a latent that hardly differs between songs is noise
 _KERNEL_STRENGTH = 0.3  # ridge of the kernel regression, in units of the kernel's mean eigenvalue

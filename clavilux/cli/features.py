@@ -1,0 +1,100 @@
+"""`clavilux features`: measure a folder of songs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import click
+
+from clavilux.audio.feature_files import TABLE, write_features
+from clavilux.errors import AudioError
+
+LINE_EVERY_S = 10.0  # where there is no terminal
+
+
+@click.command()
+@click.argument("audio_dir", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder that is filled."
+)
+@click.option("--jobs", type=click.IntRange(1), help="Processes. Default: one a core.")
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers measure, such as tcp://10.0.0.1:8786."
+)
+def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | None) -> None:
+    """Measure all songs in AUDIO_DIR: a feature file each, and descriptors.csv.
+
+    An interrupted run goes on where it stopped. A file that cannot be read is named and left out; the command then ends
+    with exit code 1, though all other songs are measured.
+    """
+    if scheduler is not None and jobs is not None:
+        raise click.UsageError("--jobs is of this machine; a cluster has the workers that were started.")
+    with _Reporter() as progress:
+        summary = write_features(audio_dir, output, jobs=jobs or -1, scheduler=scheduler, progress=progress)
+    n_songs, n_faults = summary.measured + summary.kept, len(summary.faults)
+    if n_songs == 0:
+        raise AudioError(f"{audio_dir}: none of its {_count(n_faults, 'file')} could be listened to")
+    kept = f", {summary.kept} of them measured earlier" if summary.kept else ""
+    click.echo(f"{output / TABLE}: {_count(n_songs, 'song')} of {_length(summary.seconds)}{kept}")
+    if n_faults:
+        click.echo(f"{_count(n_faults, 'file')} left out, named above")
+        click.get_current_context().exit(1)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _length(seconds: float) -> str:
+    if seconds < 600:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 36_000 else f"{seconds / 3600:.1f} hours"
+
+
+class _Reporter:
+    """A progress bar on a terminal, a line now and then elsewhere; all of it on stderr."""
+
+    def __init__(self) -> None:
+        self._bar = None
+        self._n_done = self._n_files = 0
+        self._line_at = time.monotonic()
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("listening"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> _Reporter:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def begin(self, n_files: int) -> None:
+        self._n_files = n_files
+        if self._bar:
+            self._bar.update(self._task, total=n_files)
+
+    def advance(self) -> None:
+        self._n_done += 1
+        if self._bar:
+            self._bar.advance(self._task)
+        elif self._n_done == self._n_files or time.monotonic() - self._line_at > LINE_EVERY_S:
+            self._line_at = time.monotonic()
+            click.echo(f"{self._n_done} of {self._n_files} files", err=True)
+
+    def warn(self, message: str) -> None:
+        if self._bar:
+            self._bar.console.print(f"clavilux: {message}", markup=False, highlight=False)
+        else:
+            click.echo(f"clavilux: {message}", err=True)

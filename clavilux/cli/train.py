@@ -1,0 +1,192 @@
+"""`clavilux train`: from two folders to a bundle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that all trainings share."""
+    options = [
+        click.option("--recipe", default="default", show_default=True, help="Name of a recipe, or a .toml file."),
+        click.option(
+            "--art",
+            type=click.Path(path_type=Path),
+            default=Path("datasets/abstract_art"),
+            show_default=True,
+            help="Folder of pictures.",
+        ),
+        click.option(
+            "--audio",
+            type=click.Path(path_type=Path),
+            default=Path("datasets/audio_features"),
+            show_default=True,
+            help="Folder of feature files, or of music.",
+        ),
+        click.option(
+            "--run",
+            "run_dir",
+            type=click.Path(path_type=Path),
+            default=Path("runs/default"),
+            show_default=True,
+            help="Takes checkpoints, logs and contact sheets.",
+        ),
+        click.option("--resume", is_flag=True, help="Go on from the checkpoints in --run."),
+        click.option("--from", "start", default=None, metavar="BUNDLE", help="Go on from the weights of a bundle."),
+        click.option("--eye-from", default=None, metavar="BUNDLE", help="Take the eye of a bundle; train none."),
+        click.option(
+            "--teacher",
+            type=click.Path(path_type=Path, dir_okay=False),
+            default=None,
+            help="nsfwjs-4.4.0.tgz: kinds of marks are then found by trial, which takes a quarter of an hour.",
+        ),
+        click.option(
+            "--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes, or GPUs, a node."
+        ),
+        click.option("--num-nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines."),
+        click.option("--jobs", type=int, default=-1, help="Processes for reading and painting.  [default: all cores]"),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group()
+def train() -> None:
+    """Train the three networks and write a bundle. Needs the extra `train`."""
+
+
+@train.command("audio-vae")
+@_options
+def audio_vae(**options: Any) -> None:
+    """Train the AudioVAE on features."""
+    from clavilux.training import run as stages
+
+    stages.train_audio_vae(_run(**options))
+
+
+@train.command("image-vae")
+@_options
+def image_vae(**options: Any) -> None:
+    """Train the eye and the ImageVAE on pictures."""
+    from clavilux.training import run as stages
+
+    stages.train_image_vae(_run(**options))
+
+
+@train.command("mapping")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("bundle"),
+    show_default=True,
+    help="Bundle to write.",
+)
+@_options
+def mapping(output: Path, **options: Any) -> None:
+    """Fit the MappingNetwork on the two trained networks of --run, and write the bundle."""
+    import dataclasses
+
+    from clavilux.errors import TrainingError
+    from clavilux.training import run as stages
+
+    run = dataclasses.replace(_run(**options), resume=True)
+    missing = [name for name in ("audio-vae", "image-vae") if not (run.folder / f"{name}.ckpt").is_file()]
+    if missing:
+        raise TrainingError(f"{run.folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
+    _finish(run, stages.train_audio_vae(run), stages.train_image_vae(run), output)
+
+
+@train.command("all")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("bundle"),
+    show_default=True,
+    help="Bundle to write.",
+)
+@_options
+def everything(output: Path, **options: Any) -> None:
+    """Train all three and write the bundle."""
+    from clavilux.training import run as stages
+
+    run = _run(**options)
+    stages.check_folders(run)
+    heard = stages.train_audio_vae(run)
+    _finish(run, heard, stages.train_image_vae(run), output)
+
+
+def _run(
+    recipe: str,
+    art: Path,
+    audio: Path,
+    run_dir: Path,
+    resume: bool,
+    start: str | None,
+    eye_from: str | None,
+    teacher: Path | None,
+    jobs: int,
+    devices: int,
+    num_nodes: int,
+) -> Any:
+    from clavilux.training.loop import Processes
+    from clavilux.training.recipe import load_recipe
+    from clavilux.training.run import Run, start_bundle
+
+    started = time.monotonic()
+    if teacher is not None:
+        from clavilux.training.teacher import Teacher
+
+        Teacher(teacher)  # that it can be read is known before hours of training
+    loaded = load_recipe(recipe)
+    processes = Processes(devices, num_nodes)
+    fabric = processes.join()
+
+    def log(line: str) -> None:
+        if fabric.is_global_zero:
+            click.echo(f"[{time.monotonic() - started:7.1f} s] {line}")
+
+    with fabric.rank_zero_first():
+        features = _features_of(audio, run_dir, jobs, log)
+    return Run(
+        loaded,
+        run_dir,
+        art,
+        features,
+        resume,
+        start_bundle(start),
+        start_bundle(eye_from or start),
+        jobs,
+        log,
+        processes,
+        teacher,
+    )
+
+
+def _finish(run: Any, heard: Any, pictures: Any, output: Path) -> None:
+    """Only the first process fits the mapping, which is no matter of gradients."""
+    from clavilux.training.run import finish
+
+    if run.processes.join().is_global_zero:
+        finish(run, heard, pictures, output)
+
+
+def _features_of(audio: Path, run_dir: Path, jobs: int, log: Callable[[str], None]) -> Path:
+    """The folder itself if it holds features; else its music is listened to first."""
+    if not audio.is_dir() or any(audio.rglob("*.npy")):
+        return audio
+    from clavilux.audio.feature_files import write_features
+
+    log(f"{audio} holds no features; listening to its music")
+    summary = write_features(audio, run_dir / "features", jobs=jobs)
+    for fault in summary.faults:
+        log(f"{fault}; left out")
+    log(f"{run_dir / 'features'}: {summary.measured} songs measured, {summary.kept} measured earlier")
+    return run_dir / "features"

@@ -1,0 +1,1 @@
+"""Measures that training and evaluation share: image features, cross-modal correspondences, transport, likeness."""

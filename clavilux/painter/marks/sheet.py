@@ -1,0 +1,86 @@
+"""Contact sheet of all kinds of marks: ``python -m clavilux.painter.marks.sheet docs/images/marks.jpg``.
+
+Every kind is painted twice, large and calm, then small and full, from plans and palettes that a hash makes up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from clavilux.constants import PLAN_SIDE, SLOTS
+from clavilux.painter.controls import Controls
+from clavilux.painter.marks import KINDS
+from clavilux.painter.marks.chance import draws
+from clavilux.painter.paint import paint
+
+_COLUMNS, _TILE_PX, _GAP_PX, _TITLE_PX = 4, 212, 4, 15
+_QUALITY = 84  # JPEG
+_CALM = {"frequency": 7.0, "chaos": 0.7}
+_FULL = {"frequency": 18.0, "chaos": 1.0}
+# Eight colours from dark to light: ink and poster, autumn, sea, dusk, fresco, garden.
+_PALETTES = (
+    "16151d 27408b 8f1d21 2f6b52 d1492e e0a030 d9cdb4 f6f1e4",
+    "1f1410 4a2a1a 7a3b1d 5d6037 b5652a cf9440 dfc07a f3e6c4",
+    "0b1b2b 12405a 1f6f7a 3d8f8a e26d5a 8fc1b5 f0c987 f4f1e8",
+    "1a1328 46245c 8a2f6b c2456a 5b6fb0 e98a6d f2c59a f8ead8",
+    "2b2622 6b4a3e 8c6f5c a85f4a 7f9187 c9a27c d9c9b0 efe6d8",
+    "101f16 1e4d35 3f7d3a 8b2942 c99a2c e2725b b7cf8b fbf3d5",
+)
+
+
+def make_plan(name: str) -> NDArray[np.float32]:
+    """Smooth logits, (SLOTS, 32, 32): four waves for each slot, and favourites."""
+    y, x = np.mgrid[0:PLAN_SIDE, 0:PLAN_SIDE] / PLAN_SIDE
+    logits = np.zeros((SLOTS, PLAN_SIDE, PLAN_SIDE), np.float32)
+    for slot in range(SLOTS):
+        u = draws(0, f"plan {name} {slot}", 13)
+        logits[slot] = 2.5 * (u[12] - 0.5)
+        for across, down, phase in u[:12].reshape(4, 3):
+            logits[slot] += 1.6 * np.cos(2 * np.pi * (3 * (across - 0.5) * x + 3 * (down - 0.5) * y + phase))
+    return logits
+
+
+def make_sheet() -> Image.Image:
+    """Paint all kinds, two pictures each, with their names."""
+    rows = -(-len(KINDS) // _COLUMNS)
+    cell = (2 * _TILE_PX + 3 * _GAP_PX, _TILE_PX + _TITLE_PX + _GAP_PX)
+    sheet = Image.new("RGB", (_COLUMNS * cell[0], rows * cell[1]), "white")
+    pen = ImageDraw.Draw(sheet)
+    for n, kind in enumerate(KINDS):
+        left, top = n % _COLUMNS * cell[0], n // _COLUMNS * cell[1]
+        pen.text((left + 2, top + 2), kind, fill="black")
+        for half, look in enumerate((_CALM, _FULL)):
+            angle, palette = draws(0, f"look {kind} {half}", 2)
+            colours = bytes.fromhex(_PALETTES[int(palette * len(_PALETTES))].replace(" ", ""))
+            controls = Controls(
+                palette=(np.frombuffer(colours, np.uint8).reshape(SLOTS, 3) / 255).astype(np.float32),
+                plan=make_plan(f"{kind} {half}"),
+                kind=kind,
+                angle=0.5 * float(angle),
+                frequency=look["frequency"],
+                chaos=look["chaos"],
+            )
+            picture = paint(controls, width=_TILE_PX, height=_TILE_PX, seed=n)
+            sheet.paste(Image.fromarray(picture), (left + half * (_TILE_PX + _GAP_PX), top + _TITLE_PX))
+    return sheet
+
+
+def main() -> None:
+    """Write the sheet to the file that the command line names."""
+    parser = argparse.ArgumentParser(description="Paint a contact sheet of all kinds of marks.")
+    parser.add_argument("output", type=Path, help="JPEG file to write")
+    output: Path = parser.parse_args().output
+    output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = output.with_name(output.name + ".part")
+    make_sheet().save(unfinished, format="JPEG", quality=_QUALITY)
+    os.replace(unfinished, output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Files, processes, threads and memory: what every command needs from the machine."""

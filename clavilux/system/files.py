@@ -1,0 +1,183 @@
+"""Files on disk: which files of a folder are read, and how files are written.
+
+Every command walks folders, names files and writes results through this module, so that all of them treat hidden files,
+links, odd names and a full disk alike.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers that mean: there is no room left for the file."""
+
+_TEMPORARY_PREFIX = ".clavilux-"
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """Files of a folder tree.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        Files with a wanted extension, sorted by path.
+    skipped : dict of Path to str
+        What was left out although a user may expect it to be read, with the reason: an unreadable folder, a link to
+        a folder, a broken link, a file in a related format that is not supported.
+    """
+
+    files: tuple[Path, ...]
+    skipped: dict[Path, str] = field(default_factory=dict)
+
+
+def list_folder(folder: Path, suffixes: frozenset[str], *, unsupported: frozenset[str] = frozenset()) -> FolderListing:
+    """List the files of a folder tree that have one of the given extensions.
+
+    Left out silently: files and folders whose names begin with a dot (macOS writes a ``._song.mp3`` beside each song,
+    Jupyter keeps copies in ``.ipynb_checkpoints``). Left out and reported: folders that cannot be read, links to
+    folders (they may lead in a circle or out of the tree), links that lead nowhere, anything that is not a regular
+    file, and files with an extension of ``unsupported``.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    suffixes : frozenset of str
+        Wanted extensions, lower case, with their dot.
+    unsupported : frozenset of str
+        Extensions that a user may expect to be read, to be reported instead.
+    """
+    files: list[Path] = []
+    skipped: dict[Path, str] = {}
+
+    def unreadable(error: OSError) -> None:
+        skipped[Path(error.filename)] = f"cannot be read ({error.strerror})"
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            path = Path(parent, name)
+            if path.is_symlink():  # os.walk does not follow it
+                skipped[path] = "is a link to a folder; name that folder itself"
+        for name in names:
+            path = Path(parent, name)
+            suffix = path.suffix.lower()
+            if name.startswith(".") or suffix not in suffixes | unsupported:
+                continue
+            if suffix in unsupported:
+                skipped[path] = f"{suffix} is not supported"
+            elif path.is_file():
+                files.append(path)
+            elif path.is_symlink():
+                skipped[path] = "is a link to nowhere"
+            else:
+                skipped[path] = "is not a regular file"
+    return FolderListing(tuple(sorted(files)), dict(sorted(skipped.items())))
+
+
+def normalise_name(name: str) -> str:
+    """Return a relative file name in the one form in which names from tables and from disks are compared.
+
+    Slashes separate folders, Unicode is composed (NFC; macOS stores names decomposed), ``.`` and empty parts are gone.
+    Case is kept.
+
+    Examples
+    --------
+    >>> normalise_name("sub\\\\a.png")
+    'sub/a.png'
+    """
+    parts = unicodedata.normalize("NFC", name).replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def path_inside(folder: Path, name: str) -> Path | None:
+    """Return the path of a relative name inside a folder, or None if it leads outside.
+
+    Names come from tables and notes that anybody may have written. Absolute names, ``..``, drive letters and names
+    that pass through a link out of the folder lead outside.
+    """
+    pure = PurePosixPath(name.replace("\\", "/"))
+    if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts or Path(name).drive or ":" in pure.parts[0]:
+        return None
+    path = folder / pure
+    try:
+        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    except (OSError, ValueError):
+        return None
+    return path if inside else None
+
+
+def same_file(first: Path, second: Path) -> bool:
+    """Return whether two paths name one file, through links and other spellings too; False if either is missing."""
+    try:
+        return os.path.samefile(first, second)
+    except (OSError, ValueError):
+        return False
+
+
+def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a file so that it is there as a whole or not at all, and make its folder if it is missing.
+
+    With ``durable`` it also survives a loss of power, which costs a wait for the disk.
+
+    Raises
+    ------
+    OSError
+        As raised by the system; the old file, if there was one, is unchanged, and nothing temporary stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, durable=durable) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Give a temporary path in the same folder, and move what was written there into place at the end of the block.
+
+    The temporary name is short, so a name of any length that the file system allows can be written. If the block
+    raises, the temporary file is removed and the old file stays. With ``durable`` the data reach the disk before the
+    rename, so that a loss of power leaves no empty file.
+    """
+    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        if durable:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *, is_running: Callable[[int], bool] | None = None) -> int:
+    """Remove temporary files that a killed run of Clavilux left directly in a folder; return how many.
+
+    A temporary file carries the number of the process that wrote it; those of running processes stay.
+    """
+    is_running = is_running or process_is_running
+    removed = 0
+    for path in folder.glob(f"{_TEMPORARY_PREFIX}*.tmp"):
+        number = path.name.removeprefix(_TEMPORARY_PREFIX).partition("-")[0]
+        if number.isdigit() and not is_running(int(number)) and path.is_file():
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def process_is_running(number: int) -> bool:
+    """Return whether a process of this machine has this number."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
