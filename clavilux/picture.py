@@ -12,7 +12,6 @@ import io
 import json
 import math
 import os
-import secrets
 import stat
 import warnings
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from clavilux.constants import DENSITY_DPI
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
+from clavilux.system.files import replacing
 from clavilux.version import __version__
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Picture:
         marks, across = MARKS[self.controls.kind].description, round(self.controls.frequency)
         return f"Abstract picture in {colour_text}: {marks}, about {across} across its short side."
 
-    def save(self, path: str | Path, *, quality: int = 95, threads: int = 1) -> None:
+    def save(self, path: str | Path, *, quality: int = 95, threads: int = 1, exclusive: bool = False) -> None:
         """Write the picture with its record, as PNG, JPEG or WebP by the extension.
 
         The file appears whole or not at all: it is written beside its place and then renamed. Its colours are tagged as
@@ -103,9 +103,13 @@ class Picture:
             1 to 100, of JPEG, which keeps its colour at full resolution for the crisp borders of the marks.
         threads : int
             Threads that compress a PNG side by side; the file is the same for any number of them.
+        exclusive : bool
+            Replace nothing: of two processes that write one name at once, one gets it.
 
         Raises
         ------
+        FileExistsError
+            With ``exclusive``, if there is a file of that name.
         PictureError
             If the format is unknown, the quality out of range, or the file cannot be written.
         """
@@ -114,13 +118,11 @@ class Picture:
         if not 1 <= quality <= 100:
             raise PictureError(f"quality is {quality}; it lies between 1 and 100")
         content = self._encode(kind, quality, threads)
-        temporary = path.with_name(f".clavilux-{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
-            try:
+            with replacing(path, exclusive=exclusive) as temporary:
                 temporary.write_bytes(content)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        except FileExistsError:
+            raise
         except OSError as error:
             raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error
 

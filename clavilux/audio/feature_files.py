@@ -25,13 +25,12 @@ import hashlib
 import json
 import math
 import os
-import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -42,7 +41,9 @@ from clavilux.audio.descriptors import DESCRIPTORS, DESCRIPTORS_VERSION
 from clavilux.audio.features import FEATURES_VERSION
 from clavilux.audio.song import hash_file, listen_to_halves
 from clavilux.errors import AudioError
+from clavilux.system.files import refuse_inputs, remove_leftovers, write_whole
 from clavilux.system.jobs import SHARD_SONGS, check_scheduler, run_songs
+from clavilux.system.tables import table_text, unescape_cell
 
 TABLE = "descriptors.csv"
 CORPUS_TABLE = "corpus.csv"
@@ -180,11 +181,14 @@ def write_features(
         _copy_corpus_table(audio_dir, out_dir)
     except OSError as error:
         raise _cannot_write(out_dir, error) from error
+    npy_names = name_features(files)
+    refuse_inputs((out_dir / name for name in (TABLE, *npy_names.values())), (audio_dir / file for file in files))
+    for folder in {(out_dir / name).parent for name in npy_names.values()} | {out_dir, out_dir / NOTES}:
+        remove_leftovers(folder)
     table = _Table(out_dir)
     progress.begin(len(files))
     jobs_to_do = (
-        _Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy))
-        for file, npy in name_features(files).items()
+        _Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy)) for file, npy in npy_names.items()
     )
     outcomes = run_songs(
         _measure,
@@ -194,6 +198,7 @@ def write_features(
         shard_songs=shard_songs,
         folders=(audio_dir, out_dir),
         ordered=False,
+        failed=_failed,
     )
     measured, kept, faults, seconds = 0, 0, [], 0.0
     try:
@@ -247,6 +252,11 @@ def name_features(files: Iterable[str]) -> dict[str, str]:
     return {file: name if uses[name.casefold()] == 1 else f"{file}.npy" for file, name in short.items()}
 
 
+def _failed(job: _Job, reason: str) -> _Outcome:
+    """What became of a file that could not be finished."""
+    return _Outcome(job.file, fault=f"{job.path}: {reason}")
+
+
 def _measure(job: _Job) -> _Outcome:
     """Listen to one file and write its windows. Runs in other processes: what is wrong with a file is handed back."""
     path, file, windows_path = job.path, job.file, job.out_dir / job.npy
@@ -274,8 +284,8 @@ def _measure(job: _Job) -> _Outcome:
     try:
         # A note holds from the moment when its windows are there, so older windows have to go before it comes.
         windows_path.unlink(missing_ok=True)
-        _write_whole(note_path, json.dumps(asdict(outcome)).encode())
-        _write_whole(windows_path, content.getvalue())
+        write_whole(note_path, json.dumps(asdict(outcome)).encode())
+        write_whole(windows_path, content.getvalue())
     except OSError as error:
         note_path.unlink(missing_ok=True)
         raise _cannot_write(job.out_dir, error) from error
@@ -343,12 +353,10 @@ class _Table:
             (self._folder / row["npy"]).unlink(missing_ok=True)
 
     def save(self) -> None:
-        text = StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows[file] for file in sorted(self._rows))
+        rows = (self._rows[file] for file in sorted(self._rows))
+        text = table_text(COLUMNS, ([row[column] for column in COLUMNS] for row in rows))
         try:
-            _write_whole(self._folder / TABLE, text.getvalue().encode())
+            write_whole(self._folder / TABLE, text.encode())
             for file in self._noted:
                 _note_path(self._folder, file).unlink(missing_ok=True)
         except OSError as error:
@@ -373,7 +381,8 @@ def _read_table(path: Path) -> dict[str, Row]:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 return {}
-            return {row["file"]: row for row in reader if _is_whole(row)}
+            rows = ({name: unescape_cell(value) for name, value in row.items()} for row in reader if _is_whole(row))
+            return {row["file"]: row for row in rows}
     except (UnicodeDecodeError, csv.Error):
         return {}
     except OSError as error:
@@ -403,7 +412,7 @@ def _copy_corpus_table(audio_dir: Path, out_dir: Path) -> None:
     for folder in folders:
         source = folder / CORPUS_TABLE
         if source.is_file() and source.resolve() != (out_dir / CORPUS_TABLE).resolve():
-            _write_whole(out_dir / CORPUS_TABLE, source.read_bytes())
+            write_whole(out_dir / CORPUS_TABLE, source.read_bytes())
             return
 
 
@@ -414,15 +423,3 @@ def _is_text(name: str) -> bool:
 
 def _cannot_write(folder: Path, error: OSError) -> AudioError:
     return AudioError(f"{folder}: cannot be written to ({error.strerror}); give another folder or make room")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name and rename it, so that it is there as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Two machines may have a process of the same number.
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

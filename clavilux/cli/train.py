@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from clavilux.cli.output import say
+
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """Options that all trainings share."""
@@ -151,7 +153,7 @@ def _run(
 
     def log(line: str) -> None:
         if fabric.is_global_zero:
-            click.echo(f"[{time.monotonic() - started:7.1f} s] {line}")
+            say(f"[{time.monotonic() - started:7.1f} s] {line}")
 
     with fabric.rank_zero_first():
         features = _features_of(audio, run_dir, jobs, log)

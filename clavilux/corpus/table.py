@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from clavilux.errors import CorpusError
+from clavilux.system.tables import table_text, unescape_cell
 
 Kind = Literal["art", "music"]
 Tier = Literal["free", "research"]
@@ -171,11 +172,7 @@ def write_table(directory: Path, rows: Iterable[CorpusRow]) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table as CSV under a temporary name and move it into place."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
+    write_bytes(path, table_text(header, rows).encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -193,6 +190,7 @@ def _read_shipped(name: str) -> list[dict[str, str]]:
 
 def _parse_row(row: dict[str, str], *, where: str) -> CorpusRow:
     try:
+        row = {name: unescape_cell(value) for name, value in row.items()}
         return CorpusRow(
             file=row["file"],
             source=row["source"],
@@ -208,7 +206,7 @@ def _parse_row(row: dict[str, str], *, where: str) -> CorpusRow:
             seconds=float(row["seconds"]),
             split=_as_split(row["split"], where=where),
         )
-    except (TypeError, ValueError) as error:  # a short line gives None, a damaged one no number
+    except (AttributeError, TypeError, ValueError) as error:  # a short line gives None, a damaged one no number
         raise CorpusError(f"{where} is damaged ({error}). Build the corpus again.") from error
 
 

@@ -1,14 +1,19 @@
-"""Tables that people write by hand: CSV files of any common dialect become rows of text."""
+"""Tables: CSV files of any common dialect, as people write them by hand, become rows of text, and are written."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from clavilux.errors import ClaviluxError
 
 SEPARATORS = ",;\t"
+
+# A spreadsheet takes a cell that begins so for a formula and carries it out; an apostrophe before it makes it text.
+_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 
 
 def read_text(path: Path, fault: type[ClaviluxError]) -> str:
@@ -40,7 +45,7 @@ def read_table(path: Path, fault: type[ClaviluxError]) -> tuple[list[str], list[
     """Return the columns and the rows of a CSV file.
 
     Comma, semicolon and tabulator separate columns; the one that the header uses is taken. Spaces around names of
-    columns and around values are removed; empty lines are passed over.
+    columns and around values are removed; empty lines are passed over. Values are as `table_text` was given them.
 
     Parameters
     ----------
@@ -71,9 +76,44 @@ def read_table(path: Path, fault: type[ClaviluxError]) -> tuple[list[str], list[
                     f"{path}, line {reader.line_num}: has {len(values)} values and the header names {len(columns)} "
                     "columns; put quotation marks around values that contain a separator"
                 )
-            rows.append(dict(zip(columns, values, strict=True)))
+            rows.append(dict(zip(columns, map(unescape_cell, values), strict=True)))
     except csv.Error as error:
         raise fault(f"{path}, line {reader.line_num}: is no CSV ({error})") from error
     if not columns:
         raise fault(f"{path}: is empty; the first line names the columns")
     return columns, rows
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV, separated by commas, in which no spreadsheet finds a formula; see `escape_cell`."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([escape_cell(str(value)) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def escape_cell(value: str) -> str:
+    """Return the text of a cell with an apostrophe before it if a spreadsheet would take it for a formula.
+
+    A number stays as it is, negative too.
+
+    Examples
+    --------
+    >>> escape_cell("=HYPERLINK(A1).mp3"), escape_cell("-12.5")
+    ("'=HYPERLINK(A1).mp3", '-12.5')
+    """
+    return f"'{value}" if _FORMULA.match(value) and not _is_number(value) else value
+
+
+def unescape_cell(value: str) -> str:
+    """Return what `escape_cell` was given."""
+    return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return value.isprintable() and "_" not in value
