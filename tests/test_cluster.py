@@ -23,8 +23,7 @@ from click.testing import CliRunner, Result
 from conftest import chord, write_wave
 
 from clavilux.audio.feature_files import NOTES, write_features
-from clavilux.cli import cli
-from clavilux.cli import painting
+from clavilux.cli import cli, painting
 from clavilux.errors import ClusterError
 from clavilux.system import cluster
 from clavilux.system.jobs import check_scheduler, run_songs

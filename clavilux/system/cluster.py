@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def run_on_cluster(
     folders: tuple[Path, ...],
     *,
     ordered: bool,
-) -> Iterator[tuple[T, Outcome]]:
+) -> Generator[tuple[T, Outcome], None, None]:
     """Yield each song with its outcome; parameters and errors are those of `clavilux.system.jobs.run_songs`."""
     from joblib import Parallel, delayed, parallel_config
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import atexit
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -74,6 +75,7 @@ def run_songs(
     ClaviluxError
         As raised by the function, or for a song that could not be finished, if `failed` is left out.
     """
+    outcomes: Generator[tuple[T, Outcome], None, None]
     if scheduler is not None:
         from clavilux.system.cluster import run_on_cluster
 
@@ -82,8 +84,9 @@ def run_songs(
         outcomes = ((song, attempt(function, song)) for song in songs)
     else:
         outcomes = _Pool(function, count_jobs(jobs), ordered=ordered).run(songs)
-    for song, outcome in outcomes:
-        yield _result(song, outcome, failed)
+    with closing(outcomes):  # whoever wants no more results lets the processes end
+        for song, outcome in outcomes:
+            yield _result(song, outcome, failed)
 
 
 def run_calls(
@@ -105,7 +108,7 @@ def run_calls(
 
 def count_jobs(jobs: int) -> int:
     """Return a number of processes, 1 or more; -1 means one a core, -2 one less, and so on."""
-    return jobs if jobs > 0 else max(1, count_cores() + 1 + jobs)
+    return jobs if jobs > 0 else max(1, count_cores() + 1 + (jobs or -1))
 
 
 def check_scheduler(scheduler: str) -> None:
@@ -155,7 +158,7 @@ class _Pool(Generic[T]):
         self._is_second_try = False
         self._done: dict[int, tuple[T, Outcome]] = {}  # waiting for their turn
 
-    def run(self, songs: Iterable[T]) -> Iterator[tuple[T, Outcome]]:
+    def run(self, songs: Iterable[T]) -> Generator[tuple[T, Outcome], None, None]:
         """Yield each song with its outcome."""
         coming: Iterator[tuple[int, T]] = enumerate(songs)
         turn = 0
@@ -197,7 +200,7 @@ class _Pool(Generic[T]):
                 self._idle.append(_kept.pop())
             else:
                 try:
-                    self._idle.append(start_worker(list(self._busy)))
+                    self._idle.append(start_worker())
                 except OSError as error:
                     self._most = len(self._busy)
                     where = f"{self._most} at a time" if self._most else "this process"

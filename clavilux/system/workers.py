@@ -103,7 +103,7 @@ class Worker:
         self._write_fd, self._read_fd = inbox, outbox
         self._pid = pid
         self._program = program
-        self._is_open = True
+        _open_workers.add(self)
         self.has_died = False
 
     @property
@@ -148,8 +148,12 @@ class Worker:
         return f"its process ended before it was done (exit code {code}); please report it"
 
     def end(self, *, at_once: bool = False) -> None:
-        """Let an idle worker end; one that has a song gets `END_S` to remove what it was writing, then is killed."""
-        if not self._is_open:
+        """Let a worker end.
+
+        With ``at_once`` it is waited for, also where it is a fork: it gets `END_S` to remove what it was writing, then
+        is killed.
+        """
+        if self not in _open_workers:
             return
         self._close_pipes()
         if self._program is None:
@@ -157,28 +161,22 @@ class Worker:
             if at_once:
                 _reap(until=time.monotonic() + END_S)
             return
-        if at_once:
-            import subprocess
+        import subprocess
 
-            with suppress(subprocess.TimeoutExpired):
-                self._program.wait(END_S)
-            self._program.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._program.wait(END_S)
+        self._program.kill()
         self._program.wait()
 
     def _close_pipes(self) -> None:
-        if self._is_open:
-            self._is_open = False
+        if self in _open_workers:
+            _open_workers.remove(self)
             os.close(self._write_fd)
             os.close(self._read_fd)
 
 
-def start_worker(others: Sequence[Worker] = ()) -> Worker:
+def start_worker() -> Worker:
     """Start a process, forked where that is safe.
-
-    Parameters
-    ----------
-    others : sequence of Worker
-        All other forked workers; a copy of this process must not hold their pipes open.
 
     Raises
     ------
@@ -186,7 +184,7 @@ def start_worker(others: Sequence[Worker] = ()) -> Worker:
         The system allows no more processes, or has no memory for one.
     """
     _reap()
-    return _fork(others) if can_fork() else _spawn()
+    return _fork() if can_fork() else _spawn()
 
 
 def can_fork() -> bool:
@@ -227,10 +225,11 @@ def wait_for(workers: Sequence[Worker]) -> list[Worker]:
 
 # Starting and ending --------------------------------------------------------------------------------------------------
 
+_open_workers: set[Worker] = set()
 _ended_forks: list[int] = []  # processes that were let go and are not known to have ended
 
 
-def _fork(others: Sequence[Worker]) -> Worker:
+def _fork() -> Worker:
     inbox, outbox = os.pipe(), os.pipe()
     try:
         pid = os.fork()
@@ -242,9 +241,10 @@ def _fork(others: Sequence[Worker]) -> Worker:
         try:
             os.close(inbox[1])
             os.close(outbox[0])
-            for other in others:
+            for other in tuple(_open_workers):  # they would not see their caller end
                 other._close_pipes()
-            os.dup2(2, 1)  # what a library prints is no result
+            os.dup2(2, 1)  # what a song prints is no result
+            sys.stdout = sys.stderr
             serve(inbox[0], outbox[1])
         finally:
             os._exit(1)
@@ -321,7 +321,7 @@ def serve_on_standard_pipes() -> NoReturn:
     inbox, outbox = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.dup2(2, 1)  # what a library prints is no result
+    os.dup2(2, 1)  # what a song prints is no result
     serve(inbox, outbox)
 
 
