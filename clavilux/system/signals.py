@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 GRACE_S = 1.0
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -30,14 +30,28 @@ def exit_code() -> int:
 
 
 @contextmanager
+def held_back() -> Iterator[None]:
+    """Let a signal that comes in this block take effect at its end; a process that is started in it gets none."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def interruptible() -> Iterator[None]:
-    """Have the signals raise `KeyboardInterrupt` in this block, once; later ones are ignored while it is unwound."""
+    """Have the first signal raise `KeyboardInterrupt` in this block, and a second one end the process at once."""
     _received.clear()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if not _received:
-            _received.append(number)
-            raise KeyboardInterrupt
+        if _received:
+            _end_now(_received[0])
+        _received.append(number)
+        raise KeyboardInterrupt
 
     before = {}
     for number in SIGNALS:
@@ -47,9 +61,12 @@ def interruptible() -> Iterator[None]:
     hook = sys.unraisablehook
 
     def without_interrupts(unraisable: Any) -> None:
-        # One that came in the middle of a destructor or a callback has been taken note of.
         if not (_received and issubclass(unraisable.exc_type, KeyboardInterrupt)):
             hook(unraisable)
+        elif hasattr(signal, "setitimer"):  # in a destructor or a callback, where it was lost: once more, soon
+            number = _received.pop()
+            signal.signal(signal.SIGALRM, lambda _, frame: interrupt(number, frame))
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
 
     sys.unraisablehook = without_interrupts
     _blocks.append(None)
@@ -90,8 +107,6 @@ def watch() -> None:
 def _end_soon(reader: int) -> None:
     import time
 
-    from clavilux.system.files import remove_own_temporaries
-
     number = -1
     while number not in SIGNALS:
         content = os.read(reader, 1)
@@ -100,6 +115,12 @@ def _end_soon(reader: int) -> None:
             return
         number = content[0]
     time.sleep(GRACE_S)
+    _end_now(number)
+
+
+def _end_now(number: int) -> NoReturn:
+    from clavilux.system.files import remove_own_temporaries
+
     remove_own_temporaries()
     with suppress(OSError):
         if os.isatty(2):

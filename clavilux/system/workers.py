@@ -19,13 +19,14 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from clavilux.errors import ClaviluxError
+from clavilux.system.signals import SIGNALS, held_back
 
 if TYPE_CHECKING:
     import subprocess
@@ -232,7 +233,10 @@ _ended_forks: list[int] = []  # processes that were let go and are not known to 
 def _fork() -> Worker:
     inbox, outbox = os.pipe(), os.pipe()
     try:
-        pid = os.fork()
+        with held_back():  # what is raised in a callback of fork is lost
+            pid = os.fork()
+            if pid == 0:
+                _set_signals()
     except OSError:
         for fd in (*inbox, *outbox):
             os.close(fd)
@@ -257,7 +261,7 @@ def _spawn() -> Worker:
     import subprocess
 
     variables = {f"{name}_NUM_THREADS": "1" for name in _ONE_THREAD}
-    with _interrupts_blocked():
+    with held_back():
         program = subprocess.Popen(
             [sys.executable, "-P", "-c", _START, ascii(sys.path)],
             stdin=subprocess.PIPE,
@@ -271,19 +275,6 @@ def _spawn() -> Worker:
     program.stdin.close()
     program.stdout.close()
     return Worker(inbox, outbox, program=program)
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Start a process that Ctrl-C does not reach; the caller ends it. A Ctrl-C meanwhile comes at the end."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _exit_code(pid: int) -> int:
@@ -322,6 +313,9 @@ def serve_on_standard_pipes() -> NoReturn:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)  # what a song prints is no result
+    _set_signals()
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were held back when this process was started
     serve(inbox, outbox)
 
 
@@ -332,7 +326,6 @@ def serve(inbox: int, outbox: int) -> NoReturn:
 
     from clavilux.system.files import remove_own_temporaries
 
-    _set_signals()
     lock = Lock()
 
     def send(message: Outcome | _Log) -> None:
