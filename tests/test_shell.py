@@ -325,6 +325,22 @@ def test_features_do_not_replace_a_song(here: Path) -> None:
     assert run("features", "music", "-o", "music").returncode == 0
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    "output", ["bundle/bundle.json", "bundle/bundle.html", "link.json", "bundle/../bundle/bundle.json"]
+)
+def test_a_report_replaces_neither_a_bundle_nor_a_table(here: Path, fake_bundle: Path, output: str) -> None:
+    shutil.copytree(fake_bundle, "bundle")
+    os.symlink("bundle/bundle.json", "link.json")
+    Path("art").mkdir()
+    for number in range(24):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(f"art/{number}.png")
+    before = Path("bundle/bundle.json").read_bytes()
+    done = run("evaluate", "--bundle", "bundle", "--music", ".", "--art", "art", "-o", output)
+    assert done.returncode == 1 and "is read and would be overwritten" in done.stderr
+    assert Path("bundle/bundle.json").read_bytes() == before
+
+
 def test_two_runs_into_one_folder_never_overwrite_each_other(here: Path, fake_bundle: Path) -> None:
     songs = []
     for number in range(4):
