@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clavilux.errors import ClusterError
-from clavilux.system.workers import Outcome, attempt
+from clavilux.system.outcomes import Outcome, attempt
 from clavilux.version import __version__
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from clavilux.errors import ClaviluxError
+from clavilux.system.outcomes import Failed, Outcome, Raised, attempt
 from clavilux.system.threads import count_cores
-from clavilux.system.workers import Failed, Outcome, Raised, Worker, attempt, can_fork, start_worker, wait_for
+from clavilux.system.workers import Worker, can_fork, end_workers, start_worker, wait_for
 
 SHARD_SONGS = 50  # about a minute: the sending is nothing beside it, and a worker that dies leaves little to look at
 AHEAD_SONGS = 1_000  # done before the one whose turn it is: bounds the memory that results take
@@ -233,20 +234,15 @@ class _Pool(Generic[T]):
             self._done[number] = (song, outcome)
 
     def _end_idle(self) -> None:
-        for worker in self._idle:
-            worker.end()
+        end_workers(self._idle)
         self._idle.clear()
 
     def _close(self) -> None:
-        for worker in self._busy:  # the caller wants no more
-            worker.end(at_once=True)
         _kept.extend(worker for worker in self._idle if not worker.is_forked)
-        self._idle = [worker for worker in self._idle if worker.is_forked]
-        self._end_idle()
+        end_workers([*self._busy, *(worker for worker in self._idle if worker.is_forked)])
 
 
 @atexit.register
 def _end_kept() -> None:
-    for worker in _kept:
-        worker.end()
+    end_workers(_kept)
     _kept.clear()

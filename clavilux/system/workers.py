@@ -22,17 +22,15 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from clavilux.errors import ClaviluxError
+from clavilux.system.outcomes import Failed, Outcome, attempt, describe_failure
 from clavilux.system.signals import SIGNALS, held_back
 
 if TYPE_CHECKING:
     import subprocess
 
 END_S = 0.5  # a worker whose pipe was closed has this long before it is killed
-LONGEST_REASON = 300  # characters of an exception's text that are shown
 
 # One thread for each worker: the cores are shared by processes. Read when the libraries are first imported.
 _ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB", "NUMBA", "NUMEXPR")
@@ -46,55 +44,11 @@ logger = logging.getLogger("clavilux")
 
 
 @dataclass(frozen=True)
-class Done:
-    """The function returned this."""
-
-    value: Any
-
-
-@dataclass(frozen=True)
-class Raised:
-    """The function raised an error that is no fault of the song and ends the run, such as a folder that is full."""
-
-    error: ClaviluxError
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The song could not be finished, for a reason in words."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
 class _Log:
     """A line for the log of the caller."""
 
     level: int
     line: str
-
-
-Outcome = Done | Raised | Failed
-
-
-def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
-    """Return what became of one song; only an interrupt from the keyboard is raised.
-
-    An exception that is no `ClaviluxError` gives a `Failed` that says where it was raised; its traceback goes to the
-    log.
-    """
-    try:
-        return Done(function(song))
-    except ClaviluxError as error:
-        return Raised(error)
-    except KeyboardInterrupt:
-        raise
-    except MemoryError:
-        logger.info("%s", _traceback())
-        return Failed("needs more memory than there is; free some, or use fewer --jobs")
-    except BaseException as error:
-        logger.info("%s", _traceback())
-        return Failed(_describe(error))
 
 
 class Worker:
@@ -135,12 +89,12 @@ class Worker:
 
     def explain_death(self) -> str:
         """Return in words how the process ended, after `read` has raised."""
-        code = self._program.wait() if self._program is not None else _exit_code(self._pid)
         self.has_died = True
         self._close_pipes()
+        code = self._exit_code(wait=True)
         if code == -getattr(signal, "SIGKILL", 9):
             return "the system ended its process (SIGKILL), most likely for want of memory; free some, or use --jobs 1"
-        if code < 0:
+        if code is not None and code < 0:
             try:
                 name = signal.Signals(-code).name
             except ValueError:
@@ -148,26 +102,22 @@ class Worker:
             return f"its process crashed ({name}); please report it, with this file if you can"
         return f"its process ended before it was done (exit code {code}); please report it"
 
-    def end(self, *, at_once: bool = False) -> None:
-        """Let a worker end.
+    def _exit_code(self, *, wait: bool) -> int | None:
+        """Return the exit code of the process, or minus the signal that ended it; None if it works on."""
+        if self._program is not None:
+            return self._program.wait() if wait else self._program.poll()
+        try:
+            pid, status = os.waitpid(self._pid, 0 if wait else os.WNOHANG)
+        except ChildProcessError:  # the caller ignores SIGCHLD
+            return 0
+        return os.waitstatus_to_exitcode(status) if pid else None
 
-        With ``at_once`` it is waited for, also where it is a fork: it gets `END_S` to remove what it was writing, then
-        is killed.
-        """
-        if self not in _open_workers:
-            return
-        self._close_pipes()
-        if self._program is None:
-            _ended_forks.append(self._pid)
-            if at_once:
-                _reap(until=time.monotonic() + END_S)
-            return
-        import subprocess
-
-        with suppress(subprocess.TimeoutExpired):
-            self._program.wait(END_S)
-        self._program.kill()
-        self._program.wait()
+    def _kill(self) -> None:
+        if self._program is not None:
+            self._program.kill()
+        else:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
 
     def _close_pipes(self) -> None:
         if self in _open_workers:
@@ -184,7 +134,6 @@ def start_worker() -> Worker:
     OSError
         The system allows no more processes, or has no memory for one.
     """
-    _reap()
     return _fork() if can_fork() else _spawn()
 
 
@@ -196,6 +145,20 @@ def can_fork() -> bool:
         return len(os.listdir("/proc/self/task")) == 1
     except OSError:
         return False
+
+
+def end_workers(workers: Sequence[Worker]) -> None:
+    """Let workers end. Together they get `END_S` to remove what they were writing, then they are killed."""
+    for worker in workers:
+        worker._close_pipes()
+    until = time.monotonic() + END_S
+    for worker in workers:
+        while not worker.has_died and worker._exit_code(wait=False) is None:
+            if time.monotonic() > until:
+                worker._kill()
+                worker._exit_code(wait=True)
+                break
+            time.sleep(0.001)
 
 
 def wait_for(workers: Sequence[Worker]) -> list[Worker]:
@@ -227,7 +190,6 @@ def wait_for(workers: Sequence[Worker]) -> list[Worker]:
 # Starting and ending --------------------------------------------------------------------------------------------------
 
 _open_workers: set[Worker] = set()
-_ended_forks: list[int] = []  # processes that were let go and are not known to have ended
 
 
 def _fork() -> Worker:
@@ -275,33 +237,6 @@ def _spawn() -> Worker:
     program.stdin.close()
     program.stdout.close()
     return Worker(inbox, outbox, program=program)
-
-
-def _exit_code(pid: int) -> int:
-    """Wait for the end of a forked process; its exit code, or minus the signal that ended it."""
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    except ChildProcessError:  # the caller ignores SIGCHLD
-        return 0
-
-
-def _reap(*, until: float = 0.0) -> None:
-    """Take note of forked processes that have ended; those that have not until then are killed, if a time is given."""
-    while True:
-        for pid in tuple(_ended_forks):
-            try:
-                if os.waitpid(pid, os.WNOHANG)[0] == pid:
-                    _ended_forks.remove(pid)
-            except ChildProcessError:
-                _ended_forks.remove(pid)
-        if not until or not _ended_forks:
-            return
-        if time.monotonic() > until:
-            for pid in _ended_forks:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            until = 0.0
-        time.sleep(0.005)
 
 
 # In the other process -------------------------------------------------------------------------------------------------
@@ -364,8 +299,7 @@ def serve(inbox: int, outbox: int) -> NoReturn:
             except BrokenPipeError:
                 raise
             except BaseException as error:  # it cannot be sent, or imported here, or raised KeyboardInterrupt itself
-                logger.info("%s", _traceback())
-                send(Failed(_describe(error)))
+                send(Failed(describe_failure(error)))
     finally:  # the caller is gone
         remove_own_temporaries()
         os._exit(0)
@@ -383,27 +317,6 @@ def _set_signals() -> None:
 
 
 # Words and bytes ------------------------------------------------------------------------------------------------------
-
-
-def _describe(error: BaseException) -> str:
-    """Return one line about an exception of a song: a fault of the machine, or one of ours with its place."""
-    text = " ".join(str(error).split())
-    text = text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + " ..."
-    if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename is not None else ""
-        return f"{place}{error.strerror}"
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" in {Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace is not None else ""
-    name = type(error).__name__
-    return f"{name}{': ' if text else ''}{text}{place}; this is a fault of Clavilux, please report it"
-
-
-def _traceback() -> str:
-    import traceback
-
-    return traceback.format_exc()
 
 
 def _write(fd: int, content: bytes) -> None:
