@@ -177,8 +177,7 @@ def _hear(file: Path, bundles: tuple[str, ...], max_s: float) -> _OneHeard | str
             for bundle in bundles
         }
         ears = {"mfcc": np.stack([_mfcc_statistics(features) for features in measured[1:]])}
-        if musicnn.is_installed():
-            ears["musicnn"] = np.stack([musicnn.measure_sound(part) for part in halves])
+        ears["musicnn"] = np.stack([musicnn.measure_sound(part) for part in halves])
         return _OneHeard(codes, described[0], ears)
 
 
