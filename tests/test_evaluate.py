@@ -14,7 +14,7 @@ from clavilux.cli import cli
 from clavilux.constants import SAMPLE_RATE
 from clavilux.errors import CorpusError
 from clavilux.evaluation import evaluate as evaluation
-from clavilux.evaluation import musicnn, pairs, synth
+from clavilux.evaluation import pairs, synth
 from clavilux.evaluation.goals import CEILING, MEASURES, Goal, Measure, judge
 from clavilux.evaluation.material import find_material
 
@@ -48,7 +48,6 @@ def report(folders, fake_bundle, tmp_path_factory):
         patch.setattr(synth, "PAIR_S", 6.0)
         for name, few in (("_COPIED", 2), ("_FAMILIES", 3), ("_SHARP", 2)):
             patch.setattr(evaluation, name, few)
-        patch.setattr(musicnn, "is_installed", lambda: False)  # its own tests take its seconds
         result = CliRunner().invoke(cli, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output, json.loads((folders / "report.json").read_text()), (folders / "report.html").read_text()
@@ -66,14 +65,12 @@ def test_the_table_has_the_songs_and_what_they_are_read_against(report):
 
 
 def test_every_measure_is_there_but_those_without_material(report):
-    """The pictures are small, the bundle states no rate, the second ear is away, and its painter reaches none of the
-    art."""
+    """The pictures are small, the bundle states no rate, and its painter reaches none of the art."""
     _, found, _ = report
     missing = {measure.key for measure in MEASURES} - set(found["columns"]["songs"])
     unreached = {f"used_{name}_{judge}" for name in ("coverage", "recall") for judge in "AB"}
     assert found["columns"]["decoder"]["coverage_A"] == 0
-    assert {key for key in missing if "musicnn" not in key} == {"sharpness", "rate"} | unreached
-    assert any("musicnn" in remark for remark in found["remarks"])
+    assert missing == {"sharpness", "rate"} | unreached
     assert any("sharpness" in remark for remark in found["remarks"])
     assert any("too few to hold against the goals" in remark for remark in found["remarks"])
 
