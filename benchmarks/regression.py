@@ -1,16 +1,24 @@
-"""The gate: a small fixed evaluation that fails when a bundle has become worse than the shipped figures.
+"""A small fixed evaluation of the shipped bundle, which fails in the tests when the bundle has become worse.
 
-songs of our own -> codes -> latents -> paintings at 256 px -> judge B -> **figures with their noise**
+    python benchmarks/regression.py [--art CORPUS/art]
 
-It takes seconds, needs no corpus, and says nothing about real art: `clavilux evaluate` does. Distances are taken in a
-space B whose centre and scale are kept beside the figures, because judging them anew by the pictures themselves would
-hide a collapse.
+measures the shipped bundle, writes its figures as the new reference (tests/regression.json) and prints them. Run it when
+a new bundle ships, and read what it prints before committing. `--art` also renews the space in which distances are
+taken (evaluator B on the training art of a corpus); without it the space stays as it is in the file.
+
+synthesised songs and examples -> song codes -> latents -> paintings at 256 px -> evaluator B -> **figures with errors**
+
+It takes seconds, needs no corpus, and says nothing about real art: `clavilux evaluate` does. The centre and scale of the
+space are kept beside the figures, because deriving them anew from the pictures themselves would hide a collapse.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +27,11 @@ from numpy.typing import NDArray
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import measure_features
+from clavilux.bundle import open_bundle
 from clavilux.constants import SAMPLE_RATE
 from clavilux.evaluation.looks import Looks, measure_looks
-from clavilux.evaluation.painting import PAINTED_PX, bad_copy, paint_latent
+from clavilux.evaluation.material import find_pictures
+from clavilux.evaluation.painting import PAINTED_PX, bad_copy, look_at_files, paint_latent
 from clavilux.evaluation.sameness import identity
 from clavilux.evaluation.songs import song_code
 from clavilux.evaluation.synth import VOICES, Note, fit, loudness_db, render, reverb
@@ -32,6 +42,8 @@ from clavilux.pipeline import Clavilux
 Float32 = NDArray[np.float32]
 Floats = NDArray[np.floating]
 
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "tests" / "regression.json"
 SONGS = 14  # played by the synthesizer, beside those from files
 _SONG_S = 12.0
 _FILE_S = 24.0
@@ -46,7 +58,7 @@ class Figure:
     noise: float
 
 
-def measure_gate(bundle: str, files: Sequence[Path], looks: Looks) -> dict[str, Figure]:
+def measure_regression(bundle: str, files: Sequence[Path], looks: Looks) -> dict[str, Figure]:
     """Figures of a bundle on these files and on `SONGS` songs of our own.
 
     Returns
@@ -110,3 +122,32 @@ def _jackknife(figure: Callable[[NDArray[np.intp]], float], n: int) -> Figure:
     everything = np.arange(n)
     without = np.array([figure(np.delete(everything, i)) for i in range(n)])
     return Figure(figure(everything), float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())))
+
+
+def main() -> None:
+    """Measure, write, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--art", type=Path)
+    arguments = parser.parse_args()
+    if arguments.art is None:
+        kept = json.loads(REFERENCE.read_text("utf-8"))["space"]
+        looks = Looks(np.array(kept["mean"], np.float32), np.array(kept["scale"], np.float32))
+    else:
+        seen, _, _ = look_at_files(find_pictures(arguments.art, 400)[1], (), jobs=-1)
+        looks = Looks.of(seen.features["B"])
+    files = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix != ".py" and path.is_file())
+    figures = measure_regression("default", files, looks)
+    for name, figure in figures.items():
+        print(f"{name:12s} {figure.value:8.3f}  +- {figure.noise:.3f}")
+    reference = {
+        "bundle": open_bundle("default").sha256,
+        "figures": {name: asdict(figure) for name, figure in figures.items()},
+        "space": {name: [float(f"{v:.6g}") for v in values] for name, values in asdict(looks).items()},
+    }
+    temporary = REFERENCE.with_name(f".{os.getpid()}.{REFERENCE.name}")
+    temporary.write_text(json.dumps(reference, indent=1) + "\n", "utf-8")
+    os.replace(temporary, REFERENCE)
+
+
+if __name__ == "__main__":
+    main()
