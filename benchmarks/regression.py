@@ -2,14 +2,14 @@
 
     python benchmarks/regression.py [--art CORPUS/art]
 
-measures the shipped bundle, writes its figures as the new reference (tests/regression.json) and prints them. Run it when
-a new bundle ships, and read what it prints before committing. `--art` also renews the space in which distances are
+measures the shipped bundle, writes its figures as the new reference (tests/regression.json) and prints them. Run it
+when a new bundle ships, and read what it prints before committing. `--art` also renews the space in which distances are
 taken (evaluator B on the training art of a corpus); without it the space stays as it is in the file.
 
 synthesised songs and examples -> song codes -> latents -> paintings at 256 px -> evaluator B -> **figures with errors**
 
-It takes seconds, needs no corpus, and says nothing about real art: `clavilux evaluate` does. The centre and scale of the
-space are kept beside the figures, because deriving them anew from the pictures themselves would hide a collapse.
+It takes seconds, needs no corpus, and says nothing about real art: `clavilux evaluate` does. The centre and scale of
+the space are kept beside the figures, because deriving them anew from the pictures themselves would hide a collapse.
 """
 
 from __future__ import annotations
