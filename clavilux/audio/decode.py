@@ -199,12 +199,14 @@ class AudioStream:
     def _open_container(self, file: BinaryIO) -> InputContainer:
         import av
 
+        # Tags that are not UTF-8 raise in PyAV up to 18 unless this is given; PyAV 19 escapes them and has no such choice.
+        tags: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
         try:
             return av.open(
                 file,
                 mode="r",
-                metadata_errors="replace",
                 options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
+                **tags,
             )
         except (av.FFmpegError, ValueError, OSError) as error:
             raise AudioError(
