@@ -133,9 +133,8 @@ class Picture:
         exif[_SOFTWARE] = f"clavilux {__version__}"
         exif[_X_DENSITY] = exif[_Y_DENSITY] = float(DENSITY_DPI)
         exif[_DENSITY_UNIT] = _INCH
-        block = exif.get_ifd(_EXIF_BLOCK)
-        block[_USER_COMMENT] = _ASCII + json.dumps(self.record).encode("ascii")
-        block[_COLOUR_SPACE] = 1  # sRGB
+        comment = _ASCII + json.dumps(self.record).encode("ascii")
+        exif[_EXIF_BLOCK] = {_USER_COMMENT: comment, _COLOUR_SPACE: 1}  # sRGB
         if kind == "PNG" and self.controls is not None:
             from clavilux.png import encode_png
 

@@ -318,3 +318,34 @@ def test_names_in_any_script_are_read(tmp_path: Path) -> None:
 def test_suffixes_cover_what_the_tests_write() -> None:
     assert set(sounds.CODECS) <= AUDIO_SUFFIXES
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in AUDIO_SUFFIXES)
+
+
+# Versions of PyAV ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("title", ["Café".encode("latin-1"), b"\xff\xfe\x80", "夜想曲".encode("shift-jis")])
+def test_tags_in_any_encoding_change_nothing(tmp_path, title):
+    """PyAV 18 and 19 treat tags that are not UTF-8 by different means."""
+    path = sounds.write_float_wave(tmp_path / "plain.wav", sounds.sine_a4(1.0)[None], SAMPLE_RATE)
+    title += b"\0" * (-len(title) % 2)
+    tags = b"INFOINAM" + len(title).to_bytes(4, "little") + title
+    plain = path.read_bytes()
+    chunks = plain[8:] + b"LIST" + len(tags).to_bytes(4, "little") + tags
+    tagged = tmp_path / "tagged.wav"
+    tagged.write_bytes(b"RIFF" + len(chunks).to_bytes(4, "little") + chunks)
+    np.testing.assert_array_equal(read(tagged), read(path))
+
+
+def test_mp4_is_decoded_to_the_end_of_its_last_packet(tmp_path):
+    """FFmpeg 9 would cut the padding that FFmpeg 8 leaves: one song, two pictures."""
+    import av
+
+    path = tmp_path / "tone.m4a"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        for start in range(0, 22_000, 1000):  # no whole number of packets of 1024
+            frame = av.AudioFrame.from_ndarray(sounds.sine_a4(1.0)[None, :1000], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = SAMPLE_RATE, start
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    assert read(path).size % 1024 == 0

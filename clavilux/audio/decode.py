@@ -150,6 +150,8 @@ class AudioStream:
             promised_s = _promised_s(container, encoded)
             spare_s = 0.0 if container.format.name == "flac" else max(SHORTFALL_S, 0.05 * promised_s)
             for packet in self._packets(container, encoded):
+                if container.format.name.startswith("mov"):
+                    _keep_end(packet)
                 try:
                     frames = encoded.decode(packet)
                 except av.FFmpegError:
@@ -199,13 +201,12 @@ class AudioStream:
     def _open_container(self, file: BinaryIO) -> InputContainer:
         import av
 
+        # Tags that are not UTF-8 raise in PyAV 18 unless this is given; PyAV 19 escapes them and has no such choice.
+        tags: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+        options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}
         try:
-            return av.open(
-                file,
-                mode="r",
-                metadata_errors="replace",
-                options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
-            )
+            container: InputContainer = av.open(file, mode="r", options=options, **tags)
+            return container
         except (av.FFmpegError, ValueError, OSError) as error:
             raise AudioError(
                 f"{self.path}: not readable as sound ({_reason(error)}); give a file that plays elsewhere"
@@ -333,6 +334,17 @@ def _sound_of(container: InputContainer, path: Path) -> EncodedStream:
         raise AudioError(_rate_fault(path, encoded.rate))
     encoded.codec_context.thread_count = 1  # songs run in parallel, not the packets of one song
     return encoded
+
+
+def _keep_end(packet: Packet[EncodedStream]) -> None:
+    """Cancel the cut at the end of a packet of MP4 or MOV, which FFmpeg makes from version 9 on.
+
+    FFmpeg 8 leaves what the encoder filled up the last packet with (0.02 s). Pictures are the same with both.
+    """
+    if packet.has_sidedata("skip_samples"):  # samples to cut at the start, at the end (uint32 each), and the reasons
+        cut = packet.get_sidedata("skip_samples")
+        cut.update(bytes(cut)[:4] + bytes(4) + bytes(cut)[8:])
+        packet.set_sidedata(cut)
 
 
 def _promised_s(container: InputContainer, encoded: EncodedStream) -> float:

@@ -42,21 +42,18 @@ MOST_THREADS = 4  # of a song that is painted alone; more wait for each other
 RANDOM_FOLDER = "generated_images"
 
 
-class SizeType(click.ParamType[tuple[int, int]]):
-    """``1024`` or ``3000x2000``: a side, or width and height, in pixels."""
+def _read_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels of ``1024`` or ``3000x2000``; a `click.BadParameter` if it is neither.
 
-    name = "N|WxH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, int | tuple):
-            return check_size(value)
-        match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", value)
-        if match is None:
-            self.fail(f"{value!r} is no size; write 1024 or 3000x2000", param, ctx)
-        try:
-            return check_size((int(match[1]), int(match[2] or match[1])))
-        except PictureError as error:
-            self.fail(str(error), param, ctx)
+    A function and not a `click.ParamType`, which click types by brackets from 8.4 on only.
+    """
+    match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no size; write 1024 or 3000x2000")
+    try:
+        return check_size((int(match[1]), int(match[2] or match[1])))
+    except PictureError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 class FiniteRange(click.FloatRange):
@@ -105,7 +102,7 @@ class _Outcome:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SONG|FOLDER|FEATURES...")
 @click.option("-o", "--output", metavar="FILE|DIR", help="Picture (.png .jpg .webp), or folder.  [default: ./SONG.png]")
 @click.option(
-    "--size", type=SizeType(), default=str(DEFAULT_SIZE_PX), metavar="N|WxH", show_default=True, help="Pixels."
+    "--size", type=_read_size, default=str(DEFAULT_SIZE_PX), metavar="N|WxH", show_default=True, help="Pixels."
 )
 @click.option(
     "--seed",
