@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,8 +57,6 @@ def test_the_mix_is_the_mean_of_the_channels(tmp_path: Path) -> None:
     left, right = sounds.noise(1.0, seed=1), sounds.noise(1.0, seed=2)
     path = sounds.write_float_wave(tmp_path / "stereo.wav", np.stack([left, right]), SAMPLE_RATE)
     np.testing.assert_allclose(read(path), (left + right) / 2, atol=1e-6)
-    opposite = sounds.write_float_wave(tmp_path / "opposite.wav", np.stack([left, -left]), SAMPLE_RATE)
-    assert np.abs(read(opposite)).max() < 1e-7
 
 
 @pytest.mark.parametrize("channels", [3, 6, 32])
@@ -148,6 +149,113 @@ def test_a_cap_is_a_positive_number(tmp_path: Path, max_s: float) -> None:
         read_blocks(tmp_path / "a.wav", max_s=max_s)
 
 
+# Many channels -----------------------------------------------------------------------------------------------------
+
+MANY_CHANNELS = [
+    *((suffix, codec, form, layout) for suffix, codec, form in [
+        (".m4a", "aac", "fltp"), (".mka", "aac", "fltp"), (".flac", "flac", "s16"), (".opus", "libopus", "flt"),
+        (".wv", "wavpack", "fltp"), (".wv", "wavpack", "s16p"), (".tta", "tta", "s16"), (".caf", "pcm_f32le", "flt"),
+        (".mov", "pcm_s16le", "s16"), (".wav", "pcm_s64le", "s64"), (".wav", "pcm_f64le", "dbl"),
+    ] for layout in ["stereo", "7.1"]),
+    *((suffix, codec, form, layout) for suffix, codec, form in [
+        (".wv", "wavpack", "fltp"), (".wv", "wavpack", "s32p"), (".mka", "pcm_s16le", "s16"), (".caf", "pcm_f32le", "flt"),
+    ] for layout in ["hexadecagonal", "22.2"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("suffix", "codec", "form", "layout"), MANY_CHANNELS)
+def test_planar_samples_and_odd_layouts_of_any_number_of_channels_are_read(
+    tmp_path: Path, suffix: str, codec: str, form: str, layout: str
+) -> None:
+    """PyAV reads beyond the planes of 8 and more channels, and frees layouts in an order of their own twice."""
+    import av
+
+    n = av.AudioLayout(layout).nb_channels
+    tone, rest = sounds.sine(440.0, 1.0, rate=48_000), sounds.sine(330.0, 1.0, rate=48_000, peak=0.2)
+    path = sounds.write_layout(
+        tmp_path / f"a{suffix}", np.stack([tone, *[rest] * (n - 1)]), codec, form, layout, 48_000
+    )
+    heard = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=False)
+    assert heard.returncode == 0, heard.stderr  # a crash would take the tests with it
+    low, high = map(float, heard.stdout.split())
+    assert high == pytest.approx(0.5 / n, rel=0.1)
+    assert low == pytest.approx(0.2 * (n - 1) / n, rel=0.1)
+
+
+READ = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_audio import Path, amplitude, read
+sound = read(Path(sys.argv[1]))
+print(amplitude(sound, 330.0), amplitude(sound, 440.0))
+"""
+
+
+def test_floats_and_integers_that_numpy_has_no_name_for_are_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    path = sounds.write_sound(tmp_path / "a.wav", sounds.sine_a4(1.0))
+    monkeypatch.setattr("clavilux.audio.mix._DTYPES", {})
+    with pytest.raises(AudioError, match=r"a\.wav: cannot be decoded \(samples of format s16"):
+        read(path)
+
+
+@pytest.mark.parametrize("max_s", [1e9, 1e308, np.float64(1e300), 10**300])
+def test_a_cap_may_be_huge(tmp_path: Path, max_s: float) -> None:
+    path = sounds.write_sound(tmp_path / "a4.wav", sounds.sine_a4(1.0))
+    assert read(path, max_s=max_s).size == SAMPLE_RATE
+
+
+# Whole and cut off -------------------------------------------------------------------------------------------------
+
+CONTAINERS = [
+    ("wav", "pcm_s16le", {}), ("aiff", "pcm_s16be", {}), ("au", "pcm_s16be", {}), ("w64", "pcm_s16le", {}),
+    ("caf", "pcm_s16le", {}), ("flac", "flac", {}), ("ogg", "libvorbis", {}), ("ogg", "flac", {}), ("opus", "libopus", {}),
+    ("mp3", "libmp3lame", {}), ("mp3", "libmp3lame", {"write_xing": "0"}), ("mp2", "mp2", {}),
+    ("mp4", "aac", {"movflags": "faststart"}), ("mp4", "aac", {"movflags": "frag_keyframe+empty_moov"}),
+    ("matroska", "flac", {}), ("matroska", "libopus", {"live": "1"}), ("webm", "libopus", {}), ("avi", "mp2", {}),
+    ("flv", "aac", {}), ("asf", "wmav2", {}), ("adts", "aac", {}), ("mpegts", "aac", {}), ("mpegts", "mp2", {}),
+    ("mpeg", "mp2", {}), ("tta", "tta", {}), ("wv", "wavpack", {}), ("voc", "pcm_s16le", {}), ("dts", "dca", {}),
+    ("rm", "ac3", {}), ("ac3", "ac3", {}), ("eac3", "eac3", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "codec", "options"), CONTAINERS, ids=[f"{f}-{c}-{len(o)}" for f, c, o in CONTAINERS])
+def test_a_whole_file_warns_of_nothing_and_one_that_is_cut_off_does(
+    tmp_path: Path, form: str, codec: str, options: dict[str, str]
+) -> None:
+    music = np.concatenate([sounds.silence(7.0), sounds.song(9.0), sounds.noise(4.0)])  # the bit rate varies
+    whole = sounds.write_container(tmp_path / "whole", music, form, codec, options)
+    stream = read_blocks(whole)
+    assert sum(block.size for block in stream) / SAMPLE_RATE == pytest.approx(20.0, abs=0.3)
+    assert stream.warnings == []
+    cut = tmp_path / "cut"
+    n_bytes = whole.stat().st_size * 6 // 10
+    cut.write_bytes(whole.read_bytes()[: n_bytes + (n_bytes + 1) % 2])  # odd: not between two frames of AC-3
+    stream = read_blocks(cut)
+    assert 2 < sum(block.size for block in stream) / SAMPLE_RATE < 18
+    assert any("cut off" in w or "damaged" in w or "could be decoded" in w for w in stream.warnings)
+
+
+def test_a_film_that_is_longer_than_its_sound_is_whole(tmp_path: Path) -> None:
+    import av
+
+    for form in ("matroska", "mp4", "avi", "flv", "mpegts"):
+        path = tmp_path / form
+        with av.open(str(path), "w", format=form) as container:
+            picture = container.add_stream("flv" if form == "flv" else "mpeg4", rate=10)
+            picture.width = picture.height = 64
+            picture.pix_fmt = "yuv420p"
+            voice = container.add_stream("libmp3lame", rate=44_100, layout="mono", format="fltp")
+            for packet in sounds.encode(voice, sounds.upsample(sounds.song(3.0), 44_100)[None], 44_100):
+                container.mux(packet)
+            for i in range(100):
+                still = av.VideoFrame.from_ndarray(np.full((64, 64, 3), i, np.uint8), format="rgb24")
+                container.mux(picture.encode(still))
+            container.mux(picture.encode(None))
+        stream = read_blocks(path)
+        assert sum(block.size for block in stream) / SAMPLE_RATE == pytest.approx(3.0, abs=0.2)
+        assert stream.warnings == []
+
+
 # Damage ------------------------------------------------------------------------------------------------------------
 
 
@@ -159,8 +267,7 @@ def test_a_truncated_file_gives_what_is_there_and_says_so(tmp_path: Path, suffix
     stream = read_blocks(part)
     seconds = sum(block.size for block in stream) / SAMPLE_RATE
     assert 4.5 < seconds < 6.6
-    if suffix != ".ogg":  # its length is written nowhere but in its last page
-        assert any("cut off" in warning or "could be decoded" in warning for warning in stream.warnings)
+    assert any("cut off" in warning or "could be decoded" in warning for warning in stream.warnings)
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".flac"])

@@ -240,12 +240,12 @@ def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> Non
         (np.zeros((20, 215), np.float32), r"has shape \(20, 215\); a feature file has \(20, 216\) or \(n, 20, 216\)"),
         (np.zeros((1, 1, 20, 216), np.float32), r"has shape \(1, 1, 20, 216\)"),
         (np.float32(1), r"has shape \(\)"),
-        (np.zeros((0, 20, 216), np.float32), "holds 0 windows"),
-        (np.zeros((2, 20, 216), np.int16), "of type int16; it needs one or more, of floats"),
+        (np.zeros((0, 20, 216), np.float32), r"has shape \(0, 20, 216\).*with n of 1 or more"),
+        (np.zeros((2, 20, 216), np.int16), "of type <i2; a feature file holds floats"),
         (np.full((20, 216), np.nan, np.float32), "numbers that are not finite"),
         (b"", "is empty"),
         (b"no array at all", "is no feature file"),
-        (np.array([{"a": 1}], object), "is no feature file"),
+        (np.array([{"a": 1}], object), r"of type \|O"),
     ],
 )
 def test_what_is_no_feature_file_is_refused(engine: Clavilux, tmp_path: Path, content: Any, reason: str) -> None:

@@ -138,10 +138,12 @@ def sound_tracks(container: InputContainer, encrypted: set[int | None], name: ob
     for track in tracks:
         context = track.codec_context
         context.thread_count = 1  # songs run in parallel, not the packets of one song
-        # A layout of channels in an order of its own, as CAF and MOV can hold, crashes PyAV 18 and 19: each frame frees
-        # it once too often. The mix needs the number of channels only; codecs that know their layout set it again.
-        if context.channels > 0:
-            context.layout = f"{context.channels} channels"
+        # PyAV 18 and 19 do not copy a layout of channels in an order of its own, as CAF and MOV can hold: whoever reads
+        # it frees it, each frame too, and the process dies. So it is read once and replaced. The mix needs the number
+        # of channels only; decoders that know their layout set it again.
+        n_channels = context.channels
+        if n_channels > 0:
+            context.layout = f"{n_channels} channels"
     return tracks
 
 
