@@ -150,13 +150,14 @@ def write_layout(path: Path, samples: Float32, codec: str, form: str, layout: st
 
 
 def write_container(path: Path, sound: Float32, form: str, codec: str, options: dict[str, str]) -> Path:
-    """Write a mono sound into a container that is named, in a codec that is named, at 48 kHz (44.1 kHz for FLV)."""
-    rate = 44_100 if form == "flv" else 48_000
+    """Write a mono sound into a named container, in a named codec, at 48 kHz (FLV and ASF: 44.1 kHz)."""
+    rate = 44_100 if form in ("flv", "asf") else 48_000
     with av.open(str(path), "w", format=form, options=options) as container:
         kind = av.Codec(codec, "w").audio_formats[0].name
-        layout = "stereo" if codec == "dca" else "mono"
+        layout = "stereo" if codec == "vorbis" else "mono"
         samples = np.tile(upsample(sound, rate), (2 if layout == "stereo" else 1, 1))
         stream = container.add_stream(codec, rate=rate, layout=layout, format=kind, options={"strict": "-2"})
+        stream.bit_rate = 128_000
         for packet in encode(stream, samples, rate, layout):
             container.mux(packet)
     return path
@@ -169,9 +170,9 @@ def write_tracks(path: Path, tracks: list[Float32], languages: tuple[str, ...] =
         streams = [container.add_stream(codec, rate=SAMPLE_RATE, layout="mono", format=form) for _ in tracks]
         for stream, language in zip(streams, languages, strict=False):
             stream.metadata["language"] = language
-        packets = [encode(stream, track[None], SAMPLE_RATE) for stream, track in zip(streams, tracks, strict=True)]
-        for packet in sorted(sum(packets, []), key=lambda packet: packet.pts or 0):
-            container.mux(packet)
+        for stream, track in zip(streams, tracks, strict=True):
+            for packet in encode(stream, track[None], SAMPLE_RATE):
+                container.mux(packet)
     return path
 
 

@@ -258,6 +258,27 @@ def test_what_is_no_feature_file_is_refused(engine: Clavilux, tmp_path: Path, co
         engine.listen(path)
 
 
+@pytest.mark.parametrize("kind", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_floats_of_every_width_and_order_are_the_same_windows(
+    engine: Clavilux, tmp_path: Path, kind: str, order: Any
+) -> None:
+    windows = np.random.default_rng(0).integers(-500, 500, (3, 20, 216)) / 4
+    np.save(tmp_path / "a.npy", np.asarray(windows, kind, order=order))
+    np.testing.assert_array_equal(engine.listen(tmp_path / "a.npy").windows, windows.astype(np.float32))
+    np.save(tmp_path / "b.npy", np.asarray(windows[1], kind, order=order))
+    np.testing.assert_array_equal(engine.listen(tmp_path / "b.npy").windows, windows[1:2].astype(np.float32))
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e6, 1e300])
+def test_windows_that_no_sound_has_are_refused(engine: Clavilux, tmp_path: Path, value: float) -> None:
+    windows = np.zeros((3, 20, 216))
+    windows[1, 3, 7] = value
+    np.save(tmp_path / "a.npy", windows)
+    with pytest.raises(AudioError, match="not finite or beyond 100000"):
+        engine.listen(tmp_path / "a.npy")
+
+
 def test_clips_are_picked_by_the_generator_each_once(features: Path) -> None:
     def pick(seed: int, count: int = 8) -> list[tuple[Path, int]]:
         return pick_clips(features, count, np.random.default_rng(seed), skip=pytest.fail)

@@ -308,22 +308,22 @@ class AudioStream:
                 default = best_track(container, tracks).index
                 others = [track for track in tracks if track.index != default]
                 for packet in self._packets(container, *others):
-                    total_s, window_s, energy = heard.get(packet.stream_index, (0.0, 0.0, 0.0))
-                    if window_s >= WINDOW_S or packet.size == 0:  # an empty packet ends the track
-                        if energy >= AUDIBLE_POWER * window_s > 0:
-                            return packet.stream_index
-                        window_s = energy = 0.0
+                    index = packet.stream.index  # that of the packet itself is not set in the one that ends a track
+                    total_s, window_s, energy = heard.get(index, (0.0, 0.0, 0.0))
                     try:
-                        parts = [
-                            (read_samples(frame, kind), kind) for frame in packet.decode() for kind in [kind_of(frame)]
-                        ]
+                        frames = packet.decode()
+                        parts = [(read_samples(frame, kind), kind) for frame in frames for kind in [kind_of(frame)]]
                     except av_errors():
                         continue
                     for samples, kind in parts:
                         seconds = samples.size / kind.n_channels / max(1, kind.rate)
                         total_s, window_s = total_s + seconds, window_s + seconds
                         energy += seconds * loudest_power(samples, kind)
-                    heard[packet.stream_index] = (total_s, window_s, energy)
+                    if window_s >= WINDOW_S or packet.size == 0:  # an empty packet ends the track
+                        if energy >= AUDIBLE_POWER * window_s > 0:
+                            return index
+                        window_s = energy = 0.0
+                    heard[index] = (total_s, window_s, energy)
                     if total_s * self._rate > self._max_samples:
                         return None
         return None

@@ -33,9 +33,10 @@ OFFSET_MIN_S = 0.004  # over the seconds of the sound: the mean of a tone of 40 
 OFFSET_SPREADS = (
     3.0  # times the deviation of the means of blocks; deep notes have a mean for a moment (1.9 in `examples`)
 )
+CONSTANT_SHARE = 0.01  # of the power; with less beside the constant part, nothing but that part could be heard
 SILENT_SHARE = 0.01  # of the power of the loudest channel
 INTEGER_BITS = (7, 15, 23, 31)  # floats that were converted from integers and not scaled
-LOUD_FLOAT = 32.0  # 30 dB above full scale; no mix in floating point is that loud for long
+LOUD_FLOAT = 8.0  # 18 dB above full scale; no mix in floating point is that loud for long
 LOUD_SHARE = 0.1  # of the samples that are not zero
 BEYOND_SHARE = 0.001  # of the samples; so many may lie beyond the full scale that is chosen
 SURVEY_STEP = 7  # every seventh sample is looked at; a prime, so that no common period is met
@@ -128,7 +129,7 @@ class Survey:
         self.n_broken = 0
         self._n_values = self._n_broken_values = 0
         self._seconds = 0.0
-        self._block_sums = np.zeros(3)  # samples, their sum, and the sum of the squares of the means of blocks
+        self._block_sums = np.zeros(4)  # samples, their sum, that of the squares of block means, that of their squares
         self._moments: dict[int, list[Any]] = {}  # number of channels -> samples, sums, products
         self._n_loud = np.zeros(2 + len(INTEGER_BITS), np.int64)  # not zero; beyond each full scale
 
@@ -188,7 +189,7 @@ class Survey:
         self._n_values += samples.size
         self._seconds += mono.size / kind.rate
         total = float(mono.sum())
-        self._block_sums += np.array([mono.size, total, total * total / max(1, mono.size)])
+        self._block_sums += [mono.size, total, total * total / max(1, mono.size), float(np.dot(mono, mono))]
         if len(samples) == 1:
             return
         part = samples[:, ::SURVEY_STEP].astype(np.float32) / np.float32(self._full_scale(samples))
@@ -249,10 +250,11 @@ class Survey:
         return (dataclasses.replace(self.mix, weights=self.mix.weights | weights), said) if weights else None
 
     def _mend_offset(self) -> tuple[Mix, str] | None:
-        n, total, squares = self._block_sums / max(1.0, self._block_sums[0])
+        n, total, squares, power = self._block_sums / max(1.0, self._block_sums[0])
         deviation = np.sqrt(max(0.0, squares - total**2))
         least = max(OFFSET_MIN + OFFSET_MIN_S / max(self._seconds, 1e-3), OFFSET_SPREADS * deviation)
-        if self.mix.offset or n == 0 or abs(total) <= least:
+        is_constant = power - total**2 < CONSTANT_SHARE * power and power > CONSTANT_SHARE * AUDIBLE_POWER
+        if self.mix.offset or n == 0 or (abs(total) <= least and not is_constant):
             return None
         said = f"it has a constant offset of {total:.2g} of full scale (DC), which is taken off"
         return dataclasses.replace(self.mix, offset=float(total)), said
