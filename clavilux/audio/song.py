@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, halve, measure_features
+from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.constants import MAX_AUDIO_S
 from clavilux.errors import AudioError
 from clavilux.system.memory import reuse_memory
 from clavilux.system.threads import read_ahead
-
-AUDIBLE_DB = -60.0  # RMS level of a window in dB of full scale; below it is noise of the room or of the tape
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +100,11 @@ def _listen(path: Path | str, max_s: float, threads: int) -> tuple[Song, Feature
     path = Path(path)
     reuse_memory()
     stream = read_blocks(path, max_s=max_s)
-    features = measure_features(stream if threads == 1 else read_ahead(stream))
-    audible = features.window_db >= AUDIBLE_DB
+    while True:
+        features = measure_features(stream if threads == 1 else read_ahead(stream))
+        audible = features.window_db >= AUDIBLE_DB
+        if not stream.mend(is_silent=not audible.any()):  # an ordinary song is read once
+            break
     warnings = list(stream.warnings)
     if not audible.any():
         warnings.append(f"it is silent: nothing reaches {AUDIBLE_DB:g} dB of full scale")

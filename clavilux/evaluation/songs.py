@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, measure_features
-from clavilux.audio.song import AUDIBLE_DB
+from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.bundle import Bundle
 from clavilux.constants import LATENT_DIM
 from clavilux.engine import Engine
