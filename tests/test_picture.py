@@ -142,7 +142,7 @@ def test_quality_out_of_range_is_refused(picture: Picture, tmp_path: Path, quali
 
 def test_what_is_no_picture_has_no_record(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(PictureError, match=r"a\.png: is no picture"):
+    with pytest.raises(PictureError, match=r"a\.png: is not a picture in a format that is read here"):
         read_record(tmp_path / "a.png")
     with pytest.raises(PictureError, match=r"b\.png: cannot be read \(No such file"):
         read_record(tmp_path / "b.png")
@@ -170,8 +170,8 @@ def test_a_picture_of_others_has_no_record(tmp_path: Path) -> None:
     ("comment", "reason"),
     [
         (b"ASCII\0\0\0{", "damaged record"),
-        (b"ASCII\0\0\0[1]", "is no record of Clavilux"),
-        (b'ASCII\0\0\0{"a": 1}', "is no record of Clavilux"),
+        (b"ASCII\0\0\0[1]", "is not a record of Clavilux"),
+        (b'ASCII\0\0\0{"a": 1}', "is not a record of Clavilux"),
         (b"UNICODE\0a", "carries no record of Clavilux"),
     ],
 )
