@@ -5,6 +5,7 @@ picture file -> **here** -> (H, W, 3) uint8 sRGB as a viewer shows it, and squar
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import threading
@@ -191,6 +192,7 @@ _pillow_silenced = _PillowSilenced()
 
 
 _libtiff_lock = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints what Pillow logs of damaged files
 
 
 @contextmanager
@@ -232,6 +234,10 @@ def _read(file: BinaryIO) -> NDArray[np.uint8]:
                 f"has {image.width} x {image.height} pixels; at most {limit / 1e6:.0f} million are read in "
                 f"{image.format}: make it smaller"
             )
+        if image.format == "TIFF":
+            ends = [tile[1][2:] for tile in image.tile if tile[1]] or [(0, 0)]
+            if max(x for x, _ in ends) * max(y for _, y in ends) < image.width * image.height:
+                raise PictureError("cannot be read (damaged: rows are missing)")  # Pillow would leave them black
         samples = str(image.tile[0].args) if image.tile else ""  # loading forgets how samples are stored
         with _libtiff_silenced() if image.format == "TIFF" else nullcontext():
             image.load()

@@ -120,7 +120,7 @@ class Picture:
         except OSError as error:
             raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error
 
-    def _encode(self, kind: str, quality: int) -> bytes:
+    def _encode(self, kind: str, quality: int) -> memoryview:
         """Compress the picture with its record and its colour profile."""
         from PIL import Image
 
@@ -141,7 +141,7 @@ class Picture:
         # By the name, not told the format, Pillow loads one format's code in place of five: 0.01 s.
         buffer = _NamedBuffer(f"picture.{kind.lower()}")
         Image.fromarray(self.pixels).save(buffer, exif=exif, icc_profile=_srgb_profile(), **options[kind])
-        return buffer.getvalue()
+        return buffer.getbuffer()  # not a copy
 
 
 class _NamedBuffer(io.BytesIO):

@@ -173,6 +173,8 @@ def test_pictures_are_turned_upright(format: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     assert_seen(saved(stored, format, exif=exif), REFERENCE)
+    upright = saved(stored.transpose(Image.Transpose.TRANSPOSE), format, exif=exif)  # a tall one, of whatever sense
+    assert sorted(decode_picture(upright).shape) == sorted(REFERENCE.shape)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65_535])
@@ -392,6 +394,24 @@ def test_a_picture_that_is_cut_off_is_refused(format: str, share: float) -> None
     content = saved(NOISE, format)
     with pytest.raises(PictureError):
         decode_picture(content[: int(share * len(content))])
+
+
+def test_a_tiff_whose_rows_are_missing_is_refused() -> None:
+    rows = [struct.pack("<HHII", 257, 4, 1, height) for height in (40, 4000)]
+    content = made.tiff_file(WIDE, 1).replace(*rows)
+    with pytest.raises(PictureError, match="rows are missing"):
+        decode_picture(content)
+
+
+def test_what_pillow_logs_is_not_printed(tmp_path: Path) -> None:
+    samples = [struct.pack("<HHIH", 277, 3, 1, count) for count in (1, 127)]
+    (tmp_path / "a.tif").write_bytes(made.tiff_file(WIDE, 1).replace(*samples))
+    script = (
+        "import sys; from clavilux.errors import PictureError; from clavilux.images import read_picture\n"
+        "try: read_picture(sys.argv[1])\nexcept PictureError: print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "a.tif"], check=True, capture_output=True)
+    assert (done.stdout.strip(), done.stderr) == (b"refused", b"")
 
 
 def break_bytes(content: bytes, rng: np.random.Generator) -> bytes:
