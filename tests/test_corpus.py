@@ -403,6 +403,7 @@ def test_transparent_pictures_stand_on_white() -> None:
     [
         (b"", "does not decode"),
         (b"GIF89a and no more", "does not decode"),
+        (b"DDS |\0\0\0" + bytes(range(120)), "does not decode: is not a picture in a format that is read"),
         (make_picture(1)[:3_000], "does not decode"),
         (make_picture(1, format="JPEG")[:2_000], "does not decode"),
         (make_picture(1, side=159), "too small: 199 x 159 px, the short side must have 160"),
@@ -823,7 +824,8 @@ def test_build_of_music_drops_the_copy(tmp_path: Path, melody_mp3: bytes, melody
     reasons = {item.path: reason for item, reason in summary.dropped}
     assert reasons["a.ogg"] == "near duplicate of a/songs: b.mp3", "the free one stays"
     assert reasons["c.mp3"].startswith("too short: 5.0 s")
-    again = build_corpus("music", tmp_path / "out", progress=Log(), sources=[make_source("a/songs")], items=items)
+    sources = [make_source("a/songs", kind="music")]
+    again = build_corpus("music", tmp_path / "out", progress=Log(), sources=sources, items=items)
     assert [row.path for row in again.rows] == ["b.mp3", "d.mp3"], "measures are read back from the state"
 
 

@@ -28,7 +28,7 @@ from clavilux.bundle import shipped_bundles
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
 from clavilux.errors import BundleError, ClaviluxError, PictureError
 from clavilux.explain import explain_report, report_picture
-from clavilux.picture import FORMATS, read_record
+from clavilux.picture import FORMATS, picture_format, read_record
 from clavilux.pipeline import Clavilux, check_size
 from clavilux.system.jobs import check_scheduler, run_songs
 from clavilux.system.threads import count_cores
@@ -395,6 +395,8 @@ def _paint_song(task: _Task) -> _Outcome:
         kept = _kept(task, engine) if task.resume else {}
         if len(kept) == len(task.pictures):
             return _Outcome(tuple(kept.values()), n_kept=len(kept))
+        for target in task.pictures:
+            picture_format(target, task.size)  # before the work: a format may not hold so many pixels
         song = engine.listen(task.path, max_s=task.max_s, clip=task.clip)
         if task.verbose:
             _log_ranges(task.path, song, engine.engine.song_code(song))
@@ -415,7 +417,7 @@ def _paint_song(task: _Task) -> _Outcome:
             sibling = picture.record["sibling"]
             target, z = task.pictures[sibling], picture.z_image
             logger.info("%s: z_image lies in [%.3g, %.3g], length %.3g", target, z.min(), z.max(), np.linalg.norm(z))
-            picture.save(target, threads=task.threads)
+            picture.save(target)
             reports[sibling] = report_picture(picture, target, engine.bundle.descriptors)
     except ClaviluxError as error:
         return _Outcome(fault=str(error))
