@@ -123,9 +123,10 @@ MUTATIONS: dict[str, Mutation] = {
 
 
 def mutate(wholes: Wholes, seed: int, number: int) -> Case:
-    """Case `number` of a seed: the formats take turns, and each format goes through the mutations."""
+    """Case `number` of a seed. Formats and mutations take turns; their numbers, 19 and 6, have no common divisor, so
+    that every pair comes."""
     suffix = FORMATS[number % len(FORMATS)]
-    name = list(MUTATIONS)[number // len(FORMATS) % len(MUTATIONS)]
+    name = list(MUTATIONS)[number % len(MUTATIONS)]
     rng = np.random.default_rng([seed, number])
     content = MUTATIONS[name](bytearray(wholes[suffix]), wholes, rng)
     return Case(suffix, name, {f"a{suffix}": bytes(content)})
