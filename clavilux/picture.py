@@ -28,6 +28,7 @@ from clavilux.constants import DENSITY_DPI
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
+from clavilux.system.arguments import MAX_THREADS, FileName, Number, file_path, whole_number
 from clavilux.version import __version__
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Picture:
         marks, across = MARKS[self.controls.kind].description, round(self.controls.frequency)
         return f"Abstract picture in {colour_text}: {marks}, about {across} across its short side."
 
-    def save(self, path: str | Path, *, quality: int = 95, threads: int = 1) -> None:
+    def save(self, path: FileName, *, quality: Number = 95, threads: Number = 1) -> None:
         """Write the picture with its record, as PNG, JPEG or WebP by the extension.
 
         The file appears whole or not at all: it is written beside its place and then renamed. Its colours are tagged as
@@ -96,7 +97,7 @@ class Picture:
 
         Parameters
         ----------
-        path : str or Path
+        path : path-like
             Ends in .png, .jpg, .jpeg or .webp. A file that is there is replaced. PNG and WebP keep every pixel: with
             so few colours lossless WebP is half as large as WebP of quality 95, and a third of PNG.
         quality : int
@@ -107,13 +108,12 @@ class Picture:
         Raises
         ------
         PictureError
-            If the format is unknown, the quality out of range, or the file cannot be written.
+            If the format is unknown, an argument is of another type or out of range, or the file cannot be written.
         """
-        path = Path(path)
+        path = file_path("path", path)
         kind = picture_format(path)
-        if not 1 <= quality <= 100:
-            raise PictureError(f"quality is {quality}; it lies between 1 and 100")
-        content = self._encode(kind, quality, threads)
+        quality = whole_number("quality", quality, 1, 100)
+        content = self._encode(kind, quality, whole_number("threads", threads, 1, MAX_THREADS))
         temporary = path.with_name(f".clavilux-{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
             try:
@@ -171,7 +171,7 @@ def picture_format(path: str | Path) -> str:
     return FORMATS[suffix]
 
 
-def read_record(path: str | Path) -> dict[str, Any]:
+def read_record(path: FileName) -> dict[str, Any]:
     """Return the record of a picture that Clavilux painted.
 
     Raises
@@ -186,6 +186,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
     """
     from PIL import Image, UnidentifiedImageError
 
+    path = file_path("path", path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe may take forever
             raise PictureError(f"{path}: is no file; give a picture that Clavilux painted")

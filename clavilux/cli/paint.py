@@ -29,7 +29,8 @@ from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
 from clavilux.errors import BundleError, ClaviluxError, PictureError
 from clavilux.explain import explain_report, report_picture
 from clavilux.picture import FORMATS, read_record
-from clavilux.pipeline import Clavilux, check_size
+from clavilux.pipeline import Clavilux
+from clavilux.system.arguments import show, size_px
 from clavilux.system.jobs import check_scheduler, run_songs
 from clavilux.system.threads import count_cores
 
@@ -49,12 +50,12 @@ class SizeType(click.ParamType[tuple[int, int]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         if isinstance(value, int | tuple):
-            return check_size(value)
+            return size_px(value)
         match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", value)
         if match is None:
             self.fail(f"{value!r} is no size; write 1024 or 3000x2000", param, ctx)
         try:
-            return check_size((int(match[1]), int(match[2] or match[1])))
+            return size_px((int(match[1]), int(match[2] or match[1])))
         except PictureError as error:
             self.fail(str(error), param, ctx)
 
@@ -358,7 +359,7 @@ def _shipped_bundle_of(record: dict[str, Any], again: Path) -> str:
     name = bundle.get("name") if isinstance(bundle, dict) else None
     if name not in shipped_bundles():
         raise BundleError(
-            f"{again}: was painted with bundle {name!r}, which does not ship; give its folder with --bundle"
+            f"{again}: was painted with bundle {show(name)}, which does not ship; give its folder with --bundle"
         )
     return str(name)
 
