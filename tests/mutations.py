@@ -123,10 +123,9 @@ MUTATIONS: dict[str, Mutation] = {
 
 
 def mutate(wholes: Wholes, seed: int, number: int) -> Case:
-    """Case `number` of a seed. Formats and mutations take turns; their numbers, 19 and 6, have no common divisor, so
-    that every pair comes."""
-    suffix = FORMATS[number % len(FORMATS)]
-    name = list(MUTATIONS)[number % len(MUTATIONS)]
+    """Case `number` of a seed; few cases meet all formats and all mutations, more meet every pair."""
+    turn, index = divmod(number, len(FORMATS))
+    suffix, name = FORMATS[index], list(MUTATIONS)[(turn + index) % len(MUTATIONS)]
     rng = np.random.default_rng([seed, number])
     content = MUTATIONS[name](bytearray(wholes[suffix]), wholes, rng)
     return Case(suffix, name, {f"a{suffix}": bytes(content)})

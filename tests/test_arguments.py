@@ -277,6 +277,7 @@ def test_what_is_no_bundle_is_refused(given: Any) -> None:
         {"sha256": None},
         {"sha256": "é"},
         {"name": 5},
+        {"name": "x" * 100_000},
     ],
     ids=show,
 )
@@ -302,6 +303,7 @@ def test_a_song_that_cannot_be_painted_is_refused(
         {"kind": np.zeros(3)},
         {"second_kind": 5},
         {"angle": float("nan")},
+        {"angle": 1e16},
         {"angle": 10**5000},
         {"chaos": "1"},
         {"outline": None},

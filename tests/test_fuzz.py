@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sounds
+from fuzzing import Case
 from mutations import FORMATS, MUTATIONS, mutate, whole_files
 
 from clavilux.audio.clips import song_of_clips
@@ -23,7 +25,14 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="trials need a s
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-@pytest.mark.parametrize(("fuzzer", "n_cases", "n_columns"), [("fuzz_listen", 60, len(MUTATIONS))])
+@pytest.mark.parametrize(
+    ("fuzzer", "n_cases", "n_columns"),
+    [
+        ("fuzz_listen", 38, len(MUTATIONS)),
+        ("fuzz_records", 30, len(MUTATIONS) + 4),
+        pytest.param("fuzz_tables", 36, len(MUTATIONS) + 5, marks=pytest.mark.torch),
+    ],
+)
 def test_a_short_run_finds_nothing(tmp_path: Path, fuzzer: str, n_cases: int, n_columns: int) -> None:
     command = [sys.executable, str(BENCHMARKS / f"{fuzzer}.py"), "--cases", str(n_cases)]
     done = subprocess.run(
@@ -82,6 +91,31 @@ def test_each_kind_of_finding_is_found(tmp_path: Path, fault: str, outcome: str)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
     assert done.stdout == f"{outcome}\n", done.stderr
+
+
+def test_the_fuzzer_of_tables_finds_what_a_reader_lets_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fuzz_tables
+
+    wholes = fuzz_tables.whole_folders()
+    for row, files in wholes.items():
+        Case(row, "", {**files, "row": row.encode()}).write(tmp_path / row / "case")
+        assert fuzz_tables.read(tmp_path / row / "case") == ("read", "")
+    other = [replace(entry, split="exam") for entry in fuzz_tables.list_entries(tmp_path / "splits" / "case", {".png"})]
+    monkeypatch.setattr(fuzz_tables, "list_entries", lambda *_: other)
+    assert fuzz_tables.read(tmp_path / "splits" / "case")[0] == "another split"
+
+
+def test_the_fuzzer_of_records_writes_the_record_that_it_says(tmp_path: Path) -> None:
+    import fuzz_records
+
+    wholes = fuzz_records.paint_wholes(tmp_path)
+    for files in wholes.values():
+        name, picture = next(iter(files.items()))
+        whole = fuzz_records.record_of(picture)
+        again = fuzz_records.replace_comment(picture, Path(name).suffix, b'{"clavilux": "x"}')
+        assert whole["sibling"] == 1 and fuzz_records.record_of(again) == {"clavilux": "x"}
+    outcomes = {fuzz_records.make_case(wholes, 0, number).column for number in range(60)}
+    assert outcomes == {*fuzz_records.RECORD_MUTATIONS, *MUTATIONS}
 
 
 def test_the_media_fuzzer_finds_numbers_that_are_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

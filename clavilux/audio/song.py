@@ -18,6 +18,7 @@ from clavilux.system.arguments import float_array, real_number, show
 from clavilux.system.memory import reuse_memory
 from clavilux.system.threads import read_ahead
 
+_LONGEST_NAME = 1_024  # the record of a JPEG has room for 64 kB, and a character may take 12 bytes
 AUDIBLE_DB = -60.0  # RMS level of a window in dB of full scale; below it is noise of the room or of the tape
 
 
@@ -133,8 +134,8 @@ def check_song(song: Song) -> None:
     for name, value in song.descriptors.items():
         real_number(f"{name} of the song", value, -np.inf, fault=AudioError)
     for name, text in (("name", song.name), ("sha256", song.sha256)):
-        if not isinstance(text, str) or (name == "sha256" and not text.isascii()):
-            raise AudioError(f"{name} of the song is {show(text)}; it is text")
+        if not isinstance(text, str) or len(text) > _LONGEST_NAME or (name == "sha256" and not text.isascii()):
+            raise AudioError(f"{name} of the song is {show(text)}; it is text of at most {_LONGEST_NAME} characters")
 
 
 def hash_file(path: Path) -> str:

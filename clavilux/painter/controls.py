@@ -37,6 +37,7 @@ _BARE = {
     "mirror": (0.8, 2.0),
     "flip": (0.8, 2.0),
 }
+_MAX_TURNS = 1e15  # beyond, a float has no fraction of a turn left
 _LEAST_WEIGHT = 1e-4  # of the likeliest palette; what weighs less is not seen
 
 
@@ -107,8 +108,8 @@ class Controls:
         numbers = {"frequency": FREQUENCY_RANGE, "chaos": CHAOS_RANGE, "second_share": (0.0, 1.0), **FINISH}
         for name, (low, high) in numbers.items():
             object.__setattr__(self, name, real_number(name, getattr(self, name), low, high, fault=ControlsError))
-        angle = real_number("angle", self.angle, -math.inf, fault=ControlsError) % 0.5
-        object.__setattr__(self, "angle", angle)
+        angle = real_number("angle", self.angle, -_MAX_TURNS, _MAX_TURNS, fault=ControlsError)
+        object.__setattr__(self, "angle", angle % 0.5 % 0.5)  # the remainder of -1e-20 rounds to 0.5
         object.__setattr__(self, "palette", palette)
         object.__setattr__(self, "plan", log_softmax(plan))
 
