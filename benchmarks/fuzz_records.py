@@ -35,7 +35,7 @@ from clavilux.cli import Fault, cli
 from clavilux.errors import ClaviluxError
 from clavilux.picture import read_record
 from clavilux.pipeline import Clavilux
-from clavilux.system.arguments import size_px
+from clavilux.system.arguments import check_size
 
 SUFFIXES = (".png", ".jpg", ".webp")
 SONGS = ("song.wav", "song.npy")
@@ -169,7 +169,7 @@ def repaint(bundle: Path, folder: Path) -> tuple[str, str]:
     out = folder.parent / f"again{picture.suffix}"
     command = ["paint", "--again", str(picture), str(song), "--bundle", str(bundle), "-o", str(out), "--json"]
     try:
-        width, height = size_px(read_record(picture).get("size"))
+        width, height = check_size(read_record(picture).get("size"))
         if width * height > LARGEST_PX:
             command += ["--size", "64"]
     except ClaviluxError:

@@ -28,11 +28,11 @@ from clavilux.system.arguments import (
     FileName,
     Number,
     Size,
+    check_size,
     file_path,
     float_array,
     real_number,
     show,
-    size_px,
     whole_number,
 )
 from clavilux.version import __version__
@@ -151,7 +151,7 @@ class Clavilux:
     def paint_latent(self, z_image: ArrayLike, *, size: Size = DEFAULT_SIZE_PX, seed: Number = 0) -> NDArray[np.uint8]:
         """Paint a latent (64,) of any origin: (height, width, 3) uint8 sRGB. Size and seed as in `paint`."""
         latent = float_array("z_image", z_image, (LATENT_DIM,))
-        return self._decode(latent, size_px(size), whole_number("seed", seed, 0, MAX_SEED))[0]
+        return self._decode(latent, check_size(size), whole_number("seed", seed, 0, MAX_SEED))[0]
 
     def paint(
         self,
@@ -256,7 +256,7 @@ class Clavilux:
             If the bundle is not the one that was painted with.
         """
         recorded = parse_record(record)
-        choices = recorded.choices if size is None else replace(recorded.choices, size=size_px(size))
+        choices = recorded.choices if size is None else replace(recorded.choices, size=check_size(size))
         if recorded.bundle_sha256 != self.bundle.sha256:
             raise BundleError(
                 f"the picture was painted with bundle {show(recorded.bundle_name)} (sha256 "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clavilux.errors import AudioError, PictureError
-from clavilux.system.arguments import MAX_SEED, real_number, show, size_px, whole_number
+from clavilux.system.arguments import MAX_SEED, check_size, real_number, show, whole_number
 
 MAX_STEPS = 100.0  # of variation and noise; latents of real art have a deviation of 1
 MIN_SOUND_S = 1e-3
@@ -49,7 +49,7 @@ class Choices:
     clip: int | None
 
     def __post_init__(self) -> None:
-        checked: dict[str, Any] = {"size": size_px(self.size)}
+        checked: dict[str, Any] = {"size": check_size(self.size)}
         for name in ("seed", "sibling"):
             checked[name] = whole_number(name, getattr(self, name), 0, MAX_SEED)
         for name in ("variation", "noise_std", "logvar_scale"):

@@ -23,7 +23,7 @@ from clavilux.painter.controls import Controls
 from clavilux.painter.paint import paint as paint_controls
 from clavilux.painter.paint import paint_slots
 from clavilux.pipeline import Clavilux
-from clavilux.system.arguments import file_path, float_array, real_number, show, size_px, whole_number
+from clavilux.system.arguments import check_size, file_path, float_array, real_number, show, whole_number
 
 SEVEN = [7, 7.0, np.int8(7), np.uint64(7), np.float32(7), np.float64(7), np.array(7), np.array(7.0)]
 NO_NUMBER = [
@@ -83,7 +83,7 @@ def test_a_fraction_is_a_real_number_alone() -> None:
     "size", [96, 96.0, np.int32(96), (96, 96), [96, 96.0], np.array([96, 96], np.uint16), np.array([96.0, 96.0])]
 )
 def test_a_size_is_a_side_or_a_pair(size: Any) -> None:
-    assert size_px(size) == (96, 96)
+    assert check_size(size) == (96, 96)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_size_is_a_side_or_a_pair(size: Any) -> None:
 )
 def test_another_size_is_refused(size: Any) -> None:
     with pytest.raises(PictureError, match=r"^size is .*each side lies between 64 and 8192 pixels$") as error:
-        size_px(size)
+        check_size(size)
     assert is_one_line(error)
 
 

@@ -15,7 +15,7 @@ import clavilux
 from clavilux.audio.clips import NO_DESCRIPTORS, find_files, pick_clips, read_clips
 from clavilux.errors import AudioError, BundleError, ClaviluxError, PictureError
 from clavilux.pipeline import Clavilux, paint
-from clavilux.system.arguments import size_px
+from clavilux.system.arguments import check_size
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_the_direction_depends_on_song_seed_and_number(engine: Clavilux, make_so
 @pytest.mark.parametrize("size", [63, 8193, (64, 9000), (0, 64), -5])
 def test_a_size_out_of_range_is_refused(size: int | tuple[int, int]) -> None:
     with pytest.raises(PictureError, match="each side lies between 64 and 8192 pixels"):
-        size_px(size)
+        check_size(size)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from clavilux.errors import BundleError, ClaviluxError, PictureError
 from clavilux.explain import explain_report, report_picture
 from clavilux.picture import FORMATS, read_record
 from clavilux.pipeline import Clavilux
-from clavilux.system.arguments import show, size_px
+from clavilux.system.arguments import check_size, show
 from clavilux.system.jobs import check_scheduler, run_songs
 from clavilux.system.threads import count_cores
 
@@ -50,12 +50,12 @@ class SizeType(click.ParamType[tuple[int, int]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         if isinstance(value, int | tuple):
-            return size_px(value)
+            return check_size(value)
         match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", value)
         if match is None:
             self.fail(f"{value!r} is no size; write 1024 or 3000x2000", param, ctx)
         try:
-            return size_px((int(match[1]), int(match[2] or match[1])))
+            return check_size((int(match[1]), int(match[2] or match[1])))
         except PictureError as error:
             self.fail(str(error), param, ctx)
 

@@ -105,7 +105,7 @@ def real_number(
     return number + 0.0  # no -0.0
 
 
-def size_px(size: Any) -> tuple[int, int]:
+def check_size(size: Any) -> tuple[int, int]:
     """Return width and height in pixels, each in `SIZE_RANGE_PX`.
 
     Parameters
