@@ -18,7 +18,6 @@ from clavilux.system.arguments import float_array, real_number, show
 from clavilux.system.memory import reuse_memory
 from clavilux.system.threads import read_ahead
 
-_LONGEST_NAME = 1_024  # the record of a JPEG has room for 64 kB, and a character may take 12 bytes
 AUDIBLE_DB = -60.0  # RMS level of a window in dB of full scale; below it is noise of the room or of the tape
 
 
@@ -121,6 +120,9 @@ def _listen(path: Path | str, max_s: float, threads: int) -> tuple[Song, Feature
         warnings=tuple(warnings),
     )
     return song, features
+
+
+_LONGEST_NAME = 1_024  # the record of a JPEG has room for 64 kB, and a character may take 12 bytes
 
 
 def check_song(song: Song) -> None:
