@@ -190,6 +190,7 @@ def repaint(bundle: Path, folder: Path) -> tuple[str, str]:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         wholes = paint_wholes(Path(folder))
+        cli.get_command(click.Context(cli), "paint")  # imported once for all cases
         return run_fuzzer(
             __doc__,
             lambda seed, number: make_case(wholes, seed, number),
