@@ -66,7 +66,7 @@ def paint_wholes(folder: Path) -> dict[str, dict[str, bytes]]:
 
 
 def replace_comment(content: bytes, suffix: str, text: bytes) -> bytes:
-    """The same picture with another text in the place of its record."""
+    """The same picture with another text instead of its record."""
     with Image.open(io.BytesIO(content)) as image:
         exif = image.getexif()
         exif.get_ifd(EXIF_BLOCK)[USER_COMMENT] = b"ASCII\0\0\0" + text
