@@ -29,6 +29,7 @@ from clavilux.constants import (
 )
 from clavilux.errors import BundleError, PictureError
 from clavilux.painter.controls import Controls, choose_controls
+from clavilux.system.arguments import show
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -162,6 +163,8 @@ class Engine:
         """
         from clavilux.images import middle_square, resize
 
+        if not isinstance(rgb, np.ndarray):
+            raise PictureError(f"a picture to encode is {show(rgb)}; it is an array (H, W, 3) of uint8")
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
             raise PictureError(f"a picture to encode has shape {rgb.shape} and type {rgb.dtype}; it is (H, W, 3) uint8")
         small = resize(middle_square(rgb), ENCODER_SIDE_PX).astype(np.float32)

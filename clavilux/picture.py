@@ -24,6 +24,7 @@ from clavilux.constants import DENSITY_DPI, SIZE_RANGE_PX
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
+from clavilux.system.arguments import FileName, Number, file_path, whole_number
 from clavilux.system.files import replacing
 from clavilux.version import __version__
 
@@ -87,7 +88,7 @@ class Picture:
         marks, across = MARKS[self.controls.kind].description, round(self.controls.frequency)
         return f"Abstract picture in {colour_text}: {marks}, about {across} across its short side."
 
-    def save(self, path: str | Path, *, quality: int = 95) -> None:
+    def save(self, path: FileName, *, quality: Number = 95) -> None:
         """Write the picture with its record, as PNG, JPEG or WebP by the extension.
 
         The file appears whole or not at all: it is written beside its place and then renamed. Its colours are tagged as
@@ -95,7 +96,7 @@ class Picture:
 
         Parameters
         ----------
-        path : str or Path
+        path : path-like
             Ends in .png, .jpg, .jpeg or .webp. A file that is there is replaced. PNG and WebP keep every pixel: with
             so few colours lossless WebP is half as large as WebP of quality 95, and a third to a half of PNG. It is
             slow, and limited to `MAX_WEBP_PIXELS`.
@@ -105,15 +106,13 @@ class Picture:
         Raises
         ------
         PictureError
-            If the format is unknown or cannot hold so many pixels, the quality is out of range, or the file cannot be
-            written.
+            If the format is unknown or cannot hold so many pixels, an argument is of another type or out of range, or
+            the file cannot be written.
         """
-        path = Path(path)
+        path = file_path("path", path)
         height, width, _ = self.pixels.shape
         kind = picture_format(path, (width, height))
-        if not 1 <= quality <= 100:
-            raise PictureError(f"quality is {quality}; it lies between 1 and 100")
-        content = self._encode(kind, quality)
+        content = self._encode(kind, whole_number("quality", quality, 1, 100))
         try:
             with replacing(path) as temporary:
                 temporary.write_bytes(content)
@@ -172,7 +171,7 @@ def picture_format(path: str | Path, size: tuple[int, int] | None = None) -> str
     return FORMATS[suffix]
 
 
-def read_record(path: str | Path) -> dict[str, Any]:
+def read_record(path: FileName) -> dict[str, Any]:
     """Return the record of a picture that Clavilux painted.
 
     Raises
@@ -188,7 +187,8 @@ def read_record(path: str | Path) -> dict[str, Any]:
     """
     from clavilux.images import open_picture
 
-    with open_picture(Path(path), tuple(dict.fromkeys(FORMATS.values()))) as image:
+    path = file_path("path", path)
+    with open_picture(path, tuple(dict.fromkeys(FORMATS.values()))) as image:
         if image.width * image.height > SIZE_RANGE_PX[1] ** 2:
             raise PictureError(
                 f"has {image.width} x {image.height} pixels, more than any picture of Clavilux; it carries no record"

@@ -37,6 +37,7 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "bundle",
     "engine",
     "picture",
+    "record",
     "pipeline",
     "explain",
     "corpus",

@@ -136,7 +136,7 @@ def test_the_extension_may_be_in_capitals() -> None:
 
 @pytest.mark.parametrize("quality", [0, 101])
 def test_quality_out_of_range_is_refused(picture: Picture, tmp_path: Path, quality: int) -> None:
-    with pytest.raises(PictureError, match="between 1 and 100"):
+    with pytest.raises(PictureError, match="from 1 to 100"):
         picture.save(tmp_path / "a.jpg", quality=quality)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from fake_bundle import VARIATION_SCALE, write_fake_bundle
 
 import clavilux
 from clavilux.audio.clips import NO_DESCRIPTORS, find_files, pick_clips, read_clips
-from clavilux.errors import AudioError, BundleError, PictureError
-from clavilux.pipeline import Clavilux, check_size, paint
+from clavilux.errors import AudioError, BundleError, ClaviluxError, PictureError
+from clavilux.pipeline import Clavilux, paint
+from clavilux.system.arguments import check_size
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +137,7 @@ def test_a_size_out_of_range_is_refused(size: int | tuple[int, int]) -> None:
     [{"seed": -1}, {"sibling": -1}, {"variation": -0.1}, {"variation": float("nan")}, {"variation": float("inf")}],
 )
 def test_a_choice_out_of_range_is_refused(engine: Clavilux, make_song: MakeSong, choice: dict[str, Any]) -> None:
-    with pytest.raises(PictureError, match=f"{next(iter(choice))} is .*; it is a finite number of 0 or more"):
+    with pytest.raises(PictureError, match=f"{next(iter(choice))} is .*; it is a (whole )?number from 0 to"):
         engine.paint(make_song(), **choice)
 
 
@@ -190,16 +192,66 @@ def test_another_song_is_refused(engine: Clavilux, tone_file: Path, other_tone_f
 def test_another_bundle_is_refused(engine: Clavilux, tone_file: Path, tmp_path: Path) -> None:
     record = engine.paint(tone_file, size=96).record
     other = Clavilux(write_fake_bundle(tmp_path / "other", seed=1))
-    with pytest.raises(BundleError, match=r"painted with bundle fake \(sha256 .* this is other"):
+    with pytest.raises(BundleError, match=r"painted with bundle 'fake' \(sha256 .* this is other"):
         other.repaint(record, tone_file)
 
 
-@pytest.mark.parametrize("name", ["song", "bundle", "size", "seed", "options"])
-@pytest.mark.parametrize("value", [None, "x", {}, [1]])
-def test_a_damaged_record_is_refused(engine: Clavilux, tone_file: Path, name: str, value: object) -> None:
-    record = engine.paint(tone_file, size=64).record
+ODD_JSON = [None, "x", {}, [1], True, -1, 1.5, 1e300, 10**4000, float("nan"), float("inf"), [[]], {"name": 1}]
+PLACES = [
+    ("song",),
+    ("song", "name"),
+    ("song", "sha256"),
+    ("bundle",),
+    ("bundle", "name"),
+    ("bundle", "sha256"),
+    ("size",),
+    ("size", 0),
+    ("seed",),
+    ("sibling",),
+    ("variation",),
+    ("options",),
+    ("options", "noise_std"),
+    ("options", "logvar_scale"),
+    ("options", "max_s"),
+    ("options", "clip"),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
+def test_a_damaged_record_is_refused_or_painted(engine: Clavilux, tone_file: Path, place: tuple[Any, ...]) -> None:
+    whole = engine.paint(tone_file, size=64).record
+    *outer, last = place
+    refused = 0
+    for value in [*ODD_JSON, "nothing"]:
+        record = copy.deepcopy(whole)
+        holder: Any = record
+        for key in outer:
+            holder = holder[key]
+        if value == "nothing":
+            del holder[last]
+        else:
+            holder[last] = value
+        try:
+            assert engine.repaint(record, tone_file).pixels.shape == (64, 64, 3)
+        except ClaviluxError as error:
+            assert len(str(error).splitlines()) == 1 and len(str(error)) < 500
+            refused += 1
+    assert refused >= 8
+
+
+@pytest.mark.parametrize("record", [None, 5, "record", [], {}, {"clavilux": "0.1.0"}])
+def test_what_is_no_record_is_refused(engine: Clavilux, tone_file: Path, record: Any) -> None:
     with pytest.raises(PictureError, match="record of the picture is incomplete"):
-        engine.repaint({**record, name: value}, tone_file)
+        engine.repaint(record, tone_file)
+    assert not engine.has_painted(record, "ab", size=64)
+
+
+def test_other_versions_and_unknown_entries_of_a_record_are_passed_over(engine: Clavilux, tone_file: Path) -> None:
+    picture = engine.paint(tone_file, size=64)
+    record = {**picture.record, "clavilux": "9.9.9", "more": [1]}
+    np.testing.assert_array_equal(engine.repaint(record, tone_file).pixels, picture.pixels)
+    assert engine.has_painted(picture.record, picture.song.sha256, size=(64, 64))
+    assert not engine.has_painted(record, picture.song.sha256, size=(64, 64))
 
 
 # Feature files -------------------------------------------------------------------------------------------------------

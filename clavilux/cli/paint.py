@@ -29,7 +29,8 @@ from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
 from clavilux.errors import BundleError, ClaviluxError, PictureError
 from clavilux.explain import explain_report, report_picture
 from clavilux.picture import FORMATS, picture_format, read_record
-from clavilux.pipeline import Clavilux, check_size
+from clavilux.pipeline import Clavilux
+from clavilux.system.arguments import check_size, show
 from clavilux.system.jobs import check_scheduler, run_songs
 from clavilux.system.threads import count_cores
 
@@ -355,7 +356,7 @@ def _shipped_bundle_of(record: dict[str, Any], again: Path) -> str:
     name = bundle.get("name") if isinstance(bundle, dict) else None
     if name not in shipped_bundles():
         raise BundleError(
-            f"{again}: was painted with bundle {name!r}, which does not ship; give its folder with --bundle"
+            f"{again}: was painted with bundle {show(name)}, which does not ship; give its folder with --bundle"
         )
     return str(name)
 
