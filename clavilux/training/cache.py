@@ -106,7 +106,9 @@ def load_record(path: Path, kind: type[T], key: object = None) -> T | None:
 
 
 def _read_field(arrays: Any, field: dataclasses.Field[Any]) -> NDArray[Any] | list[str]:
-    array: NDArray[Any] = arrays[field.name]
+    array = arrays[field.name]
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufU":  # NumPy hands on other members as bytes
+        raise ValueError(f"{field.name} is no array of numbers or text")
     if str(field.type).startswith("list"):
         return [str(value) for value in array]
     return array
