@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import sys
@@ -298,6 +299,70 @@ def test_a_table_that_points_elsewhere_removes_nothing_there(music: Path, tmp_pa
     (music / "one.wav").write_text("no sound any more")
     assert len(write_features(music, out, jobs=1).faults) == 1
     assert other.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "npy", ["../victim.npy", "ABSOLUTE/victim.npy", "link/victim.npy", "album/../../victim.npy", "victim.csv", ""]
+)
+@pytest.mark.parametrize("where", ["note", "table"])
+def test_names_from_notes_and_tables_never_lead_outside(where: str, npy: str, music: Path, tmp_path: Path) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    write_features(music, out, jobs=1)
+    outside.mkdir()
+    victims = [tmp_path / "victim.npy", outside / "victim.npy", out / "victim.csv"]
+    for victim in victims:
+        victim.write_bytes(b"mine")
+    (out / "link").symlink_to(outside)
+    row = table(out)["one.wav"] | {"npy": npy.replace("ABSOLUTE", str(outside))}
+    if where == "note":
+        (out / NOTES).mkdir()
+        note = {"file": "one.wav", "row": row, "fault": "", "warnings": []}
+        feature_files._note_path(out, "one.wav").write_text(json.dumps(note))
+    else:
+        text = (out / TABLE).read_text()
+        (out / TABLE).write_text(text.replace("one.npy", row["npy"]))
+    (music / "one.wav").write_text("no sound any more")  # its windows are to be removed
+    assert len(write_features(music, out, jobs=1).faults) == 1
+    assert [victim.read_bytes() for victim in victims] == [b"mine"] * 3
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        *(
+            "",
+            "[]",
+            "null",
+            "1",
+            '{"row": 3}',
+            '{"row": {}, "warnings": 5}',
+            '{"row": null, "warnings": []}',
+            "[" * 9_999,
+        ),
+        '{"row": {"npy": ["a.npy"]}, "warnings": []}',
+        "\udcff",
+    ],
+)
+def test_a_note_of_any_content_ends_nothing(note: str, music: Path, tmp_path: Path) -> None:
+    path = feature_files._note_path(tmp_path / "out", "one.wav")
+    path.parent.mkdir(parents=True)
+    path.write_text(note, errors="surrogateescape")
+    assert write_features(music, tmp_path / "out", jobs=1).measured == 3
+    assert not (tmp_path / "out" / NOTES).exists()
+
+
+def test_links_in_the_output_are_not_written_through(music: Path, tmp_path: Path) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    out.mkdir()
+    outside.mkdir()
+    (outside / "two.npy").write_bytes(b"mine")
+    (out / "album").symlink_to(outside)
+    assert write_features(music, out, jobs=1).measured == 1
+    assert files_in(outside) == ["two.npy"]
+    (out / NOTES).symlink_to(outside)
+    with pytest.raises(AudioError, match="is a link"):
+        write_features(music, out, jobs=1)
+    assert (outside / "two.npy").read_bytes() == b"mine"
 
 
 def test_the_command_prints_what_it_did(music: Path, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import torch
 from clavilux.bundle import open_bundle
 from clavilux.errors import TrainingError
 from clavilux.models.implicit_decoder import ImplicitImageVAE
-from clavilux.training import run as stages
+from clavilux.training import run as runs
+from clavilux.training import stage_pictures as stages
 from clavilux.training.export import PARITY_TOLERANCE, PixelsGraph, compare_graph, export_graph
 from clavilux.training.loop import LoopSettings, train
 from clavilux.training.recipe import load_recipe
@@ -121,7 +122,7 @@ def test_from_a_painter_it_takes_the_encoder_and_leaves_it():
     torch.manual_seed(0)
     network = ImplicitImageVAE()
     grid = network.to_grid[0].weight.clone()
-    stages._start_from(SimpleNamespace(start=bundle, log=lambda line: None), network, "image_vae")
+    runs.start_from(SimpleNamespace(start=bundle, log=lambda line: None), network, "image_vae")
     painter = stages.load_image_vae(bundle)
     pictures = torch.rand(2, 3, 64, 64)
     assert torch.equal(network.eval().encode(pictures)[0], painter.encode(pictures)[0])

@@ -177,6 +177,8 @@ def write_features(
         )
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
+        if (out_dir / NOTES).is_symlink():  # notes are removed when they are done with
+            raise AudioError(f"{out_dir / NOTES}: is a link; remove it, or give another folder")
         _copy_corpus_table(audio_dir, out_dir)
     except OSError as error:
         raise _cannot_write(out_dir, error) from error
@@ -252,6 +254,8 @@ def _measure(job: _Job) -> _Outcome:
     path, file, windows_path = job.path, job.file, job.out_dir / job.npy
     if not _is_text(file):
         return _Outcome(file, fault=f"{str(path)!a}: its name is no UTF-8, which a table needs; give it another name")
+    if not _is_own(job.out_dir, job.npy):
+        return _Outcome(file, fault=f"{path}: {job.npy} lies outside {job.out_dir}, through a link; remove the link")
     note_path = _note_path(job.out_dir, file)
     try:
         note = _read_note(note_path, job.out_dir)
@@ -290,12 +294,14 @@ def _read_note(path: Path, out_dir: Path) -> _Outcome | None:
     """What became of a file; None if there is no note, or it is of another version, or its windows were not written."""
     try:
         note = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):  # ValueError: a machine that lost its power may leave an empty file
+        row, warnings = note["row"], tuple(map(str, note["warnings"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a machine that lost its power leaves it empty
         return None
-    row = note["row"]
-    if set(row) != set(COLUMNS) or row["version"] != VERSION or not (out_dir / row["npy"]).is_file():
+    if not isinstance(row, dict) or set(row) != set(COLUMNS) or not all(isinstance(v, str) for v in row.values()):
         return None
-    return _Outcome(note["file"], row, warnings=tuple(note["warnings"]))
+    if row["version"] != VERSION or not _is_whole(row, out_dir) or not (out_dir / row["npy"]).is_file():
+        return None
+    return _Outcome(row["file"], row, warnings=warnings)
 
 
 class _Table:
@@ -359,8 +365,9 @@ class _Table:
     def clear_notes(self) -> None:
         """Remove the folder of notes, when nobody writes any more; those left in it are of other versions."""
         for path in (self._folder / NOTES).glob("*"):
-            path.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # nothing was measured
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # nothing was measured, or somebody's folder is in it
             (self._folder / NOTES).rmdir()
 
 
@@ -373,28 +380,33 @@ def _read_table(path: Path) -> dict[str, Row]:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 return {}
-            return {row["file"]: row for row in reader if _is_whole(row)}
+            return {row["file"]: row for row in reader if _is_whole(row, path.parent)}
     except (UnicodeDecodeError, csv.Error):
         return {}
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror}); give another folder") from error
 
 
-def _is_whole(row: dict[Any, Any]) -> bool:
-    """Whether a row of the table can be used.
+def _is_whole(row: dict[Any, Any], folder: Path) -> bool:
+    """Whether a row of the table in a folder can be used.
 
     It has all columns, no more, and a length, because the last one may have been cut off; and its windows lie in the
     folder of the table, because they may be overwritten or removed.
     """
-    if None in row or None in row.values():
-        return False
-    npy = PurePosixPath(row["npy"])
-    if npy.is_absolute() or ".." in npy.parts:
+    if None in row or None in row.values() or not _is_own(folder, row["npy"]):
         return False
     try:
         return math.isfinite(float(row["seconds"]))
     except ValueError:
         return False
+
+
+def _is_own(folder: Path, npy: str) -> bool:
+    """Whether a name is that of a feature file in a folder: not one outside, through a link of a folder either."""
+    name = PurePosixPath(npy)
+    if not npy.endswith(".npy") or "\0" in npy or name.is_absolute() or ".." in name.parts or Path(npy).drive:
+        return False
+    return Path(os.path.realpath((folder / name).parent)).is_relative_to(os.path.realpath(folder))
 
 
 def _copy_corpus_table(audio_dir: Path, out_dir: Path) -> None:

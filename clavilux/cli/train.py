@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from clavilux.system.files import list_folder
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -65,18 +69,20 @@ def train() -> None:
 @_options
 def audio_vae(**options: Any) -> None:
     """Train the AudioVAE on features."""
-    from clavilux.training import run as stages
+    run = _run(**options)
+    from clavilux.training.stage_audio import train_audio_vae
 
-    stages.train_audio_vae(_run(**options))
+    train_audio_vae(run)
 
 
 @train.command("image-vae")
 @_options
 def image_vae(**options: Any) -> None:
     """Train the eye and the ImageVAE on pictures."""
-    from clavilux.training import run as stages
+    run = _run(**options)
+    from clavilux.training.stage_pictures import train_image_vae
 
-    stages.train_image_vae(_run(**options))
+    train_image_vae(run)
 
 
 @train.command("mapping")
@@ -91,16 +97,13 @@ def image_vae(**options: Any) -> None:
 @_options
 def mapping(output: Path, **options: Any) -> None:
     """Fit the MappingNetwork on the two trained networks of --run, and write the bundle."""
-    import dataclasses
-
     from clavilux.errors import TrainingError
-    from clavilux.training import run as stages
 
-    run = dataclasses.replace(_run(**options), resume=True)
+    run = _run(**(options | {"resume": True}))
     missing = [name for name in ("audio-vae", "image-vae") if not (run.folder / f"{name}.ckpt").is_file()]
     if missing:
         raise TrainingError(f"{run.folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
-    _finish(run, stages.train_audio_vae(run), stages.train_image_vae(run), output)
+    _train_all(run, output)
 
 
 @train.command("all")
@@ -115,12 +118,11 @@ def mapping(output: Path, **options: Any) -> None:
 @_options
 def everything(output: Path, **options: Any) -> None:
     """Train all three and write the bundle."""
-    from clavilux.training import run as stages
-
     run = _run(**options)
-    stages.check_folders(run)
-    heard = stages.train_audio_vae(run)
-    _finish(run, heard, stages.train_image_vae(run), output)
+    from clavilux.training.run import check_folders
+
+    check_folders(run)
+    _train_all(run, output)
 
 
 def _run(
@@ -136,9 +138,13 @@ def _run(
     devices: int,
     num_nodes: int,
 ) -> Any:
+    # Read when PyTorch is first imported: threads that wait for each other sleep. By default they keep their core, and
+    # where another program needs a core too, a training with two threads took five times as long for it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from clavilux.training.loop import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
+    from clavilux.training.writing import prepare_folder
 
     started = time.monotonic()
     if teacher is not None:
@@ -153,6 +159,7 @@ def _run(
         if fabric.is_global_zero:
             click.echo(f"[{time.monotonic() - started:7.1f} s] {line}")
 
+    prepare_folder(run_dir)  # before hours of listening
     with fabric.rank_zero_first():
         features = _features_of(audio, run_dir, jobs, log)
     return Run(
@@ -167,20 +174,26 @@ def _run(
         log,
         processes,
         teacher,
+        sys.argv[1:],
     )
 
 
-def _finish(run: Any, heard: Any, pictures: Any, output: Path) -> None:
-    """Only the first process fits the mapping, which is no matter of gradients."""
-    from clavilux.training.run import finish
+def _train_all(run: Any, output: Path) -> None:
+    """Train the two networks, unless their checkpoints are finished, then fit the mapping and write the bundle."""
+    from clavilux.training.export import check_output
+    from clavilux.training.stage_audio import train_audio_vae
+    from clavilux.training.stage_mapping import finish
+    from clavilux.training.stage_pictures import train_image_vae
 
-    if run.processes.join().is_global_zero:
+    check_output(output)
+    heard, pictures = train_audio_vae(run), train_image_vae(run)
+    if run.processes.join().is_global_zero:  # the mapping is not fitted by gradients of several processes
         finish(run, heard, pictures, output)
 
 
 def _features_of(audio: Path, run_dir: Path, jobs: int, log: Callable[[str], None]) -> Path:
     """The folder itself if it holds features; else its music is listened to first."""
-    if not audio.is_dir() or any(audio.rglob("*.npy")):
+    if not audio.is_dir() or list_folder(audio, frozenset({".npy"})).files:
         return audio
     from clavilux.audio.feature_files import write_features
 

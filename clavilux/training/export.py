@@ -14,7 +14,8 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,6 +39,7 @@ from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import EXPORTED_SIDE_PX, ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.models.mark_classifier import Eye
+from clavilux.training.writing import prepare_folder, writing_to
 from clavilux.version import __version__
 
 PARITY_TOLERANCE = 1e-4  # largest difference, relative to the largest value of the stage where that is above 1
@@ -109,11 +111,10 @@ def export_bundle(
     Raises
     ------
     TrainingError
-        A graph differs from its network by more than `PARITY_TOLERANCE`.
+        A graph differs from its network by more than `PARITY_TOLERANCE`; see `check_output` as well.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    check_output(folder)
+    with _replacing_folder(folder) as work:
         parity = _write_graphs(trained, work, len(descriptors))
         if trained.palettes is not None:
             np.save(work / "palettes.npy", trained.palettes.astype(np.float32))
@@ -126,8 +127,7 @@ def export_bundle(
             if network is None:
                 continue
             weights = _half(network)
-            save_file(weights, str(work / f"{file}.safetensors"))
-            (work / f"{file}.safetensors").chmod(0o644)  # safetensors writes for the owner alone
+            (work / f"{file}.safetensors").write_bytes(save(weights))
         (work / "parity.json").write_text(json.dumps(parity, indent=1) + "\n", "utf-8")
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(work.iterdir())}
         card = {
@@ -149,10 +149,6 @@ def export_bundle(
             "files": files,
         }
         (work / "bundle.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
-        work.chmod(0o755)
-        _swap(work, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return {stage: values["difference"] for stage, values in parity.items()}
 
 
@@ -244,6 +240,42 @@ def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list
         worst = max(worst, float(np.abs(a.numpy() - b).max()) / reach)
         largest = max(largest, reach)
     return {"difference": worst, "largest_value": largest}
+
+
+def check_output(folder: Path) -> None:
+    """Refuse a folder that a bundle cannot or must not be written to.
+
+    Raises
+    ------
+    TrainingError
+        It is a file, holds anything that is not of a bundle, or the folder around it cannot be written to.
+    """
+    prepare_folder(Path(os.path.realpath(folder)).parent)
+    if not os.path.lexists(folder):
+        return
+    foreign = f"{folder} is not a bundle and would be lost; give a new folder with -o"
+    try:
+        names = set(os.listdir(folder))
+        card = json.loads((folder / "bundle.json").read_bytes()) if names else {"files": {}}
+        own = {"bundle.json", *card["files"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(foreign) from error
+    if names - own:
+        raise TrainingError(f"{folder} holds {min(names - own)}, which is not of its bundle; give a new folder with -o")
+
+
+@contextmanager
+def _replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder, and put it in the place of another at the end of the block; remove it on a fault."""
+    folder = Path(os.path.realpath(folder))  # a link stays a link
+    with writing_to(folder.parent):
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            yield work
+            work.chmod(0o755)
+            _swap(work, folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _swap(work: Path, folder: Path) -> None:

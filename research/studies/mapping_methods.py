@@ -52,7 +52,9 @@ from clavilux.training import train_mapping
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, list_entries
 from clavilux.training.preserve import Told
 from clavilux.training.recipe import MappingRecipe, load_recipe
-from clavilux.training.run import MAPPED_DESCRIPTORS, Run, load_eye, load_image_vae, prepare_windows
+from clavilux.training.run import Run
+from clavilux.training.stage_mapping import MAPPED_DESCRIPTORS
+from clavilux.training.stage_pictures import load_eye, load_image_vae, prepare_windows
 from clavilux.training.train_image_vae import picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     Art,

@@ -66,7 +66,9 @@ from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
 from clavilux.training.loop import Batch, LoopSettings, Precision, train
 from clavilux.training.readout import Readings, fit_readout
 from clavilux.training.recipe import ImageVAERecipe, Recipe, load_recipe
-from clavilux.training.run import MAPPED_DESCRIPTORS, Run, prepare_windows, start_bundle, train_eye
+from clavilux.training.run import Run, start_bundle
+from clavilux.training.stage_mapping import MAPPED_DESCRIPTORS
+from clavilux.training.stage_pictures import prepare_windows, train_eye
 from clavilux.training.train_conv_vae import ConvImageVAETask, as_tensor, shrink
 from clavilux.training.train_image_vae import (
     ACTIVE_VARIANCE,
