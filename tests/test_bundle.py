@@ -133,22 +133,22 @@ def test_a_description_that_cannot_be_used_is_refused(tmp_path: Path, text: byte
     [
         ({"name": None}, "gives no name"),
         ({"kinds": None}, "gives no kinds"),
-        ({"kinds": []}, "gives no kinds"),
-        ({"kinds": [1]}, "are no names"),
+        ({"kinds": []}, "at least one for a painter"),
+        ({"kinds": [1]}, r"gives the kinds \[1\]; it is a list of different names"),
         (
             {"kinds": ["blobs", "unicorns"]},
             r"marks that this version of Clavilux does not have \(unicorns\); update it",
         ),
-        ({"descriptors": "tempo"}, "gives no descriptors"),
-        ({"variation": {}}, "gives no positive variation.scale"),
-        ({"variation": {"scale": 0}}, "gives no positive variation.scale"),
-        ({"variation": {"scale": float("nan")}}, "gives no positive variation.scale"),
-        ({"normalisation": {}}, "does not give normalisation.descriptor_mean"),
-        ({"normalisation": None}, "does not give normalisation.descriptor_mean"),
-        ({"normalisation": {"descriptor_mean": [1.0]}}, "one number for each descriptor"),
+        ({"descriptors": "tempo"}, "gives the descriptors tempo; it is a list"),
+        ({"variation": {}}, "gives no variation.scale; it is a number from"),
+        ({"variation": {"scale": 0}}, "gives the variation.scale 0; it is a number from 1e-09"),
+        ({"variation": {"scale": float("nan")}}, "gives the variation.scale nan"),
+        ({"normalisation": {}}, "gives no normalisation.descriptor_mean"),
+        ({"normalisation": None}, "gives no normalisation"),
+        ({"normalisation": {"descriptor_mean": [1.0]}}, "it is a list of D numbers"),
         ({"files": None}, "gives no files"),
-        ({"files": {"mapping.onnx": "0"}}, "does not list audio_encoder.onnx, picture_encoder.onnx"),
-        ({"files": {"../secret": "0"}}, "not in its own folder"),
+        ({"files": {"mapping.onnx": "0" * 64}}, "does not list audio_encoder.onnx, picture_encoder.onnx"),
+        ({"files": {"../secret": "0" * 64}}, "plain file names with their sha256"),
     ],
 )
 def test_each_field_that_painting_uses_is_checked(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
@@ -159,7 +159,13 @@ def test_each_field_that_painting_uses_is_checked(tmp_path: Path, changes: dict[
 
 @pytest.mark.parametrize(
     ("palettes", "reason"),
-    [(np.zeros((4, 7, 3), np.float32), r"has shape \(4, 7, 3\); it is \(n, 8, 3\)"), (None, "is no NumPy array")],
+    [
+        (
+            np.zeros((4, 7, 3), np.float32),
+            r"has shape \(4, 7, 3\) and type '<f4'; it is a NumPy file of shape \(n, 8, 3\)",
+        ),
+        (None, "has another format; it is a NumPy file"),
+    ],
 )
 def test_palettes_of_another_shape_are_refused(tmp_path: Path, palettes: np.ndarray | None, reason: str) -> None:
     folder = write_fake_bundle(tmp_path / "b")
