@@ -27,9 +27,9 @@ from clavilux.errors import PictureError
 from clavilux.images import middle_square, read_picture, resize
 from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import WINDOW_PX, Windows, read_plan
-from clavilux.training.run import load_eye
 from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_mark_classifier import MarksRead, read_marks
+from clavilux.training.weights import load_eye
 
 PICTURES = 250  # that lend palettes and plans
 SEED = (

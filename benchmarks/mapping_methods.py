@@ -52,7 +52,7 @@ from clavilux.training import train_mapping
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, list_entries
 from clavilux.training.preserve import Told
 from clavilux.training.recipe import MappingRecipe, load_recipe
-from clavilux.training.run import MAPPED_DESCRIPTORS, Run, load_eye, load_image_vae, prepare_windows
+from clavilux.training.run import MAPPED_DESCRIPTORS, Run, prepare_windows
 from clavilux.training.train_image_vae import picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     Art,
@@ -64,6 +64,7 @@ from clavilux.training.train_mapping import (
     map_songs,
     weights_to_looks,
 )
+from clavilux.training.weights import load_eye, load_image_vae
 
 ART_WINDOWS, PRACTICE = 3_000, 3_000  # as a training takes
 PLAN_PICTURES = 2_000

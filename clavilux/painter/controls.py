@@ -36,6 +36,7 @@ _BARE = {
     "mirror": (0.8, 2.0),
     "flip": (0.8, 2.0),
 }
+_MAX_TURNS = 1e15  # beyond, a float32 or float64 has no fraction of a turn left
 _LEAST_WEIGHT = 1e-4  # of the likeliest palette; what weighs less is not seen
 
 
@@ -92,36 +93,29 @@ class Controls:
     flip: float = 0.0
 
     def __post_init__(self) -> None:
-        palette = np.asarray(self.palette, np.float32)
-        plan = np.asarray(self.plan, np.float32)
-        if palette.shape != (SLOTS, 3) or not (
-            np.isfinite(palette).all() and palette.min() >= 0 and palette.max() <= 1
-        ):
-            raise ControlsError(f"palette has shape {palette.shape}; it is ({SLOTS}, 3) sRGB values from 0 to 1")
-        if plan.shape != (SLOTS, PLAN_SIDE, PLAN_SIDE) or not np.isfinite(plan).all():
-            raise ControlsError(
-                f"plan has shape {plan.shape}; it is ({SLOTS}, {PLAN_SIDE}, {PLAN_SIDE}) finite log-probabilities"
-            )
-        if self.kind not in KINDS:
-            raise ControlsError(f"kind is {self.kind!r}; it is one of {', '.join(KINDS)}")
-        if self.second_kind is not None and self.second_kind not in KINDS:
-            raise ControlsError(f"second_kind is {self.second_kind!r}; it is null or one of {', '.join(KINDS)}")
-        for name, value, (low, high) in (
-            ("frequency", self.frequency, FREQUENCY_RANGE),
-            ("chaos", self.chaos, CHAOS_RANGE),
-            ("second_share", self.second_share, (0.0, 1.0)),
-            *((name, getattr(self, name), bounds) for name, bounds in FINISH.items()),
-        ):
-            if not low <= value <= high:
-                raise ControlsError(f"{name} is {value:g}; it lies between {low:g} and {high:g}")
-        if not math.isfinite(self.angle):
-            raise ControlsError(f"angle is {self.angle}; it is a finite number of turns")
+        palette = _float32(self.palette, "palette", (SLOTS, 3), "sRGB values from 0 to 1")
+        if palette.min() < 0 or palette.max() > 1:
+            raise ControlsError(f"palette holds {palette.min():g} to {palette.max():g}; it is sRGB values from 0 to 1")
+        plan = _float32(self.plan, "plan", (SLOTS, PLAN_SIDE, PLAN_SIDE), "finite log-probabilities")
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
+            raise ControlsError(f"kind is {self.kind!r:.60}; it is one of {', '.join(KINDS)}")
+        if self.second_kind is not None and (not isinstance(self.second_kind, str) or self.second_kind not in KINDS):
+            raise ControlsError(f"second_kind is {self.second_kind!r:.60}; it is null or one of {', '.join(KINDS)}")
+        for name, (low, high) in {
+            "frequency": FREQUENCY_RANGE,
+            "chaos": CHAOS_RANGE,
+            "second_share": (0.0, 1.0),
+            **FINISH,
+        }.items():
+            value = getattr(self, name)
+            if not (_is_number(value) and low <= value <= high):
+                raise ControlsError(f"{name} is {_shown(value)}; it lies between {low:g} and {high:g}")
+            object.__setattr__(self, name, float(value) + 0.0)  # no -0.0
+        if not (_is_number(self.angle) and abs(self.angle) <= _MAX_TURNS):
+            raise ControlsError(f"angle is {self.angle!r:.60}; it is a finite number of turns")
         object.__setattr__(self, "palette", palette)
         object.__setattr__(self, "plan", log_softmax(plan))
-        object.__setattr__(self, "frequency", float(self.frequency))
-        object.__setattr__(self, "angle", float(self.angle) % 0.5)
-        for name in ("chaos", "second_share", *FINISH):
-            object.__setattr__(self, name, float(getattr(self, name)) + 0.0)  # no -0.0
+        object.__setattr__(self, "angle", float(self.angle) % 0.5 % 0.5)  # the remainder of -1e-20 rounds to 0.5
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -163,22 +157,35 @@ class Controls:
         """Read controls that `to_json` wrote; an unknown or a missing key is a `ControlsError`."""
         try:
             fields: Any = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ControlsError(f"the controls are no JSON: {error}") from error
         names = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(fields, dict) or set(fields) != names:
             raise ControlsError(f"controls have exactly the keys {', '.join(sorted(names))}")
-        return cls(
-            palette=np.asarray(fields["palette"], np.float32),
-            plan=np.asarray(fields["plan"], np.float32),
-            kind=fields["kind"],
-            frequency=fields["frequency"],
-            angle=fields["angle"],
-            chaos=fields["chaos"],
-            second_kind=fields["second_kind"],
-            second_share=fields["second_share"],
-            **{name: fields[name] for name in FINISH},
-        )
+        return cls(**fields)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else f"{value!r:.60}"
+
+
+def _float32(values: object, name: str, shape: tuple[int, ...], meaning: str) -> Float32:
+    """Return numbers of any type as a float32 array, or raise `ControlsError` if they have another shape."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiu":
+            raise TypeError
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ControlsError(f"{name} holds something else than numbers; it is {shape} {meaning}") from error
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ControlsError(f"{name} has shape {array.shape} or is not finite; it is {shape} {meaning}")
+    return array
 
 
 def choose_controls(

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.bundle import Bundle, open_bundle
@@ -73,6 +72,7 @@ from clavilux.training.train_mark_classifier import (
     read_marks,
     weigh_kinds,
 )
+from clavilux.training.weights import check_shapes, load_eye, load_weights, read_weights
 
 PixelsVAE = ConvImageVAE | ImplicitImageVAE
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
@@ -230,27 +230,6 @@ def prepare_windows(run: Run, split: str) -> Windows:
     windows = _kept(run, f"windows-{split}.pickle", _folder_key(run), read)
     assert isinstance(windows, Windows)
     return windows
-
-
-def load_eye(bundle: Bundle) -> Eye:
-    """The eye of a bundle whose kinds are those of today."""
-    weights = load_file(str(bundle.folder / "eye.safetensors"))
-    eye = Eye(n_kinds=len(KINDS), width=weights["features.0.weight"].shape[0])
-    eye.load_state_dict(weights)
-    return eye.eval()
-
-
-def load_image_vae(bundle: Bundle) -> ImageVAE:
-    """The ImageVAE of a bundle that paints."""
-    weights = load_file(str(bundle.folder / "image_vae.safetensors"))
-    network = ImageVAE(
-        n_palettes=len(weights["to_palette.weight"]),
-        n_kinds=len(weights["to_kind.weight"]),
-        width=len(weights["encoder.0.weight"]),
-        decoder_width=len(weights["to_plan.2.weight"]),
-    )
-    network.load_state_dict(weights)
-    return network.eval()
 
 
 def train_eye(run: Run, windows: Windows) -> Eye:
@@ -564,7 +543,7 @@ def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
     start = run.start
     if start is None:
         return
-    weights = load_file(str(start.folder / f"{file}.safetensors"))
+    weights = read_weights(start, file)
     if isinstance(network, ImplicitImageVAE) and start.decoder == "painter":
         # Its posterior is kept as it is, but for the dropout of training: the two decoders answer to the same latents.
         weights = {name: value for name, value in weights.items() if name.partition(".")[0] in _ENCODES}
@@ -576,35 +555,30 @@ def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
         # would tear at the encoder.
         fresh = network.state_dict()
         weights |= {name: fresh[name] for name in fresh if name.partition(".")[0] in READ_OUT}
-    _load(network, weights, start, file)
+    load_weights(network, weights, start, file)
     run.log(f"{file}: going on from the bundle {start.name}")
-
-
-def _load(network: torch.nn.Module, weights: dict[str, torch.Tensor], start: Bundle, file: str) -> None:
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise TrainingError(
-            f"the {file} of bundle {start.name} has other shapes than this recipe; train with the recipe that made "
-            "it (`clavilux bundle show`), or without --from"
-        ) from error
 
 
 def _take_eye(run: Run, network: Eye) -> None:
     """Begin with the eye of the bundle that the run starts from: what it knows of a kind goes where that kind is now,
     and kinds that it does not know begin by chance."""
     start = run.start
-    if start is None or not (start.folder / "eye.safetensors").is_file():
+    if start is None or "eye.safetensors" not in start.card["files"]:
         return
-    weights = load_file(str(start.folder / "eye.safetensors"))
+    weights = read_weights(start, "eye")
     known = [KINDS.index(kind) for kind in start.kinds]
-    for part in ("weight", "bias"):
-        name = f"head.{len(network.head) - 1}.{part}"
+    wanted = {name: value.shape for name, value in network.state_dict().items()}
+    heads = [f"head.{len(network.head) - 1}.{part}" for part in ("weight", "bias")]
+    for name in heads:
+        n_rows, *sides = wanted[name]
+        wanted[name] = torch.Size([n_rows - len(KINDS) + len(known), *sides])
+    check_shapes(weights, wanted, start, "eye")
+    for name in heads:
         rows = network.state_dict()[name].clone()
         rows[known] = weights[name][: len(known)].to(rows.dtype)
         rows[len(KINDS) :] = weights[name][len(known) :].to(rows.dtype)
         weights[name] = rows
-    _load(network, weights, start, "eye")
+    network.load_state_dict(weights)
     run.log(f"eye: going on from the bundle {start.name}")
 
 
