@@ -213,7 +213,7 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
     """
     damaged = f"{where} is damaged: bundle.json"
     try:
-        card: Any = json.loads(content, object_pairs_hook=_without_repetition)
+        card: Any = json.loads(content, object_pairs_hook=_without_repetition, parse_int=_integer)
         if _depth(card) > MAX_DEPTH:
             raise ValueError(f"more than {MAX_DEPTH} levels deep")
     except (ValueError, RecursionError) as error:
@@ -281,6 +281,12 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         raise ValueError("a name is given twice")
     return fields
+
+
+def _integer(text: str) -> int:
+    if len(text) > 30:
+        raise ValueError(f"a number has {len(text)} digits")
+    return int(text)
 
 
 def _depth(value: Any) -> int:

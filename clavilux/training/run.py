@@ -527,8 +527,20 @@ def describe_folder(folder: Path) -> dict[str, Any]:
 
 
 def start_bundle(name: str | None) -> Bundle | None:
-    """The bundle that a training goes on from."""
-    return None if name is None else open_bundle(name)
+    """Return the bundle that a training goes on from, with its weights checked; None without a name.
+
+    Raises
+    ------
+    BundleError
+        If the bundle or weights that it lists are damaged: before the training, not after its first stage.
+    """
+    if name is None:
+        return None
+    bundle = open_bundle(name)
+    for file in bundle.card["files"]:
+        if file.endswith(".safetensors"):
+            read_weights(bundle, file.removesuffix(".safetensors"))
+    return bundle
 
 
 @torch.no_grad()
