@@ -75,7 +75,7 @@ class Engine:
         """
         batches = [
             self._run("audio_encoder.onnx", windows[start : start + BATCH_WINDOWS])
-            for start in range(0, len(windows), BATCH_WINDOWS)
+            for start in range(0, max(1, len(windows)), BATCH_WINDOWS)
         ]
         mean = np.concatenate([batch["z_audio"] for batch in batches])
         if logvar_scale == 0:

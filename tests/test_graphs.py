@@ -248,6 +248,7 @@ def sized(*sides: int) -> onnx.ModelProto:
         (write([helper.make_node("Softmax", ["x"], ["y"], axis=0.5)]), "attribute 'axis'"),
         (write([helper.make_node("Transpose", ["x"], ["y"], perm=[0.5])]), "attribute 'perm'"),
         (write([helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[2], auto_pad="SAME_UPPER")]), "auto_pad"),
+        (write([helper.make_node("Resize", ["x", "", "f"], ["y"], mode="cubic")], {"f": weights(4)}), "mode = 'cubic'"),
         (write([helper.make_node("Relu", ["nowhere"], ["y"])]), "before it is calculated"),
         (write([helper.make_node("Relu", ["y"], ["y"])]), "before it is calculated"),
         (write([helper.make_node("Relu", ["x"], ["x"])]), "'x' twice"),
@@ -315,7 +316,7 @@ def test_a_network_that_grows_is_refused_at_once(model: onnx.ModelProto) -> None
     assert time.perf_counter() - started < 2
 
 
-def test_the_largest_network_that_is_run_is_just_below_the_limit() -> None:
+def test_memory_is_limited_to_the_last_number() -> None:
     side = math.isqrt(MAX_NUMBERS)
     nodes = [helper.make_node("Expand", ["one", "sides"], ["y"])]
     assert measured(write(nodes, {"one": weights(1), "sides": ints(side, side)})) == [(side, side)]
