@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from clavilux.card import CARD, DECODERS, ENCODERS, MAX_CARD_BYTES, PALETTES, read_card
 from clavilux.constants import SLOTS
 from clavilux.errors import BundleError
-from clavilux.system.files import path_inside
 
 SHIPPED = Path(__file__).parent / "bundles"
 MAX_FILE_BYTES = 256_000_000  # the largest network that is shipped has 4 MB
@@ -209,10 +208,13 @@ def _read_regular(folder: Path, name: str, limit: int, fault: str) -> bytes:
 
     A pipe or a device is not opened, and nothing is read of a file that is too large.
     """
+    path = folder / name
     # Installers may link the files of a package to a store of theirs; a stranger's link may lead anywhere.
-    path = folder / name if _is_shipped(folder) else path_inside(folder, name)
-    if path is None:
-        raise BundleError(f"{fault} (it is a link out of the folder); put the file itself there")
+    if not _is_shipped(folder):
+        from clavilux.system.files import path_inside
+
+        if path_inside(folder, name) is None:
+            raise BundleError(f"{fault} (it is a link out of the folder); put the file itself there")
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):

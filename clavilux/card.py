@@ -12,8 +12,7 @@ import json
 import re
 import reprlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from clavilux.constants import ENCODER_SIDE_PX, FINISH, LATENT_DIM, MFCC_ROWS, PLAN_SIDE, SLOTS, WINDOW_FRAMES
 from clavilux.errors import BundleError
@@ -30,8 +29,7 @@ CARD, PALETTES = "bundle.json", "palettes.npy"
 _SONG = f"{LATENT_DIM} + D"
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     """What a network takes and gives, without the batch. Letters: D descriptors, P palettes, K kinds, S any side."""
 
     takes: str
@@ -65,8 +63,7 @@ NETWORKS = {
 """File name of a network -> what it takes and gives; the first side of each, which is not listed, is the batch."""
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """What a field may hold: in words, for messages and the documentation, and as a check.
 
     The check gets the value and the whole card, of which the fields above this one are checked.
@@ -76,8 +73,7 @@ class Kind:
     holds: Callable[[Any, dict[str, Any]], bool]
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A field of ``bundle.json``: its path, what it may hold, what it means, and whether it must be there."""
 
     path: str
