@@ -89,6 +89,8 @@ def run(base: Path, seed: int, numbers: range, *, with_weights: bool) -> Iterato
                 else:
                     left.pop(0)
                     yield told
+                    if told.result == "memory":  # the peak of a process does not go down again
+                        break
         except EOFError:
             process.join()
             yield Outcome(left.pop(0), name, "crash", f"exit code {process.exitcode}")
@@ -128,8 +130,6 @@ def _try_all(base: Path, seed: int, numbers: list[int], with_weights: bool, answ
             result, message = "memory", f"{peak_mb:.0f} MB, {message}"
         shutil.rmtree(folder)
         answer.send(Outcome(number, name, result, message))
-        if result == "memory":  # the peak of a process does not go down again
-            return
 
 
 if __name__ == "__main__":
