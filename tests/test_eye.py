@@ -151,7 +151,14 @@ def test_an_eye_of_fewer_kinds_is_gone_on_from(tmp_path):
     old, new = Eye(n_kinds=len(known), width=8), Eye(n_kinds=len(KINDS), width=8)
     save_file(old.half().state_dict(), tmp_path / "eye.safetensors")
     fresh = new.state_dict()["head.3.weight"].clone()
-    run = SimpleNamespace(start=SimpleNamespace(folder=tmp_path, name="old", kinds=known), log=lambda line: None)
+    start = SimpleNamespace(
+        folder=tmp_path,
+        name="old",
+        kinds=known,
+        card={"files": {"eye.safetensors": ""}},
+        read=lambda file: (tmp_path / file).read_bytes(),
+    )
+    run = SimpleNamespace(start=start, log=lambda line: None)
     take_eye(run, new)
     before, after = old.float().state_dict(), new.state_dict()
     at = [KINDS.index(kind) for kind in known]

@@ -34,6 +34,8 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "audio",
     "painter",
     "measures",
+    "card",
+    "graphs",
     "bundle",
     "engine",
     "picture",

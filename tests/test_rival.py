@@ -16,6 +16,7 @@ from clavilux.training.export import PARITY_TOLERANCE, PixelsGraph, compare_grap
 from clavilux.training.loop import LoopSettings, train
 from clavilux.training.recipe import load_recipe
 from clavilux.training.train_implicit_vae import CROP_PX, ImplicitImageVAETask
+from clavilux.training.weights import load_image_vae
 from tests.test_second_look import write_package
 
 RECIPE = dataclasses.replace(load_recipe("rival").image_vae, width=16, decoder_width=48)
@@ -123,7 +124,7 @@ def test_from_a_painter_it_takes_the_encoder_and_leaves_it():
     network = ImplicitImageVAE()
     grid = network.to_grid[0].weight.clone()
     runs.start_from(SimpleNamespace(start=bundle, log=lambda line: None), network, "image_vae")
-    painter = stages.load_image_vae(bundle)
+    painter = load_image_vae(bundle)
     pictures = torch.rand(2, 3, 64, 64)
     assert torch.equal(network.eval().encode(pictures)[0], painter.encode(pictures)[0])
     assert torch.equal(network.to_grid[0].weight, grid)

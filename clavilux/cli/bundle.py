@@ -30,16 +30,18 @@ def show(name: str, as_json: bool) -> None:
         return
     click.echo(f"{opened.name}  ({opened.folder})")
     for key in ("clavilux", "created", "command"):
-        click.echo(f"{key:12} {opened.card.get(key, 'not given')}")
+        click.echo(f"{key:12} {_printable(opened.card.get(key, 'not given'))}")
     click.echo(f"{'sha256':12} {opened.sha256}")
     click.echo(f"{'kinds':12} {', '.join(opened.kinds)}")
     click.echo(f"{'descriptors':12} {', '.join(opened.descriptors)}")
     for key in ("corpus", "measures", "parity"):
         for name_of_figure, figure in _leaves(key, opened.card.get(key, {})):
-            click.echo(f"{name_of_figure} = {figure}")
+            click.echo(f"{_printable(name_of_figure)} = {_printable(figure)}")
     for file, sha256 in sorted(opened.card["files"].items()):
-        path = opened.folder / file
-        size = f"{path.stat().st_size / 1e6:7.2f} MB" if path.is_file() else "  missing"
+        try:
+            size = f"{(opened.folder / file).stat().st_size / 1e6:7.2f} MB"
+        except OSError:
+            size = "  missing"
         click.echo(f"{size}  {sha256[:12]}  {file}")
 
 
@@ -53,6 +55,11 @@ def verify(name: str) -> None:
     click.echo(
         f"{opened.name}: {len(opened.card['files'])} files, {n_bytes / 1e6:.1f} MB, all as written; the networks load"
     )
+
+
+def _printable(value: object) -> str:
+    """Return a value of a stranger's file as text without line breaks and commands to the terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(value))
 
 
 def _leaves(name: str, value: object) -> list[tuple[str, object]]:

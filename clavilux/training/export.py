@@ -30,9 +30,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clavilux.bundle import SCHEMA
+from clavilux.card import CARD, ENCODERS, NETWORKS, SCHEMA, read_card
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
-from clavilux.errors import TrainingError
+from clavilux.engine import BATCH_WINDOWS
+from clavilux.errors import BundleError, TrainingError
+from clavilux.graphs.bounds import check_network
+from clavilux.graphs.onnx_file import read_graph
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
@@ -132,7 +135,7 @@ def export_bundle(
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(work.iterdir())}
         card = {
             "schema": SCHEMA,
-            "name": name,
+            "name": "".join(letter if letter.isprintable() else "_" for letter in name)[:200] or "bundle",
             "clavilux": __version__,
             "created": datetime.now(UTC).date().isoformat(),
             "command": command,
@@ -148,7 +151,12 @@ def export_bundle(
             "parity": {stage: values["difference"] for stage, values in parity.items()},
             "files": files,
         }
-        (work / "bundle.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+        content = (json.dumps(card, indent=1) + "\n").encode()
+        try:
+            read_card(content, f"the bundle {name}")
+        except BundleError as error:
+            raise TrainingError(f"{error}; the bundle was not written") from error
+        (work / CARD).write_bytes(content)
     return {stage: values["difference"] for stage, values in parity.items()}
 
 
@@ -186,6 +194,7 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
     for stage, network, input_name, example, outputs in stages:
         path = work / f"{stage}.onnx"
         export_graph(network.eval(), example, path, input_name, outputs)
+        _check_graph(path, example)
         parity[stage] = compare_graph(network, example, path, outputs)
         if parity[stage]["difference"] > PARITY_TOLERANCE:
             raise TrainingError(
@@ -225,6 +234,19 @@ def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: st
     del model.graph.metadata_props[:]
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _check_graph(path: Path, example: Tensor) -> None:
+    """Check a written graph as every reader of the bundle will."""
+    try:
+        graph = read_graph(path.read_bytes())
+        for n in {1, BATCH_WINDOWS if path.name == ENCODERS[0] else 1}:
+            check_network(graph, NETWORKS[path.name], n, tuple(example.shape[1:]), {})
+    except BundleError as error:
+        raise TrainingError(
+            f"the graph {path.name} {error}, so nothing could paint with it; use the versions of constraints.txt, or a "
+            "smaller network; the bundle was not written"
+        ) from error
 
 
 def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from clavilux.bundle import Bundle, open_bundle
 from clavilux.errors import CorpusError, TrainingError
@@ -30,6 +29,7 @@ from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes
 from clavilux.training.readout import READ_OUT
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
 from clavilux.training.train_mapping import check_descriptors
+from clavilux.training.weights import load_weights, read_weights
 
 _ENCODES = ("encoder", "to_posterior")  # parts of an ImageVAE
 _MINIMUM_PICTURES = 20
@@ -129,8 +129,20 @@ def describe_folder(folder: Path) -> dict[str, Any]:
 
 
 def start_bundle(name: str | None) -> Bundle | None:
-    """Return the bundle that a training goes on from."""
-    return None if name is None else open_bundle(name)
+    """Return the bundle that a training goes on from, with its weights checked; None without a name.
+
+    Raises
+    ------
+    BundleError
+        If the bundle or weights that it lists are damaged: before the training, not after its first stage.
+    """
+    if name is None:
+        return None
+    bundle = open_bundle(name)
+    for file in bundle.card["files"]:
+        if file.endswith(".safetensors"):
+            read_weights(bundle, file.removesuffix(".safetensors"))
+    return bundle
 
 
 def loop_settings(
@@ -160,7 +172,7 @@ def start_from(run: Run, network: torch.nn.Module, file: str) -> None:
     start = run.start
     if start is None:
         return
-    weights = load_file(str(start.folder / f"{file}.safetensors"))
+    weights = read_weights(start, file)
     if isinstance(network, ImplicitImageVAE) and start.decoder == "painter":
         # Its posterior is kept as it is, but for the dropout of training: the two decoders answer to the same latents.
         weights = {name: value for name, value in weights.items() if name.partition(".")[0] in _ENCODES}
@@ -174,20 +186,3 @@ def start_from(run: Run, network: torch.nn.Module, file: str) -> None:
         weights |= {name: fresh[name] for name in fresh if name.partition(".")[0] in READ_OUT}
     load_weights(network, weights, start, file)
     run.log(f"{file}: going on from the bundle {start.name}")
-
-
-def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], start: Bundle, file: str) -> None:
-    """Load weights into a network.
-
-    Raises
-    ------
-    TrainingError
-        They have other shapes.
-    """
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise TrainingError(
-            f"the {file} of bundle {start.name} has other shapes than this recipe; train with the recipe that made "
-            "it (`clavilux bundle show`), or without --from"
-        ) from error

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
-from clavilux.bundle import Bundle
 from clavilux.errors import TrainingError
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
@@ -29,7 +27,7 @@ from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.cache import load_or_make
 from clavilux.training.datasets import PICTURE_SUFFIXES, TRAINING, VALIDATION
 from clavilux.training.loop import LoopSettings, train
-from clavilux.training.run import Run, check_pictures, load_weights, loop_settings, start_from
+from clavilux.training.run import Run, check_pictures, loop_settings, start_from
 from clavilux.training.sheets import save_sheet
 from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_conv_vae import ConvImageVAETask
@@ -44,6 +42,7 @@ from clavilux.training.train_mark_classifier import (
     read_marks,
     weigh_kinds,
 )
+from clavilux.training.weights import check_shapes, load_eye, read_weights
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -153,17 +152,22 @@ def take_eye(run: Run, network: Eye) -> None:
     """Begin with the eye of the bundle that the run starts from: what it knows of a kind goes where that kind is now,
     and kinds that it does not know begin by chance."""
     start = run.start
-    if start is None or not (start.folder / "eye.safetensors").is_file():
+    if start is None or "eye.safetensors" not in start.card["files"]:
         return
-    weights = load_file(str(start.folder / "eye.safetensors"))
+    weights = read_weights(start, "eye")
     known = [KINDS.index(kind) for kind in start.kinds]
-    for part in ("weight", "bias"):
-        name = f"head.{len(network.head) - 1}.{part}"
+    wanted = {name: value.shape for name, value in network.state_dict().items()}
+    heads = [f"head.{len(network.head) - 1}.{part}" for part in ("weight", "bias")]
+    for name in heads:
+        n_rows, *sides = wanted[name]
+        wanted[name] = torch.Size([n_rows - len(KINDS) + len(known), *sides])
+    check_shapes(weights, wanted, start, "eye")
+    for name in heads:
         rows = network.state_dict()[name].clone()
         rows[known] = weights[name][: len(known)].to(rows.dtype)
         rows[len(KINDS) :] = weights[name][len(known) :].to(rows.dtype)
         weights[name] = rows
-    load_weights(network, weights, start, "eye")
+    network.load_state_dict(weights)
     run.log(f"eye: going on from the bundle {start.name}")
 
 
@@ -225,27 +229,6 @@ def paint_latents(
         return list(decode_pixels(network, latents))
     assert palettes is not None, "a painter has palettes"
     return paint_controls(controls_of_latents(network, palettes, KINDS, latents), jobs=run.jobs)
-
-
-def load_eye(bundle: Bundle) -> Eye:
-    """The eye of a bundle whose kinds are those of today."""
-    weights = load_file(str(bundle.folder / "eye.safetensors"))
-    eye = Eye(n_kinds=len(KINDS), width=weights["features.0.weight"].shape[0])
-    eye.load_state_dict(weights)
-    return eye.eval()
-
-
-def load_image_vae(bundle: Bundle) -> ImageVAE:
-    """The ImageVAE of a bundle that paints."""
-    weights = load_file(str(bundle.folder / "image_vae.safetensors"))
-    network = ImageVAE(
-        n_palettes=len(weights["to_palette.weight"]),
-        n_kinds=len(weights["to_kind.weight"]),
-        width=len(weights["encoder.0.weight"]),
-        decoder_width=len(weights["to_plan.2.weight"]),
-    )
-    network.load_state_dict(weights)
-    return network.eval()
 
 
 def kept(run: Run, file: str, key: object, kind: type[T], make: Callable[[], T]) -> T:
