@@ -13,6 +13,14 @@ from numpy.typing import NDArray
 
 from clavilux.errors import PictureError
 
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+"""Endings, in small letters, of the files that are taken for pictures when a folder is searched."""
+
+UNSUPPORTED_PICTURE_SUFFIXES = frozenset({
+    ".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".psd", ".svg", ".tif", ".tiff",
+})  # fmt: skip
+"""Endings of other pictures, which are named when they are passed over."""
+
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """Pixels (H, W, 3) uint8 of a picture of any mode; what is transparent lies on white.
