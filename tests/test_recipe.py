@@ -88,7 +88,11 @@ def test_what_cannot_be_a_recipe_is_refused(tmp_path):
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "link.toml").symlink_to("nowhere")
     (tmp_path / "latin.toml").write_bytes("# Stärke\nseed = 1\n".encode("latin-1"))
-    for name, message in {"folder": "not a regular file", "link": "cannot be read", "latin": "save it as UTF-8"}.items():
+    for name, message in {
+        "folder": "not a regular file",
+        "link": "cannot be read",
+        "latin": "save it as UTF-8",
+    }.items():
         with pytest.raises(RecipeError, match=message):
             load_recipe(str(tmp_path / f"{name}.toml"))
     with pytest.raises(RecipeError, match="there is no recipe"):

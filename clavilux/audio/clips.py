@@ -8,7 +8,6 @@ means of the training corpus in their place, and the song carries a warning that
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from tokenize import TokenError
@@ -20,6 +19,7 @@ from clavilux.audio.decode import check_file
 from clavilux.audio.song import Song, hash_file
 from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES, WINDOW_S
 from clavilux.errors import AudioError
+from clavilux.system.files import check_shortage, list_folder
 
 Float32 = NDArray[np.float32]
 
@@ -41,6 +41,7 @@ def read_clips(path: Path) -> Float32:
     try:
         array = np.lib.format.open_memmap(path, mode="r")  # unlike np.load it takes no pickle and no archive
     except OSError as error:
+        check_shortage(error)
         raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, OverflowError, SyntaxError, TokenError) as error:  # NumPy reads the header as Python source
         raise AudioError(f"{path}: is no feature file ({error})") from error
@@ -102,7 +103,7 @@ def pick_clips(
         How many, 1 or more.
     rng : numpy Generator
     skip : callable
-        Takes one line for each file that is no feature file; the others are picked from.
+        Takes one line for each file that is no feature file or cannot be read; the others are picked from.
 
     Returns
     -------
@@ -116,7 +117,10 @@ def pick_clips(
     """
     files: list[Path] = []
     lengths: list[int] = []
-    for file in find_files(folder, frozenset({CLIP_SUFFIX})):
+    listing = list_folder(folder, frozenset({CLIP_SUFFIX}))
+    for line in listing.faults():
+        skip(line)
+    for file in listing.files:
         try:
             lengths.append(len(read_clips(file)))
         except AudioError as error:
@@ -131,18 +135,3 @@ def pick_clips(
     places = np.searchsorted(ends, picked, side="right")
     firsts = ends - lengths
     return [(files[place], int(number - firsts[place])) for place, number in zip(places, picked, strict=True)]
-
-
-def find_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Return the files of a folder tree whose extension is one of ``suffixes``, in the order of their paths.
-
-    Files and folders whose names begin with a dot are left out (macOS keeps a ``._song.mp3`` beside each song that it
-    copies to other systems), and links to folders are not followed.
-    """
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in suffixes
-        ]
-    return sorted(found)

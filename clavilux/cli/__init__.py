@@ -49,6 +49,9 @@ COMMANDS = {
 # Packages that only an extra brings, and the extra that brings them.
 EXTRAS = {
     "torch": "train",
+    "lightning_fabric": "train",
+    "tensorboard": "train",
+    "ot": "train",
     "safetensors": "train",
     "onnx": "train",
     "onnxscript": "train",

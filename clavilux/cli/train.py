@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,7 @@ def audio_vae(**options: Any) -> None:
     """Train the AudioVAE on features."""
     from clavilux.training import run as stages
 
-    stages.train_audio_vae(_run(**options))
+    stages.train_audio_vae(_run(**options, pictures=False))
 
 
 @train.command("image-vae")
@@ -76,7 +77,7 @@ def image_vae(**options: Any) -> None:
     """Train the eye and the ImageVAE on pictures."""
     from clavilux.training import run as stages
 
-    stages.train_image_vae(_run(**options))
+    stages.train_image_vae(_run(**options, songs=False))
 
 
 @train.command("mapping")
@@ -96,10 +97,11 @@ def mapping(output: Path, **options: Any) -> None:
     from clavilux.errors import TrainingError
     from clavilux.training import run as stages
 
-    run = dataclasses.replace(_run(**options), resume=True)
-    missing = [name for name in ("audio-vae", "image-vae") if not (run.folder / f"{name}.ckpt").is_file()]
+    folder = options["run_dir"]
+    missing = [name for name in ("audio-vae", "image-vae") if not (folder / f"{name}.ckpt").is_file()]
     if missing:
-        raise TrainingError(f"{run.folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
+        raise TrainingError(f"{folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
+    run = dataclasses.replace(_run(**options, output=output), resume=True)
     _finish(run, stages.train_audio_vae(run), stages.train_image_vae(run), output)
 
 
@@ -117,8 +119,7 @@ def everything(output: Path, **options: Any) -> None:
     """Train all three and write the bundle."""
     from clavilux.training import run as stages
 
-    run = _run(**options)
-    stages.check_folders(run)
+    run = _run(**options, output=output)
     heard = stages.train_audio_vae(run)
     _finish(run, heard, stages.train_image_vae(run), output)
 
@@ -135,7 +136,15 @@ def _run(
     jobs: int,
     devices: int,
     num_nodes: int,
+    *,
+    songs: bool = True,
+    pictures: bool = True,
+    output: Path | None = None,
 ) -> Any:
+    """What a training is to do, after all that can be refused was looked for."""
+    import dataclasses
+
+    from clavilux.training.checks import check_pictures, check_recipe, check_songs
     from clavilux.training.loop import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
@@ -153,13 +162,11 @@ def _run(
         if fabric.is_global_zero:
             click.echo(f"[{time.monotonic() - started:7.1f} s] {line}")
 
-    with fabric.rank_zero_first():
-        features = _features_of(audio, run_dir, jobs, log)
-    return Run(
+    run = Run(
         loaded,
         run_dir,
         art,
-        features,
+        audio,
         resume,
         start_bundle(start),
         start_bundle(eye_from or start),
@@ -168,6 +175,14 @@ def _run(
         processes,
         teacher,
     )
+    check_recipe(run, output, songs=songs, pictures=pictures)
+    if pictures:
+        check_pictures(run)
+    if songs:
+        with fabric.rank_zero_first():
+            run = dataclasses.replace(run, features=_features_of(audio, run_dir, jobs, log))
+        check_songs(run, descriptors=output is not None)
+    return run
 
 
 def _finish(run: Any, heard: Any, pictures: Any, output: Path) -> None:
@@ -180,10 +195,12 @@ def _finish(run: Any, heard: Any, pictures: Any, output: Path) -> None:
 
 def _features_of(audio: Path, run_dir: Path, jobs: int, log: Callable[[str], None]) -> Path:
     """The folder itself if it holds features; else its music is listened to first."""
-    if not audio.is_dir() or any(audio.rglob("*.npy")):
-        return audio
+    from clavilux.audio.clips import CLIP_SUFFIX
     from clavilux.audio.feature_files import write_features
+    from clavilux.system.files import list_folder
 
+    if not os.path.isdir(audio) or list_folder(audio, frozenset({CLIP_SUFFIX})).files:
+        return audio
     log(f"{audio} holds no features; listening to its music")
     summary = write_features(audio, run_dir / "features", jobs=jobs)
     for fault in summary.faults:

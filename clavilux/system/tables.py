@@ -59,15 +59,15 @@ def read_text(path: Path, fault: type[ClaviluxError]) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         name = encoding.removesuffix("-sig").upper()
-        raise fault(f"{path}: is not text in {name} ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        raise fault(
+            f"{path}: is not text in {name} ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
     if "\0" in text:
         raise fault(f"{path}: holds zero bytes, so it is not text in UTF-8; save it as UTF-8")
     return text
 
 
-def read_table(
-    path: Path, fault: type[ClaviluxError], *, required: Sequence[str] = ()
-) -> tuple[list[str], list[Row]]:
+def read_table(path: Path, fault: type[ClaviluxError], *, required: Sequence[str] = ()) -> tuple[list[str], list[Row]]:
     """Return the columns and the rows of a CSV file.
 
     Comma, semicolon and tabulator separate columns; the one that divides the header into most columns is taken, or the
@@ -85,7 +85,7 @@ def read_table(
     """
     text = read_text(path, fault).lstrip("\r\n")
     first_line = re.split("[\r\n]", text, maxsplit=1)[0]
-    named = re.fullmatch(r"sep=(.)", first_line.strip(" \""), re.IGNORECASE)  # written for spreadsheets
+    named = re.fullmatch(r"sep=(.)", first_line.strip(' "'), re.IGNORECASE)  # written for spreadsheets
     separator = named[1] if named else max(SEPARATORS, key=lambda mark: len(_split_header(first_line, mark)))
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     columns: list[str] = []
@@ -105,8 +105,8 @@ def read_table(
                 values.pop()
             if len(values) != len(columns):
                 raise fault(
-                    f"{where}: has {len(values)} values and the header names {len(columns)} columns; "
-                    "put quotation marks around values that contain a separator"
+                    f"{where}: is damaged, it has {len(values)} values for {len(columns)} columns; put quotation marks "
+                    "around values that contain a separator"
                 )
             rows.append(Row(dict(zip(columns, values, strict=True)), where))
     except csv.Error as error:
@@ -142,9 +142,7 @@ def _split_header(line: str, separator: str) -> list[str]:
         return []
 
 
-def _check_columns(
-    columns: list[str], path: Path, fault: type[ClaviluxError], required: Sequence[str]
-) -> list[str]:
+def _check_columns(columns: list[str], path: Path, fault: type[ClaviluxError], required: Sequence[str]) -> list[str]:
     while not columns[-1]:
         columns.pop()
     repeated = [name for name in columns if columns.count(name) > 1]
@@ -153,5 +151,5 @@ def _check_columns(
         raise fault(f"{path}: has {name}; give each column its own name")
     missing = [name for name in required if name not in columns]
     if missing:
-        raise fault(f"{path}: has no column {missing[0]!r}; its first line names {', '.join(columns)[:200]}")
+        raise fault(f"{path}: has the columns {', '.join(columns)[:200]}, and {missing[0]!r} is missing")
     return columns

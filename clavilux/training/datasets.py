@@ -9,6 +9,7 @@ file in eight is for validation, and at least three.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import warnings
 from collections import Counter
@@ -24,19 +25,23 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from clavilux.audio.clips import CLIP_SUFFIX, read_clips
-from clavilux.audio.feature_files import TABLE
+from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.audio.feature_files import HALVES, TABLE
 from clavilux.constants import ENCODER_SIDE_PX, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.corpus.match import match_features, match_names
 from clavilux.corpus.table import TABLE_NAME, read_rows
 from clavilux.errors import AudioError, CorpusError, PictureError, TrainingError
 from clavilux.images import PICTURE_SUFFIXES, UNSUPPORTED_PICTURE_SUFFIXES, middle_square, read_picture, resize
 from clavilux.system.files import check_shortage, first_names, is_text, list_folder, normalise_name
-from clavilux.system.tables import Row, read_table
+from clavilux.system.tables import Row, read_number, read_table
 
 TRAINING, VALIDATION, HELD_OUT = "training", "validation", "held-out"
 FEATURE_SUFFIXES = frozenset({CLIP_SUFFIX})
 _VALIDATION_SHARE = 0.12
 _FEWEST_FOR_VALIDATION = 3  # two songs have one distance, and a correlation over one number is none
+logger = logging.getLogger("clavilux")
+
+Report = Callable[[str], None]
 _WINDOW_BYTES = 4 * MFCC_ROWS * WINDOW_FRAMES
 
 
@@ -114,7 +119,9 @@ class AudioFeatureDataset(Dataset[Tensor]):
     split : str
         "training", "validation" or "held-out".
     skip : callable
-        Takes one line for each file that cannot be used, and those of `list_entries`.
+        Takes one line for each file that cannot be used.
+    report : callable
+        As in `list_entries`.
 
     Raises
     ------
@@ -122,10 +129,17 @@ class AudioFeatureDataset(Dataset[Tensor]):
         The folder is missing, or nothing in it can be used.
     """
 
-    def __init__(self, folder: Path, split: str = TRAINING, *, skip: Callable[[str], None] = warnings.warn) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str = TRAINING,
+        *,
+        skip: Report = warnings.warn,
+        report: Report = logger.warning,
+    ) -> None:
         self.entries: list[Entry] = []
         self.arrays = FeatureFiles()
-        for entry in list_entries(folder, FEATURE_SUFFIXES, report=skip):
+        for entry in list_entries(folder, FEATURE_SUFFIXES, report=report):
             if entry.split != split:
                 continue
             try:
@@ -188,12 +202,13 @@ class ImageDataset(Dataset[Tensor]):
         split: str = TRAINING,
         *,
         side: int = ENCODER_SIDE_PX,
-        skip: Callable[[str], None] = warnings.warn,
+        skip: Report = warnings.warn,
+        report: Report = logger.warning,
     ) -> None:
         self.side = side
         self.entries: list[Entry] = []
         self.pictures: list[NDArray[np.uint8]] = []
-        for entry in list_entries(folder, PICTURE_SUFFIXES, report=skip):
+        for entry in list_entries(folder, PICTURE_SUFFIXES, report=report):
             if entry.split != split:
                 continue
             try:
@@ -213,9 +228,7 @@ class ImageDataset(Dataset[Tensor]):
         return to_tensor(self.pictures[index])
 
 
-def list_entries(
-    folder: Path, suffixes: frozenset[str], *, report: Callable[[str], None] = warnings.warn
-) -> list[Entry]:
+def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = logger.warning) -> list[Entry]:
     """Return all files with one of these extensions, sorted by name, with their split and role.
 
     With a `corpus.csv` in the folder, those that have a row there. A picture is the file that the row names; a feature
@@ -253,12 +266,12 @@ def list_entries(
     if rows is None:
         return [Entry(named[name], name, split, "abstract") for name, split in _split_by_hash(list(named)).items()]
     row_of = _match_features(folder, list(named), rows) if suffixes <= FEATURE_SUFFIXES else match_names(named, rows)
-    for where, what, names in (
-        (folder, "files have no row in", [name for name in named if name not in row_of]),
-        (folder, "files are missing that have a row in", sorted(rows.keys() - set(row_of.values()))),
+    for what, names in (
+        (f"left out, as they have no row in {TABLE_NAME}", [name for name in named if name not in row_of]),
+        (f"missing, though they have a row in {TABLE_NAME}", sorted(rows.keys() - set(row_of.values()))),
     ):
         if names:
-            report(f"{where}: {len(names)} {what} {TABLE_NAME} and are left out: {first_names(names)}")
+            report(f"{folder}: {what}: {first_names(names)} ({len(names)} in all)")
     return [
         Entry(path, name, rows[row_of[name]]["split"], rows[row_of[name]]["role"])
         for name, path in named.items()
@@ -288,6 +301,23 @@ def read_descriptors(folder: Path) -> dict[str, Row]:
     return found
 
 
+def descriptors_of(entry: Entry, rows: dict[str, Row], folder: Path) -> list[list[float]]:
+    """Return the descriptors of a song, of its first half and of its second half, (3, descriptors).
+
+    Raises
+    ------
+    CorpusError
+        The rows, by `read_descriptors`, lack the song or a descriptor, or a value is not a finite number.
+    """
+    row = rows.get(entry.name)
+    if row is None:
+        raise CorpusError(f"{folder / TABLE} has no line for {entry.name}; run `clavilux features` again")
+    for column in (*DESCRIPTORS, *HALVES[0], *HALVES[1]):
+        if column not in row:
+            raise CorpusError(f"{folder / TABLE} has no column {column}; run `clavilux features` again")
+    return [[read_number(row, column, CorpusError) for column in columns] for columns in (DESCRIPTORS, *HALVES)]
+
+
 def describe_folder(folder: Path) -> dict[str, Any]:
     """Return what a folder is made of: counts, sources with licence and the hash of its `corpus.csv`, if it has one.
 
@@ -304,8 +334,8 @@ def describe_folder(folder: Path) -> dict[str, Any]:
     closed = [row for row in rows if row["tier"] != "free"]
     if closed:
         raise CorpusError(
-            f"{closed[0].where}: tier is {closed[0]['tier']!r} in a row for {closed[0]['split']}, and a bundle must learn "
-            "from free files alone; make its split held-out"
+            f"{closed[0].where}: tier is {closed[0]['tier']!r} in a row for {closed[0]['split']}, and a bundle must "
+            "learn from free files alone; make its split held-out"
         )
     return {
         "table_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

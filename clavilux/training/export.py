@@ -89,6 +89,23 @@ class Trained:
     palettes: NDArray[np.float32] | None
 
 
+def check_output(folder: Path) -> None:
+    """Refuse a place for a bundle where something lies already, as it would be lost.
+
+    Raises
+    ------
+    TrainingError
+        It is a file, or a folder that is not empty or cannot be read.
+    """
+    if not os.path.lexists(folder):
+        return
+    try:
+        if any(folder.iterdir()):
+            raise TrainingError(f"{folder}: is not empty; give another -o, or remove that folder first")
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot hold a bundle ({error.strerror}); give another -o") from error
+
+
 def export_bundle(
     trained: Trained,
     folder: Path,
@@ -109,8 +126,9 @@ def export_bundle(
     Raises
     ------
     TrainingError
-        A graph differs from its network by more than `PARITY_TOLERANCE`.
+        A graph differs from its network by more than `PARITY_TOLERANCE`, or something lies in the folder.
     """
+    check_output(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -150,7 +168,9 @@ def export_bundle(
         }
         (work / "bundle.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
         work.chmod(0o755)
-        _swap(work, folder)
+        if folder.exists():
+            folder.rmdir()  # it was empty, and must be so still
+        os.replace(work, folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return {stage: values["difference"] for stage, values in parity.items()}
@@ -244,14 +264,3 @@ def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list
         worst = max(worst, float(np.abs(a.numpy() - b).max()) / reach)
         largest = max(largest, reach)
     return {"difference": worst, "largest_value": largest}
-
-
-def _swap(work: Path, folder: Path) -> None:
-    """Put the new folder in the place of the old one."""
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        os.replace(folder, old)
-        os.replace(work, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(work, folder)

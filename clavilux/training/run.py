@@ -14,7 +14,6 @@ import json
 import os
 import pickle
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from safetensors.torch import load_file
 
 from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.bundle import Bundle, open_bundle
-from clavilux.errors import CorpusError, TrainingError
+from clavilux.errors import TrainingError
 from clavilux.models.audio_vae import AudioVAE, WindowIdentity
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
@@ -35,8 +34,9 @@ from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.models.mark_classifier import Eye
 from clavilux.painter.marks import KINDS
+from clavilux.system.files import list_folder
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
-from clavilux.training.datasets import PICTURE_SUFFIXES, TRAINING, VALIDATION, AudioFeatureDataset, list_entries
+from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, describe_folder
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes, train
 from clavilux.training.preserve import Told
@@ -52,7 +52,7 @@ from clavilux.training.train_image_vae import ImageVAETask, make_lessons, pictur
 from clavilux.training.train_implicit_vae import ImplicitImageVAETask
 from clavilux.training.train_mapping import (
     Art,
-    check_descriptors,
+    check_variety,
     controls_of_latents,
     decode_pixels,
     encode_songs,
@@ -63,6 +63,7 @@ from clavilux.training.train_mapping import (
     map_songs,
     mapping_figures,
     paint_controls,
+    refuse_degenerate,
     song_weights,
 )
 from clavilux.training.train_mark_classifier import (
@@ -78,8 +79,7 @@ PixelsVAE = ConvImageVAE | ImplicitImageVAE
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
 
 _ENCODES = ("encoder", "to_posterior")  # parts of an ImageVAE
-_MINIMUM_PICTURES = 20
-_MINIMUM_TRACKS = 10
+NEEDS_TEACHER = 'the decoder "implicit" learns from a teacher\'s features; give --teacher nsfwjs-4.4.0.tgz'
 _DROPOUT_EXCESS = 1.07  # rate of a training step, whose encoder has dropout, over the rate without, which is meant
 _BETA_OF_TRAINED = 0.5  # where the shipped ImageVAE ended; from 0.05 a short training lets its rate run to the double
 
@@ -120,6 +120,13 @@ class Run:
     log: Callable[[str], None]
     processes: Processes = ONE_PROCESS
     teacher: Path | None = None
+    said: set[str] = dataclasses.field(default_factory=set, repr=False)
+
+    def note(self, line: str) -> None:
+        """Log a line about the data, once: several stages find the same."""
+        if line not in self.said:
+            self.said.add(line)
+            self.log(line)
 
 
 @dataclass(frozen=True)
@@ -134,44 +141,14 @@ class PictureSide:
     likeness: NDArray[np.float64] | None = None
 
 
-def check_folders(run: Run) -> None:
-    """Refuse before the first stage what a later one would refuse after hours.
-
-    Raises
-    ------
-    TrainingError, CorpusError
-        Too few pictures or tracks for training; no table of descriptors; a folder that is not there.
-    """
-    _check_pictures(run, sum(entry.split == TRAINING for entry in list_entries(run.art, PICTURE_SUFFIXES)))
-    _check_tracks(run, sum(entry.split == TRAINING for entry in list_entries(run.features, frozenset({".npy"}))))
-    check_descriptors(run.features)
-
-
-def _check_pictures(run: Run, n: int) -> None:
-    if n < _MINIMUM_PICTURES:
-        raise TrainingError(
-            f"{run.art} has {n} pictures for training; fewer than {_MINIMUM_PICTURES} cannot tell what they share from "
-            "what one of them is. Add pictures"
-        )
-
-
-def _check_tracks(run: Run, n: int) -> None:
-    if n < _MINIMUM_TRACKS:
-        raise TrainingError(
-            f"{run.features} has {n} tracks for training; a song code is standardised over songs and takes at least "
-            f"{_MINIMUM_TRACKS}. Add music"
-        )
-
-
 def train_audio_vae(run: Run) -> AudioVAE:
     """Train the AudioVAE on the run's features."""
     recipe = run.recipe.audio_vae
     torch.manual_seed(run.recipe.seed)
-    training = AudioFeatureDataset(run.features, TRAINING, skip=run.log)
-    validation = AudioFeatureDataset(run.features, VALIDATION, skip=run.log)
-    _check_tracks(run, len(training.entries))
+    training = AudioFeatureDataset(run.features, TRAINING, skip=run.note, report=run.note)
+    validation = AudioFeatureDataset(run.features, VALIDATION, skip=run.note, report=run.note)
     task = AudioVAETask(training, validation, recipe, identity_dims=run.recipe.identity.dims)
-    _start_from(run, task.network, "audio_vae")
+    start_from(run, task.network, "audio_vae")
     if task.network.identity is not None and run.start is None:  # one that hundreds of songs have taught is kept
         _train_identity(run, task.network.identity, training, validation)
     # Rounded: the last digits depend on how many threads added the numbers up, and a resumed run must agree.
@@ -223,7 +200,7 @@ def prepare_windows(run: Run, split: str) -> Windows:
     """Cut and read the pictures of a split, or take what an earlier stage read."""
 
     def read() -> Windows:
-        windows = analyse_folder(run.art, split, run.recipe.analysis, seed=run.recipe.seed, jobs=run.jobs, log=run.log)
+        windows = analyse_folder(run.art, split, run.recipe.analysis, seed=run.recipe.seed, jobs=run.jobs, log=run.note)
         run.log(f"pictures: {len(windows.names)} for {split}, {len(windows.windows)} windows")
         return windows
 
@@ -277,7 +254,7 @@ def train_eye(run: Run, windows: Windows) -> Eye:
         precision=run.recipe.precision,
     )
     task = EyeTask(studies, recipe)
-    _take_eye(run, task.network)
+    take_eye(run, task.network)
     network = train(task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes)
     assert isinstance(network, Eye)
     return network
@@ -287,7 +264,6 @@ def train_image_vae(run: Run) -> PictureSide:
     """Train the ImageVAE on the run's pictures."""
     recipe = run.recipe.image_vae
     windows = prepare_windows(run, TRAINING)
-    _check_pictures(run, len(windows.names))
     seen = prepare_windows(run, VALIDATION)
     if recipe.decoder != "painter":
         return PictureSide(_train_on_pixels(run, windows, seen))
@@ -319,7 +295,7 @@ def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> PixelsVAE:
     if recipe.decoder == "pixels":
         task = ConvImageVAETask(windows.windows, seen.windows, weights, recipe)
     elif run.teacher is None:
-        raise TrainingError('the decoder "implicit" learns from a teacher\'s features; give --teacher nsfwjs-4.4.0.tgz')
+        raise TrainingError(NEEDS_TEACHER)
     else:
         task = ImplicitImageVAETask(windows.windows, seen.windows, weights, recipe, run.teacher)
     network = _train_on_windows(run, task, seen, lambda latents: _paint_all(run, task.network, None, latents))
@@ -335,7 +311,7 @@ def _train_on_windows(
 ) -> torch.nn.Module:
     """Train an ImageVAE of either kind, with sheets of validation windows, what is made of them, and random latents."""
     recipe = run.recipe.image_vae
-    _start_from(run, task.network, "image_vae")
+    start_from(run, task.network, "image_vae")
     held = recipe.target_nats * _DROPOUT_EXCESS
     settings = _settings(run, recipe, run.recipe.seed + 2, task.n_items(), held)
 
@@ -351,13 +327,17 @@ def _train_on_windows(
     )
 
 
+@refuse_degenerate()
 def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -> dict[str, Any]:
     """Fit the mapping on trained networks, write the bundle and return its measures."""
     recipe = run.recipe.mapping
     mapped_descriptors = () if recipe.method == "shuffled-pairs" else MAPPED_DESCRIPTORS
     songs = {
         split: encode_songs(
-            audio_vae, AudioFeatureDataset(run.features, split, skip=run.log), run.features, mapped_descriptors
+            audio_vae,
+            AudioFeatureDataset(run.features, split, skip=run.note, report=run.note),
+            run.features,
+            mapped_descriptors,
         )
         for split in (TRAINING, VALIDATION)
     }
@@ -379,6 +359,7 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
             learnt = _look_again(run, run.teacher, pictures, windows, latents[chosen], chosen)
             measures["readout"] = _read_out(run, learnt, windows, latents[chosen], chosen, rng)
     shown = latents[chosen]
+    check_variety(songs[TRAINING], shown)
     if recipe.method == "look-preserving":
         # As many again, drawn from their normal distribution: looks are learnt to be foretold where songs may lie.
         drawn = rng.multivariate_normal(shown.mean(axis=0), np.cov(shown.T), n)
@@ -528,25 +509,6 @@ def _settings(
     )
 
 
-def describe_folder(folder: Path) -> dict[str, Any]:
-    """What a folder is made of, by its `corpus.csv` if it has one: counts, sources with licence, hash of the table."""
-    path = folder / "corpus.csv"
-    if not path.is_file():
-        return {"files": sum(1 for p in folder.rglob("*") if p.is_file())}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] in (TRAINING, VALIDATION)]
-    if any(row["tier"] != "free" for row in rows):
-        raise CorpusError(f"{path} has training rows that are not free; a bundle must not learn from them")
-    return {
-        "table_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "counts": dict(Counter(f"{row['role']}, {row['split']}" for row in rows)),
-        "sources": {
-            source: {"files": n, "licence": next(row["licence"] for row in rows if row["source"] == source)}
-            for source, n in sorted(Counter(row["source"] for row in rows).items())
-        },
-    }
-
-
 def start_bundle(name: str | None) -> Bundle | None:
     """The bundle that a training goes on from."""
     return None if name is None else open_bundle(name)
@@ -560,7 +522,7 @@ def _latents(network: ImageVAE | PixelsVAE, windows: Windows) -> NDArray[np.floa
     return np.asarray(torch.cat(parts).double().numpy())
 
 
-def _start_from(run: Run, network: torch.nn.Module, file: str) -> None:
+def start_from(run: Run, network: torch.nn.Module, file: str) -> None:
     start = run.start
     if start is None:
         return
@@ -590,7 +552,7 @@ def _load(network: torch.nn.Module, weights: dict[str, torch.Tensor], start: Bun
         ) from error
 
 
-def _take_eye(run: Run, network: Eye) -> None:
+def take_eye(run: Run, network: Eye) -> None:
     """Begin with the eye of the bundle that the run starts from: what it knows of a kind goes where that kind is now,
     and kinds that it does not know begin by chance."""
     start = run.start
@@ -613,10 +575,9 @@ def _folder_key(run: Run) -> str:
     analysis = run.recipe.analysis
     cut = [analysis.abstract_windows, analysis.painting_windows, run.recipe.seed]
     digest = hashlib.sha256(json.dumps(cut).encode())
-    for path in sorted(run.art.rglob("*")):
-        if path.is_file():
-            stat = path.stat()
-            digest.update(f"{path.relative_to(run.art)} {stat.st_size} {stat.st_mtime_ns}".encode())
+    for path in list_folder(run.art, None).files:
+        stat = path.stat()
+        digest.update(os.fsencode(f"{path.relative_to(run.art)} {stat.st_size} {stat.st_mtime_ns}"))
     return digest.hexdigest()
 
 
