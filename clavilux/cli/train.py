@@ -92,8 +92,6 @@ def image_vae(**options: Any) -> None:
 @_options
 def mapping(output: Path, **options: Any) -> None:
     """Fit the MappingNetwork on the two trained networks of --run, and write the bundle."""
-    import dataclasses
-
     from clavilux.errors import TrainingError
     from clavilux.training import run as stages
 
@@ -101,7 +99,7 @@ def mapping(output: Path, **options: Any) -> None:
     missing = [name for name in ("audio-vae", "image-vae") if not (folder / f"{name}.ckpt").is_file()]
     if missing:
         raise TrainingError(f"{folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
-    run = dataclasses.replace(_run(**options, output=output), resume=True)
+    run = _run(**options | {"resume": True}, output=output)
     _finish(run, stages.train_audio_vae(run), stages.train_image_vae(run), output)
 
 

@@ -36,7 +36,7 @@ def match_features(features: Collection[str], rows: Collection[str]) -> tuple[di
     rows_left -= set(found.values())
     by_stem: dict[str, list[str]] = {}
     for row in sorted(rows_left):
-        by_stem.setdefault(_stem(row), []).append(row)
+        by_stem.setdefault(_inside_files(_stem(row)), []).append(row)
     stems = match_names([name for name, feature in whole.items() if feature not in found], by_stem)
     candidates = {whole[name]: by_stem[stem] for name, stem in stems.items()}
     found |= {feature: rows[0] for feature, rows in candidates.items() if len(rows) == 1}

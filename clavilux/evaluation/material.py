@@ -18,7 +18,7 @@ from clavilux.corpus import CorpusRow, load_table
 from clavilux.corpus.match import match_names
 from clavilux.errors import CorpusError
 from clavilux.images import PICTURE_SUFFIXES, UNSUPPORTED_PICTURE_SUFFIXES
-from clavilux.system.files import first_names, list_folder, normalise_name
+from clavilux.system.files import first_names, list_folder, normalise_name, path_inside
 
 logger = logging.getLogger("clavilux")
 
@@ -122,14 +122,15 @@ def _files(folder: Path, suffixes: frozenset[str], report: Report) -> list[Path]
 
 
 def _match_rows(folder: Path, files: Sequence[Path], report: Report) -> dict[CorpusRow, Path]:
-    """Rows of the table that have a file, in the order of the table, and their files."""
+    """Files of the rows of the table, in its order; whoever reads a file that is missing names it."""
     paths = {normalise_name(path.relative_to(folder).as_posix()): path for path in files}
     rows = {normalise_name(row.file): row for row in load_table(folder)}
-    file_of = {row: file for file, row in match_names(paths, rows).items()}
-    missing = [name for name in rows if name not in file_of]
+    found = {row: paths[file] for file, row in match_names(paths, rows).items()}
+    missing = [name for name in rows if name not in found]
     if missing:
         report(f"{folder}: missing, though they have a row in {_TABLE}: {first_names(missing)} ({len(missing)} in all)")
-    return {row: paths[file_of[name]] for name, row in rows.items() if name in file_of}
+    paths_of_rows = {row: found.get(name) or path_inside(folder, name) for name, row in rows.items()}
+    return {row: path for row, path in paths_of_rows.items() if path is not None}
 
 
 def _drawn(files: Sequence[Path]) -> list[Path]:

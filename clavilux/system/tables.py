@@ -151,5 +151,5 @@ def _check_columns(columns: list[str], path: Path, fault: type[ClaviluxError], r
         raise fault(f"{path}: has {name}; give each column its own name")
     missing = [name for name in required if name not in columns]
     if missing:
-        raise fault(f"{path}: has the columns {', '.join(columns)[:200]}, and {missing[0]!r} is missing")
+        raise fault(f"{path}: has the columns {', '.join(columns)[:200]}; missing: {', '.join(missing)}")
     return columns

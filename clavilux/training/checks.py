@@ -64,6 +64,12 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
     TrainingError, BundleError, ModuleNotFoundError
     """
     _check_writable(run.folder, "--run")
+    for stage, trained in (("audio-vae", songs), ("image-vae", pictures)):
+        checkpoint = run.folder / f"{stage}.ckpt"
+        if trained and not run.resume and checkpoint.exists():
+            raise TrainingError(
+                f"{checkpoint} is there; go on from it with --resume, or give another folder with --run"
+            )
     if output is not None:
         check_output(output)
         _check_writable(output.parent, "-o")
