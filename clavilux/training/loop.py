@@ -279,7 +279,7 @@ def choose_precision(task: Task, settings: LoopSettings, log: Callable[[str], No
         return "bf16-mixed"
     seconds: dict[Precision, float] = {}
     trials: list[tuple[Precision, torch.dtype | None]] = [("32-true", None), ("bf16-mixed", torch.bfloat16)]
-    batch = task.batch(torch.arange(settings.batch) % task.n_items(), _generator(settings.seed, 0, 0))
+    batch = task.batch(torch.arange(min(settings.batch, task.n_items())), _generator(settings.seed, 0, 0))
     trial = copy.deepcopy(task)
     for name, dtype in trials:
         times = []
