@@ -309,6 +309,9 @@ def test_a_table_that_cannot_be_read_is_said_and_measured_again(music: Path, tmp
     (out / TABLE).write_bytes((out / TABLE).read_bytes() + "ä\n".encode("latin-1"))
     assert write_features(music, out, jobs=1, progress=log).measured == 3
     assert len(log.warnings) == 1 and log.warnings[0].endswith("its songs are measured again")
+    (out / TABLE).write_bytes((out / TABLE).read_bytes()[:-30])  # the last row alone
+    assert write_features(music, out, jobs=1, progress=log).kept == 2
+    assert len(log.warnings) == 2 and log.warnings[1].endswith("its song is measured again")
     (out / TABLE).unlink()
     (out / TABLE).mkdir()
     with pytest.raises(AudioError, match=r"descriptors\.csv: is not a file"):

@@ -391,13 +391,16 @@ class _Table:
 
 
 def _read_table(path: Path, warn: Callable[[str], None]) -> dict[str, Row]:
-    """Rows by file; none if there is no table, or one of other columns or damaged: its songs are measured again."""
+    """Rows by file, without damaged ones; none if there is no table, or one of other columns or in another encoding.
+
+    Songs without a row are measured again.
+    """
     if not os.path.lexists(path):
         return {}
     if not (path.is_file() and os.access(path, os.R_OK)):
         raise AudioError(f"{path}: is not a file that can be read; remove it, or give another folder")
     try:
-        columns, rows = read_table(path, AudioError)
+        columns, rows = read_table(path, AudioError, skip=lambda line: warn(f"{line}; its song is measured again"))
     except AudioError as error:
         warn(f"{error}; its songs are measured again")
         return {}

@@ -8,7 +8,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from clavilux.errors import ClaviluxError
@@ -67,7 +67,13 @@ def read_text(path: Path, fault: type[ClaviluxError]) -> str:
     return text
 
 
-def read_table(path: Path, fault: type[ClaviluxError], *, required: Sequence[str] = ()) -> tuple[list[str], list[Row]]:
+def read_table(
+    path: Path,
+    fault: type[ClaviluxError],
+    *,
+    required: Sequence[str] = (),
+    skip: Callable[[str], None] | None = None,
+) -> tuple[list[str], list[Row]]:
     """Return the columns and the rows of a CSV file.
 
     Comma, semicolon and tabulator separate columns; the one that divides the header into most columns is taken, or the
@@ -82,6 +88,8 @@ def read_table(path: Path, fault: type[ClaviluxError], *, required: Sequence[str
         names one twice, or has a row with more or fewer values than columns.
     required : sequence of str
         Columns that the table must have, in any order; others may be there too.
+    skip : callable, optional
+        Takes the fault of a row with more or fewer values than columns, which is then left out and not raised.
     """
     text = read_text(path, fault).lstrip("\r\n")
     first_line = re.split("[\r\n]", text, maxsplit=1)[0]
@@ -104,10 +112,14 @@ def read_table(path: Path, fault: type[ClaviluxError], *, required: Sequence[str
             while len(values) > len(columns) and not values[-1]:
                 values.pop()
             if len(values) != len(columns):
-                raise fault(
+                damage = (
                     f"{where}: is damaged, it has {len(values)} values for {len(columns)} columns; put quotation marks "
                     "around values that contain a separator"
                 )
+                if skip is None:
+                    raise fault(damage)
+                skip(damage)
+                continue
             rows.append(Row(dict(zip(columns, values, strict=True)), where))
     except csv.Error as error:
         raise fault(f"{path}, line {lines.line_num}: cannot be read as CSV ({error})") from error
