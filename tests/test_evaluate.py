@@ -16,7 +16,7 @@ from clavilux.errors import CorpusError
 from clavilux.evaluation import evaluate as evaluation
 from clavilux.evaluation import pairs, synth
 from clavilux.evaluation.goals import CEILING, MEASURES, Goal, Measure, judge
-from clavilux.evaluation.material import find_material
+from clavilux.evaluation.material import find_material, find_pictures
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +174,21 @@ def test_of_a_corpus_the_held_out_side_is_taken_labelled_songs_and_both_tiers_to
     }
     assert {p.name for p in material.training_art} == {"abstractfreetraining", "generativefreetraining"}
     assert len(material.learnt) == 4
+
+
+def test_rows_find_their_files_and_what_is_missing_is_said(tmp_path):
+    rows = [("sub\\\\A.png", "abstract", "", "free", "held-out"), ("gone.png", "abstract", "", "free", "training")]
+    art = _table(tmp_path / "art", [(name.replace("\\\\", "\\"), *rest) for name, *rest in rows])
+    (art / "sub").mkdir()
+    for name in ("sub/a.png", "._a.png", "b.heic"):
+        (art / name).touch()
+    said = []
+    held_out, _, _, _ = find_pictures(art, 10, report=said.append)
+    assert held_out == [art / "sub" / "a.png"]
+    assert said == [
+        f"{art / 'b.heic'}: passed over, .heic is not supported",
+        f"{art}: missing, though they have a row in corpus.csv: gone.png (1 in all)",
+    ]
 
 
 def test_a_goal_is_held_against_the_value_or_its_ratio_to_the_ceiling():

@@ -12,7 +12,7 @@ from conftest import MakeSong, chord, write_wave
 from fake_bundle import VARIATION_SCALE, write_fake_bundle
 
 import clavilux
-from clavilux.audio.clips import NO_DESCRIPTORS, find_files, pick_clips, read_clips
+from clavilux.audio.clips import NO_DESCRIPTORS, pick_clips, read_clips
 from clavilux.errors import AudioError, BundleError, ClaviluxError, PictureError
 from clavilux.pipeline import Clavilux, paint
 from clavilux.system.arguments import check_size
@@ -360,13 +360,6 @@ def test_broken_feature_files_are_named_and_passed_over(features: Path, tmp_path
     skipped: list[str] = []
     assert pick_clips(tmp_path, 1, np.random.default_rng(0), skip=skipped.append) == [(tmp_path / "good.npy", 0)]
     assert len(skipped) == 1 and "bad.npy: is no feature file" in skipped[0]
-
-
-def test_files_are_found_in_order_without_hidden_ones(tmp_path: Path) -> None:
-    for name in ("b.MP3", "a/z.mp3", ".hidden.mp3", ".git/c.mp3", "cover.png", "._b.mp3"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert find_files(tmp_path, frozenset({".mp3"})) == [tmp_path / "a" / "z.mp3", tmp_path / "b.MP3"]
 
 
 @pytest.mark.parametrize("option", ["noise_std", "logvar_scale"])

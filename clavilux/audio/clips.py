@@ -22,6 +22,7 @@ from clavilux.audio.containers import check_file
 from clavilux.audio.song import Song, hash_file
 from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES, WINDOW_S
 from clavilux.errors import AudioError
+from clavilux.system.files import check_shortage, list_folder
 
 # Fields in the header of a .npy file; NumPy of Python 2 wrote lengths as 3L.
 _HEADER = {
@@ -59,6 +60,7 @@ def read_clips(path: Path) -> NDArray[np.floating]:
             header = file.read(min(offset, MAX_HEADER_BYTES)).decode("latin-1")[: offset - 8 - n_bytes]
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
+        check_shortage(error)
         raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
     found = {name: re.search(rf"'{name}': *({form})[,}} ]", header) for name, form in _HEADER.items()}
     descr, in_columns, shape_text = (match[1].strip("'") if match else "" for match in found.values())
@@ -137,7 +139,7 @@ def pick_clips(
         How many, 1 or more.
     rng : numpy Generator
     skip : callable
-        Takes one line for each file that is no feature file; the others are picked from.
+        Takes one line for each file that is no feature file or cannot be read; the others are picked from.
 
     Returns
     -------
@@ -151,7 +153,10 @@ def pick_clips(
     """
     files: list[Path] = []
     lengths: list[int] = []
-    for file in find_files(folder, frozenset({CLIP_SUFFIX})):
+    listing = list_folder(folder, frozenset({CLIP_SUFFIX}))
+    for line in listing.faults():
+        skip(line)
+    for file in listing.files:
         try:
             lengths.append(len(read_clips(file)))
         except AudioError as error:
@@ -166,18 +171,3 @@ def pick_clips(
     places = np.searchsorted(ends, picked, side="right")
     firsts = ends - lengths
     return [(files[place], int(number - firsts[place])) for place, number in zip(places, picked, strict=True)]
-
-
-def find_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Return the files of a folder tree whose extension is one of ``suffixes``, in the order of their paths.
-
-    Files and folders whose names begin with a dot are left out (macOS keeps a ``._song.mp3`` beside each song that it
-    copies to other systems), and links to folders are not followed.
-    """
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in suffixes
-        ]
-    return sorted(found)

@@ -21,19 +21,19 @@ by them.
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import math
 import os
-import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO, StringIO
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -42,7 +42,9 @@ from clavilux.audio.descriptors import DESCRIPTORS, DESCRIPTORS_VERSION
 from clavilux.audio.features import FEATURES_VERSION
 from clavilux.audio.song import hash_file, listen_to_halves
 from clavilux.errors import AudioError
+from clavilux.system.files import FolderListing, check_shortage, is_text, list_folder, write_whole
 from clavilux.system.jobs import SHARD_SONGS, check_scheduler, run_songs
+from clavilux.system.tables import read_table
 
 TABLE = "descriptors.csv"
 CORPUS_TABLE = "corpus.csv"
@@ -51,6 +53,9 @@ COLUMNS = ("file", "npy", "seconds", "sha256", "version", *DESCRIPTORS, *HALVES[
 VERSION = f"{FEATURES_VERSION}.{DESCRIPTORS_VERSION}"
 
 NOTES = ".measured"  # folder of the lines that are not in the table yet
+# Errors of writing that are about one name: too long, not possible on this disk, or taken by a folder (the
+# parent, by a file). All others are about the folder, and end the run.
+NAME_ERRORS = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ)
 SAVE_EVERY_S = 30.0  # the table is written as a whole, which takes seconds for a million songs
 
 Row = dict[str, str]
@@ -88,7 +93,7 @@ class FeatureSummary:
     measured, kept : int
         Files listened to now, and files that an earlier run had measured already.
     faults : tuple of str
-        One sentence for each file that could not be listened to.
+        One sentence for each file that could not be listened to, and for folders that could not be read.
     seconds : float
         Length of the sound of all measured and kept files.
     """
@@ -170,7 +175,10 @@ def write_features(
     if scheduler is not None:
         check_scheduler(scheduler)  # before a large tree is looked through
         audio_dir, out_dir = audio_dir.absolute(), out_dir.absolute()
-    files = find_sound(audio_dir)
+    listing = _list_sound(audio_dir)
+    files, faults = _names(listing, audio_dir), listing.faults()
+    for line in (*listing.hints(), *faults):
+        progress.warn(line)
     if not files:
         raise AudioError(
             f"{audio_dir}: holds no sound; give a folder with files such as .mp3, .flac, .ogg, .m4a or .wav"
@@ -182,7 +190,7 @@ def write_features(
         _copy_corpus_table(audio_dir, out_dir)
     except OSError as error:
         raise _cannot_write(out_dir, error) from error
-    table = _Table(out_dir)
+    table = _Table(out_dir, progress.warn)
     progress.begin(len(files))
     jobs_to_do = (
         _Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy))
@@ -197,7 +205,7 @@ def write_features(
         folders=(audio_dir, out_dir),
         ordered=False,
     )
-    measured, kept, faults, seconds = 0, 0, [], 0.0
+    measured, kept, seconds = 0, 0, 0.0
     try:
         for outcome in outcomes:
             for warning in outcome.warnings:
@@ -225,17 +233,24 @@ def write_features(
 
 
 def find_sound(folder: Path) -> list[str]:
-    """Names, relative to a folder, of all files in it that end like sound; sorted.
+    """Return the names, relative to a folder, of all files in it that end like sound; sorted.
 
     Raises
     ------
     AudioError
         It is no folder.
     """
+    return _names(_list_sound(folder), folder)
+
+
+def _list_sound(folder: Path) -> FolderListing:
     if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise AudioError(f"{folder}: is no folder; give a folder of sound")
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-    return sorted(path.relative_to(folder).as_posix() for path in paths)
+    return list_folder(folder, AUDIO_SUFFIXES)
+
+
+def _names(listing: FolderListing, folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in listing.files)
 
 
 def name_features(files: Iterable[str]) -> dict[str, str]:
@@ -252,10 +267,15 @@ def name_features(files: Iterable[str]) -> dict[str, str]:
 def _measure(job: _Job) -> _Outcome:
     """Listen to one file and write its windows. Runs in other processes: what is wrong with a file is handed back."""
     path, file, windows_path = job.path, job.file, job.out_dir / job.npy
-    if not _is_text(file):
+    if not is_text(file):
         return _Outcome(file, fault=f"{str(path)!a}: its name is no UTF-8, which a table needs; give it another name")
     if not _is_own(job.out_dir, job.npy):
         return _Outcome(file, fault=f"{path}: {job.npy} lies outside {job.out_dir}, through a link; remove the link")
+    try:
+        os.lstat(windows_path)
+    except OSError as error:
+        if error.errno in NAME_ERRORS:
+            return _Outcome(file, fault=_cannot_name(path, job.npy, error))
     note_path = _note_path(job.out_dir, file)
     try:
         note = _read_note(note_path, job.out_dir)
@@ -278,12 +298,18 @@ def _measure(job: _Job) -> _Outcome:
     try:
         # A note holds from the moment when its windows are there, so older windows have to go before it comes.
         windows_path.unlink(missing_ok=True)
-        _write_whole(note_path, json.dumps(asdict(outcome)).encode())
-        _write_whole(windows_path, content.getvalue())
+        write_whole(note_path, json.dumps(asdict(outcome)).encode())
+        write_whole(windows_path, content.getvalue())
     except OSError as error:
         note_path.unlink(missing_ok=True)
+        if error.errno in NAME_ERRORS:
+            return _Outcome(file, fault=_cannot_name(path, job.npy, error))
         raise _cannot_write(job.out_dir, error) from error
     return outcome
+
+
+def _cannot_name(path: Path, npy: str, error: OSError) -> str:
+    return f"{path}: its feature file cannot be called {npy} there ({error.strerror}); give the song another name"
 
 
 def _note_path(out_dir: Path, file: str) -> Path:
@@ -307,9 +333,9 @@ def _read_note(path: Path, out_dir: Path) -> _Outcome | None:
 class _Table:
     """`descriptors.csv` and the notes that are to go into it; saved now and then."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._folder = folder
-        self._rows = _read_table(folder / TABLE)
+        self._rows = _read_table(folder / TABLE, warn)
         self._file_of = {row["npy"]: file for file, row in self._rows.items()}
         self._saved_at = time.monotonic()
         self._noted: list[str] = []
@@ -324,8 +350,8 @@ class _Table:
     def known_sha256(self, file: str, npy: str) -> str | None:
         """Hash of the bytes that were measured, if all that they gave is there and of this version."""
         row = self._rows.get(file)
-        if row is None or row["version"] != VERSION or row["npy"] != npy or not (self._folder / npy).is_file():
-            return None
+        if row is None or row["version"] != VERSION or row["npy"] != npy or not os.path.isfile(self._folder / npy):
+            return None  # Path.is_file raises where a name is too long
         return row["sha256"]
 
     def put(self, row: Row) -> None:
@@ -354,7 +380,7 @@ class _Table:
         writer.writeheader()
         writer.writerows(self._rows[file] for file in sorted(self._rows))
         try:
-            _write_whole(self._folder / TABLE, text.getvalue().encode())
+            write_whole(self._folder / TABLE, text.getvalue().encode())
             for file in self._noted:
                 _note_path(self._folder, file).unlink(missing_ok=True)
         except OSError as error:
@@ -371,29 +397,29 @@ class _Table:
             (self._folder / NOTES).rmdir()
 
 
-def _read_table(path: Path) -> dict[str, Row]:
-    """Rows by file; none if there is no table, or one of other columns or damaged: its songs are measured again."""
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                return {}
-            return {row["file"]: row for row in reader if _is_whole(row, path.parent)}
-    except (UnicodeDecodeError, csv.Error):
-        return {}
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror}); give another folder") from error
+def _read_table(path: Path, warn: Callable[[str], None]) -> dict[str, Row]:
+    """Rows by file, without damaged ones; none if there is no table, or one of other columns or in another encoding.
 
-
-def _is_whole(row: dict[Any, Any], folder: Path) -> bool:
-    """Whether a row of the table in a folder can be used.
-
-    It has all columns, no more, and a length, because the last one may have been cut off; and its windows lie in the
-    folder of the table, because they may be overwritten or removed.
+    Songs without a row are measured again.
     """
-    if None in row or None in row.values() or not _is_own(folder, row["npy"]):
+    if not os.path.lexists(path):
+        return {}
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        raise AudioError(f"{path}: is not a file that can be read; remove it, or give another folder")
+    try:
+        columns, rows = read_table(path, AudioError, skip=lambda line: warn(f"{line}; its song is measured again"))
+    except AudioError as error:
+        warn(f"{error}; its songs are measured again")
+        return {}
+    return {row["file"]: row for row in rows if _is_whole(row, path.parent)} if set(columns) == set(COLUMNS) else {}
+
+
+def _is_whole(row: Row, folder: Path) -> bool:
+    """Return whether a row of the table in a folder can be used.
+
+    It has a length; and its windows lie in the folder of the table, because they may be overwritten or removed.
+    """
+    if not _is_own(folder, row["npy"]):
         return False
     try:
         return math.isfinite(float(row["seconds"]))
@@ -415,26 +441,10 @@ def _copy_corpus_table(audio_dir: Path, out_dir: Path) -> None:
     for folder in folders:
         source = folder / CORPUS_TABLE
         if source.is_file() and source.resolve() != (out_dir / CORPUS_TABLE).resolve():
-            _write_whole(out_dir / CORPUS_TABLE, source.read_bytes())
+            write_whole(out_dir / CORPUS_TABLE, source.read_bytes())
             return
 
 
-def _is_text(name: str) -> bool:
-    """Whether a file's name is text: Linux allows any bytes, which Python keeps as lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in name)
-
-
 def _cannot_write(folder: Path, error: OSError) -> AudioError:
+    check_shortage(error)
     return AudioError(f"{folder}: cannot be written to ({error.strerror}); give another folder or make room")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name and rename it, so that it is there as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Two machines may have a process of the same number.
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

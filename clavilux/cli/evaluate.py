@@ -61,7 +61,9 @@ def evaluate_command(
 
     started = time.monotonic()
     opened = open_bundle(bundle)
-    material = find_material(music, art, songs=songs, pictures=pictures)
+    material = find_material(
+        music, art, songs=songs, pictures=pictures, report=lambda line: click.echo(f"clavilux: {line}", err=True)
+    )
     result = evaluate(
         bundle,
         material,

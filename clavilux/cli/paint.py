@@ -21,7 +21,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio.clips import CLIP_SUFFIX, NO_DESCRIPTORS, find_files, pick_clips
+from clavilux.audio.clips import CLIP_SUFFIX, NO_DESCRIPTORS, pick_clips
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.audio.song import Song, hash_file
 from clavilux.bundle import shipped_bundles
@@ -31,6 +31,7 @@ from clavilux.explain import explain_report, report_picture
 from clavilux.picture import FORMATS, picture_format, read_record
 from clavilux.pipeline import Clavilux
 from clavilux.system.arguments import check_size, show
+from clavilux.system.files import list_folder
 from clavilux.system.jobs import check_scheduler, run_songs
 from clavilux.system.threads import count_cores
 
@@ -239,7 +240,15 @@ def _find_songs(paths: Iterable[Path], faults: list[str]) -> Iterator[Path]:
     seen: set[str] = set()
     for path in paths:
         # os.path, as Path raises where a name is too long or a link leads to itself; listening says what is wrong then.
-        songs = find_files(path, AUDIO_SUFFIXES | {CLIP_SUFFIX}) if os.path.isdir(path) else [path]
+        songs: tuple[Path, ...] = (path,)
+        if os.path.isdir(path):
+            listing = list_folder(path, AUDIO_SUFFIXES | {CLIP_SUFFIX})
+            songs = listing.files
+            faults += listing.faults()
+            for line in listing.hints():
+                _complain(line)
+            if path in listing.unreadable:
+                continue
         if not songs:
             faults.append(
                 f"{path}: holds no songs (files with an extension of sound, such as .mp3) and no feature files (.npy)"

@@ -69,7 +69,7 @@ def train() -> None:
 @_options
 def audio_vae(**options: Any) -> None:
     """Train the AudioVAE on features."""
-    run = _run(**options)
+    run = _run(**options, pictures=False)
     from clavilux.training.stage_audio import train_audio_vae
 
     train_audio_vae(run)
@@ -79,7 +79,7 @@ def audio_vae(**options: Any) -> None:
 @_options
 def image_vae(**options: Any) -> None:
     """Train the eye and the ImageVAE on pictures."""
-    run = _run(**options)
+    run = _run(**options, songs=False)
     from clavilux.training.stage_pictures import train_image_vae
 
     train_image_vae(run)
@@ -99,11 +99,11 @@ def mapping(output: Path, **options: Any) -> None:
     """Fit the MappingNetwork on the two trained networks of --run, and write the bundle."""
     from clavilux.errors import TrainingError
 
-    run = _run(**(options | {"resume": True}))
-    missing = [name for name in ("audio-vae", "image-vae") if not (run.folder / f"{name}.ckpt").is_file()]
+    folder = options["run_dir"]
+    missing = [name for name in ("audio-vae", "image-vae") if not (folder / f"{name}.ckpt").is_file()]
     if missing:
-        raise TrainingError(f"{run.folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
-    _train_all(run, output)
+        raise TrainingError(f"{folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
+    _train_all(_run(**options | {"resume": True}, output=output), output)
 
 
 @train.command("all")
@@ -118,11 +118,7 @@ def mapping(output: Path, **options: Any) -> None:
 @_options
 def everything(output: Path, **options: Any) -> None:
     """Train all three and write the bundle."""
-    run = _run(**options)
-    from clavilux.training.run import check_folders
-
-    check_folders(run)
-    _train_all(run, output)
+    _train_all(_run(**options, output=output), output)
 
 
 def _run(
@@ -137,10 +133,18 @@ def _run(
     jobs: int,
     devices: int,
     num_nodes: int,
+    *,
+    songs: bool = True,
+    pictures: bool = True,
+    output: Path | None = None,
 ) -> Any:
+    """Return what a training is to do, after refusing all that can be refused before it."""
     # Read when PyTorch is first imported: threads that wait for each other sleep. By default they keep their core, and
     # where another program needs a core too, a training with two threads took five times as long for it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import dataclasses
+
+    from clavilux.training.checks import check_pictures, check_recipe, check_songs
     from clavilux.training.loop import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
@@ -160,13 +164,11 @@ def _run(
             click.echo(f"[{time.monotonic() - started:7.1f} s] {line}")
 
     prepare_folder(run_dir)  # before hours of listening
-    with fabric.rank_zero_first():
-        features = _features_of(audio, run_dir, jobs, log)
-    return Run(
+    run = Run(
         loaded,
         run_dir,
         art,
-        features,
+        audio,
         resume,
         start_bundle(start),
         start_bundle(eye_from or start),
@@ -176,6 +178,14 @@ def _run(
         teacher,
         sys.argv[1:],
     )
+    check_recipe(run, output, songs=songs, pictures=pictures)
+    if pictures:
+        check_pictures(run)
+    if songs:
+        with fabric.rank_zero_first():
+            run = dataclasses.replace(run, features=_features_of(audio, run_dir, jobs, log))
+        check_songs(run, descriptors=output is not None)
+    return run
 
 
 def _train_all(run: Any, output: Path) -> None:
@@ -193,10 +203,11 @@ def _train_all(run: Any, output: Path) -> None:
 
 def _features_of(audio: Path, run_dir: Path, jobs: int, log: Callable[[str], None]) -> Path:
     """The folder itself if it holds features; else its music is listened to first."""
-    if not audio.is_dir() or list_folder(audio, frozenset({".npy"})).files:
-        return audio
+    from clavilux.audio.clips import CLIP_SUFFIX
     from clavilux.audio.feature_files import write_features
 
+    if not os.path.isdir(audio) or list_folder(audio, frozenset({CLIP_SUFFIX})).files:
+        return audio
     log(f"{audio} holds no features; listening to its music")
     summary = write_features(audio, run_dir / "features", jobs=jobs)
     for fault in summary.faults:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import ENCODER_SIDE_PX, PLAN_SIDE, SLOTS
 from clavilux.errors import CorpusError, PictureError
-from clavilux.images import middle_square, read_picture, resize
-from clavilux.training.datasets import PICTURE_SUFFIXES, Entry, list_entries
+from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resize
+from clavilux.training.datasets import Entry, list_entries
 from clavilux.training.recipe import AnalysisRecipe
 
 WINDOW_PX = 128  # side of a window: 4 x 4 pixels for each cell of the plan
@@ -72,7 +72,7 @@ def analyse_folder(
     CorpusError
         No picture of the split can be read.
     """
-    entries = [entry for entry in list_entries(folder, PICTURE_SUFFIXES) if entry.split == split]
+    entries = [entry for entry in list_entries(folder, PICTURE_SUFFIXES, report=log) if entry.split == split]
     results = Parallel(n_jobs=jobs, batch_size=16)(delayed(_analyse_picture)(entry, recipe, seed) for entry in entries)
     windows, palettes, shares, source = [], [], [], []
     names: list[str] = []

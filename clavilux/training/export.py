@@ -94,6 +94,24 @@ class Trained:
     palettes: NDArray[np.float32] | None
 
 
+def check_output(folder: Path) -> None:
+    """Refuse a place for a bundle that cannot be written to, or that is not empty: what is there would be lost.
+
+    Raises
+    ------
+    TrainingError
+        It is a file, a folder that is not empty or cannot be read, or the folder around it cannot be written to.
+    """
+    prepare_folder(Path(os.path.realpath(folder)).parent)
+    if not os.path.lexists(folder):
+        return
+    try:
+        if any(folder.iterdir()):
+            raise TrainingError(f"{folder}: is not empty; give another -o, or remove that folder first")
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot hold a bundle ({error.strerror}); give another -o") from error
+
+
 def export_bundle(
     trained: Trained,
     folder: Path,
@@ -117,7 +135,7 @@ def export_bundle(
         A graph differs from its network by more than `PARITY_TOLERANCE`; see `check_output` as well.
     """
     check_output(folder)
-    with _replacing_folder(folder) as work:
+    with _new_folder(folder) as work:
         parity = _write_graphs(trained, work, len(descriptors))
         if trained.palettes is not None:
             np.save(work / "palettes.npy", trained.palettes.astype(np.float32))
@@ -264,48 +282,17 @@ def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list
     return {"difference": worst, "largest_value": largest}
 
 
-def check_output(folder: Path) -> None:
-    """Refuse a folder that a bundle cannot or must not be written to.
-
-    Raises
-    ------
-    TrainingError
-        It is a file, holds anything that is not of a bundle, or the folder around it cannot be written to.
-    """
-    prepare_folder(Path(os.path.realpath(folder)).parent)
-    if not os.path.lexists(folder):
-        return
-    foreign = f"{folder} is not a bundle and would be lost; give a new folder with -o"
-    try:
-        names = set(os.listdir(folder))
-        card = json.loads((folder / "bundle.json").read_bytes()) if names else {"files": {}}
-        own = {"bundle.json", *card["files"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(foreign) from error
-    if names - own:
-        raise TrainingError(f"{folder} holds {min(names - own)}, which is not of its bundle; give a new folder with -o")
-
-
 @contextmanager
-def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder, and put it in the place of another at the end of the block; remove it on a fault."""
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder, and move it into place at the end of the block; remove it if the block raises."""
     folder = Path(os.path.realpath(folder))  # a link stays a link
     with writing_to(folder.parent):
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             yield work
             work.chmod(0o755)
-            _swap(work, folder)
+            if folder.exists():
+                folder.rmdir()  # it was empty, and must still be so
+            os.replace(work, folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-
-
-def _swap(work: Path, folder: Path) -> None:
-    """Put the new folder in the place of the old one."""
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        os.replace(folder, old)
-        os.replace(work, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(work, folder)

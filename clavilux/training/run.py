@@ -10,30 +10,22 @@ starts from.
 
 from __future__ import annotations
 
-import csv
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from clavilux.bundle import Bundle, open_bundle
-from clavilux.errors import CorpusError, TrainingError
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import ImplicitImageVAE
-from clavilux.training.datasets import PICTURE_SUFFIXES, TRAINING, VALIDATION, list_entries
 from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes
 from clavilux.training.readout import READ_OUT
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
-from clavilux.training.train_mapping import check_descriptors
 from clavilux.training.weights import load_weights, read_weights
 
 _ENCODES = ("encoder", "to_posterior")  # parts of an ImageVAE
-_MINIMUM_PICTURES = 20
-_MINIMUM_TRACKS = 10
+NEEDS_TEACHER = 'the decoder "implicit" learns from a teacher\'s features; give --teacher nsfwjs-4.4.0.tgz'
 _BETA_OF_TRAINED = 0.5  # where the shipped ImageVAE ended; from 0.05 a short training lets its rate run to the double
 
 
@@ -76,56 +68,13 @@ class Run:
     processes: Processes = ONE_PROCESS
     teacher: Path | None = None
     command: Sequence[str] = ()
+    said: set[str] = field(default_factory=set, repr=False)
 
-
-def check_folders(run: Run) -> None:
-    """Refuse before the first stage what a later one would refuse after hours.
-
-    Raises
-    ------
-    TrainingError, CorpusError
-        Too few pictures or tracks for training; no table of descriptors; a folder that is not there.
-    """
-    check_pictures(run, sum(entry.split == TRAINING for entry in list_entries(run.art, PICTURE_SUFFIXES)))
-    check_tracks(run, sum(entry.split == TRAINING for entry in list_entries(run.features, frozenset({".npy"}))))
-    check_descriptors(run.features)
-
-
-def check_pictures(run: Run, n: int) -> None:
-    """Raise a `TrainingError` if there are too few pictures for training."""
-    if n < _MINIMUM_PICTURES:
-        raise TrainingError(
-            f"{run.art} has {n} pictures for training; fewer than {_MINIMUM_PICTURES} cannot tell what they share from "
-            "what one of them is. Add pictures"
-        )
-
-
-def check_tracks(run: Run, n: int) -> None:
-    """Raise a `TrainingError` if there are too few tracks for training."""
-    if n < _MINIMUM_TRACKS:
-        raise TrainingError(
-            f"{run.features} has {n} tracks for training; a song code is standardised over songs and takes at least "
-            f"{_MINIMUM_TRACKS}. Add music"
-        )
-
-
-def describe_folder(folder: Path) -> dict[str, Any]:
-    """What a folder is made of, by its `corpus.csv` if it has one: counts, sources with licence, hash of the table."""
-    path = folder / "corpus.csv"
-    if not path.is_file():
-        return {"files": sum(1 for p in folder.rglob("*") if p.is_file())}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] in (TRAINING, VALIDATION)]
-    if any(row["tier"] != "free" for row in rows):
-        raise CorpusError(f"{path} has training rows that are not free; a bundle must not learn from them")
-    return {
-        "table_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "counts": dict(Counter(f"{row['role']}, {row['split']}" for row in rows)),
-        "sources": {
-            source: {"files": n, "licence": next(row["licence"] for row in rows if row["source"] == source)}
-            for source, n in sorted(Counter(row["source"] for row in rows).items())
-        },
-    }
+    def note(self, line: str) -> None:
+        """Log a line about the data, once: several stages find the same."""
+        if line not in self.said:
+            self.said.add(line)
+            self.log(line)
 
 
 def start_bundle(name: str | None) -> Bundle | None:

@@ -10,7 +10,7 @@ import torch
 from clavilux.models.audio_vae import AudioVAE, WindowIdentity
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
 from clavilux.training.loop import LoopSettings, train
-from clavilux.training.run import Run, check_tracks, loop_settings, start_from
+from clavilux.training.run import Run, loop_settings, start_from
 from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.train_audio_vae import AudioVAETask
 from clavilux.training.train_identity import IdentityTask
@@ -20,9 +20,8 @@ def train_audio_vae(run: Run) -> AudioVAE:
     """Train the AudioVAE on the run's features."""
     recipe = run.recipe.audio_vae
     torch.manual_seed(run.recipe.seed)
-    training = AudioFeatureDataset(run.features, TRAINING, skip=run.log)
-    validation = AudioFeatureDataset(run.features, VALIDATION, skip=run.log)
-    check_tracks(run, len(training.entries))
+    training = AudioFeatureDataset(run.features, TRAINING, skip=run.note, report=run.note)
+    validation = AudioFeatureDataset(run.features, VALIDATION, skip=run.note, report=run.note)
     task = AudioVAETask(training, validation, recipe, identity_dims=run.recipe.identity.dims)
     start_from(run, task.network, "audio_vae")
     if task.network.identity is not None and run.start is None:  # one that hundreds of songs have taught is kept

@@ -16,12 +16,12 @@ from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import Windows
-from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
+from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, describe_folder
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.logs import last_validation
 from clavilux.training.preserve import Told
 from clavilux.training.readout import Readings, fit_readout
-from clavilux.training.run import Run, describe_folder
+from clavilux.training.run import Run
 from clavilux.training.second_look import Trials, try_kinds
 from clavilux.training.stage_pictures import (
     PictureSide,
@@ -34,6 +34,7 @@ from clavilux.training.stage_pictures import (
 from clavilux.training.train_image_vae import picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     Art,
+    check_variety,
     controls_of_latents,
     encode_songs,
     fit_mapping,
@@ -42,6 +43,7 @@ from clavilux.training.train_mapping import (
     look_at_art,
     map_songs,
     mapping_figures,
+    refuse_degenerate,
     song_weights,
 )
 from clavilux.training.train_mark_classifier import kind_weights, weigh_kinds
@@ -49,13 +51,17 @@ from clavilux.training.train_mark_classifier import kind_weights, weigh_kinds
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
 
 
+@refuse_degenerate()
 def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -> dict[str, Any]:
     """Fit the mapping on trained networks, write the bundle and return its measures."""
     recipe = run.recipe.mapping
     mapped_descriptors = () if recipe.method == "shuffled-pairs" else MAPPED_DESCRIPTORS
     songs = {
         split: encode_songs(
-            audio_vae, AudioFeatureDataset(run.features, split, skip=run.log), run.features, mapped_descriptors
+            audio_vae,
+            AudioFeatureDataset(run.features, split, skip=run.note, report=run.note),
+            run.features,
+            mapped_descriptors,
         )
         for split in (TRAINING, VALIDATION)
     }
@@ -77,6 +83,7 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
             learnt = _look_again(run, run.teacher, pictures, windows, latents[chosen], chosen)
             measures["readout"] = _read_out(run, learnt, windows, latents[chosen], chosen, rng)
     shown = latents[chosen]
+    check_variety(songs[TRAINING], shown)
     if recipe.method == "look-preserving":
         # As many again, drawn from their normal distribution: looks are learnt to be foretold where songs may lie.
         drawn = rng.multivariate_normal(shown.mean(axis=0), np.cov(shown.T), n)

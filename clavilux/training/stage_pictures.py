@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from clavilux.errors import TrainingError
+from clavilux.images import PICTURE_SUFFIXES
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import ImplicitImageVAE
@@ -25,9 +26,9 @@ from clavilux.painter.marks import KINDS
 from clavilux.system.files import list_folder
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.cache import load_or_make
-from clavilux.training.datasets import PICTURE_SUFFIXES, TRAINING, VALIDATION
+from clavilux.training.datasets import TRAINING, VALIDATION
 from clavilux.training.loop import LoopSettings, train
-from clavilux.training.run import Run, check_pictures, loop_settings, start_from
+from clavilux.training.run import NEEDS_TEACHER, Run, loop_settings, start_from
 from clavilux.training.sheets import save_sheet
 from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_conv_vae import ConvImageVAETask
@@ -69,7 +70,6 @@ def train_image_vae(run: Run) -> PictureSide:
     """Train the ImageVAE on the run's pictures."""
     recipe = run.recipe.image_vae
     windows = prepare_windows(run, TRAINING)
-    check_pictures(run, len(windows.names))
     seen = prepare_windows(run, VALIDATION)
     if recipe.decoder != "painter":
         return PictureSide(_train_on_pixels(run, windows, seen))
@@ -100,7 +100,7 @@ def prepare_windows(run: Run, split: str) -> Windows:
     """Cut and read the pictures of a split, or take what an earlier stage read."""
 
     def read() -> Windows:
-        windows = analyse_folder(run.art, split, run.recipe.analysis, seed=run.recipe.seed, jobs=run.jobs, log=run.log)
+        windows = analyse_folder(run.art, split, run.recipe.analysis, seed=run.recipe.seed, jobs=run.jobs, log=run.note)
         run.log(f"pictures: {len(windows.names)} for {split}, {len(windows.windows)} windows")
         return windows
 
@@ -179,7 +179,7 @@ def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> PixelsVAE:
     if recipe.decoder == "pixels":
         task = ConvImageVAETask(windows.windows, seen.windows, weights, recipe)
     elif run.teacher is None:
-        raise TrainingError('the decoder "implicit" learns from a teacher\'s features; give --teacher nsfwjs-4.4.0.tgz')
+        raise TrainingError(NEEDS_TEACHER)
     else:
         task = ImplicitImageVAETask(windows.windows, seen.windows, weights, recipe, run.teacher)
     data = _hash_pictures(windows.windows)
