@@ -99,7 +99,8 @@ def open_container(file: BinaryIO, name: object) -> InputContainer:
         container: InputContainer = av.open(
             file,
             mode="r",
-            options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
+            # Not `options`: PyAV up to 15 copies those for each stream, and dies of a stream that is found later (FLV).
+            container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
             **tags,
         )
     except av_errors() as error:
@@ -136,6 +137,7 @@ def sound_tracks(container: InputContainer, encrypted: set[int | None], name: ob
     tracks = [track for track in known if track.id not in encrypted and None not in encrypted]
     if not tracks:
         raise AudioError(f"{name}: its sound is encrypted (DRM); give a copy without protection")
+    opened = []
     for track in tracks:
         context = track.codec_context
         context.thread_count = 1  # songs run in parallel, not the packets of one song
@@ -145,7 +147,14 @@ def sound_tracks(container: InputContainer, encrypted: set[int | None], name: ob
         n_channels = context.channels
         if n_channels > 0:
             context.layout = f"{n_channels} channels"
-    return tracks
+        try:
+            context.open(strict=False)  # PyAV 19 dies at the second packet for a decoder that could not be opened
+        except av_errors():
+            continue
+        opened.append(track)
+    if not opened:
+        raise AudioError(f"{name}: its sound is of a kind that cannot be decoded; save it again, as FLAC for instance")
+    return opened
 
 
 def best_track(container: InputContainer, tracks: list[EncodedStream]) -> EncodedStream:

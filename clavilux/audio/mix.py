@@ -192,12 +192,12 @@ class Survey:
         self._block_sums += [mono.size, total, total * total / max(1, mono.size), float(np.dot(mono, mono))]
         if len(samples) == 1:
             return
-        part = samples[:, ::SURVEY_STEP].astype(np.float32) / np.float32(self._full_scale(samples))
+        part = samples[:, ::SURVEY_STEP].astype(np.float32, order="C") / np.float32(self._full_scale(samples))
         if samples.dtype.kind == "u":
             part -= 1
         moments = self._moments.setdefault(len(samples), [0, 0.0, 0.0])
         moments[0] += part.shape[1]
-        moments[1] = moments[1] + part.sum(axis=1, dtype=np.float64)
+        moments[1] = moments[1] + part.sum(axis=1).astype(np.float64)
         moments[2] = moments[2] + (part @ part.T).astype(np.float64)
 
     @property
