@@ -16,7 +16,7 @@ from clavilux.graphs.onnx_file import FLOAT32, Constant, Declared, Graph, GraphE
 from clavilux.graphs.rules import SLOW, Call, Shape, Tensor, calculate
 
 MAX_NUMBERS = 2**29  # that all tensors of one run hold together, 2 GiB as float32; networks of ours need up to 2e8
-MAX_WORK = 2 * 10**10  # multiplications of one run, a second or two; networks of ours need up to 2e9
+MAX_WORK = 2 * 10**10  # multiplications of one run, a second or two; networks of ours need up to 6e9
 
 
 def output_shapes(graph: Graph, inputs: dict[str, Shape]) -> dict[str, Shape]:
