@@ -17,8 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 from clavilux.bundle import SHIPPED
 from clavilux.card import NETWORKS, Network
 from clavilux.engine import BATCH_WINDOWS
-from clavilux.graphs.bounds import MAX_NUMBERS, RULES, check_network, output_shapes
+from clavilux.graphs.bounds import MAX_NUMBERS, check_network, output_shapes
 from clavilux.graphs.onnx_file import MAX_NODES, GraphError, read_graph
+from clavilux.graphs.rules import RULES
 
 FLOAT = TensorProto.FLOAT
 
