@@ -1,7 +1,8 @@
-# Two commands on a fresh machine that has Python 3.11, 3.12 or 3.13 and make:
+# Commands on a fresh machine that has Python 3.11, 3.12 or 3.13 and make:
 #   make demo    paints the six example pieces
 #   make test    checks and tests everything
-# Both make .venv for themselves; a second run installs nothing.
+#   make matrix  installs the wheel on each of these Pythons, as a user would, and paints
+# Each makes .venv for itself; a second run installs nothing.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ DEV := $(VENV)/dev.stamp
 SOURCES := $(shell find clavilux -type f -not -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint matrix clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -28,6 +29,9 @@ lint: $(DEV)  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+matrix: $(DEV)  ## install and paint on each Python found, with the newest and the lowest versions
+	$(BIN)/python benchmarks/install_matrix.py
 
 clean:  ## remove the environment, the paintings and all caches
 	rm -rf $(VENV) paintings dist build .pytest_cache .mypy_cache .ruff_cache

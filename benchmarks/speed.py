@@ -15,7 +15,6 @@ children took.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import platform
@@ -24,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -270,36 +269,6 @@ def measure_paint(folder: Path, n: int) -> Iterator[Row]:
     yield Row("paint", f"{what}: threads", "clavilux paint", ours, "--jobs 1, one thread", alone)
 
 
-def measure_png(folder: Path, n: int) -> Iterator[Row]:
-    """A picture of each kind of marks as PNG, by our encoder and by Pillow's at the same level."""
-    from PIL import Image
-
-    from clavilux.painter.marks import KINDS
-    from clavilux.painter.paint import paint
-    from clavilux.pipeline import Clavilux
-    from clavilux.png import LEVEL, encode_png
-
-    controls = Clavilux().controls(write_song(folder / "song.mp3", SONG_S, seed=1))
-    pictures = [paint(replace(controls, kind=kind)) for kind in KINDS]
-
-    def ours() -> int:
-        return sum(len(encode_png(picture, exif=b"", icc_profile=b"")) for picture in pictures)
-
-    def theirs() -> int:
-        size = 0
-        for picture in pictures:
-            buffer = io.BytesIO()
-            Image.fromarray(picture).save(buffer, "PNG", compress_level=LEVEL)
-            size += len(buffer.getvalue())
-        return size
-
-    sizes = [f"{encode() / len(pictures) / 1e3:.0f} kB" for encode in (ours, theirs)]
-    our_runs, their_runs = alternate_calls(n, ours, theirs)
-    note = f"a picture has {sizes[0]} by ours and {sizes[1]} by Pillow on average"
-    what = f"{len(pictures)} pictures of 1024 as PNG, one of each kind, warm"
-    yield Row("png", what, "one thread", our_runs, "Pillow", their_runs, note=note)
-
-
 def measure_folder(folder: Path, n: int) -> Iterator[Row]:
     """Forty short songs by one process and by two."""
     album = folder / "album"
@@ -541,7 +510,6 @@ def measure_floors(folder: Path, n: int) -> Iterator[Row]:
 PARTS: dict[str, tuple[str, Callable[[Path, int], Iterator[Row]]]] = {
     "features": ("Decoding and features", measure_features),
     "paint": ("A song to a picture", measure_paint),
-    "png": ("Writing a picture", measure_png),
     "folder": ("A folder on two cores", measure_folder),
     "hour": ("An hour of sound", measure_hour),
     "painter": ("The painter", measure_painter),

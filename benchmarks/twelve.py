@@ -1,7 +1,6 @@
 """Twelve songs of twelve genres that nobody has learnt from, painted at 1024, and a piece of each as it is at 4096.
 
-    python benchmarks/twelve.py CORPUS/music docs/images/twelve.jpg docs/images/twelve-crops.jpg [--bundle NAME|DIR]
-        [--markdown docs/twelve.md]
+    python benchmarks/twelve.py CORPUS/music twelve.jpg twelve-crops.jpg [--bundle NAME|DIR] [--markdown PAGE.md]
 
 Chosen before anything is painted. First the genres of the labelled recordings (real artists, held out), by name; then
 those of the other held-out songs, the one with most songs first, until there are twelve; a genre that shares a name

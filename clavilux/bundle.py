@@ -2,52 +2,22 @@
 
 ``--bundle NAME`` -> **here** -> checked bytes of a network -> engine
 
-A bundle is a folder. ``bundle.json`` describes it (schema 4):
+A bundle is a folder with a description, ``bundle.json``, and the files that it lists. `clavilux.card` says what each
+field and each network is; ``docs/bundle.md`` has it as tables.
 
-======================  ==============================================================================================
-``schema``              4
-``name``                name of the bundle
-``clavilux``            version that wrote it; ``created``: ISO date; ``command``: what was run; ``config``: full recipe
-``decoder``             "painter": latents become controls, which the painter paints; "pixels": latents become pixels,
-                        as in the classic recipe, with nothing of the painter in it
-``kinds``               kinds of marks, in the order of the classifier of ``controls.onnx``; none for "pixels"
-``descriptors``         names of the descriptors, in the order of the inputs of ``mapping.onnx``
-``variation``           ``{"scale": float}``: step of a sibling, the local spread of the latents of real art (median
-                        distance to the tenth neighbour, divided by 3)
-``painting``            ``{"noise_std": float, "logvar_scale": float}``: the noise that this bundle paints with if
-                        nothing else is said; 0 but in the classic recipe
-``normalisation``       constants of the training corpus; ``descriptor_mean`` is one number for each descriptor;
-                        ``song_mean``, ``song_deviation`` and ``song_weights``, where the mapping standardises, are one
-                        for each number of a song code
-``corpus``              sources, counts, licences; ``measures``: figures; ``parity``: PyTorch against ONNX
-``files``               file name -> sha256, for every other file of the folder
-======================  ==============================================================================================
-
-========================  =============================  =============================================================
-file                      input                          output
-========================  =============================  =============================================================
-``audio_encoder.onnx``    features (B, 20, 216), raw     z_audio and its logvar, (B, 64) each
-``mapping.onnx``          song (B, 64 + D)               z_image (B, 64)
-``picture_encoder.onnx``  picture (B, 3, 64, 64), 0..1   z_image and its logvar, (B, 64) each
-``controls.onnx``         z_image (B, 64)                plan (B, 8, 32, 32) log-probabilities, palette (B, P) and kind
-                                                         (B, K) logits, frequency, angle, chaos (B,), finish (B, 6)
-``palettes.npy``          (P, 8, 3) float32 sRGB         the palettes that ``palette`` chooses from
-``pixels.onnx``           z_image (B, 64)                picture (B, 3, S, S), 0..1: in the place of the last two, where
-                                                         the decoder is "pixels"
-========================  =============================  =============================================================
-
-Each file is hashed from the same bytes that are then used, when it is first needed: 40 MB take 0.05 s, and painting
-reads less than half of them. Weights for going on with a training (``.safetensors``) are hashed by ``clavilux bundle
-verify``.
+A bundle may come from anybody. Only regular files of its own folder are read, none above `MAX_FILE_BYTES`, and each is
+hashed from the same bytes that are then used, when it is first needed: 40 MB take 0.05 s, and painting reads less than
+half of them. Weights for going on with a training (``.safetensors``) are hashed by ``clavilux bundle verify`` and by
+that training.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import math
 import os
+import re
+import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,14 +26,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.card import CARD, DECODERS, ENCODERS, MAX_CARD_BYTES, PALETTES, read_card
 from clavilux.constants import SLOTS
 from clavilux.errors import BundleError
-from clavilux.painter.marks import KINDS
 
-SCHEMA = 5
 SHIPPED = Path(__file__).parent / "bundles"
-ENCODERS = ("audio_encoder.onnx", "mapping.onnx", "picture_encoder.onnx")
-DECODERS = {"painter": "controls.onnx", "pixels": "pixels.onnx"}
+MAX_FILE_BYTES = 256_000_000  # the largest network that is shipped has 4 MB
 
 Float32 = NDArray[np.float32]
 
@@ -116,18 +84,18 @@ class Bundle:
         expected = self.card["files"].get(file)
         if expected is None:
             raise BundleError(f"bundle {self.folder} does not list {file} in bundle.json; export it again")
-        try:
-            content = (self.folder / file).read_bytes()
-        except OSError as error:
-            raise BundleError(
-                f"bundle {self.folder} has no readable {file} ({error.strerror}); install or export it again"
-            ) from error
+        content = _read_regular(self.folder, file, MAX_FILE_BYTES, f"bundle {self.folder} has no readable {file}")
         if hashlib.sha256(content).hexdigest() != expected:
             raise BundleError(
                 f"bundle {self.folder} is damaged: {file} ({len(content)} bytes) does not have the hash that "
                 f"bundle.json gives; install or export it again"
             )
         return content
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it is part of the package, and so as trustworthy as its code."""
+        return _is_shipped(self.folder)
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -137,13 +105,18 @@ class Bundle:
     @cached_property
     def palettes(self) -> Float32:
         """The palettes to choose from, (P, 8, 3) float32 sRGB in [0, 1], each sorted from dark to light."""
-        try:
-            palettes = np.load(io.BytesIO(self.read("palettes.npy")), allow_pickle=False)
-        except ValueError as error:
-            raise BundleError(f"bundle {self.folder}: palettes.npy is no NumPy array: {error}") from error
-        if palettes.ndim != 3 or palettes.shape[1:] != (SLOTS, 3):
-            raise BundleError(f"bundle {self.folder}: palettes.npy has shape {palettes.shape}; it is (n, {SLOTS}, 3)")
-        return np.asarray(palettes, np.float32)
+        content = self.read(PALETTES)
+        found, values = _read_npy(content)
+        if values is None or values.shape[1:] != (SLOTS, 3) or len(values) < 1:
+            raise BundleError(
+                f"bundle {self.folder}: {PALETTES} has {found}; it is a NumPy file of shape (n, {SLOTS}, 3) and type "
+                f"'<f4'; export the bundle again"
+            )
+        if not (values.min() >= 0 and values.max() <= 1):  # false of NaN too
+            raise BundleError(
+                f"bundle {self.folder}: {PALETTES} holds values that are not from 0 to 1; export the bundle again"
+            )
+        return values
 
     def verify(self) -> int:
         """Read and hash every listed file, those for training too; return the number of bytes read.
@@ -166,6 +139,11 @@ def find_bundle(name_or_path: str | Path) -> Path:
     BundleError
         If there is neither; the message lists the shipped bundles.
     """
+    if not isinstance(name_or_path, str | Path):
+        raise BundleError(
+            f"the bundle is given as {type(name_or_path).__name__}; give the name of a shipped one or the path of a "
+            "folder"
+        )
     if str(name_or_path) in shipped_bundles():
         return SHIPPED / name_or_path
     folder = Path(name_or_path)
@@ -204,75 +182,71 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
     ('blobs', 'strokes')
     """
     folder = find_bundle(name_or_path)
-    try:
-        text = (folder / "bundle.json").read_bytes()
-    except OSError as error:
-        raise BundleError(f"{folder} is no bundle: bundle.json cannot be read ({error.strerror})") from error
-    try:
-        card: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"bundle {folder} is damaged: bundle.json is no JSON ({error})") from error
-    if not isinstance(card, dict) or "schema" not in card:
-        raise BundleError(f"bundle {folder} is damaged: bundle.json gives no schema")
-    if card["schema"] != SCHEMA:
-        raise BundleError(
-            f"bundle {folder} has schema {card['schema']!r} and this version of Clavilux reads schema {SCHEMA}; "
-            f"install the version that wrote it ({card.get('clavilux', 'unknown')}) or export it again"
-        )
-    return _described(folder, hashlib.sha256(text).hexdigest(), card)
-
-
-def _described(folder: Path, sha256: str, card: dict[str, Any]) -> Bundle:
-    """Check the fields of ``bundle.json`` that painting uses."""
-
-    def require(holds: bool, what: str) -> None:
-        if not holds:
-            raise BundleError(f"bundle {folder} is damaged: bundle.json {what}")
-
-    for key, kind in (("name", str), ("kinds", list), ("descriptors", list), ("variation", dict), ("files", dict)):
-        require(isinstance(card.get(key), kind), f"gives no {key}")
-    kinds, descriptors = card["kinds"], card["descriptors"]
-    scale = card["variation"].get("scale")
-    require(isinstance(scale, int | float) and math.isfinite(scale) and scale > 0, "gives no positive variation.scale")
-    decoder = str(card.get("decoder"))
-    require(decoder in DECODERS, f"gives no decoder that is one of {', '.join(DECODERS)}")
-    painter = decoder == "painter"
-    require(not painter or len(kinds) > 0, "gives no kinds")
-    noise = card.get("painting", {})
-    for key in ("noise_std", "logvar_scale"):
-        value = noise.get(key) if isinstance(noise, dict) else None
-        require(
-            isinstance(value, int | float) and math.isfinite(value) and value >= 0, f"gives no painting.{key} from 0 up"
-        )
-    require(
-        all(isinstance(name, str) for name in [*kinds, *descriptors]), "gives kinds or descriptors that are no names"
-    )
-    files = card["files"]
-    require(all(Path(file).name == file for file in files), "lists a file that is not in its own folder")
-    needed = (*ENCODERS, DECODERS[decoder], *(("palettes.npy",) if painter else ()))
-    missing = [file for file in needed if file not in files]
-    require(not missing, f"does not list {', '.join(missing)}")
-    mean = card.get("normalisation", {}).get("descriptor_mean")
-    require(
-        isinstance(mean, list) and len(mean) == len(descriptors) and all(isinstance(v, int | float) for v in mean),
-        "does not give normalisation.descriptor_mean with one number for each descriptor",
-    )
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown:
-        raise BundleError(
-            f"bundle {folder} paints with marks that this version of Clavilux does not have ({', '.join(unknown)}); "
-            f"update it"
-        )
+    content = _read_regular(folder, CARD, MAX_CARD_BYTES, f"{folder} is no bundle: bundle.json cannot be read")
+    card = read_card(content, f"bundle {folder}")
     return Bundle(
         folder=folder,
-        sha256=sha256,
+        sha256=hashlib.sha256(content).hexdigest(),
         card=card,
         name=card["name"],
-        decoder=decoder,
-        noise_std=float(noise["noise_std"]),
-        logvar_scale=float(noise["logvar_scale"]),
-        kinds=tuple(kinds),
-        descriptors=tuple(descriptors),
-        variation_scale=float(scale),
-        descriptor_mean=np.asarray(mean, np.float32),
+        decoder=card["decoder"],
+        kinds=tuple(card["kinds"]),
+        descriptors=tuple(card["descriptors"]),
+        noise_std=float(card["painting"]["noise_std"]),
+        logvar_scale=float(card["painting"]["logvar_scale"]),
+        variation_scale=float(card["variation"]["scale"]),
+        descriptor_mean=np.asarray(card["normalisation"]["descriptor_mean"], np.float32),
     )
+
+
+def _is_shipped(folder: Path) -> bool:
+    return folder.parent == SHIPPED
+
+
+def _read_regular(folder: Path, name: str, limit: int, fault: str) -> bytes:
+    """Return the bytes of a regular file of at most ``limit`` bytes in a folder; ``fault`` opens the message if not.
+
+    A pipe or a device is not opened, and nothing is read of a file that is too large.
+    """
+    path = folder / name
+    # Installers may link the files of a package to a store of theirs; a stranger's link may lead anywhere.
+    if not _is_shipped(folder):
+        from clavilux.system.files import path_inside
+
+        if path_inside(folder, name) is None:
+            raise BundleError(f"{fault} (it is a link out of the folder); put the file itself there")
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise BundleError(f"{fault} (it is not a regular file); install or export it again")
+        if found.st_size > limit:
+            raise BundleError(f"{fault} ({found.st_size} bytes, at most {limit} are read); install or export it again")
+        # Should it have been swapped for a pipe since, opening it does not wait for a writer.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+            return file.read(found.st_size)
+    except OSError as error:
+        raise BundleError(f"{fault} ({error.strerror or error}); install or export it again") from error
+
+
+# As np.save writes it; a header in other words is another format.
+_NPY = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([^']{1,9})', 'fortran_order': (True|False), "
+    rb"'shape': \(([0-9, ]{0,60})\), \} *\n",
+    re.DOTALL,
+)
+
+
+def _read_npy(content: bytes) -> tuple[str, Float32 | None]:
+    """Return what a NumPy file says of itself, and its numbers if they are float32 and all there.
+
+    Nothing is allocated that the bytes do not hold.
+    """
+    header = _NPY.match(content)
+    if header is None:
+        return "another format", None
+    descr, in_columns, sides = (part.decode("latin-1") for part in header.groups())
+    shape = tuple(int(side) for side in sides.replace(",", " ").split())
+    found = f"shape {shape} and type {descr!r}{', in columns' if in_columns == 'True' else ''}"
+    if descr != "<f4" or in_columns == "True" or len(content) - header.end() != 4 * math.prod(shape):
+        return f"{found}, in {len(content)} bytes", None
+    return found, np.frombuffer(content, "<f4", offset=header.end()).reshape(shape)

@@ -17,41 +17,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.bundle import ENCODERS, Bundle
-from clavilux.constants import (
-    ENCODER_SIDE_PX,
-    FINISH,
-    LATENT_DIM,
-    MFCC_ROWS,
-    PLAN_SIDE,
-    SLOTS,
-    WINDOW_FRAMES,
-)
+from clavilux.bundle import Bundle
+from clavilux.card import ENCODERS, NETWORKS
+from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM
 from clavilux.errors import BundleError, PictureError
 from clavilux.painter.controls import Controls, choose_controls
+from clavilux.system.arguments import show
 
 if TYPE_CHECKING:
-    import onnxruntime
-
     from clavilux.audio.song import Song
+    from clavilux.graphs.onnx_file import Graph
 
 Float32 = NDArray[np.float32]
 
 BATCH_WINDOWS = 64  # windows encoded at once: bounds the memory of a song of any length
-INPUTS = {
-    "audio_encoder.onnx": ("features", (MFCC_ROWS, WINDOW_FRAMES)),
-    "mapping.onnx": ("song", (None,)),
-    "picture_encoder.onnx": ("picture", (3, ENCODER_SIDE_PX, ENCODER_SIDE_PX)),
-    "controls.onnx": ("z_image", (LATENT_DIM,)),
-    "pixels.onnx": ("z_image", (LATENT_DIM,)),
-}
-OUTPUTS = {
-    "audio_encoder.onnx": {"z_audio", "logvar"},
-    "mapping.onnx": {"z_image"},
-    "picture_encoder.onnx": {"z_image", "logvar"},
-    "controls.onnx": {"plan", "palette", "kind", "frequency", "angle", "chaos", "finish"},
-    "pixels.onnx": {"picture"},
-}
+MAX_OUTPUT = 1e12  # of a number that a network gives: far above all that is meant, far below what float32 holds
 
 
 class Engine:
@@ -65,7 +45,14 @@ class Engine:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self._networks: dict[str, _Network] = {}
+
+    def __getstate__(self) -> dict[str, Bundle]:
+        """Leave out the networks, which cannot be copied; a copy loads them when it needs them."""
+        return {"bundle": self.bundle}
+
+    def __setstate__(self, state: dict[str, Bundle]) -> None:
+        self.__init__(state["bundle"])  # type: ignore[misc]
 
     def window_codes(
         self, windows: Float32, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None
@@ -89,13 +76,15 @@ class Engine:
         """
         batches = [
             self._run("audio_encoder.onnx", windows[start : start + BATCH_WINDOWS])
-            for start in range(0, len(windows), BATCH_WINDOWS)
+            for start in range(0, max(1, len(windows)), BATCH_WINDOWS)
         ]
         mean = np.concatenate([batch["z_audio"] for batch in batches])
         if logvar_scale == 0:
             return mean
         assert rng is not None, "noise needs a generator"
-        deviation = np.sqrt(logvar_scale * np.exp(np.concatenate([batch["logvar"] for batch in batches])))
+        # Beyond 80 the deviation is no float32; a network of ours stays below 5.
+        logvar = np.minimum(np.concatenate([batch["logvar"] for batch in batches]), 80)
+        deviation = np.sqrt(logvar_scale * np.exp(logvar))
         return np.asarray(mean + deviation * rng.standard_normal(mean.shape), np.float32)
 
     def song_code(self, song: Song, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None) -> Float32:
@@ -162,6 +151,8 @@ class Engine:
         """
         from clavilux.images import middle_square, resize
 
+        if not isinstance(rgb, np.ndarray):
+            raise PictureError(f"a picture to encode is {show(rgb)}; it is an array (H, W, 3) of uint8")
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
             raise PictureError(f"a picture to encode has shape {rgb.shape} and type {rgb.dtype}; it is (H, W, 3) uint8")
         small = resize(middle_square(rgb), ENCODER_SIDE_PX).astype(np.float32)
@@ -171,7 +162,8 @@ class Engine:
 
     def pixels(self, z_image: Float32) -> Float32:
         """Decode a latent (64,) with a bundle whose decoder gives pixels: (S, S, 3) float32 sRGB in [0, 1]."""
-        return np.asarray(self._run("pixels.onnx", z_image[None])["picture"][0].transpose(1, 2, 0))
+        clipped: Float32 = np.clip(self._run("pixels.onnx", z_image[None])["picture"][0].transpose(1, 2, 0), 0, 1)
+        return clipped
 
     def controls(self, z_image: Float32) -> Controls:
         """Read the controls of the painter off a latent.
@@ -188,15 +180,6 @@ class Engine:
         Controls
         """
         outputs = {name: value[0] for name, value in self._run("controls.onnx", z_image[None]).items()}
-        palettes, kinds = self.bundle.palettes, self.bundle.kinds
-        shapes = {"plan": (SLOTS, PLAN_SIDE, PLAN_SIDE), "palette": (len(palettes),), "kind": (len(kinds),)}
-        shapes["finish"] = (len(FINISH),)
-        for name, shape in shapes.items():
-            if outputs[name].shape != shape:
-                raise BundleError(
-                    f"bundle {self.bundle.folder}: controls.onnx gives {name} of shape {outputs[name].shape} for a "
-                    f"picture; it is {shape}"
-                )
         return choose_controls(
             plan=outputs["plan"],
             palette=outputs["palette"],
@@ -205,8 +188,8 @@ class Engine:
             angle=float(outputs["angle"]),
             chaos=float(outputs["chaos"]),
             finish=outputs["finish"],
-            palettes=palettes,
-            kinds=kinds,
+            palettes=self.bundle.palettes,
+            kinds=self.bundle.kinds,
         )
 
     def check(self, *, painting_only: bool = False) -> None:
@@ -224,7 +207,7 @@ class Engine:
         """
         for file in self.bundle.networks:
             if not (painting_only and file == ENCODERS[2]):
-                self._session(file)
+                self._network(file)
         if self.bundle.decoder == "painter":
             _ = self.bundle.palettes
 
@@ -244,56 +227,102 @@ class Engine:
 
     def _run(self, file: str, batch: Float32) -> dict[str, Float32]:
         """Run one network and return its outputs by name."""
-        session = self._session(file)
-        names = [output.name for output in session.get_outputs()]
-        values = session.run(names, {INPUTS[file][0]: np.ascontiguousarray(batch, np.float32)})
-        outputs = dict(zip(names, (np.asarray(value, np.float32) for value in values), strict=True))
+        batch = np.ascontiguousarray(batch, np.float32)
+        wanted = self._sides(file)
+        if batch.shape[1:] != wanted or len(batch) == 0:
+            raise BundleError(f"{self._where(file)} was given an input of shape {batch.shape}; it takes (B, {wanted})")
+        network = self._network(file)
+        with _explained(self._where(file), "run"):
+            network.check_size(len(batch))
+            values = network.session.run(list(NETWORKS[file].gives), {NETWORKS[file].takes: batch})
+        outputs = {name: np.asarray(v, np.float32) for name, v in zip(NETWORKS[file].gives, values, strict=True)}
         for name, value in outputs.items():
             if not np.isfinite(value).all():
-                raise BundleError(
-                    f"bundle {self.bundle.folder}: {file} gives a {name} that is not finite for this input"
-                )
+                raise BundleError(f"{self._where(file)} gives a {name} that is not finite for this input")
+            if np.abs(value).max() > MAX_OUTPUT:
+                raise BundleError(f"{self._where(file)} gives a {name} beyond {MAX_OUTPUT:g} for this input")
         return outputs
 
-    def _session(self, file: str) -> onnxruntime.InferenceSession:
+    def _where(self, file: str) -> str:
+        return f"bundle {self.bundle.folder}: {file}"
+
+    def _sides(self, file: str) -> tuple[int, ...]:
+        """Return the shape of one input of a network."""
+        n_song = LATENT_DIM + len(self.bundle.descriptors)
+        return tuple(n_song if isinstance(side, str) else side for side in NETWORKS[file].shape)
+
+    def _network(self, file: str) -> _Network:
         """Load a network once, from the checked bytes of the bundle."""
-        if file not in self._sessions:
-            self._sessions[file] = self._load(file)
-        return self._sessions[file]
+        if file not in self._networks:
+            content = self.bundle.read(file)
+            letters = {"P": len(self.bundle.palettes), "K": len(self.bundle.kinds)} if file == "controls.onnx" else {}
+            with _explained(self._where(file), "load"):
+                network = _Network(content, file, self._sides(file), letters, is_trusted=self.bundle.is_shipped)
+            self._networks[file] = network
+        return self._networks[file]
 
-    def _load(self, file: str) -> onnxruntime.InferenceSession:
+
+class _Network:
+    """A loaded network, whose size was checked before.
+
+    Parameters
+    ----------
+    content : bytes
+        ONNX file.
+    file : str
+        Its name, a key of `NETWORKS`.
+    sides : tuple of int
+        Shape of one input.
+    letters : dict
+        Numbers of palettes and kinds.
+    is_trusted : bool
+        Leave out the check: a shipped network is part of the package, and a test checks it.
+    """
+
+    def __init__(
+        self, content: bytes, file: str, sides: tuple[int, ...], letters: dict[str, int], *, is_trusted: bool
+    ) -> None:
         import onnxruntime  # 0.03 s; only those who paint pay it
-        from onnxruntime.capi.onnxruntime_pybind11_state import (
-            Fail,
-            InvalidArgument,
-            InvalidGraph,
-            InvalidProtobuf,
-            NotImplemented,
-        )
 
+        self._contract, self._sides, self._letters = NETWORKS[file], sides, letters
+        self._checked: set[int] = set()
+        self._graph: Graph | None = None
+        if not is_trusted:
+            from clavilux.graphs.onnx_file import read_graph
+
+            self._graph = read_graph(content)
+            self.check_size(1)  # before ONNX Runtime calculates what does not depend on the input
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
-        options.log_severity_level = 3  # errors only: they come as exceptions, warnings concern the graph optimiser
-        content = self.bundle.read(file)
-        try:
-            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented) as error:
-            reason = str(error).splitlines()[0]
-            raise BundleError(f"bundle {self.bundle.folder}: ONNX Runtime cannot load {file}: {reason}") from error
-        name, shape = INPUTS[file]
-        if file == "mapping.onnx":
-            shape = (LATENT_DIM + len(self.bundle.descriptors),)
-        inputs = {entry.name: tuple(entry.shape[1:]) for entry in session.get_inputs()}
-        outputs = {entry.name for entry in session.get_outputs()}
-        if inputs != {name: shape}:
-            wanted = ", ".join(str(side) for side in shape)
-            raise BundleError(
-                f"bundle {self.bundle.folder}: {file} takes {inputs}; it should take {name} (B, {wanted})"
-            )
-        if outputs != OUTPUTS[file]:
-            raise BundleError(
-                f"bundle {self.bundle.folder}: {file} gives {', '.join(sorted(outputs))}; it should give "
-                f"{', '.join(sorted(OUTPUTS[file]))}"
-            )
-        return session
+        options.log_severity_level = 4  # of errors we hear by exceptions; warnings concern the optimiser of graphs
+        self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def check_size(self, n: int) -> None:
+        """Compare the network with the contract of a bundle, and with the limits, for ``n`` inputs at once.
+
+        Raises
+        ------
+        GraphError
+            If it takes or gives something else, or becomes too large.
+        """
+        if self._graph is None or n in self._checked:
+            return
+        from clavilux.graphs.bounds import check_network
+
+        check_network(self._graph, self._contract, n, self._sides, self._letters)
+        self._checked.add(n)
+
+
+@contextmanager
+def _explained(where: str, action: str) -> Iterator[None]:
+    """Turn whatever ONNX Runtime or the check of a network raises into a `BundleError` of one line."""
+    try:
+        yield
+    except BundleError as error:
+        raise BundleError(f"{where} {error}; export the bundle again") from error
+    except Exception as error:  # ONNX Runtime has fourteen types of errors without a common base
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BundleError(
+            f"{where}: ONNX Runtime cannot {action} it ({reason[:300]}); export the bundle again"
+        ) from error

@@ -11,9 +11,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
-import stat
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.colour import srgb_to_lab
-from clavilux.constants import DENSITY_DPI
+from clavilux.constants import DENSITY_DPI, SIZE_RANGE_PX
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
+from clavilux.system.arguments import FileName, Number, file_path, whole_number
 from clavilux.system.files import replacing
 from clavilux.version import __version__
 
@@ -37,11 +35,13 @@ UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+MAX_WEBP_PIXELS = 4096 * 4096  # lossless WebP of that size takes 13 s and 0.5 GB; of 8192 x 8192, 54 s and 2.3 GB
 
 # Exif tags and the mark of an ASCII comment (Exif 2.32, tables 3 to 6)
 _IMAGE_DESCRIPTION, _SOFTWARE, _EXIF_BLOCK, _USER_COMMENT, _COLOUR_SPACE = 0x010E, 0x0131, 0x8769, 0x9286, 0xA001
 _X_DENSITY, _Y_DENSITY, _DENSITY_UNIT, _INCH = 0x011A, 0x011B, 0x0128, 2
 _ASCII = b"ASCII\0\0\0"
+_ZLIB_RLE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ class Picture:
         marks, across = MARKS[self.controls.kind].description, round(self.controls.frequency)
         return f"Abstract picture in {colour_text}: {marks}, about {across} across its short side."
 
-    def save(self, path: str | Path, *, quality: int = 95, threads: int = 1, exclusive: bool = False) -> None:
+    def save(self, path: FileName, *, quality: Number = 95, exclusive: bool = False) -> None:
         """Write the picture with its record, as PNG, JPEG or WebP by the extension.
 
         The file appears whole or not at all: it is written beside its place and then renamed. Its colours are tagged as
@@ -96,13 +96,12 @@ class Picture:
 
         Parameters
         ----------
-        path : str or Path
+        path : path-like
             Ends in .png, .jpg, .jpeg or .webp. A file that is there is replaced. PNG and WebP keep every pixel: with
-            so few colours lossless WebP is half as large as WebP of quality 95, and a third of PNG.
+            so few colours lossless WebP is half as large as WebP of quality 95, and a third to a half of PNG. It is
+            slow, and limited to `MAX_WEBP_PIXELS`.
         quality : int
             1 to 100, of JPEG, which keeps its colour at full resolution for the crisp borders of the marks.
-        threads : int
-            Threads that compress a PNG side by side; the file is the same for any number of them.
         exclusive : bool
             Replace nothing: of two processes that write one name at once, one gets it.
 
@@ -111,13 +110,13 @@ class Picture:
         FileExistsError
             With ``exclusive``, if there is a file of that name.
         PictureError
-            If the format is unknown, the quality out of range, or the file cannot be written.
+            If the format is unknown or cannot hold so many pixels, an argument is of another type or out of range, or
+            the file cannot be written.
         """
-        path = Path(path)
-        kind = picture_format(path)
-        if not 1 <= quality <= 100:
-            raise PictureError(f"quality is {quality}; it lies between 1 and 100")
-        content = self._encode(kind, quality, threads)
+        path = file_path("path", path)
+        height, width, _ = self.pixels.shape
+        kind = picture_format(path, (width, height))
+        content = self._encode(kind, whole_number("quality", quality, 1, 100))
         try:
             with replacing(path, exclusive=exclusive) as temporary:
                 temporary.write_bytes(content)
@@ -126,7 +125,7 @@ class Picture:
         except OSError as error:
             raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error
 
-    def _encode(self, kind: str, quality: int, threads: int) -> bytes:
+    def _encode(self, kind: str, quality: int) -> memoryview:
         """Compress the picture with its record and its colour profile."""
         from PIL import Image
 
@@ -135,24 +134,18 @@ class Picture:
         exif[_SOFTWARE] = f"clavilux {__version__}"
         exif[_X_DENSITY] = exif[_Y_DENSITY] = float(DENSITY_DPI)
         exif[_DENSITY_UNIT] = _INCH
-        block = exif.get_ifd(_EXIF_BLOCK)
-        block[_USER_COMMENT] = _ASCII + json.dumps(self.record).encode("ascii")
-        block[_COLOUR_SPACE] = 1  # sRGB
-        if kind == "PNG" and self.controls is not None:
-            from clavilux.png import encode_png
-
-            block_bytes = exif.tobytes().removeprefix(b"Exif\0\0")
-            return encode_png(self.pixels, exif=block_bytes, icc_profile=_srgb_profile(), threads=threads)
+        comment = _ASCII + json.dumps(self.record).encode("ascii")
+        exif[_EXIF_BLOCK] = {_USER_COMMENT: comment, _COLOUR_SPACE: 1}  # sRGB
         options: dict[str, dict[str, Any]] = {
-            # Of a decoder that gives pixels: soft, and smaller if filtered.
-            "PNG": {"compress_level": 3, "dpi": (DENSITY_DPI, DENSITY_DPI)},
+            # Of the strategies of zlib, runs alone: as fast as level 1 and smaller for few colours with a fine grain.
+            "PNG": {"compress_type": _ZLIB_RLE, "dpi": (DENSITY_DPI, DENSITY_DPI)},
             "JPEG": {"quality": quality, "subsampling": 0, "dpi": (DENSITY_DPI, DENSITY_DPI)},
             "WEBP": {"lossless": True},
         }
         # By the name, not told the format, Pillow loads one format's code in place of five: 0.01 s.
         buffer = _NamedBuffer(f"picture.{kind.lower()}")
         Image.fromarray(self.pixels).save(buffer, exif=exif, icc_profile=_srgb_profile(), **options[kind])
-        return buffer.getvalue()
+        return buffer.getbuffer()  # not a copy
 
 
 class _NamedBuffer(io.BytesIO):
@@ -163,45 +156,50 @@ class _NamedBuffer(io.BytesIO):
         self.name = name
 
 
-def picture_format(path: str | Path) -> str:
-    """Return Pillow's name of the format that the extension of a path asks for, or raise `PictureError`."""
+def picture_format(path: str | Path, size: tuple[int, int] | None = None) -> str:
+    """Return Pillow's name of the format that the extension of a path asks for.
+
+    Raises
+    ------
+    PictureError
+        If it is not one of `FORMATS`, or cannot hold a picture of ``size`` (width, height).
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise PictureError(
             f"{path}: pictures are written as {', '.join(FORMATS)}, not as {suffix or 'a file without extension'}"
         )
+    if size is not None and FORMATS[suffix] == "WEBP" and size[0] * size[1] > MAX_WEBP_PIXELS:
+        raise PictureError(
+            f"{path}: {size[0]} x {size[1]} pixels are too many for WebP, which is written up to 4096 x 4096; "
+            "give a name that ends in .png or .jpg"
+        )
     return FORMATS[suffix]
 
 
-def read_record(path: str | Path) -> dict[str, Any]:
+def read_record(path: FileName) -> dict[str, Any]:
     """Return the record of a picture that Clavilux painted.
 
     Raises
     ------
     PictureError
-        If the file is no picture, or carries no record: programs and websites that save a picture anew often drop it.
+        If the file is not a PNG, JPEG or WebP file, is damaged, or carries no record: programs and websites that save
+        a picture anew often drop it.
 
     Examples
     --------
     >>> read_record("nocturne.png")["seed"]  # doctest: +SKIP
     0
     """
-    from PIL import Image, UnidentifiedImageError
+    from clavilux.images import open_picture
 
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe may take forever
-            raise PictureError(f"{path}: is no file; give a picture that Clavilux painted")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow finds odd in the Exif of any picture
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                comment = image.getexif().get_ifd(_EXIF_BLOCK).get(_USER_COMMENT)
-    except UnidentifiedImageError as error:
-        raise PictureError(f"{path}: is no picture that can be read") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise PictureError(f"{path}: says that it is larger than any picture of Clavilux") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # SyntaxError is what Pillow raises for a broken PNG
-        raise PictureError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    path = file_path("path", path)
+    with open_picture(path, tuple(dict.fromkeys(FORMATS.values()))) as image:
+        if image.width * image.height > SIZE_RANGE_PX[1] ** 2:
+            raise PictureError(
+                f"has {image.width} x {image.height} pixels, more than any picture of Clavilux; it carries no record"
+            )
+        comment = image.getexif().get_ifd(_EXIF_BLOCK).get(_USER_COMMENT)
     if not isinstance(comment, bytes) or not comment.startswith(_ASCII):
         raise PictureError(
             f"{path}: carries no record of Clavilux; it was not painted by it, or was saved anew without it"
@@ -211,7 +209,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise PictureError(f"{path}: carries a damaged record: {error}") from error
     if not isinstance(record, dict) or "clavilux" not in record:
-        raise PictureError(f"{path}: carries a comment that is no record of Clavilux")
+        raise PictureError(f"{path}: carries a comment that is not a record of Clavilux")
     return record
 
 

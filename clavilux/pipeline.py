@@ -6,29 +6,41 @@ song file -> listen -> engine -> painter -> **Picture**
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from clavilux.audio.clips import CLIP_SUFFIX, song_of_clips
+from clavilux.audio.song import Song, check_song
 from clavilux.bundle import open_bundle
-from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S, SIZE_RANGE_PX
+from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
 from clavilux.engine import Engine
 from clavilux.errors import AudioError, BundleError, PictureError
 from clavilux.picture import Picture
+from clavilux.record import MAX_CLIP, MIN_SOUND_S, Choices, parse_record
+from clavilux.system.arguments import (
+    MAX_SEED,
+    MAX_THREADS,
+    FileName,
+    Number,
+    Size,
+    check_size,
+    file_path,
+    float_array,
+    real_number,
+    show,
+    whole_number,
+)
 from clavilux.version import __version__
 
 if TYPE_CHECKING:
-    from clavilux.audio.song import Song
     from clavilux.painter.controls import Controls
 
 Float32 = NDArray[np.float32]
-Size = int | tuple[int, int]
 
 
 class Clavilux:
@@ -36,7 +48,7 @@ class Clavilux:
 
     Parameters
     ----------
-    bundle : str or Path
+    bundle : path-like
         Name of a shipped bundle, or the folder of one.
     threads : int
         Threads of this process that work on one song. Two take about two thirds of the time of one, and more of the
@@ -57,17 +69,18 @@ class Clavilux:
     ...     engine.paint(song, size=2048).save(f"{song}.png")
     """
 
-    def __init__(self, bundle: str | Path = "default", *, threads: int = 1) -> None:
-        self.threads = threads
-        self.bundle = open_bundle(bundle)
+    def __init__(self, bundle: FileName = "default", *, threads: Number = 1) -> None:
+        self.threads = whole_number("threads", threads, 1, MAX_THREADS)
+        folder = file_path("bundle", bundle, fault=BundleError)
+        self.bundle = open_bundle(bundle if isinstance(bundle, str) else folder)  # "./name" is not "name"
         self.engine = Engine(self.bundle)
 
-    def listen(self, path: str | Path, *, max_s: float = MAX_AUDIO_S, clip: int | None = None) -> Song:
+    def listen(self, path: FileName, *, max_s: Number = MAX_AUDIO_S, clip: Number | None = None) -> Song:
         """Listen to a file.
 
         Parameters
         ----------
-        path : str or Path
+        path : path-like
             A file with sound, or a feature file (``.npy``) that ``clavilux features`` wrote.
         max_s : float
             Seconds of sound that are listened to.
@@ -77,10 +90,13 @@ class Clavilux:
         Raises
         ------
         AudioError
-            If there is nothing to hear in the file.
+            If there is nothing to hear in the file, or an argument is of another type or out of range.
         """
-        if Path(path).suffix.lower() == CLIP_SUFFIX:
-            return song_of_clips(Path(path), clip)
+        path = file_path("path", path, fault=AudioError)
+        max_s = real_number("max_s", max_s, MIN_SOUND_S, fault=AudioError)
+        clip = None if clip is None else whole_number("clip", clip, 0, MAX_CLIP, fault=AudioError)
+        if path.suffix.lower() == CLIP_SUFFIX:
+            return song_of_clips(path, clip)
         if clip is not None:
             raise AudioError(f"{path}: is no feature file ({CLIP_SUFFIX}); a single clip can be taken of those only")
         from threadpoolctl import threadpool_limits
@@ -96,13 +112,13 @@ class Clavilux:
 
     def z_image(
         self,
-        song: str | Path | Song,
+        song: FileName | Song,
         *,
-        seed: int = 0,
-        sibling: int = 0,
-        variation: float = 1.0,
-        noise_std: float | None = None,
-        logvar_scale: float | None = None,
+        seed: Number = 0,
+        sibling: Number = 0,
+        variation: Number = 1.0,
+        noise_std: Number | None = None,
+        logvar_scale: Number | None = None,
     ) -> Float32:
         """Return the latent (64,) float32 that a song's picture, or a sibling of it, is painted from.
 
@@ -110,11 +126,15 @@ class Clavilux:
         from the song, the seed and the sibling's number. The step is the local spread of the latents of real art, so
         that siblings are nearer to each other than to the pictures of other songs. Noise as in `paint`.
         """
-        song = self.listen(song) if isinstance(song, str | Path) else song
-        own = self._own(song, seed, self._noise(noise_std, logvar_scale))
-        return self._moved(own, song, seed=seed, sibling=sibling, variation=variation)
+        choices = self._choices(
+            seed=seed, sibling=sibling, variation=variation, noise_std=noise_std, logvar_scale=logvar_scale
+        )
+        song = self._song(song, choices)
+        return self._moved(self._own(song, choices), song, choices)
 
-    def controls(self, song: str | Path | Song, *, seed: int = 0, sibling: int = 0, variation: float = 1.0) -> Controls:
+    def controls(
+        self, song: FileName | Song, *, seed: Number = 0, sibling: Number = 0, variation: Number = 1.0
+    ) -> Controls:
         """Return what the painter paints from; it can be saved, edited and given to `clavilux.painter.paint.paint`.
 
         Raises
@@ -128,37 +148,40 @@ class Clavilux:
             )
         return self.engine.controls(self.z_image(song, seed=seed, sibling=sibling, variation=variation))
 
-    def paint_latent(self, z_image: Float32, *, size: Size = DEFAULT_SIZE_PX, seed: int = 0) -> NDArray[np.uint8]:
+    def paint_latent(self, z_image: ArrayLike, *, size: Size = DEFAULT_SIZE_PX, seed: Number = 0) -> NDArray[np.uint8]:
         """Paint a latent (64,) of any origin: (height, width, 3) uint8 sRGB. Size and seed as in `paint`."""
-        return self._decode(z_image, check_size(size), seed)[0]
+        latent = float_array("z_image", z_image, (LATENT_DIM,))
+        return self._decode(latent, check_size(size), whole_number("seed", seed, 0, MAX_SEED))[0]
 
     def paint(
         self,
-        song: str | Path | Song,
+        song: FileName | Song,
         *,
         size: Size = DEFAULT_SIZE_PX,
-        seed: int = 0,
-        sibling: int = 0,
-        variation: float = 1.0,
-        noise_std: float | None = None,
-        logvar_scale: float | None = None,
-        max_s: float = MAX_AUDIO_S,
-        clip: int | None = None,
+        seed: Number = 0,
+        sibling: Number = 0,
+        variation: Number = 1.0,
+        noise_std: Number | None = None,
+        logvar_scale: Number | None = None,
+        max_s: Number = MAX_AUDIO_S,
+        clip: Number | None = None,
     ) -> Picture:
         """Paint a song.
 
         Parameters
         ----------
-        song : str, Path or Song
+        song : path-like or Song
             A file with sound, a feature file (``.npy``), or what `listen` returned.
         size : int or (int, int)
-            Side in pixels, or width and height, each from 64 to 8192. The same picture at every size.
+            Side in pixels, or width and height, each from 64 to 8192. The same picture at every size. Whole numbers,
+            here and below, may also be NumPy integers and floats without a fraction.
         seed : int
-            Of the marks, 0 or more.
+            Of the marks, 0 or more, of at most 100 digits.
         sibling : int
             0 for the song's own picture, 1 and on for variations of it, whose marks have the seed ``seed + sibling``.
         variation : float
-            Length of a sibling's step, in units of the local spread of real art.
+            Length of a sibling's step, in units of the local spread of real art; it and both kinds of noise lie
+            between 0 and 100.
         noise_std : float, optional
             Standard deviation of normal noise that is added to each number of the latent, whose own deviation over
             real art is about 1.
@@ -177,39 +200,52 @@ class Clavilux:
         ------
         AudioError, BundleError, PictureError
         """
-        song = self.listen(song, max_s=max_s, clip=clip) if isinstance(song, str | Path) else song
-        noise = self._noise(noise_std, logvar_scale)
-        own = self._own(song, seed, noise)
-        choice = _Choice(check_size(size), seed, variation, noise, max_s, clip)
-        return self._paint(song, own, choice, sibling)
+        choices = self._choices(
+            size=size,
+            seed=seed,
+            sibling=sibling,
+            variation=variation,
+            noise_std=noise_std,
+            logvar_scale=logvar_scale,
+            max_s=max_s,
+            clip=clip,
+        )
+        return self._paint(song, choices)
 
     def siblings(
         self,
-        song: str | Path | Song,
+        song: FileName | Song,
         *,
-        count: int,
+        count: Number,
         size: Size = DEFAULT_SIZE_PX,
-        seed: int = 0,
-        variation: float = 1.0,
-        noise_std: float | None = None,
-        logvar_scale: float | None = None,
-        max_s: float = MAX_AUDIO_S,
-        clip: int | None = None,
+        seed: Number = 0,
+        variation: Number = 1.0,
+        noise_std: Number | None = None,
+        logvar_scale: Number | None = None,
+        max_s: Number = MAX_AUDIO_S,
+        clip: Number | None = None,
         skip: Container[int] = (),
     ) -> Iterator[Picture]:
         """Paint ``count`` pictures of a song, its own first; the song is listened to once. Options as in `paint`.
 
-        Siblings in ``skip`` are left out.
+        Siblings in ``skip`` are left out. The options are checked in the call, the song when the first picture is
+        asked for.
         """
-        song = self.listen(song, max_s=max_s, clip=clip) if isinstance(song, str | Path) else song
-        noise = self._noise(noise_std, logvar_scale)
-        own = self._own(song, seed, noise)
-        choice = _Choice(check_size(size), seed, variation, noise, max_s, clip)
-        for sibling in range(count):
-            if sibling not in skip:
-                yield self._paint(song, own, choice, sibling)
+        choices = self._choices(
+            size=size,
+            seed=seed,
+            variation=variation,
+            noise_std=noise_std,
+            logvar_scale=logvar_scale,
+            max_s=max_s,
+            clip=clip,
+        )
+        if not isinstance(skip, Container):
+            raise PictureError(f"skip is {show(skip)}; it is a set of numbers of siblings")
+        numbers = range(whole_number("count", count, 0, MAX_SEED))
+        return self._paint_siblings(song, choices, (number for number in numbers if number not in skip))
 
-    def repaint(self, record: dict[str, Any], path: str | Path, *, size: Size | None = None) -> Picture:
+    def repaint(self, record: dict[str, Any], path: FileName, *, size: Size | None = None) -> Picture:
         """Paint a picture again from its record (`clavilux.picture.read_record`), at another size if one is given.
 
         Raises
@@ -219,40 +255,21 @@ class Clavilux:
         BundleError
             If the bundle is not the one that was painted with.
         """
-        try:
-            song_name, song_sha256 = str(record["song"]["name"]), str(record["song"]["sha256"])
-            bundle_name, bundle_sha256 = str(record["bundle"]["name"]), str(record["bundle"]["sha256"])
-            width, height = (int(side) for side in record["size"])
-            seed, sibling, variation = int(record["seed"]), int(record["sibling"]), float(record["variation"])
-            noise_std, logvar_scale = (float(record["options"][key]) for key in ("noise_std", "logvar_scale"))
-            max_s, clip = float(record["options"]["max_s"]), record["options"]["clip"]
-            clip = None if clip is None else int(clip)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise PictureError(
-                f"the record of the picture is incomplete ({error}); it cannot be painted again"
-            ) from error
-        if bundle_sha256 != self.bundle.sha256:
+        recorded = parse_record(record)
+        choices = recorded.choices if size is None else replace(recorded.choices, size=check_size(size))
+        if recorded.bundle_sha256 != self.bundle.sha256:
             raise BundleError(
-                f"the picture was painted with bundle {bundle_name} (sha256 {bundle_sha256[:12]}), and this is "
-                f"{self.bundle.name} ({self.bundle.sha256[:12]}); give the one it was painted with"
+                f"the picture was painted with bundle {show(recorded.bundle_name)} (sha256 "
+                f"{show(recorded.bundle_sha256[:12])}), and this is {self.bundle.name} ({self.bundle.sha256[:12]}); "
+                f"give the one it was painted with"
             )
-        song = self.listen(path, max_s=max_s, clip=clip)
-        if song.sha256 != song_sha256:
+        song = self.listen(path, max_s=choices.max_s, clip=choices.clip)
+        if song.sha256 != recorded.song_sha256:
             raise PictureError(
-                f"{path}: is not the song of the picture, which was painted from {song_name!r} "
-                f"(sha256 {song_sha256[:12]}; this file has {song.sha256[:12]}); give that very file"
+                f"{song.path}: is not the song of the picture, which was painted from {show(recorded.song_name)} "
+                f"(sha256 {show(recorded.song_sha256[:12])}; this file has {song.sha256[:12]}); give that very file"
             )
-        return self.paint(
-            song,
-            size=(width, height) if size is None else size,
-            seed=seed,
-            sibling=sibling,
-            variation=variation,
-            noise_std=noise_std,
-            logvar_scale=logvar_scale,
-            max_s=max_s,
-            clip=clip,
-        )
+        return self._paint(song, choices)
 
     def has_painted(self, record: dict[str, Any], song_sha256: str, **choices: Any) -> bool:
         """Say whether a record is of the picture that `paint` would paint of a song now.
@@ -267,84 +284,72 @@ class Clavilux:
             ``size`` (width, height), ``seed``, ``sibling``, ``variation``, ``noise_std``, ``logvar_scale``, ``max_s``
             and ``clip``, all of them.
         """
-        song = record.get("song")
-        expected = {"clavilux": __version__, **self._choices(**choices)}
+        song = record.get("song") if isinstance(record, dict) else None
+        expected = self._entries(self._choices(**choices))
         return (
             isinstance(song, dict)
             and song.get("sha256") == song_sha256
             and all(record.get(key) == value for key, value in expected.items())
         )
 
-    def _choices(
-        self,
-        *,
-        size: tuple[int, int],
-        seed: int,
-        sibling: int,
-        variation: float,
-        noise_std: float | None,
-        logvar_scale: float | None,
-        max_s: float,
-        clip: int | None,
-    ) -> dict[str, Any]:
-        """Return what a record holds beside version and song."""
-        noise_std, logvar_scale = self._noise(noise_std, logvar_scale)
-        return {
-            "bundle": {"name": self.bundle.name, "sha256": self.bundle.sha256},
-            "size": list(size),
-            "seed": seed,
-            "sibling": sibling,
-            "variation": variation,
-            "options": {"noise_std": noise_std, "logvar_scale": logvar_scale, "max_s": max_s, "clip": clip},
+    def _choices(self, *, noise_std: Number | None = None, logvar_scale: Number | None = None, **given: Any) -> Choices:
+        """Return the checked options of a call; what is left out is what the bundle paints with, or the default."""
+        defaults: dict[str, Any] = {
+            "size": DEFAULT_SIZE_PX,
+            "seed": 0,
+            "sibling": 0,
+            "variation": 1.0,
+            "noise_std": self.bundle.noise_std if noise_std is None else noise_std,
+            "logvar_scale": self.bundle.logvar_scale if logvar_scale is None else logvar_scale,
+            "max_s": MAX_AUDIO_S,
+            "clip": None,
         }
+        return Choices(**{**defaults, **given})
 
-    def _noise(self, noise_std: float | None, logvar_scale: float | None) -> tuple[float, float]:
-        """What was asked for, or what the bundle paints with."""
-        return (
-            self.bundle.noise_std if noise_std is None else noise_std,
-            self.bundle.logvar_scale if logvar_scale is None else logvar_scale,
-        )
+    def _entries(self, choices: Choices) -> dict[str, Any]:
+        """Return what a record holds beside the song."""
+        bundle = {"name": self.bundle.name, "sha256": self.bundle.sha256}
+        return {"clavilux": __version__, "bundle": bundle, **choices.entries()}
 
-    def _own(self, song: Song, seed: int, noise: tuple[float, float]) -> Float32:
+    def _song(self, song: FileName | Song, choices: Choices) -> Song:
+        """Listen to a file; a Song is checked, as anyone can make one."""
+        if isinstance(song, Song):
+            check_song(song)
+            return song
+        return self.listen(file_path("song", song, fault=AudioError), max_s=choices.max_s, clip=choices.clip)
+
+    def _own(self, song: Song, choices: Choices) -> Float32:
         """Return the latent (64,) of a song's own picture."""
-        noise_std, logvar_scale = noise
-        _check_choice(noise_std=noise_std, logvar_scale=logvar_scale)
-        rng = _generator(f"{song.sha256}:{seed}:noise")
-        z_image = self.engine.z_image(self.engine.song_code(song, logvar_scale=logvar_scale, rng=rng))
-        if noise_std == 0:
+        rng = _generator(f"{song.sha256}:{choices.seed}:noise")
+        code = self.engine.song_code(song, logvar_scale=choices.logvar_scale, rng=rng)
+        z_image = self.engine.z_image(code)
+        if choices.noise_std == 0:
             return z_image
-        return (z_image + noise_std * rng.standard_normal(z_image.shape)).astype(np.float32)
+        return (z_image + choices.noise_std * rng.standard_normal(z_image.shape)).astype(np.float32)
 
-    def _moved(self, own: Float32, song: Song, *, seed: int, sibling: int, variation: float) -> Float32:
+    def _moved(self, own: Float32, song: Song, choices: Choices) -> Float32:
         """Return the latent (64,) of a sibling: one step from the song's own; sibling 0 is the song's own."""
-        if sibling == 0:
+        if choices.sibling == 0:
             return own
-        direction = _generator(f"{song.sha256}:{seed}:{sibling}").standard_normal(LATENT_DIM)
-        step = variation * self.bundle.variation_scale / np.linalg.norm(direction)
+        direction = _generator(f"{song.sha256}:{choices.seed}:{choices.sibling}").standard_normal(LATENT_DIM)
+        step = choices.variation * self.bundle.variation_scale / np.linalg.norm(direction)
         return (own + step * direction).astype(np.float32)
 
-    def _paint(self, song: Song, own: Float32, choice: _Choice, sibling: int) -> Picture:
-        """Paint a song whose own latent is known."""
-        seed, variation = choice.seed, choice.variation
-        _check_choice(seed=seed, sibling=sibling, variation=variation)
-        z_image = self._moved(own, song, seed=seed, sibling=sibling, variation=variation)
-        pixels, controls = self._decode(z_image, choice.size, seed + sibling)
-        noise_std, logvar_scale = choice.noise
-        record = {
-            "clavilux": __version__,
-            "song": {"name": song.name, "sha256": song.sha256, "silent": song.is_silent},
-            **self._choices(
-                size=choice.size,
-                seed=seed,
-                sibling=sibling,
-                variation=variation,
-                noise_std=noise_std,
-                logvar_scale=logvar_scale,
-                max_s=choice.max_s,
-                clip=choice.clip,
-            ),
-        }
-        return Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song)
+    def _paint(self, song: FileName | Song, choices: Choices) -> Picture:
+        """Paint one picture of a song."""
+        return next(self._paint_siblings(song, choices, [choices.sibling]))
+
+    def _paint_siblings(self, song: FileName | Song, choices: Choices, siblings: Iterable[int]) -> Iterator[Picture]:
+        """Paint siblings of a song, which is listened to once."""
+        song = self._song(song, choices)
+        own = self._own(song, choices)
+        heard = {"name": song.name, "sha256": song.sha256, "silent": bool(song.is_silent)}
+        for sibling in siblings:
+            choices = replace(choices, sibling=sibling)
+            z_image = self._moved(own, song, choices)
+            pixels, controls = self._decode(z_image, choices.size, choices.seed + sibling)
+            record = {"clavilux": __version__, "song": dict(heard), **self._entries(choices)}
+            yield Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song)
 
     def _decode(self, z_image: Float32, size: tuple[int, int], seed: int) -> tuple[NDArray[np.uint8], Controls | None]:
         """Pixels of a latent, and the controls if a painter painted them."""
@@ -359,29 +364,17 @@ class Clavilux:
         return paint_controls(controls, width=width, height=height, seed=seed, threads=self.threads), controls
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """What all siblings of a call share; noise is (noise_std, logvar_scale)."""
-
-    size: tuple[int, int]
-    seed: int
-    variation: float
-    noise: tuple[float, float]
-    max_s: float
-    clip: int | None
-
-
 def paint(
-    song: str | Path | Song,
+    song: FileName | Song,
     *,
     size: Size = DEFAULT_SIZE_PX,
-    seed: int = 0,
-    sibling: int = 0,
-    variation: float = 1.0,
-    noise_std: float | None = None,
-    logvar_scale: float | None = None,
-    bundle: str | Path = "default",
-    max_s: float = MAX_AUDIO_S,
+    seed: Number = 0,
+    sibling: Number = 0,
+    variation: Number = 1.0,
+    noise_std: Number | None = None,
+    logvar_scale: Number | None = None,
+    bundle: FileName = "default",
+    max_s: Number = MAX_AUDIO_S,
 ) -> Picture:
     """Paint one song; `Clavilux.paint` says what the options mean. To paint many, make one `Clavilux`.
 
@@ -402,21 +395,6 @@ def paint(
     )
 
 
-def check_size(size: Size) -> tuple[int, int]:
-    """Return width and height in pixels, or raise `PictureError` if a side is out of range."""
-    width, height = (size, size) if isinstance(size, int) else size
-    low, high = SIZE_RANGE_PX
-    if not (low <= width <= high and low <= height <= high):
-        raise PictureError(f"size is {width}x{height}; each side lies between {low} and {high} pixels")
-    return width, height
-
-
-def _check_choice(**numbers: float) -> None:
-    for name, value in numbers.items():
-        if not 0 <= value < float("inf"):
-            raise PictureError(f"{name} is {value}; it is a finite number of 0 or more")
-
-
 def _generator(key: str) -> np.random.Generator:
     """A generator that depends on the key alone."""
-    return np.random.default_rng(np.frombuffer(hashlib.sha256(key.encode("ascii")).digest(), "<u4"))
+    return np.random.default_rng(np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4"))

@@ -1,31 +1,36 @@
-"""Sound files that are broken in ways that can be repeated: what `test_fuzz.py` and `benchmarks/fuzz_listen.py` share.
+"""Files that are broken in ways that can be repeated: what `test_fuzz.py` and the fuzzers in `benchmarks/` share.
 
-sound -> a whole file of each format -> mutation number i of seed s -> `try_file` in a process of its own
+whole files -> one of `MUTATIONS`, with a generator -> broken bytes
+sound -> a whole file of each format -> `mutate`: case number i of seed s of `benchmarks/fuzz_listen.py`
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import sounds
+from fuzzing import Case
+from numpy.typing import NDArray
 
-from clavilux.audio.song import Song, listen
-from clavilux.errors import ClaviluxError
-
-FORMATS = (".wav", ".aiff", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mkv", ".webm", ".wma")
+# Formats that only the fuzzer writes: codec, sample format, layout, container. "8" stands for eight channels.
+OTHERS = {
+    ".wv": ("wavpack", "s16p", "stereo", "wv"),
+    ".aifc": ("pcm_s16le", "s16", "stereo", "aiff"),
+    ".caf": ("alac", "s16p", "stereo", "caf"),
+    ".ts": ("mp2", "s16", "stereo", "mpegts"),
+    ".avi": ("adpcm_ima_wav", "s16p", "stereo", "avi"),
+    ".tta": ("tta", "s16", "stereo", "tta"),
+    "8.wv": ("wavpack", "fltp", "7.1", "wv"),
+    "8.m4a": ("aac", "fltp", "7.1", "mp4"),
+    "8.w64": ("pcm_s24le", "s32", "7.1", "w64"),
+}
+FORMATS = (".wav", ".aiff", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mkv", ".webm", ".wma", *OTHERS)
 SOUND_S = 2.0  # long enough for several packets and pages of every format
-MAX_S = 30.0  # of what is decoded; ten times what the whole files hold
-TIMEOUT_S = 20.0
-LIMIT_MB = 500.0  # of memory in use, with the interpreter and all libraries (some 80 MB)
-ADDRESS_SPACE_GB = 8  # beyond, the system refuses memory: what was asked for by mistake does not harm the machine
 HEAD_BYTES = 1_024  # where most formats keep what they say of themselves; some keep it at the end
 
 Content = bytes
@@ -36,7 +41,27 @@ def whole_files() -> dict[str, Content]:
     """A sound file of each format, by suffix."""
     sound = sounds.song(SOUND_S)
     with tempfile.TemporaryDirectory() as folder:
-        return {suffix: sounds.write_sound(Path(folder, f"a{suffix}"), sound).read_bytes() for suffix in FORMATS}
+        whole = {}
+        for suffix in FORMATS:
+            path = Path(folder, f"a{suffix}")
+            write = _write_other if suffix in OTHERS else sounds.write_sound
+            write(path, sound)
+            whole[suffix] = path.read_bytes()
+        return whole
+
+
+def _write_other(path: Path, sound: NDArray[np.float32], *, rate: int = 44_100) -> None:
+    """Write mono sound at 22 050 Hz as one of `OTHERS`, the same in all channels."""
+    codec, sample_format, layout, container_format = OTHERS[path.name.removeprefix("a")]
+    samples = sounds.upsample(sound, rate)
+    with av.open(str(path), "w", format=container_format, options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout, format=sample_format)
+        size = stream.codec_context.frame_size or 4_096
+        resampler = av.AudioResampler(format=sample_format, layout=layout, rate=rate, frame_size=size)
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
+        for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
+            container.mux(stream.encode(piece))
 
 
 # Mutations ---------------------------------------------------------------------------------------------------------
@@ -57,7 +82,7 @@ def cut(content: bytearray, wholes: Wholes, rng: np.random.Generator) -> bytearr
 
 def swap_head(content: bytearray, wholes: Wholes, rng: np.random.Generator) -> bytearray:
     """The head of another format, over this one's or before it."""
-    other = wholes[FORMATS[rng.integers(len(FORMATS))]]
+    other = list(wholes.values())[rng.integers(len(wholes))]
     head = other[: 2 ** int(rng.integers(2, 13))]
     return bytearray(head) + (content if rng.random() < 0.5 else content[len(head) :])
 
@@ -97,24 +122,13 @@ MUTATIONS: dict[str, Mutation] = {
 }
 
 
-@dataclass(frozen=True)
-class Mutated:
-    """A broken file: number `number` of seed `seed`."""
-
-    seed: int
-    number: int
-    suffix: str
-    mutation: str
-    content: Content
-
-
-def mutate(wholes: Wholes, seed: int, number: int) -> Mutated:
-    """File `number` of a seed: the formats take turns, and each format goes through the mutations."""
-    suffix = FORMATS[number % len(FORMATS)]
-    name = list(MUTATIONS)[number // len(FORMATS) % len(MUTATIONS)]
+def mutate(wholes: Wholes, seed: int, number: int) -> Case:
+    """Case `number` of a seed; few cases meet all formats and all mutations, more meet every pair."""
+    turn, index = divmod(number, len(FORMATS))
+    suffix, name = FORMATS[index], list(MUTATIONS)[(turn + index) % len(MUTATIONS)]
     rng = np.random.default_rng([seed, number])
     content = MUTATIONS[name](bytearray(wholes[suffix]), wholes, rng)
-    return Mutated(seed, number, suffix, name, bytes(content))
+    return Case(suffix, name, {f"a{suffix}": bytes(content)})
 
 
 def _place(content: bytearray, rng: np.random.Generator) -> int:
@@ -129,86 +143,3 @@ def _place(content: bytearray, rng: np.random.Generator) -> int:
 def _range(content: bytearray, rng: np.random.Generator) -> tuple[int, int]:
     start = _place(content, rng)
     return start, min(len(content), start + 2 ** int(rng.integers(0, 15)))
-
-
-# Trials ------------------------------------------------------------------------------------------------------------
-
-
-EXPECTED = ("song", "song with warnings", "refused")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What became of a file.
-
-    Attributes
-    ----------
-    outcome : str
-        ``song``, ``song with warnings`` or ``refused``; all else is a finding: ``not finite``, ``crash``, ``hang``,
-        ``memory``, ``noise`` (something was written to stderr) or the name of an exception.
-    message : str
-        What was said.
-    peak_mb : float
-        Largest memory in use; 0 if the process ended before it could say.
-    """
-
-    outcome: str
-    message: str
-    peak_mb: float
-
-    @property
-    def is_finding(self) -> bool:
-        return self.outcome not in EXPECTED
-
-
-def try_file(path: Path) -> Trial:
-    """Listen to a file in a process of its own, forked from this one, which had better have no other threads."""
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_listen_and_tell, args=(path, theirs))
-    process.start()
-    theirs.close()
-    # A process that dies closes its end: `poll` returns and `recv` finds the end of the file.
-    told = ours.poll(TIMEOUT_S)
-    try:
-        trial = ours.recv() if told else Trial("hang", f"no answer in {TIMEOUT_S:g} s", 0.0)
-    except EOFError:
-        process.join()
-        trial = Trial("crash", f"exit code {process.exitcode}", 0.0)
-    process.kill()
-    process.join()
-    ours.close()
-    return trial
-
-
-def _listen_and_tell(path: Path, answer: Connection) -> None:
-    import resource  # not on Windows, where nothing forks either
-
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_GB * 2**30,) * 2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)  # libraries in C write there too
-        try:
-            song = listen(path, max_s=MAX_S)
-            outcome = "song with warnings" if song.warnings else "song"
-            if not is_finite(song):
-                outcome = "not finite"
-            message = "; ".join(song.warnings)
-        except ClaviluxError as error:
-            outcome, message = "refused", str(error)
-        except BaseException as error:  # all that is left is what we look for
-            outcome, message = type(error).__name__, str(error)
-        sys.stderr.flush()
-        said.seek(0)
-        noise = said.read().decode(errors="replace").strip()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_mb = peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
-    if outcome in EXPECTED and peak_mb > LIMIT_MB:
-        outcome, message = "memory", f"{peak_mb:.0f} MB, {message}"
-    if outcome in EXPECTED and noise:
-        outcome, message = "noise", noise.splitlines()[-1]
-    answer.send(Trial(outcome, message, peak_mb))
-
-
-def is_finite(song: Song) -> bool:
-    numbers = (song.windows, song.window_db, [song.duration_s], list(song.descriptors.values()))
-    return all(bool(np.isfinite(values).all()) for values in numbers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -123,6 +124,55 @@ def write_sound(path: Path, sound: Float32, *, channels: int = 1, rate: int | No
         frame.pts = 0
         for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
             container.mux(stream.encode(piece))
+    return path
+
+
+def encode(stream: Any, samples: Float32, rate: int, layout: str = "mono") -> list[Any]:
+    """Packets of (channels, n) samples, all of the stream."""
+    form, size = stream.codec_context.format.name, stream.codec_context.frame_size or 4_096
+    resampler = av.AudioResampler(format=form, layout=layout, rate=rate, frame_size=size)
+    packed = np.ascontiguousarray(samples.T.reshape(1, -1), np.float32)  # PyAV cannot make 8 planes and more
+    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
+    frame.sample_rate = rate
+    frame.time_base = Fraction(1, rate)
+    frame.pts = 0
+    pieces = [*resampler.resample(frame), *resampler.resample(None), None]
+    return [packet for piece in pieces for packet in stream.encode(piece)]
+
+
+def write_layout(path: Path, samples: Float32, codec: str, form: str, layout: str, rate: int) -> Path:
+    """Write (channels, n) samples at a rate, in a named layout of channels."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout, format=form, options={"strict": "-2"})
+        for packet in encode(stream, samples, rate, layout):
+            container.mux(packet)
+    return path
+
+
+def write_container(path: Path, sound: Float32, form: str, codec: str, options: dict[str, str]) -> Path:
+    """Write a mono sound into a named container, in a named codec, at 48 kHz (FLV and ASF: 44.1 kHz)."""
+    rate = 44_100 if form in ("flv", "asf") else 48_000
+    with av.open(str(path), "w", format=form, options=options) as container:
+        kind = av.Codec(codec, "w").audio_formats[0].name
+        layout = "stereo" if codec == "vorbis" else "mono"
+        samples = np.tile(upsample(sound, rate), (2 if layout == "stereo" else 1, 1))
+        stream = container.add_stream(codec, rate=rate, layout=layout, format=kind, options={"strict": "-2"})
+        stream.bit_rate = 128_000
+        for packet in encode(stream, samples, rate, layout):
+            container.mux(packet)
+    return path
+
+
+def write_tracks(path: Path, tracks: list[Float32], languages: tuple[str, ...] = ()) -> Path:
+    """Write mono sounds at 22 050 Hz as tracks of one file."""
+    with av.open(str(path), "w") as container:
+        codec, form = ("aac", "fltp") if path.suffix == ".mp4" else ("flac", "s16")
+        streams = [container.add_stream(codec, rate=SAMPLE_RATE, layout="mono", format=form) for _ in tracks]
+        for stream, language in zip(streams, languages, strict=False):
+            stream.metadata["language"] = language
+        for stream, track in zip(streams, tracks, strict=True):
+            for packet in encode(stream, track[None], SAMPLE_RATE):
+                container.mux(packet)
     return path
 
 

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from conftest import MakeSong
 from fake_bundle import DESCRIPTOR_MEAN, KINDS, write_fake_bundle
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from test_bundle import replace_file
 
 from clavilux.bundle import open_bundle
@@ -17,6 +22,7 @@ from clavilux.colour import srgb_to_lab
 from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE
 from clavilux.engine import BATCH_WINDOWS, Engine
 from clavilux.errors import BundleError, PictureError
+from clavilux.pipeline import Clavilux
 
 Float32 = NDArray[np.float32]
 
@@ -141,7 +147,7 @@ def test_two_engines_give_the_same_bits(fake_bundle: Path, make_song: MakeSong) 
 
 def test_networks_run_on_one_thread_of_the_processor(engine: Engine) -> None:
     for file in engine.bundle.networks:
-        session = engine._session(file)
+        session = engine._network(file).session
         options = session.get_session_options()
         assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
         assert options.use_deterministic_compute
@@ -160,7 +166,7 @@ def test_only_the_networks_that_are_used_are_read(tmp_path: Path, make_song: Mak
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     folder = write_fake_bundle(tmp_path / "b")
     replace_file(folder, "mapping.onnx", b"no network")
-    with pytest.raises(BundleError, match=r"cannot load mapping\.onnx"):
+    with pytest.raises(BundleError, match=r"mapping\.onnx is no ONNX file"):
         Engine(open_bundle(folder)).check()
 
 
@@ -175,7 +181,7 @@ def test_a_mapping_for_another_number_of_descriptors_is_refused(tmp_path: Path) 
     folder = write_fake_bundle(tmp_path / "b")
     other = write_fake_bundle(tmp_path / "c", descriptors=["tempo"], descriptor_mean=[110.0])
     replace_file(folder, "mapping.onnx", (other / "mapping.onnx").read_bytes())
-    with pytest.raises(BundleError, match=r"mapping\.onnx takes \{'song': \(65,\)\}; it should take song \(B, 66\)"):
+    with pytest.raises(BundleError, match=r"mapping\.onnx takes song \('B', 65\); it should take song \(B, 66\)"):
         Engine(open_bundle(folder)).check()
 
 
@@ -190,10 +196,183 @@ def test_a_network_with_other_outputs_is_refused(tmp_path: Path) -> None:
 
 def test_controls_for_another_number_of_kinds_are_refused(tmp_path: Path) -> None:
     folder = write_fake_bundle(tmp_path / "b", kinds=["blobs", "strokes"])
-    with pytest.raises(BundleError, match=r"gives kind of shape \(5,\) for a picture; it is \(2,\)"):
+    with pytest.raises(
+        BundleError, match=r"controls\.onnx gives kind of shape \(1, 5\) for 1 inputs; it should give \(1, 2\)"
+    ):
         Engine(open_bundle(folder)).controls(np.zeros(64, np.float32))
 
 
 def test_numbers_that_are_not_finite_are_named(engine: Engine) -> None:
     with pytest.raises(BundleError, match=r"mapping\.onnx gives a z_image that is not finite"):
         engine.z_image(np.full(66, np.inf, np.float32))
+
+
+# A stranger's networks ---------------------------------------------------------------------------------------------
+
+
+def changed(folder: Path, file: str, change: Callable[[onnx.ModelProto], object]) -> Path:
+    """Edit a network of a new bundle; its hash fits."""
+    write_fake_bundle(folder)
+    model = onnx.load(folder / file)
+    change(model)
+    replace_file(folder, file, model.SerializeToString())
+    return folder
+
+
+def output_of(model: onnx.ModelProto, name: str, op: str, *more: str, **attributes: object) -> None:
+    """Put one more operator before an output."""
+    for node in model.graph.node:
+        node.output[:] = [f"{name}_before" if output == name else output for output in node.output]
+        node.input[:] = [f"{name}_before" if entry == name else entry for entry in node.input]
+    model.graph.node.append(helper.make_node(op, [f"{name}_before", *more], [name], **attributes))
+
+
+def constant(model: onnx.ModelProto, name: str, value: object) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+
+
+def set_constant(model: onnx.ModelProto, name: str, value: float) -> None:
+    (found,) = (entry for entry in model.graph.initializer if entry.name == name)
+    found.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(found), value), name))
+
+
+def paint_with(folder: Path, make_song: MakeSong) -> object:
+    return Clavilux(folder).paint(make_song(), size=64).pixels
+
+
+CHANGES: list[tuple[str, Callable[[onnx.ModelProto], object], str]] = [
+    ("mapping.onnx", lambda m: set_constant(m, "weight", np.nan), "gives a z_image that is not finite"),
+    ("audio_encoder.onnx", lambda m: set_constant(m, "weight", np.inf), "gives a z_audio that is not finite"),
+    ("mapping.onnx", lambda m: set_constant(m, "weight", 1e30), "gives a z_image beyond 1e"),
+    (
+        "controls.onnx",
+        lambda m: set_constant(m, "frequency_weight", 1e3),
+        "gives a frequency that is not finite|picture",
+    ),
+    ("controls.onnx", lambda m: output_of(m, "frequency", "Neg"), "picture"),
+    ("controls.onnx", lambda m: set_constant(m, "angle_weight", 1e8), "picture"),
+    ("controls.onnx", lambda m: set_constant(m, "chaos_weight", -1e6), "picture"),
+    ("controls.onnx", lambda m: set_constant(m, "palette_weight", 1e6), "picture"),
+    ("controls.onnx", lambda m: set_constant(m, "kind_weight", -1e6), "picture"),
+    ("controls.onnx", lambda m: set_constant(m, "plan_weight", 1e6), "picture"),
+    ("controls.onnx", lambda m: output_of(m, "plan", "Exp"), "picture"),
+    ("controls.onnx", lambda m: output_of(m, "finish", "Neg"), "picture"),
+    ("controls.onnx", lambda m: output_of(m, "plan", "Cast", to=7), "float32|load"),
+    (
+        "mapping.onnx",
+        lambda m: (constant(m, "two", np.array([2, 64])), output_of(m, "z_image", "Expand", "two")),
+        r"z_image' than \(2, 64\)|z_image of shape \(2, 64\)",
+    ),
+    (
+        "mapping.onnx",
+        lambda m: (constant(m, "axes", np.array([1])), output_of(m, "z_image", "ReduceMean", "axes")),
+        r"z_image' than \(1, 1\)|z_image of shape \(1, 1\)",
+    ),
+    (
+        "controls.onnx",
+        lambda m: (constant(m, "axes", np.array([1])), output_of(m, "chaos", "Unsqueeze", "axes")),
+        "chaos",
+    ),
+    ("controls.onnx", lambda m: m.graph.output[0].type.tensor_type.ClearField("shape"), "picture"),
+    ("audio_encoder.onnx", lambda m: output_of(m, "z_audio", "Loop"), "operator 'Loop'"),
+    ("mapping.onnx", lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 7), "than float32"),
+    ("mapping.onnx", lambda m: setattr(m, "ir_version", 99), "ONNX Runtime cannot load it"),
+    (
+        "mapping.onnx",
+        lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", 7),
+        "another shape",
+    ),
+    (
+        "mapping.onnx",
+        lambda m: (constant(m, "at", np.array([99])), output_of(m, "z_image", "Gather", "at", axis=1)),
+        r"z_image",
+    ),
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("file", "change", "outcome"), CHANGES)
+def test_a_strangers_network_ends_in_a_picture_or_in_one_line(
+    tmp_path: Path,
+    make_song: MakeSong,
+    capfd: pytest.CaptureFixture[str],
+    file: str,
+    change: Callable[[onnx.ModelProto], object],
+    outcome: str,
+) -> None:
+    folder = changed(tmp_path / "b", file, change)
+    try:
+        paint_with(folder, make_song)
+    except BundleError as error:
+        assert re.search(outcome, str(error)), str(error)
+        assert str(folder) in str(error) and file in str(error) and "\n" not in str(error)
+    else:
+        assert "picture" in outcome
+    assert capfd.readouterr() == ("", "")
+
+
+def test_weights_in_another_file_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_song: MakeSong
+) -> None:
+    """ONNX Runtime would read them, unhashed, from the current directory."""
+
+    def move_out(model: onnx.ModelProto) -> None:
+        (weight,) = (entry for entry in model.graph.initializer if entry.name == "weight")
+        (tmp_path / "weight.bin").write_bytes(weight.raw_data)
+        weight.ClearField("raw_data")
+        weight.data_location = TensorProto.EXTERNAL
+        entry = weight.external_data.add()
+        entry.key, entry.value = "location", "weight.bin"
+
+    folder = changed(tmp_path / "b", "mapping.onnx", move_out)
+    monkeypatch.chdir(tmp_path)
+    onnxruntime.InferenceSession((folder / "mapping.onnx").read_bytes())  # it does
+    with pytest.raises(BundleError, match=r"mapping\.onnx has a field external_data"):
+        paint_with(folder, make_song)
+
+
+def test_a_huge_variance_of_windows_is_no_warning(tmp_path: Path, make_song: MakeSong) -> None:
+    folder = changed(
+        tmp_path / "b",
+        "audio_encoder.onnx",
+        lambda m: (constant(m, "large", np.float32(1e9)), output_of(m, "logvar", "Add", "large")),
+    )
+    with pytest.raises(BundleError, match=r"z_image (beyond|that is not finite)"):
+        Clavilux(folder).paint(make_song(), size=64, logvar_scale=1.0)
+
+
+@pytest.mark.parametrize("shape", [(65,), (0,), (66, 2), ()])
+def test_an_input_of_another_shape_is_refused(engine: Engine, shape: tuple[int, ...]) -> None:
+    with pytest.raises(BundleError, match=r"mapping\.onnx was given an input of shape"):
+        engine.z_image(np.zeros(shape, np.float32))
+
+
+def test_no_windows_are_refused(engine: Engine) -> None:
+    with pytest.raises(BundleError, match=r"audio_encoder\.onnx was given an input of shape \(0, 20, 216\)"):
+        engine.window_codes(np.zeros((0, 20, 216), np.float32))
+
+
+def test_a_used_engine_can_be_copied_and_pickled(fake_bundle: Path, make_song: MakeSong) -> None:
+    engine = Clavilux(fake_bundle)
+    pixels = engine.paint(make_song(), size=64).pixels
+    for again in (copy.copy(engine), copy.deepcopy(engine), pickle.loads(pickle.dumps(engine))):
+        np.testing.assert_array_equal(again.paint(make_song(), size=64).pixels, pixels)
+    np.testing.assert_array_equal(engine.paint(make_song(), size=64).pixels, pixels)
+
+
+def test_pixels_beyond_their_range_are_clipped(tmp_path: Path) -> None:
+    folder = write_fake_bundle(tmp_path / "b", decoder="pixels")
+    nodes = [
+        helper.make_node("MatMul", ["z_image", "weight"], ["flat"]),
+        helper.make_node("Reshape", ["flat", "sides"], ["picture"]),
+    ]
+    values = (("z_image", ["B", 64]), ("picture", ["B", 3, 8, 8]))
+    put_in, out = (helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name, sides in values)
+    graph = helper.make_graph(nodes, "pixels", [put_in], [out])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    constant(model, "weight", np.full((64, 192), 5.0, np.float32))
+    constant(model, "sides", np.array([-1, 3, 8, 8]))
+    replace_file(folder, "pixels.onnx", model.SerializeToString())
+    engine = Clavilux(folder)
+    for sign, value in ((1, 255), (-1, 0)):
+        assert (engine.paint_latent(np.full(64, sign, np.float32), size=64) == value).all()

@@ -14,9 +14,9 @@ from clavilux.cli import cli
 from clavilux.constants import SAMPLE_RATE
 from clavilux.errors import CorpusError
 from clavilux.evaluation import evaluate as evaluation
-from clavilux.evaluation import musicnn, pairs, synth
+from clavilux.evaluation import pairs, synth
 from clavilux.evaluation.goals import CEILING, MEASURES, Goal, Measure, judge
-from clavilux.evaluation.material import find_material
+from clavilux.evaluation.material import find_material, find_pictures
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,6 @@ def report(folders, fake_bundle, tmp_path_factory):
         patch.setattr(synth, "PAIR_S", 6.0)
         for name, few in (("_COPIED", 2), ("_FAMILIES", 3), ("_SHARP", 2)):
             patch.setattr(evaluation, name, few)
-        patch.setattr(musicnn, "is_installed", lambda: False)  # its own tests take its seconds
         result = CliRunner().invoke(cli, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output, json.loads((folders / "report.json").read_text()), (folders / "report.html").read_text()
@@ -66,14 +65,12 @@ def test_the_table_has_the_songs_and_what_they_are_read_against(report):
 
 
 def test_every_measure_is_there_but_those_without_material(report):
-    """The pictures are small, the bundle states no rate, the second ear is away, and its painter reaches none of the
-    art."""
+    """The pictures are small, the bundle states no rate, and its painter reaches none of the art."""
     _, found, _ = report
     missing = {measure.key for measure in MEASURES} - set(found["columns"]["songs"])
     unreached = {f"used_{name}_{judge}" for name in ("coverage", "recall") for judge in "AB"}
     assert found["columns"]["decoder"]["coverage_A"] == 0
-    assert {key for key in missing if "musicnn" not in key} == {"sharpness", "rate"} | unreached
-    assert any("musicnn" in remark for remark in found["remarks"])
+    assert missing == {"sharpness", "rate"} | unreached
     assert any("sharpness" in remark for remark in found["remarks"])
     assert any("too few to hold against the goals" in remark for remark in found["remarks"])
 
@@ -177,6 +174,21 @@ def test_of_a_corpus_the_held_out_side_is_taken_labelled_songs_and_both_tiers_to
     }
     assert {p.name for p in material.training_art} == {"abstractfreetraining", "generativefreetraining"}
     assert len(material.learnt) == 4
+
+
+def test_rows_find_their_files_and_what_is_missing_is_said(tmp_path):
+    rows = [("sub\\\\A.png", "abstract", "", "free", "held-out"), ("gone.png", "abstract", "", "free", "training")]
+    art = _table(tmp_path / "art", [(name.replace("\\\\", "\\"), *rest) for name, *rest in rows])
+    (art / "sub").mkdir()
+    for name in ("sub/a.png", "._a.png", "b.heic"):
+        (art / name).touch()
+    said = []
+    held_out, _, _, _ = find_pictures(art, 10, report=said.append)
+    assert held_out == [art / "sub" / "a.png"]
+    assert said == [
+        f"{art / 'b.heic'}: passed over, .heic is not supported",
+        f"{art}: missing, though they have a row in corpus.csv: gone.png (1 in all)",
+    ]
 
 
 def test_a_goal_is_held_against_the_value_or_its_ratio_to_the_ceiling():

@@ -13,7 +13,7 @@ from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.paint import paint
 from clavilux.training.analysis import Windows, read_symmetries
-from clavilux.training.run import _take_eye
+from clavilux.training.stage_pictures import take_eye
 from clavilux.training.studies import paint_studies
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_finish, turn_pictures
 from clavilux.training.train_mark_classifier import MarksRead, direction_of, kind_weights, weigh_kinds
@@ -151,8 +151,15 @@ def test_an_eye_of_fewer_kinds_is_gone_on_from(tmp_path):
     old, new = Eye(n_kinds=len(known), width=8), Eye(n_kinds=len(KINDS), width=8)
     save_file(old.half().state_dict(), tmp_path / "eye.safetensors")
     fresh = new.state_dict()["head.3.weight"].clone()
-    run = SimpleNamespace(start=SimpleNamespace(folder=tmp_path, name="old", kinds=known), log=lambda line: None)
-    _take_eye(run, new)
+    start = SimpleNamespace(
+        folder=tmp_path,
+        name="old",
+        kinds=known,
+        card={"files": {"eye.safetensors": ""}},
+        read=lambda file: (tmp_path / file).read_bytes(),
+    )
+    run = SimpleNamespace(start=start, log=lambda line: None)
+    take_eye(run, new)
     before, after = old.float().state_dict(), new.state_dict()
     at = [KINDS.index(kind) for kind in known]
     assert torch.equal(after["head.3.weight"][at], before["head.3.weight"][: len(known)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import sys
@@ -249,6 +250,75 @@ def test_a_name_that_is_no_text_is_a_fault_of_its_file(music: Path, tmp_path: Pa
     assert len(summary.faults) == 1 and r"caf\udce9.wav': its name is no UTF-8" in summary.faults[0]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is of file systems of Linux")
+def test_names_up_to_the_limit_are_measured(music: Path, tmp_path: Path) -> None:
+    sound = (music / "one.wav").read_bytes()
+    for name in ("a" * 251 + ".wav", "b" * 251 + ".wav", "b" * 251 + ".MP3", "c" * 252 + ".au"):
+        (music / name).write_bytes(sound)
+    summary = write_features(music, tmp_path / "out", jobs=1)
+    assert "a" * 251 + ".npy" in files_in(tmp_path / "out")
+    assert summary.measured == 4
+    assert len(summary.faults) == 3
+    assert all("its feature file cannot be called" in fault for fault in summary.faults)
+    assert (write_features(music, tmp_path / "out", jobs=1).kept, len(summary.faults)) == (4, 3)
+
+
+@pytest.mark.parametrize("first", ["folder", "file"])
+def test_a_name_that_is_taken_is_a_fault_of_its_song(music: Path, tmp_path: Path, first: str) -> None:
+    out = tmp_path / "out"
+    if first == "folder":
+        (out / "one.npy").mkdir(parents=True)
+    else:
+        (music / "one.npy").mkdir()
+        (music / "one.npy" / "four.wav").write_bytes((music / "one.wav").read_bytes())
+        out.mkdir()
+        (out / "one.npy").write_text("mine")
+        (music / "one.wav").unlink()
+    summary = write_features(music, out, jobs=1)
+    assert (summary.measured, len(summary.faults)) == (2, 1)
+    assert "its feature file cannot be called one.npy" in summary.faults[0]
+
+
+def test_hidden_files_and_links_are_no_songs(music: Path, tmp_path: Path) -> None:
+    for name in ("._one.wav", ".ipynb_checkpoints/one.wav"):
+        (music / name).parent.mkdir(exist_ok=True)
+        (music / name).write_text("no sound")
+    (music / "again").symlink_to("album")
+    (music / "gone.wav").symlink_to("nowhere")
+    log = Log()
+    summary = write_features(music, tmp_path / "out", jobs=1, progress=log)
+    assert (summary.measured, summary.faults) == (3, ())
+    assert log.warnings == [
+        f"{music / 'again'}: passed over, a link to a folder; name that folder itself",
+        f"{music / 'gone.wav'}: passed over, a link to nowhere",
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_table_that_a_spreadsheet_saved_is_taken(music: Path, tmp_path: Path, encoding: str) -> None:
+    out = tmp_path / "out"
+    write_features(music, out, jobs=1)
+    whole = (out / TABLE).read_bytes()
+    (out / TABLE).write_text(whole.decode().replace(",", ";").replace("\n", "\r\n"), encoding, newline="")
+    assert write_features(music, out, jobs=1).kept == 3
+    assert (out / TABLE).read_bytes() == whole
+
+
+def test_a_table_that_cannot_be_read_is_said_and_measured_again(music: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "out", Log()
+    write_features(music, out, jobs=1)
+    (out / TABLE).write_bytes((out / TABLE).read_bytes() + "ä\n".encode("latin-1"))
+    assert write_features(music, out, jobs=1, progress=log).measured == 3
+    assert len(log.warnings) == 1 and log.warnings[0].endswith("its songs are measured again")
+    (out / TABLE).write_bytes((out / TABLE).read_bytes()[:-30])  # the last row alone
+    assert write_features(music, out, jobs=1, progress=log).kept == 2
+    assert len(log.warnings) == 2 and log.warnings[1].endswith("its song is measured again")
+    (out / TABLE).unlink()
+    (out / TABLE).mkdir()
+    with pytest.raises(AudioError, match=r"descriptors\.csv: is not a file"):
+        write_features(music, out, jobs=1)
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_the_table_of_a_corpus_goes_along(music: Path, tmp_path: Path, inside: bool) -> None:
     corpus = tmp_path / "corpus"
@@ -298,6 +368,70 @@ def test_a_table_that_points_elsewhere_removes_nothing_there(music: Path, tmp_pa
     (music / "one.wav").write_text("no sound any more")
     assert len(write_features(music, out, jobs=1).faults) == 1
     assert other.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "npy", ["../victim.npy", "ABSOLUTE/victim.npy", "link/victim.npy", "album/../../victim.npy", "victim.csv", ""]
+)
+@pytest.mark.parametrize("where", ["note", "table"])
+def test_names_from_notes_and_tables_never_lead_outside(where: str, npy: str, music: Path, tmp_path: Path) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    write_features(music, out, jobs=1)
+    outside.mkdir()
+    victims = [tmp_path / "victim.npy", outside / "victim.npy", out / "victim.csv"]
+    for victim in victims:
+        victim.write_bytes(b"mine")
+    (out / "link").symlink_to(outside)
+    row = table(out)["one.wav"] | {"npy": npy.replace("ABSOLUTE", str(outside))}
+    if where == "note":
+        (out / NOTES).mkdir()
+        note = {"file": "one.wav", "row": row, "fault": "", "warnings": []}
+        feature_files._note_path(out, "one.wav").write_text(json.dumps(note))
+    else:
+        text = (out / TABLE).read_text()
+        (out / TABLE).write_text(text.replace("one.npy", row["npy"]))
+    (music / "one.wav").write_text("no sound any more")  # its windows are to be removed
+    assert len(write_features(music, out, jobs=1).faults) == 1
+    assert [victim.read_bytes() for victim in victims] == [b"mine"] * 3
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        *(
+            "",
+            "[]",
+            "null",
+            "1",
+            '{"row": 3}',
+            '{"row": {}, "warnings": 5}',
+            '{"row": null, "warnings": []}',
+            "[" * 9_999,
+        ),
+        '{"row": {"npy": ["a.npy"]}, "warnings": []}',
+        "\udcff",
+    ],
+)
+def test_a_note_of_any_content_ends_nothing(note: str, music: Path, tmp_path: Path) -> None:
+    path = feature_files._note_path(tmp_path / "out", "one.wav")
+    path.parent.mkdir(parents=True)
+    path.write_text(note, errors="surrogateescape")
+    assert write_features(music, tmp_path / "out", jobs=1).measured == 3
+    assert not (tmp_path / "out" / NOTES).exists()
+
+
+def test_links_in_the_output_are_not_written_through(music: Path, tmp_path: Path) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    out.mkdir()
+    outside.mkdir()
+    (outside / "two.npy").write_bytes(b"mine")
+    (out / "album").symlink_to(outside)
+    assert write_features(music, out, jobs=1).measured == 1
+    assert files_in(outside) == ["two.npy"]
+    (out / NOTES).symlink_to(outside)
+    with pytest.raises(AudioError, match="is a link"):
+        write_features(music, out, jobs=1)
+    assert (outside / "two.npy").read_bytes() == b"mine"
 
 
 def test_the_command_prints_what_it_did(music: Path, tmp_path: Path) -> None:

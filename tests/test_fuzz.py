@@ -1,15 +1,17 @@
-"""Broken files of every format end as a song or as an error of ours; `benchmarks/fuzz_listen.py` runs thousands."""
+"""Broken input of every kind ends in a result or in an error of ours; the fuzzers in `benchmarks/` run thousands."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sounds
+from fuzzing import Case
 from mutations import FORMATS, MUTATIONS, mutate, whole_files
 
 from clavilux.audio.clips import song_of_clips
@@ -20,36 +22,44 @@ from clavilux.picture import read_record
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="trials need a system that forks")
 
-HERE = Path(__file__).parent
-SCRIPT = HERE.parent / "benchmarks" / "fuzz_listen.py"
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-def test_sixty_broken_files_of_every_format_and_mutation(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--seed", "0", "--files", "60", "--keep", str(tmp_path / "kept")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("fuzzer", "n_cases", "n_columns"),
+    [
+        ("fuzz_listen", 38, len(MUTATIONS)),
+        ("fuzz_records", 30, len(MUTATIONS) + 4),
+        pytest.param("fuzz_tables", 36, len(MUTATIONS) + 5, marks=pytest.mark.torch),
+    ],
+)
+def test_a_short_run_finds_nothing(tmp_path: Path, fuzzer: str, n_cases: int, n_columns: int) -> None:
+    command = [sys.executable, str(BENCHMARKS / f"{fuzzer}.py"), "--cases", str(n_cases)]
+    done = subprocess.run(
+        [*command, "--keep", str(tmp_path / "kept")], capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     *_, total, last = done.stdout.splitlines()
     *cells, all_of_them = total.split()[1:]
     outcomes = [int(number) for number in all_of_them.split("/")]
-    assert len(cells) == len(MUTATIONS)
-    assert sum(outcomes) == 60 and min(outcomes) > 0  # songs, songs with warnings, refused: all three happen
-    assert last.startswith("60 files of seed 0 from number 0") and last.endswith("; 0 findings")
+    assert len(cells) == n_columns
+    assert sum(outcomes) == n_cases and min(outcomes) > 0  # every outcome happens, refusal too
+    assert last.startswith(f"{n_cases} cases of seed 0 from number 0") and last.endswith("; 0 findings")
     assert not (tmp_path / "kept").exists()
 
 
 def test_a_number_and_a_seed_give_the_same_file_in_any_run() -> None:
     wholes = whole_files()
     assert list(wholes) == list(FORMATS)
-    files = [mutate(wholes, 3, number) for number in range(60)]
-    assert {(file.suffix, file.mutation) for file in files} == {
-        (suffix, name) for suffix in FORMATS for name in MUTATIONS
-    }
+    n = len(FORMATS) * len(MUTATIONS)
+    cases = [mutate(wholes, 3, number) for number in range(n)]
+    assert {(case.row, case.column) for case in cases} == {(suffix, name) for suffix in FORMATS for name in MUTATIONS}
     again = whole_files()
-    for file in files[::7]:
-        assert mutate(again, 3, file.number) == file
-    assert all(file.content != wholes[file.suffix] for file in files if file.mutation in ("flip", "cut"))
-    assert mutate(wholes, 4, 0).content != files[0].content
+    for number in range(0, n, 7):
+        assert mutate(again, 3, number) == cases[number]
+    assert all(case.files[f"a{case.row}"] != wholes[case.row] for case in cases if case.column in ("flip", "cut"))
+    assert mutate(wholes, 4, 0).files != cases[0].files
 
 
 @pytest.mark.parametrize(
@@ -59,30 +69,69 @@ def test_a_number_and_a_seed_give_the_same_file_in_any_run() -> None:
         ("time.sleep(60)", "hang"),
         ("raise ValueError('no')", "ValueError"),
         ("raise SystemExit", "SystemExit"),
+        ("raise ClaviluxError('two\\nlines')", "lines"),
+        ("raise ClaviluxError('')", "lines"),
+        ("raise ClaviluxError('one line')", "refused"),
         ("bytes(range(256)) * 2_500_000", "memory"),
         ("os.write(2, b'Traceback')", "noise"),
-        ("song.descriptors['tempo'] = float('nan')", "not finite"),
+        ("os.write(1, b'printed')", "fine"),
+        ("return 'not finite', ''", "not finite"),
     ],
 )
 def test_each_kind_of_finding_is_found(tmp_path: Path, fault: str, outcome: str) -> None:
-    """The trial itself, on a good file, with a fault put into `listen`."""
-    path = sounds.write_sound(tmp_path / "good.wav", sounds.song(1.0))
     script = f"""
         import os, sys, time
-        sys.path.insert(0, {str(HERE)!r})
-        import mutations
-        whole_listen = mutations.listen
-        def listen(path, max_s):
-            song = whole_listen(path, max_s=max_s)
+        from pathlib import Path
+        sys.path.insert(0, {str(BENCHMARKS)!r})
+        from fuzzing import ClaviluxError, try_case
+        def work(folder):
             {fault}
-            return song
-        mutations.listen, mutations.TIMEOUT_S = listen, {1.0 if outcome == "hang" else 60.0}
-        trial = mutations.try_file(mutations.Path({str(path)!r}))
-        assert trial.is_finding
-        print(trial.outcome)
+            return "fine", ""
+        print(try_case(work, Path({str(tmp_path)!r}), ["fine"], timeout_s={1.0 if outcome == "hang" else 60.0}).outcome)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
     assert done.stdout == f"{outcome}\n", done.stderr
+
+
+def test_the_fuzzer_of_tables_finds_what_a_reader_lets_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fuzz_tables
+
+    wholes = fuzz_tables.whole_folders()
+    for row, files in wholes.items():
+        Case(row, "", {**files, "row": row.encode()}).write(tmp_path / row / "case")
+        assert fuzz_tables.read(tmp_path / row / "case") == ("read", "")
+    other = [replace(entry, split="exam") for entry in fuzz_tables.list_entries(tmp_path / "splits" / "case", {".png"})]
+    monkeypatch.setattr(fuzz_tables, "list_entries", lambda *_: other)
+    assert fuzz_tables.read(tmp_path / "splits" / "case")[0] == "another split"
+
+
+def test_the_fuzzer_of_records_writes_the_record_that_it_says(tmp_path: Path) -> None:
+    import fuzz_records
+
+    wholes = fuzz_records.paint_wholes(tmp_path)
+    for files in wholes.values():
+        name, picture = next(iter(files.items()))
+        whole = fuzz_records.record_of(picture)
+        again = fuzz_records.replace_comment(picture, Path(name).suffix, b'{"clavilux": "x"}')
+        assert whole["sibling"] == 1 and fuzz_records.record_of(again) == {"clavilux": "x"}
+    outcomes = {fuzz_records.make_case(wholes, 0, number).column for number in range(60)}
+    assert outcomes == {*fuzz_records.RECORD_MUTATIONS, *MUTATIONS}
+
+
+def test_the_media_fuzzer_finds_numbers_that_are_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fuzz_listen
+
+    sounds.write_sound(tmp_path / "good.wav", sounds.song(1.0))
+    assert fuzz_listen.work(tmp_path)[0] == "song"
+    whole_listen = fuzz_listen.listen
+
+    def broken(*args: object, **options: object) -> object:
+        song = whole_listen(*args, **options)
+        song.descriptors["tempo"] = float("nan")
+        return song
+
+    monkeypatch.setattr(fuzz_listen, "listen", broken)
+    assert fuzz_listen.work(tmp_path)[0] == "not finite"
 
 
 # What was found ----------------------------------------------------------------------------------------------------

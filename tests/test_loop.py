@@ -2,13 +2,22 @@
 
 import csv
 import dataclasses
+import io
+import os
+import pickle
+import re
+import resource
+import zipfile
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from clavilux.errors import TrainingError
+from clavilux.training import pace
+from clavilux.training.logs import last_validation
 from clavilux.training.loop import Batch, LoopSettings, Task, train
+from clavilux.training.pace import choose_threads
 
 SETTINGS = LoopSettings(
     steps=12,
@@ -150,3 +159,207 @@ def test_what_the_network_is_given_is_not_rounded(tmp_path, monkeypatch, precisi
     train(Looking(), SETTINGS, tmp_path, resume=False, log=_quiet)
     assert seen["inputs"] == {torch.float32}
     assert seen["layer"] == (torch.float32 if precision == "32-true" else torch.bfloat16)
+
+
+# Checkpoints and logs that are read back ------------------------------------------------------------------------------
+
+
+def _as_zip(content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("archive/data.pkl", content)
+    return packed.getvalue()
+
+
+class _Evil:
+    def __reduce__(self):
+        return os.system, ("touch pwned",)
+
+
+def _saved(**changes) -> bytes:
+    content = io.BytesIO()
+    torch.save({"format": 2, "clavilux": "0", "step": 1, **changes}, content)
+    return content.getvalue()
+
+
+def _change_a_byte(whole: bytes) -> bytes:
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 64
+    return bytes(changed)
+
+
+DAMAGE = {
+    "empty": lambda whole: b"",
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "cut by a byte": lambda whole: whole[:-1],
+    "text": lambda whole: b"no checkpoint\n" * 99,
+    "one byte changed": _change_a_byte,
+    "a pickle": lambda whole: pickle.dumps({"step": 1}),
+    "a pickle of code": lambda whole: pickle.dumps(_Evil()),
+    "code in a checkpoint": lambda whole: _saved(task=_Evil()),
+    "a zip file": lambda whole: _as_zip(b"no pickle"),
+    "a list": lambda whole: _saved().replace(b"step", b"stop"),
+    "parts are missing": lambda whole: _saved(),
+    "of another version": lambda whole: _saved(format=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_checkpoint_is_one_line_and_stays(tmp_path, monkeypatch, damage):
+    monkeypatch.chdir(tmp_path)
+    train(_Line(), SETTINGS, tmp_path, resume=False, log=_quiet)
+    path = tmp_path / "line.ckpt"
+    content = DAMAGE[damage](path.read_bytes())
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match=r"line\.ckpt .*--run") as caught:
+        train(_Line(), SETTINGS, tmp_path, resume=True, log=_quiet)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == content
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_is_no_checkpoint(tmp_path, kind):
+    path = tmp_path / "line.ckpt"
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    with pytest.raises(TrainingError, match="not a whole checkpoint"):
+        train(_Line(), SETTINGS, tmp_path, resume=True, log=_quiet)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    train(_Line(), SETTINGS, tmp_path, resume=False, log=_quiet)
+    task = _Line()
+    task.network = nn.Linear(3, 2)
+    with pytest.raises(TrainingError, match="another kind or size"):
+        train(task, SETTINGS, tmp_path, resume=True, log=_quiet)
+
+
+def test_a_run_goes_on_with_its_own_data_only(tmp_path):
+    settings = dataclasses.replace(SETTINGS, data="a")
+    with pytest.raises(KeyboardInterrupt):
+        train(_Line(stop_at=6), settings, tmp_path, resume=False, log=_quiet)
+    with pytest.raises(TrainingError, match="other data"):
+        train(_Line(), dataclasses.replace(settings, data="b"), tmp_path, resume=True, log=_quiet)
+    train(_Line(), settings, tmp_path, resume=True, log=_quiet)
+    train(
+        _Line(), dataclasses.replace(settings, data="b"), tmp_path, resume=True, log=_quiet
+    )  # nothing is left to learn
+
+
+def test_dropout_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path):
+    class Dropping(_Line):
+        def forward(self, batch, noise, beta):
+            return super().forward({"x": nn.functional.dropout(batch["x"], 0.5)}, noise, beta)
+
+    unbroken = train(Dropping(), SETTINGS, tmp_path / "a", resume=False, log=_quiet)
+    with pytest.raises(KeyboardInterrupt):
+        train(Dropping(stop_at=6), SETTINGS, tmp_path / "b", resume=False, log=_quiet)
+    resumed = train(Dropping(), SETTINGS, tmp_path / "b", resume=True, log=_quiet)
+    assert torch.equal(unbroken.weight, resumed.weight)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"st", b"step,weight\r\n", b"step,weight\r\n5,1\r\n12,", b"\xff\0\n\xff", b"a,b\r\n1,2\r\n"]
+)
+def test_a_damaged_log_of_a_finished_run_is_written_anew(tmp_path, content):
+    train(_Line(), SETTINGS, tmp_path, resume=False, log=_quiet)
+    whole = last_validation(tmp_path, "line")
+    (tmp_path / "line-validation.csv").write_bytes(content)
+    (tmp_path / "line.csv").write_bytes(content)
+    train(_Line(), SETTINGS, tmp_path, resume=True, log=_quiet)
+    assert last_validation(tmp_path, "line") == whole
+    assert whole["step"] == 12
+
+
+def test_damage_inside_a_log_is_said(tmp_path):
+    train(_Line(), SETTINGS, tmp_path, resume=False, log=_quiet)
+    (tmp_path / "line-validation.csv").write_text("step,weight\n5,x\n10,1\n12,1\n")
+    lines: list[str] = []
+    train(_Line(), SETTINGS, tmp_path, resume=True, log=lines.append)
+    assert any("line-validation.csv: 1 " in line for line in lines)
+
+
+# Where nothing can be written -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", [".", "tensorboard", "line.csv"])
+def test_a_file_or_folder_in_the_way_is_one_line(tmp_path, what):
+    run = tmp_path / "run"
+    in_the_way = run / what
+    in_the_way.parent.mkdir(exist_ok=True)
+    in_the_way.mkdir(parents=True) if what.endswith(".csv") else in_the_way.write_text("mine")
+    with pytest.raises(TrainingError, match=r"run: cannot be written to \(.*give another folder"):
+        train(_Line(), SETTINGS, run, resume=False, log=_quiet)
+
+
+def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path):
+    class Large(_Line):
+        def __init__(self, limit: bool) -> None:
+            super().__init__()
+            self.ballast, self.limit = nn.Parameter(torch.zeros(30_000)), limit
+
+        def forward(self, batch, noise, beta):
+            if self.limit and self.calls == 5:  # files can grow no further: EFBIG, one of the errors of a full disk
+                resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+            return super().forward(batch, noise, beta)
+
+    unbroken = train(Large(False), SETTINGS, tmp_path / "whole", resume=False, log=_quiet)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(TrainingError, match=r"run: cannot be written to \(File too large\); make room"):
+            train(Large(True), SETTINGS, tmp_path / "run", resume=False, log=_quiet)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"line.ckpt", "line-validation.csv", "tensorboard"}
+    lines: list[str] = []
+    resumed = train(Large(False), SETTINGS, tmp_path / "run", resume=True, log=lines.append)
+    assert "line: going on from step 5" in lines
+    assert torch.equal(unbroken.weight, resumed.weight)
+
+
+# Threads --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow_threads(monkeypatch):
+    """Steps that take as long as the test says; four cores."""
+    seconds = {1: 8.0, 2: 4.0, 4: 3.9}
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    monkeypatch.setattr(pace, "count_cores", lambda: 4)
+    monkeypatch.setattr(pace, "_time_step", lambda *_: seconds[torch.get_num_threads()])
+    return seconds
+
+
+def test_threads_are_added_while_that_helps(slow_threads):
+    lines: list[str] = []
+    assert choose_threads(_Line(), SETTINGS, "32-true", lines.append) == 2
+    assert lines == ["line: threads 2 (1 8000 ms, 2 4000 ms, 4 3900 ms)"]
+    slow_threads[2] = 160.0  # as where another program needs the core
+    assert choose_threads(_Line(), SETTINGS, "32-true", _quiet) == 1
+
+
+def test_threads_of_the_user_and_of_a_resumed_run_are_kept(slow_threads, monkeypatch, tmp_path):
+    assert choose_threads(_Line(), SETTINGS, "32-true", _quiet, before=3) == 3
+    assert choose_threads(_Line(), SETTINGS, "32-true", _quiet, before=64) == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert choose_threads(_Line(), SETTINGS, "32-true", _quiet) is None
+
+
+def test_threads_are_those_of_the_training_alone(slow_threads, tmp_path):
+    before = torch.get_num_threads()
+
+    class Counting(_Line):
+        def forward(self, batch, noise, beta):
+            assert torch.get_num_threads() == 2
+            return super().forward(batch, noise, beta)
+
+    train(Counting(), SETTINGS, tmp_path, resume=False, log=_quiet)
+    assert torch.get_num_threads() == before
+    assert torch.load(tmp_path / "line.ckpt", weights_only=True)["threads"] == 2
+
+
+def test_speeds_have_a_unit(tmp_path):
+    lines: list[str] = []
+    train(_Line(), SETTINGS, tmp_path, resume=False, log=lines.append)
+    assert any(re.search(r"line: step 12/12, .*, \d+ items/s$", line) for line in lines)

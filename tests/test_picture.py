@@ -136,13 +136,31 @@ def test_the_extension_may_be_in_capitals() -> None:
 
 @pytest.mark.parametrize("quality", [0, 101])
 def test_quality_out_of_range_is_refused(picture: Picture, tmp_path: Path, quality: int) -> None:
-    with pytest.raises(PictureError, match="between 1 and 100"):
+    with pytest.raises(PictureError, match="from 1 to 100"):
         picture.save(tmp_path / "a.jpg", quality=quality)
+
+
+def test_webp_is_refused_where_it_takes_too_much(picture: Picture, tmp_path: Path) -> None:
+    assert picture_format("a.webp", (4096, 4096)) == "WEBP"
+    assert picture_format("a.png", (8192, 8192)) == "PNG"
+    large = dataclasses.replace(picture, pixels=np.broadcast_to(np.uint8(0), (4097, 4096, 3)))
+    with pytest.raises(PictureError, match=r"4096 x 4097 pixels are too many for WebP.*\.png or \.jpg"):
+        large.save(tmp_path / "a.webp")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_record_is_looked_for_in_the_formats_that_are_written_only(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", "TIFF")
+    tiff = (tmp_path / "a.png").read_bytes()
+    for content in (tiff, b"DDS |\0\0\0" + bytes(range(120)), b"\0\0\0\x1cftypavif" + bytes(40)):
+        (tmp_path / "a.png").write_bytes(content)
+        with pytest.raises(PictureError, match="is not a picture in a format that is read here"):
+            read_record(tmp_path / "a.png")
 
 
 def test_what_is_no_picture_has_no_record(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(PictureError, match=r"a\.png: is no picture"):
+    with pytest.raises(PictureError, match=r"a\.png: is not a picture in a format that is read here"):
         read_record(tmp_path / "a.png")
     with pytest.raises(PictureError, match=r"b\.png: cannot be read \(No such file"):
         read_record(tmp_path / "b.png")
@@ -170,8 +188,8 @@ def test_a_picture_of_others_has_no_record(tmp_path: Path) -> None:
     ("comment", "reason"),
     [
         (b"ASCII\0\0\0{", "damaged record"),
-        (b"ASCII\0\0\0[1]", "is no record of Clavilux"),
-        (b'ASCII\0\0\0{"a": 1}', "is no record of Clavilux"),
+        (b"ASCII\0\0\0[1]", "is not a record of Clavilux"),
+        (b'ASCII\0\0\0{"a": 1}', "is not a record of Clavilux"),
         (b"UNICODE\0a", "carries no record of Clavilux"),
     ],
 )

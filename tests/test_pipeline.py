@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from conftest import MakeSong, chord, write_wave
 from fake_bundle import VARIATION_SCALE, write_fake_bundle
 
 import clavilux
-from clavilux.audio.clips import NO_DESCRIPTORS, find_files, pick_clips, read_clips
-from clavilux.errors import AudioError, BundleError, PictureError
-from clavilux.pipeline import Clavilux, check_size, paint
+from clavilux.audio.clips import NO_DESCRIPTORS, pick_clips, read_clips
+from clavilux.errors import AudioError, BundleError, ClaviluxError, PictureError
+from clavilux.pipeline import Clavilux, paint
+from clavilux.system.arguments import check_size
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +137,7 @@ def test_a_size_out_of_range_is_refused(size: int | tuple[int, int]) -> None:
     [{"seed": -1}, {"sibling": -1}, {"variation": -0.1}, {"variation": float("nan")}, {"variation": float("inf")}],
 )
 def test_a_choice_out_of_range_is_refused(engine: Clavilux, make_song: MakeSong, choice: dict[str, Any]) -> None:
-    with pytest.raises(PictureError, match=f"{next(iter(choice))} is .*; it is a finite number of 0 or more"):
+    with pytest.raises(PictureError, match=f"{next(iter(choice))} is .*; it is a (whole )?number from 0 to"):
         engine.paint(make_song(), **choice)
 
 
@@ -190,16 +192,66 @@ def test_another_song_is_refused(engine: Clavilux, tone_file: Path, other_tone_f
 def test_another_bundle_is_refused(engine: Clavilux, tone_file: Path, tmp_path: Path) -> None:
     record = engine.paint(tone_file, size=96).record
     other = Clavilux(write_fake_bundle(tmp_path / "other", seed=1))
-    with pytest.raises(BundleError, match=r"painted with bundle fake \(sha256 .* this is other"):
+    with pytest.raises(BundleError, match=r"painted with bundle 'fake' \(sha256 .* this is other"):
         other.repaint(record, tone_file)
 
 
-@pytest.mark.parametrize("name", ["song", "bundle", "size", "seed", "options"])
-@pytest.mark.parametrize("value", [None, "x", {}, [1]])
-def test_a_damaged_record_is_refused(engine: Clavilux, tone_file: Path, name: str, value: object) -> None:
-    record = engine.paint(tone_file, size=64).record
+ODD_JSON = [None, "x", {}, [1], True, -1, 1.5, 1e300, 10**4000, float("nan"), float("inf"), [[]], {"name": 1}]
+PLACES = [
+    ("song",),
+    ("song", "name"),
+    ("song", "sha256"),
+    ("bundle",),
+    ("bundle", "name"),
+    ("bundle", "sha256"),
+    ("size",),
+    ("size", 0),
+    ("seed",),
+    ("sibling",),
+    ("variation",),
+    ("options",),
+    ("options", "noise_std"),
+    ("options", "logvar_scale"),
+    ("options", "max_s"),
+    ("options", "clip"),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
+def test_a_damaged_record_is_refused_or_painted(engine: Clavilux, tone_file: Path, place: tuple[Any, ...]) -> None:
+    whole = engine.paint(tone_file, size=64).record
+    *outer, last = place
+    refused = 0
+    for value in [*ODD_JSON, "nothing"]:
+        record = copy.deepcopy(whole)
+        holder: Any = record
+        for key in outer:
+            holder = holder[key]
+        if value == "nothing":
+            del holder[last]
+        else:
+            holder[last] = value
+        try:
+            assert engine.repaint(record, tone_file).pixels.shape == (64, 64, 3)
+        except ClaviluxError as error:
+            assert len(str(error).splitlines()) == 1 and len(str(error)) < 500
+            refused += 1
+    assert refused >= 8
+
+
+@pytest.mark.parametrize("record", [None, 5, "record", [], {}, {"clavilux": "0.1.0"}])
+def test_what_is_no_record_is_refused(engine: Clavilux, tone_file: Path, record: Any) -> None:
     with pytest.raises(PictureError, match="record of the picture is incomplete"):
-        engine.repaint({**record, name: value}, tone_file)
+        engine.repaint(record, tone_file)
+    assert not engine.has_painted(record, "ab", size=64)
+
+
+def test_other_versions_and_unknown_entries_of_a_record_are_passed_over(engine: Clavilux, tone_file: Path) -> None:
+    picture = engine.paint(tone_file, size=64)
+    record = {**picture.record, "clavilux": "9.9.9", "more": [1]}
+    np.testing.assert_array_equal(engine.repaint(record, tone_file).pixels, picture.pixels)
+    assert engine.has_painted(picture.record, picture.song.sha256, size=(64, 64))
+    assert not engine.has_painted(record, picture.song.sha256, size=(64, 64))
 
 
 # Feature files -------------------------------------------------------------------------------------------------------
@@ -240,12 +292,12 @@ def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> Non
         (np.zeros((20, 215), np.float32), r"has shape \(20, 215\); a feature file has \(20, 216\) or \(n, 20, 216\)"),
         (np.zeros((1, 1, 20, 216), np.float32), r"has shape \(1, 1, 20, 216\)"),
         (np.float32(1), r"has shape \(\)"),
-        (np.zeros((0, 20, 216), np.float32), "holds 0 windows"),
-        (np.zeros((2, 20, 216), np.int16), "of type int16; it needs one or more, of floats"),
+        (np.zeros((0, 20, 216), np.float32), r"has shape \(0, 20, 216\).*with n of 1 or more"),
+        (np.zeros((2, 20, 216), np.int16), "of type <i2; a feature file holds floats"),
         (np.full((20, 216), np.nan, np.float32), "numbers that are not finite"),
         (b"", "is empty"),
         (b"no array at all", "is no feature file"),
-        (np.array([{"a": 1}], object), "is no feature file"),
+        (np.array([{"a": 1}], object), r"of type \|O"),
     ],
 )
 def test_what_is_no_feature_file_is_refused(engine: Clavilux, tmp_path: Path, content: Any, reason: str) -> None:
@@ -256,6 +308,27 @@ def test_what_is_no_feature_file_is_refused(engine: Clavilux, tmp_path: Path, co
         np.save(path, content, allow_pickle=True)
     with pytest.raises(AudioError, match=reason):
         engine.listen(path)
+
+
+@pytest.mark.parametrize("kind", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_floats_of_every_width_and_order_are_the_same_windows(
+    engine: Clavilux, tmp_path: Path, kind: str, order: Any
+) -> None:
+    windows = np.random.default_rng(0).integers(-500, 500, (3, 20, 216)) / 4
+    np.save(tmp_path / "a.npy", np.asarray(windows, kind, order=order))
+    np.testing.assert_array_equal(engine.listen(tmp_path / "a.npy").windows, windows.astype(np.float32))
+    np.save(tmp_path / "b.npy", np.asarray(windows[1], kind, order=order))
+    np.testing.assert_array_equal(engine.listen(tmp_path / "b.npy").windows, windows[1:2].astype(np.float32))
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e6, 1e300])
+def test_windows_that_no_sound_has_are_refused(engine: Clavilux, tmp_path: Path, value: float) -> None:
+    windows = np.zeros((3, 20, 216))
+    windows[1, 3, 7] = value
+    np.save(tmp_path / "a.npy", windows)
+    with pytest.raises(AudioError, match="not finite or beyond 100000"):
+        engine.listen(tmp_path / "a.npy")
 
 
 def test_clips_are_picked_by_the_generator_each_once(features: Path) -> None:
@@ -287,13 +360,6 @@ def test_broken_feature_files_are_named_and_passed_over(features: Path, tmp_path
     skipped: list[str] = []
     assert pick_clips(tmp_path, 1, np.random.default_rng(0), skip=skipped.append) == [(tmp_path / "good.npy", 0)]
     assert len(skipped) == 1 and "bad.npy: is no feature file" in skipped[0]
-
-
-def test_files_are_found_in_order_without_hidden_ones(tmp_path: Path) -> None:
-    for name in ("b.MP3", "a/z.mp3", ".hidden.mp3", ".git/c.mp3", "cover.png", "._b.mp3"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert find_files(tmp_path, frozenset({".mp3"})) == [tmp_path / "a" / "z.mp3", tmp_path / "b.MP3"]
 
 
 @pytest.mark.parametrize("option", ["noise_std", "logvar_scale"])

@@ -24,21 +24,79 @@ def test_a_recipe_changes_only_what_it_names(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stepz = 1", "unknown key 'stepz'"),
-        ("[audio_vae]\nstepz = 1", r"unknown key 'stepz'"),
-        ("[audio_vae]\nsteps = 1.5", "steps is 1.5; it is int"),
-        ("[audio_vae]\nlearning_rate = -1", "zero or more"),
-        ("[mapping]\nrounds = 0", "rounds is 0; it is int, one or more"),
+        ("stepz = 1", "unknown key 'stepz'; known are"),
+        ("sead = 1", "did you mean seed"),
+        ("steps = 1", r"write it below \[identity\] or \[audio_vae\]"),
+        ("[audio_vae]\nstepz = 1", r"unknown key 'stepz'; did you mean steps"),
+        ("[audio_va]\nsteps = 1", "did you mean audio_vae"),
+        ("[audio_vae]\nsteps = 1.5", "steps is 1.5; it is a whole number from 0"),
+        ("[audio_vae]\nsteps = true", "steps is True"),
+        ("[audio_vae]\nsteps = '7'", "steps is '7'"),
+        ("[audio_vae]\nsteps = [7]", r"steps is \[7\]"),
+        ("[audio_vae]\nsteps = {}", r"steps is \{\}"),
+        ("[audio_vae]\nsteps = 1979-05-27", "steps is datetime"),
+        ("[audio_vae]\nlearning_rate = -1", "from 0 to 10"),
+        ("[audio_vae]\nlearning_rate = nan", "learning_rate is nan"),
+        ("[audio_vae]\nlearning_rate = inf", "learning_rate is inf"),
+        ("[audio_vae]\nlearning_rate = 1e300", "learning_rate is 1e"),
+        ("[audio_vae]\nwidth = 1000000000", "from 8 to 4096"),
+        ("[audio_vae]\nwidth = 33", "a multiple of 8"),
+        ("[audio_vae]\nema = 1.0", "below 1"),
+        ("[identity]\ndims = 65", "to 64"),
+        ("[image_vae]\nplan_weight = 1e9", r"plan_weight is 1000000000\.0"),
+        ("seed = -1", "seed is -1"),
+        ("seed = 1" + "0" * 100, r"seed is 10+\.\.\."),
+        ("seed = 1" + "0" * 5_000, "is no TOML"),
+        ("[mapping]\nrounds = 0", "rounds is 0; it is a whole number from 1"),
         ("[mapping]\nmethod = 'magic'", "it is one of look-preserving"),
-        ("audio_vae = 3", "is a table"),
+        ("[mapping]\nmethod = ['magic']", "it is one of look-preserving"),
+        ("audio_vae = 3", "it is a table"),
         ("[audio_vae", "is no TOML"),
+        ("a = " + "[" * 5_000, "is no TOML"),
+        ("seed = 1\nseed = 2", "is no TOML"),
+        ("", "changes nothing"),
+        ("# seed = 1\n", "changes nothing"),
     ],
+    ids=lambda value: value[:40].replace("\n", " "),
 )
 def test_a_wrong_recipe_is_refused_with_a_reason(tmp_path, text, message):
     path = tmp_path / "wrong.toml"
     path.write_text(text)
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(RecipeError, match=message) as refused:
         load_recipe(str(path))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf[audio_vae]\nsteps = 7\n",
+        b"[audio_vae]\r\nsteps = 7\r\n",
+        "[audio_vae]\nsteps = 7\n".encode("utf-16"),
+        "[audio_vae]\nsteps = 7\n".encode("utf-32"),
+        b"[audio_vae]\nsteps = 7.0",
+    ],
+    ids=["byte-order mark", "CRLF", "UTF-16", "UTF-32", "whole float"],
+)
+def test_a_recipe_of_another_editor_is_read(tmp_path, content):
+    path = tmp_path / "MINE.TOML"
+    path.write_bytes(content)
+    assert load_recipe(str(path)).audio_vae.steps == 7
+
+
+def test_what_cannot_be_a_recipe_is_refused(tmp_path):
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "link.toml").symlink_to("nowhere")
+    (tmp_path / "latin.toml").write_bytes("# Stärke\nseed = 1\n".encode("latin-1"))
+    for name, message in {
+        "folder": "not a regular file",
+        "link": "cannot be read",
+        "latin": "save it as UTF-8",
+    }.items():
+        with pytest.raises(RecipeError, match=message):
+            load_recipe(str(tmp_path / f"{name}.toml"))
+    with pytest.raises(RecipeError, match="there is no recipe"):
+        load_recipe("x" * 5_000 + ".toml")
 
 
 def test_an_unknown_recipe_names_the_shipped_ones():

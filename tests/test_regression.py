@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from regression import Figure, measure_regression, play_song
 
-from clavilux.evaluation.gate import Figure, measure_gate, play_song
 from clavilux.evaluation.looks import Looks
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +27,7 @@ def is_worse(name: str, found: Figure) -> bool:
 @pytest.fixture(scope="module")
 def figures():
     files = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix != ".py" and path.is_file())
-    return measure_gate("default", files, space())
+    return measure_regression("default", files, space())
 
 
 @pytest.mark.parametrize("name", sorted(BETTER))
@@ -39,11 +39,11 @@ def test_a_bundle_that_hears_nothing_is_stopped(monkeypatch, figures):
     """The collapse: one picture for all songs."""
     latent = np.zeros(64, np.float32)
     monkeypatch.setattr("clavilux.engine.Engine.z_image", lambda self, code: latent + 1e-4 * np.sign(code[:64]))
-    monkeypatch.setattr("clavilux.evaluation.gate.SONGS", 4)
+    monkeypatch.setattr("regression.SONGS", 4)
     files = [ROOT / "examples" / "nocturne.flac", ROOT / "examples" / "carnival.mp3"]
-    assert is_worse("diversity", measure_gate("default", files, space())["diversity"])
+    assert is_worse("diversity", measure_regression("default", files, space())["diversity"])
 
 
-def test_songs_of_the_gate_are_the_same_every_time_and_differ():
+def test_synthesised_songs_are_the_same_every_time_and_differ():
     np.testing.assert_array_equal(play_song(3), play_song(3))
     assert np.abs(play_song(3) - play_song(7)).max() > 0.01

@@ -10,11 +10,13 @@ import torch
 from clavilux.bundle import open_bundle
 from clavilux.errors import TrainingError
 from clavilux.models.implicit_decoder import ImplicitImageVAE
-from clavilux.training import run as stages
+from clavilux.training import run as runs
+from clavilux.training import stage_pictures as stages
 from clavilux.training.export import PARITY_TOLERANCE, PixelsGraph, compare_graph, export_graph
 from clavilux.training.loop import LoopSettings, train
 from clavilux.training.recipe import load_recipe
 from clavilux.training.train_implicit_vae import CROP_PX, ImplicitImageVAETask
+from clavilux.training.weights import load_image_vae
 from tests.test_second_look import write_package
 
 RECIPE = dataclasses.replace(load_recipe("rival").image_vae, width=16, decoder_width=48)
@@ -121,8 +123,8 @@ def test_from_a_painter_it_takes_the_encoder_and_leaves_it():
     torch.manual_seed(0)
     network = ImplicitImageVAE()
     grid = network.to_grid[0].weight.clone()
-    stages._start_from(SimpleNamespace(start=bundle, log=lambda line: None), network, "image_vae")
-    painter = stages.load_image_vae(bundle)
+    runs.start_from(SimpleNamespace(start=bundle, log=lambda line: None), network, "image_vae")
+    painter = load_image_vae(bundle)
     pictures = torch.rand(2, 3, 64, 64)
     assert torch.equal(network.eval().encode(pictures)[0], painter.encode(pictures)[0])
     assert torch.equal(network.to_grid[0].weight, grid)

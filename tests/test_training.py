@@ -16,7 +16,9 @@ from clavilux.audio.feature_files import HALVES
 from clavilux.bundle import open_bundle
 from clavilux.cli import cli
 from clavilux.engine import Engine
+from clavilux.errors import TrainingError
 from clavilux.painter.marks import KINDS
+from clavilux.training.export import check_output
 
 
 def write_art(folder, n=30):
@@ -119,13 +121,20 @@ def test_a_finished_training_is_not_lost_without_resume(trained):
 
 
 def test_mapping_alone_is_fitted_again_from_the_checkpoints(trained):
+    """With a cache and a log that were damaged since: both are made anew, and the bundle is the same."""
     folder, _, command = trained
+    for damaged in ("windows-validation.npz", "audio-vae-validation.csv"):
+        content = (folder / "run" / damaged).read_bytes()
+        (folder / "run" / damaged).write_bytes(content[: len(content) // 2])
     again = ["train", "mapping", *command[2:]]
     again[again.index("-o") + 1] = str(folder / "again")
     result = CliRunner().invoke(cli, again, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     for file in ("audio_encoder.onnx", "mapping.onnx", "controls.onnx", "palettes.npy"):
         assert (folder / "again" / file).read_bytes() == (folder / "bundle" / file).read_bytes(), file
+    cards = [json.loads((folder / name / "bundle.json").read_text()) for name in ("bundle", "again")]
+    assert cards[0]["measures"]["audio_vae"] == pytest.approx(cards[1]["measures"]["audio_vae"])
+    assert "windows-validation.npz: is not a whole Windows file" in result.output
 
 
 def test_training_goes_on_from_a_bundle(trained, tmp_path):
@@ -166,6 +175,33 @@ def test_three_pictures_are_refused_with_a_reason(tmp_path):
     )
     assert result.exit_code == 1
     assert "Add pictures" in result.output
+
+
+@pytest.mark.parametrize("what", ["folder", "bundle", "file"])
+def test_a_folder_of_the_users_own_is_never_replaced_by_a_bundle(tmp_path, what):
+    output = tmp_path / "mine"
+    if what == "file":
+        output.write_text("mine")
+    else:
+        output.mkdir()
+        (output / "photo.jpg").write_text("mine")
+    if what.startswith("bundle"):
+        (output / "bundle.json").write_text('{"files": {}}')
+    with pytest.raises(TrainingError, match="give another -o"):
+        check_output(output)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(TrainingError, match="cannot be written to"):
+        check_output(tmp_path / "file" / "bundle")
+    (tmp_path / "empty").mkdir()
+    check_output(tmp_path / "empty")
+    check_output(tmp_path / "new" / "bundle")
+
+
+def test_a_run_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    result = CliRunner().invoke(cli, ["train", "audio-vae", "--run", str(tmp_path / "run")])
+    assert result.exit_code == 1
+    assert "cannot be written to (File exists)" in result.output
 
 
 def test_a_missing_stage_is_named(tmp_path):

@@ -79,5 +79,5 @@ def test_names_are_no_markdown(twelve):
 
 
 def test_the_page_has_the_marked_place(twelve):
-    text = (ROOT / "docs" / "twelve.md").read_text("utf-8")
+    text = (ROOT / "research" / "diary" / "twelve-songs.md").read_text("utf-8")
     assert all(text.count(marker) == 1 for marker in twelve.MARKERS)

@@ -8,29 +8,42 @@ means of the training corpus in their place, and the song carries a warning that
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from tokenize import TokenError
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio.decode import check_file
+from clavilux.audio.containers import check_file
 from clavilux.audio.song import Song, hash_file
 from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES, WINDOW_S
 from clavilux.errors import AudioError
+from clavilux.system.files import check_shortage, list_folder
 
-Float32 = NDArray[np.float32]
+# Fields in the header of a .npy file; NumPy of Python 2 wrote lengths as 3L.
+_HEADER = {
+    "descr": "'[<>|=][a-zA-Z]\\d*'",
+    "fortran_order": "True|False",
+    "shape": r"\((?:\d{1,15}L?, ?)*(?:\d{1,15}L?)?\)",
+}
 
 CLIP_SUFFIX = ".npy"
+LARGEST_MFCC = 1e5  # 128 mel bands of 300 dB, far above what LOUDEST_SAMPLE of `clavilux.audio.mix` gives, reach 3 400
+MAX_HEADER_BYTES = 10_000  # NumPy refuses longer ones too
 NO_DESCRIPTORS = (
     "a feature file tells no tempo, key or loudness: the picture takes the means of the training songs for them"
 )
 
 
-def read_clips(path: Path) -> Float32:
-    """Return the windows of a feature file, (n, 20, 216) float32, mapped from the disk and not yet read.
+def read_clips(path: Path) -> NDArray[np.floating]:
+    """Return the windows of a feature file, (n, 20, 216) floats, mapped from the disk and not yet read.
+
+    Floats of 16, 32 or 64 bits in either byte order, in rows (C) or in columns (Fortran). The header is matched against
+    the one form that NumPy writes and not read as Python source, where a damaged one could raise or warn of anything.
 
     Raises
     ------
@@ -39,19 +52,39 @@ def read_clips(path: Path) -> Float32:
     """
     check_file(path)
     try:
-        array = np.lib.format.open_memmap(path, mode="r")  # unlike np.load it takes no pickle and no archive
+        with path.open("rb") as file:
+            start = file.read(12)
+            n_bytes = 2 if start[6:7] == b"\1" else 4
+            offset = 8 + n_bytes + int.from_bytes(start[8 : 8 + n_bytes], "little")
+            file.seek(8 + n_bytes)
+            header = file.read(min(offset, MAX_HEADER_BYTES)).decode("latin-1")[: offset - 8 - n_bytes]
+            size = os.fstat(file.fileno()).st_size
     except OSError as error:
+        check_shortage(error)
         raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, OverflowError, SyntaxError, TokenError) as error:  # NumPy reads the header as Python source
-        raise AudioError(f"{path}: is no feature file ({error})") from error
-    if array.shape[-2:] != (MFCC_ROWS, WINDOW_FRAMES) or array.ndim not in (2, 3):
+    found = {name: re.search(rf"'{name}': *({form})[,}} ]", header) for name, form in _HEADER.items()}
+    descr, in_columns, shape_text = (match[1].strip("'") if match else "" for match in found.values())
+    is_whole = start[:6] == b"\x93NUMPY" and start[6:7] in (b"\1", b"\2", b"\3") and header.strip()[-1:] == "}"
+    if not (is_whole and descr and in_columns and shape_text):
+        raise AudioError(f"{path}: is no feature file: it has no header that NumPy writes; measure it again")
+    shape = tuple(int(n) for n in re.findall(r"\d+", shape_text))
+    if descr[1] != "f" or descr[2:] not in ("2", "4", "8"):
+        raise AudioError(f"{path}: holds values of type {descr}; a feature file holds floats of 16, 32 or 64 bits")
+    if shape[-2:] != (MFCC_ROWS, WINDOW_FRAMES) or len(shape) not in (2, 3) or 0 in shape:
         raise AudioError(
-            f"{path}: has shape {array.shape}; a feature file has ({MFCC_ROWS}, {WINDOW_FRAMES}) or "
-            f"(n, {MFCC_ROWS}, {WINDOW_FRAMES})"
+            f"{path}: has shape {shape}; a feature file has ({MFCC_ROWS}, {WINDOW_FRAMES}) or "
+            f"(n, {MFCC_ROWS}, {WINDOW_FRAMES}), with n of 1 or more"
         )
-    if array.size == 0 or array.dtype.kind != "f":
-        raise AudioError(f"{path}: holds {len(array)} windows of type {array.dtype}; it needs one or more, of floats")
-    return array.reshape(-1, MFCC_ROWS, WINDOW_FRAMES)
+    dtype = np.dtype(descr)
+    missing = offset + math.prod(shape) * dtype.itemsize - size
+    if missing > 0:
+        raise AudioError(f"{path}: is cut off: {missing} bytes are missing; measure it again with `clavilux features`")
+    order: Literal["F", "C"] = "F" if in_columns == "True" else "C"
+    try:
+        array = np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)
+    except (OSError, ValueError) as error:  # the file became shorter meanwhile
+        raise AudioError(f"{path}: cannot be read ({error})") from error
+    return array.reshape(-1, MFCC_ROWS, WINDOW_FRAMES) if array.ndim == 2 else array
 
 
 def song_of_clips(path: Path, clip: int | None = None) -> Song:
@@ -73,9 +106,13 @@ def song_of_clips(path: Path, clip: int | None = None) -> Song:
         if not 0 <= clip < len(windows):
             raise AudioError(f"{path}: has no clip {clip}; it has 0 to {len(windows) - 1}")
         windows = windows[clip : clip + 1]
-    windows = np.array(windows, np.float32)
-    if not np.isfinite(windows).all():
-        raise AudioError(f"{path}: holds numbers that are not finite; measure it again with `clavilux features`")
+    with np.errstate(over="ignore"):  # floats of 64 bits that are too large become infinite
+        windows = np.array(windows, np.float32, order="C")
+    if not (np.abs(windows) <= LARGEST_MFCC).all():  # NaN compares false
+        raise AudioError(
+            f"{path}: holds numbers that are not finite or beyond {LARGEST_MFCC:g}, which no MFCC reaches; measure it "
+            "again with `clavilux features`"
+        )
     return Song(
         path=path,
         name=path.stem if clip is None else f"{path.stem}, clip {clip}",
@@ -102,7 +139,7 @@ def pick_clips(
         How many, 1 or more.
     rng : numpy Generator
     skip : callable
-        Takes one line for each file that is no feature file; the others are picked from.
+        Takes one line for each file that is no feature file or cannot be read; the others are picked from.
 
     Returns
     -------
@@ -116,7 +153,10 @@ def pick_clips(
     """
     files: list[Path] = []
     lengths: list[int] = []
-    for file in find_files(folder, frozenset({CLIP_SUFFIX})):
+    listing = list_folder(folder, frozenset({CLIP_SUFFIX}))
+    for line in listing.faults():
+        skip(line)
+    for file in listing.files:
         try:
             lengths.append(len(read_clips(file)))
         except AudioError as error:
@@ -131,18 +171,3 @@ def pick_clips(
     places = np.searchsorted(ends, picked, side="right")
     firsts = ends - lengths
     return [(files[place], int(number - firsts[place])) for place, number in zip(places, picked, strict=True)]
-
-
-def find_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Return the files of a folder tree whose extension is one of ``suffixes``, in the order of their paths.
-
-    Files and folders whose names begin with a dot are left out (macOS keeps a ``._song.mp3`` beside each song that it
-    copies to other systems), and links to folders are not followed.
-    """
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in suffixes
-        ]
-    return sorted(found)

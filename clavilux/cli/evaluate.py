@@ -63,7 +63,7 @@ def evaluate_command(
 
     started = time.monotonic()
     opened = open_bundle(bundle)
-    material = find_material(music, art, songs=songs, pictures=pictures)
+    material = find_material(music, art, songs=songs, pictures=pictures, report=complain)
     if output is not None:
         read = [song.path for song in material.songs]
         read += [*material.held_out_art, *material.training_art, *material.learnt]

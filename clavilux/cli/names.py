@@ -116,7 +116,7 @@ def may_be_replaced(
         return False
 
 
-def save_picture(picture: Picture, target: Path, *, clip: int | None = None, threads: int = 1) -> Path:
+def save_picture(picture: Picture, target: Path, *, clip: int | None = None) -> Path:
     """Save a picture under a name that was free when the run began, or under the next one; return where it is.
 
     Another run may have taken the name since. Whoever comes first has it, unless both paint the same song.
@@ -131,12 +131,12 @@ def save_picture(picture: Picture, target: Path, *, clip: int | None = None, thr
         path = target if attempt == 1 else target.with_name(f"{target.stem}_{attempt}{target.suffix}")
         if not os.path.lexists(path):
             try:
-                picture.save(path, threads=threads, exclusive=True)
+                picture.save(path, exclusive=True)
                 return path
             except FileExistsError:  # taken just now
                 pass
         if may_be_replaced(path, song.path, sha256=song.sha256, clip=clip):
-            picture.save(path, threads=threads)
+            picture.save(path)
             return path
     raise AssertionError("numbers do not end")
 

@@ -17,7 +17,7 @@ from typing import Any
 import click
 import numpy as np
 
-from clavilux.audio.clips import CLIP_SUFFIX, NO_DESCRIPTORS, find_files, pick_clips
+from clavilux.audio.clips import CLIP_SUFFIX, NO_DESCRIPTORS, pick_clips
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.bundle import shipped_bundles
 from clavilux.cli.names import is_picture_name, make_folder, name_pictures
@@ -27,8 +27,8 @@ from clavilux.constants import DEFAULT_SIZE_PX, MAX_AUDIO_S
 from clavilux.errors import BundleError, PictureError
 from clavilux.explain import explain_report
 from clavilux.picture import FORMATS, read_record
-from clavilux.pipeline import check_size
-from clavilux.system.files import refuse_inputs
+from clavilux.system.arguments import check_size, show
+from clavilux.system.files import list_folder, refuse_inputs
 from clavilux.system.jobs import check_scheduler
 
 logger = logging.getLogger("clavilux")
@@ -36,21 +36,18 @@ logger = logging.getLogger("clavilux")
 RANDOM_FOLDER = "generated_images"
 
 
-class SizeType(click.ParamType[tuple[int, int]]):
-    """``1024`` or ``3000x2000``: a side, or width and height, in pixels."""
+def _read_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels of ``1024`` or ``3000x2000``; a `click.BadParameter` if it is neither.
 
-    name = "N|WxH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, int | tuple):
-            return check_size(value)
-        match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", value)
-        if match is None:
-            self.fail(f"{value!r} is no size; write 1024 or 3000x2000", param, ctx)
-        try:
-            return check_size((int(match[1]), int(match[2] or match[1])))
-        except PictureError as error:
-            self.fail(str(error), param, ctx)
+    A function and not a `click.ParamType`, which click types by brackets from 8.4 on only.
+    """
+    match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no size; write 1024 or 3000x2000")
+    try:
+        return check_size((int(match[1]), int(match[2] or match[1])))
+    except PictureError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 class FiniteRange(click.FloatRange):
@@ -67,7 +64,7 @@ class FiniteRange(click.FloatRange):
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SONG|FOLDER|FEATURES...")
 @click.option("-o", "--output", metavar="FILE|DIR", help="Picture (.png .jpg .webp), or folder.  [default: ./SONG.png]")
 @click.option(
-    "--size", type=SizeType(), default=str(DEFAULT_SIZE_PX), metavar="N|WxH", show_default=True, help="Pixels."
+    "--size", type=_read_size, default=str(DEFAULT_SIZE_PX), metavar="N|WxH", show_default=True, help="Pixels."
 )
 @click.option(
     "--seed",
@@ -204,7 +201,15 @@ def _find_songs(paths: Iterable[Path], faults: list[str]) -> Iterator[Path]:
     seen: set[str] = set()
     for path in paths:
         # os.path, as Path raises where a name is too long or a link leads to itself; listening says what is wrong then.
-        songs = find_files(path, AUDIO_SUFFIXES | {CLIP_SUFFIX}) if os.path.isdir(path) else [path]
+        songs: tuple[Path, ...] = (path,)
+        if os.path.isdir(path):
+            listing = list_folder(path, AUDIO_SUFFIXES | {CLIP_SUFFIX})
+            songs = listing.files
+            faults += listing.faults()
+            for line in listing.hints():
+                complain(line)
+            if path in listing.unreadable:
+                continue
         if not songs:
             faults.append(
                 f"{path}: holds no songs (files with an extension of sound, such as .mp3) and no feature files (.npy)"
@@ -270,7 +275,7 @@ def _shipped_bundle_of(record: dict[str, Any], again: Path) -> str:
     name = bundle.get("name") if isinstance(bundle, dict) else None
     if name not in shipped_bundles():
         raise BundleError(
-            f"{again}: was painted with bundle {name!r}, which does not ship; give its folder with --bundle"
+            f"{again}: was painted with bundle {show(name)}, which does not ship; give its folder with --bundle"
         )
     return str(name)
 

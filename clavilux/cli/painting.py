@@ -23,7 +23,7 @@ from clavilux.cli.output import set_up_log
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.explain import report_picture
-from clavilux.picture import read_record
+from clavilux.picture import picture_format, read_record
 from clavilux.pipeline import Clavilux
 from clavilux.system.jobs import run_songs
 from clavilux.system.threads import count_cores
@@ -123,10 +123,10 @@ def _repaint(task: Again) -> Outcome:
     engine.threads = min(count_cores(), MOST_THREADS)
     picture = engine.repaint(task.record, task.song, size=task.size)
     if task.is_named:
-        picture.save(task.picture, threads=engine.threads)
+        picture.save(task.picture)
         place = task.picture
     else:
-        place = save_picture(picture, task.picture, clip=picture.record["options"]["clip"], threads=engine.threads)
+        place = save_picture(picture, task.picture, clip=picture.record["options"]["clip"])
     return Outcome((report_picture(picture, place, engine.bundle.descriptors),), _warnings(picture.song))
 
 
@@ -147,6 +147,8 @@ def paint_song(task: Task) -> Outcome:
         kept = _kept(task, engine) if task.resume else {}
         if len(kept) == len(task.pictures):
             return Outcome(tuple(kept.values()), n_kept=len(kept))
+        for target in task.pictures:
+            picture_format(target, task.size)  # before the work: a format may not hold so many pixels
         song = engine.listen(task.path, max_s=task.max_s, clip=task.clip)
         if task.verbose:
             _log_ranges(task.path, song, engine.engine.song_code(song))
@@ -168,9 +170,9 @@ def paint_song(task: Task) -> Outcome:
             target, z = task.pictures[sibling], picture.z_image
             logger.info("%s: z_image lies in [%.3g, %.3g], length %.3g", target, z.min(), z.max(), np.linalg.norm(z))
             if task.is_named:
-                picture.save(target, threads=task.threads)
+                picture.save(target)
             else:
-                target = save_picture(picture, target, clip=task.clip, threads=task.threads)
+                target = save_picture(picture, target, clip=task.clip)
             reports[sibling] = report_picture(picture, target, engine.bundle.descriptors)
     except ClaviluxError as error:
         return Outcome(fault=str(error))

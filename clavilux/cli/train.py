@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import click
 
 from clavilux.cli.output import say
+from clavilux.system.files import list_folder
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -67,18 +70,20 @@ def train() -> None:
 @_options
 def audio_vae(**options: Any) -> None:
     """Train the AudioVAE on features."""
-    from clavilux.training import run as stages
+    run = _run(**options, pictures=False)
+    from clavilux.training.stage_audio import train_audio_vae
 
-    stages.train_audio_vae(_run(**options))
+    train_audio_vae(run)
 
 
 @train.command("image-vae")
 @_options
 def image_vae(**options: Any) -> None:
     """Train the eye and the ImageVAE on pictures."""
-    from clavilux.training import run as stages
+    run = _run(**options, songs=False)
+    from clavilux.training.stage_pictures import train_image_vae
 
-    stages.train_image_vae(_run(**options))
+    train_image_vae(run)
 
 
 @train.command("mapping")
@@ -93,16 +98,13 @@ def image_vae(**options: Any) -> None:
 @_options
 def mapping(output: Path, **options: Any) -> None:
     """Fit the MappingNetwork on the two trained networks of --run, and write the bundle."""
-    import dataclasses
-
     from clavilux.errors import TrainingError
-    from clavilux.training import run as stages
 
-    run = dataclasses.replace(_run(**options), resume=True)
-    missing = [name for name in ("audio-vae", "image-vae") if not (run.folder / f"{name}.ckpt").is_file()]
+    folder = options["run_dir"]
+    missing = [name for name in ("audio-vae", "image-vae") if not (folder / f"{name}.ckpt").is_file()]
     if missing:
-        raise TrainingError(f"{run.folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
-    _finish(run, stages.train_audio_vae(run), stages.train_image_vae(run), output)
+        raise TrainingError(f"{folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
+    _train_all(_run(**options | {"resume": True}, output=output), output)
 
 
 @train.command("all")
@@ -117,12 +119,7 @@ def mapping(output: Path, **options: Any) -> None:
 @_options
 def everything(output: Path, **options: Any) -> None:
     """Train all three and write the bundle."""
-    from clavilux.training import run as stages
-
-    run = _run(**options)
-    stages.check_folders(run)
-    heard = stages.train_audio_vae(run)
-    _finish(run, heard, stages.train_image_vae(run), output)
+    _train_all(_run(**options, output=output), output)
 
 
 def _run(
@@ -137,10 +134,22 @@ def _run(
     jobs: int,
     devices: int,
     num_nodes: int,
+    *,
+    songs: bool = True,
+    pictures: bool = True,
+    output: Path | None = None,
 ) -> Any:
+    """Return what a training is to do, after refusing all that can be refused before it."""
+    # Read when PyTorch is first imported: threads that wait for each other sleep. By default they keep their core, and
+    # where another program needs a core too, a training with two threads took five times as long for it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import dataclasses
+
+    from clavilux.training.checks import check_pictures, check_recipe, check_songs
     from clavilux.training.loop import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
+    from clavilux.training.writing import prepare_folder
 
     started = time.monotonic()
     if teacher is not None:
@@ -155,13 +164,12 @@ def _run(
         if fabric.is_global_zero:
             say(f"[{time.monotonic() - started:7.1f} s] {line}")
 
-    with fabric.rank_zero_first():
-        features = _features_of(audio, run_dir, jobs, log)
-    return Run(
+    prepare_folder(run_dir)  # before hours of listening
+    run = Run(
         loaded,
         run_dir,
         art,
-        features,
+        audio,
         resume,
         start_bundle(start),
         start_bundle(eye_from or start),
@@ -169,23 +177,38 @@ def _run(
         log,
         processes,
         teacher,
+        sys.argv[1:],
     )
+    check_recipe(run, output, songs=songs, pictures=pictures)
+    if pictures:
+        check_pictures(run)
+    if songs:
+        with fabric.rank_zero_first():
+            run = dataclasses.replace(run, features=_features_of(audio, run_dir, jobs, log))
+        check_songs(run, descriptors=output is not None)
+    return run
 
 
-def _finish(run: Any, heard: Any, pictures: Any, output: Path) -> None:
-    """Only the first process fits the mapping, which is no matter of gradients."""
-    from clavilux.training.run import finish
+def _train_all(run: Any, output: Path) -> None:
+    """Train the two networks, unless their checkpoints are finished, then fit the mapping and write the bundle."""
+    from clavilux.training.export import check_output
+    from clavilux.training.stage_audio import train_audio_vae
+    from clavilux.training.stage_mapping import finish
+    from clavilux.training.stage_pictures import train_image_vae
 
-    if run.processes.join().is_global_zero:
+    check_output(output)
+    heard, pictures = train_audio_vae(run), train_image_vae(run)
+    if run.processes.join().is_global_zero:  # the mapping is not fitted by gradients of several processes
         finish(run, heard, pictures, output)
 
 
 def _features_of(audio: Path, run_dir: Path, jobs: int, log: Callable[[str], None]) -> Path:
     """The folder itself if it holds features; else its music is listened to first."""
-    if not audio.is_dir() or any(audio.rglob("*.npy")):
-        return audio
+    from clavilux.audio.clips import CLIP_SUFFIX
     from clavilux.audio.feature_files import write_features
 
+    if not os.path.isdir(audio) or list_folder(audio, frozenset({CLIP_SUFFIX})).files:
+        return audio
     log(f"{audio} holds no features; listening to its music")
     summary = write_features(audio, run_dir / "features", jobs=jobs)
     for fault in summary.faults:

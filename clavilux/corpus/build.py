@@ -8,12 +8,14 @@ DIR/.cache/             downloads; may be removed when the build is done
 """
 
 import hashlib
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from clavilux.corpus.duplicates import find_duplicate_pictures, find_duplicate_recordings
@@ -21,7 +23,7 @@ from clavilux.corpus.fetch import Places, blob_id, read_items
 from clavilux.corpus.pictures import Unusable, measure_picture
 from clavilux.corpus.recordings import measure_recording
 from clavilux.corpus.split import assign_splits, group_of
-from clavilux.corpus.state import Record, SourceState, claim_folder
+from clavilux.corpus.state import CACHE_FOLDER, FILES_FOLDER, Record, SourceState, claim_folder
 from clavilux.corpus.table import (
     DROPPED_NAME,
     CorpusRow,
@@ -31,11 +33,11 @@ from clavilux.corpus.table import (
     Split,
     load_items,
     load_sources,
-    write_bytes,
     write_csv,
     write_table,
 )
 from clavilux.errors import CorpusError
+from clavilux.system.files import path_inside, write_whole
 
 SAVE_EVERY = 25  # files after which the state of a source is saved: less than a minute of decoding music
 
@@ -109,17 +111,50 @@ def build_corpus(
     Raises
     ------
     CorpusError
-        If nothing at all could be built, or the folder holds something else.
+        If nothing at all could be built, or the folder holds something else or cannot be written to.
     """
-    started = time.monotonic()
     directory = Path(directory)
+    try:
+        return _build(
+            kind,
+            directory,
+            progress,
+            mirror,
+            debs,
+            core=core,
+            research=research,
+            workers=workers,
+            tables=(sources, items),
+        )
+    except OSError as error:
+        raise CorpusError(
+            f"{directory}: cannot be written to ({error.strerror or error}). Make room or give another folder; what is "
+            "done is kept."
+        ) from error
+
+
+def _build(
+    kind: Kind,
+    directory: Path,
+    progress: Progress,
+    mirror: Path | None,
+    debs: Path | None,
+    *,
+    core: bool,
+    research: bool,
+    workers: int,
+    tables: tuple[Sequence[Source] | None, Sequence[Item] | None],
+) -> BuildSummary:
+    """Build the corpus; see `build_corpus`."""
+    started = time.monotonic()
+    sources, items = tables
     claim_folder(directory, kind)
     all_items = load_items(kind) if items is None else items
     splits = assign_splits(all_items)
     taken = {s.name: s for s in (load_sources(kind) if sources is None else sources) if s.core or not core}
     wanted = [item for item in all_items if item.source in taken and (research or item.tier == "free")]
 
-    files = _Files(directory, taken, Places(directory / ".cache", mirror, debs), progress, workers)
+    files = _Files(directory, taken, Places(directory / CACHE_FOLDER, mirror, debs), progress, workers)
     files.fetch([item for item in wanted if files.record(item) is None])
     records = {item: record for item in wanted if (record := files.record(item))}
     kept, dropped = _choose(records)
@@ -166,8 +201,17 @@ class _Files:
 
     def holds(self, item: Item) -> bool:
         """Whether the file is there as it was read."""
-        path, record = self._directory / item.file, self.record(item)
-        return record is not None and path.is_file() and path.stat().st_size == record.n_bytes
+        path, record = self._place(item), self.record(item)
+        if path is None or record is None or path.is_symlink():
+            return False
+        return path.is_file() and path.stat().st_size == record.n_bytes
+
+    def _place(self, item: Item) -> Path | None:
+        """Return where a file goes, or None if its name, or a link on the way there, leads out of the corpus."""
+        name = PurePosixPath(item.file)
+        if "\0" in item.file or name.name == ".." or path_inside(self._directory, str(name.parent)) is None:
+            return None
+        return self._directory / name
 
     def fetch(self, items: Sequence[Item]) -> None:
         """Read, check, measure and store files, source by source; name what cannot be had and go on."""
@@ -180,26 +224,36 @@ class _Files:
             self._progress.open_source(name, len(batch), self._sources[name].size_mb)
             state = self._states[name]
             try:
-                for n_done, (item, record) in enumerate(_run_ahead(self._jobs(name, batch), self._workers), start=1):
-                    state.records[item.path] = record
-                    self._progress.advance(1)
-                    if n_done % SAVE_EVERY == 0:
-                        state.save()
+                with closing(self._jobs(name, batch)) as jobs:  # ends git where this ends early
+                    for n_done, (item, record) in enumerate(_run_ahead(jobs, self._workers), start=1):
+                        state.records[item.path] = record
+                        self._progress.advance(1)
+                        if n_done % SAVE_EVERY == 0:
+                            state.save()
             except CorpusError as error:
                 self.skipped[name] = str(error)
                 self._progress.warn(f"skipped: {error}")
+            except PermissionError as error:  # of a local copy
+                if error.filename and Path(error.filename).is_relative_to(self._directory):
+                    raise
+                self.skipped[name] = f"{error.filename}: cannot be read ({error.strerror})"
+                self._progress.warn(f"skipped: {self.skipped[name]}")
             finally:
                 state.save()
 
-    def _jobs(self, name: str, batch: Sequence[Item]) -> Iterator[tuple[Item, Callable[[], Record]]]:
+    def _jobs(self, name: str, batch: Sequence[Item]) -> Generator[tuple[Item, Callable[[], Record]], None, None]:
         """Read files one after the other; what is to be done with each can run in a thread."""
-        missing = dict.fromkeys(batch, "not in the source")
-        for item, content in read_items(self._sources[name], batch, self._places):
-            if item.blob and blob_id(content) != item.blob:
-                missing[item] = "not the file that the table names"
-                continue
-            del missing[item]
-            yield item, partial(self._measure_and_store, item, content)
+        missing = {
+            item: "not in the source" if self._place(item) else "its name leads out of the corpus" for item in batch
+        }
+        wanted = [item for item in batch if self._place(item)]
+        with closing(read_items(self._sources[name], wanted, self._places, refuse=missing.__setitem__)) as read:
+            for item, content in read:
+                if item.blob and blob_id(content) != item.blob:
+                    missing[item] = "not the file that the table names"
+                    continue
+                del missing[item]
+                yield item, partial(self._measure_and_store, item, content)
         if missing:
             self.absent |= missing
             first, reason = next(iter(missing.items()))
@@ -210,10 +264,9 @@ class _Files:
 
     def _measure_and_store(self, item: Item, content: bytes) -> Record:
         record = _measure(item.kind, content)
-        if not record.reason:
-            path = self._directory / item.file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, content)
+        path = self._place(item)
+        if path is not None and not record.reason:
+            write_whole(path, content)
         return record
 
 
@@ -238,6 +291,9 @@ def _measure(kind: Kind, content: bytes) -> Record:
         return Record(sha256, n_bytes, recording=measure_recording(content))
     except Unusable as reason:
         return Record(sha256, n_bytes, reason=str(reason))
+    except Exception as error:  # of decoders, on damaged files; whatever it is, it is of this file alone
+        said = " ".join(str(error).split())[:200] or "no more is known"
+        return Record(sha256, n_bytes, reason=f"does not decode: {type(error).__name__}, {said}")
 
 
 def _choose(records: dict[Item, Record]) -> tuple[list[Item], list[tuple[Item, str]]]:
@@ -283,10 +339,14 @@ def _row(item: Item, record: Record, split: Split) -> CorpusRow:
 
 
 def _remove_others(directory: Path, files: set[str]) -> None:
-    """Remove what lies under `files` and is not in the table: whoever reads the folder must not learn from it."""
-    for path in sorted((directory / "files").rglob("*"), reverse=True):  # what is in a folder comes before the folder
-        if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif path.relative_to(directory).as_posix() not in files:
-            path.unlink()
+    """Remove what lies under `files` and is not in the table: whoever reads the folder must not learn from it.
+
+    Links are removed themselves, and never followed.
+    """
+    for parent, folders, names in os.walk(directory / FILES_FOLDER, topdown=False):
+        for name in [*names, *(name for name in folders if Path(parent, name).is_symlink())]:
+            path = Path(parent, name)
+            if path.is_symlink() or path.relative_to(directory).as_posix() not in files:
+                path.unlink()
+        if not os.listdir(parent):
+            os.rmdir(parent)

@@ -1,24 +1,43 @@
 """Reading files out of git repositories and Debian packages: from local copies where there are any, else from the net.
 
 Nothing is installed and nothing is checked out: git objects are read by their ids, packages are streamed through
-`tarfile`.
+`tarfile`. Local copies may have been made by anybody: repositories are read without their own settings, and what a file
+unpacks to is bounded.
 """
+
+from __future__ import annotations
 
 import fnmatch
 import hashlib
+import lzma
 import os
+import re
 import shutil
-import subprocess
+import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from clavilux.corpus.programs import Pipe, run_program
 from clavilux.corpus.table import Item, Source
 from clavilux.errors import CorpusError
+
+MAX_FILE_BYTES = 2**29  # of one picture or recording: an hour of CD as WAV is 2**29.2
+MAX_ARCHIVE_BYTES = 2**33  # of a .zip or .pk3 in a package; the largest of the shipped tables has 1 GB
+MAX_PACKAGE_BYTES = 2**35  # that a package unpacks to
+
+_NAME = re.compile(r"(debian:[a-z0-9][a-z0-9.+-]*|[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*)", re.ASCII)
+_VERSION = re.compile(r"([A-Za-z0-9][\w.+:~-]*)?", re.ASCII)
+_BLOB = re.compile(r"[0-9a-f]{40}")
+# What damaged, encrypted or foreign archives raise where a file is read out of them.
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
+
+Refuse = Callable[[Item, str], None]
 
 
 @dataclass(frozen=True)
@@ -30,7 +49,9 @@ class Places:
     debs: Path | None = None  # folder of .deb files
 
 
-def read_items(source: Source, items: Sequence[Item], places: Places) -> Iterator[tuple[Item, bytes]]:
+def read_items(
+    source: Source, items: Sequence[Item], places: Places, *, refuse: Refuse = lambda item, reason: None
+) -> Generator[tuple[Item, bytes], None, None]:
     """Yield the content of each item that the source has; those that it lacks are left out.
 
     Parameters
@@ -41,6 +62,8 @@ def read_items(source: Source, items: Sequence[Item], places: Places) -> Iterato
         Files of this source.
     places : Places
         Local copies, and the folder for downloads.
+    refuse : callable
+        Takes each item that the source has and that cannot be read, with the reason.
 
     Yields
     ------
@@ -52,14 +75,16 @@ def read_items(source: Source, items: Sequence[Item], places: Places) -> Iterato
     CorpusError
         If the source cannot be had, with the reason and what to do.
     """
+    if not _NAME.fullmatch(source.name) or not _VERSION.fullmatch(source.version):
+        raise CorpusError(f"{source.name!r} {source.version!r}: a source is owner/name or debian:package")
     if source.package:
-        yield from _read_package(_find_package(source, places), items, places.cache)
+        yield from _read_package(_find_package(source, places), items, places.cache, refuse)
     else:
-        yield from _read_repository(_find_repository(source, places), items)
+        yield from _read_repository(_find_repository(source, places), items, refuse)
 
 
 def blob_id(content: bytes) -> str:
-    """The id that git gives to a file of this content (SHA-1)."""
+    """Return the id that git gives to a file of this content (SHA-1)."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
@@ -93,35 +118,68 @@ def _clone(source: Source, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         bare = Path(scratch) / "bare"
-        _run(["git", "init", "--quiet", "--bare", str(bare)], source)
-        url = f"https://github.com/{source.name}"
-        git = ["git", "--git-dir", str(bare), "fetch", "--quiet", "--depth", "1", url]
+        run_program(["git", "init", "--quiet", "--bare", "--template=", str(bare)], source.name)
+        stalled = ["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=120"]
+        fetch = ["git", "--git-dir", str(bare), *stalled, "fetch", "--quiet", "--depth", "1", "--"]
+        fetch.append(f"https://github.com/{source.name}")
         try:
-            _run([*git, source.version or "HEAD"], source)
+            run_program([*fetch, source.version or "HEAD"], source.name)
         except CorpusError:
-            _run([*git, "HEAD"], source)
+            run_program([*fetch, "HEAD"], source.name)
         os.replace(bare, target)
 
 
-def _read_repository(git_dir: Path, items: Sequence[Item]) -> Iterator[tuple[Item, bytes]]:
-    """Ask one `git cat-file --batch` for one object after the other, by id: ids find the file in whatever commit."""
-    command = ["git", "--git-dir", str(git_dir), "cat-file", "--batch"]
-    with _open_pipe(command, stdin=subprocess.PIPE) as git:
-        assert git.stdin is not None and git.stdout is not None  # both were asked for
-        for item in items:
-            git.stdin.write(f"{item.blob}\n".encode())
-            git.stdin.flush()
-            answer = git.stdout.readline().split()
-            if not answer:
-                raise CorpusError(
-                    f"{git_dir}: git ended while it read {item.path}. Remove this clone and fetch it again."
-                )
-            if answer[-1] == b"missing":
-                continue
-            content = git.stdout.read(int(answer[2]))
-            git.stdout.read(1)  # the newline after each object
-            yield item, content
-        git.stdin.close()
+def _read_repository(git_dir: Path, items: Sequence[Item], refuse: Refuse) -> Generator[tuple[Item, bytes], None, None]:
+    """Ask one `git cat-file --batch` for one object after the other, by id: ids find the file in whatever commit.
+
+    Git runs in an empty repository of our own that only takes its objects from there. So settings, hooks, remotes and
+    replacements of a repository that somebody else made have no say.
+    """
+    objects = (git_dir / "objects").absolute()
+    _check_objects(git_dir, objects)
+    with tempfile.TemporaryDirectory() as scratch:
+        own = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+        with Pipe(["git", "init", "--quiet", "--bare", "--template=", scratch], str(git_dir), environment=own) as init:
+            init.finish()
+        command = ["git", "-c", "protocol.allow=never", "--git-dir", scratch, "cat-file", "--batch"]
+        own["GIT_OBJECT_DIRECTORY"] = str(objects)
+        with Pipe(command, str(git_dir), environment=own) as git:
+            for item in items:
+                if not _BLOB.fullmatch(item.blob):
+                    continue  # git would take it as a name of something else
+                git.write(f"{item.blob}\n")
+                answer = git.readline().split()
+                if not answer:
+                    raise git.failure()
+                if len(answer) != 3:  # "missing"
+                    continue
+                size = int(answer[2])
+                if answer[1] == b"blob" and size <= MAX_FILE_BYTES:
+                    content = git.read(size)
+                    git.skip(1)  # the newline after each object
+                    if len(content) < size:
+                        raise git.failure()
+                    yield item, content
+                    continue
+                git.skip(size + 1)
+                refuse(item, _too_large(size) if answer[1] == b"blob" else "not a file in the source")
+
+
+def _check_objects(git_dir: Path, objects: Path) -> None:
+    """Refuse a repository whose objects lie in other places, which whoever made it may not read but we may."""
+    for name in ("alternates", "http-alternates"):
+        if os.path.lexists(objects / "info" / name):
+            raise CorpusError(
+                f"{git_dir} borrows objects from other repositories (objects/info/{name}). Make it whole with "
+                "`git repack -a -d`, remove that file, and build again."
+            )
+    if objects.is_symlink():
+        raise CorpusError(f"{objects} is a link. Give a clone that has its own objects.")
+    for parent, folders, files in os.walk(objects):
+        for name in (*folders, *files):
+            mode = os.lstat(os.path.join(parent, name)).st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise CorpusError(f"{parent}/{name} is a link or no file. Give a clone that has its own objects.")
 
 
 # Debian -------------------------------------------------------------------------------------------------------------
@@ -134,7 +192,7 @@ def _find_package(source: Source, places: Places) -> Path:
     for pattern in (f"{source.package}_{version}_*.deb", f"{source.package}_*.deb"):
         for folder in folders:
             names = sorted(os.listdir(folder)) if folder.is_dir() else []
-            found = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+            found = [name for name in names if fnmatch.fnmatchcase(name, pattern) and (folder / name).is_file()]
             if found:
                 return folder / found[-1]
     cached.mkdir(parents=True, exist_ok=True)
@@ -145,11 +203,12 @@ def _download_package(source: Source, folder: Path) -> Path:
     wanted = [f"{source.package}={source.version}"] if source.version else []
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         try:
-            _run(["apt-get", "--quiet", "download", *(wanted or [source.package])], source, cwd=Path(scratch))
+            command = ["apt-get", "--quiet", "download", *(wanted or [source.package])]
+            run_program(command, source.name, cwd=Path(scratch))
         except CorpusError:
             if not wanted:
                 raise
-            _run(["apt-get", "--quiet", "download", source.package], source, cwd=Path(scratch))
+            run_program(["apt-get", "--quiet", "download", source.package], source.name, cwd=Path(scratch))
         found = sorted(Path(scratch).glob("*.deb"))
         if not found:
             raise CorpusError(f"{source.name}: apt-get downloaded nothing. Run apt-get update, or give --debs.")
@@ -158,7 +217,9 @@ def _download_package(source: Source, folder: Path) -> Path:
         return target
 
 
-def _read_package(deb: Path, items: Sequence[Item], cache: Path) -> Iterator[tuple[Item, bytes]]:
+def _read_package(
+    deb: Path, items: Sequence[Item], cache: Path, refuse: Refuse
+) -> Generator[tuple[Item, bytes], None, None]:
     plain = {item.path: item for item in items if "!/" not in item.path}
     packed: dict[str, list[Item]] = {}
     for item in items:
@@ -166,94 +227,62 @@ def _read_package(deb: Path, items: Sequence[Item], cache: Path) -> Iterator[tup
         if separator:
             packed.setdefault(archive, []).append(item)
 
-    with _open_pipe(["dpkg-deb", "--fsys-tarfile", str(deb)]) as dpkg:
-        assert dpkg.stdout is not None  # it was asked for
+    command = ["dpkg-deb", "--fsys-tarfile", str(deb.absolute())]
+    with Pipe(command, str(deb), limit_bytes=MAX_PACKAGE_BYTES) as dpkg:
         try:
-            with tarfile.open(fileobj=dpkg.stdout, mode="r|") as tar:
+            with tarfile.open(fileobj=dpkg, mode="r|") as tar:  # type: ignore[call-overload]  # it has `read`, which is enough
                 for member in tar:
                     path = str(PurePosixPath(member.name.removeprefix("./")))
                     if not member.isfile() or (path not in plain and path not in packed):
                         continue
+                    wanted = [plain.pop(path)] if path in plain else packed.pop(path)  # once, if it is there again
+                    limit = MAX_ARCHIVE_BYTES if "!/" in wanted[0].path else MAX_FILE_BYTES
+                    if member.size > limit:
+                        for item in wanted:
+                            refuse(item, _too_large(member.size))
+                        continue
                     file = tar.extractfile(member)
                     assert file is not None  # a regular file has content
-                    if path in plain:
-                        yield plain[path], file.read()
+                    if "!/" in wanted[0].path:
+                        yield from _read_archive(file, wanted, cache, refuse)
                     else:
-                        yield from _read_archive(file, packed[path], cache)
-        except tarfile.TarError as error:
+                        yield wanted[0], file.read()
+                    if not plain and not packed:
+                        return  # the rest is of no interest
+        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             raise CorpusError(f"{deb} cannot be unpacked ({error}). Remove it and fetch it again.") from error
+        dpkg.finish()
 
 
-def _read_archive(file: IO[bytes], items: Sequence[Item], cache: Path) -> Iterator[tuple[Item, bytes]]:
+def _read_archive(
+    file: IO[bytes], items: Sequence[Item], cache: Path, refuse: Refuse
+) -> Generator[tuple[Item, bytes], None, None]:
     """Files inside a .zip or .pk3 that stands in a package. It may be larger than memory, so it goes to disk first."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=cache) as copy:
         shutil.copyfileobj(file, copy, 1 << 20)
         try:
-            with zipfile.ZipFile(copy) as archive:
-                names = set(archive.namelist())
-                for item in items:
-                    inner = item.path.partition("!/")[2]
-                    if inner in names:
-                        yield item, archive.read(inner)
-        except zipfile.BadZipFile as error:
-            raise CorpusError(f"{items[0].path.partition('!/')[0]} is no readable archive ({error}).") from error
+            archive = zipfile.ZipFile(copy)
+            members = {member.filename: member for member in archive.infolist()}
+        except _ZIP_FAULTS as error:
+            for item in items:
+                refuse(item, f"{item.path.partition('!/')[0]} is no readable archive ({error})")
+            return
+        with archive:
+            for item in items:
+                member = members.get(item.path.partition("!/")[2])
+                if member is None:
+                    continue
+                if member.file_size > MAX_FILE_BYTES:
+                    refuse(item, _too_large(member.file_size))
+                    continue
+                try:
+                    content = archive.read(member)
+                except _ZIP_FAULTS as error:
+                    refuse(item, f"cannot be unpacked ({error or type(error).__name__})")
+                    continue
+                yield item, content
 
 
-# Programs -----------------------------------------------------------------------------------------------------------
-
-# Without these git would wait for a password where a repository is gone, or fetch the missing objects one by one.
-_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
-
-
-def _run(command: list[str], source: Source, *, cwd: Path | None = None) -> None:
-    _require(command[0])
-    done = subprocess.run(command, cwd=cwd, env=os.environ | _ENVIRONMENT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise CorpusError(f"{source.name} cannot be had: {command[0]} says: {lines[-1]}")
-
-
-def _open_pipe(command: list[str], *, stdin: int | None = None) -> "_Pipe":
-    _require(command[0])
-    return _Pipe(command, stdin)
-
-
-class _Pipe:
-    """A program whose output is read as it comes; one that fails raises, one whose reader leaves early is stopped."""
-
-    def __init__(self, command: list[str], stdin: int | None) -> None:
-        self._command = command
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__; a pipe could fill up and block)
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL if stdin is None else stdin,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=os.environ | _ENVIRONMENT,
-        )
-
-    def __enter__(self) -> "subprocess.Popen[bytes]":
-        return self._process
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        process = self._process
-        if kind is None and process.stdout is not None:
-            while process.stdout.read(1 << 20):  # what the reader left, so that the program can end by itself
-                pass
-        else:
-            process.kill()
-        code = process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
-        self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip().splitlines()
-        self._errors.close()
-        if kind is None and code != 0:
-            raise CorpusError(f"{' '.join(self._command)} failed: {said[-1] if said else f'exit code {code}'}")
-
-
-def _require(program: str) -> None:
-    if shutil.which(program) is None:
-        raise CorpusError(f"{program} is not installed. Install it, or give local copies with --mirror and --debs.")
+def _too_large(size: int) -> str:
+    return f"too large: {size / 2**20:.0f} MB, at most {MAX_FILE_BYTES / 2**20:.0f} are read"

@@ -1,14 +1,15 @@
 """Looking at a picture once: does it decode, how large is it, and what does its near duplicate look like?"""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from clavilux.errors import PictureError
+from clavilux.images import decode_picture
 
 MIN_SIDE_PX = 160  # shorter sides hold no detail that marks could be read from
-MAX_PIXELS = 200_000_000  # as decoded this is 600 MB
 HASH_SIDE_PX = 32  # the cosine transform sees this many samples a side
 HASH_TERMS = 8  # lowest frequencies kept a side: 64 bits
 
@@ -17,7 +18,7 @@ HASH_TERMS = 8  # lowest frequencies kept a side: 64 bits
 class PictureMeasure:
     """What the build needs to know of a picture."""
 
-    width: int  # px
+    width: int  # px, as a viewer shows it
     height: int  # px
     phash: int  # 64 bits of the lowest cosine frequencies of lightness
     colours: tuple[float, ...]  # mean Lab of the four quadrants, 12 numbers
@@ -33,7 +34,7 @@ def measure_picture(content: bytes) -> PictureMeasure:
     Parameters
     ----------
     content : bytes
-        A picture file of any format that Pillow reads. Of an animation the first frame counts.
+        A picture file of a format that `clavilux.images` reads.
 
     Returns
     -------
@@ -43,20 +44,17 @@ def measure_picture(content: bytes) -> PictureMeasure:
     Raises
     ------
     Unusable
-        If it does not decode, or its short side is under `MIN_SIDE_PX`.
+        If it does not decode, is too large, or its short side is under `MIN_SIDE_PX`.
     """
     try:
-        with Image.open(io.BytesIO(content)) as opened:
-            width, height = opened.size
-            if min(width, height) < MIN_SIDE_PX:
-                raise Unusable(f"too small: {width} x {height} px, the short side must have {MIN_SIDE_PX}")
-            if width * height > MAX_PIXELS:
-                raise Unusable(f"too large: {width} x {height} px, at most {MAX_PIXELS} pixels are decoded")
-            rgb = _on_white(opened)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        # What Pillow's decoders raise for damaged files; SyntaxError comes from its PNG reader.
+        rgb = decode_picture(content)
+    except PictureError as error:
         raise Unusable(f"does not decode: {error}") from error
-    small = np.asarray(rgb.resize((HASH_SIDE_PX, HASH_SIDE_PX), Image.Resampling.BOX), dtype=np.float64) / 255
+    height, width, _ = rgb.shape
+    if min(width, height) < MIN_SIDE_PX:
+        raise Unusable(f"too small: {width} x {height} px, the short side must have {MIN_SIDE_PX}")
+    squeezed = Image.fromarray(rgb).resize((HASH_SIDE_PX, HASH_SIDE_PX), Image.Resampling.BOX)
+    small = np.asarray(squeezed, dtype=np.float64) / 255
     lab = _lab_from_srgb(small)
     half = HASH_SIDE_PX // 2
     quadrants = lab.reshape(2, half, 2, half, 3).mean(axis=(1, 3))
@@ -76,20 +74,6 @@ def perceptual_hash(lightness: NDArray[np.float64]) -> int:
     terms = (basis @ lightness @ basis.T).ravel()
     bits = terms > np.median(terms[1:])
     return int.from_bytes(np.packbits(bits).tobytes())
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    """As RGB; where the picture is transparent, on white, as viewers show it."""
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        ground = Image.new("RGBA", rgba.size, "white")
-        ground.alpha_composite(rgba)
-        return ground.convert("RGB")
-    if picture.mode.startswith(("I", "F")):  # 16 bits a pixel: Pillow's own conversion would clip, not scale
-        grey = np.asarray(picture, dtype=np.float64)
-        top = max(float(grey.max()), 1.0)
-        return Image.fromarray(np.round(grey / top * 255).astype(np.uint8)).convert("RGB")
-    return picture.convert("RGB")
 
 
 def _lab_from_srgb(srgb: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,12 +1,13 @@
 """Listening to a recording once: does it decode, how long is it, and how would a copy in another format sound?"""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio.decode import AudioStream
 from clavilux.corpus.pictures import Unusable
+from clavilux.errors import AudioError
 
 MIN_S = 20.0  # shorter pieces are jingles and effects
 PRINT_RATE = 8_000  # Hz; what MP3 and Vorbis leave out lies above its Nyquist frequency
@@ -35,7 +36,7 @@ def measure_recording(content: bytes) -> RecordingMeasure:
     Parameters
     ----------
     content : bytes
-        A file of any container and codec that FFmpeg reads; its first sound stream counts.
+        A file of any container and codec that painting reads; of several sound tracks, the one that plays by default.
 
     Raises
     ------
@@ -122,27 +123,11 @@ def _bands() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _decode(content: bytes) -> NDArray[np.float32]:
-    import av  # takes 0.1 s, which `clavilux --help` should not pay
-
-    pieces: list[NDArray[np.float32]] = []
-    n_packets = n_broken = 0
+    stream = AudioStream(content, "the recording", rate=PRINT_RATE)
     try:
-        with av.open(io.BytesIO(content), "r") as container:
-            if not container.streams.audio:
-                raise Unusable("does not decode: it has no sound")
-            stream = container.streams.audio[0]
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=PRINT_RATE)
-            for packet in container.demux(stream):
-                n_packets += 1
-                try:
-                    frames = stream.decode(packet)
-                except av.FFmpegError:
-                    n_broken += 1
-                    continue
-                pieces += [out.to_ndarray()[0] for frame in frames for out in resampler.resample(frame)]
-            pieces += [out.to_ndarray()[0] for out in resampler.resample(None)]
-    except av.FFmpegError as error:
+        pieces = list(stream)
+    except AudioError as error:
         raise Unusable(f"does not decode: {error}") from error
-    if n_broken > max(1, BROKEN_SHARE * n_packets):
-        raise Unusable(f"does not decode: {n_broken} of {n_packets} packets are broken")
-    return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
+    if stream.n_damaged_packets > max(1, BROKEN_SHARE * stream.n_packets):
+        raise Unusable(f"does not decode: {stream.n_damaged_packets} of {stream.n_packets} packets are broken")
+    return np.concatenate(pieces)

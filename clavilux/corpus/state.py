@@ -9,13 +9,20 @@ from typing import Any
 import numpy as np
 
 from clavilux.corpus.pictures import PictureMeasure
-from clavilux.corpus.recordings import PRINT_ROWS, RecordingMeasure
-from clavilux.corpus.table import Kind, Source, write_bytes
+from clavilux.corpus.recordings import PRINT_ROWS, PRINT_SEGMENTS, RecordingMeasure
+from clavilux.corpus.table import KINDS, Kind, Source
 from clavilux.errors import CorpusError
+from clavilux.system.files import write_whole
 
 STATE_FOLDER = ".state"
+CACHE_FOLDER = ".cache"
+FILES_FOLDER = "files"
+OWN_FOLDERS = (STATE_FOLDER, CACHE_FOLDER, FILES_FOLDER)
 # A number of each kind of measure: when the way of measuring changes, it is raised and files are measured again.
-STATE_VERSIONS: dict[Kind, int] = {"art": 1, "music": 1}
+STATE_VERSIONS: dict[Kind, int] = {"art": 2, "music": 1}
+
+
+N_COLOURS = 12  # mean Lab of four quadrants
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,14 @@ class SourceState:
                 stored = json.loads(self._path.read_text())
                 if stored["version"] == self._version:
                     self.records = {path: _from_json(entry) for path, entry in stored["records"].items()}
-            except (ValueError, KeyError, TypeError) as error:
+            except OSError as error:
+                raise CorpusError(f"{self._path} cannot be read ({error.strerror}).") from error
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
                 raise CorpusError(f"{self._path} is damaged ({error}). Remove it and build again.") from error
 
     def save(self) -> None:
         stored = {path: _to_json(record) for path, record in self.records.items()}
-        write_bytes(self._path, json.dumps({"version": self._version, "records": stored}).encode())
+        write_whole(self._path, json.dumps({"version": self._version, "records": stored}).encode())
 
 
 def claim_folder(directory: Path, kind: Kind) -> None:
@@ -57,11 +66,19 @@ def claim_folder(directory: Path, kind: Kind) -> None:
     Raises
     ------
     CorpusError
-        If the folder is a file, holds a corpus of the other kind, or is not empty and holds none.
+        If the folder is a file, holds a corpus of the other kind, or is not empty and holds none; or if one of its own
+        folders is a link, through which a build would write and remove files elsewhere.
     """
+    for name in OWN_FOLDERS:
+        if (directory / name).is_symlink():
+            raise CorpusError(f"{directory / name} is a link. Put the folder itself there, or give another folder.")
     mark = directory / STATE_FOLDER / "kind"
     if mark.is_file():
-        found = mark.read_text().strip()
+        found = mark.read_bytes()[:20].decode(errors="replace").strip()
+        if found not in KINDS:
+            raise CorpusError(
+                f"{mark} is damaged: it says {found!a}. Write {kind} into it if this is a corpus of {kind}."
+            )
         if found != kind:
             raise CorpusError(f"{directory} holds a corpus of {found}. Give another folder for {kind}.")
         return
@@ -69,8 +86,7 @@ def claim_folder(directory: Path, kind: Kind) -> None:
         raise CorpusError(f"{directory} is a file. Give a folder.")
     if directory.is_dir() and any(directory.iterdir()):
         raise CorpusError(f"{directory} is not empty and holds no corpus. Give a new folder.")
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(mark, f"{kind}\n".encode())
+    write_whole(mark, f"{kind}\n".encode())
 
 
 def _to_json(record: Record) -> dict[str, Any]:
@@ -88,9 +104,11 @@ def _from_json(entry: dict[str, Any]) -> Record:
     picture = recording = None
     if "picture" in entry:
         width, height, phash, colours = entry["picture"]
-        picture = PictureMeasure(width, height, int(phash, 16), tuple(colours))
+        picture = PictureMeasure(int(width), int(height), int(phash, 16), tuple(float(value) for value in colours))
+        if len(picture.colours) != N_COLOURS:
+            raise ValueError(f"{len(picture.colours)} colours")
     if "recording" in entry:
         seconds, sound = entry["recording"]
         values = np.frombuffer(base64.b64decode(sound), dtype="<f2").astype(np.float32)
-        recording = RecordingMeasure(seconds, values.reshape(-1, PRINT_ROWS))
-    return Record(entry["sha256"], entry["bytes"], entry["reason"], picture, recording)
+        recording = RecordingMeasure(float(seconds), values.reshape(PRINT_SEGMENTS, PRINT_ROWS))
+    return Record(str(entry["sha256"]), int(entry["bytes"]), str(entry["reason"]), picture, recording)

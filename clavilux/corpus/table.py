@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from clavilux.errors import CorpusError
-from clavilux.system.tables import table_text, unescape_cell
+from clavilux.system.files import normalise_name
+from clavilux.system.tables import Row, read_number, read_table, table_text
 
 Kind = Literal["art", "music"]
 Tier = Literal["free", "research"]
@@ -154,15 +155,39 @@ def load_table(directory: Path | str) -> list[CorpusRow]:
         raise CorpusError(
             f"{path} does not exist. Give the folder of a corpus; clavilux corpus build --art -o {directory} makes one."
         )
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        expected = [field.name for field in fields(CorpusRow)]
-        if reader.fieldnames != expected:
-            raise CorpusError(
-                f"{path} has the columns {', '.join(reader.fieldnames or ['none'])}; "
-                f"wanted are {', '.join(expected)}. Build the corpus again."
-            )
-        return [_parse_row(row, where=f"{path}, line {reader.line_num}") for row in reader]
+    return [_parse_row(row) for row in read_rows(path, required=[field.name for field in fields(CorpusRow)])]
+
+
+def read_rows(path: Path, *, required: Sequence[str]) -> list[Row]:
+    """Return the rows of a `corpus.csv`, written by a build or by hand.
+
+    Parameters
+    ----------
+    path : Path
+    required : sequence of str
+        Columns that the table must have; `file` is one of them in any case.
+
+    Raises
+    ------
+    CorpusError
+        If the table cannot be read, lacks a column, names a file twice or not at all, or has a split or a tier that is
+        not one of `SPLITS` and `TIERS`. Splits, tiers and roles are returned in lower case.
+    """
+    columns, rows = read_table(path, CorpusError, required=["file", *required])
+    lines: dict[str, str] = {}
+    for row in rows:
+        name = normalise_name(row["file"])
+        if not name:
+            raise CorpusError(f"{row.where}: names no file; write its path, relative to the folder of the table")
+        if name in lines:
+            raise CorpusError(f"{row.where}: {name} is in {lines[name]} already; give each file one row")
+        lines[name] = row.where.rpartition(", ")[2]
+        for column, allowed in (("split", SPLITS), ("tier", TIERS), ("role", None)):
+            if column in columns:
+                row[column] = row[column].lower()
+                if allowed and row[column] not in allowed:
+                    raise CorpusError(f"{row.where}: {column} is {row[column]!r}; allowed are {', '.join(allowed)}")
+    return rows
 
 
 def write_table(directory: Path, rows: Iterable[CorpusRow]) -> None:
@@ -188,9 +213,8 @@ def _read_shipped(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"))
 
 
-def _parse_row(row: dict[str, str], *, where: str) -> CorpusRow:
+def _parse_row(row: Row) -> CorpusRow:
     try:
-        row = {name: unescape_cell(value) for name, value in row.items()}
         return CorpusRow(
             file=row["file"],
             source=row["source"],
@@ -198,16 +222,16 @@ def _parse_row(row: dict[str, str], *, where: str) -> CorpusRow:
             artist=row["artist"],
             role=row["role"],
             genre=row["genre"],
-            tier=_as_tier(row["tier"], where=where),
+            tier=_as_tier(row["tier"], where=row.where),
             licence=row["licence"],
             sha256=row["sha256"],
             width=int(row["width"]),
             height=int(row["height"]),
-            seconds=float(row["seconds"]),
-            split=_as_split(row["split"], where=where),
+            seconds=read_number(row, "seconds", CorpusError),
+            split=_as_split(row["split"], where=row.where),
         )
-    except (AttributeError, TypeError, ValueError) as error:  # a short line gives None, a damaged one no number
-        raise CorpusError(f"{where} is damaged ({error}). Build the corpus again.") from error
+    except ValueError as error:
+        raise CorpusError(f"{row.where} is damaged ({error}). Build the corpus again.") from error
 
 
 def _as_tier(text: str, *, where: str) -> Tier:

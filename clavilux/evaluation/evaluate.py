@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.errors import CorpusError
-from clavilux.evaluation import musicnn
 from clavilux.evaluation.baselines import fit_linear_map
 from clavilux.evaluation.finish import (
     active_units,
@@ -273,8 +272,6 @@ def evaluate(
             f"{n} songs and pictures a side are too few to hold against the goals, which are meant for {COMPARABLE} "
             f"and more: by chance alone {min(1.0, NEIGHBOURS / (len(songs) - 1)):.2f} of the 10 nearest songs are kept"
         )
-    if not musicnn.is_installed():
-        remarks.append(f"the ear musicnn is not installed, so its lines are missing ({musicnn.INSTALL})")
     if len(real_energy) < LEAST:
         remarks.append(
             f"sharpness needs {LEAST} held-out pictures of 512 pixels a side and there are {len(real_energy)}"

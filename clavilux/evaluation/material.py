@@ -6,18 +6,27 @@ Songs and pictures are drawn by the hash of their file's name, so that the same 
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.corpus import CorpusRow, load_table
+from clavilux.corpus.match import match_names
 from clavilux.errors import CorpusError
+from clavilux.images import PICTURE_SUFFIXES, UNSUPPORTED_PICTURE_SUFFIXES
+from clavilux.system.files import first_names, list_folder, normalise_name, path_inside
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+logger = logging.getLogger("clavilux")
+
 LEARNT_PICTURES = 2_000  # of the training split, of every role, among which a song's nearest is sought
 _TABLE = "corpus.csv"
+_UNSUPPORTED = {PICTURE_SUFFIXES: UNSUPPORTED_PICTURE_SUFFIXES}
+
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -44,64 +53,84 @@ class Material:
     counts: dict[str, int]
 
 
-def find_material(music: Path, art: Path, *, songs: int, pictures: int) -> Material:
-    """At most so many songs, and at most so many pictures a side.
+def find_material(music: Path, art: Path, *, songs: int, pictures: int, report: Report = logger.warning) -> Material:
+    """Return at most so many songs, and at most so many pictures a side.
+
+    `report` takes one line for each kind of file that is passed over, and one for rows of a table without a file.
 
     Raises
     ------
     CorpusError
         One of the two is no folder, or its table is damaged.
     """
-    chosen, song_counts = _find_songs(music, songs)
-    held_out, training, learnt, art_counts = find_pictures(art, pictures)
+    chosen, song_counts = _find_songs(music, songs, report)
+    held_out, training, learnt, art_counts = find_pictures(art, pictures, report=report)
     return Material(chosen, held_out, training, learnt, song_counts | art_counts)
 
 
-def _find_songs(folder: Path, n: int) -> tuple[list[SongFile], dict[str, int]]:
+def _find_songs(folder: Path, n: int, report: Report) -> tuple[list[SongFile], dict[str, int]]:
     """Of a corpus the held-out ones, half of them free and half labelled recordings; of a folder any.
 
     The genre is that of the table, for recordings that somebody labelled; in a folder it is the folder that the song
     lies in.
     """
-    if not (folder / _TABLE).is_file():
-        files = _drawn(_files(folder, AUDIO_SUFFIXES))[:n]
+    files = _files(folder, AUDIO_SUFFIXES, report)
+    if not os.path.lexists(folder / _TABLE):
+        files = _drawn(files)[:n]
         songs = [SongFile(f, f.stem, f.parent.name if f.parent != folder else "") for f in files]
         return songs, {"songs": len(songs)}
-    rows = [row for row in load_table(folder) if row.split == "held-out"]
+    path_of = _match_rows(folder, files, report)
+    rows = [row for row in path_of if row.split == "held-out"]
     labelled = _drawn_rows([row for row in rows if row.role == "labelled"])
     others = _drawn_rows([row for row in rows if row.role != "labelled"])
     n_labelled = min(len(labelled), max(n // 2, n - len(others)))
     taken = others[: n - n_labelled] + labelled[:n_labelled]
-    songs = [
-        SongFile(folder / row.file, Path(row.file).stem, row.genre if row.role == "labelled" else "") for row in taken
-    ]
+    songs = [SongFile(path_of[row], Path(row.file).stem, row.genre if row.role == "labelled" else "") for row in taken]
     counts = Counter(f"songs, {row.role}, {row.tier}" for row in taken)
     return songs, dict(sorted(counts.items()))
 
 
-def find_pictures(folder: Path, n: int) -> tuple[list[Path], list[Path], list[Path], dict[str, int]]:
-    """At most n held-out pictures, n of the training split, pictures of every role that were learnt from, and counts.
+def find_pictures(
+    folder: Path, n: int, *, report: Report = logger.warning
+) -> tuple[list[Path], list[Path], list[Path], dict[str, int]]:
+    """Return at most n held-out pictures, n of training, pictures of every role that were learnt from, and counts.
 
     Of a corpus: abstract and generative pictures of both tiers. Of a folder, which nobody has learnt from: one half and
     the other, and the other half stands for what was learnt from.
     """
-    if not (folder / _TABLE).is_file():
-        files = _drawn(_files(folder, PICTURE_SUFFIXES))
+    files = _files(folder, PICTURE_SUFFIXES, report)
+    if not os.path.lexists(folder / _TABLE):
+        files = _drawn(files)
         held_out, training = files[: len(files) // 2][:n], files[len(files) // 2 :][:n]
         return held_out, training, training, {"held-out art": len(held_out), "training art": len(training)}
-    table = load_table(folder)
-    art = [row for row in table if row.role in ("abstract", "generative")]
+    path_of = _match_rows(folder, files, report)
+    art = [row for row in path_of if row.role in ("abstract", "generative")]
     sides = {split: _drawn_rows([row for row in art if row.split == split])[:n] for split in ("held-out", "training")}
-    learnt = _drawn_rows([row for row in table if row.split == "training"])[:LEARNT_PICTURES]
+    learnt = _drawn_rows([row for row in path_of if row.split == "training"])[:LEARNT_PICTURES]
     counts = Counter(f"{split} art, {row.role}, {row.tier}" for split, rows in sides.items() for row in rows)
-    held_out, training = ([folder / row.file for row in rows] for rows in sides.values())
-    return held_out, training, [folder / row.file for row in learnt], dict(sorted(counts.items()))
+    held_out, training = ([path_of[row] for row in rows] for rows in sides.values())
+    return held_out, training, [path_of[row] for row in learnt], dict(sorted(counts.items()))
 
 
-def _files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    if not folder.is_dir():
+def _files(folder: Path, suffixes: frozenset[str], report: Report) -> list[Path]:
+    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise CorpusError(f"{folder} is no folder")
-    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and path.is_file()]
+    listing = list_folder(folder, suffixes, unsupported=_UNSUPPORTED.get(suffixes, frozenset()))
+    for line in (*listing.hints(), *listing.faults()):
+        report(line)
+    return list(listing.files)
+
+
+def _match_rows(folder: Path, files: Sequence[Path], report: Report) -> dict[CorpusRow, Path]:
+    """Files of the rows of the table, in its order; whoever reads a file that is missing names it."""
+    paths = {normalise_name(path.relative_to(folder).as_posix()): path for path in files}
+    rows = {normalise_name(row.file): row for row in load_table(folder)}
+    found = {row: paths[file] for file, row in match_names(paths, rows).items()}
+    missing = [name for name in rows if name not in found]
+    if missing:
+        report(f"{folder}: missing, though they have a row in {_TABLE}: {first_names(missing)} ({len(missing)} in all)")
+    paths_of_rows = {row: found.get(name) or path_inside(folder, name) for name, row in rows.items()}
+    return {row: path for row, path in paths_of_rows.items() if path is not None}
 
 
 def _drawn(files: Sequence[Path]) -> list[Path]:
@@ -113,4 +142,4 @@ def _drawn_rows(rows: Sequence[CorpusRow]) -> list[CorpusRow]:
 
 
 def _hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(name)).hexdigest()

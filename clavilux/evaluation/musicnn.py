@@ -1,34 +1,32 @@
-"""The second ear: musicnn (Pons & Serra 2019), a network that tags music and knows nothing of our song codes.
+"""musicnn (Pons and Serra 2019): a network that tags music, as a second audio embedding that no training here has used.
 
 sound at 22 050 Hz -> 16 kHz -> log-mel patches of 3 s -> network -> **(1706,)** per patch, averaged over patches
 
-The PyPI package `musicnn` holds weights that were trained on the Million Song Dataset (and others, on recordings that
-are partly those of our labelled songs, so they are not used). Its code asks for a TensorFlow of 2019; here only its
-checkpoint is read, and the network is built again in PyTorch. The checkpoint's index is a sorted string table of
-protocol buffers (TensorFlow's "tensor bundle"), its data are plain float32.
+The weights are those that the PyPI package `musicnn` 0.1.0 holds for the Million Song Dataset, converted once (ISC
+licence, in `weights/musicnn.LICENSE`). Its other weights were trained on recordings that are partly those of our
+labelled songs, so they are not used. The forward pass is written again in PyTorch, because the package needs a
+TensorFlow of 2019.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from scipy.signal import resample_poly
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional
 
 from clavilux.constants import SAMPLE_RATE
-from clavilux.errors import BundleError
 
 Float32 = NDArray[np.float32]
 
-INSTALL = "pip install --no-deps musicnn==0.1.0"
+WEIGHTS = Path(__file__).parent / "weights" / "musicnn.safetensors"
 RATE = 16_000  # Hz
 PATCH_FRAMES = 187  # 3 s, what the network was trained on
 PATCHES = 4  # of each half of a song, spread over it
@@ -36,27 +34,20 @@ BLOCKS = (200, 753, 753)  # lengths of the last hidden layer, of maxima and of m
 _FFT, _HOP, _MELS = 512, 256, 96
 _PATCH_SAMPLES = _HOP * (PATCH_FRAMES - 1)
 _EPSILON = 1e-3  # of all batch normalisations
-_MODEL = "MSD_musicnn"
-_TABLE_MAGIC = 0xDB4775248B80FB57
-
-
-def is_installed() -> bool:
-    """Whether the package that holds the weights is there."""
-    return find_spec("musicnn") is not None
 
 
 def measure_sound(sound: Float32) -> Float32:
-    """What musicnn hears in mono sound at 22 050 Hz: (1706,) float32, the mean over `PATCHES` places.
+    """Return the musicnn embedding of mono sound at 22 050 Hz: (1706,) float32, the mean over `PATCHES` patches.
 
-    The last hidden layer (200), then the maxima and means over time (753 each) of what comes before.
+    The last hidden layer (200), then the maxima and means over time (753 each) of the layers before it.
     """
     sound = resample_poly(sound, RATE, SAMPLE_RATE).astype(np.float32)
-    if len(sound) < _PATCH_SAMPLES:  # a short sound goes on from its beginning
+    if len(sound) < _PATCH_SAMPLES:  # a short sound is repeated
         sound = np.resize(sound, _PATCH_SAMPLES)
     starts = np.linspace(0, len(sound) - _PATCH_SAMPLES, PATCHES).astype(int)
     patches = np.stack([log_mel(sound[start : start + _PATCH_SAMPLES]) for start in starts])
     with torch.no_grad(), threadpool_limits(1):  # one thread: work is spread over processes
-        return np.asarray(_load().hear(torch.from_numpy(patches)).mean(dim=0).numpy(), np.float32)
+        return np.asarray(_load().embed(torch.from_numpy(patches)).mean(dim=0).numpy(), np.float32)
 
 
 def log_mel(sound: Float32) -> Float32:
@@ -84,12 +75,12 @@ def _mel_filters() -> NDArray[np.float64]:
 
 
 class Network:
-    """The forward pass, from the arrays of a checkpoint by their names."""
+    """The forward pass of musicnn, from its arrays by their names."""
 
-    def __init__(self, arrays: dict[str, Float32]) -> None:
-        self._arrays = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    def __init__(self, arrays: dict[str, Tensor]) -> None:
+        self._arrays = arrays
 
-    def hear(self, patches: Tensor) -> Tensor:
+    def embed(self, patches: Tensor) -> Tensor:
         """Patches (B, 187, 96) -> (B, 1706): last hidden layer, maxima and means over time."""
         last, most, mean = self._features(patches)
         return torch.cat([last, most, mean], dim=1)
@@ -140,84 +131,4 @@ def _numbered(name: str, index: int) -> str:
 
 @lru_cache(maxsize=1)
 def _load() -> Network:
-    spec = find_spec("musicnn")
-    assert spec is not None and spec.submodule_search_locations is not None, "asked for before is_installed()"
-    return Network(read_checkpoint(Path(spec.submodule_search_locations[0]) / _MODEL))
-
-
-# The checkpoint ----------------------------------------------------------------------------------------------------
-
-
-def read_checkpoint(folder: Path) -> dict[str, Float32]:
-    """All float32 arrays of a TensorFlow checkpoint (`.index` and `.data-00000-of-00001`), by name."""
-    index, data = (folder / ".index").read_bytes(), (folder / ".data-00000-of-00001").read_bytes()
-    if int.from_bytes(index[-8:], "little") != _TABLE_MAGIC:
-        raise BundleError(f"{folder} holds no TensorFlow checkpoint; install musicnn again: {INSTALL}")
-    _, place = _handle(index, len(index) - 48)  # of the block about blocks, which says nothing
-    blocks, _ = _handle(index, place)
-    arrays = {}
-    for _, value in _entries(index, blocks):
-        for name, entry in _entries(index, _handle(value, 0)[0]):
-            if name:  # the nameless entry describes the whole bundle
-                fields = dict(_fields(entry))
-                if fields.get(1) == 1:  # float32
-                    shape = [dict(_fields(size)).get(1, 0) for size in _dimensions(fields.get(2, b""))]
-                    start, size = int(fields.get(4, 0)), int(fields[5])
-                    array = np.frombuffer(data[start : start + size], "<f4").astype(np.float32)
-                    arrays[name.decode()] = array.reshape([int(n) for n in shape])
-    return arrays
-
-
-def _dimensions(shape: bytes | int) -> list[bytes]:
-    assert isinstance(shape, bytes)
-    return [value for field, value in _fields(shape) if field == 2 and isinstance(value, bytes)]
-
-
-def _handle(content: bytes, place: int) -> tuple[tuple[int, int], int]:
-    """Offset and size of a block, and where the handle ends."""
-    offset, place = _varint(content, place)
-    size, place = _varint(content, place)
-    return (offset, size), place
-
-
-def _entries(table: bytes, block: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of a block; a key shares its beginning with the one before."""
-    offset, size = block
-    assert table[offset + size] == 0, "blocks of tensor bundles are not compressed"
-    content = table[offset : offset + size]
-    restarts = int.from_bytes(content[-4:], "little")
-    place, key = 0, b""
-    while place < size - 4 * (restarts + 1):
-        shared, place = _varint(content, place)
-        own, place = _varint(content, place)
-        length, place = _varint(content, place)
-        key = key[:shared] + content[place : place + own]
-        place += own
-        yield key, content[place : place + length]
-        place += length
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Numbers and values of the fields of a protocol buffer."""
-    place = 0
-    while place < len(message):
-        tag, place = _varint(message, place)
-        if tag & 7 == 0:
-            value, place = _varint(message, place)
-            yield tag >> 3, value
-        elif tag & 7 == 2:
-            length, place = _varint(message, place)
-            yield tag >> 3, message[place : place + length]
-            place += length
-        else:  # 5: four bytes, 1: eight
-            place += 4 if tag & 7 == 5 else 8
-
-
-def _varint(content: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = content[place]
-        value |= (byte & 127) << shift
-        shift, place = shift + 7, place + 1
-        if byte < 128:
-            return value, place
+    return Network(load_file(WEIGHTS))

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, measure_features
-from clavilux.audio.song import AUDIBLE_DB
+from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.bundle import Bundle
 from clavilux.constants import LATENT_DIM
 from clavilux.engine import Engine
@@ -182,8 +182,7 @@ def _hear(file: Path, bundles: tuple[str, ...], max_s: float) -> _OneHeard | str
             for bundle in bundles
         }
         ears = {"mfcc": np.stack([_mfcc_statistics(features) for features in measured[1:]])}
-        if musicnn.is_installed():
-            ears["musicnn"] = np.stack([musicnn.measure_sound(part) for part in halves])
+        ears["musicnn"] = np.stack([musicnn.measure_sound(part) for part in halves])
         return _OneHeard(codes, described[0], ears)
 
 

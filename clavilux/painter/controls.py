@@ -21,6 +21,7 @@ from clavilux.colour import lab_to_srgb, srgb_to_lab
 from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, PLAN_SIDE, SLOTS
 from clavilux.errors import ControlsError
 from clavilux.painter.marks import KINDS
+from clavilux.system.arguments import float_array, real_number, show
 
 Float32 = NDArray[np.float32]
 
@@ -36,6 +37,7 @@ _BARE = {
     "mirror": (0.8, 2.0),
     "flip": (0.8, 2.0),
 }
+_MAX_TURNS = 1e15  # beyond, a float has no fraction of a turn left
 _LEAST_WEIGHT = 1e-4  # of the likeliest palette; what weighs less is not seen
 
 
@@ -92,36 +94,24 @@ class Controls:
     flip: float = 0.0
 
     def __post_init__(self) -> None:
-        palette = np.asarray(self.palette, np.float32)
-        plan = np.asarray(self.plan, np.float32)
-        if palette.shape != (SLOTS, 3) or not (
-            np.isfinite(palette).all() and palette.min() >= 0 and palette.max() <= 1
-        ):
-            raise ControlsError(f"palette has shape {palette.shape}; it is ({SLOTS}, 3) sRGB values from 0 to 1")
-        if plan.shape != (SLOTS, PLAN_SIDE, PLAN_SIDE) or not np.isfinite(plan).all():
+        palette = float_array("palette", self.palette, (SLOTS, 3), fault=ControlsError)
+        plan = float_array("plan", self.plan, (SLOTS, PLAN_SIDE, PLAN_SIDE), fault=ControlsError)
+        if palette.min() < 0 or palette.max() > 1:
             raise ControlsError(
-                f"plan has shape {plan.shape}; it is ({SLOTS}, {PLAN_SIDE}, {PLAN_SIDE}) finite log-probabilities"
+                f"palette has values from {palette.min():g} to {palette.max():g}; it is sRGB from 0 to 1"
             )
-        if self.kind not in KINDS:
-            raise ControlsError(f"kind is {self.kind!r}; it is one of {', '.join(KINDS)}")
-        if self.second_kind is not None and self.second_kind not in KINDS:
-            raise ControlsError(f"second_kind is {self.second_kind!r}; it is null or one of {', '.join(KINDS)}")
-        for name, value, (low, high) in (
-            ("frequency", self.frequency, FREQUENCY_RANGE),
-            ("chaos", self.chaos, CHAOS_RANGE),
-            ("second_share", self.second_share, (0.0, 1.0)),
-            *((name, getattr(self, name), bounds) for name, bounds in FINISH.items()),
-        ):
-            if not low <= value <= high:
-                raise ControlsError(f"{name} is {value:g}; it lies between {low:g} and {high:g}")
-        if not math.isfinite(self.angle):
-            raise ControlsError(f"angle is {self.angle}; it is a finite number of turns")
+        for name in ("kind", "second_kind"):
+            kind = getattr(self, name)
+            if not (kind in KINDS if isinstance(kind, str) else kind is None and name == "second_kind"):
+                null = "null or " if name == "second_kind" else ""
+                raise ControlsError(f"{name} is {show(kind)}; it is {null}one of {', '.join(KINDS)}")
+        numbers = {"frequency": FREQUENCY_RANGE, "chaos": CHAOS_RANGE, "second_share": (0.0, 1.0), **FINISH}
+        for name, (low, high) in numbers.items():
+            object.__setattr__(self, name, real_number(name, getattr(self, name), low, high, fault=ControlsError))
+        angle = real_number("angle", self.angle, -_MAX_TURNS, _MAX_TURNS, fault=ControlsError)
+        object.__setattr__(self, "angle", angle % 0.5 % 0.5)  # the remainder of -1e-20 rounds to 0.5
         object.__setattr__(self, "palette", palette)
         object.__setattr__(self, "plan", log_softmax(plan))
-        object.__setattr__(self, "frequency", float(self.frequency))
-        object.__setattr__(self, "angle", float(self.angle) % 0.5)
-        for name in ("chaos", "second_share", *FINISH):
-            object.__setattr__(self, name, float(getattr(self, name)) + 0.0)  # no -0.0
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -163,22 +153,14 @@ class Controls:
         """Read controls that `to_json` wrote; an unknown or a missing key is a `ControlsError`."""
         try:
             fields: Any = json.loads(text)
-        except ValueError as error:
+        except TypeError as error:
+            raise ControlsError(f"the controls are {show(text)}; they are text in JSON") from error
+        except (ValueError, RecursionError) as error:
             raise ControlsError(f"the controls are no JSON: {error}") from error
         names = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(fields, dict) or set(fields) != names:
             raise ControlsError(f"controls have exactly the keys {', '.join(sorted(names))}")
-        return cls(
-            palette=np.asarray(fields["palette"], np.float32),
-            plan=np.asarray(fields["plan"], np.float32),
-            kind=fields["kind"],
-            frequency=fields["frequency"],
-            angle=fields["angle"],
-            chaos=fields["chaos"],
-            second_kind=fields["second_kind"],
-            second_share=fields["second_share"],
-            **{name: fields[name] for name in FINISH},
-        )
+        return cls(**fields)
 
 
 def choose_controls(

@@ -45,6 +45,7 @@ from clavilux.painter.marks.place import waves as smooth_field
 from clavilux.painter.marks.trace import record
 from clavilux.painter.outline import add_outlines, find_borders
 from clavilux.painter.surface import add_surface
+from clavilux.system.arguments import MAX_SEED, MAX_THREADS, Number, show, whole_number
 from clavilux.system.threads import run_each
 
 UInt8 = NDArray[np.uint8]
@@ -67,11 +68,11 @@ _SOFT_HEIGHT = 0.35  # the same for kinds that shade, of the whole height
 def paint(
     controls: Controls,
     *,
-    width: int = DEFAULT_SIZE_PX,
-    height: int = DEFAULT_SIZE_PX,
-    seed: int = 0,
-    supersample: int | None = None,
-    threads: int = 1,
+    width: Number = DEFAULT_SIZE_PX,
+    height: Number = DEFAULT_SIZE_PX,
+    seed: Number = 0,
+    supersample: Number | None = None,
+    threads: Number = 1,
 ) -> UInt8:
     """Paint a picture.
 
@@ -97,15 +98,15 @@ def paint(
     Raises
     ------
     PictureError
-        A size, the seed or the number of samples is out of range.
+        An argument is of another type or out of range.
 
     Examples
     --------
     >>> picture = paint(Controls.from_json(text), width=3000, height=4000, seed=7)  # doctest: +SKIP
     """
-    if supersample is not None and not 1 <= supersample <= 8:
-        raise PictureError(f"supersample is {supersample}; it lies between 1 and 8, or is None")
-    _check(width, height, seed)
+    width, height, seed = _check(controls, width, height, seed)
+    threads = whole_number("threads", threads, 1, MAX_THREADS)
+    supersample = None if supersample is None else whole_number("supersample", supersample, 1, 8)
     fast = compiled_painter(width * height)
     canvas = _Canvas(controls, width, height, seed, fast, threads)
     picture = np.empty((height, width, 3), np.uint8)
@@ -129,7 +130,7 @@ def paint(
 
 
 def paint_slots(
-    controls: Controls, *, width: int = DEFAULT_SIZE_PX, height: int = DEFAULT_SIZE_PX, seed: int = 0
+    controls: Controls, *, width: Number = DEFAULT_SIZE_PX, height: Number = DEFAULT_SIZE_PX, seed: Number = 0
 ) -> UInt8:
     """Say which palette slot is at the middle of each pixel.
 
@@ -140,17 +141,18 @@ def paint_slots(
     (height, width) uint8
         Slots, 0 to ``SLOTS - 1``.
     """
-    _check(width, height, seed)
+    width, height, seed = _check(controls, width, height, seed)
     return _Canvas(controls, width, height, seed, compiled_painter(width * height)).slots()
 
 
-def _check(width: int, height: int, seed: int) -> None:
-    low, high = SIZE_RANGE_PX
-    for name, side in (("width", width), ("height", height)):
-        if not low <= side <= high:
-            raise PictureError(f"{name} is {side} pixels; it lies between {low} and {high}")
-    if seed < 0:
-        raise PictureError(f"seed is {seed}; it is a whole number from 0 upwards")
+def _check(controls: Controls, width: Number, height: Number, seed: Number) -> tuple[int, int, int]:
+    if not isinstance(controls, Controls):
+        raise PictureError(f"controls are {show(controls)}; make them by Clavilux.controls or Controls.from_json")
+    return (
+        whole_number("width", width, *SIZE_RANGE_PX),
+        whole_number("height", height, *SIZE_RANGE_PX),
+        whole_number("seed", seed, 0, 2 * MAX_SEED),  # a sibling's is the sum of two
+    )
 
 
 class _Canvas:

@@ -9,18 +9,26 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 import time
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from clavilux.errors import OutputError
+from clavilux.errors import ClaviluxError, OutputError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers that mean: there is no room left for the file."""
+
+SHORTAGES = {
+    errno.EMFILE: "this process may open no more files; raise the limit (`ulimit -n 4096`) or lower --jobs",
+    errno.ENFILE: "the system can open no more files; close other programs",
+    errno.ENOMEM: "there is no memory left; close other programs or lower --jobs",
+}
+"""Error numbers that say nothing about the file, and what to do."""
 
 Identity = tuple[int, int]
 
@@ -39,13 +47,55 @@ class FolderListing:
     skipped : dict of Path to str
         What was left out although a user may expect it to be read, with the reason: an unreadable folder, a link to
         a folder, a broken link, a file in a related format that is not supported.
+    unreadable : frozenset of Path
+        Those of `skipped` that could not be read, so that wanted files may be missing.
     """
 
     files: tuple[Path, ...]
     skipped: dict[Path, str] = field(default_factory=dict)
+    unreadable: frozenset[Path] = frozenset()
+
+    def faults(self) -> list[str]:
+        """Return a line for each reason why something could not be read: the first few names and the reason."""
+        return _notes({path: reason for path, reason in self.skipped.items() if path in self.unreadable})
+
+    def hints(self) -> list[str]:
+        """Return a line for each reason why something else was passed over."""
+        return _notes({path: reason for path, reason in self.skipped.items() if path not in self.unreadable})
 
 
-def list_folder(folder: Path, suffixes: frozenset[str], *, unsupported: frozenset[str] = frozenset()) -> FolderListing:
+def _notes(skipped: dict[Path, str]) -> list[str]:
+    by_reason: dict[str, list[str]] = {}
+    for path, reason in skipped.items():
+        by_reason.setdefault(reason, []).append(str(path))
+    return [f"{first_names(names)}: passed over, {reason}" for reason, names in by_reason.items()]
+
+
+def first_names(names: Sequence[str], shown: int = 3) -> str:
+    """Return the first names of a list and how many more there are.
+
+    Examples
+    --------
+    >>> first_names(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    rest = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def check_shortage(error: OSError) -> None:
+    """Raise a `ClaviluxError` if the system lacks something, so that no file is called damaged for it.
+
+    For clauses that catch `OSError` and go on to say that a file cannot be read.
+    """
+    if error.errno in SHORTAGES:
+        where = f"{error.filename}: " if error.filename else ""
+        raise ClaviluxError(f"{where}{SHORTAGES[error.errno]} ({error.strerror})") from error
+
+
+def list_folder(
+    folder: Path, suffixes: frozenset[str] | None, *, unsupported: frozenset[str] = frozenset()
+) -> FolderListing:
     """List the files of a folder tree that have one of the given extensions.
 
     Left out silently: files and folders whose names begin with a dot (macOS writes a ``._song.mp3`` beside each song,
@@ -57,37 +107,52 @@ def list_folder(folder: Path, suffixes: frozenset[str], *, unsupported: frozense
     ----------
     folder : Path
         An existing folder.
-    suffixes : frozenset of str
-        Wanted extensions, lower case, with their dot.
+    suffixes : frozenset of str or None
+        Wanted extensions, lower case, with their dot; None for all files.
     unsupported : frozenset of str
         Extensions that a user may expect to be read, to be reported instead.
+
+    Raises
+    ------
+    ClaviluxError
+        The system lacks memory or may open no more files.
     """
     files: list[Path] = []
     skipped: dict[Path, str] = {}
+    unreadable: set[Path] = set()
 
-    def unreadable(error: OSError) -> None:
+    def cannot_read(error: OSError) -> None:
+        check_shortage(error)
         skipped[Path(error.filename)] = f"cannot be read ({error.strerror})"
+        unreadable.add(Path(error.filename))
 
-    for parent, folders, names in os.walk(folder, onerror=unreadable):
+    for parent, folders, names in os.walk(folder, onerror=cannot_read):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in folders:
             path = Path(parent, name)
             if path.is_symlink():  # os.walk does not follow it
-                skipped[path] = "is a link to a folder; name that folder itself"
+                skipped[path] = "a link to a folder; name that folder itself"
         for name in names:
             path = Path(parent, name)
             suffix = path.suffix.lower()
-            if name.startswith(".") or suffix not in suffixes | unsupported:
+            if name.startswith(".") or not (suffixes is None or suffix in suffixes or suffix in unsupported):
                 continue
             if suffix in unsupported:
                 skipped[path] = f"{suffix} is not supported"
-            elif path.is_file():
+                continue
+            try:
+                mode = path.stat().st_mode
+            except OSError as error:
+                if path.is_symlink():
+                    skipped[path] = "a link to nowhere"
+                else:
+                    cannot_read(error)
+                continue
+            if stat.S_ISREG(mode):
                 files.append(path)
-            elif path.is_symlink():
-                skipped[path] = "is a link to nowhere"
             else:
-                skipped[path] = "is not a regular file"
-    return FolderListing(tuple(sorted(files)), dict(sorted(skipped.items())))
+                skipped[path] = "not a regular file"
+    return FolderListing(tuple(sorted(files)), dict(sorted(skipped.items())), frozenset(unreadable))
 
 
 def normalise_name(name: str) -> str:
@@ -105,6 +170,11 @@ def normalise_name(name: str) -> str:
     return "/".join(part for part in parts if part not in ("", "."))
 
 
+def is_text(name: str) -> bool:
+    """Return whether a file's name is text: Linux allows any bytes, which Python keeps as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def path_inside(folder: Path, name: str) -> Path | None:
     """Return the path of a relative name inside a folder, or None if it leads outside.
 
@@ -112,7 +182,7 @@ def path_inside(folder: Path, name: str) -> Path | None:
     that pass through a link out of the folder lead outside.
     """
     pure = PurePosixPath(name.replace("\\", "/"))
-    if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts or Path(name).drive or ":" in pure.parts[0]:
+    if not pure.parts or "\0" in name or pure.is_absolute() or ".." in pure.parts or pure.parts[0][1:2] == ":":
         return None
     path = folder / pure
     try:

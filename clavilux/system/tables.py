@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import os
 import re
-from collections.abc import Iterable, Sequence
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from clavilux.errors import ClaviluxError
+from clavilux.system.files import check_shortage
 
 SEPARATORS = ",;\t"
 
 # A spreadsheet takes a cell that begins so for a formula and carries it out; an apostrophe before it makes it text.
 _FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 
+_ENCODINGS = {  # by byte-order mark; that of UTF-32 begins like that of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+class Row(dict[str, str]):
+    """Values of a row by the names of their columns.
+
+    Attributes
+    ----------
+    where : str
+        Path and line, as messages name them.
+    """
+
+    def __init__(self, values: Mapping[str, str], where: str) -> None:
+        super().__init__(values)
+        self.where = where
+
 
 def read_text(path: Path, fault: type[ClaviluxError]) -> str:
-    """Return the text of a file in UTF-8 or UTF-16, without its byte-order mark.
+    """Return the text of a file in UTF-8, UTF-16 or UTF-32, without its byte-order mark.
 
     Parameters
     ----------
@@ -26,59 +51,82 @@ def read_text(path: Path, fault: type[ClaviluxError]) -> str:
         Raised, in one line, if the file cannot be read or is in another encoding.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for, perhaps for ever
+            raise fault(f"{path}: is not a regular file; give a file of text")
         content = path.read_bytes()
     except OSError as error:
+        check_shortage(error)
         raise fault(f"{path}: cannot be read ({error.strerror or error})") from error
-    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    encoding = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), "utf-8-sig")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
+        name = encoding.removesuffix("-sig").upper()
         raise fault(
-            f"{path}: is not text in UTF-8 (byte {error.start} is {content[error.start]:#04x}); save it as UTF-8"
+            f"{path}: is not text in {name} ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from error
     if "\0" in text:
-        raise fault(f"{path}: holds zero bytes and is no text; save it as UTF-8")
+        raise fault(f"{path}: holds zero bytes, so it is not text in UTF-8; save it as UTF-8")
     return text
 
 
-def read_table(path: Path, fault: type[ClaviluxError]) -> tuple[list[str], list[dict[str, str]]]:
+def read_table(
+    path: Path,
+    fault: type[ClaviluxError],
+    *,
+    required: Sequence[str] = (),
+    skip: Callable[[str], None] | None = None,
+) -> tuple[list[str], list[Row]]:
     """Return the columns and the rows of a CSV file.
 
-    Comma, semicolon and tabulator separate columns; the one that the header uses is taken. Spaces around names of
-    columns and around values are removed; empty lines are passed over. Values are as `table_text` was given them.
+    Comma, semicolon and tabulator separate columns; the one that divides the header into most columns is taken, or the
+    one that a first line such as ``sep=;`` names. Names of columns are taken in lower case. Spaces around names and
+    values are removed; empty lines, and empty columns at the end, are passed over. Values are as `table_text` was given
+    them.
 
     Parameters
     ----------
     path : Path
     fault : type of ClaviluxError
-        Raised, in one line with the number of the line, if the table cannot be read, has no header, names a column
-        twice, or has a row with more or fewer values than columns.
+        Raised, in one line with the number of the line, if the table cannot be read, has no header, lacks a column,
+        names one twice, or has a row with more or fewer values than columns.
+    required : sequence of str
+        Columns that the table must have, in any order; others may be there too.
+    skip : callable, optional
+        Takes the fault of a row with more or fewer values than columns, which is then left out and not raised.
     """
-    text = read_text(path, fault)
-    header_line = text.lstrip("\r\n").partition("\n")[0]
-    separator = max(SEPARATORS, key=header_line.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    text = read_text(path, fault).lstrip("\r\n")
+    first_line = re.split("[\r\n]", text, maxsplit=1)[0]
+    named = re.fullmatch(r"sep=(.)", first_line.strip(' "'), re.IGNORECASE)  # written for spreadsheets
+    separator = named[1] if named else max(SEPARATORS, key=lambda mark: len(_split_header(first_line, mark)))
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     columns: list[str] = []
-    rows: list[dict[str, str]] = []
+    rows: list[Row] = []
     try:
-        for values in reader:
+        if named:
+            next(lines)
+        for values in lines:
             values = [value.strip() for value in values]
             if not any(values):
                 continue
             if not columns:
-                columns = values
-                repeated = sorted({name for name in columns if columns.count(name) > 1})
-                if repeated:
-                    raise fault(f"{path}: names the column {repeated[0]!r} twice; give each column its own name")
+                columns = _check_columns([name.lower() for name in values], path, fault, required)
                 continue
+            where = f"{path}, line {lines.line_num}"
+            while len(values) > len(columns) and not values[-1]:
+                values.pop()
             if len(values) != len(columns):
-                raise fault(
-                    f"{path}, line {reader.line_num}: has {len(values)} values and the header names {len(columns)} "
-                    "columns; put quotation marks around values that contain a separator"
+                damage = (
+                    f"{where}: is damaged, it has {len(values)} values for {len(columns)} columns; put quotation marks "
+                    "around values that contain a separator"
                 )
-            rows.append(dict(zip(columns, map(unescape_cell, values), strict=True)))
+                if skip is None:
+                    raise fault(damage)
+                skip(damage)
+                continue
+            rows.append(Row(dict(zip(columns, map(unescape_cell, values), strict=True)), where))
     except csv.Error as error:
-        raise fault(f"{path}, line {reader.line_num}: is no CSV ({error})") from error
+        raise fault(f"{path}, line {lines.line_num}: cannot be read as CSV ({error})") from error
     if not columns:
         raise fault(f"{path}: is empty; the first line names the columns")
     return columns, rows
@@ -117,3 +165,42 @@ def _is_number(value: str) -> bool:
     except ValueError:
         return False
     return value.isprintable() and "_" not in value
+
+
+def read_number(row: Row, column: str, fault: type[ClaviluxError]) -> float:
+    """Return the finite number in a column of a row.
+
+    Parameters
+    ----------
+    row : Row
+    column : str
+    fault : type of ClaviluxError
+        Raised, with the line and the column, if there is no finite number.
+    """
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise fault(f"{row.where}: {column} is {row[column]!r}; it is a number such as 0.5")
+    return value
+
+
+def _split_header(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error:  # too long for a header; the reader of the whole table says so
+        return []
+
+
+def _check_columns(columns: list[str], path: Path, fault: type[ClaviluxError], required: Sequence[str]) -> list[str]:
+    while not columns[-1]:
+        columns.pop()
+    repeated = [name for name in columns if columns.count(name) > 1]
+    if repeated:
+        name = f"the column {repeated[0]!r} twice" if repeated[0] else "two columns without a name"
+        raise fault(f"{path}: has {name}; give each column its own name")
+    missing = [name for name in required if name not in columns]
+    if missing:
+        raise fault(f"{path}: has the columns {', '.join(columns)[:200]}; missing: {', '.join(missing)}")
+    return columns

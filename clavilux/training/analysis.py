@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import ENCODER_SIDE_PX, PLAN_SIDE, SLOTS
 from clavilux.errors import CorpusError, PictureError
-from clavilux.images import middle_square, read_picture, resize
+from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resize
 from clavilux.system.jobs import run_calls
-from clavilux.training.datasets import PICTURE_SUFFIXES, Entry, list_entries
+from clavilux.training.datasets import Entry, list_entries
 from clavilux.training.recipe import AnalysisRecipe
 
 WINDOW_PX = 128  # side of a window: 4 x 4 pixels for each cell of the plan
@@ -73,7 +73,7 @@ def analyse_folder(
     CorpusError
         No picture of the split can be read.
     """
-    entries = [entry for entry in list_entries(folder, PICTURE_SUFFIXES) if entry.split == split]
+    entries = [entry for entry in list_entries(folder, PICTURE_SUFFIXES, report=log) if entry.split == split]
     results = run_calls(
         (partial(_analyse_picture, entry, recipe, seed) for entry in entries),
         jobs=jobs,

@@ -24,7 +24,6 @@ does without any labels. The labels choose these weights and train no network.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.corpus.table import read_rows
 from clavilux.errors import CorpusError
+from clavilux.system.files import normalise_name
+from clavilux.system.tables import read_number, read_table
 
 Float64 = NDArray[np.float64]
 
@@ -98,14 +100,16 @@ def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | No
         If a table is missing, or fewer than a hundred songs have labels.
     """
     votes: dict[str, list[list[float]]] = defaultdict(list)
-    for row in _read(labels_csv):
-        row = {key.strip(): value for key, value in row.items()}
-        number = int(row["track id"])
+    for row in read_table(labels_csv, CorpusError, required=("track id", "genre", *FEELINGS))[1]:
+        number = int(read_number(row, "track id", CorpusError))
         # Tracks are numbered through; files start again at 1 in each genre of a hundred.
-        votes[f"{row['genre'].strip()}/{(number - 1) % 100 + 1}"].append([float(row[name]) for name in FEELINGS])
-    artists = {_key(row["file"]): row["artist"] for row in _read(corpus_csv)} if corpus_csv else {}
+        felt = [read_number(row, name, CorpusError) for name in FEELINGS]
+        votes[f"{row['genre']}/{(number - 1) % 100 + 1}"].append(felt)
+    known = read_rows(corpus_csv, required=("artist",)) if corpus_csv else []
+    artists = {_key(row["file"]): row["artist"] for row in known}
+    names = (*INPUTS, "loudness")
     rows, chosen, groups, genres = [], [], [], []
-    for row in _read(descriptors_csv):
+    for row in read_table(descriptors_csv, CorpusError, required=("file", *names))[1]:
         # `.../emotifymusic/classical/17.mp3`
         name = "/".join(row["file"].rsplit(".", 1)[0].rsplit("/", 2)[-2:])
         if name not in votes or "emotify" not in row["file"]:
@@ -116,8 +120,8 @@ def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | No
         genres.append(name.split("/")[0])
     if len(rows) < 100:
         raise CorpusError(f"{descriptors_csv} has {len(rows)} songs with labels in {labels_csv}; 100 are needed")
-    names = (*INPUTS, "loudness")
-    return Labelled({name: np.array([float(row[name]) for row in rows]) for name in names}, chosen, groups, genres)
+    inputs = {name: np.array([read_number(row, name, CorpusError) for row in rows]) for name in names}
+    return Labelled(inputs, chosen, groups, genres)
 
 
 def labels_of(votes: list[Float64], axis: str) -> Float64:
@@ -251,15 +255,7 @@ def _print_table(name: str, entries: dict[str, str]) -> None:
 
 
 def _key(name: str) -> str:
-    return name.removeprefix("files/")
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror})") from error
+    return normalise_name(name).removeprefix("files/")
 
 
 if __name__ == "__main__":

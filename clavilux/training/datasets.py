@@ -8,12 +8,15 @@ file in eight is for validation, and at least three.
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import logging
+import os
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +24,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from clavilux.audio.clips import CLIP_SUFFIX, read_clips
+from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.audio.feature_files import HALVES, TABLE
 from clavilux.constants import ENCODER_SIDE_PX, MFCC_ROWS, WINDOW_FRAMES
-from clavilux.errors import CorpusError, PictureError
-from clavilux.images import middle_square, read_picture, resize
+from clavilux.corpus.match import match_features, match_names
+from clavilux.corpus.table import TABLE_NAME, read_rows
+from clavilux.errors import AudioError, CorpusError, PictureError, TrainingError
+from clavilux.images import PICTURE_SUFFIXES, UNSUPPORTED_PICTURE_SUFFIXES, middle_square, read_picture, resize
+from clavilux.system.files import check_shortage, first_names, is_text, list_folder, normalise_name
+from clavilux.system.tables import Row, read_number, read_table
 
 TRAINING, VALIDATION, HELD_OUT = "training", "validation", "held-out"
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+FEATURE_SUFFIXES = frozenset({CLIP_SUFFIX})
 _VALIDATION_SHARE = 0.12
 _FEWEST_FOR_VALIDATION = 3  # two songs have one distance, and a correlation over one number is none
+logger = logging.getLogger("clavilux")
+
+Report = Callable[[str], None]
+_WINDOW_BYTES = 4 * MFCC_ROWS * WINDOW_FRAMES
 
 
 @dataclass(frozen=True)
@@ -41,10 +55,62 @@ class Entry:
     role: str
 
 
+class FeatureFiles:
+    """Feature files that lie on disk; each is opened when it is asked for, so that there may be any number of them."""
+
+    def __init__(self) -> None:
+        self.lengths: list[int] = []  # windows
+        self._paths: list[Path] = []
+        self._offsets: list[int] = []  # bytes
+
+    def add(self, path: Path) -> None:
+        """Add a file.
+
+        Raises
+        ------
+        AudioError
+            It cannot be used; the message says why.
+        """
+        array = read_clips(path)
+        if array.dtype != np.float32 or not array.flags.c_contiguous or not isinstance(array, np.memmap):
+            raise AudioError(f"{path}: holds {array.dtype}; training takes float32, as `clavilux features` writes it")
+        self.lengths.append(len(array))
+        self._paths.append(path)
+        self._offsets.append(array.offset)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        """Return all windows of a file, (n, 20, 216), mapped from the disk."""
+        shape = (self.lengths[index], MFCC_ROWS, WINDOW_FRAMES)
+        try:
+            return np.memmap(self._paths[index], np.float32, "r", self._offsets[index], shape)
+        except (OSError, ValueError) as error:
+            raise self._lost(index, error) from error
+
+    def window(self, index: int, number: int) -> NDArray[np.float32]:
+        """Return one window of a file, (20, 216); without a map, which takes three times as long."""
+        offset = self._offsets[index] + number * _WINDOW_BYTES
+        try:
+            values = np.fromfile(self._paths[index], np.float32, MFCC_ROWS * WINDOW_FRAMES, offset=offset)
+            return values.reshape(MFCC_ROWS, WINDOW_FRAMES)
+        except (OSError, ValueError) as error:
+            raise self._lost(index, error) from error
+
+    def _lost(self, index: int, error: OSError | ValueError) -> TrainingError:
+        if isinstance(error, OSError):
+            check_shortage(error)
+        return TrainingError(f"{self._paths[index]}: has changed since the training began ({error}); start it again")
+
+
 class AudioFeatureDataset(Dataset[Tensor]):
     """Windows of features, (20, 216) float32 each, of the tracks of one split.
 
-    Files stay on disk and are mapped into memory, so that a folder may be larger than the memory.
+    Files stay on disk, so that a folder may be larger than the memory, and are opened when they are used.
 
     Parameters
     ----------
@@ -54,6 +120,8 @@ class AudioFeatureDataset(Dataset[Tensor]):
         "training", "validation" or "held-out".
     skip : callable
         Takes one line for each file that cannot be used.
+    report : callable
+        As in `list_entries`.
 
     Raises
     ------
@@ -61,57 +129,53 @@ class AudioFeatureDataset(Dataset[Tensor]):
         The folder is missing, or nothing in it can be used.
     """
 
-    def __init__(self, folder: Path, split: str = TRAINING, *, skip: Callable[[str], None] = warnings.warn) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str = TRAINING,
+        *,
+        skip: Report = warnings.warn,
+        report: Report = logger.warning,
+    ) -> None:
         self.entries: list[Entry] = []
-        self.arrays: list[NDArray[np.float32]] = []
-        counts: list[int] = []
-        for entry in list_entries(folder, frozenset({".npy"})):
+        self.arrays = FeatureFiles()
+        for entry in list_entries(folder, FEATURE_SUFFIXES, report=report):
             if entry.split != split:
                 continue
             try:
-                array = np.load(entry.path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                skip(f"{entry.path}: skipped, not a .npy file that can be read ({error})")
-                continue
-            if array.shape[-2:] != (MFCC_ROWS, WINDOW_FRAMES) or array.ndim not in (2, 3) or array.dtype != np.float32:
-                skip(
-                    f"{entry.path}: skipped, {array.dtype} of shape {array.shape}; features are float32 "
-                    f"({MFCC_ROWS}, {WINDOW_FRAMES}) or (windows, {MFCC_ROWS}, {WINDOW_FRAMES})"
-                )
-                continue
-            if array.size == 0:
-                skip(f"{entry.path}: skipped, it holds no window")
-                continue
-            self.entries.append(entry)
-            self.arrays.append(array.reshape(-1, MFCC_ROWS, WINDOW_FRAMES))
-            counts.append(len(self.arrays[-1]))
+                self.arrays.add(entry.path)
+            except AudioError as error:
+                skip(f"{error}; skipped")
+            else:
+                self.entries.append(entry)
         if not self.entries:
             raise CorpusError(
                 f"{folder} has no {split} features; fill it with `clavilux features AUDIO_DIR -o {folder}`"
             )
-        self._ends = np.cumsum(counts)
+        self._ends = np.cumsum(self.arrays.lengths)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> Tensor:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         track = int(np.searchsorted(self._ends, index, side="right"))
         first = int(self._ends[track - 1]) if track else 0
-        return torch.from_numpy(np.array(self.arrays[track][index - first]))
+        return torch.from_numpy(self.arrays.window(track, index - first))
 
     def clips(self, per_track: int) -> Tensor:
         """Indices of at most so many windows of each track, evenly spread over it: (n,)."""
-        starts = self._ends - np.array([len(a) for a in self.arrays])
+        starts = self._ends - np.array(self.arrays.lengths)
         found = [
-            start + np.unique(np.linspace(0, len(a) - 1, per_track + 2).round().astype(int)[1:-1])
-            for start, a in zip(starts, self.arrays, strict=True)
+            start + np.unique(np.linspace(0, length - 1, per_track + 2).round().astype(int)[1:-1])
+            for start, length in zip(starts, self.arrays.lengths, strict=True)
         ]
         return torch.from_numpy(np.concatenate(found))
 
     def track_weights(self) -> Tensor:
         """Weight of each window that gives a long track no more than the square root of its length: (n,)."""
-        weights = [torch.full((len(a),), len(a) ** -0.5) for a in self.arrays]
-        return torch.cat(weights)
+        return torch.cat([torch.full((length,), length**-0.5) for length in self.arrays.lengths])
 
 
 class ImageDataset(Dataset[Tensor]):
@@ -138,12 +202,13 @@ class ImageDataset(Dataset[Tensor]):
         split: str = TRAINING,
         *,
         side: int = ENCODER_SIDE_PX,
-        skip: Callable[[str], None] = warnings.warn,
+        skip: Report = warnings.warn,
+        report: Report = logger.warning,
     ) -> None:
         self.side = side
         self.entries: list[Entry] = []
         self.pictures: list[NDArray[np.uint8]] = []
-        for entry in list_entries(folder, PICTURE_SUFFIXES):
+        for entry in list_entries(folder, PICTURE_SUFFIXES, report=report):
             if entry.split != split:
                 continue
             try:
@@ -163,16 +228,123 @@ class ImageDataset(Dataset[Tensor]):
         return to_tensor(self.pictures[index])
 
 
-def list_entries(folder: Path, suffixes: frozenset[str]) -> list[Entry]:
-    """All files with one of these suffixes, sorted by name, with their split and role."""
-    if not folder.is_dir():
+def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = logger.warning) -> list[Entry]:
+    """Return all files with one of these extensions, sorted by name, with their split and role.
+
+    With a `corpus.csv` in the folder, those that have a row there. A picture is the file that the row names; a feature
+    file is of the recording that `descriptors.csv` names, or where that table is missing, of the one with its name.
+
+    Parameters
+    ----------
+    folder : Path
+    suffixes : frozenset of str
+        `FEATURE_SUFFIXES` or `PICTURE_SUFFIXES`.
+    report : callable
+        Takes one line for each kind of file that is passed over, for files without a row and for rows without a file.
+
+    Raises
+    ------
+    CorpusError
+        It is no folder, one of the tables is wrong, or it cannot be said which row a file belongs to.
+    """
+    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise CorpusError(f"{folder} is no folder")
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and path.is_file()]
-    named = {path.relative_to(folder).as_posix(): path for path in paths}
-    table = _read_table(folder)
-    if table is None:
+    unsupported = UNSUPPORTED_PICTURE_SUFFIXES if suffixes <= PICTURE_SUFFIXES else frozenset()
+    listing = list_folder(folder, suffixes, unsupported=unsupported)
+    for line in (*listing.hints(), *listing.faults()):
+        report(line)
+    named: dict[str, Path] = {}
+    for path in listing.files:
+        name = normalise_name(path.relative_to(folder).as_posix())
+        if not is_text(name):
+            report(f"{str(path)!a}: passed over, its name is not UTF-8; give it another name")
+        elif name in named:
+            raise CorpusError(f"{path} and {named[name]} have one name, {name}, on other systems; rename one of them")
+        else:
+            named[name] = path
+    rows = _read_splits(folder)
+    if rows is None:
         return [Entry(named[name], name, split, "abstract") for name, split in _split_by_hash(list(named)).items()]
-    return [Entry(path, name, *table[_key(name)]) for name, path in named.items() if _key(name) in table]
+    row_of = _match_features(folder, list(named), rows) if suffixes <= FEATURE_SUFFIXES else match_names(named, rows)
+    for what, names in (
+        (f"left out, as they have no row in {TABLE_NAME}", [name for name in named if name not in row_of]),
+        (f"missing, though they have a row in {TABLE_NAME}", sorted(rows.keys() - set(row_of.values()))),
+    ):
+        if names:
+            report(f"{folder}: {what}: {first_names(names)} ({len(names)} in all)")
+    return [
+        Entry(path, name, rows[row_of[name]]["split"], rows[row_of[name]]["role"])
+        for name, path in named.items()
+        if name in row_of
+    ]
+
+
+def read_descriptors(folder: Path) -> dict[str, Row]:
+    """Return the rows of `descriptors.csv` by the normalised name of the feature file.
+
+    Raises
+    ------
+    CorpusError
+        The table is missing or cannot be read, or has two rows for one feature file.
+    """
+    path = folder / TABLE
+    if not os.path.lexists(path):
+        raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
+    found: dict[str, Row] = {}
+    files: set[str] = set()
+    for row in read_table(path, CorpusError, required=("file", "npy"))[1]:
+        file, npy = (normalise_name(row[column]) for column in ("file", "npy"))
+        if npy in found or file in files:
+            raise CorpusError(f"{row.where}: {file} or {npy} has a row already; run `clavilux features` again")
+        found[npy] = row
+        files.add(file)
+    return found
+
+
+def descriptors_of(entry: Entry, rows: dict[str, Row], folder: Path) -> list[list[float]]:
+    """Return the descriptors of a song, of its first half and of its second half, (3, descriptors).
+
+    Raises
+    ------
+    CorpusError
+        The rows, by `read_descriptors`, lack the song or a descriptor, or a value is not a finite number.
+    """
+    row = rows.get(entry.name)
+    if row is None:
+        raise CorpusError(f"{folder / TABLE} has no line for {entry.name}; run `clavilux features` again")
+    for column in (*DESCRIPTORS, *HALVES[0], *HALVES[1]):
+        if column not in row:
+            raise CorpusError(f"{folder / TABLE} has no column {column}; run `clavilux features` again")
+    return [[read_number(row, column, CorpusError) for column in columns] for columns in (DESCRIPTORS, *HALVES)]
+
+
+def describe_folder(folder: Path) -> dict[str, Any]:
+    """Return what a folder is made of: counts, sources with licence and the hash of its `corpus.csv`, if it has one.
+
+    Raises
+    ------
+    CorpusError
+        The table lacks a column, or a row that is learnt from is not free.
+    """
+    path = folder / TABLE_NAME
+    if not os.path.lexists(path):
+        return {"files": len(list_folder(folder, None).files)}
+    rows = read_rows(path, required=("split", "role", "source", "tier", "licence"))
+    rows = [row for row in rows if row["split"] in (TRAINING, VALIDATION)]
+    closed = [row for row in rows if row["tier"] != "free"]
+    if closed:
+        raise CorpusError(
+            f"{closed[0].where}: tier is {closed[0]['tier']!r} in a row for {closed[0]['split']}, and a bundle must "
+            "learn from free files alone; make its split held-out"
+        )
+    return {
+        "table_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "counts": dict(Counter(f"{row['role']}, {row['split']}" for row in rows)),
+        "sources": {
+            source: {"files": n, "licence": next(row["licence"] for row in rows if row["source"] == source)}
+            for source, n in sorted(Counter(row["source"] for row in rows).items())
+        },
+    }
 
 
 def to_tensor(rgb: NDArray[np.uint8]) -> Tensor:
@@ -180,19 +352,29 @@ def to_tensor(rgb: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))).float() / 255.0
 
 
-def _read_table(folder: Path) -> dict[str, tuple[str, str]] | None:
-    """File without suffix -> (split, role), from `corpus.csv`; None where there is none."""
-    path = folder / "corpus.csv"
-    if not path.is_file():
+def _read_splits(folder: Path) -> dict[str, Row] | None:
+    """Rows of `corpus.csv` by normalised name; None where there is no table."""
+    path = folder / TABLE_NAME
+    if not os.path.lexists(path):
         return None
-    with path.open(newline="", encoding="utf-8") as file:
-        return {_key(row["file"]): (row["split"], row["role"]) for row in csv.DictReader(file)}
+    return {normalise_name(row["file"]): row for row in read_rows(path, required=("split", "role"))}
 
 
-def _key(name: str) -> str:
-    """Name without suffix and without the folder `files/` of a built corpus, so that features find their recording."""
-    stem = name.rsplit(".", 1)[0] if "." in name.rsplit("/", 1)[-1] else name
-    return stem.removeprefix("files/")
+def _match_features(folder: Path, names: list[str], rows: dict[str, Row]) -> dict[str, str]:
+    """Row of `corpus.csv` of each feature file that has one."""
+    if not os.path.lexists(folder / TABLE):
+        found, several = match_features(names, rows)
+        for name, candidates in several.items():
+            raise CorpusError(
+                f"{folder / name}: may be of {' or of '.join(candidates)} in {TABLE_NAME}; put the {TABLE} beside it "
+                "that `clavilux features` wrote with it"
+            )
+        return found
+    recordings = {name: normalise_name(row["file"]) for name, row in read_descriptors(folder).items()}
+    found = match_names(names, rows)  # a table may list the feature files themselves
+    left = {recordings[name]: name for name in names if name in recordings and name not in found}
+    matched = match_names(left, rows.keys() - set(found.values()))
+    return found | {left[recording]: row for recording, row in matched.items()}
 
 
 def _split_by_hash(names: list[str]) -> dict[str, str]:

@@ -14,7 +14,8 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,19 +26,23 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clavilux.bundle import SCHEMA
+from clavilux.card import CARD, ENCODERS, NETWORKS, SCHEMA, read_card
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
-from clavilux.errors import TrainingError
+from clavilux.engine import BATCH_WINDOWS
+from clavilux.errors import BundleError, TrainingError
+from clavilux.graphs.bounds import check_network
+from clavilux.graphs.onnx_file import read_graph
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import EXPORTED_SIDE_PX, ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.models.mark_classifier import Eye
+from clavilux.training.writing import prepare_folder, writing_to
 from clavilux.version import __version__
 
 PARITY_TOLERANCE = 1e-4  # largest difference, relative to the largest value of the stage where that is above 1
@@ -89,6 +94,24 @@ class Trained:
     palettes: NDArray[np.float32] | None
 
 
+def check_output(folder: Path) -> None:
+    """Refuse a place for a bundle that cannot be written to, or that is not empty: what is there would be lost.
+
+    Raises
+    ------
+    TrainingError
+        It is a file, a folder that is not empty or cannot be read, or the folder around it cannot be written to.
+    """
+    prepare_folder(Path(os.path.realpath(folder)).parent)
+    if not os.path.lexists(folder):
+        return
+    try:
+        if any(folder.iterdir()):
+            raise TrainingError(f"{folder}: is not empty; give another -o, or remove that folder first")
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot hold a bundle ({error.strerror}); give another -o") from error
+
+
 def export_bundle(
     trained: Trained,
     folder: Path,
@@ -109,11 +132,10 @@ def export_bundle(
     Raises
     ------
     TrainingError
-        A graph differs from its network by more than `PARITY_TOLERANCE`.
+        A graph differs from its network by more than `PARITY_TOLERANCE`; see `check_output` as well.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    check_output(folder)
+    with _new_folder(folder) as work:
         parity = _write_graphs(trained, work, len(descriptors))
         if trained.palettes is not None:
             np.save(work / "palettes.npy", trained.palettes.astype(np.float32))
@@ -126,13 +148,12 @@ def export_bundle(
             if network is None:
                 continue
             weights = _half(network)
-            save_file(weights, str(work / f"{file}.safetensors"))
-            (work / f"{file}.safetensors").chmod(0o644)  # safetensors writes for the owner alone
+            (work / f"{file}.safetensors").write_bytes(save(weights))
         (work / "parity.json").write_text(json.dumps(parity, indent=1) + "\n", "utf-8")
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(work.iterdir())}
         card = {
             "schema": SCHEMA,
-            "name": name,
+            "name": "".join(letter if letter.isprintable() else "_" for letter in name)[:200] or "bundle",
             "clavilux": __version__,
             "created": datetime.now(UTC).date().isoformat(),
             "command": command,
@@ -148,11 +169,12 @@ def export_bundle(
             "parity": {stage: values["difference"] for stage, values in parity.items()},
             "files": files,
         }
-        (work / "bundle.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
-        work.chmod(0o755)
-        _swap(work, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        content = (json.dumps(card, indent=1) + "\n").encode()
+        try:
+            read_card(content, f"the bundle {name}")
+        except BundleError as error:
+            raise TrainingError(f"{error}; the bundle was not written") from error
+        (work / CARD).write_bytes(content)
     return {stage: values["difference"] for stage, values in parity.items()}
 
 
@@ -190,6 +212,7 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
     for stage, network, input_name, example, outputs in stages:
         path = work / f"{stage}.onnx"
         export_graph(network.eval(), example, path, input_name, outputs)
+        _check_graph(path, example)
         parity[stage] = compare_graph(network, example, path, outputs)
         if parity[stage]["difference"] > PARITY_TOLERANCE:
             raise TrainingError(
@@ -231,6 +254,19 @@ def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: st
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
+def _check_graph(path: Path, example: Tensor) -> None:
+    """Check a written graph as every reader of the bundle will."""
+    try:
+        graph = read_graph(path.read_bytes())
+        for n in {1, BATCH_WINDOWS if path.name == ENCODERS[0] else 1}:
+            check_network(graph, NETWORKS[path.name], n, tuple(example.shape[1:]), {})
+    except BundleError as error:
+        raise TrainingError(
+            f"the graph {path.name} {error}, so nothing could paint with it; use the versions of constraints.txt, or a "
+            "smaller network; the bundle was not written"
+        ) from error
+
+
 def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:
     """Largest difference of a written graph from its network, relative to the largest value where that is above 1."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -246,12 +282,17 @@ def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list
     return {"difference": worst, "largest_value": largest}
 
 
-def _swap(work: Path, folder: Path) -> None:
-    """Put the new folder in the place of the old one."""
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        os.replace(folder, old)
-        os.replace(work, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(work, folder)
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder, and move it into place at the end of the block; remove it if the block raises."""
+    folder = Path(os.path.realpath(folder))  # a link stays a link
+    with writing_to(folder.parent):
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            yield work
+            work.chmod(0o755)
+            if folder.exists():
+                folder.rmdir()  # it was empty, and must still be so
+            os.replace(work, folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)

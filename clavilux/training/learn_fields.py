@@ -3,7 +3,7 @@
     windows of real pictures -> relief (grey without layout) -> families of textures -> exemplars
         -> fields whose signs, to a network that knows pictures, correlate as those of an exemplar do -> fields.npz
 
-    python -m clavilux.training.learn_fields runs/mine/windows-training.pickle nsfwjs-4.4.0.tgz -o fields.npz
+    python -m clavilux.training.learn_fields runs/mine/windows-training.npz nsfwjs-4.4.0.tgz -o fields.npz
 
 Texture synthesis by correlations of features (Gatys et al. 2015), with three differences: the features are those of a
 small network (`clavilux.training.teacher`); the picture wraps around; and its values are uniform at every step,
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from torch.nn import functional
 from clavilux.corpus.table import write_bytes
 from clavilux.painter.marks.learnt import FAMILIES, SIDE, VARIANTS
 from clavilux.training.analysis import Windows
+from clavilux.training.cache import load_record
 from clavilux.training.teacher import Teacher
 
 _GREY = np.array([0.25, 0.6, 0.15], np.float32)
@@ -52,14 +52,14 @@ Float32 = NDArray[np.float32]
 def main() -> None:
     """Learn and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("windows", type=Path, help="windows-training.pickle of a training")
+    parser.add_argument("windows", type=Path, help="windows-training.npz of a training")
     parser.add_argument("teacher", type=Path, help="nsfwjs-4.4.0.tgz, of `npm pack nsfwjs@4.4.0`")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
-    with arguments.windows.open("rb") as file:
-        _, windows = pickle.load(file)
+    windows = load_record(arguments.windows, Windows)
+    assert windows is not None, "no key is asked for"
     teacher = Teacher(arguments.teacher).eval()
     exemplars = choose_exemplars(windows, teacher, seed=arguments.seed)
     fields = learn_fields(exemplars, teacher, seed=arguments.seed)

@@ -9,11 +9,10 @@ was not. With several processes each takes its share of every batch and gradient
 from __future__ import annotations
 
 import copy
-import csv
 import math
-import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,16 +24,21 @@ from torch import Tensor, nn
 
 from clavilux.errors import TrainingError
 from clavilux.models.losses import RateController, RisingBeta
+from clavilux.system.files import remove_leftovers
 from clavilux.system.memory import keep_memory
+from clavilux.training.checkpoint import load_checkpoint, mismatch, save_checkpoint
+from clavilux.training.logs import Logs
+from clavilux.training.pace import Precision, choose_precision, choose_threads, using_threads
+from clavilux.training.writing import writing_to
 
 Batch = dict[str, Tensor]
-Precision = Literal["32-true", "bf16-mixed"]
 
 
 class Task(nn.Module):
     """What is trained. `forward(batch, noise, beta)` gives the loss and its parts, each a scalar; "rate" is in nats."""
 
     name: str
+    items: str = "items"  # what a batch holds, for the unit of speeds
     network: nn.Module
     betas: tuple[float, float] = (0.9, 0.99)  # of AdamW: how long gradients and their squares are remembered
 
@@ -57,7 +61,10 @@ class Task(nn.Module):
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long and how fast."""
+    """How long and how fast.
+
+    `data` is a hash of what is learnt from, or "" where a resumed run need not have the same.
+    """
 
     steps: int
     batch: int
@@ -70,6 +77,7 @@ class LoopSettings:
     target_nats: float | None = None
     first_beta: float = 0.05
     max_beta: float | None = None
+    data: str = ""
     checkpoint_s: float = 60.0
     log_every: int = 20
     validate_every: int = 1_000
@@ -152,14 +160,17 @@ def train(
     Raises
     ------
     TrainingError
-        The loss is no number, the gradient explodes, a checkpoint is there and `resume` is not given, or a checkpoint
-        belongs to other settings.
+        The loss is no number, the gradient explodes, a checkpoint is there and `resume` is not given, a checkpoint is
+        damaged or belongs to other settings, or `run_dir` cannot be written to.
     """
     keep_memory()
     fabric = processes.join()
-    run_dir.mkdir(parents=True, exist_ok=True)
+    with writing_to(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if fabric.is_global_zero:
+            remove_leftovers(run_dir)
     checkpoint_path = run_dir / f"{task.name}.ckpt"
-    saved = _load_checkpoint(checkpoint_path, resume, settings)
+    saved = load_checkpoint(checkpoint_path, resume=resume, settings=_identity(settings))
     if settings.batch % fabric.world_size:
         raise TrainingError(
             f"{task.name}: a batch of {settings.batch} cannot be shared by {fabric.world_size} processes evenly; give "
@@ -168,95 +179,125 @@ def train(
     precision: Precision = saved["precision"] if saved else choose_precision(task, settings, log)
     # All processes have looked for the checkpoint before the first writes one, and use the format of the first.
     fabric = processes.join(fabric.broadcast(precision))
+    threads = choose_threads(task, settings, precision, log, before=saved["threads"] if saved else None)
+    with using_threads(threads):
+        network = _run_steps(task, settings, checkpoint_path, saved, precision, fabric, log, after_validation)
+    fabric.barrier()
+    return network
 
+
+def _run_steps(
+    task: Task,
+    settings: LoopSettings,
+    checkpoint_path: Path,
+    saved: dict[str, Any] | None,
+    precision: Precision,
+    fabric: Fabric,
+    log: Callable[[str], None],
+    after_validation: Callable[[int], None] | None,
+) -> nn.Module:
+    """Train from the state of a checkpoint, or from the first step, to the last step."""
     optimizer = torch.optim.AdamW(task.parameters(), lr=settings.learning_rate, weight_decay=1e-4, betas=task.betas)
     averaged = copy.deepcopy(task.network).eval()
     controller = _controller(settings)
     first_step = 0
     if saved:
-        task.load_state_dict(saved["task"])
-        optimizer.load_state_dict(saved["optimizer"])
-        averaged.load_state_dict(saved["averaged"])
+        try:
+            task.load_state_dict(saved["task"])
+            optimizer.load_state_dict(saved["optimizer"])
+            averaged.load_state_dict(saved["averaged"])
+            if controller:
+                controller.load_state_dict(saved["controller"])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:  # of other shapes, names or parts
+            raise mismatch(checkpoint_path) from error
         first_step = saved["step"]
-        if controller:
-            controller.load_state_dict(saved["controller"])
+        torch.set_rng_state(saved["random"])  # dropout draws from the global generator
         log(f"{task.name}: going on from step {first_step}")
     model, optimizer = fabric.setup(task, optimizer)
     averaged.to(fabric.device)
 
-    logs = _Logs(run_dir, task.name, first_step) if fabric.is_global_zero else None
+    logs = Logs(checkpoint_path.parent, task.name, first_step, log) if fabric.is_global_zero else None
+
+    def validate(step: int) -> None:
+        assert logs is not None, "the first process alone validates"
+        # On the processor, where the data are.
+        with _using(task, copy.deepcopy(averaged).cpu()), torch.no_grad():
+            figures = task.validate()
+            logs.add("-validation", step, figures)
+            log(f"{task.name}: validation " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+            if after_validation:
+                after_validation(step)
+
     order, order_epoch = torch.empty(0, dtype=torch.long), -1
     started, last_saved, last_told = time.monotonic(), time.monotonic(), 0.0
     task.train()
-    for step in range(first_step, settings.steps):
-        # Data: the step alone says which items come, in which order.
-        per_epoch = max(1, task.n_items() // settings.batch)
-        epoch, place = divmod(step, per_epoch)
-        if epoch != order_epoch:
-            order, order_epoch = task.order(_generator(settings.seed, epoch, 0)), epoch
-        items = order[place * settings.batch : (place + 1) * settings.batch]
-        noise = _generator(settings.seed, step, 1 + fabric.global_rank)
-        batch = fabric.to_device(task.batch(items[fabric.global_rank :: fabric.world_size], noise))
+    with logs or nullcontext():
+        for step in range(first_step, settings.steps):
+            # Data: the step alone says which items come, in which order.
+            per_epoch = max(1, task.n_items() // settings.batch)
+            epoch, place = divmod(step, per_epoch)
+            if epoch != order_epoch:
+                order, order_epoch = task.order(seeded_generator(settings.seed, epoch, 0)), epoch
+            items = order[place * settings.batch : (place + 1) * settings.batch]
+            noise = seeded_generator(settings.seed, step, 1 + fabric.global_rank)
+            batch = fabric.to_device(task.batch(items[fabric.global_rank :: fabric.world_size], noise))
 
-        # One step.
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(step, settings)
-        beta = controller.beta if controller else 0.0
-        optimizer.zero_grad(set_to_none=True)
-        parts: dict[str, Tensor] = model(batch, noise, beta)
-        loss = parts["loss"]
-        if not math.isfinite(loss.item()):
-            raise TrainingError(f"{task.name}: the loss is {loss.item()} at step {step}; {_ADVICE}")
-        fabric.backward(loss)
-        gradient = nn.utils.clip_grad_norm_(task.parameters(), _CLIP).item()
-        if not gradient <= _EXPLODED:  # NaN compares false
-            raise TrainingError(f"{task.name}: the gradient explodes at step {step} (norm {gradient:.3g}); {_ADVICE}")
-        optimizer.step()
-        if controller:
-            rate = fabric.all_reduce(parts["rate"].detach(), reduce_op="mean")
-            assert isinstance(rate, Tensor)
-            controller.update(rate.item())
-        _average(averaged, task.network, min(settings.ema, (1 + step) / (10 + step)))
+            # One step.
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * _schedule(step, settings)
+            beta = controller.beta if controller else 0.0
+            optimizer.zero_grad(set_to_none=True)
+            parts: dict[str, Tensor] = model(batch, noise, beta)
+            loss = parts["loss"]
+            if not math.isfinite(loss.item()):
+                raise TrainingError(f"{task.name}: the loss is {loss.item()} at step {step}; {_ADVICE}")
+            fabric.backward(loss)
+            gradient = nn.utils.clip_grad_norm_(task.parameters(), _CLIP).item()
+            if not gradient <= _EXPLODED:  # NaN compares false
+                raise TrainingError(
+                    f"{task.name}: the gradient explodes at step {step} (norm {gradient:.3g}); {_ADVICE}"
+                )
+            optimizer.step()
+            if controller:
+                rate = fabric.all_reduce(parts["rate"].detach(), reduce_op="mean")
+                assert isinstance(rate, Tensor)
+                controller.update(rate.item())
+            _average(averaged, task.network, min(settings.ema, (1 + step) / (10 + step)))
 
-        # Report, validate, save: the first process alone, the others wait at the next gradient.
-        if logs is None:
-            continue
-        done = step + 1
-        now = time.monotonic()
-        last = done == settings.steps
-        if done % settings.log_every == 0 or last:
-            figures = {"beta": beta, "gradient": gradient, **{key: value.item() for key, value in parts.items()}}
-            logs.add("", done, figures)
-            if now - last_told > 5.0 or last:
-                last_told = now
-                speed = (done - first_step) * settings.batch / (now - started)
-                text = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
-                log(f"{task.name}: step {done}/{settings.steps}, {text}, {speed:.0f} a second")
-        if done % settings.validate_every == 0 or last:
-            # On the processor, where the data are.
-            with _using(task, copy.deepcopy(averaged).cpu()), torch.no_grad():
-                figures = task.validate()
-                logs.add("-validation", done, figures)
-                log(f"{task.name}: validation " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
-                if after_validation:
-                    after_validation(done)
-        if now - last_saved > settings.checkpoint_s or last:
-            last_saved = now
-            save_atomically(
-                checkpoint_path,
-                {
-                    "step": done,
-                    "settings": _identity(settings),
-                    "precision": precision,
-                    "task": task.state_dict(),
-                    "averaged": averaged.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "controller": controller.state_dict() if controller else None,
-                },
-            )
-    if logs:
-        logs.close()
-    fabric.barrier()
+            # Report, validate, save: the first process alone, the others wait at the next gradient.
+            if logs is None:
+                continue
+            done = step + 1
+            now = time.monotonic()
+            last = done == settings.steps
+            if done % settings.log_every == 0 or last:
+                figures = {"beta": beta, "gradient": gradient, **{key: value.item() for key, value in parts.items()}}
+                logs.add("", done, figures)
+                if now - last_told > 5.0 or last:
+                    last_told = now
+                    speed = (done - first_step) * settings.batch / (now - started)
+                    text = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
+                    log(f"{task.name}: step {done}/{settings.steps}, {text}, {speed:.0f} {task.items}/s")
+            if done % settings.validate_every == 0 or last:
+                validate(done)
+            if now - last_saved > settings.checkpoint_s or last:
+                last_saved = now
+                save_checkpoint(
+                    checkpoint_path,
+                    {
+                        "step": done,
+                        "settings": _identity(settings),
+                        "precision": precision,
+                        "threads": torch.get_num_threads(),
+                        "random": torch.get_rng_state(),
+                        "task": task.state_dict(),
+                        "averaged": averaged.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "controller": controller.state_dict() if controller else None,
+                    },
+                )
+        if logs and not logs.has_validation(settings.steps):  # a finished run whose log was lost or cut
+            validate(settings.steps)
     task.network.load_state_dict(averaged.state_dict())
     return task.network.eval().cpu()
 
@@ -266,45 +307,8 @@ _EXPLODED = 1e8  # beyond any spike that a training recovered from
 _ADVICE = "lower learning_rate or raise warmup in the recipe and train anew in another --run"
 
 
-def choose_precision(task: Task, settings: LoopSettings, log: Callable[[str], None]) -> Precision:
-    """Choose the number format by a short trial on this machine, unless the settings say one.
-
-    With AMX bfloat16 convolutions are several times faster than float32; on processors that emulate them they are many
-    times slower. No list of processors says it as well as half a second of each.
-    """
-    if settings.precision != "auto":
-        return settings.precision
-    if torch.cuda.is_available():
-        log(f"{task.name}: number format bf16-mixed (GPU)")
-        return "bf16-mixed"
-    seconds: dict[Precision, float] = {}
-    trials: list[tuple[Precision, torch.dtype | None]] = [("32-true", None), ("bf16-mixed", torch.bfloat16)]
-    batch = task.batch(torch.arange(settings.batch) % task.n_items(), _generator(settings.seed, 0, 0))
-    trial = copy.deepcopy(task)
-    for name, dtype in trials:
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
-                trial(batch, _generator(0, 0, 0), 0.0)["loss"].backward()
-            times.append(time.perf_counter() - start)
-        seconds[name] = min(times)
-    chosen = min(seconds, key=lambda name: seconds[name])
-    log(f"{task.name}: number format {chosen} (" + ", ".join(f"{k} {v * 1e3:.0f} ms" for k, v in seconds.items()) + ")")
-    return chosen
-
-
-def save_atomically(path: Path, content: Any) -> None:
-    """Write with `torch.save` to a temporary name and rename, so that a checkpoint is whole or not there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    torch.save(content, temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def _generator(seed: int, step: int, stream: int) -> torch.Generator:
-    """A generator that depends on (seed, step, stream) alone."""
+def seeded_generator(seed: int, step: int, stream: int) -> torch.Generator:
+    """Return a generator that depends on (seed, step, stream) alone."""
     mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + stream * 0x94D049BB133111EB) % 2**63
     return torch.Generator().manual_seed(mixed)
 
@@ -342,23 +346,11 @@ def _identity(settings: LoopSettings) -> dict[str, Any]:
     """What must be the same when a run goes on."""
     return {
         key: getattr(settings, key)
-        for key in ("steps", "batch", "learning_rate", "warmup", "final_rate", "ema", "seed", "target_nats", "max_beta")
-    }
-
-
-def _load_checkpoint(path: Path, resume: bool, settings: LoopSettings) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    if not resume:
-        raise TrainingError(f"{path} is there; go on from it with --resume, or give another folder with --run")
-    saved: dict[str, Any] = torch.load(path, weights_only=True)
-    if saved["settings"] != _identity(settings):
-        changed = sorted(k for k, v in _identity(settings).items() if saved["settings"].get(k) != v)
-        raise TrainingError(
-            f"{path} was made with other settings ({', '.join(changed)}); resume with the same recipe, or give another "
-            "folder with --run"
+        for key in (
+            *("steps", "batch", "learning_rate", "warmup", "final_rate", "ema", "seed", "target_nats", "max_beta"),
+            "data",
         )
-    return saved
+    }
 
 
 def _controller(settings: LoopSettings) -> RateController | RisingBeta | None:
@@ -367,45 +359,3 @@ def _controller(settings: LoopSettings) -> RateController | RisingBeta | None:
     if settings.max_beta is not None:
         return RisingBeta(settings.max_beta, settings.steps)
     return None
-
-
-class _Logs:
-    """Figures by step, as CSV and for TensorBoard. What a killed run wrote after its last checkpoint is cut off."""
-
-    def __init__(self, folder: Path, name: str, first_step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # slow to import
-
-        self._folder, self._name = folder, name
-        self._board = SummaryWriter(folder / "tensorboard" / name, purge_step=first_step + 1)
-        for path in (self._path(""), self._path("-validation")):
-            if path.exists():
-                with path.open(newline="", encoding="utf-8") as file:
-                    # The last row may be cut off: then a value is missing.
-                    whole = (row for row in csv.DictReader(file) if None not in row.values())
-                    rows = [row for row in whole if int(row["step"]) <= first_step]
-                temporary = path.with_name(f".{path.name}.{os.getpid()}")
-                with temporary.open("w", newline="", encoding="utf-8") as file:
-                    if rows:
-                        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-                        writer.writeheader()
-                        writer.writerows(rows)
-                os.replace(temporary, path)
-
-    def add(self, kind: str, step: int, figures: dict[str, float]) -> None:
-        """Append a row to `<name><kind>.csv` and points to the board."""
-        path = self._path(kind)
-        row = {"step": float(step), **figures}
-        new = not path.exists() or path.stat().st_size == 0
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow({key: f"{value:.8g}" for key, value in row.items()})
-        for key, value in figures.items():
-            self._board.add_scalar(f"{kind.removeprefix('-') or 'training'}/{key}", value, step)
-
-    def close(self) -> None:
-        self._board.close()
-
-    def _path(self, kind: str) -> Path:
-        return self._folder / f"{self._name}{kind}.csv"

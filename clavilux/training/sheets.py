@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from clavilux.system.files import replacing
+from clavilux.training.writing import writing_to
 
 
 def save_sheet(path: Path, pictures: Sequence[NDArray[np.uint8]], *, columns: int, gap: int = 4) -> None:
@@ -25,6 +27,11 @@ def save_sheet(path: Path, pictures: Sequence[NDArray[np.uint8]], *, columns: in
         Pictures a row.
     gap : int
         White pixels between them.
+
+    Raises
+    ------
+    TrainingError
+        The folder cannot be written to.
     """
     height, width = pictures[0].shape[:2]
     rows = math.ceil(len(pictures) / columns)
@@ -32,10 +39,10 @@ def save_sheet(path: Path, pictures: Sequence[NDArray[np.uint8]], *, columns: in
     for index, picture in enumerate(pictures):
         top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
         sheet[top : top + height, left : left + width] = picture
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    Image.fromarray(sheet).save(temporary, quality=90)
-    os.replace(temporary, path)
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            Image.fromarray(sheet).save(temporary, Image.registered_extensions()[path.suffix.lower()], quality=90)
 
 
 def features_as_pictures(features: NDArray[np.float32], *, scale: int = 3) -> list[NDArray[np.uint8]]:

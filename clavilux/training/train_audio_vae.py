@@ -28,6 +28,7 @@ class AudioVAETask(Task):
     """Reconstruction by sigma-VAE, rate held at its target; louder and softer copies of a window have one latent."""
 
     name = "audio-vae"
+    items = "windows"
     network: AudioVAE
 
     def __init__(

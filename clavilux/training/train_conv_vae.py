@@ -28,6 +28,7 @@ class ConvImageVAETask(Task):
     """
 
     name = "image-vae"
+    items = "pictures"
     network: ConvImageVAE | ImplicitImageVAE
 
     def __init__(

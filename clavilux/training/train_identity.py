@@ -37,6 +37,7 @@ class IdentityTask(Task):
     """
 
     name = "identity"
+    items = "songs"
     network: WindowIdentity
 
     def __init__(

@@ -80,6 +80,7 @@ class ImageVAETask(Task):
     """Plan, palette and marks by classification; the rate held at its target."""
 
     name = "image-vae"
+    items = "pictures"
     network: ImageVAE
 
     def __init__(self, training: Lessons, validation: Lessons, recipe: ImageVAERecipe) -> None:

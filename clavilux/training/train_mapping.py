@@ -6,7 +6,6 @@ by the guides of `clavilux.measures.crossmodal`.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +20,9 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
 from clavilux.audio.descriptors import DESCRIPTORS
-from clavilux.audio.feature_files import HALVES, TABLE
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import LATENT_DIM
-from clavilux.errors import CorpusError
+from clavilux.errors import TrainingError
 from clavilux.measures.crossmodal import GUIDES, guide_values
 from clavilux.measures.image_features import TRAITS, average_down, measure_traits
 from clavilux.measures.transport import (
@@ -46,7 +44,7 @@ from clavilux.models.mark_classifier import Eye
 from clavilux.painter.controls import Controls, choose_controls
 from clavilux.painter.paint import paint
 from clavilux.system.jobs import run_calls
-from clavilux.training.datasets import AudioFeatureDataset
+from clavilux.training.datasets import AudioFeatureDataset, descriptors_of, read_descriptors
 from clavilux.training.preserve import Told, foresee, preserve_looks
 from clavilux.training.recipe import MappingRecipe
 from clavilux.training.train_mark_classifier import eye_signs
@@ -60,6 +58,8 @@ _PICTURES = 2_000  # latents of real art that the transport takes; its cost grow
 _NEIGHBOUR = 10
 _TELL_EVERY = 10  # epochs
 _SONGS_A_COMPONENT = 3
+_NO_VARIETY = 1e-9  # deviation of what is meant to differ
+_TOO_MUCH_ALIKE = "mapping: the songs or the pictures are too much alike to be told apart; add ones that differ"
 _REHEARSED = 1_500  # latents of made-up songs that are painted after each round
 
 Float32 = NDArray[np.float32]
@@ -109,14 +109,6 @@ class Art:
         return Art(self.latents[some], self.guides[some], traits, self.looks[some], self.scale)
 
 
-def check_descriptors(folder: Path) -> Path:
-    """Where the descriptors of these features are: `descriptors.csv`, or a CorpusError."""
-    path = folder / TABLE
-    if not path.is_file():
-        raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
-    return path
-
-
 def encode_songs(
     network: AudioVAE, dataset: AudioFeatureDataset, folder: Path, mapped_descriptors: tuple[str, ...]
 ) -> SongCodes:
@@ -126,26 +118,19 @@ def encode_songs(
     Raises
     ------
     CorpusError
-        `descriptors.csv` is missing, or lacks a track or a descriptor.
+        `descriptors.csv` is missing, or lacks a track or a descriptor, or holds something that is no number.
     """
-    path = check_descriptors(folder)
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = {row["npy"]: row for row in csv.DictReader(file)}
+    rows = read_descriptors(folder)
     names, z_audio, described = [], [], []
     for entry, windows in zip(dataset.entries, dataset.arrays, strict=True):
-        row = rows.get(entry.name)
-        if row is None:
-            raise CorpusError(f"{path} has no line for {entry.name}; run `clavilux features` again")
-        missing = [column for columns in (DESCRIPTORS, *HALVES) for column in columns if column not in row]
-        if missing:
-            raise CorpusError(f"{path} has no column {missing[0]}; run `clavilux features` again")
+        values = descriptors_of(entry, rows, folder)
         with torch.no_grad():
             parts = [network(torch.from_numpy(np.array(p)))[0] for p in np.array_split(windows, 1 + len(windows) // 64)]
         z = torch.cat(parts).double().numpy()
         middle = len(z) // 2
         names.append(entry.name)
         z_audio.append([part.mean(axis=0) for part in (z, z[: max(middle, 1)], z[middle:])])
-        described.append([[float(row[column]) for column in columns] for columns in (tuple(DESCRIPTORS), *HALVES)])
+        described.append(values)
     whole = np.array(described)  # (n, 3, descriptors): the song, its first half, its second half
     mapped = whole[:, :, [list(DESCRIPTORS).index(name) for name in mapped_descriptors]]
     codes = np.concatenate([np.array(z_audio), mapped], axis=2)
@@ -362,6 +347,30 @@ def _descend(
         placed = made_up @ weights + offset
         paintings = [*paintings, show(placed + recipe.jitter * rng.standard_normal(placed.shape))]
     return weights, offset
+
+
+@contextmanager
+def refuse_degenerate() -> Iterator[None]:
+    """Raise a `TrainingError` where statistics of the block fail, as they do for data without variety."""
+    try:
+        yield
+    except np.linalg.LinAlgError as error:
+        raise TrainingError(f"{_TOO_MUCH_ALIKE} ({error})") from error
+
+
+def check_variety(songs: SongCodes, latents: Float64) -> None:
+    """Refuse songs or pictures that are too much alike to be told apart.
+
+    Raises
+    ------
+    TrainingError
+        All codes of songs or all latents of pictures are the same, or one of them is not finite.
+    """
+    for what, values in (("songs", songs.codes), ("pictures", latents)):
+        if not np.isfinite(values).all():
+            raise TrainingError(f"mapping: codes of {what} are not finite; train the networks anew in another --run")
+        if values.std(axis=0).max() < _NO_VARIETY:
+            raise TrainingError(f"{_TOO_MUCH_ALIKE} (all {what} have one code)")
 
 
 @contextmanager

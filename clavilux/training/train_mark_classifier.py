@@ -29,6 +29,7 @@ class EyeTask(Task):
     squared error."""
 
     name = "eye"
+    items = "pictures"
     network: Eye
 
     def __init__(self, studies: Studies, recipe: EyeRecipe) -> None:

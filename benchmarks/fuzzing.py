@@ -1,0 +1,221 @@
+"""The frame that all fuzzers share: cases that a seed repeats, a process for each, a table of what became of them.
+
+    make(seed, number) -> `Case` (files) -> `try_case` (a process of its own) -> `Trial` -> table, findings, exit code
+
+A fuzzer gives two functions. `make` returns case `number` of a seed. `work` gets the folder with the files of a case
+and returns an outcome and a message. It may raise `ClaviluxError`, which counts as "refused". All else is a finding:
+another exception, an outcome that was not announced, a refusal of several lines, a word on stderr, a crash, a hang, too
+much memory. Findings are printed and their files kept; the exit code is then 1. Needs a system that forks (Linux,
+macOS).
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from clavilux.errors import ClaviluxError
+
+REFUSED = "refused"
+TIMEOUT_S = 20.0
+LIMIT_MB = 500.0  # of memory in use, with the interpreter and all libraries
+ADDRESS_SPACE_GB = 8  # beyond, the system refuses memory: what was asked for by mistake does not harm the machine
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case.
+
+    Attributes
+    ----------
+    row, column : str
+        Where the table counts it: what was damaged, and how.
+    files : mapping of str to bytes
+        Content of each file, by its path relative to the folder of the case.
+    """
+
+    row: str
+    column: str
+    files: Mapping[str, bytes]
+
+    def write(self, folder: Path) -> None:
+        """Write the files into a folder, which is made."""
+        folder.mkdir(parents=True)
+        for name, content in self.files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a case.
+
+    Attributes
+    ----------
+    outcome : str
+        One of the announced outcomes or "refused"; otherwise the kind of finding: "crash", "hang", "memory", "noise"
+        (something was written to stderr), "lines" (a refusal of several lines), or the name of an exception.
+    message : str
+        The message of the case, or what describes the finding.
+    peak_mb : float
+        Largest memory in use; 0 if the process ended before it could say.
+    """
+
+    outcome: str
+    message: str
+    peak_mb: float
+
+
+Make = Callable[[int, int], Case]
+Work = Callable[[Path], tuple[str, str]]
+
+
+def try_case(
+    work: Work,
+    folder: Path,
+    expected: Sequence[str],
+    *,
+    timeout_s: float = TIMEOUT_S,
+    limit_mb: float = LIMIT_MB,
+) -> Trial:
+    """Return what `work` makes of a folder, in a process forked from this one, which should have no other threads.
+
+    Parameters
+    ----------
+    work : callable
+        See the module.
+    folder : Path
+        Holds the files of the case.
+    expected : sequence of str
+        Outcomes that are no findings, beside "refused".
+    timeout_s, limit_mb : float
+        Seconds and megabytes beyond which the case is a finding.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work_and_report, args=(work, folder, expected, limit_mb, theirs))
+    process.start()
+    theirs.close()
+    # A process that dies closes its end: `poll` returns and `recv` finds the end of the file.
+    answered = ours.poll(timeout_s)
+    try:
+        trial: Trial = ours.recv() if answered else Trial("hang", f"no answer in {timeout_s:g} s", 0.0)
+    except EOFError:
+        process.join()
+        trial = Trial("crash", f"exit code {process.exitcode}", 0.0)
+    process.kill()
+    process.join()
+    ours.close()
+    return trial
+
+
+def _work_and_report(work: Work, folder: Path, expected: Sequence[str], limit_mb: float, answer: Connection) -> None:
+    import resource  # not on Windows, where nothing forks either
+
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_GB * 2**30,) * 2)
+    with tempfile.TemporaryFile() as errors:
+        os.dup2(errors.fileno(), 2)  # libraries in C write there too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        try:
+            outcome, message = work(folder)
+        except ClaviluxError as error:
+            outcome, message = REFUSED, str(error)
+            if len(message.splitlines()) != 1:
+                outcome = "lines"
+        except BaseException as error:  # all that is left is what we look for
+            outcome, message = type(error).__name__, str(error)
+        sys.stderr.flush()
+        errors.seek(0)
+        noise = errors.read().decode(errors="replace").strip()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_mb = peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
+    if outcome in (*expected, REFUSED):
+        if peak_mb > limit_mb:
+            outcome, message = "memory", f"{peak_mb:.0f} MB, {message}"
+        elif noise:
+            outcome, message = "noise", noise.splitlines()[-1]
+    answer.send(Trial(outcome, message, peak_mb))
+
+
+def run_fuzzer(
+    description: str,
+    make: Make,
+    work: Work,
+    expected: Sequence[str],
+    *,
+    timeout_s: float = TIMEOUT_S,
+    limit_mb: float = LIMIT_MB,
+) -> int:
+    """Run the cases that the command line asks for, print what became of them, and return the exit code.
+
+    Parameters are those of `try_case`; ``description`` is the text of ``--help``. An interrupted run prints what it
+    has. Case i of a seed is the same whatever the range, so that a run can be done in pieces.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--cases", type=int, default=2_000, help="how many")
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="folder for what broke something")
+    given = parser.parse_args()
+    outcomes = (*expected, REFUSED)
+    counts: Counter[tuple[str, str, str]] = Counter()
+    n_findings, peak_mb, slowest_s = 0, 0.0, 0.0
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            for number in range(given.first, given.first + given.cases):
+                case = make(given.seed, number)
+                name = f"{given.seed}-{number}-{case.column.replace(' ', '-')}"
+                folder = Path(temporary, name, "case")  # `work` may write into the folder above it
+                case.write(folder)
+                started = time.monotonic()
+                trial = try_case(work, folder, expected, timeout_s=timeout_s, limit_mb=limit_mb)
+                slowest_s = max(slowest_s, time.monotonic() - started)
+                peak_mb = max(peak_mb, trial.peak_mb)
+                outcome = trial.outcome
+                if outcome not in outcomes:
+                    outcome = "finding"
+                    n_findings += 1
+                    if not (given.keep / name).exists():
+                        case.write(given.keep / name)
+                    print(f"{given.keep / name}: {case.row}: {trial.outcome}: {trial.message}", flush=True)
+                counts[case.row, case.column, outcome] += 1
+                shutil.rmtree(folder.parent)
+        except KeyboardInterrupt:
+            print("interrupted; what was done so far:", file=sys.stderr)
+    _print_table(counts, outcomes)
+    print(
+        f"{counts.total()} cases of seed {given.seed} from number {given.first} in {time.monotonic() - began:.0f} s; "
+        f"slowest {slowest_s:.1f} s, most memory {peak_mb:.0f} MB; {n_findings} findings"
+    )
+    return int(n_findings > 0)
+
+
+def _print_table(counts: Counter[tuple[str, str, str]], outcomes: Sequence[str]) -> None:
+    """A row for each thing damaged, a column for each damage: how many ended how, and findings if there are any."""
+    print(" / ".join(outcomes) + " (+ findings)")
+    rows = [*dict.fromkeys(row for row, _, _ in counts), "all"]
+    columns = [*dict.fromkeys(column for _, column, _ in counts), "all"]
+    left = max(len(row) for row in rows) + 1
+    print(f"{'':{left}}" + "".join(f"{name:>18}" for name in columns))
+    for row in rows:
+        cells = []
+        for column in columns:
+            n = Counter[str]()
+            for (its_row, its_column, outcome), count in counts.items():
+                if row in (its_row, "all") and column in (its_column, "all"):
+                    n[outcome] += count
+            findings = f" (+{n['finding']})" if n["finding"] else ""
+            cells.append("/".join(str(n[outcome]) for outcome in outcomes) + findings)
+        print(f"{row:{left}}" + "".join(f"{cell:>18}" for cell in cells))

@@ -1,0 +1,153 @@
+"""A small fixed evaluation of the shipped bundle, which fails in the tests when the bundle has become worse.
+
+    python benchmarks/regression.py [--art CORPUS/art]
+
+measures the shipped bundle, writes its figures as the new reference (tests/regression.json) and prints them. Run it
+when a new bundle ships, and read what it prints before committing. `--art` also renews the space in which distances are
+taken (evaluator B on the training art of a corpus); without it the space stays as it is in the file.
+
+synthesised songs and examples -> song codes -> latents -> paintings at 256 px -> evaluator B -> **figures with errors**
+
+It takes seconds, needs no corpus, and says nothing about real art: `clavilux evaluate` does. The centre and scale of
+the space are kept beside the figures, because deriving them anew from the pictures themselves would hide a collapse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.audio.decode import read_blocks
+from clavilux.audio.descriptors import describe
+from clavilux.audio.features import measure_features
+from clavilux.bundle import open_bundle
+from clavilux.constants import SAMPLE_RATE
+from clavilux.evaluation.looks import Looks, measure_looks
+from clavilux.evaluation.material import find_pictures
+from clavilux.evaluation.painting import PAINTED_PX, bad_copy, look_at_files, paint_latent
+from clavilux.evaluation.sameness import identity
+from clavilux.evaluation.songs import song_code
+from clavilux.evaluation.synth import VOICES, Note, fit, loudness_db, render, reverb
+from clavilux.measures.diversity import mean_pairwise_distance
+from clavilux.measures.likeness import same_song
+from clavilux.pipeline import Clavilux
+
+Float32 = NDArray[np.float32]
+Floats = NDArray[np.floating]
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "tests" / "regression.json"
+SONGS = 14  # played by the synthesizer, beside those from files
+_SONG_S = 12.0
+_FILE_S = 24.0
+_SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure and its standard error over songs."""
+
+    value: float
+    noise: float
+
+
+def measure_regression(bundle: str, files: Sequence[Path], looks: Looks) -> dict[str, Figure]:
+    """Figures of a bundle on these files and on `SONGS` songs of our own.
+
+    Returns
+    -------
+    dict
+        ``diversity`` (mean distance of two pictures), ``identity`` (pairs of songs nearer than a picture and its bad
+        copy), ``same_song`` (AUC of halves), each with the standard error of the jackknife over songs.
+    """
+    clavilux = Clavilux(bundle)
+    sounds = [np.concatenate(list(read_blocks(file, max_s=_FILE_S))) for file in files]
+    sounds += [play_song(seed) for seed in range(SONGS)]
+    pictures, halves = [], []
+    for sound in sounds:
+        middle = len(sound) // 2
+        pictures.append(_paint(clavilux, sound))
+        halves.append([_paint(clavilux, part) for part in (sound[:middle], sound[middle:])])
+    points = _place(looks, pictures)
+    copies = _place(looks, [bad_copy(rgb) for rgb in pictures])
+    first, second = (_place(looks, [pair[side] for pair in halves]) for side in range(2))
+    return {
+        "diversity": _jackknife(lambda kept: mean_pairwise_distance(points[kept]), len(sounds)),
+        "identity": _jackknife(lambda kept: float(identity(points[kept], copies[kept])), len(sounds)),
+        "same_song": _jackknife(lambda kept: same_song(first[kept], second[kept])[0], len(sounds)),
+    }
+
+
+def play_song(seed: int) -> Float32:
+    """A song of our own: mono float32 at 22 050 Hz, every property of which the seed draws.
+
+    Instrument, tempo, mode, register, density, loudness and melody differ between seeds and stay through one song.
+    """
+    rng = np.random.default_rng([seed, 11])
+    instrument = list(VOICES.values())[seed % len(VOICES)]
+    scale = _SCALES[("major", "minor")[int(rng.integers(2))]]
+    tempo_bpm, base = float(rng.uniform(55, 170)), int(rng.integers(43, 73))
+    length, chord_share = float(rng.choice([0.25, 0.5, 1.0, 2.0])), float(rng.uniform(0, 0.6))
+    notes, degree = [], 0
+    for start in np.arange(0, _SONG_S * tempo_bpm / 60, length):
+        degree = int(np.clip(degree + rng.integers(-2, 3), -4, 10))
+        steps = (degree, degree + 2, degree + 4) if rng.random() < chord_share else (degree,)
+        notes += [Note(float(start), length, base + 12 * (d // 7) + scale[d % 7], 0.7) for d in steps]
+    track = render(notes, instrument, tempo_bpm=tempo_bpm, rate=SAMPLE_RATE, seed=seed)
+    track = reverb(track, decay_s=float(rng.uniform(0.3, 2.0)), wet=0.2, rate=SAMPLE_RATE, seed=seed)
+    mono = fit(track, _SONG_S, fade_s=0.3, rate=SAMPLE_RATE).mean(axis=0)
+    level_db = float(rng.uniform(-32, -14))
+    return np.asarray(mono * 10 ** ((level_db - loudness_db(mono, SAMPLE_RATE)) / 20), np.float32)
+
+
+def _paint(clavilux: Clavilux, sound: Float32) -> NDArray[np.uint8]:
+    features = measure_features([sound])
+    code = song_code(clavilux.engine, features, describe(features))
+    return paint_latent(clavilux, clavilux.engine.z_image(code), size=PAINTED_PX, seed=0)
+
+
+def _place(looks: Looks, pictures: Sequence[NDArray[np.uint8]]) -> Float32:
+    return looks.place(np.stack([measure_looks(rgb) for rgb in pictures]))
+
+
+def _jackknife(figure: Callable[[NDArray[np.intp]], float], n: int) -> Figure:
+    """Value on all songs, and its standard error from leaving each out (Efron 1982)."""
+    everything = np.arange(n)
+    without = np.array([figure(np.delete(everything, i)) for i in range(n)])
+    return Figure(figure(everything), float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())))
+
+
+def main() -> None:
+    """Measure, write, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--art", type=Path)
+    arguments = parser.parse_args()
+    if arguments.art is None:
+        kept = json.loads(REFERENCE.read_text("utf-8"))["space"]
+        looks = Looks(np.array(kept["mean"], np.float32), np.array(kept["scale"], np.float32))
+    else:
+        seen, _, _ = look_at_files(find_pictures(arguments.art, 400)[1], (), jobs=-1)
+        looks = Looks.of(seen.features["B"])
+    files = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix != ".py" and path.is_file())
+    figures = measure_regression("default", files, looks)
+    for name, figure in figures.items():
+        print(f"{name:12s} {figure.value:8.3f}  +- {figure.noise:.3f}")
+    reference = {
+        "bundle": open_bundle("default").sha256,
+        "figures": {name: asdict(figure) for name, figure in figures.items()},
+        "space": {name: [float(f"{v:.6g}") for v in values] for name, values in asdict(looks).items()},
+    }
+    temporary = REFERENCE.with_name(f".{os.getpid()}.{REFERENCE.name}")
+    temporary.write_text(json.dumps(reference, indent=1) + "\n", "utf-8")
+    os.replace(temporary, REFERENCE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""``bundle.json``: the description of a bundle, and the one place that says what it may hold.
+
+bytes of bundle.json -> **here** -> checked dict -> bundle
+
+A bundle may come from anybody, so every field that any command uses is checked here, once. `FIELDS` and `NETWORKS` are
+the schema; the tables of ``docs/bundle.md`` are printed from them, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import reprlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from clavilux.constants import ENCODER_SIDE_PX, FINISH, LATENT_DIM, MFCC_ROWS, PLAN_SIDE, SLOTS, WINDOW_FRAMES
+from clavilux.errors import BundleError
+from clavilux.painter.marks import KINDS
+
+SCHEMA = 5
+MAX_CARD_BYTES = 4_000_000  # 200 times what the shipped ones have
+MAX_FILES = 64
+MAX_DEPTH = 32  # of lists and objects inside each other
+ENCODERS = ("audio_encoder.onnx", "mapping.onnx", "picture_encoder.onnx")
+DECODERS = {"painter": "controls.onnx", "pixels": "pixels.onnx"}
+CARD, PALETTES = "bundle.json", "palettes.npy"
+
+_SONG = f"{LATENT_DIM} + D"
+
+
+class Network(NamedTuple):
+    """What a network takes and gives, without the batch. Letters: D descriptors, P palettes, K kinds, S any side."""
+
+    takes: str
+    shape: tuple[int | str, ...]
+    gives: dict[str, tuple[int | str, ...]]
+
+
+NETWORKS = {
+    "audio_encoder.onnx": Network(
+        "features", (MFCC_ROWS, WINDOW_FRAMES), {"z_audio": (LATENT_DIM,), "logvar": (LATENT_DIM,)}
+    ),
+    "mapping.onnx": Network("song", (_SONG,), {"z_image": (LATENT_DIM,)}),
+    "picture_encoder.onnx": Network(
+        "picture", (3, ENCODER_SIDE_PX, ENCODER_SIDE_PX), {"z_image": (LATENT_DIM,), "logvar": (LATENT_DIM,)}
+    ),
+    "controls.onnx": Network(
+        "z_image",
+        (LATENT_DIM,),
+        {
+            "plan": (SLOTS, PLAN_SIDE, PLAN_SIDE),
+            "palette": ("P",),
+            "kind": ("K",),
+            "frequency": (),
+            "angle": (),
+            "chaos": (),
+            "finish": (len(FINISH),),
+        },
+    ),
+    "pixels.onnx": Network("z_image", (LATENT_DIM,), {"picture": (3, "S", "S")}),
+}
+"""File name of a network -> what it takes and gives; the first side of each, which is not listed, is the batch."""
+
+
+class Kind(NamedTuple):
+    """What a field may hold: in words, for messages and the documentation, and as a check.
+
+    The check gets the value and the whole card, of which the fields above this one are checked.
+    """
+
+    words: str
+    holds: Callable[[Any, dict[str, Any]], bool]
+
+
+class Field(NamedTuple):
+    """A field of ``bundle.json``: its path, what it may hold, what it means, and whether it must be there."""
+
+    path: str
+    kind: Kind
+    meaning: str
+    required: bool = True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
+
+
+def _number(low: float, high: float) -> Kind:
+    return Kind(f"a number from {low:g} to {high:g}", lambda value, card: _is_number(value) and low <= value <= high)
+
+
+def _numbers(length: int | str, low: float, high: float) -> Kind:
+    def holds(value: Any, card: dict[str, Any]) -> bool:
+        n_descriptors = len(card["descriptors"])
+        n = {"D": n_descriptors, _SONG: LATENT_DIM + n_descriptors}.get(str(length), length)
+        return isinstance(value, list) and len(value) == n and all(_is_number(v) and low <= v <= high for v in value)
+
+    return Kind(f"a list of {length} numbers from {low:g} to {high:g}", holds)
+
+
+def _names(value: Any, card: dict[str, Any]) -> bool:
+    return isinstance(value, list) and all(_is_name(name) for name in value) and len(set(value)) == len(value)
+
+
+def _files(value: Any, card: dict[str, Any]) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= MAX_FILES
+        and all(_is_file_name(name) for name in value)
+        and all(isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in value.values())
+    )
+
+
+def _is_file_name(name: str) -> bool:
+    return _is_name(name) and not set(name) & set('/\\:*?"<>|') and not name.startswith(".") and name != CARD
+
+
+_TEXT = Kind("a text", lambda value, card: isinstance(value, str))
+_OBJECT = Kind("an object", lambda value, card: isinstance(value, dict))
+_NAME = Kind("a printable text of 1 to 200 characters", lambda value, card: _is_name(value))
+_LARGE = 1e6
+
+FIELDS = (
+    Field("schema", Kind(str(SCHEMA), lambda v, card: type(v) is int and v == SCHEMA), "version of this description"),
+    Field("name", _NAME, "name of the bundle"),
+    Field("clavilux", _TEXT, "version that wrote it", required=False),
+    Field("created", _TEXT, "ISO date", required=False),
+    Field("command", _TEXT, "what was run", required=False),
+    Field("config", _OBJECT, "the full recipe", required=False),
+    Field("config.image_vae", _OBJECT, "its part about the ImageVAE", required=False),
+    Field("config.image_vae.target_nats", _number(0, _LARGE), "rate that the training aimed at", required=False),
+    Field(
+        "decoder",
+        Kind(f"one of {', '.join(DECODERS)}", lambda value, card: isinstance(value, str) and value in DECODERS),
+        "painter: latents become controls, which the painter paints; pixels: latents become pixels, as in the classic "
+        "recipe, with nothing of the painter in it",
+    ),
+    Field(
+        "kinds",
+        Kind(
+            "a list of different names, at least one for a painter",
+            lambda value, card: _names(value, card) and (len(value) > 0 or card["decoder"] == "pixels"),
+        ),
+        "K kinds of marks, in the order of the output `kind` of `controls.onnx`",
+    ),
+    Field(
+        "descriptors",
+        Kind("a list of different names", _names),
+        "D descriptors, in the order of the last inputs of `mapping.onnx`",
+    ),
+    Field("variation", _OBJECT, "siblings", required=True),
+    Field(
+        "variation.scale",
+        _number(1e-9, 1000),
+        "step of a sibling, the local spread of the latents of real art (median distance to the tenth neighbour, "
+        "divided by 3)",
+    ),
+    Field("painting", _OBJECT, "the noise that is painted with if nothing else is said; 0 but in the classic recipe"),
+    Field("painting.noise_std", _number(0, 100), "deviation of the noise of a latent"),
+    Field("painting.logvar_scale", _number(0, 100), "variance of the codes of windows, as a multiple of their own"),
+    Field("normalisation", _OBJECT, "constants of the training corpus"),
+    Field("normalisation.descriptor_mean", _numbers("D", -_LARGE, _LARGE), "mean of each descriptor, in its own unit"),
+    *(
+        Field(f"normalisation.feature_{part}", _numbers(MFCC_ROWS, low, _LARGE), f"{part} of each MFCC", required=False)
+        for part, low in (("mean", -_LARGE), ("deviation", 1e-30))
+    ),
+    *(
+        Field(
+            f"normalisation.song_{part}",
+            _numbers(_SONG, low, _LARGE),
+            f"{part} of each number of a song code, where the mapping standardises",
+            required=False,
+        )
+        for part, low in (("mean", -_LARGE), ("deviation", 1e-30), ("weights", 0.0))
+    ),
+    Field("corpus", _OBJECT, "sources, counts and licences", required=False),
+    Field("measures", _OBJECT, "figures of the training", required=False),
+    Field("measures.image_vae", _OBJECT, "those of the ImageVAE", required=False),
+    Field("measures.image_vae.rate", _number(0, _LARGE), "rate that the training reached, nats", required=False),
+    Field("parity", _OBJECT, "largest differences of PyTorch and ONNX", required=False),
+    Field(
+        "files",
+        Kind(f"an object of at most {MAX_FILES} plain file names with their sha256 in lower case", _files),
+        "every other file of the folder and its sha256",
+    ),
+)
+"""All fields that are checked, in the order of their checks; what else a bundle.json holds is kept and not used."""
+
+
+def read_card(content: bytes, where: str) -> dict[str, Any]:
+    """Return what ``bundle.json`` says, checked.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file, in UTF-8 or UTF-16.
+    where : str
+        Which bundle, for messages.
+
+    Raises
+    ------
+    BundleError
+        If it is no JSON object, of another schema, or a field is missing or wrong; the message names the field.
+    """
+    damaged = f"{where} is damaged: bundle.json"
+    try:
+        card: Any = json.loads(content, object_pairs_hook=_without_repetition, parse_int=_integer)
+        if _depth(card) > MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} levels deep")
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{damaged} is no JSON ({error}); install or export it again") from error
+    if not isinstance(card, dict) or "schema" not in card:
+        raise BundleError(f"{damaged} gives no schema; install or export it again")
+    if not FIELDS[0].kind.holds(card["schema"], card):
+        version = card.get("clavilux")
+        raise BundleError(
+            f"{where} has schema {_short(card['schema'])} and this version of Clavilux reads schema {SCHEMA}; install "
+            f"the version that wrote it ({version if _is_name(version) else 'unknown'}) or export it again"
+        )
+    for field in FIELDS:
+        *parents, name = field.path.split(".")
+        holder = card
+        for parent in parents:
+            holder = holder.get(parent, {})
+        if name not in holder:
+            if field.required:
+                raise BundleError(f"{damaged} gives no {field.path}; it is {field.kind.words}; export the bundle again")
+        elif not field.kind.holds(holder[name], card):
+            raise BundleError(
+                f"{damaged} gives the {field.path} {_short(holder[name])}; it is {field.kind.words}; export the bundle "
+                "again"
+            )
+    songs = [field.path for field in FIELDS if field.path.startswith("normalisation.song_")]
+    given = [path for path in songs if path.partition(".")[2] in card["normalisation"]]
+    if given and given != songs:
+        raise BundleError(f"{damaged} gives {', '.join(given)} alone; give all of {', '.join(songs)}, or none")
+    needed = (*ENCODERS, DECODERS[card["decoder"]], *((PALETTES,) if card["decoder"] == "painter" else ()))
+    missing = [file for file in needed if file not in card["files"]]
+    if missing:
+        raise BundleError(f"{damaged} does not list {', '.join(missing)} in files; export the bundle again")
+    unknown = [kind for kind in card["kinds"] if kind not in KINDS]
+    if unknown:
+        raise BundleError(
+            f"{where} paints with marks that this version of Clavilux does not have ({_short(', '.join(unknown))}); "
+            "update it"
+        )
+    return card
+
+
+def field_table() -> str:
+    """Return the fields of ``bundle.json`` as a table in Markdown."""
+    rows = [f"| `{f.path}` | {f.kind.words}{'' if f.required else ', or not given'} | {f.meaning} |" for f in FIELDS]
+    return "\n".join(["| field | holds | meaning |", "|---|---|---|", *rows])
+
+
+def network_table() -> str:
+    """Return what the networks of a bundle take and give as a table in Markdown."""
+
+    def shape(sides: tuple[int | str, ...]) -> str:
+        return f"({', '.join(str(side) for side in ('B', *sides))}{',' if not sides else ''})"
+
+    rows = [
+        f"| `{file}` | {network.takes} {shape(network.shape)} | "
+        f"{', '.join(f'{name} {shape(sides)}' for name, sides in network.gives.items())} |"
+        for file, network in NETWORKS.items()
+    ]
+    return "\n".join(["| file | takes | gives |", "|---|---|---|", *rows])
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a name is given twice")
+    return fields
+
+
+def _integer(text: str) -> int:
+    if len(text) > 30:
+        raise ValueError(f"a number has {len(text)} digits")
+    return int(text)
+
+
+def _depth(value: Any) -> int:
+    """Return how many lists and objects lie inside each other, counted up to one above `MAX_DEPTH`."""
+    level, depth = [value], 0
+    while level and depth <= MAX_DEPTH:
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        depth += 1
+    return depth
+
+
+def _short(value: Any) -> str:
+    """Return a value of a stranger's file for a message: one line, printable, not long."""
+    shown = value if isinstance(value, str) and _is_name(value) else reprlib.repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -1,0 +1,60 @@
+"""Which file of a folder a row of its table is about.
+
+Tables are written by hand, by spreadsheets and on other systems. So names are compared whole, and in one form: see
+`clavilux.system.files.normalise_name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+
+def match_names(files: Collection[str], rows: Collection[str]) -> dict[str, str]:
+    """Return the row of each file that has one; both are normalised names, and so is the result.
+
+    Equal names match first; then names that are equal without the folder `files/` of a built corpus; then names that
+    are equal in lower case as well. A name is left without a match where more than one would do.
+    """
+    found: dict[str, str] = {}
+    for key in (str, _inside_files, lambda name: _inside_files(name).casefold()):
+        files_left = _by_key(key, set(files) - found.keys())
+        rows_left = _by_key(key, set(rows) - set(found.values()))
+        found |= {files_left[name]: rows_left[name] for name in files_left.keys() & rows_left.keys()}
+    return found
+
+
+def match_features(features: Collection[str], rows: Collection[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the row of each feature file, by their names alone, and those of which more than one row could be meant.
+
+    `song.wav.npy` is of `song.wav` and of no other; `song.npy` is of the one row whose name is `song` with any
+    extension, if there is no second one.
+    """
+    found = match_names(features, rows)  # a table may list the feature files themselves
+    whole = {name.removesuffix(".npy"): name for name in features if name not in found}
+    rows_left = set(rows) - set(found.values())
+    found |= {whole[name]: row for name, row in match_names(whole, rows_left).items()}
+    rows_left -= set(found.values())
+    by_stem: dict[str, list[str]] = {}
+    for row in sorted(rows_left):
+        by_stem.setdefault(_inside_files(_stem(row)), []).append(row)
+    stems = match_names([name for name, feature in whole.items() if feature not in found], by_stem)
+    candidates = {whole[name]: by_stem[stem] for name, stem in stems.items()}
+    found |= {feature: rows[0] for feature, rows in candidates.items() if len(rows) == 1}
+    return found, {feature: rows for feature, rows in candidates.items() if len(rows) > 1}
+
+
+def _inside_files(name: str) -> str:
+    return name.removeprefix("files/")
+
+
+def _stem(name: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + (last.rpartition(".")[0] or last)
+
+
+def _by_key(key: Callable[[str], str], names: Iterable[str]) -> dict[str, str]:
+    """Return the name of each key that only one of the names has."""
+    grouped: dict[str, list[str]] = {}
+    for name in names:
+        grouped.setdefault(key(name), []).append(name)
+    return {key: names[0] for key, names in grouped.items() if len(names) == 1}

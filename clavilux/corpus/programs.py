@@ -1,0 +1,183 @@
+"""Running git, apt-get and dpkg-deb: under a limit of time, without a question, with one line where they fail."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from clavilux.errors import CorpusError
+
+DOWNLOAD_S = 6 * 3600.0  # for the largest source, some gigabytes, over a slow line
+SILENT_S = 300.0  # that a program which reads local files may give nothing
+_CHUNK = 1 << 20
+
+# Without the first git would wait for a password where a repository is gone; without the second, of git 2.45 and later,
+# it would fetch missing objects one by one.
+_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+
+
+def run_program(command: Sequence[str], name: str, *, cwd: Path | None = None, limit_s: float = DOWNLOAD_S) -> None:
+    """Run a program to its end, with the user's own settings.
+
+    Parameters
+    ----------
+    command : sequence of str
+    name : str
+        What is fetched, for messages.
+    cwd : Path, optional
+    limit_s : float
+        Seconds after which it is stopped.
+
+    Raises
+    ------
+    CorpusError
+        It is not installed, fails or takes too long.
+    """
+    _require(command[0])
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=os.environ | _ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CorpusError(
+            f"{name} cannot be had: {command[0]} was stopped after {limit_s:.0f} s. Try again."
+        ) from error
+    if done.returncode != 0:
+        raise CorpusError(f"{name} cannot be had: {command[0]} says: {_last_line(done.stderr, done.returncode)}")
+
+
+class Pipe:
+    """A program that reads local files; its output is read as it comes. To be used as a context.
+
+    Leaving the block ends the program. Where `finish` was called it must have ended well.
+
+    Parameters
+    ----------
+    command : sequence of str
+    name : str
+        What is read, for messages.
+    environment : mapping, optional
+        Variables beside those of this process; of those, none that begins with GIT_ is passed on.
+    limit_bytes : int, optional
+        Output after which it is stopped.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        name: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        limit_bytes: int | None = None,
+    ) -> None:
+        _require(command[0])
+        self._program, self._name, self._left = command[0], name, limit_bytes
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__; a pipe could fill up and block)
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+        self._process = subprocess.Popen(
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=kept | _ENVIRONMENT | dict(environment or {}),
+        )
+        self._buffer = b""
+
+    def __enter__(self) -> Pipe:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._errors.close()
+
+    def write(self, text: str) -> None:
+        """Send text to the program."""
+        assert self._process.stdin is not None, "it was asked for"
+        try:
+            self._process.stdin.write(text.encode())
+        except BrokenPipeError as error:
+            raise self.failure() from error
+
+    def read(self, n: int) -> bytes:
+        """Return the next n bytes, fewer at the end of the output."""
+        parts = []
+        while n > 0 and (self._buffer or self._fill()):
+            parts.append(self._buffer[:n])
+            self._buffer = self._buffer[len(parts[-1]) :]
+            n -= len(parts[-1])
+        return b"".join(parts)
+
+    def readline(self) -> bytes:
+        """Return the next line with its end, or what there is before the end of the output."""
+        while b"\n" not in self._buffer and self._fill():
+            pass
+        line, end, self._buffer = self._buffer.partition(b"\n")
+        return line + end
+
+    def skip(self, n: int) -> None:
+        """Pass over the next n bytes."""
+        while n > 0 and (content := self.read(min(n, _CHUNK))):
+            n -= len(content)
+
+    def finish(self) -> None:
+        """Read to the end of the output; raise a `CorpusError` if the program failed."""
+        while self.read(_CHUNK):
+            pass
+        try:
+            code = self._process.wait(SILENT_S)
+        except subprocess.TimeoutExpired as error:
+            raise self.failure() from error
+        if code != 0:
+            raise self.failure()
+
+    def failure(self) -> CorpusError:
+        """Return the error that says how the program failed."""
+        self._process.kill()
+        code = self._process.wait()
+        self._errors.seek(0)
+        line = _last_line(self._errors.read(), code)
+        return CorpusError(f"{self._name} cannot be read: {self._program} says: {line}. Remove it and fetch it again.")
+
+    def _fill(self) -> bool:
+        """Wait for more output; False at its end."""
+        stdout: IO[bytes] | None = self._process.stdout
+        assert stdout is not None, "it was asked for"
+        if not select.select([stdout], [], [], SILENT_S)[0]:
+            raise CorpusError(f"{self._name} cannot be read: {self._program} gave nothing for {SILENT_S:.0f} s")
+        content = stdout.read(_CHUNK)
+        if self._left is not None:
+            self._left -= len(content)
+            if self._left < 0:
+                raise CorpusError(f"{self._name} unpacks to more than is allowed; remove it")
+        self._buffer += content
+        return bool(content)
+
+
+def _last_line(said: bytes, code: int) -> str:
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1].rstrip(".") if lines else f"exit code {code}"
+
+
+def _require(program: str) -> None:
+    if shutil.which(program) is None:
+        raise CorpusError(f"{program} is not installed. Install it, or give local copies with --mirror and --debs.")

@@ -1,0 +1,1 @@
+"""ONNX files of a bundle, read and checked before ONNX Runtime sees them."""

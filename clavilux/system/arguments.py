@@ -1,0 +1,178 @@
+"""Arguments of public functions: what was given becomes a plain Python or NumPy value, or a `ClaviluxError`.
+
+Whole numbers may come as NumPy integers or as floats without a fraction, since both come out of other people's
+calculations. Truth values and text are refused where a number is meant: they are mistakes more often than numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import reprlib
+from collections.abc import Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.constants import SIZE_RANGE_PX
+from clavilux.errors import ClaviluxError, PictureError
+
+Number = SupportsIndex | float | np.floating[Any]
+Size = Number | Sequence[Number] | NDArray[Any]
+FileName = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+MAX_SEED = 10**100 - 1  # Python refuses to write integers of more than 4 300 digits, and records hold the seed
+MAX_THREADS = 1_024
+
+_LONG = 10**15  # whole numbers from here on are not written out in messages
+
+
+class _Shortener(reprlib.Repr):
+    """Writes values of any size and type in a short line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        return str(x) if abs(x) < _LONG else f"a whole number of {x.bit_length()} bits"
+
+    def repr_instance(self, x: object, level: int) -> str:
+        if isinstance(x, np.ndarray):
+            return f"an array of type {x.dtype} and shape {x.shape}"
+        if isinstance(x, np.generic):
+            return self.repr1(x.item(), level)
+        if x is None or isinstance(x, bool | float | complex | bytes):
+            return super().repr_instance(x, level)
+        return f"an object of type {type(x).__name__}"
+
+
+def show(value: object) -> str:
+    """Return what a message says of a value: one short line, whatever the value is."""
+    return " ".join(_Shortener().repr(value).split())
+
+
+def whole_number(
+    name: str, value: Any, low: int = 0, high: int | None = None, *, fault: type[ClaviluxError] = PictureError
+) -> int:
+    """Return a whole number as an int.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the message.
+    value : Any
+        What was given: an integer of Python or NumPy, or a float without a fraction.
+    low, high : int
+        Smallest and largest allowed value; no largest one if left out.
+    fault : type of ClaviluxError
+        Raised if it is anything else.
+    """
+    plain = _scalar(value)
+    is_whole = isinstance(plain, Integral) or (isinstance(plain, float | np.floating) and float(plain).is_integer())
+    number = int(plain) if is_whole else low - 1
+    if number < low or (high is not None and number > high):
+        allowed = f"of {low} or more" if high is None else f"from {low} to {_write_limit(high)}"
+        raise fault(f"{name} is {show(value)}; it is a whole number {allowed}")
+    return number
+
+
+def real_number(
+    name: str,
+    value: Any,
+    low: float = 0.0,
+    high: float | None = None,
+    *,
+    fault: type[ClaviluxError] = PictureError,
+) -> float:
+    """Return a finite number as a float; parameters as in `whole_number`."""
+    plain = _scalar(value)
+    number = math.nan
+    if isinstance(plain, Real):
+        try:
+            number = float(plain)
+        except OverflowError:
+            number = math.inf
+    if not (math.isfinite(number) and low <= number and (high is None or number <= high)):
+        if high is not None:
+            allowed = f"a number from {low:g} to {high:g}"
+        else:
+            allowed = "a finite number" if math.isinf(low) else f"a finite number of {low:g} or more"
+        raise fault(f"{name} is {show(value)}; it is {allowed}")
+    return number + 0.0  # no -0.0
+
+
+def check_size(size: Any) -> tuple[int, int]:
+    """Return width and height in pixels, each in `SIZE_RANGE_PX`.
+
+    Parameters
+    ----------
+    size : Any
+        What was given: a side, or width and height as a tuple, a list or an array.
+
+    Raises
+    ------
+    PictureError
+        If it is anything else.
+    """
+    low, high = SIZE_RANGE_PX
+    is_pair = isinstance(size, tuple | list) or (isinstance(size, np.ndarray) and size.ndim == 1)
+    sides = size if is_pair else (size, size)
+    try:
+        width, height = (whole_number("side", side, low, high) for side in sides)
+    except (PictureError, ValueError) as error:  # ValueError: not two
+        raise PictureError(
+            f"size is {show(size)}; give a side or (width, height) in whole numbers, each side lies between {low} and "
+            f"{high} pixels"
+        ) from error
+    return width, height
+
+
+def file_path(name: str, value: Any, *, fault: type[ClaviluxError] = PictureError) -> Path:
+    """Return a path as a `Path`, from text, bytes or any `os.PathLike`; parameters as in `whole_number`."""
+    try:
+        text = os.fsdecode(value)
+        raw = os.fsencode(text)
+    except (TypeError, UnicodeError) as error:
+        raise fault(f"{name} is {show(value)}; it is a path: text or a pathlib.Path") from error
+    if not raw or b"\0" in raw:
+        raise fault(f"{name} is {show(text)}; it is a path of one or more characters, none of them zero")
+    return Path(text)
+
+
+def float_array(
+    name: str, value: Any, shape: tuple[int | None, ...], *, fault: type[ClaviluxError] = PictureError
+) -> NDArray[np.float32]:
+    """Return finite numbers as a float32 array; ``None`` in ``shape`` stands for one or more.
+
+    Parameters as in `whole_number`.
+    """
+    array = None
+    try:
+        given = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        given = np.asarray(None)
+    if given.dtype.kind in "iuf" and given.ndim == len(shape):
+        with np.errstate(over="ignore"):
+            array = given.astype(np.float32)
+    if (
+        array is None
+        or not all(n == m if m is not None else n > 0 for n, m in zip(array.shape, shape, strict=True))
+        or not np.isfinite(array).all()
+    ):
+        wanted = ", ".join("n" if side is None else str(side) for side in shape)
+        raise fault(f"{name} is {show(value)}; it is an array of finite numbers of shape ({wanted})")
+    return array
+
+
+def _scalar(value: Any) -> Any:
+    """The number in an array without dimensions; None for truth values, which Python counts as integers."""
+    plain = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    return None if isinstance(plain, bool | np.bool_) else plain
+
+
+def _write_limit(high: int) -> str:
+    return str(high) if high < _LONG else f"10^{len(str(high + 1)) - 1}"

@@ -1,0 +1,114 @@
+"""Checkpoints: the state of a training on disk, from which it goes on."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clavilux.errors import TrainingError
+from clavilux.system.files import write_whole
+from clavilux.training.writing import writing_to
+from clavilux.version import __version__
+
+FORMAT = 2  # raised when an older checkpoint cannot be gone on from
+_PARTS: dict[str, type | tuple[type, ...]] = {
+    "step": int,
+    "settings": dict,
+    "precision": str,
+    "threads": int,
+    "random": torch.Tensor,
+    "task": dict,
+    "averaged": dict,
+    "optimizer": dict,
+    "controller": (dict, type(None)),
+}
+_ADVICE = "remove it to train this network anew, or give another folder with --run"
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all; it survives a loss of power.
+
+    Raises
+    ------
+    TrainingError
+        The folder cannot be written to. The last whole checkpoint stays.
+    """
+    content = io.BytesIO()  # in memory first: where a disk is full, PyTorch itself raises no OSError
+    torch.save({"format": FORMAT, "clavilux": __version__, **state}, content)
+    with writing_to(path.parent):
+        write_whole(path, content.getvalue(), durable=True)
+
+
+def load_checkpoint(path: Path, *, resume: bool, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the state in a checkpoint, or None if there is none.
+
+    Parameters
+    ----------
+    path : Path
+    resume : bool
+        Whether the user wants to go on from it.
+    settings : dict
+        What must be as it was when the checkpoint was made. "data" may differ where the training is finished.
+
+    Raises
+    ------
+    TrainingError
+        There is one and `resume` is false; it is damaged, of another version, or was made with other settings.
+    """
+    if not path.exists():
+        return None
+    if not resume:
+        raise TrainingError(f"{path} is there; go on from it with --resume, or give another folder with --run")
+    saved = _read(path)
+    changed = sorted(key for key, value in settings.items() if saved["settings"].get(key, value) != value)
+    if changed == ["data"] and saved["step"] >= settings["steps"]:
+        changed = []
+    if changed == ["data"]:
+        raise TrainingError(
+            f"{path} was made from other data; resume with the folders and the --from of that run, or give another "
+            "folder with --run"
+        )
+    if changed or saved["settings"].keys() != settings.keys():
+        names = changed or sorted(saved["settings"].keys() ^ settings.keys())
+        raise TrainingError(
+            f"{path} was made with other settings ({', '.join(names)}); resume with the same recipe, or give another "
+            "folder with --run"
+        )
+    return saved
+
+
+def mismatch(path: Path) -> TrainingError:
+    """Return the error for a checkpoint whose weights do not fit the network."""
+    return TrainingError(f"{path} holds a network of another kind or size; resume with the same recipe, or {_ADVICE}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    damaged = TrainingError(f"{path} is not a whole checkpoint: it was cut off, damaged or overwritten; {_ADVICE}")
+    # `torch.save` writes a zip file. What is none is refused here, as the reader of older formats raises anything; and
+    # the check sums are compared, as `torch.load` does not.
+    try:
+        if not path.is_file():
+            raise damaged
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                raise damaged
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+    except TrainingError:
+        raise
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read ({error.strerror or error}); {_ADVICE}") from error
+    except Exception as error:  # a foreign pickle may raise any type
+        raise damaged from error
+    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+        by = f"Clavilux {saved['clavilux']}" if isinstance(saved, dict) and "clavilux" in saved else "another version"
+        raise TrainingError(
+            f"{path} was written by {by}, and this is Clavilux {__version__}; resume with the version that wrote it, "
+            f"or {_ADVICE}"
+        )
+    if any(not isinstance(saved.get(name, ...), kind) for name, kind in _PARTS.items()):
+        raise damaged
+    return saved

@@ -1,0 +1,240 @@
+"""What is refused before a training begins: all that would end it hours later.
+
+Tables, recipes against a bundle that is gone on from, folders that cannot be written, and data that cannot be learnt
+from: too little of it, numbers that are not finite, songs without sound, pictures that are all the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.errors import AudioError, PictureError, TrainingError
+from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resize
+from clavilux.models.audio_vae import AudioVAE
+from clavilux.models.conv_image_vae import ConvImageVAE
+from clavilux.models.image_vae import ImageVAE
+from clavilux.models.implicit_decoder import ImplicitImageVAE
+from clavilux.models.mark_classifier import Eye
+from clavilux.painter.marks import KINDS
+from clavilux.training.datasets import (
+    FEATURE_SUFFIXES,
+    TRAINING,
+    VALIDATION,
+    Entry,
+    FeatureFiles,
+    describe_folder,
+    descriptors_of,
+    list_entries,
+    read_descriptors,
+)
+from clavilux.training.export import check_output
+from clavilux.training.run import NEEDS_TEACHER, Run, start_from
+from clavilux.training.stage_pictures import take_eye
+from clavilux.training.weights import load_eye
+
+MINIMUM_PICTURES = {TRAINING: 20, VALIDATION: 1}
+MINIMUM_TRACKS = {TRAINING: 10, VALIDATION: 3}  # a correlation of distances takes three songs
+_THUMBNAIL_PX = 32
+_SAME_LEVELS = 4  # pictures whose thumbnails differ by no more, in 8-bit levels, are one picture saved twice
+_SAME_MFCC = 1e-3  # windows that vary by no more are silence; songs whose statistics differ by no more, one song
+_LARGEST_MFCC = 1e6  # a hundred times beyond what sound gives
+_BLOCK = 256  # windows that are read at a time, 4 MB
+
+
+def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) -> None:
+    """Refuse what has nothing to do with the music: folders to write, a recipe and a bundle that do not fit.
+
+    Parameters
+    ----------
+    run : Run
+    output : Path or None
+        Where the bundle will go, if one is written.
+    songs, pictures : bool
+        Which sides are trained.
+
+    Raises
+    ------
+    TrainingError, BundleError, ModuleNotFoundError
+    """
+    _check_writable(run.folder, "--run")
+    for stage, trained in (("audio-vae", songs), ("image-vae", pictures)):
+        checkpoint = run.folder / f"{stage}.ckpt"
+        if trained and not run.resume and checkpoint.exists():
+            raise TrainingError(
+                f"{checkpoint} is there; go on from it with --resume, or give another folder with --run"
+            )
+    if output is not None:
+        check_output(output)
+        _check_writable(output.parent, "-o")
+        if Path(os.path.realpath(run.folder)).is_relative_to(os.path.realpath(output)):
+            raise TrainingError(f"{output}: holds the folder of the run, so it cannot be a bundle; give another -o")
+        for package in ("onnxscript", "ot"):
+            if find_spec(package) is None:
+                raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    decoder = run.recipe.image_vae.decoder
+    if pictures and decoder == "implicit" and run.teacher is None:
+        raise TrainingError(NEEDS_TEACHER)
+    quiet = dataclasses.replace(run, log=lambda line: None)
+    audio, image = run.recipe.audio_vae, run.recipe.image_vae
+    if songs and run.start is not None:
+        start_from(quiet, AudioVAE(width=audio.width, identity_dims=run.recipe.identity.dims), "audio_vae")
+    if not pictures:
+        return
+    if decoder == "painter":
+        if run.eye_from is not None and tuple(run.eye_from.kinds) == KINDS:
+            load_eye(run.eye_from)
+        else:
+            take_eye(quiet, Eye(n_kinds=len(KINDS), width=run.recipe.eye.width))
+    if run.start is None:
+        return
+    if decoder == "implicit":
+        start_from(quiet, ImplicitImageVAE(width=image.width, decoder_width=image.decoder_width), "image_vae")
+    elif decoder != run.start.decoder:
+        raise TrainingError(
+            f'the bundle {run.start.name} has the decoder "{run.start.decoder}" and the recipe "{decoder}"; train with '
+            "the recipe that made it (`clavilux bundle show`), or without --from"
+        )
+    elif decoder == "pixels":
+        start_from(quiet, ConvImageVAE(width=image.width), "image_vae")
+    else:
+        sizes = {"width": image.width, "decoder_width": image.decoder_width}
+        network = ImageVAE(n_palettes=len(run.start.palettes), n_kinds=len(KINDS), **sizes)
+        start_from(quiet, network, "image_vae")
+
+
+def check_pictures(run: Run) -> None:
+    """Refuse pictures that cannot be learnt from.
+
+    Raises
+    ------
+    TrainingError
+        There are too few, or too few that differ.
+    CorpusError
+        No folder, or its table is wrong.
+    """
+    describe_folder(run.art)
+    entries = list_entries(run.art, PICTURE_SUFFIXES, report=run.note)
+    for split, fewest in MINIMUM_PICTURES.items():
+        of_split = [entry for entry in entries if entry.split == split]
+        if len(of_split) < fewest:
+            raise TrainingError(
+                f"{run.art} has {len(of_split)} pictures for {split}, and at least {fewest} are needed to tell what "
+                "they share from what one of them is. Add pictures"
+            )
+        n = _count_different(_thumbnails(of_split), fewest, _SAME_LEVELS)
+        if n < fewest:
+            raise TrainingError(
+                f"{run.art}: of its {len(of_split)} pictures for {split} only {n} can be read and differ from each "
+                f"other, and at least {fewest} have to. Add pictures"
+            )
+
+
+def check_songs(run: Run, *, descriptors: bool) -> None:
+    """Refuse features that cannot be learnt from; all of them are read once.
+
+    Parameters
+    ----------
+    run : Run
+    descriptors : bool
+        Whether `descriptors.csv` is needed.
+
+    Raises
+    ------
+    TrainingError
+        There are too few tracks, too few with sound that differ, or numbers that are not finite.
+    CorpusError
+        No folder, or one of its tables is wrong or lacks a track.
+    """
+    describe_folder(run.features)
+    entries = list_entries(run.features, FEATURE_SUFFIXES, report=run.note)
+    rows = read_descriptors(run.features) if descriptors else {}
+    for split, fewest in MINIMUM_TRACKS.items():
+        of_split = [entry for entry in entries if entry.split == split]
+        if len(of_split) < fewest:
+            raise TrainingError(
+                f"{run.features} has {len(of_split)} tracks for {split}; a song code is standardised over songs and "
+                f"takes at least {fewest}. Add music"
+            )
+        summaries = []
+        for entry in of_split:
+            tracks = FeatureFiles()
+            try:
+                tracks.add(entry.path)
+            except AudioError as error:
+                run.note(f"{error}; skipped")
+                continue
+            summaries.append(_summarise(entry.path, tracks[0]))
+            if descriptors:
+                descriptors_of(entry, rows, run.features)
+        sounding = [summary for summary in summaries if summary[len(summary) // 2 :].max() > _SAME_MFCC]
+        n = _count_different(sounding, fewest, _SAME_MFCC)
+        if n < fewest:
+            raise TrainingError(
+                f"{run.features}: of its {len(of_split)} tracks for {split}, {len(summaries) - len(sounding)} are "
+                f"silent and only {n} differ from each other; at least {fewest} have to. Add music"
+            )
+
+
+def _check_writable(folder: Path, option: str) -> None:
+    """Refuse a folder that cannot be written or made; nothing is left there."""
+    there = Path(os.path.abspath(folder))
+    while not os.path.lexists(there):
+        there = there.parent
+    try:
+        with suppress(FileNotFoundError):
+            os.lstat(folder)  # a name that is too long for a new folder
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot be written to ({error.strerror}); give another {option}") from error
+
+
+def _thumbnails(entries: Sequence[Entry]) -> Iterator[NDArray[np.float64]]:
+    for entry in entries:
+        try:
+            yield resize(middle_square(read_picture(entry.path)), _THUMBNAIL_PX).astype(np.float64)
+        except PictureError:
+            continue  # the analysis names it
+
+
+def _summarise(path: Path, windows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mean and deviation of each row of MFCC over a track, (40,).
+
+    Raises
+    ------
+    TrainingError
+        A number is not finite, or beyond any MFCC.
+    """
+    total, square = np.zeros(windows.shape[1]), np.zeros(windows.shape[1])
+    for start in range(0, len(windows), _BLOCK):
+        block = np.asarray(windows[start : start + _BLOCK], np.float64)
+        if not np.abs(block).max() < _LARGEST_MFCC:  # NaN compares false
+            raise TrainingError(
+                f"{path}: holds numbers that are not finite or beyond {_LARGEST_MFCC:g}; measure it again with "
+                "`clavilux features`, or remove it"
+            )
+        total += block.sum(axis=(0, 2))
+        square += np.square(block).sum(axis=(0, 2))
+    mean = total / (len(windows) * windows.shape[2])
+    variance = square / (len(windows) * windows.shape[2]) - mean**2
+    return np.concatenate([mean, np.sqrt(np.maximum(variance, 0))])
+
+
+def _count_different(found: Iterable[NDArray[np.float64]], most: int, same: float) -> int:
+    """Count, up to a number, those of the arrays that differ by more than `same` from all others counted."""
+    different: list[NDArray[np.float64]] = []
+    for one in found:
+        if all(np.abs(one - other).max() > same for other in different):
+            different.append(one)
+            if len(different) == most:
+                break
+    return len(different)

@@ -1,0 +1,80 @@
+"""Stage one of a training: the AudioVAE learns from feature files."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+
+from clavilux.models.audio_vae import AudioVAE, WindowIdentity
+from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
+from clavilux.training.loop import LoopSettings, train
+from clavilux.training.run import Run, loop_settings, start_from
+from clavilux.training.sheets import features_as_pictures, save_sheet
+from clavilux.training.train_audio_vae import AudioVAETask
+from clavilux.training.train_identity import IdentityTask
+
+
+def train_audio_vae(run: Run) -> AudioVAE:
+    """Train the AudioVAE on the run's features."""
+    recipe = run.recipe.audio_vae
+    torch.manual_seed(run.recipe.seed)
+    training = AudioFeatureDataset(run.features, TRAINING, skip=run.note, report=run.note)
+    validation = AudioFeatureDataset(run.features, VALIDATION, skip=run.note, report=run.note)
+    task = AudioVAETask(training, validation, recipe, identity_dims=run.recipe.identity.dims)
+    start_from(run, task.network, "audio_vae")
+    if task.network.identity is not None and run.start is None:  # one that hundreds of songs have taught is kept
+        _train_identity(run, task.network.identity, training, validation)
+    # Rounded: the last digits depend on how many threads added the numbers up, and a resumed run must agree.
+    target = recipe.target_nats or round(task.target_nats(), 1)
+    held = f"target {target:.1f} nats" if recipe.objective == "rate" else f"beta up to {recipe.max_beta:g}"
+    run.log(f"audio-vae: {len(training.entries)} tracks, {task.n_items()} windows, {held}")
+    settings = loop_settings(run, recipe, run.recipe.seed, task.n_items(), target, _hash_windows(training))
+
+    def sheet(step: int) -> None:
+        windows = torch.stack([validation[i] for i in np.linspace(0, len(validation) - 1, 6).astype(int)])
+        normal = task.network.normalise(windows)
+        with torch.no_grad():
+            again = task.network.decode(task.network(windows)[0])
+        pictures = features_as_pictures(torch.cat([normal, again]).numpy())
+        save_sheet(run.folder / "sheets" / f"audio-vae-{step:06d}.png", pictures, columns=6)
+
+    network = train(
+        task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes, after_validation=sheet
+    )
+    assert isinstance(network, AudioVAE)
+    return network
+
+
+def _train_identity(
+    run: Run, network: WindowIdentity, training: AudioFeatureDataset, validation: AudioFeatureDataset
+) -> None:
+    """Train the part of z_audio that tells the song, which the rest of the AudioVAE then finds there."""
+    recipe = run.recipe.identity
+    jitter_db = run.recipe.audio_vae.gain_jitter_db
+    task = IdentityTask(network, training, validation, recipe, level_jitter_db=jitter_db)
+    settings = LoopSettings(
+        steps=recipe.steps,
+        batch=recipe.tracks,
+        learning_rate=recipe.learning_rate,
+        warmup=recipe.warmup,
+        ema=recipe.ema,
+        seed=run.recipe.seed,
+        precision="32-true",  # too small to gain by another
+        data=_hash_windows(training),
+    )
+    # Contrast is no mean over items: processes that see a share of the tracks each would learn something else. So the
+    # first one trains, which takes seconds, and the others take what it has kept.
+    fabric = run.processes.join()
+    with fabric.rank_zero_first():
+        train(task, settings, run.folder, resume=run.resume or not fabric.is_global_zero, log=run.log)
+    network.requires_grad_(False)
+
+
+def _hash_windows(dataset: AudioFeatureDataset) -> str:
+    """Return a hash of a window of each track: what tells whether a resumed run learns from the same music."""
+    digest = hashlib.sha256()
+    for index in dataset.clips(1):
+        digest.update(dataset[int(index)].numpy().tobytes())
+    return digest.hexdigest()

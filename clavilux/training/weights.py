@@ -1,0 +1,120 @@
+"""Weights of a bundle that a training goes on from, or that is asked what it sees.
+
+bundle -> checked bytes of a ``.safetensors`` file -> **here** -> weights that fit a network
+
+A bundle may come from anybody: bytes are hashed before they are used, and shapes are compared before a network of
+their size is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from clavilux.bundle import Bundle
+from clavilux.errors import BundleError, TrainingError
+from clavilux.models.image_vae import ImageVAE
+from clavilux.models.mark_classifier import Eye
+from clavilux.painter.marks import KINDS
+
+MAX_WIDTH = 1_000_000  # of any layer
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def read_weights(bundle: Bundle, part: str) -> dict[str, Tensor]:
+    """Return the weights of a network of a bundle by name; all are floating-point and finite.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    part : str
+        "audio_vae", "image_vae", "mapping_network" or "eye".
+
+    Raises
+    ------
+    BundleError
+        If the file is missing, damaged, or not weights of a network.
+    """
+    content = bundle.read(f"{part}.safetensors")
+    fault = f"bundle {bundle.folder}: {part}.safetensors"
+    try:
+        weights = load(content)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BundleError(f"{fault} holds no weights ({reason[:200]}); export the bundle again") from error
+    for name, values in weights.items():
+        if not values.is_floating_point() or not torch.isfinite(values.float()).all():
+            raise BundleError(f"{fault} holds a {name[:60]!r} that is not finite numbers; export the bundle again")
+    return weights
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], bundle: Bundle, part: str) -> None:
+    """Put weights into a network.
+
+    Raises
+    ------
+    TrainingError
+        If names or shapes differ from those of the network.
+    """
+    check_shapes(weights, {name: value.shape for name, value in network.state_dict().items()}, bundle, part)
+    network.load_state_dict(weights)
+
+
+def check_shapes(weights: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], bundle: Bundle, part: str) -> None:
+    """Raise `TrainingError` if names or shapes of weights differ from those that are wanted."""
+    if {name: value.shape for name, value in weights.items()} != dict(wanted):
+        raise TrainingError(
+            f"the {part} of bundle {bundle.name} has other shapes than this recipe; train with the recipe that made "
+            "it (`clavilux bundle show`), or without --from"
+        )
+
+
+def load_eye(bundle: Bundle) -> Eye:
+    """Return the mark classifier of a bundle whose kinds are those of this version."""
+    weights = read_weights(bundle, "eye")
+    width = _side(weights, "features.0.weight", bundle, "eye")
+    return _of_weights(lambda: Eye(n_kinds=len(KINDS), width=width), weights, bundle, "eye")
+
+
+def load_image_vae(bundle: Bundle) -> ImageVAE:
+    """Return the ImageVAE of a bundle whose decoder is the painter's."""
+    weights = read_weights(bundle, "image_vae")
+    n_palettes, n_kinds, width, decoder_width = (
+        _side(weights, name, bundle, "image_vae")
+        for name in ("to_palette.weight", "to_kind.weight", "encoder.0.weight", "to_plan.2.weight")
+    )
+    return _of_weights(
+        lambda: ImageVAE(n_palettes=n_palettes, n_kinds=n_kinds, width=width, decoder_width=decoder_width),
+        weights,
+        bundle,
+        "image_vae",
+    )
+
+
+def _side(weights: Mapping[str, Tensor], name: str, bundle: Bundle, part: str) -> int:
+    """Return the first side of a weight, which is the width of its layer."""
+    shape = weights[name].shape if name in weights else ()
+    if not shape or not 1 <= shape[0] <= MAX_WIDTH:
+        raise BundleError(f"bundle {bundle.folder}: {part}.safetensors has no usable {name}; export the bundle again")
+    return shape[0]
+
+
+def _of_weights(make: Callable[[], Network], weights: Mapping[str, Tensor], bundle: Bundle, part: str) -> Network:
+    """Return a network with these weights; it is made only if they fill it."""
+    try:
+        with torch.device("meta"):  # shapes without memory
+            wanted = {name: value.shape for name, value in make().state_dict().items()}
+    except (ValueError, RuntimeError) as error:
+        raise BundleError(
+            f"bundle {bundle.folder}: {part}.safetensors has impossible widths; export it again"
+        ) from error
+    check_shapes(weights, wanted, bundle, part)
+    network = make()
+    network.load_state_dict(weights)
+    return network.eval()

@@ -1,0 +1,397 @@
+"""Arguments of the Python functions: numbers of any kind are converted, anything else is refused in one line."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pickle
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import MakeSong
+
+import clavilux
+from clavilux.errors import AudioError, ClaviluxError, ControlsError, PictureError
+from clavilux.painter.controls import Controls
+from clavilux.painter.paint import paint as paint_controls
+from clavilux.painter.paint import paint_slots
+from clavilux.pipeline import Clavilux
+from clavilux.system.arguments import check_size, file_path, float_array, real_number, show, whole_number
+
+SEVEN = [7, 7.0, np.int8(7), np.uint64(7), np.float32(7), np.float64(7), np.array(7), np.array(7.0)]
+NO_NUMBER = [
+    "7",
+    b"7",
+    None,
+    True,
+    np.True_,
+    7j,
+    float("nan"),
+    np.float32("inf"),
+    -1,
+    -(10**5000),
+    10**5000,
+    [],
+    [7],
+    np.array([7]),
+    {"a": 10**5000},
+    Decimal(7),
+    np.datetime64("2026-01-01"),
+    object(),
+    int,
+]
+
+
+def is_one_line(error: pytest.ExceptionInfo[ClaviluxError]) -> bool:
+    message = str(error.value)
+    return len(message.splitlines()) == 1 and len(message) < 400
+
+
+def names(value: object) -> str:
+    return f"{type(value).__name__} {show(value)}"
+
+
+@pytest.mark.parametrize("value", SEVEN, ids=names)
+def test_a_number_of_any_type_is_that_number(value: Any) -> None:
+    whole, real = whole_number("n", value, 0, 9), real_number("x", value, 0, 9)
+    assert (whole, type(whole)) == (7, int)
+    assert (real, type(real)) == (7.0, float)
+
+
+@pytest.mark.parametrize("value", NO_NUMBER, ids=names)
+@pytest.mark.parametrize("convert", [whole_number, real_number])
+def test_what_is_no_number_or_out_of_range_is_refused(convert: Callable[..., float], value: Any) -> None:
+    with pytest.raises(AudioError, match=r"^n is .*; it is a (whole )?number from 0 to 9$") as error:
+        convert("n", value, 0, 9, fault=AudioError)
+    assert is_one_line(error)
+
+
+def test_a_fraction_is_a_real_number_alone() -> None:
+    assert real_number("x", 7.5) == 7.5
+    with pytest.raises(PictureError, match=r"n is 7\.5; it is a whole number of 0 or more"):
+        whole_number("n", 7.5)
+
+
+@pytest.mark.parametrize(
+    "size", [96, 96.0, np.int32(96), (96, 96), [96, 96.0], np.array([96, 96], np.uint16), np.array([96.0, 96.0])]
+)
+def test_a_size_is_a_side_or_a_pair(size: Any) -> None:
+    assert check_size(size) == (96, 96)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [*NO_NUMBER, 63, 8193, 96.5, (96,), (96, 96, 96), (96, "96"), (96, True), (96, None), np.zeros((2, 2)), {96, 97}],
+    ids=names,
+)
+def test_another_size_is_refused(size: Any) -> None:
+    with pytest.raises(PictureError, match=r"^size is .*each side lies between 64 and 8192 pixels$") as error:
+        check_size(size)
+    assert is_one_line(error)
+
+
+class PathLike:
+    def __fspath__(self) -> str:
+        return "a.png"
+
+
+@pytest.mark.parametrize("path", ["a.png", b"a.png", Path("a.png"), PathLike()])
+def test_a_path_may_be_of_any_type_of_path(path: Any) -> None:
+    assert file_path("path", path) == Path("a.png")
+
+
+@pytest.mark.parametrize("path", ["", b"", "a\0b", "\ud800", None, 5, 5.0, ["a"], object(), np.zeros(3)], ids=names)
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    with pytest.raises(AudioError, match=r"^path is .*; it is a path") as error:
+        file_path("path", path, fault=AudioError)
+    assert is_one_line(error)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "text",
+        np.zeros(2),
+        np.zeros((1, 3)),
+        np.zeros(3, bool),
+        np.zeros(3, complex),
+        np.array(["a", "b", "c"]),
+        [0, 0, float("nan")],
+        [0, 0, 1e300],
+        [[0], [0, 0]],
+        [None, 0, 0],
+    ],
+    ids=names,
+)
+def test_what_is_no_array_of_the_shape_is_refused(value: Any) -> None:
+    with pytest.raises(PictureError, match=r"^z is .*; it is an array of finite numbers of shape \(3\)$") as error:
+        float_array("z", value, (3,))
+    assert is_one_line(error)
+
+
+def test_an_array_may_be_a_list_of_whole_numbers() -> None:
+    np.testing.assert_array_equal(float_array("z", [1, 2, 3], (None,)), np.array([1, 2, 3], np.float32))
+
+
+# Through the public functions ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def engine(fake_bundle: Path) -> Clavilux:
+    return Clavilux(fake_bundle)
+
+
+def controls() -> Controls:
+    return Controls(np.full((8, 3), 0.5), np.zeros((8, 32, 32)), "facets", 10, 0, 1)
+
+
+Call = Callable[[Clavilux, Any, Any], Any]
+CALLS: dict[str, Call] = {
+    "paint size": lambda e, song, v: e.paint(song, size=v),
+    "paint width": lambda e, song, v: e.paint(song, size=(v, 64)),
+    "paint seed": lambda e, song, v: e.paint(song, size=64, seed=v),
+    "paint sibling": lambda e, song, v: e.paint(song, size=64, sibling=v),
+    "paint variation": lambda e, song, v: e.paint(song, size=64, sibling=1, variation=v),
+    "paint max_s": lambda e, song, v: e.paint(song, size=64, max_s=v),
+    "siblings count": lambda e, song, v: next(e.siblings(song, size=64, count=v)),
+    "siblings seed": lambda e, song, v: e.siblings(song, size=64, count=1, seed=v),
+    "z_image seed": lambda e, song, v: e.z_image(song, seed=v),
+    "controls sibling": lambda e, song, v: e.controls(song, sibling=v),
+    "paint_latent seed": lambda e, song, v: e.paint_latent(np.zeros(64), size=64, seed=v),
+    "paint_latent size": lambda e, song, v: e.paint_latent(np.zeros(64), size=v),
+    "threads": lambda e, song, v: Clavilux(e.bundle.folder, threads=v),
+    "painter width": lambda e, song, v: paint_controls(controls(), width=v, height=64),
+    "painter height": lambda e, song, v: paint_controls(controls(), width=64, height=v),
+    "painter seed": lambda e, song, v: paint_slots(controls(), width=64, height=64, seed=v),
+    "painter threads": lambda e, song, v: paint_controls(controls(), width=64, height=64, threads=v),
+    "Controls frequency": lambda e, song, v: Controls(np.zeros((8, 3)), np.zeros((8, 32, 32)), "facets", v, 0, 1),
+    "listen max_s": lambda e, song, v: e.listen(song.path, max_s=v),
+    "paint clip": lambda e, song, v: e.paint(song, size=64, clip=v),
+    "save quality": lambda e, song, v: e.paint(song, size=64).save(song.path.with_name("a.jpg"), quality=v),
+}
+NONE_IS_ALLOWED = {"paint clip"}
+
+
+@pytest.fixture
+def song(make_song: MakeSong, tmp_path: Path) -> clavilux.Song:
+    from conftest import chord, write_wave
+
+    return replace(make_song(), path=write_wave(tmp_path / "song.wav", chord(220, 1)))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_argument_ends_in_anything_but_a_fault_of_ours(engine: Clavilux, song: clavilux.Song, name: str) -> None:
+    for value in NO_NUMBER:
+        if value is None and name in NONE_IS_ALLOWED:
+            continue
+        with pytest.raises(ClaviluxError) as error:
+            CALLS[name](engine, song, value)
+        assert is_one_line(error)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_numpy_and_whole_floats_are_as_good_as_ints(engine: Clavilux, song: clavilux.Song, name: str) -> None:
+    number = 96 if any(word in name for word in ("size", "width", "height")) else 7
+    results = [CALLS[name](engine, song, kind(number)) for kind in (int, float, np.int64, np.uint64, np.float32)]
+    pixels = [getattr(result, "pixels", result) for result in results]
+    if isinstance(pixels[0], np.ndarray):
+        for other in pixels[1:]:
+            np.testing.assert_array_equal(other, pixels[0])
+    if isinstance(results[0], clavilux.Picture):
+        assert len({json.dumps(result.record) for result in results}) == 1
+
+
+@pytest.mark.parametrize("seed", [0, 2**31, 2**64, 2**200, 10**100 - 1])
+def test_a_seed_may_be_large(engine: Clavilux, song: clavilux.Song, seed: int, tmp_path: Path) -> None:
+    picture = engine.paint(song, size=64, seed=seed, sibling=1)
+    picture.save(tmp_path / "a.png")
+    assert clavilux.read_record(tmp_path / "a.png")["seed"] == seed
+    with pytest.raises(PictureError, match=r"seed is a whole number of 333 bits; .* from 0 to 10\^100"):
+        engine.paint(song, size=64, seed=10**100)
+
+
+@pytest.mark.parametrize("name", ["variation", "noise_std", "logvar_scale"])
+def test_steps_in_the_latent_are_bounded(engine: Clavilux, song: clavilux.Song, name: str) -> None:
+    assert np.isfinite(engine.paint(song, size=64, sibling=1, **{name: 10}).z_image).all()
+    with pytest.raises(PictureError, match=rf"{name} is 1e\+300; it is a number from 0 to 100$"):
+        engine.paint(song, size=64, sibling=1, **{name: 1e300})
+
+
+@pytest.mark.parametrize(
+    "given", [None, 5, 5.0, "", "a\0.wav", "\ud800.wav", ["a.wav"], np.zeros(3), object(), "x" * 5000]
+)
+def test_what_is_no_song_is_refused(engine: Clavilux, given: Any) -> None:
+    for call in (engine.paint, engine.z_image, engine.controls, engine.listen):
+        with pytest.raises(AudioError) as error:
+            call(given)
+        assert len(str(error.value).splitlines()) == 1
+    with pytest.raises(AudioError):
+        next(engine.siblings(given, count=1))
+
+
+def test_a_folder_and_a_song_are_no_files(engine: Clavilux, song: clavilux.Song, tmp_path: Path) -> None:
+    record = engine.paint(song.path, size=64).record
+    for path in (tmp_path, song):
+        with pytest.raises(AudioError):
+            engine.repaint(record, path)  # type: ignore[arg-type]
+        with pytest.raises(AudioError):
+            engine.listen(path)  # type: ignore[arg-type]
+
+
+def test_a_song_may_have_any_type_of_path(engine: Clavilux, song: clavilux.Song) -> None:
+    pictures = [engine.paint(path, size=64) for path in (song.path, str(song.path), os.fsencode(song.path))]
+    for other in pictures[1:]:
+        np.testing.assert_array_equal(other.pixels, pictures[0].pixels)
+
+
+@pytest.mark.parametrize("given", [None, 5, "", "a\0", "\ud800", b"\0", object(), "nowhere", "x" * 5000], ids=show)
+def test_what_is_no_bundle_is_refused(given: Any) -> None:
+    with pytest.raises(clavilux.ClaviluxError) as error:
+        Clavilux(given)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"windows": None},
+        {"windows": np.zeros((0, 20, 216), np.float32)},
+        {"windows": np.zeros((6, 20, 215), np.float32)},
+        {"windows": np.full((6, 20, 216), np.nan)},
+        {"windows": "windows"},
+        {"audible": np.ones(5, bool)},
+        {"audible": None},
+        {"audible": np.ones(6)},
+        {"descriptors": None},
+        {"descriptors": {"tempo": float("nan"), "loudness": 0.0}},
+        {"descriptors": {"tempo": "fast", "loudness": 0.0}},
+        {"sha256": None},
+        {"sha256": "é"},
+        {"name": 5},
+        {"name": "x" * 100_000},
+    ],
+    ids=show,
+)
+def test_a_song_that_cannot_be_painted_is_refused(
+    engine: Clavilux, make_song: MakeSong, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(AudioError, match=r"of the song (is|are)"):
+        engine.paint(replace(make_song(), **changes), size=64)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"palette": None},
+        {"palette": np.zeros((8, 4))},
+        {"palette": np.full((8, 3), 1.5)},
+        {"palette": np.full((8, 3), np.nan)},
+        {"palette": [["a"] * 3] * 8},
+        {"plan": np.zeros((8, 32))},
+        {"plan": np.full((8, 32, 32), np.inf)},
+        {"kind": None},
+        {"kind": ["facets"]},
+        {"kind": np.zeros(3)},
+        {"second_kind": 5},
+        {"angle": float("nan")},
+        {"angle": 1e16},
+        {"angle": 10**5000},
+        {"chaos": "1"},
+        {"outline": None},
+        {"mirror": True},
+    ],
+    ids=show,
+)
+def test_controls_of_another_type_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ControlsError, match=next(iter(changes))) as error:
+        replace(controls(), **changes)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", [None, 5, "", "null", "[]", "[" * 100_000, "9" * 5000, b"\xff"], ids=show)
+def test_what_is_no_json_of_controls_is_refused(text: Any) -> None:
+    with pytest.raises(ControlsError) as error:
+        Controls.from_json(text)
+    assert is_one_line(error)
+
+
+@pytest.mark.parametrize("given", [None, 5, "text", {}])
+def test_the_painter_takes_controls_alone(given: Any) -> None:
+    with pytest.raises(PictureError, match="controls are"):
+        paint_controls(given, width=64, height=64)
+
+
+def test_a_latent_comes_as_any_array(engine: Clavilux) -> None:
+    expected = engine.paint_latent(np.ones(64, np.float32), size=64)
+    for latent in ([1] * 64, np.ones(64, int), tuple([1.0] * 64)):
+        np.testing.assert_array_equal(engine.paint_latent(latent, size=64), expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for latent in (None, "z", np.ones(63), np.full(64, np.nan), [1e300] * 64, np.ones(64, complex)):
+            with pytest.raises(PictureError, match=r"z_image is .* of shape \(64\)"):
+                engine.paint_latent(latent, size=64)
+
+
+@pytest.mark.parametrize(
+    "path", [None, 5, "", "a\0.png", "\ud800.png", ["a.png"], object(), "x" * 5000 + ".png"], ids=show
+)
+def test_a_picture_is_neither_written_to_nor_read_from_what_is_no_path(
+    engine: Clavilux, song: clavilux.Song, path: Any
+) -> None:
+    picture = engine.paint(song, size=64)
+    for call in (picture.save, clavilux.read_record):
+        with pytest.raises(PictureError) as error:
+            call(path)
+        assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", [str, Path, os.fsencode])
+def test_a_picture_may_have_any_type_of_path(
+    engine: Clavilux, song: clavilux.Song, tmp_path: Path, kind: Callable[[Any], Any]
+) -> None:
+    path = kind(tmp_path / "a.png")
+    engine.paint(song, size=64).save(path)
+    assert clavilux.read_record(path)["seed"] == 0
+
+
+def test_a_picture_is_not_written_over_a_folder(engine: Clavilux, song: clavilux.Song, tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(PictureError, match="cannot be written"):
+        engine.paint(song, size=64).save(tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".wav"] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "rgb",
+    [None, "a.png", [[[0, 0, 0]]], np.zeros((8, 8, 3)), np.zeros((8, 8), np.uint8), np.zeros((0, 8, 3), np.uint8)],
+)
+def test_what_is_no_picture_is_not_encoded(engine: Clavilux, rgb: Any) -> None:
+    with pytest.raises(PictureError, match=r"\(H, W, 3\)"):
+        engine.engine.encode_picture(rgb)
+
+
+def test_skip_is_a_set_of_siblings(engine: Clavilux, song: clavilux.Song) -> None:
+    pictures = engine.siblings(song, count=3, size=64, skip={np.int64(0), 2})
+    assert [picture.record["sibling"] for picture in pictures] == [1]
+    with pytest.raises(PictureError, match="skip is 5"):
+        engine.siblings(song, count=3, skip=5)  # type: ignore[arg-type]
+
+
+def test_songs_controls_and_pictures_can_be_copied_and_pickled(
+    engine: Clavilux, song: clavilux.Song, tmp_path: Path
+) -> None:
+    picture = engine.paint(song, size=64, seed=3)
+    assert picture.description
+    for copied in (copy.deepcopy(picture), pickle.loads(pickle.dumps(picture))):
+        copied.save(tmp_path / "copy.png")
+        picture.save(tmp_path / "own.png")
+        assert (tmp_path / "copy.png").read_bytes() == (tmp_path / "own.png").read_bytes()
+        np.testing.assert_array_equal(engine.paint(copied.song, size=64, seed=3).pixels, picture.pixels)
