@@ -473,7 +473,7 @@ def test_the_wrong_song_and_the_wrong_bundle_are_refused(songs: Path, fake_bundl
     unknown_bundle = run("paint", "--again", "chord.png", songs / "chord.wav")
     for done, reason in (
         (wrong_song, "is not the song of the picture"),
-        (wrong_bundle, "was painted with bundle fake"),
+        (wrong_bundle, "was painted with bundle 'fake'"),
         (
             unknown_bundle,
             "chord.png: was painted with bundle 'fake', which does not ship; give its folder with --bundle",
