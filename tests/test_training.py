@@ -101,7 +101,7 @@ def test_a_trained_bundle_paints(trained):
 def test_broken_pictures_and_the_rate_are_in_the_log(trained):
     _, output, _ = trained
     assert re.search(r"broken\.png.*skipped", output)
-    assert "rate" in output
+    assert "kl_nats" in output
     assert "number format" in output
 
 
