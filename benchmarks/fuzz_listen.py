@@ -21,7 +21,7 @@ import numpy as np
 from fuzzing import run_fuzzer
 from mutations import mutate, whole_files
 
-from clavilux.audio.song import Song, listen
+from clavilux.audio.song import Song, read_song
 
 MAX_S = 30.0  # of what is decoded; ten times what the whole files hold
 OUTCOMES = ("song", "song with warnings")
@@ -29,7 +29,7 @@ OUTCOMES = ("song", "song with warnings")
 
 def work(folder: Path) -> tuple[str, str]:
     """Listen to the one file of the folder."""
-    song = listen(next(folder.iterdir()), max_s=MAX_S)
+    song = read_song(next(folder.iterdir()), max_s=MAX_S)
     outcome = "song with warnings" if song.warnings else "song"
     return outcome if is_finite(song) else "not finite", "; ".join(song.warnings)
 

@@ -49,7 +49,7 @@ seed = 3
 steps = 5
 learning_rate = 1e-3
 decoder = "painter"
-objective = "rate"
+objective = "kl_target"
 
 [mapping]
 method = "pca-match"

@@ -29,14 +29,14 @@ from clavilux.audio.descriptors import describe
 from clavilux.audio.features import measure_features
 from clavilux.bundle import open_bundle
 from clavilux.constants import SAMPLE_RATE
-from clavilux.evaluation.looks import Looks, measure_looks
+from clavilux.evaluation.distinctness import indistinguishable
+from clavilux.evaluation.evaluator_b import EvaluatorBSpace, measure_evaluator_b
 from clavilux.evaluation.material import find_pictures
-from clavilux.evaluation.painting import PAINTED_PX, bad_copy, look_at_files, paint_latent
-from clavilux.evaluation.sameness import identity
+from clavilux.evaluation.painting import PAINTED_PX, bad_copy, measure_files, paint_latent
 from clavilux.evaluation.songs import song_code
 from clavilux.evaluation.synth import VOICES, Note, fit, loudness_db, render, reverb
 from clavilux.measures.diversity import mean_pairwise_distance
-from clavilux.measures.likeness import same_song
+from clavilux.measures.similarity import same_song
 from clavilux.pipeline import Clavilux
 
 Float32 = NDArray[np.float32]
@@ -58,13 +58,13 @@ class Figure:
     noise: float
 
 
-def measure_regression(bundle: str, files: Sequence[Path], looks: Looks) -> dict[str, Figure]:
+def measure_regression(bundle: str, files: Sequence[Path], looks: EvaluatorBSpace) -> dict[str, Figure]:
     """Figures of a bundle on these files and on `SONGS` songs of our own.
 
     Returns
     -------
     dict
-        ``diversity`` (mean distance of two pictures), ``identity`` (pairs of songs nearer than a picture and its bad
+        ``diversity`` (mean distance of two pictures), ``indistinguishable`` (pairs of songs nearer than a picture and its bad
         copy), ``same_song`` (AUC of halves), each with the standard error of the jackknife over songs.
     """
     clavilux = Clavilux(bundle)
@@ -80,7 +80,7 @@ def measure_regression(bundle: str, files: Sequence[Path], looks: Looks) -> dict
     first, second = (_place(looks, [pair[side] for pair in halves]) for side in range(2))
     return {
         "diversity": _jackknife(lambda kept: mean_pairwise_distance(points[kept]), len(sounds)),
-        "identity": _jackknife(lambda kept: float(identity(points[kept], copies[kept])), len(sounds)),
+        "indistinguishable": _jackknife(lambda kept: float(indistinguishable(points[kept], copies[kept])), len(sounds)),
         "same_song": _jackknife(lambda kept: same_song(first[kept], second[kept])[0], len(sounds)),
     }
 
@@ -113,8 +113,8 @@ def _paint(clavilux: Clavilux, sound: Float32) -> NDArray[np.uint8]:
     return paint_latent(clavilux, clavilux.engine.z_image(code), size=PAINTED_PX, seed=0)
 
 
-def _place(looks: Looks, pictures: Sequence[NDArray[np.uint8]]) -> Float32:
-    return looks.place(np.stack([measure_looks(rgb) for rgb in pictures]))
+def _place(looks: EvaluatorBSpace, pictures: Sequence[NDArray[np.uint8]]) -> Float32:
+    return looks.place(np.stack([measure_evaluator_b(rgb) for rgb in pictures]))
 
 
 def _jackknife(figure: Callable[[NDArray[np.intp]], float], n: int) -> Figure:
@@ -131,10 +131,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.art is None:
         kept = json.loads(REFERENCE.read_text("utf-8"))["space"]
-        looks = Looks(np.array(kept["mean"], np.float32), np.array(kept["scale"], np.float32))
+        looks = EvaluatorBSpace(np.array(kept["mean"], np.float32), np.array(kept["scale"], np.float32))
     else:
-        seen, _, _ = look_at_files(find_pictures(arguments.art, 400)[1], (), jobs=-1)
-        looks = Looks.of(seen.features["B"])
+        seen, _, _ = measure_files(find_pictures(arguments.art, 400)[1], (), jobs=-1)
+        looks = EvaluatorBSpace.of(seen.features["B"])
     files = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix != ".py" and path.is_file())
     figures = measure_regression("default", files, looks)
     for name, figure in figures.items():

@@ -242,11 +242,11 @@ def measure_features(folder: Path, n: int) -> Iterator[Row]:
     everything = "decode, MFCC, chroma, onsets, peaks, 16 descriptors, hash"
     ours, theirs = alternate(n, python(OUR_LISTEN, song), python(THEIR_MFCC, song))
     yield Row("features", "three minutes of mp3, cold", everything, ours, librosa_mfcc, theirs)
-    ours, theirs = alternate_calls(n, lambda: engine.listen(song), their_mfcc)
+    ours, theirs = alternate_calls(n, lambda: engine.read_song(song), their_mfcc)
     yield Row("features", "three minutes of mp3, warm", everything, ours, librosa_mfcc, theirs)
     ours, theirs = alternate(n, python(OUR_LISTEN, song), python(THEIR_MORE, song))
     yield Row("features", "three minutes of mp3, cold", everything, ours, librosa_more, theirs)
-    ours, theirs = alternate_calls(n, lambda: engine.listen(song), lambda: their_more(song))
+    ours, theirs = alternate_calls(n, lambda: engine.read_song(song), lambda: their_more(song))
     yield Row("features", "three minutes of mp3, warm", everything, ours, librosa_more, theirs)
 
 
@@ -487,7 +487,7 @@ def measure_floors(folder: Path, n: int) -> Iterator[Row]:
         yield Row("floors", "matrix products of three minutes alone, warm", "numpy", runs)
 
     engine = Clavilux()
-    windows = engine.listen(song).windows
+    windows = engine.read_song(song).windows
     (runs,) = alternate_calls(n, lambda: engine.engine.window_codes(windows))
     yield Row("floors", f"encode the {len(windows)} windows of three minutes, warm", "onnxruntime", runs)
 

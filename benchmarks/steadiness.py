@@ -20,9 +20,9 @@ from scipy.spatial.distance import pdist
 
 from clavilux.constants import SURFACE, SYMMETRIES
 from clavilux.corpus.table import load_table
-from clavilux.evaluation.judges import JUDGES, Spaces, measure_features
+from clavilux.evaluation.evaluators import EVALUATORS, Spaces, measure_features
 from clavilux.evaluation.painting import PAINTED_PX, open_engine
-from clavilux.evaluation.songs import hear_copies
+from clavilux.evaluation.songs import measure_copies
 from clavilux.painter.controls import Controls
 from clavilux.painter.paint import paint
 
@@ -53,7 +53,7 @@ def main() -> None:
     rows = [row for row in load_table(arguments.music) if row.split == "validation"]
     step = max(1, len(rows) // arguments.songs)
     files = [arguments.music / row.file for row in rows[::step][: arguments.songs]]
-    codes = hear_copies(files, [arguments.bundle], max_s=_MAX_S, jobs=arguments.jobs)[arguments.bundle]
+    codes = measure_copies(files, [arguments.bundle], max_s=_MAX_S, jobs=arguments.jobs)[arguments.bundle]
     engine = open_engine(arguments.bundle).engine
     latents = np.array([[engine.z_image(code) for code in pair] for pair in codes])
     controls = [[engine.controls(latent) for latent in pair] for pair in latents]
@@ -76,7 +76,7 @@ def main() -> None:
         seen = spaces.place(look(changed))
         shares = [
             np.median(np.linalg.norm(seen[j] - places[j], axis=1)) / np.median(pdist(places[j].astype(float)))
-            for j in JUDGES
+            for j in EVALUATORS
         ]
         print(f"| {name} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
 

@@ -100,7 +100,7 @@ def crop_place(row: CorpusRow) -> tuple[int, int]:
 def paint(song: Path, place: tuple[int, int], bundle: str) -> tuple[Pixels, Pixels, Controls]:
     """The picture, the piece of the large one, and what both were painted from."""
     engine = clavilux.Clavilux(bundle=bundle)
-    heard = engine.listen(song)
+    heard = engine.read_song(song)
     picture, large = (engine.paint(heard, size=side) for side in (SHEET_PX, PRINT_PX))
     left, top = place
     assert picture.controls is not None, "a bundle whose decoder gives pixels has nothing to show at 4096"

@@ -75,7 +75,7 @@ class Clavilux:
         self.bundle = open_bundle(bundle if isinstance(bundle, str) else folder)  # "./name" is not "name"
         self.engine = Engine(self.bundle)
 
-    def listen(self, path: FileName, *, max_s: Number = MAX_AUDIO_S, clip: Number | None = None) -> Song:
+    def read_song(self, path: FileName, *, max_s: Number = MAX_AUDIO_S, clip: Number | None = None) -> Song:
         """Listen to a file.
 
         Parameters
@@ -101,14 +101,14 @@ class Clavilux:
             raise AudioError(f"{path}: is no feature file ({CLIP_SUFFIX}); a single clip can be taken of those only")
         from threadpoolctl import threadpool_limits
 
-        from clavilux.audio.song import listen
+        from clavilux.audio.song import read_song
 
         # The matrices are small: with two BLAS threads the same song takes 1.7 times the processor's time.
         with (
             threadpool_limits(1, user_api="blas"),
             self.engine.loaded_meanwhile() if self.threads > 1 else nullcontext(),
         ):
-            return listen(path, max_s=max_s, threads=self.threads)
+            return read_song(path, max_s=max_s, threads=self.threads)
 
     def z_image(
         self,
@@ -171,7 +171,7 @@ class Clavilux:
         Parameters
         ----------
         song : path-like or Song
-            A file with sound, a feature file (``.npy``), or what `listen` returned.
+            A file with sound, a feature file (``.npy``), or what `read_song` returned.
         size : int or (int, int)
             Side in pixels, or width and height, each from 64 to 8192. The same picture at every size. Whole numbers,
             here and below, may also be NumPy integers and floats without a fraction.
@@ -190,7 +190,7 @@ class Clavilux:
             the mean. Both kinds of noise are drawn from the song's hash and the seed, tell nothing of the song, and
             are 0 unless given; a bundle of the classic recipe has its own defaults.
         max_s, clip
-            As in `listen`. Beside a Song, say what it was listened to with: the record of the picture tells it.
+            As in `read_song`. Beside a Song, say what it was listened to with: the record of the picture tells it.
 
         Returns
         -------
@@ -263,7 +263,7 @@ class Clavilux:
                 f"{show(recorded.bundle_sha256[:12])}), and this is {self.bundle.name} ({self.bundle.sha256[:12]}); "
                 f"give the one it was painted with"
             )
-        song = self.listen(path, max_s=choices.max_s, clip=choices.clip)
+        song = self.read_song(path, max_s=choices.max_s, clip=choices.clip)
         if song.sha256 != recorded.song_sha256:
             raise PictureError(
                 f"{song.path}: is not the song of the picture, which was painted from {show(recorded.song_name)} "
@@ -316,7 +316,7 @@ class Clavilux:
         if isinstance(song, Song):
             check_song(song)
             return song
-        return self.listen(file_path("song", song, fault=AudioError), max_s=choices.max_s, clip=choices.clip)
+        return self.read_song(file_path("song", song, fault=AudioError), max_s=choices.max_s, clip=choices.clip)
 
     def _own(self, song: Song, choices: Choices) -> Float32:
         """Return the latent (64,) of a song's own picture."""

@@ -62,10 +62,12 @@ def write_base(folder: Path, *, with_weights: bool) -> Path:
     if with_weights:
         from safetensors.torch import save
 
-        from clavilux.models.mark_classifier import Eye
+        from clavilux.models.mark_classifier import MarkClassifier
         from clavilux.painter.marks import KINDS
 
-        replace(folder, "eye.safetensors", save(Eye(n_kinds=len(KINDS), width=8).half().state_dict()))
+        replace(
+            folder, "mark_classifier.safetensors", save(MarkClassifier(n_kinds=len(KINDS), width=8).half().state_dict())
+        )
     return folder
 
 
@@ -374,9 +376,9 @@ def files(folder: Path, rng: np.random.Generator) -> None:
 
 def weights(folder: Path, rng: np.random.Generator) -> None:
     """The weights of the mark classifier have other names, shapes, types or numbers, or a damaged header."""
-    content = (folder / "eye.safetensors").read_bytes()
+    content = (folder / "mark_classifier.safetensors").read_bytes()
     if rng.random() < 0.3:
-        replace(folder, "eye.safetensors", _damage(content, rng))
+        replace(folder, "mark_classifier.safetensors", _damage(content, rng))
         return
     size = struct.unpack("<Q", content[:8])[0]
     header, data = json.loads(content[8 : 8 + size]), content[8 + size :]
@@ -400,7 +402,7 @@ def weights(folder: Path, rng: np.random.Generator) -> None:
         header[name] = _any([None, [], "", 5, {"shape": 1}], rng)
     text = json.dumps(header).encode()
     n_header = len(text) if rng.random() < 0.9 else int(abs(_any(HUGE, rng)))
-    replace(folder, "eye.safetensors", struct.pack("<Q", n_header) + text + data)
+    replace(folder, "mark_classifier.safetensors", struct.pack("<Q", n_header) + text + data)
 
 
 Mutation = Callable[[Path, np.random.Generator], None]
@@ -470,9 +472,9 @@ def try_bundle(folder: Path, song: Song, *, with_weights: bool) -> tuple[str, st
         Clavilux(folder).engine.check()
 
     def go_on() -> None:
-        from clavilux.training.weights import load_eye
+        from clavilux.training.weights import load_mark_classifier
 
-        load_eye(open_bundle(folder))
+        load_mark_classifier(open_bundle(folder))
 
     for use in (paint, see, describe, verify, *((go_on,) if with_weights else ())):
         try:

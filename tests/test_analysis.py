@@ -5,7 +5,7 @@ import pytest
 
 from clavilux.colour import lab_to_srgb, srgb_to_lab
 from clavilux.training.analysis import palette_codebook, palette_distance, read_plan, trim_margins
-from clavilux.training.studies import blur_plan
+from clavilux.training.painted_examples import blur_plan
 
 EIGHT = np.array(
     [

@@ -173,7 +173,7 @@ CALLS: dict[str, Call] = {
     "painter seed": lambda e, song, v: paint_slots(controls(), width=64, height=64, seed=v),
     "painter threads": lambda e, song, v: paint_controls(controls(), width=64, height=64, threads=v),
     "Controls frequency": lambda e, song, v: Controls(np.zeros((8, 3)), np.zeros((8, 32, 32)), "facets", v, 0, 1),
-    "listen max_s": lambda e, song, v: e.listen(song.path, max_s=v),
+    "listen max_s": lambda e, song, v: e.read_song(song.path, max_s=v),
     "paint clip": lambda e, song, v: e.paint(song, size=64, clip=v),
     "save quality": lambda e, song, v: e.paint(song, size=64).save(song.path.with_name("a.jpg"), quality=v),
 }
@@ -229,7 +229,7 @@ def test_steps_in_the_latent_are_bounded(engine: Clavilux, song: clavilux.Song, 
     "given", [None, 5, 5.0, "", "a\0.wav", "\ud800.wav", ["a.wav"], np.zeros(3), object(), "x" * 5000]
 )
 def test_what_is_no_song_is_refused(engine: Clavilux, given: Any) -> None:
-    for call in (engine.paint, engine.z_image, engine.controls, engine.listen):
+    for call in (engine.paint, engine.z_image, engine.controls, engine.read_song):
         with pytest.raises(AudioError) as error:
             call(given)
         assert len(str(error.value).splitlines()) == 1
@@ -243,7 +243,7 @@ def test_a_folder_and_a_song_are_no_files(engine: Clavilux, song: clavilux.Song,
         with pytest.raises(AudioError):
             engine.repaint(record, path)  # type: ignore[arg-type]
         with pytest.raises(AudioError):
-            engine.listen(path)  # type: ignore[arg-type]
+            engine.read_song(path)  # type: ignore[arg-type]
 
 
 def test_a_song_may_have_any_type_of_path(engine: Clavilux, song: clavilux.Song) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from clavilux.audio.decode import AUDIO_SUFFIXES, BLOCK_SAMPLES, read_blocks
 from clavilux.audio.features import measure_features
-from clavilux.audio.song import listen
+from clavilux.audio.song import read_song
 from clavilux.constants import SAMPLE_RATE
 from clavilux.errors import AudioError
 
@@ -350,7 +350,10 @@ MENDED = {
 @pytest.mark.parametrize("name", MENDED)
 def test_odd_sound_is_the_music_that_a_listener_hears(tmp_path: Path, name: str) -> None:
     channels, said = MENDED[name]
-    song, plain = listen(write_wave(tmp_path / "odd.wav", *channels)), listen(write_wave(tmp_path / "a.wav", SONG))
+    song, plain = (
+        read_song(write_wave(tmp_path / "odd.wav", *channels)),
+        read_song(write_wave(tmp_path / "a.wav", SONG)),
+    )
     assert said in " ".join(song.warnings)
     assert not song.is_silent
     spread = plain.windows[:, 1:].std(axis=(0, 2)).mean()  # without the row of the level
@@ -376,7 +379,7 @@ ORDINARY = {
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_ordinary_sound_is_the_mean_of_its_channels_and_read_once(tmp_path: Path, name: str) -> None:
-    song = listen(write_wave(tmp_path / "a.wav", *ORDINARY[name]))
+    song = read_song(write_wave(tmp_path / "a.wav", *ORDINARY[name]))
     assert song.warnings == () and not song.is_silent
     mean = np.mean(ORDINARY[name], axis=0, dtype=np.float32)
     np.testing.assert_allclose(song.windows, measure_features([mean]).mfcc, atol=0.05)
@@ -384,7 +387,7 @@ def test_ordinary_sound_is_the_mean_of_its_channels_and_read_once(tmp_path: Path
 
 @pytest.mark.parametrize("level", [1e-3, 0.03, -0.9, 1.0])
 def test_a_constant_is_silence(tmp_path: Path, level: float) -> None:
-    song = listen(write_wave(tmp_path / "dc.wav", *[np.full(5 * SAMPLE_RATE, level, np.float32)] * 2))
+    song = read_song(write_wave(tmp_path / "dc.wav", *[np.full(5 * SAMPLE_RATE, level, np.float32)] * 2))
     assert song.is_silent and "it is silent" in song.warnings[-1]
 
 
@@ -410,7 +413,7 @@ def test_a_broken_channel_leaves_the_other(tmp_path: Path) -> None:
 
 def test_a_short_track_beside_a_silent_one_is_found(tmp_path: Path) -> None:
     path = sounds.write_tracks(tmp_path / "short.mkv", [0 * SONG, sounds.song(2.0)])
-    assert not listen(path).is_silent
+    assert not read_song(path).is_silent
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
@@ -427,7 +430,7 @@ def test_the_track_that_is_heard_is_chosen_and_named(
     tmp_path: Path, suffix: str, levels: tuple[float, ...], number: int, said: str
 ) -> None:
     path = sounds.write_tracks(tmp_path / f"film{suffix}", [v * SONG for v in levels], ("eng", "fre", "ger"))
-    song = listen(path)
+    song = read_song(path)
     assert any(said in warning for warning in song.warnings)
     assert song.is_silent == (max(levels) == 0)
     if not song.is_silent:

@@ -124,7 +124,7 @@ def test_a_folder_without_description_is_no_bundle(tmp_path: Path) -> None:
         (b"{}", "gives no schema"),
         (
             b'{"schema": 6, "clavilux": "9.0"}',
-            r"has schema 6 .* reads schema 5; install the version that wrote it \(9\.0\)",
+            r"has schema 6 .* reads schema 6; install the version that wrote it \(9\.0\)",
         ),
         (b'{"schema": 5}', "gives no name"),
     ],
@@ -215,7 +215,7 @@ def test_palettes_of_another_shape_are_refused(tmp_path: Path, palettes: np.ndar
         ),
         {"normalisation": {"descriptor_mean": [0, 0], "feature_mean": [0.0] * 19}},
         *({"config": {"image_vae": value}} for value in (1, {"target_nats": "45"}, {"target_nats": -1})),
-        {"measures": {"image_vae": {"rate": [1]}}},
+        {"measures": {"image_vae": {"kl_nats": [1]}}},
         *({"files": {name: "0" * 64}} for name in ("", ".", "..", "a/b", "a\\b", "c:x", "bundle.json", "a\nb", ".x")),
         *({"files": {"mapping.onnx": value}} for value in ("", "0" * 63, "G" * 64, "A" * 64, None, ["0" * 64])),
         {"files": {f"f{n}": "0" * 64 for n in range(65)}},

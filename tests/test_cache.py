@@ -12,8 +12,8 @@ from clavilux.errors import TrainingError
 from clavilux.training import cache
 from clavilux.training.analysis import Windows
 from clavilux.training.cache import load_or_make, load_record, save_record
+from clavilux.training.painted_examples import PaintedExamples
 from clavilux.training.second_look import Trials
-from clavilux.training.studies import Studies
 
 
 def windows(n=3):
@@ -31,7 +31,7 @@ def windows(n=3):
 def studies():
     ones = np.ones(2, np.float32)
     pictures = np.zeros((2, 128, 128, 3), np.uint8)
-    return Studies(pictures, np.ones((2, 32), np.float32), ones, ones, ones, np.ones((2, 4), np.float32))
+    return PaintedExamples(pictures, np.ones((2, 32), np.float32), ones, ones, ones, np.ones((2, 4), np.float32))
 
 
 @pytest.mark.parametrize("record", [windows(), windows(0), studies(), Trials(np.ones((2, 32), np.float32))])

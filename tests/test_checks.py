@@ -47,7 +47,7 @@ def run(data: Path, tmp_path: Path) -> Run:
         features=tmp_path / "features",
         resume=False,
         start=None,
-        eye_from=None,
+        classifier_from=None,
         jobs=1,
         log=lambda line: None,
     )
@@ -218,11 +218,11 @@ def test_places_that_cannot_take_the_result_are_refused(run: Run, tmp_path: Path
     ("text", "bundle", "message"),
     [
         ("[audio_vae]\nwidth = 64", "default", "audio_vae of bundle default has other shapes"),
-        ("[identity]\ndims = 16", "default", "audio_vae of bundle default has other shapes"),
+        ("[track_embedding]\ndims = 16", "default", "audio_vae of bundle default has other shapes"),
         ("[image_vae]\nwidth = 56", "default", "image_vae of bundle default has other shapes"),
         ("[image_vae]\ndecoder = 'pixels'", "default", 'has the decoder "painter" and the recipe "pixels"'),
         (
-            "[image_vae]\ndecoder = 'painter'\n[identity]\ndims = 0\n[audio_vae]\nwidth = 32",
+            "[image_vae]\ndecoder = 'painter'\n[track_embedding]\ndims = 0\n[audio_vae]\nwidth = 32",
             "classic",
             'decoder "pixels"',
         ),
@@ -231,7 +231,7 @@ def test_places_that_cannot_take_the_result_are_refused(run: Run, tmp_path: Path
 )
 def test_a_bundle_that_does_not_fit_the_recipe_is_refused(run: Run, text: str, bundle: str, message: str) -> None:
     start = open_bundle(bundle)
-    run = dataclasses.replace(with_recipe(run, text), start=start, eye_from=start)
+    run = dataclasses.replace(with_recipe(run, text), start=start, classifier_from=start)
     with pytest.raises(TrainingError, match=message):
         check_recipe(run, None, songs=True, pictures=True)
 
@@ -239,7 +239,7 @@ def test_a_bundle_that_does_not_fit_the_recipe_is_refused(run: Run, text: str, b
 @pytest.mark.parametrize(("recipe", "bundle"), [("default", "default"), ("classic", "classic")])
 def test_a_bundle_fits_the_recipe_that_made_it(run: Run, recipe: str, bundle: str) -> None:
     start = open_bundle(bundle)
-    run = dataclasses.replace(run, recipe=load_recipe(recipe), start=start, eye_from=start)
+    run = dataclasses.replace(run, recipe=load_recipe(recipe), start=start, classifier_from=start)
     check_recipe(run, None, songs=True, pictures=True)
 
 

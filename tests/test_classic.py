@@ -54,7 +54,7 @@ def test_it_trains_by_epochs_without_eye_and_painter(trained):
     assert bundle.descriptors == ()
     assert (bundle.noise_std, bundle.logvar_scale) == (0.1, 2.0)
     assert {"pixels.onnx", "image_vae.safetensors"} <= set(bundle.card["files"])
-    assert not {"controls.onnx", "palettes.npy", "eye.safetensors"} & set(bundle.card["files"])
+    assert not {"controls.onnx", "palettes.npy", "mark_classifier.safetensors"} & set(bundle.card["files"])
     parity = json.loads((folder / "bundle" / "parity.json").read_text())
     assert set(parity) == {"audio_encoder", "mapping", "picture_encoder", "pixels"}
 
@@ -113,7 +113,7 @@ def test_the_recipe_is_the_first_version():
 
 def test_the_recipe_for_a_gpu_is_wider_and_longer():
     ours, gpu = load_recipe("default"), load_recipe("gpu")
-    for stage in ("audio_vae", "eye", "image_vae"):
+    for stage in ("audio_vae", "mark_classifier", "image_vae"):
         assert getattr(gpu, stage).steps > getattr(ours, stage).steps
         assert getattr(gpu, stage).width > getattr(ours, stage).width
         assert getattr(gpu, stage).batch > getattr(ours, stage).batch

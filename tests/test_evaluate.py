@@ -15,7 +15,7 @@ from clavilux.constants import SAMPLE_RATE
 from clavilux.errors import CorpusError
 from clavilux.evaluation import evaluate as evaluation
 from clavilux.evaluation import pairs, synth
-from clavilux.evaluation.goals import CEILING, MEASURES, Goal, Measure, judge
+from clavilux.evaluation.goals import CEILING, MEASURES, Goal, Measure, evaluator
 from clavilux.evaluation.material import find_material, find_pictures
 
 
@@ -68,9 +68,9 @@ def test_every_measure_is_there_but_those_without_material(report):
     """The pictures are small, the bundle states no rate, and its painter reaches none of the art."""
     _, found, _ = report
     missing = {measure.key for measure in MEASURES} - set(found["columns"]["songs"])
-    unreached = {f"used_{name}_{judge}" for name in ("coverage", "recall") for judge in "AB"}
+    unreached = {f"used_{name}_{evaluator}" for name in ("coverage", "recall") for evaluator in "AB"}
     assert found["columns"]["decoder"]["coverage_A"] == 0
-    assert missing == {"sharpness", "rate"} | unreached
+    assert missing == {"sharpness", "kl_nats"} | unreached
     assert any("sharpness" in remark for remark in found["remarks"])
     assert any("too few to hold against the goals" in remark for remark in found["remarks"])
 
@@ -115,7 +115,7 @@ def test_the_page_needs_no_network_and_holds_pictures_and_plots(report):
     assert page.count("data:image/jpeg;base64,") > 20
     assert page.count("<svg") == 6 + 1 + 2  # guides, map, rates and variances of latents
     assert page.count("<figcaption title=") == 13  # each song of the sheet has its name
-    assert len(found["rate_of_latents"]) == 64
+    assert len(found["kl_of_latents"]) == 64
     assert '<td class="met">' in page
     assert '<td class="missed">' in page
 
@@ -194,15 +194,15 @@ def test_rows_find_their_files_and_what_is_missing_is_said(tmp_path):
 def test_a_goal_is_held_against_the_value_or_its_ratio_to_the_ceiling():
     columns = {"songs": {"x": 0.6}, CEILING: {"x": 0.8}}
     ratio = Measure("x", "x", "", Goal(least=0.7, of="ratio"), has_ceiling=True)
-    found = judge(ratio, columns, "songs")
+    found = evaluator(ratio, columns, "songs")
     assert (found.value, found.ratio, found.met) == (0.6, pytest.approx(0.75), True)
-    assert judge(Measure("x", "x", "", Goal(least=0.7)), columns, "songs").met is False
-    assert judge(Measure("x", "x", "", Goal(0.5, 0.7)), columns, "songs").met is True
-    assert judge(Measure("y", "y", ""), columns, "songs") is None
+    assert evaluator(Measure("x", "x", "", Goal(least=0.7)), columns, "songs").met is False
+    assert evaluator(Measure("x", "x", "", Goal(0.5, 0.7)), columns, "songs").met is True
+    assert evaluator(Measure("y", "y", ""), columns, "songs") is None
 
 
 def test_a_ratio_to_nothing_is_not_judged():
     columns = {"songs": {"kid": 0.1}, CEILING: {"kid": -0.001}}
-    found = judge(Measure("kid", "KID", "", Goal(most=2, of="ratio"), has_ceiling=True), columns, "songs")
+    found = evaluator(Measure("kid", "KID", "", Goal(most=2, of="ratio"), has_ceiling=True), columns, "songs")
     assert found.ratio is None
     assert found.met is None

@@ -8,13 +8,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clavilux.models.mark_classifier import Eye, line_signs
+from clavilux.models.mark_classifier import MarkClassifier, line_signs
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.paint import paint
 from clavilux.training.analysis import Windows, read_symmetries
+from clavilux.training.painted_examples import paint_examples
 from clavilux.training.stage_pictures import take_eye
-from clavilux.training.studies import paint_studies
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_finish, turn_pictures
 from clavilux.training.train_mark_classifier import MarksRead, direction_of, kind_weights, weigh_kinds
 
@@ -34,7 +34,7 @@ def _windows():
 
 
 def test_studies_show_every_kind_with_the_controls_that_they_name():
-    studies = paint_studies(_windows(), 2 * len(KINDS), seed=3, jobs=1)
+    studies = paint_examples(_windows(), 2 * len(KINDS), seed=3, jobs=1)
     np.testing.assert_allclose(studies.kind.sum(axis=1), 1, atol=1e-6)
     assert np.bincount(studies.kind.argmax(axis=1)).tolist() == [2] * len(KINDS)  # each is the larger one twice
     assert 0.2 < (studies.kind.max(axis=1) < 1).mean() < 0.8
@@ -43,7 +43,7 @@ def test_studies_show_every_kind_with_the_controls_that_they_name():
     assert 0.5 < studies.surface.max() <= 1
     assert ((studies.angle >= 0) & (studies.angle < 0.5)).all()
     assert len({picture.tobytes() for picture in studies.pictures}) == len(studies.pictures)
-    again = paint_studies(_windows(), 2 * len(KINDS), seed=3, jobs=1)
+    again = paint_examples(_windows(), 2 * len(KINDS), seed=3, jobs=1)
     assert np.array_equal(again.pictures, studies.pictures)
 
 
@@ -148,14 +148,14 @@ def test_signs_of_lines_tell_dark_ones_from_light_ones_and_from_none():
 def test_an_eye_of_fewer_kinds_is_gone_on_from(tmp_path):
     """What it says of a kind goes where that kind is now, what it says of the rest stays, new kinds begin by chance."""
     known = ("tiles", "blobs", "dots")
-    old, new = Eye(n_kinds=len(known), width=8), Eye(n_kinds=len(KINDS), width=8)
-    save_file(old.half().state_dict(), tmp_path / "eye.safetensors")
+    old, new = MarkClassifier(n_kinds=len(known), width=8), MarkClassifier(n_kinds=len(KINDS), width=8)
+    save_file(old.half().state_dict(), tmp_path / "mark_classifier.safetensors")
     fresh = new.state_dict()["head.3.weight"].clone()
     start = SimpleNamespace(
         folder=tmp_path,
         name="old",
         kinds=known,
-        card={"files": {"eye.safetensors": ""}},
+        card={"files": {"mark_classifier.safetensors": ""}},
         read=lambda file: (tmp_path / file).read_bytes(),
     )
     run = SimpleNamespace(start=start, log=lambda line: None)

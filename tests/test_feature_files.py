@@ -25,7 +25,7 @@ from clavilux.audio.feature_files import (
     name_features,
     write_features,
 )
-from clavilux.audio.song import listen
+from clavilux.audio.song import read_song
 from clavilux.cli.features import features as command
 from clavilux.errors import AudioError
 
@@ -77,7 +77,7 @@ def test_every_song_gets_its_windows_and_its_line(music: Path, tmp_path: Path) -
     rows = table(out)
     assert list(rows) == ["album/disc 1/three.v2.ogg", "album/two.flac", "one.wav"]
     for file, row in rows.items():
-        song = listen(music / file)
+        song = read_song(music / file)
         windows = np.load(out / row["npy"])
         assert windows.dtype == np.float32
         np.testing.assert_array_equal(windows, song.windows)

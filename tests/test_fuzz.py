@@ -16,7 +16,7 @@ from mutations import FORMATS, MUTATIONS, mutate, whole_files
 
 from clavilux.audio.clips import song_of_clips
 from clavilux.audio.decode import read_blocks
-from clavilux.audio.song import listen
+from clavilux.audio.song import read_song
 from clavilux.errors import AudioError, PictureError
 from clavilux.picture import read_record
 
@@ -123,7 +123,7 @@ def test_the_media_fuzzer_finds_numbers_that_are_not_finite(tmp_path: Path, monk
 
     sounds.write_sound(tmp_path / "good.wav", sounds.song(1.0))
     assert fuzz_listen.work(tmp_path)[0] == "song"
-    whole_listen = fuzz_listen.listen
+    whole_listen = fuzz_listen.read_song
 
     def broken(*args: object, **options: object) -> object:
         song = whole_listen(*args, **options)
@@ -148,7 +148,7 @@ def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path, suffix: str, tag: 
     assert content.count(tag) == 1
     path.write_bytes(content.replace(tag, tag[:-1] + b"\x89"))
     with pytest.raises(AudioError, match="of a kind that cannot be decoded"):
-        listen(path)
+        read_song(path)
 
 
 def test_a_seek_beyond_the_disk_is_no_traceback(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from clavilux.measures.likeness import same_song
-from clavilux.models.audio_vae import WindowIdentity
+from clavilux.measures.similarity import same_song
+from clavilux.models.audio_vae import TrackEmbedding
 from clavilux.training.datasets import VALIDATION, AudioFeatureDataset
 from clavilux.training.loop import LoopSettings, train
 from clavilux.training.recipe import load_recipe
-from clavilux.training.train_identity import IdentityTask
+from clavilux.training.train_track_embedding import TrackEmbeddingTask
 
 
 def _write_tracks(folder, n=40):
@@ -26,9 +26,9 @@ def _write_tracks(folder, n=40):
 
 def test_training_tells_tracks_apart_by_what_moves_and_not_by_level(tmp_path):
     training, validation = _write_tracks(tmp_path / "features")
-    recipe = load_recipe("default").identity
+    recipe = load_recipe("default").track_embedding
     torch.manual_seed(0)
-    task = IdentityTask(WindowIdentity(8), training, validation, recipe, level_jitter_db=8.0)
+    task = TrackEmbeddingTask(TrackEmbedding(8), training, validation, recipe, level_jitter_db=8.0)
     settings = LoopSettings(steps=200, batch=32, learning_rate=3e-3, warmup=10, ema=0.9, seed=0, precision="32-true")
     with torch.no_grad():
         before = _told(task.network, training)
@@ -52,9 +52,9 @@ def _told(network, dataset):
 
 def test_a_batch_holds_two_different_windows_of_each_track(tmp_path):
     training, validation = _write_tracks(tmp_path / "features", n=12)
-    recipe = load_recipe("default").identity
+    recipe = load_recipe("default").track_embedding
     quiet = type(recipe)(**{**vars(recipe), "jitter": 0.0})
-    task = IdentityTask(WindowIdentity(8), training, validation, quiet, level_jitter_db=0.0)
+    task = TrackEmbeddingTask(TrackEmbedding(8), training, validation, quiet, level_jitter_db=0.0)
     batch = task.batch(torch.arange(task.n_items()), torch.Generator().manual_seed(0))["standard"]
     first, second = batch.chunk(2)
     for track, a, b in zip(task.training_tracks, first, second, strict=True):
@@ -65,7 +65,9 @@ def test_a_batch_holds_two_different_windows_of_each_track(tmp_path):
 
 def test_validation_says_how_well_halves_are_told(tmp_path):
     training, validation = _write_tracks(tmp_path / "features")
-    task = IdentityTask(WindowIdentity(8), training, validation, load_recipe("default").identity, level_jitter_db=0.0)
+    task = TrackEmbeddingTask(
+        TrackEmbedding(8), training, validation, load_recipe("default").track_embedding, level_jitter_db=0.0
+    )
     with torch.no_grad():
         figures = task.validate()
     assert set(figures) == {"same_song_auc", "same_song_top1"}

@@ -17,13 +17,13 @@ import sounds
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import DESCRIPTORS, describe
 from clavilux.audio.features import measure_features
-from clavilux.audio.song import hash_file, listen
+from clavilux.audio.song import hash_file, read_song
 from clavilux.errors import AudioError
 
 
 def test_a_song_holds_what_was_measured(tmp_path: Path) -> None:
     path = sounds.write_sound(tmp_path / "my song.v2.flac", sounds.song(12.0), channels=2)
-    song = listen(path)
+    song = read_song(path)
     features = measure_features(read_blocks(path))
     np.testing.assert_array_equal(song.windows, features.mfcc)
     np.testing.assert_array_equal(song.window_db, features.window_db)
@@ -38,7 +38,7 @@ def test_a_song_holds_what_was_measured(tmp_path: Path) -> None:
 
 def test_a_song_cannot_be_changed_and_is_the_same_again(tmp_path: Path) -> None:
     path = sounds.write_sound(tmp_path / "song.ogg", sounds.song(6.0))
-    song, again = listen(str(path)), listen(path)
+    song, again = read_song(str(path)), read_song(path)
     np.testing.assert_array_equal(song.windows, again.windows)
     assert song.descriptors == again.descriptors
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -47,14 +47,14 @@ def test_a_song_cannot_be_changed_and_is_the_same_again(tmp_path: Path) -> None:
 
 def test_silent_windows_are_not_audible(tmp_path: Path) -> None:
     sound = np.concatenate([sounds.silence(5.0), sounds.song(5.0), 1e-4 * sounds.noise(5.0), 1e-2 * sounds.noise(5.0)])
-    song = listen(sounds.write_float_wave(tmp_path / "song.wav", sound[None], 22_050))
+    song = read_song(sounds.write_float_wave(tmp_path / "song.wav", sound[None], 22_050))
     assert song.audible.tolist() == [False, True, False, True]
     assert song.window_db[0] == -120
     assert not song.is_silent
 
 
 def test_a_silent_file_is_a_song_with_a_warning(tmp_path: Path) -> None:
-    song = listen(sounds.write_sound(tmp_path / "silence.wav", sounds.silence(7.0)))
+    song = read_song(sounds.write_sound(tmp_path / "silence.wav", sounds.silence(7.0)))
     assert song.is_silent and not song.audible.any()
     assert song.windows.shape == (2, 20, 216)
     assert np.isfinite(song.windows).all() and np.isfinite(list(song.descriptors.values())).all()
@@ -63,19 +63,19 @@ def test_a_silent_file_is_a_song_with_a_warning(tmp_path: Path) -> None:
 
 def test_warnings_of_reading_go_with_the_song(tmp_path: Path) -> None:
     path = sounds.write_sound(tmp_path / "long.wav", sounds.sine_a4(9.0))
-    song = listen(path, max_s=6.5)
+    song = read_song(path, max_s=6.5)
     assert song.duration_s == 6.5
     assert song.warnings == ("only the first 6.5 s were listened to",)
     path.write_bytes(path.read_bytes()[:200_000])
-    assert "cut off" in listen(path).warnings[0]
+    assert "cut off" in read_song(path).warnings[0]
 
 
 def test_what_is_no_sound_is_an_audio_error(tmp_path: Path) -> None:
     (tmp_path / "text.mp3").write_text("no sound")
     with pytest.raises(AudioError, match=r"text\.mp3"):
-        listen(tmp_path / "text.mp3")
+        read_song(tmp_path / "text.mp3")
     with pytest.raises(AudioError, match=r"missing\.mp3: cannot be opened"):
-        listen(tmp_path / "missing.mp3")
+        read_song(tmp_path / "missing.mp3")
 
 
 def test_the_hash_is_of_the_whole_file(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class _Line(Task):
         loss = error.sum() + beta * rate
         if self.poison_at is not None and self.calls == self.poison_at:
             loss = loss * self.poison
-        return {"loss": loss, "rate": rate}
+        return {"loss": loss, "kl_nats": rate}
 
     def validate(self) -> dict[str, float]:
         return {"weight": float(self.network.weight.sum())}
@@ -132,7 +132,7 @@ def test_the_log_has_the_rate_and_the_validation(tmp_path):
     train(_Line(), SETTINGS, tmp_path, resume=False, log=_quiet)
     with (tmp_path / "line.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {"step", "beta", "loss", "rate"} <= set(rows[-1])
+    assert {"step", "beta", "loss", "kl_nats"} <= set(rows[-1])
     with (tmp_path / "line-validation.csv").open() as file:
         assert [int(row["step"]) for row in csv.DictReader(file)] == [5, 10, 12]
 

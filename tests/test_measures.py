@@ -10,15 +10,15 @@ from vendi_score import vendi
 from clavilux.bundle import open_bundle
 from clavilux.evaluation import finish, pairs
 from clavilux.evaluation.baselines import fit_linear_map
-from clavilux.evaluation.judges import Spaces, measure_features
-from clavilux.evaluation.looks import BLOCKS, Looks, measure_looks
+from clavilux.evaluation.distinctness import indistinguishable, recitation, siblings, steadiness
+from clavilux.evaluation.evaluator_b import BLOCKS, EvaluatorBSpace, measure_evaluator_b
+from clavilux.evaluation.evaluators import Spaces, measure_features
 from clavilux.evaluation.manifold import compare_clouds, density_coverage, kid, precision_recall
 from clavilux.evaluation.painting import bad_copy
-from clavilux.evaluation.sameness import identity, recitation, siblings, steadiness
 from clavilux.evaluation.songs import Scale
 from clavilux.measures.diversity import distances, kernel_width, mean_pairwise_distance, vendi_score
-from clavilux.measures.likeness import (
-    correspondence,
+from clavilux.measures.similarity import (
+    correlation_with_p,
     geometry,
     hubs,
     neighbours_kept,
@@ -110,8 +110,8 @@ def test_hubs_see_that_all_songs_have_one_picture(art):
 def test_correspondence_has_the_right_sign_and_p():
     rng = np.random.default_rng(0)
     heard = rng.standard_normal(100)
-    assert correspondence(heard, heard**3, rng=rng, permutations=99) == (pytest.approx(1.0), pytest.approx(0.01))
-    assert correspondence(heard, -heard, rng=rng, permutations=99)[1] == pytest.approx(1.0)
+    assert correlation_with_p(heard, heard**3, rng=rng, permutations=99) == (pytest.approx(1.0), pytest.approx(0.01))
+    assert correlation_with_p(heard, -heard, rng=rng, permutations=99)[1] == pytest.approx(1.0)
     assert spearman(heard, np.zeros(100)) == 0.0
 
 
@@ -126,10 +126,10 @@ def test_looks_have_their_blocks_and_tell_pictures_apart():
     rng = np.random.default_rng(0)
     flat = [np.full((160, 130, 3), c, np.uint8) for c in (30, 120, 220)]
     noise = [rng.integers(0, 255, (160, 130, 3), np.uint8) for _ in range(3)]
-    measured = np.stack([measure_looks(p) for p in (*flat, *noise)])
+    measured = np.stack([measure_evaluator_b(p) for p in (*flat, *noise)])
     assert measured.shape == (6, sum(BLOCKS.values()))
     assert np.isfinite(measured).all()
-    points = Looks.of(measured).place(measured)
+    points = EvaluatorBSpace.of(measured).place(measured)
     within = distances(points, points)
     assert within[3:, 3:].max() < within[:3, 3:].min()
 
@@ -137,7 +137,7 @@ def test_looks_have_their_blocks_and_tell_pictures_apart():
 def test_every_block_weighs_the_same():
     rng = np.random.default_rng(0)
     measured = rng.standard_normal((500, sum(BLOCKS.values()))).astype(np.float32)
-    points = Looks.of(measured).place(measured)
+    points = EvaluatorBSpace.of(measured).place(measured)
     first = 0
     for n in BLOCKS.values():
         assert (points[:, first : first + n] ** 2).sum(1).mean() == pytest.approx(1.0, rel=0.05)
@@ -167,10 +167,10 @@ def striped():
 
 
 @pytest.mark.parametrize("judge", ["A", "B"])
-def test_identity_counts_pairs_nearer_than_a_bad_copy(striped, judge):
-    points, copies = (side[judge] for side in striped)
-    assert identity(points, copies) == 1
-    assert identity(points[1:], copies[1:]) == 0
+def test_identity_counts_pairs_nearer_than_a_bad_copy(striped, evaluator):
+    points, copies = (side[evaluator] for side in striped)
+    assert indistinguishable(points, copies) == 1
+    assert indistinguishable(points[1:], copies[1:]) == 0
 
 
 def test_the_network_sees_the_same_alone_and_in_a_batch():
@@ -231,9 +231,9 @@ def test_spread_of_tone_active_units_and_rate():
     assert finish.tone_spread(real * [0.5, 2.0] + 7, real) == (pytest.approx(0.5), pytest.approx(2.0))
     means = rng.standard_normal((500, 64)) * np.where(np.arange(64) < 10, 0.05, 1.0)
     assert finish.active_units(means) == 54
-    card = {"measures": {"image_vae": {"rate": 80.0}}, "config": {"image_vae": {"target_nats": 100.0}}}
-    assert finish.stated_rate(card) == pytest.approx(0.8)
-    assert finish.stated_rate({"measures": {}}) is None
+    card = {"measures": {"image_vae": {"kl_nats": 80.0}}, "config": {"image_vae": {"target_nats": 100.0}}}
+    assert finish.stated_kl(card) == pytest.approx(0.8)
+    assert finish.stated_kl({"measures": {}}) is None
 
 
 def test_rate_of_latents_is_the_divergence_of_normal_laws():
@@ -245,16 +245,16 @@ def test_rate_of_latents_is_the_divergence_of_normal_laws():
         float(torch.distributions.kl_divergence(normal(mean, deviation), normal(0.0, 1.0)))
         for mean, deviation in ((0.0, 1.0), (2.0, 1.0), (0.0, 0.5))
     ]
-    np.testing.assert_allclose(finish.rate_of_latents(means, logvars), expected, atol=1e-6)
+    np.testing.assert_allclose(finish.kl_of_latents(means, logvars), expected, atol=1e-6)
     assert expected[0] == 0
 
 
 def test_right_signs_are_those_of_the_guides():
-    traits = ("chroma", "contrast", "warmth", "lightness", "edge_density", "spatial_frequency", "angularity")
-    low = {name: np.zeros(3) for name in traits}
-    high = {name: np.zeros(3) for name in traits}
+    image_features = ("chroma", "contrast", "warmth", "lightness", "edge_density", "spatial_frequency", "angularity")
+    low = {name: np.zeros(3) for name in image_features}
+    high = {name: np.zeros(3) for name in image_features}
     high["lightness"] = np.array([1.0, 1.0, -1.0])
-    spread = {name: np.array([-1.0, 1.0]) for name in traits}
+    spread = {name: np.array([-1.0, 1.0]) for name in image_features}
     found = pairs.right_signs(["register", "mode", "mode"], low, high, spread)
     assert found == {"alone": 0.75, "register": 1.0, "mode": 0.5}
 

@@ -7,7 +7,7 @@ from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE
 from clavilux.models.audio_vae import AudioVAE, window_statistics
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mapping_network import MappingNetwork
-from clavilux.models.mark_classifier import Eye
+from clavilux.models.mark_classifier import MarkClassifier
 
 
 def test_audio_vae_goes_there_and_back():
@@ -29,12 +29,12 @@ def test_audio_vae_normalises_by_its_own_constants():
 
 
 def test_identity_leads_the_latent_and_is_a_direction_whatever_the_window():
-    network = AudioVAE(width=32, identity_dims=32).eval()
+    network = AudioVAE(width=32, track_dims=32).eval()
     windows = torch.cat([100.0 * torch.randn(3, 20, 216), torch.zeros(1, 20, 216)])
     mean, logvar = network.encode(windows)
     assert mean.shape == logvar.shape == (4, 64)
-    assert network.identity is not None
-    assert torch.equal(mean[:, :32], network.identity(windows))
+    assert network.track_embedding is not None
+    assert torch.equal(mean[:, :32], network.track_embedding(windows))
     assert torch.allclose(mean[:, :32].square().sum(dim=1), torch.full((4,), 32.0), rtol=1e-5)
 
 
@@ -69,7 +69,7 @@ def test_nothing_goes_around_the_latent():
 
 
 def test_eye_sees_every_kind():
-    seen = Eye(n_kinds=9, width=16)(torch.rand(2, 3, 128, 128))
+    seen = MarkClassifier(n_kinds=9, width=16)(torch.rand(2, 3, 128, 128))
     assert seen.kind.shape == (2, 9)
     assert seen.frequency.shape == seen.chaos.shape == (2,)
     assert seen.direction.shape == (2, 2)

@@ -56,7 +56,7 @@ def test_a_song_becomes_a_picture(fake_bundle: Path, tone_file: Path) -> None:
 def test_the_path_in_steps_gives_the_same_picture(engine: Clavilux, tone_file: Path) -> None:
     from clavilux.painter.paint import paint as paint_controls
 
-    song = engine.listen(tone_file)
+    song = engine.read_song(tone_file)
     expected = engine.paint(tone_file, size=96).pixels
     np.testing.assert_array_equal(engine.paint(song, size=96).pixels, expected)
     np.testing.assert_array_equal(paint_controls(engine.controls(song), width=96, height=96, seed=0), expected)
@@ -123,7 +123,9 @@ def test_the_direction_depends_on_song_seed_and_number(engine: Clavilux, make_so
     np.testing.assert_array_equal(steps, again)
     steps /= np.linalg.norm(steps, axis=1, keepdims=True)
     cosines = steps @ steps.T
-    assert np.abs(cosines[~np.eye(4, dtype=bool)]).max() < 0.6  # 64 dimensions: chance has a deviation of 1/8
+    assert (
+        np.abs(cosines[~np.eye(4, dtype=bool)]).max() < 0.6
+    )  # 64 dimensions: chance has a deviation of 1/8
 
 
 @pytest.mark.parametrize("size", [63, 8193, (64, 9000), (0, 64), -5])
@@ -258,7 +260,7 @@ def test_other_versions_and_unknown_entries_of_a_record_are_passed_over(engine: 
 
 
 def test_a_feature_file_is_painted_with_a_warning(engine: Clavilux, features: Path) -> None:
-    song = engine.listen(features / "b.npy")
+    song = engine.read_song(features / "b.npy")
     assert song.windows.shape == (4, 20, 216)
     assert song.descriptors == {}
     assert song.warnings == (NO_DESCRIPTORS,)
@@ -266,7 +268,7 @@ def test_a_feature_file_is_painted_with_a_warning(engine: Clavilux, features: Pa
 
 
 def test_one_clip_of_a_feature_file(engine: Clavilux, features: Path) -> None:
-    song = engine.listen(features / "b.npy", clip=2)
+    song = engine.read_song(features / "b.npy", clip=2)
     np.testing.assert_array_equal(song.windows, read_clips(features / "b.npy")[2:3])
     picture = engine.paint(features / "b.npy", size=96, clip=2)
     assert picture.record["options"]["clip"] == 2
@@ -275,15 +277,16 @@ def test_one_clip_of_a_feature_file(engine: Clavilux, features: Path) -> None:
 
 def test_a_feature_file_of_one_window_has_one_clip(engine: Clavilux, features: Path) -> None:
     np.testing.assert_array_equal(
-        engine.z_image(engine.listen(features / "a.npy")), engine.z_image(engine.listen(features / "a.npy", clip=0))
+        engine.z_image(engine.read_song(features / "a.npy")),
+        engine.z_image(engine.read_song(features / "a.npy", clip=0)),
     )
     with pytest.raises(AudioError, match=r"a\.npy: has no clip 1; it has 0 to 0"):
-        engine.listen(features / "a.npy", clip=1)
+        engine.read_song(features / "a.npy", clip=1)
 
 
 def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> None:
     with pytest.raises(AudioError, match="is no feature file"):
-        engine.listen(tone_file, clip=0)
+        engine.read_song(tone_file, clip=0)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +310,7 @@ def test_what_is_no_feature_file_is_refused(engine: Clavilux, tmp_path: Path, co
     else:
         np.save(path, content, allow_pickle=True)
     with pytest.raises(AudioError, match=reason):
-        engine.listen(path)
+        engine.read_song(path)
 
 
 @pytest.mark.parametrize("kind", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"])
@@ -317,9 +320,9 @@ def test_floats_of_every_width_and_order_are_the_same_windows(
 ) -> None:
     windows = np.random.default_rng(0).integers(-500, 500, (3, 20, 216)) / 4
     np.save(tmp_path / "a.npy", np.asarray(windows, kind, order=order))
-    np.testing.assert_array_equal(engine.listen(tmp_path / "a.npy").windows, windows.astype(np.float32))
+    np.testing.assert_array_equal(engine.read_song(tmp_path / "a.npy").windows, windows.astype(np.float32))
     np.save(tmp_path / "b.npy", np.asarray(windows[1], kind, order=order))
-    np.testing.assert_array_equal(engine.listen(tmp_path / "b.npy").windows, windows[1:2].astype(np.float32))
+    np.testing.assert_array_equal(engine.read_song(tmp_path / "b.npy").windows, windows[1:2].astype(np.float32))
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf, 1e6, 1e300])
@@ -328,7 +331,7 @@ def test_windows_that_no_sound_has_are_refused(engine: Clavilux, tmp_path: Path,
     windows[1, 3, 7] = value
     np.save(tmp_path / "a.npy", windows)
     with pytest.raises(AudioError, match="not finite or beyond 100000"):
-        engine.listen(tmp_path / "a.npy")
+        engine.read_song(tmp_path / "a.npy")
 
 
 def test_clips_are_picked_by_the_generator_each_once(features: Path) -> None:

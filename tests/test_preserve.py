@@ -8,13 +8,19 @@ import torch
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
-from clavilux.measures.crossmodal import GUIDES
-from clavilux.measures.image_features import TRAITS
+from clavilux.measures.crossmodal import CORRESPONDENCES
+from clavilux.measures.image_features import IMAGE_FEATURES
 from clavilux.models.image_vae import ImageVAE
 from clavilux.painter.controls import share_of_second
-from clavilux.training.preserve import Told, areas_of_kinds, foresee, preserve_looks, sliced_distance
+from clavilux.training.fit_by_surrogate import (
+    PredictorInputs,
+    areas_of_kinds,
+    fit_by_surrogate,
+    predict,
+    sliced_distance,
+)
 from clavilux.training.recipe import load_recipe
-from clavilux.training.train_mapping import guides_of_looks
+from clavilux.training.train_mapping import correspondences_of_features
 
 RECIPE = dataclasses.replace(load_recipe("default").mapping, descent_steps=150)
 
@@ -32,29 +38,29 @@ def world():
 
 
 @pytest.fixture(scope="module")
-def foresight(world):
+def predictor(world):
     latents, looks, _ = world
-    return foresee(latents, looks, None, steps=2_500, seed=0)
+    return predict(latents, looks, None, steps=2_500, seed=0)
 
 
-def test_what_can_be_foretold_is(world, foresight):
+def test_what_can_be_foretold_is(world, predictor):
     latents, looks, _ = world
-    network, told = foresight
+    network, told = predictor
     assert 0.2 < told < 0.55  # of the smooth half of the variance, and no more
     found = network(torch.from_numpy(latents).float()).numpy()
     assert np.corrcoef(found[:, 0], looks[:, 0])[0, 1] > 0.8
 
 
-def test_near_songs_get_near_looks_and_songs_fill_the_cloud(world, foresight):
+def test_near_songs_get_near_looks_and_songs_fill_the_cloud(world, predictor):
     latents, looks, songs = world
     rng = np.random.default_rng(1)
     start = songs @ rng.standard_normal((12, 64)) / 6
-    guides = np.sign(songs[:, :1]) * np.sqrt(np.abs(songs[:, :1]))
+    correspondences = np.sign(songs[:, :1]) * np.sqrt(np.abs(songs[:, :1]))
     reader = np.zeros((looks.shape[1], 1))
     reader[3] = 1.0
     halves = songs[:, None] + 0.2 * rng.standard_normal((len(songs), 2, 12))
-    given = songs, halves, guides, start, latents, looks, reader, foresight[0], RECIPE
-    weights, offset, told = preserve_looks(*given, seed=0)
+    given = songs, halves, correspondences, start, latents, looks, reader, predictor[0], RECIPE
+    weights, offset, told = fit_by_surrogate(*given, seed=0)
     fresh = rng.standard_normal((150, 12)) * np.linspace(2, 0.7, 12)
 
     def seen(placed):
@@ -64,8 +70,8 @@ def test_near_songs_get_near_looks_and_songs_fill_the_cloud(world, foresight):
     after = spearmanr(pdist(fresh), pdist(seen(fresh @ weights + offset))).statistic
     assert after > max(0.75, before)
     assert 0.6 < (fresh @ weights).var(axis=0).sum() / 64 < 1.2
-    assert told["guides"] > 0.7
-    again = preserve_looks(*given, seed=0)
+    assert told["correspondences"] > 0.7
+    again = fit_by_surrogate(*given, seed=0)
     np.testing.assert_allclose(again[0], weights, atol=0.05)  # threads add in any order
 
 
@@ -81,11 +87,13 @@ def test_sliced_distance_is_none_between_equals_and_grows_with_a_shift():
 
 
 def test_guides_are_read_off_looks():
-    reader = guides_of_looks(len(TRAITS) + 5)
-    assert reader.shape == (len(TRAITS) + 5, len(GUIDES))
-    assert not reader[len(TRAITS) :].any()
-    for column, guide in enumerate(GUIDES):
-        assert {list(TRAITS)[i]: reader[i, column] for i in np.flatnonzero(reader[:, column])} == dict(guide.seen)
+    reader = correspondences_of_features(len(IMAGE_FEATURES) + 5)
+    assert reader.shape == (len(IMAGE_FEATURES) + 5, len(CORRESPONDENCES))
+    assert not reader[len(IMAGE_FEATURES) :].any()
+    for column, correspondence in enumerate(CORRESPONDENCES):
+        assert {list(IMAGE_FEATURES)[i]: reader[i, column] for i in np.flatnonzero(reader[:, column])} == dict(
+            correspondence.seen
+        )
 
 
 def test_areas_of_kinds_are_those_that_the_controls_choose():
@@ -107,16 +115,16 @@ def test_marks_are_told_by_what_two_halves_of_a_song_share(world):
     torch.manual_seed(0)
     network = ImageVAE(n_palettes=6, n_kinds=5, width=8, decoder_width=8)
     palettes = np.sort(rng.random((6, 8, 3)), axis=1).astype(np.float32)
-    told = Told(network, palettes)
-    foresight, _ = foresee(latents, told(torch.from_numpy(latents).float()).numpy()[:, 64:], told, steps=1_000, seed=0)
-    looks = foresight(torch.from_numpy(latents).float()).double().numpy()
+    told = PredictorInputs(network, palettes)
+    predictor, _ = predict(latents, told(torch.from_numpy(latents).float()).numpy()[:, 64:], told, steps=1_000, seed=0)
+    looks = predictor(torch.from_numpy(latents).float()).double().numpy()
     noise = rng.standard_normal((len(songs), 2, 12)) * np.repeat([0.05, 2.0], 6)
     start = songs @ rng.standard_normal((12, 64)) / 6
     unsteady = {}
     for weight in (0.0, 4.0):
         recipe = dataclasses.replace(RECIPE, steady_kinds=weight, steady_palettes=0.0)
         nothing = np.zeros((len(songs), 0)), np.zeros((looks.shape[1], 0))
-        unsteady[weight] = preserve_looks(
-            songs, songs[:, None] + noise, nothing[0], start, latents, looks, nothing[1], foresight, recipe, seed=0
+        unsteady[weight] = fit_by_surrogate(
+            songs, songs[:, None] + noise, nothing[0], start, latents, looks, nothing[1], predictor, recipe, seed=0
         )[2]["unsteady_kinds"]
     assert unsteady[4.0] < 0.3 * unsteady[0.0]

@@ -7,7 +7,7 @@ import torch
 from clavilux.colour import srgb_to_lab
 from clavilux.models.image_vae import ImageVAE
 from clavilux.painter.controls import blend_palettes
-from clavilux.training.readout import Readings, fit_readout, share_biases
+from clavilux.training.linear_heads import HeadTargets, fit_linear_heads, share_biases
 
 N, KINDS = 3_000, 6
 
@@ -24,12 +24,12 @@ def fitted():
     direction = 0.5 * latents[:, 41:43]
     chaos = np.clip(0.6 + 0.15 * (latents[:, 43] + rng.standard_normal(N)), 0.05, 1.3)
     finish = np.clip(0.2 + 0.05 * (latents[:, 44:50] + rng.standard_normal((N, 6))), 0, 1)
-    readings = Readings(palette, kind, log_frequency, direction, chaos, finish)
+    readings = HeadTargets(palette, kind, log_frequency, direction, chaos, finish)
     network = ImageVAE(n_palettes=200, n_kinds=KINDS, width=16, decoder_width=32).eval()
     codebook = palette[:200].astype(np.float32)
-    likeness = np.eye(KINDS)[:, : KINDS - 1] - 1 / KINDS
-    figures = fit_readout(
-        network, latents, readings, codebook, likeness, palette_blend=4.0, rng=np.random.default_rng(1)
+    similarity = np.eye(KINDS)[:, : KINDS - 1] - 1 / KINDS
+    figures = fit_linear_heads(
+        network, latents, readings, codebook, similarity, palette_blend=4.0, rng=np.random.default_rng(1)
     )
     fresh = rng.standard_normal((2_000, 64))
     with torch.no_grad():
@@ -39,9 +39,9 @@ def fitted():
 
 def test_half_of_what_varies_is_foretold(fitted):
     _, _, figures, _, _ = fitted
-    assert figures["palette_told"] == pytest.approx(0.4, abs=0.15)
-    assert figures["chaos_told"] == pytest.approx(0.5, abs=0.1)
-    assert figures["frequency_told"] == pytest.approx(0.5, abs=0.1)
+    assert figures["palette_predicted"] == pytest.approx(0.4, abs=0.15)
+    assert figures["chaos_predicted"] == pytest.approx(0.5, abs=0.1)
+    assert figures["frequency_predicted"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_kinds_are_chosen_as_often_as_they_were_read(fitted):
@@ -80,14 +80,14 @@ def test_kinds_that_look_alike_are_neighbours():
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((N, 64))
     at = np.digitize(latents[:, 0] + 0.5 * rng.standard_normal(N), [-0.7, 0.0, 0.7])
-    readings = Readings(
+    readings = HeadTargets(
         rng.random((N, 8, 3)), np.eye(4)[at], np.full(N, 2.5) + 0.1 * latents[:, 1], latents[:, 2:4],
         np.full(N, 0.5) + 0.01 * latents[:, 4], np.full((N, 6), 0.2) + 0.01 * latents[:, 5:11],
     )  # fmt: skip
     network = ImageVAE(n_palettes=20, n_kinds=4, width=16, decoder_width=32).eval()
-    likeness = np.array([[0, 0], [1, 0.1], [2, -0.1], [3, 0.0]])
+    similarity = np.array([[0, 0], [1, 0.1], [2, -0.1], [3, 0.0]])
     palettes = rng.random((20, 8, 3)).astype(np.float32)
-    fit_readout(network, latents, readings, palettes, likeness, palette_blend=4.0, rng=rng)
+    fit_linear_heads(network, latents, readings, palettes, similarity, palette_blend=4.0, rng=rng)
     way = np.zeros((41, 64), np.float32)
     way[:, 0] = np.linspace(-3, 3, 41)
     with torch.no_grad():

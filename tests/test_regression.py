@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from regression import Figure, measure_regression, play_song
 
-from clavilux.evaluation.looks import Looks
+from clavilux.evaluation.evaluator_b import EvaluatorBSpace
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = json.loads((Path(__file__).parent / "regression.json").read_text("utf-8"))
-BETTER = {"diversity": 1, "identity": -1, "same_song": 1}  # which way
+BETTER = {"diversity": 1, "indistinguishable": -1, "same_song": 1}  # which way
 
 
 def space():
-    return Looks(*(np.array(REFERENCE["space"][name], np.float32) for name in ("mean", "scale")))
+    return EvaluatorBSpace(*(np.array(REFERENCE["space"][name], np.float32) for name in ("mean", "scale")))
 
 
 def is_worse(name: str, found: Figure) -> bool:

@@ -115,7 +115,7 @@ def test_kinds_that_come_near_the_same_pictures_are_kin():
     rng = np.random.default_rng(0)
     taste = rng.standard_normal((400, 3))
     distance = np.repeat(taste, 2, axis=1) + 0.1 * rng.standard_normal((400, 6))
-    places = Trials(distance.astype(np.float32)).likeness()
+    places = Trials(distance.astype(np.float32)).similarity()
     assert places.shape == (6, 5)
     apart = np.linalg.norm(places[:, None] - places[None], axis=2)
     assert apart[0, 1] < 0.3 * apart[0, 2:].min()

@@ -7,7 +7,7 @@ import pytest
 
 from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.training.recipe import load_recipe
-from clavilux.training.train_mapping import SongCodes, fit_mapping, look_at_art, map_songs
+from clavilux.training.train_mapping import SongCodes, fit_mapping, map_songs, measure_art
 
 
 def _halves(codes, rng):
@@ -27,7 +27,7 @@ def _songs(n, rng):
 def test_few_songs_do_not_fling_new_ones_off_the_canvas(method):
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (128, 128, 3)).astype(np.uint8) for _ in range(60)]
-    art = look_at_art(rng.standard_normal((60, 64)), pictures, jobs=1)
+    art = measure_art(rng.standard_normal((60, 64)), pictures, jobs=1)
     recipe = load_recipe("default").mapping
     recipe = type(recipe)(**{**vars(recipe), "method": method})
     network = fit_mapping(_songs(11, rng), art, recipe, seed=0, log=lambda line: None)
@@ -41,7 +41,7 @@ def test_few_songs_do_not_fling_new_ones_off_the_canvas(method):
 def test_at_a_structure_of_1_guides_do_not_count(method):
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (128, 128, 3)).astype(np.uint8) for _ in range(60)]
-    art = look_at_art(rng.standard_normal((60, 64)), pictures, jobs=1)
+    art = measure_art(rng.standard_normal((60, 64)), pictures, jobs=1)
     songs = _songs(40, rng)
     others = replace(songs, descriptors={name: values[::-1] for name, values in songs.descriptors.items()})
     placed = {}
@@ -56,7 +56,7 @@ def test_at_a_structure_of_1_guides_do_not_count(method):
 def test_fewer_recoloured_directions_leave_the_rest_small():
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (128, 128, 3)).astype(np.uint8) for _ in range(100)]
-    art = look_at_art(rng.standard_normal((100, 64)), pictures, jobs=1)
+    art = measure_art(rng.standard_normal((100, 64)), pictures, jobs=1)
     songs, new = _songs(60, rng), _songs(60, rng)
     kept = []
     for recoloured in (64, 8, 4):
@@ -70,10 +70,10 @@ def test_looks_in_the_scale_of_others_are_those_that_were_measured_together():
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (128, 128, 3)).astype(np.uint8) for _ in range(30)]
     latents = rng.standard_normal((30, 64))
-    together = look_at_art(latents, pictures, jobs=1)
-    apart = look_at_art(latents[20:], pictures[20:], jobs=1, scale=together.scale)
+    together = measure_art(latents, pictures, jobs=1)
+    apart = measure_art(latents[20:], pictures[20:], jobs=1, scale=together.scale)
     np.testing.assert_allclose(apart.looks, together.looks[20:], atol=1e-12)
-    assert np.abs(look_at_art(latents[20:], pictures[20:], jobs=1).looks - together.looks[20:]).max() > 0.01
+    assert np.abs(measure_art(latents[20:], pictures[20:], jobs=1).looks - together.looks[20:]).max() > 0.01
 
 
 def test_after_each_round_but_the_last_made_up_songs_are_painted_where_songs_have_gone():
@@ -86,14 +86,14 @@ def test_after_each_round_but_the_last_made_up_songs_are_painted_where_songs_hav
         return [(gain * rng.integers(0, 256, (128, 128, 3))).astype(np.uint8) for gain in gains]
 
     latents = rng.standard_normal((150, 64))
-    art = look_at_art(latents, paint(latents), jobs=1)
+    art = measure_art(latents, paint(latents), jobs=1)
     shown = []
 
     def show(latents):
         shown.append(latents)
-        return look_at_art(latents, paint(latents), jobs=1, scale=art.scale)
+        return measure_art(latents, paint(latents), jobs=1, scale=art.scale)
 
-    recipe = replace(load_recipe("default").mapping, rounds=3, descent_steps=30, foresight_steps=200)
+    recipe = replace(load_recipe("default").mapping, rounds=3, descent_steps=30, predictor_steps=200)
     lines = []
     songs = _songs(60, rng)
     network = fit_mapping(songs, art, recipe, seed=0, log=lines.append, show=show)

@@ -60,13 +60,13 @@ def test_recolouring_where_seen_fills_what_shows_and_leaves_the_rest():
     rng = np.random.default_rng(0)
     target = rng.standard_normal((900, 6)) @ rng.standard_normal((6, 6))
     cloud = 0.1 * target[rng.permutation(900)][:400] + 5
-    to_looks = rng.standard_normal((6, 2))
-    matrix, offset = recolouring_where_seen(cloud, target, to_looks, 2)
+    to_features = rng.standard_normal((6, 2))
+    matrix, offset = recolouring_where_seen(cloud, target, to_features, 2)
     moved = cloud @ matrix + offset
     np.testing.assert_allclose(moved.mean(0), target.mean(0), atol=1e-6)
-    np.testing.assert_allclose(np.cov((moved @ to_looks).T), np.cov((target @ to_looks).T), rtol=0.05, atol=0.05)
+    np.testing.assert_allclose(np.cov((moved @ to_features).T), np.cov((target @ to_features).T), rtol=0.05, atol=0.05)
     assert np.trace(np.cov(moved.T)) < 0.9 * np.trace(np.cov(target.T))
-    whole, shift = recolouring_where_seen(cloud, target, to_looks, 6)
+    whole, shift = recolouring_where_seen(cloud, target, to_features, 6)
     np.testing.assert_allclose(np.cov((cloud @ whole + shift).T), np.cov(target.T), rtol=0.02, atol=0.02)
 
 
@@ -85,8 +85,8 @@ def test_guides_that_can_be_heard_can_be_seen(clouds, method):
     else:
         placed = fused_gromov_wasserstein(songs, heard, pictures, seen, pictures, structure=0.5)
     told = _told(placed, pictures, seen)
-    for guide in range(2):
-        assert spearmanr(told[:, guide], heard[:, guide]).statistic > 0.7
+    for correspondence in range(2):
+        assert spearmanr(told[:, correspondence], heard[:, correspondence]).statistic > 0.7
 
 
 def test_pca_match_fills_the_cloud(clouds):
@@ -105,7 +105,9 @@ def test_without_guides_the_shapes_alone_decide(clouds, method):
     else:
         placed = fused_gromov_wasserstein(songs, nothing, pictures, nothing_seen, pictures, structure=1.0)
     told = _told(placed, pictures, seen)
-    assert all(abs(spearmanr(told[:, guide], heard[:, guide]).statistic) < 0.6 for guide in range(2))
+    assert all(
+        abs(spearmanr(told[:, correspondence], heard[:, correspondence]).statistic) < 0.6 for correspondence in range(2)
+    )
     assert spearmanr(pdist(songs), pdist(placed)).statistic > 0.3
 
 

@@ -16,19 +16,19 @@ from test_bundle import replace_file
 from clavilux.bundle import open_bundle
 from clavilux.errors import BundleError, TrainingError
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.mark_classifier import Eye
+from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 from clavilux.training.run import start_bundle
-from clavilux.training.weights import load_eye, load_image_vae, read_weights
+from clavilux.training.weights import load_image_vae, load_mark_classifier, read_weights
 
 pytestmark = pytest.mark.torch
 
 Weights = dict[str, torch.Tensor]
-EYE = {name: value.half() for name, value in Eye(n_kinds=len(KINDS), width=8).state_dict().items()}
+EYE = {name: value.half() for name, value in MarkClassifier(n_kinds=len(KINDS), width=8).state_dict().items()}
 FIRST = "features.0.weight"
 
 
-def bundle_with(folder: Path, content: bytes, part: str = "eye") -> Path:
+def bundle_with(folder: Path, content: bytes, part: str = "mark_classifier") -> Path:
     write_fake_bundle(folder)
     (folder / "image_vae.safetensors").unlink()
     card = json.loads((folder / "bundle.json").read_text())
@@ -40,9 +40,9 @@ def bundle_with(folder: Path, content: bytes, part: str = "eye") -> Path:
 
 def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:
     bundle = open_bundle(bundle_with(tmp_path / "b", save(EYE)))
-    assert all(torch.equal(value, EYE[name]) for name, value in read_weights(bundle, "eye").items())
-    eye = load_eye(bundle)
-    assert torch.equal(eye.state_dict()[FIRST], EYE[FIRST].float())
+    assert all(torch.equal(value, EYE[name]) for name, value in read_weights(bundle, "mark_classifier").items())
+    mark_classifier = load_mark_classifier(bundle)
+    assert torch.equal(mark_classifier.state_dict()[FIRST], EYE[FIRST].float())
 
 
 def header(change: Callable[[dict[str, dict[str, object]]], object]) -> bytes:
@@ -95,7 +95,7 @@ def test_what_is_no_weights_is_refused_before_training(tmp_path: Path, content: 
 def test_weights_of_another_shape_are_refused_without_a_network_of_that_size(tmp_path: Path, change: Weights) -> None:
     bundle = open_bundle(bundle_with(tmp_path / "b", save(EYE | change)))
     with pytest.raises((BundleError, TrainingError), match=r"eye.*(shapes|widths|usable)"):
-        load_eye(bundle)
+        load_mark_classifier(bundle)
 
 
 @pytest.mark.parametrize("missing", ["to_palette.weight", "encoder.0.weight", "to_kind.bias"])

@@ -66,7 +66,9 @@ def load_networks(card: dict) -> tuple[AudioVAE, MappingNetwork, ImageVAE]:
         name: load_file(BUNDLE / f"{name}.safetensors") for name in ("audio_vae", "mapping_network", "image_vae")
     }
     n_components, song_dim = weights["mapping_network"]["components.weight"].shape
-    audio_vae = AudioVAE(width=recipe["audio_vae"]["width"], identity_dims=recipe.get("identity", {"dims": 0})["dims"])
+    audio_vae = AudioVAE(
+        width=recipe["audio_vae"]["width"], track_dims=recipe.get("track_embedding", {"dims": 0})["dims"]
+    )
     mapping = MappingNetwork(
         song_dim=song_dim, n_components=n_components, n_centres=len(weights["mapping_network"]["centres"])
     )

@@ -40,7 +40,7 @@ import numpy as np
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.audio.descriptors import DESCRIPTORS, DESCRIPTORS_VERSION
 from clavilux.audio.features import FEATURES_VERSION
-from clavilux.audio.song import hash_file, listen_to_halves
+from clavilux.audio.song import hash_file, read_song_halves
 from clavilux.errors import AudioError
 from clavilux.system.files import FolderListing, check_shortage, is_text, list_folder, write_whole
 from clavilux.system.jobs import SHARD_SONGS, check_scheduler, run_songs
@@ -285,7 +285,7 @@ def _measure(job: _Job) -> _Outcome:
                 return _Outcome(file)
             if note is not None and note.row is not None and (sha256, job.npy) == (note.row["sha256"], note.row["npy"]):
                 return note  # of a worker that died before its shard was done
-        song, halves = listen_to_halves(path)
+        song, halves = read_song_halves(path)
     except AudioError as error:
         return _Outcome(file, fault=str(error))
     row = {"file": file, "npy": job.npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256, "version": VERSION}

@@ -60,7 +60,7 @@ class Song:
     warnings: tuple[str, ...]
 
 
-def listen(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
+def read_song(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
     """Listen to a file of sound, or to the sound of a film.
 
     Parameters
@@ -90,8 +90,8 @@ def listen(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) ->
     return _listen(path, max_s, threads)[0]
 
 
-def listen_to_halves(path: Path | str) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
-    """A song as `listen` hears it, and the descriptors of its first and second half."""
+def read_song_halves(path: Path | str) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
+    """A song as `read_song` hears it, and the descriptors of its first and second half."""
     song, features = _listen(path, MAX_AUDIO_S, 1)
     first, second = (describe(half) for half in halve(features))
     return song, (first, second)

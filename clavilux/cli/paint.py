@@ -407,7 +407,7 @@ def _paint_song(task: _Task) -> _Outcome:
             return _Outcome(tuple(kept.values()), n_kept=len(kept))
         for target in task.pictures:
             picture_format(target, task.size)  # before the work: a format may not hold so many pixels
-        song = engine.listen(task.path, max_s=task.max_s, clip=task.clip)
+        song = engine.read_song(task.path, max_s=task.max_s, clip=task.clip)
         if task.verbose:
             _log_ranges(task.path, song, engine.engine.song_code(song))
         reports = dict(kept)

@@ -22,7 +22,7 @@ _REACH = 3.5  # deviations beyond which a number of a song counts no more, as in
 
 
 def fit_linear_map(
-    songs: Float64, song_guides: Float64, pictures: Float64, picture_guides: Float64
+    songs: Float64, song_scores: Float64, pictures: Float64, picture_scores: Float64
 ) -> Callable[[Float64], NDArray[np.float32]]:
     """Fit the map.
 
@@ -40,7 +40,7 @@ def fit_linear_map(
     standard = np.clip(songs, -_REACH, _REACH)
     directions = principal_components(standard, n_components)
     components = standard @ directions
-    wanted = pca_match(components, normal_scores(song_guides), pictures, normal_scores(picture_guides))
+    wanted = pca_match(components, normal_scores(song_scores), pictures, normal_scores(picture_scores))
     weights, offset = ridge(components, wanted, 1e-6)
     matrix, shift = recolouring(components @ weights + offset, pictures)
     return lambda codes: np.asarray(

@@ -24,28 +24,28 @@ from numpy.typing import NDArray
 
 from clavilux.errors import CorpusError
 from clavilux.evaluation.baselines import fit_linear_map
+from clavilux.evaluation.distinctness import indistinguishable, recitation, siblings, steadiness
+from clavilux.evaluation.evaluators import EVALUATORS, Spaces
 from clavilux.evaluation.finish import (
     active_units,
     fine_energy_of_files,
     fine_energy_of_latents,
-    rate_of_latents,
+    kl_of_latents,
     sharpness,
-    stated_rate,
+    stated_kl,
     tone_spread,
 )
 from clavilux.evaluation.goals import CEILING
-from clavilux.evaluation.judges import JUDGES, Spaces
 from clavilux.evaluation.manifold import compare_clouds
 from clavilux.evaluation.material import Material
-from clavilux.evaluation.painting import Sight, encode_files, look_at_files, look_at_latents, open_engine
-from clavilux.evaluation.pairs import hear_pairs, right_signs
-from clavilux.evaluation.sameness import identity, recitation, siblings, steadiness
-from clavilux.evaluation.songs import hear_copies, hear_songs, place_ears
-from clavilux.measures.crossmodal import GUIDES, guide_values
+from clavilux.evaluation.painting import Sight, encode_files, measure_files, measure_latents, open_engine
+from clavilux.evaluation.pairs import measure_pairs, right_signs
+from clavilux.evaluation.songs import measure_copies, measure_songs, place_embeddings
+from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
 from clavilux.measures.diversity import distances, kernel_width
-from clavilux.measures.likeness import (
+from clavilux.measures.similarity import (
     NEIGHBOURS,
-    correspondence,
+    correlation_with_p,
     geometry,
     hubs,
     neighbours_kept,
@@ -81,7 +81,7 @@ class Gallery:
     latents: dict[str, Float32]
     art_latents: Float32
     rates: Floats
-    ears: dict[str, Floats]
+    embeddings: dict[str, Floats]
     told: Floats
     shown: Floats
 
@@ -91,7 +91,7 @@ class Result:
     """Everything that was measured: figures by column and measure, those of the ears, counts, remarks, faults."""
 
     table: Table
-    ears: Table
+    embeddings: Table
     counts: dict[str, int]
     remarks: list[str]
     faults: list[str]
@@ -108,7 +108,7 @@ class _Ground:
     widths: dict[str, float]
     training: Points
     n: int  # pictures a side
-    ears: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    embeddings: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
     told: NDArray[np.float64]
     genres: list[str]
     rng: np.random.Generator
@@ -152,11 +152,11 @@ def evaluate(
     columns = {b: "songs" if b == bundle else f"songs, {open_engine(b).bundle.name}" for b in bundles}
     log(f"listening to {len(material.songs)} songs")
     files = [song.path for song in material.songs]
-    heard = hear_songs(files, bundles, max_s=max_s, jobs=jobs)
+    heard = measure_songs(files, bundles, max_s=max_s, jobs=jobs)
     songs = [material.songs[i] for i in heard.chosen]
     log(f"looking at {len(material.held_out_art)} held-out and {len(material.training_art)} training pictures")
-    held_out, _, faults = look_at_files(material.held_out_art, (), jobs=jobs)
-    training, posteriors, more_faults = look_at_files(material.training_art, bundles, jobs=jobs)
+    held_out, _, faults = measure_files(material.held_out_art, (), jobs=jobs)
+    training, posteriors, more_faults = measure_files(material.training_art, bundles, jobs=jobs)
     art_latents = {b: posterior[:, 0] for b, posterior in posteriors.items()}
     n = min(len(songs), len(held_out), len(training))
     if n < LEAST:
@@ -169,17 +169,17 @@ def evaluate(
         spaces=spaces,
         art=art,
         tone=held_out.tone,
-        widths={judge: kernel_width(art[judge]) for judge in JUDGES},
+        widths={evaluator: kernel_width(art[evaluator]) for evaluator in EVALUATORS},
         training=spaces.place(training.features),
         n=n,
-        ears=place_ears(heard, bundle),
-        told=guide_values(heard.descriptors, "heard"),
+        embeddings=place_embeddings(heard, bundle),
+        told=correspondence_values(heard.descriptors, "heard"),
         genres=[song.genre for song in songs],
         rng=rng,
     )
     log("listening to FLAC against MP3, and to controlled pairs")
-    copied = hear_copies([song.path for song in songs[:_COPIED]], bundles, max_s=min(max_s, _COPIED_S), jobs=jobs)
-    axes, pairs = hear_pairs(bundles, jobs=jobs)
+    copied = measure_copies([song.path for song in songs[:_COPIED]], bundles, max_s=min(max_s, _COPIED_S), jobs=jobs)
+    axes, pairs = measure_pairs(bundles, jobs=jobs)
     real_energy = fine_energy_of_files(material.held_out_art, jobs=jobs)
 
     table: Table = {}
@@ -190,21 +190,21 @@ def evaluate(
     for b, column in columns.items():
         log(f"painting {column}: whole, as halves, as siblings, as FLAC and MP3, and the controlled pairs")
         z = latents[column] = _map(b, heard.codes[b])
-        whole = sights[column] = look_at_latents(b, z, jobs=jobs, copies=True)
+        whole = sights[column] = measure_latents(b, z, jobs=jobs, copies=True)
         halves[column] = _look_at_pair(b, [_map(b, heard.halves[b][:, side]) for side in range(2)], jobs)
         versions = _look_at_pair(b, [_map(b, copied[b][:, side]) for side in range(2)], jobs)
         low, high = _look_at_pair(b, [_map(b, pairs[b][:, side]) for side in range(2)], jobs)
         figures = _of_pictures(whole, ground) | _of_songs(whole, ground) | _of_halves(halves[column], whole, ground)
         figures |= _of_own(whole, versions, _look_at_families(b, z, rng, jobs), ground)
-        signs = right_signs(axes, low.traits, high.traits, whole.traits)
+        signs = right_signs(axes, low.image_features, high.image_features, whole.image_features)
         figures |= {f"signs_{axis}": share for axis, share in signs.items()}
-        figures["geometry_latent"] = geometry(ground.ears["code"][0], z, rng=rng)[0]
+        figures["geometry_latent"] = geometry(ground.embeddings["code"][0], z, rng=rng)[0]
         figures["variance_ratio"] = float(z.var(axis=0).sum() / art_latents[b].var(axis=0).sum())
         figures["active_units"] = active_units(art_latents[b])
         figures["hubs"] = hubs(z, learnt_by[b])
-        rate = stated_rate(open_engine(b).bundle.card)
+        rate = stated_kl(open_engine(b).bundle.card)
         if rate is not None:
-            figures["rate"] = rate
+            figures["kl_nats"] = rate
         if len(real_energy) >= LEAST:
             figures["sharpness"] = sharpness(fine_energy_of_latents(b, z[:_SHARP], jobs=jobs), real_energy)
         table[column] = figures
@@ -213,20 +213,20 @@ def evaluate(
     z, z_art = latents["songs"], art_latents[bundle]
     learnt = learnt_by[bundle]
     linear = fit_linear_map(
-        ground.ears["code"][0],
+        ground.embeddings["code"][0],
         ground.told,
         np.asarray(z_art, np.float64),
-        guide_values(training.traits, "seen"),
+        correspondence_values(training.image_features, "seen"),
     )
-    latents["linear map"] = linear(ground.ears["code"][0])
+    latents["linear map"] = linear(ground.embeddings["code"][0])
     latents["random latents"] = rng.standard_normal(z.shape).astype(np.float32)
     for column in ("linear map", "random latents"):
-        sights[column] = look_at_latents(bundle, latents[column], jobs=jobs)
+        sights[column] = measure_latents(bundle, latents[column], jobs=jobs)
         table[column] = _of_pictures(sights[column], ground) | _of_songs(sights[column], ground)
         table[column]["hubs"] = hubs(latents[column], learnt)
-    linear_halves = [linear(ground.ears["code"][1][:, side]) for side in range(2)]
+    linear_halves = [linear(ground.embeddings["code"][1][:, side]) for side in range(2)]
     table["linear map"] |= _of_halves(_look_at_pair(bundle, linear_halves, jobs), sights["linear map"], ground)
-    table["linear map"]["geometry_latent"] = geometry(ground.ears["code"][0], latents["linear map"], rng=rng)[0]
+    table["linear map"]["geometry_latent"] = geometry(ground.embeddings["code"][0], latents["linear map"], rng=rng)[0]
 
     nearest = [
         distances(part, z_art).argmin(axis=1)
@@ -244,10 +244,10 @@ def evaluate(
         (halves["songs"][0], halves["songs"][1].take(shuffled)), sights["songs"], ground
     )
     table["mean song"] = _of_pictures(
-        look_at_latents(bundle, z.mean(axis=0, keepdims=True), jobs=1).take(np.zeros(n, int)), ground
+        measure_latents(bundle, z.mean(axis=0, keepdims=True), jobs=1).take(np.zeros(n, int)), ground
     )
     some = rng.permutation(len(z_art))[:n]
-    sights["decoder"] = look_at_latents(bundle, z_art[some], jobs=jobs)
+    sights["decoder"] = measure_latents(bundle, z_art[some], jobs=jobs)
     sights[CEILING] = training.take(some)
     table["decoder"], table[CEILING] = _of_pictures(sights["decoder"], ground), _of_pictures(sights[CEILING], ground)
     if len(real_energy) >= LEAST:
@@ -258,11 +258,11 @@ def evaluate(
         if len(learnt_energy) >= LEAST:
             table[CEILING]["sharpness"] = sharpness(learnt_energy, real_energy)
     for column in ("songs", "linear map", "random latents"):
-        for key in (f"{name}_{j}" for name in ("diversity", "vendi", "coverage", "recall") for j in JUDGES):
+        for key in (f"{name}_{j}" for name in ("diversity", "vendi", "coverage", "recall") for j in EVALUATORS):
             if table["decoder"][key] > 0:
                 table[column][f"used_{key}"] = table[column][key] / table["decoder"][key]
     # Real art cannot recite itself; what held-out art reaches is what a painting may reach.
-    table[CEILING] |= {f"recitation_{j}": recitation(ground.art[j], ground.training[j]) for j in JUDGES}
+    table[CEILING] |= {f"recitation_{j}": recitation(ground.art[j], ground.training[j]) for j in EVALUATORS}
 
     order = ["songs", *(columns[b] for b in bundles[1:]), CEILING, "decoder", "linear map", "retrieval"]
     order += ["random latents", "shuffled songs", "mean song"]
@@ -283,10 +283,10 @@ def evaluate(
         points=spaces.place(sights["songs"].features),
         latents=latents,
         art_latents=z_art,
-        rates=rate_of_latents(posteriors[bundle][:, 0], posteriors[bundle][:, 1]),
-        ears={ear: whole for ear, (whole, _) in ground.ears.items()},
+        rates=kl_of_latents(posteriors[bundle][:, 0], posteriors[bundle][:, 1]),
+        embeddings={embedding: whole for embedding, (whole, _) in ground.embeddings.items()},
         told=ground.told,
-        shown=guide_values(sights["songs"].traits, "seen"),
+        shown=correspondence_values(sights["songs"].image_features, "seen"),
     )
     counts = dict(material.counts) | {
         "songs listened to": len(songs),
@@ -296,7 +296,7 @@ def evaluate(
     }
     return Result(
         {column: table[column] for column in order},
-        _of_ears(ground),
+        _of_embeddings(ground),
         counts,
         remarks,
         [*heard.faults, *faults, *more_faults],
@@ -311,11 +311,11 @@ def _of_pictures(sight: Sight, ground: _Ground) -> dict[str, float]:
     """Measures that know nothing of songs, on the first n pictures."""
     points = ground.spaces.place(sight.features)
     figures: dict[str, float] = {}
-    for judge in JUDGES:
-        found, art, width = points[judge][: ground.n], ground.art[judge], ground.widths[judge]
+    for evaluator in EVALUATORS:
+        found, art, width = points[evaluator][: ground.n], ground.art[evaluator], ground.widths[evaluator]
         compared = compare_clouds(art, found, width=width, rng=ground.rng)
-        figures |= {f"{name}_{judge}": value for name, value in compared.items()}
-        figures[f"recitation_{judge}"] = recitation(found, ground.training[judge])
+        figures |= {f"{name}_{evaluator}": value for name, value in compared.items()}
+        figures[f"recitation_{evaluator}"] = recitation(found, ground.training[evaluator])
     figures["lightness_spread"], figures["chroma_spread"] = tone_spread(sight.tone[: ground.n], ground.tone)
     return figures
 
@@ -324,20 +324,20 @@ def _of_songs(sight: Sight, ground: _Ground) -> dict[str, float]:
     """Measures of pictures of which each belongs to a song."""
     points = ground.spaces.place(sight.features)
     figures: dict[str, float] = {}
-    for judge in JUDGES:
-        for ear in ("code", "musicnn"):
-            if ear in ground.ears:
-                whole = ground.ears[ear][0]
-                found, p = geometry(whole, points[judge], rng=ground.rng)
-                figures |= {f"geometry_{ear}_{judge}": found, f"geometry_{ear}_{judge}_p": p}
-                figures[f"nearest_{ear}_{judge}"] = neighbours_kept(whole, points[judge])
-        genre = same_genre(points[judge], ground.genres)
+    for evaluator in EVALUATORS:
+        for embedding in ("code", "musicnn"):
+            if embedding in ground.embeddings:
+                whole = ground.embeddings[embedding][0]
+                found, p = geometry(whole, points[evaluator], rng=ground.rng)
+                figures |= {f"geometry_{embedding}_{evaluator}": found, f"geometry_{embedding}_{evaluator}_p": p}
+                figures[f"nearest_{embedding}_{evaluator}"] = neighbours_kept(whole, points[evaluator])
+        genre = same_genre(points[evaluator], ground.genres)
         if genre is not None:
-            figures[f"same_genre_{judge}"] = genre
-    shown = guide_values(sight.traits, "seen")
-    for i, guide in enumerate(GUIDES):
-        found, p = correspondence(ground.told[:, i], shown[:, i], rng=ground.rng)
-        figures |= {f"guide_{guide.name}": found, f"guide_{guide.name}_p": p}
+            figures[f"same_genre_{evaluator}"] = genre
+    shown = correspondence_values(sight.image_features, "seen")
+    for i, correspondence in enumerate(CORRESPONDENCES):
+        found, p = correlation_with_p(ground.told[:, i], shown[:, i], rng=ground.rng)
+        figures |= {f"guide_{correspondence.name}": found, f"guide_{correspondence.name}_p": p}
     return figures
 
 
@@ -345,10 +345,10 @@ def _of_halves(halves: tuple[Sight, Sight], whole: Sight, ground: _Ground) -> di
     """Measures of pictures of two halves of each song."""
     first, second, songs = (ground.spaces.place(sight.features) for sight in (*halves, whole))
     figures: dict[str, float] = {}
-    for judge in JUDGES:
-        auc, top1 = same_song(first[judge], second[judge])
-        figures |= {f"same_song_auc_{judge}": auc, f"same_song_top1_{judge}": top1}
-        figures[f"half_distance_{judge}"] = steadiness(first[judge], second[judge], songs[judge])
+    for evaluator in EVALUATORS:
+        auc, top1 = same_song(first[evaluator], second[evaluator])
+        figures |= {f"same_song_auc_{evaluator}": auc, f"same_song_top1_{evaluator}": top1}
+        figures[f"half_distance_{evaluator}"] = steadiness(first[evaluator], second[evaluator], songs[evaluator])
     return figures
 
 
@@ -358,27 +358,27 @@ def _of_own(whole: Sight, versions: tuple[Sight, Sight], families: Sight, ground
     points, copies = ground.spaces.place(whole.features), ground.spaces.place(whole.copies)
     first, second, related = (ground.spaces.place(s.features) for s in (*versions, families))
     figures: dict[str, float] = {}
-    for judge in JUDGES:
-        figures[f"identity_{judge}"] = identity(points[judge], copies[judge])
-        figures[f"steadiness_{judge}"] = steadiness(first[judge], second[judge], points[judge])
-        shaped = related[judge].reshape(-1, _SIBLINGS + 1, related[judge].shape[1])
-        near, change = siblings(shaped, copies[judge][: len(shaped)])
-        figures |= {f"sibling_auc_{judge}": near, f"sibling_change_{judge}": change}
+    for evaluator in EVALUATORS:
+        figures[f"identity_{evaluator}"] = indistinguishable(points[evaluator], copies[evaluator])
+        figures[f"steadiness_{evaluator}"] = steadiness(first[evaluator], second[evaluator], points[evaluator])
+        shaped = related[evaluator].reshape(-1, _SIBLINGS + 1, related[evaluator].shape[1])
+        near, change = siblings(shaped, copies[evaluator][: len(shaped)])
+        figures |= {f"sibling_auc_{evaluator}": near, f"sibling_change_{evaluator}": change}
     return figures
 
 
-def _of_ears(ground: _Ground) -> Table:
+def _of_embeddings(ground: _Ground) -> Table:
     """What the ears themselves tell apart: the most that pictures of what they hear can show."""
     table: Table = {}
-    code = ground.ears["code"][0]
-    for ear, (whole, halves) in ground.ears.items():
+    code = ground.embeddings["code"][0]
+    for embedding, (whole, halves) in ground.embeddings.items():
         auc, top1 = same_song(halves[:, 0], halves[:, 1])
-        table[ear] = {"same song": auc, "same song, first": top1}
+        table[embedding] = {"same song": auc, "same song, first": top1}
         genre = same_genre(whole, ground.genres)
         if genre is not None:
-            table[ear]["same genre"] = genre
-        table[ear]["geometry against the song code"] = geometry(code, whole, rng=ground.rng)[0]
-        table[ear]["10 nearest against the song code"] = neighbours_kept(code, whole)
+            table[embedding]["same genre"] = genre
+        table[embedding]["geometry against the song code"] = geometry(code, whole, rng=ground.rng)[0]
+        table[embedding]["10 nearest against the song code"] = neighbours_kept(code, whole)
     return table
 
 
@@ -392,7 +392,7 @@ def _map(bundle: str, codes: Float32) -> Float32:
 
 def _look_at_pair(bundle: str, latents: Sequence[Float32], jobs: int) -> tuple[Sight, Sight]:
     """Two rows of latents of one length, painted in one go."""
-    seen = look_at_latents(bundle, np.concatenate(latents), jobs=jobs)
+    seen = measure_latents(bundle, np.concatenate(latents), jobs=jobs)
     n = len(latents[0])
     return seen.take(np.arange(n)), seen.take(np.arange(n, 2 * n))
 
@@ -404,4 +404,4 @@ def _look_at_families(bundle: str, latents: Float32, rng: np.random.Generator, j
     directions /= np.linalg.norm(directions, axis=2, keepdims=True)
     moved = own[:, None] + open_engine(bundle).bundle.variation_scale * directions
     families = np.concatenate([own[:, None], moved], axis=1).reshape(-1, own.shape[1]).astype(np.float32)
-    return look_at_latents(bundle, families, jobs=jobs, seeds=list(range(_SIBLINGS + 1)) * len(own))
+    return measure_latents(bundle, families, jobs=jobs, seeds=list(range(_SIBLINGS + 1)) * len(own))

@@ -65,15 +65,15 @@ def active_units(means: Floats) -> int:
     return int((np.var(means, axis=0) > ACTIVE_VARIANCE).sum())
 
 
-def rate_of_latents(means: Floats, logvars: Floats) -> NDArray[np.float64]:
+def kl_of_latents(means: Floats, logvars: Floats) -> NDArray[np.float64]:
     """Nats (D,) of each latent: mean divergence of the posterior from N(0, 1), from posteriors (n, D) of pictures."""
     means, logvars = np.asarray(means, np.float64), np.asarray(logvars, np.float64)
     return np.asarray(0.5 * (means**2 + np.exp(logvars) - 1.0 - logvars).mean(axis=0))
 
 
-def stated_rate(card: Mapping[str, Any]) -> float | None:
+def stated_kl(card: Mapping[str, Any]) -> float | None:
     """Rate that the training measured over its set point; None where the bundle states none."""
-    rate = card.get("measures", {}).get("image_vae", {}).get("rate")
+    rate = card.get("measures", {}).get("image_vae", {}).get("kl_nats")
     target = card.get("config", {}).get("image_vae", {}).get("target_nats")
     return float(rate) / float(target) if rate and target else None
 

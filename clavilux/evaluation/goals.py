@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from clavilux.evaluation.judges import JUDGES
-from clavilux.measures.crossmodal import GUIDES
+from clavilux.evaluation.evaluators import EVALUATORS
+from clavilux.measures.crossmodal import CORRESPONDENCES
 
 CEILING = "real art"  # the column that ratios are taken to
 
@@ -59,7 +59,7 @@ class Verdict:
     met: bool | None
 
 
-def judge(measure: Measure, columns: Columns, column: str) -> Verdict | None:
+def evaluator(measure: Measure, columns: Columns, column: str) -> Verdict | None:
     """Hold a figure of a column against the goal; None where it was not measured."""
     value = columns.get(column, {}).get(measure.key)
     if value is None:
@@ -73,14 +73,14 @@ def judge(measure: Measure, columns: Columns, column: str) -> Verdict | None:
     return Verdict(value, ratio, None if figure is None else measure.goal.is_met(figure))
 
 
-def _by_judge(
+def _by_evaluator(
     key: str, title: str, meaning: str, goal: Goal | None = None, *, has_ceiling: bool = False, is_count: bool = False
 ) -> list[Measure]:
-    return [Measure(f"{key}_{j}", f"{title}, {j}", meaning, goal, has_ceiling, is_count) for j in JUDGES]
+    return [Measure(f"{key}_{j}", f"{title}, {j}", meaning, goal, has_ceiling, is_count) for j in EVALUATORS]
 
 
 def _ratio(key: str, title: str, meaning: str, least: float) -> list[Measure]:
-    return _by_judge(key, title, meaning, Goal(least=least, of="ratio"), has_ceiling=True)
+    return _by_evaluator(key, title, meaning, Goal(least=least, of="ratio"), has_ceiling=True)
 
 
 FAMILIES: dict[str, list[Measure]] = {
@@ -91,7 +91,7 @@ FAMILIES: dict[str, list[Measure]] = {
         *_ratio("recall", "recall", "share of held-out pictures within a ball of 3 paintings", 0.80),
         *_ratio("precision", "precision", "share of paintings within a ball of 3 held-out pictures", 0.90),
         *_ratio("density", "density", "how many balls of 5 held-out pictures a painting lies in, over 5", 0.80),
-        *_by_judge(
+        *_by_evaluator(
             "kid",
             "KID",
             "squared distance of the two laws, unbiased, subsets of 100",
@@ -103,24 +103,32 @@ FAMILIES: dict[str, list[Measure]] = {
         Measure("chroma_spread", "spread of chroma", "deviation of the pictures' means, held-out art = 1"),
     ],
     "Do songs use what the painter can paint?": [
-        *_by_judge("used_diversity", "diversity used", "diversity over that of the column decoder", Goal(least=0.95)),
-        *_by_judge("used_vendi", "Vendi score used", "likewise", Goal(least=0.90)),
-        *_by_judge("used_coverage", "coverage used", "likewise", Goal(least=0.90)),
-        *_by_judge("used_recall", "recall used", "likewise", Goal(least=0.90)),
+        *_by_evaluator(
+            "used_diversity", "diversity used", "diversity over that of the column decoder", Goal(least=0.95)
+        ),
+        *_by_evaluator("used_vendi", "Vendi score used", "likewise", Goal(least=0.90)),
+        *_by_evaluator("used_coverage", "coverage used", "likewise", Goal(least=0.90)),
+        *_by_evaluator("used_recall", "recall used", "likewise", Goal(least=0.90)),
     ],
     "Has every song its own picture?": [
-        *_by_judge(
-            "identity", "identity", "pairs of songs nearer than a picture and its bad copy", Goal(most=0), is_count=True
+        *_by_evaluator(
+            "indistinguishable",
+            "indistinguishable",
+            "pairs of songs nearer than a picture and its bad copy",
+            Goal(most=0),
+            is_count=True,
         ),
-        *_by_judge("same_song_auc", "same song", "two halves of one song nearer than halves of two", Goal(least=0.85)),
-        *_by_judge("same_song_top1", "same song, first", "share of halves whose nearest other half is their own"),
-        *_by_judge("half_distance", "halves apart", "median distance of two halves, median of two songs = 1"),
-        *_by_judge(
+        *_by_evaluator(
+            "same_song_auc", "same song", "two halves of one song nearer than halves of two", Goal(least=0.85)
+        ),
+        *_by_evaluator("same_song_top1", "same song, first", "share of halves whose nearest other half is their own"),
+        *_by_evaluator("half_distance", "halves apart", "median distance of two halves, median of two songs = 1"),
+        *_by_evaluator(
             "steadiness", "steadiness", "FLAC against MP3 of 128 kbit/s, median of two songs = 1", Goal(most=0.05)
         ),
-        *_by_judge("sibling_auc", "siblings near", "two siblings of a song nearer than two songs"),
-        *_by_judge("sibling_change", "siblings differ", "share that differ more than a picture and its bad copy"),
-        *_by_judge(
+        *_by_evaluator("sibling_auc", "siblings near", "two siblings of a song nearer than two songs"),
+        *_by_evaluator("sibling_change", "siblings differ", "share that differ more than a picture and its bad copy"),
+        *_by_evaluator(
             "recitation",
             "recitation",
             "paintings nearer to a training picture than 99 % of those are to their nearest; real art: held-out",
@@ -129,14 +137,16 @@ FAMILIES: dict[str, list[Measure]] = {
         Measure("hubs", "hubs", "largest share of songs with one and the same nearest real picture", Goal(most=0.01)),
     ],
     "Do songs that sound alike look alike?": [
-        *_by_judge("geometry_code", "geometry", "rank correlation of song and picture distances", Goal(least=0.60)),
-        *_by_judge("geometry_musicnn", "geometry, musicnn", "the same, songs heard by musicnn", Goal(least=0.60)),
-        *_by_judge(
+        *_by_evaluator("geometry_code", "geometry", "rank correlation of song and picture distances", Goal(least=0.60)),
+        *_by_evaluator("geometry_musicnn", "geometry, musicnn", "the same, songs heard by musicnn", Goal(least=0.60)),
+        *_by_evaluator(
             "nearest_code", "10 nearest", "share of the 10 nearest songs among the 10 nearest pictures", Goal(0.40)
         ),
-        *_by_judge("nearest_musicnn", "10 nearest, musicnn", "the same, songs heard by musicnn", Goal(0.40)),
+        *_by_evaluator("nearest_musicnn", "10 nearest, musicnn", "the same, songs heard by musicnn", Goal(0.40)),
         Measure("geometry_latent", "geometry, latent", "rank correlation of song distances and latent distances"),
-        *_by_judge("same_genre", "same genre", "labelled songs: two of one genre nearer than two of different ones"),
+        *_by_evaluator(
+            "same_genre", "same genre", "labelled songs: two of one genre nearer than two of different ones"
+        ),
     ],
     "Does what is heard show?": [
         Measure("signs_alone", "right signs", "controlled pairs in which one thing changes", Goal(least=0.90)),
@@ -145,17 +155,22 @@ FAMILIES: dict[str, list[Measure]] = {
         ),
         *[
             Measure(
-                f"guide_{guide.name}",
-                guide.name.replace("_", " "),
-                f"rank correlation of {' + '.join(guide.heard)} and {' + '.join(guide.seen)}".replace("_", " "),
+                f"guide_{correspondence.name}",
+                correspondence.name.replace("_", " "),
+                f"rank correlation of {' + '.join(correspondence.heard)} and {' + '.join(correspondence.seen)}".replace(
+                    "_", " "
+                ),
                 Goal(least=0.5),
             )
-            for guide in GUIDES
+            for correspondence in CORRESPONDENCES
         ],
     ],
     "Is the latent used?": [
         Measure(
-            "rate", "rate", "nats of a picture's latent over the set point, as the training measured", Goal(0.95, 1.05)
+            "kl_nats",
+            "kl_nats",
+            "nats of a picture's latent over the set point, as the training measured",
+            Goal(0.95, 1.05),
         ),
         Measure(
             "active_units",

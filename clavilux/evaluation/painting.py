@@ -22,10 +22,10 @@ from threadpoolctl import threadpool_limits
 
 from clavilux.colour import srgb_to_lab
 from clavilux.errors import PictureError
-from clavilux.evaluation.judges import JUDGES, measure_features
-from clavilux.evaluation.looks import SIDE
+from clavilux.evaluation.evaluator_b import SIDE
+from clavilux.evaluation.evaluators import EVALUATORS, measure_features
 from clavilux.images import middle_square, read_picture, resize
-from clavilux.measures.image_features import average_down, measure_traits
+from clavilux.measures.image_features import average_down, measure_image_features
 from clavilux.pipeline import Clavilux
 
 Pixels = NDArray[np.uint8]
@@ -51,7 +51,7 @@ class Sight:
     """
 
     features: dict[str, Float32]
-    traits: dict[str, Float32]
+    image_features: dict[str, Float32]
     tone: Float32
     thumbnails: Pixels
     copies: dict[str, Float32] | None = None
@@ -64,7 +64,7 @@ class Sight:
         order = np.asarray(index, np.intp)
         return Sight(
             {name: values[order] for name, values in self.features.items()},
-            {name: values[order] for name, values in self.traits.items()},
+            {name: values[order] for name, values in self.image_features.items()},
             self.tone[order],
             self.thumbnails[order],
             None if self.copies is None else {name: values[order] for name, values in self.copies.items()},
@@ -75,11 +75,11 @@ class Sight:
         """One after the other."""
         copies = [part.copies for part in parts]
         return cls(
-            {name: np.concatenate([p.features[name] for p in parts]) for name in JUDGES},
-            {name: np.concatenate([p.traits[name] for p in parts]) for name in parts[0].traits},
+            {name: np.concatenate([p.features[name] for p in parts]) for name in EVALUATORS},
+            {name: np.concatenate([p.image_features[name] for p in parts]) for name in parts[0].image_features},
             np.concatenate([p.tone for p in parts]),
             np.concatenate([p.thumbnails for p in parts]),
-            {name: np.concatenate([c[name] for c in copies if c is not None]) for name in JUDGES}
+            {name: np.concatenate([c[name] for c in copies if c is not None]) for name in EVALUATORS}
             if all(c is not None for c in copies)
             else None,
         )
@@ -87,19 +87,19 @@ class Sight:
 
 def look(pictures: Sequence[Pixels], *, copies: bool = False) -> Sight:
     """Look at square pictures of at least 128 x 128 pixels."""
-    traits = [measure_traits(rgb) for rgb in pictures]
+    image_features = [measure_image_features(rgb) for rgb in pictures]
     lab = np.stack([srgb_to_lab(average_down(rgb, 32) / 255.0) for rgb in pictures])
     tone = np.stack([lab[..., 0].mean(axis=(1, 2)), np.hypot(lab[..., 1], lab[..., 2]).mean(axis=(1, 2))], axis=1)
     return Sight(
         measure_features(pictures),
-        {name: np.array([t[name] for t in traits], np.float32) for name in traits[0]},
+        {name: np.array([t[name] for t in image_features], np.float32) for name in image_features[0]},
         tone.astype(np.float32),
         np.stack([resize(rgb, THUMBNAIL_PX) for rgb in pictures]),
         measure_features([bad_copy(rgb) for rgb in pictures]) if copies else None,
     )
 
 
-def look_at_latents(
+def measure_latents(
     bundle: str, latents: Float32, *, jobs: int, seeds: Sequence[int] | None = None, copies: bool = False
 ) -> Sight:
     """Paint latents (n, 64), each with its seed (0 unless given), and look at them."""
@@ -111,7 +111,7 @@ def look_at_latents(
     return Sight.join(parts)
 
 
-def look_at_files(
+def measure_files(
     files: Sequence[Path], bundles: Sequence[str], *, jobs: int
 ) -> tuple[Sight, dict[str, Float32], list[str]]:
     """Look at the middle squares of picture files.

@@ -15,9 +15,9 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from clavilux.evaluation.songs import Float32, hear_sound
+from clavilux.evaluation.songs import Float32, measure_sound
 from clavilux.evaluation.synth import VOICES, combined_pairs, controlled_pairs
-from clavilux.measures.crossmodal import GUIDES
+from clavilux.measures.crossmodal import CORRESPONDENCES
 
 EXPECTED: dict[str, tuple[str, ...]] = {
     "tempo": ("onset_rate",),
@@ -30,9 +30,9 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 }
 
 
-def hear_pairs(bundles: Sequence[str], *, jobs: int) -> tuple[list[str], dict[str, Float32]]:
+def measure_pairs(bundles: Sequence[str], *, jobs: int) -> tuple[list[str], dict[str, Float32]]:
     """Axes of the pairs, and the codes (pairs, 2, S) of each bundle: ``low`` and ``high``."""
-    parts = Parallel(n_jobs=jobs)(delayed(_hear_voice)(voice, tuple(bundles)) for voice in VOICES)
+    parts = Parallel(n_jobs=jobs)(delayed(_measure_voice)(voice, tuple(bundles)) for voice in VOICES)
     axes = [axis for part in parts for axis in part[0]]
     return axes, {bundle: np.concatenate([part[1][bundle] for part in parts]) for bundle in bundles}
 
@@ -51,22 +51,22 @@ def right_signs(
     low, high : traits (n,) of the paintings of the pairs.
     spread : traits of many paintings, whose deviations are the units of each trait.
     """
-    guides = {guide.name: guide for guide in GUIDES}
+    correspondences = {correspondence.name: correspondence for correspondence in CORRESPONDENCES}
     right: dict[str, list[bool]] = {}
     for i, axis in enumerate(axes):
         for name in EXPECTED[axis]:
             rise = sum(
-                weight * (high[trait][i] - low[trait][i]) / (np.std(spread[trait]) + 1e-9)
-                for trait, weight in guides[name].seen.items()
+                weight * (high[image_feature][i] - low[image_feature][i]) / (np.std(spread[image_feature]) + 1e-9)
+                for image_feature, weight in correspondences[name].seen.items()
             )
             right.setdefault(axis, []).append(bool(rise > 0))
     shares = {axis: float(np.mean(found)) for axis, found in right.items()}
     return {"alone": float(np.mean([share for axis, share in shares.items() if axis != "together"])), **shares}
 
 
-def _hear_voice(voice: str, bundles: tuple[str, ...]) -> tuple[list[str], dict[str, Float32]]:
+def _measure_voice(voice: str, bundles: tuple[str, ...]) -> tuple[list[str], dict[str, Float32]]:
     with threadpool_limits(1):
         pairs = [*controlled_pairs([voice]), *combined_pairs([voice])]
-        heard = [(hear_sound(pair.low, bundles), hear_sound(pair.high, bundles)) for pair in pairs]
+        heard = [(measure_sound(pair.low, bundles), measure_sound(pair.high, bundles)) for pair in pairs]
         codes = {b: np.stack([np.stack([low[b], high[b]]) for low, high in heard]) for b in bundles}
         return [pair.axis for pair in pairs], codes

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from clavilux.bundle import Bundle
 from clavilux.evaluation.evaluate import Gallery, Result
-from clavilux.evaluation.goals import CEILING, FAMILIES, MEASURES, Measure, judge
-from clavilux.evaluation.judges import JUDGES
+from clavilux.evaluation.evaluators import EVALUATORS
+from clavilux.evaluation.goals import CEILING, FAMILIES, MEASURES, Measure, evaluator
 from clavilux.evaluation.painting import Pixels, lay_out
 from clavilux.evaluation.pairs import EXPECTED
 from clavilux.evaluation.svg import bars, data_uri, picture_map, scatter
-from clavilux.measures.crossmodal import GUIDES
+from clavilux.measures.crossmodal import CORRESPONDENCES
 from clavilux.measures.diversity import distances
-from clavilux.measures.likeness import spearman
+from clavilux.measures.similarity import spearman
 from clavilux.measures.transport import principal_components
 
 Floats = NDArray[np.floating]
@@ -66,11 +66,11 @@ divided by what as many real training pictures reach against the same held-out a
 songs that do as well by chance. Columns: <i>decoder</i> paints latents of training pictures; <i>linear map</i> is an
 affine map from songs to art in closed form, fitted on these very songs without looking at a painting; <i>retrieval</i>
 gives each song the real picture nearest to its latent; <i>mean song</i> paints one picture for all.</p>"""
-_ABOUT_EARS = """<p>The song code is what the bundle hears, musicnn a network of others, mfcc plain statistics. Pictures
+_ABOUT_EMBEDDINGS = """<p>The song code is what the bundle hears, musicnn a network of others, mfcc plain statistics. Pictures
 cannot tell more apart than the ear that they are painted from.</p>"""
 _ABOUT_MAP = """The two leading principal components of the latents of real pictures, with the songs on them. Where
 songs are, real pictures should be, and the other way round."""
-_ABOUT_GUIDES = """Each guide with its rank correlation and p, the share of permutations of songs that do as well by
+_ABOUT_CORRESPONDENCES = """Each guide with its rank correlation and p, the share of permutations of songs that do as well by
 chance. Songs are ranked on both sides; on the line, both ranks are the same."""
 _ABOUT_SIGNS = """One tune of our own on four instruments, changed in one thing alone: how often the guides that belong
 to it change the right way. <i>together</i>: all at once."""
@@ -88,8 +88,8 @@ def to_html(result: Result, bundle: Bundle) -> str:
         _ABOUT_TABLE,
         f'<div class="scroll">{_table(result)}</div>',
         "<h2>What the ears tell apart</h2>",
-        _ABOUT_EARS,
-        f'<div class="scroll">{_ears(result)}</div>',
+        _ABOUT_EMBEDDINGS,
+        f'<div class="scroll">{_embeddings(result)}</div>',
         f"<h2>{min(_SHEET, len(gallery.names))} songs</h2>",
         _sheet(gallery.sights["songs"].thumbnails[:_SHEET], gallery.names),
         "<h2>The same songs, otherwise</h2>",
@@ -97,23 +97,23 @@ def to_html(result: Result, bundle: Bundle) -> str:
         "<h2>Songs that sound most alike</h2>",
         "<p>The nearest pairs in the song code; the number is the distance of the two pictures (judge B), in units of "
         "a usual pair's.</p>",
-        _pairs(gallery, _nearest_pairs(gallery.ears["code"], _PAIRS)),
+        _pairs(gallery, _nearest_pairs(gallery.embeddings["code"], _PAIRS)),
         "<h2>Pictures of different songs that look most alike</h2>",
         *(
             f"<p>Judge {name}:</p>{_pairs(gallery, _nearest_pairs(gallery.points[name], _ALIKE), name)}"
-            for name in JUDGES
+            for name in EVALUATORS
         ),
         "<h2>Where the songs lie among real pictures</h2>",
         f"<p>{_ABOUT_MAP}</p>",
         f'<div class="scroll">{_map(gallery)}</div>',
         "<h2>What is heard, and what is seen</h2>",
-        f"<p>{_ABOUT_GUIDES}</p>",
+        f"<p>{_ABOUT_CORRESPONDENCES}</p>",
         f'<div class="plots">{_scatters(result)}</div>',
         "<h2>What changes when one thing of the music changes</h2>",
         f"<p>{_ABOUT_SIGNS}</p>",
         f'<div class="scroll">{_signs(result)}</div>',
         "<h2>What each latent says</h2>",
-        f"<p>{_about_rate(gallery, bundle)}</p>",
+        f"<p>{_about_kl(gallery, bundle)}</p>",
         f'<div class="scroll">{_rates(gallery)}</div>',
         f'<div class="scroll">{_variances(gallery)}</div>',
     ]
@@ -136,7 +136,7 @@ def to_markdown(result: Result) -> str:
         "|---|--:|--:|---|---|" + "--:|" * len(others),
     ]
     for measure in MEASURES:
-        verdict = judge(measure, result.table, "songs")
+        verdict = evaluator(measure, result.table, "songs")
         if verdict is None:
             continue
         met = {True: "yes", False: "no", None: ""}[verdict.met]
@@ -153,7 +153,7 @@ def to_json(result: Result, bundle: Bundle) -> dict[str, object]:
     """All figures, and each goal with its verdict, for programs."""
     goals = {}
     for measure in MEASURES:
-        verdict = judge(measure, result.table, "songs")
+        verdict = evaluator(measure, result.table, "songs")
         if verdict is not None:
             goals[measure.key] = {
                 "value": verdict.value,
@@ -168,13 +168,13 @@ def to_json(result: Result, bundle: Bundle) -> dict[str, object]:
         "left_out": result.faults,
         "goals": goals,
         "columns": result.table,
-        "ears": result.ears,
-        "rate_of_latents": [float(f"{rate:.4g}") for rate in result.gallery.rates],
+        "ears": result.embeddings,
+        "kl_of_latents": [float(f"{rate:.4g}") for rate in result.gallery.rates],
     }
 
 
 def _summary(result: Result) -> str:
-    verdicts = [judge(measure, result.table, "songs") for measure in MEASURES]
+    verdicts = [evaluator(measure, result.table, "songs") for measure in MEASURES]
     decided = [verdict.met for verdict in verdicts if verdict is not None and verdict.met is not None]
     return f"{sum(decided)} of {len(decided)} goals are met."
 
@@ -192,7 +192,7 @@ def _table(result: Result) -> str:
 
 
 def _line(result: Result, measure: Measure, others: Sequence[str]) -> str:
-    verdict = judge(measure, result.table, "songs")
+    verdict = evaluator(measure, result.table, "songs")
     if verdict is None:
         return ""
     p = result.table["songs"].get(f"{measure.key}_p")
@@ -209,12 +209,12 @@ def _line(result: Result, measure: Measure, others: Sequence[str]) -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _ears(result: Result) -> str:
-    ears = list(result.ears)
-    names = list(dict.fromkeys(name for figures in result.ears.values() for name in figures))
-    rows = ["<tr><th></th>" + "".join(f"<th>{html.escape(ear)}</th>" for ear in ears) + "</tr>"]
+def _embeddings(result: Result) -> str:
+    embeddings = list(result.embeddings)
+    names = list(dict.fromkeys(name for figures in result.embeddings.values() for name in figures))
+    rows = ["<tr><th></th>" + "".join(f"<th>{html.escape(embedding)}</th>" for embedding in embeddings) + "</tr>"]
     for name in names:
-        cells = "".join(f"<td>{_figure(result.ears[ear].get(name))}</td>" for ear in ears)
+        cells = "".join(f"<td>{_figure(result.embeddings[embedding].get(name))}</td>" for embedding in embeddings)
         rows.append(f"<tr><td>{html.escape(name)}</td>{cells}</tr>")
     return f"<table>{''.join(rows)}</table>"
 
@@ -248,8 +248,8 @@ def _nearest_pairs(points: Floats, n: int) -> list[tuple[int, int]]:
     return [(int(rows[i]), int(columns[i])) for i in order]
 
 
-def _pairs(gallery: Gallery, pairs: Sequence[tuple[int, int]], judge_name: str = "B") -> str:
-    between = distances(gallery.points[judge_name], gallery.points[judge_name])
+def _pairs(gallery: Gallery, pairs: Sequence[tuple[int, int]], evaluator_name: str = "B") -> str:
+    between = distances(gallery.points[evaluator_name], gallery.points[evaluator_name])
     usual = float(np.median(between[np.triu_indices(len(between), 1)]))
     thumbnails = gallery.sights["songs"].thumbnails
     figures = []
@@ -283,16 +283,16 @@ def _map(gallery: Gallery) -> str:
 
 def _scatters(result: Result) -> str:
     gallery, plots = result.gallery, []
-    for i, guide in enumerate(GUIDES):
+    for i, correspondence in enumerate(CORRESPONDENCES):
         found = spearman(gallery.told[:, i], gallery.shown[:, i])
-        p = result.table["songs"][f"guide_{guide.name}_p"]
+        p = result.table["songs"][f"guide_{correspondence.name}_p"]
         plots.append(
             scatter(
                 gallery.told[:, i],
                 gallery.shown[:, i],
-                title=f"{guide.name.replace('_', ' ')}: {found:.2f}, p {p:.3f}",
-                x_label=", ".join(guide.heard).replace("_", " "),
-                y_label=", ".join(guide.seen).replace("_", " "),
+                title=f"{correspondence.name.replace('_', ' ')}: {found:.2f}, p {p:.3f}",
+                x_label=", ".join(correspondence.heard).replace("_", " "),
+                y_label=", ".join(correspondence.seen).replace("_", " "),
                 side=280,
             )
         )
@@ -304,13 +304,13 @@ def _signs(result: Result) -> str:
     columns = [column for column, figures in result.table.items() if "signs_alone" in figures]
     head = ["changed", *columns, "should rise"]
     rows = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>"]
-    for axis, guides in EXPECTED.items():
+    for axis, correspondences in EXPECTED.items():
         cells = "".join(f"<td>{_figure(result.table[column].get(f'signs_{axis}'))}</td>" for column in columns)
-        rows.append(f"<tr><td>{axis}</td>{cells}<td>{', '.join(guides).replace('_', ' ')}</td></tr>")
+        rows.append(f"<tr><td>{axis}</td>{cells}<td>{', '.join(correspondences).replace('_', ' ')}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
 
 
-def _about_rate(gallery: Gallery, bundle: Bundle) -> str:
+def _about_kl(gallery: Gallery, bundle: Bundle) -> str:
     target = bundle.card.get("config", {}).get("image_vae", {}).get("target_nats")
     aimed = f"; the training held it at {target:g} over windows of its pictures" if target else ""
     return (

@@ -42,7 +42,7 @@ _COPY_BIT_RATE = 128_000
 
 
 @dataclass(frozen=True)
-class Heard:
+class MeasuredSongs:
     """n songs that could be listened to.
 
     chosen : (n,) places of the songs among the files that were given. codes : (n, S) of each bundle, the whole songs.
@@ -54,11 +54,11 @@ class Heard:
     codes: dict[str, Float32]
     halves: dict[str, Float32]
     descriptors: dict[str, Float32]
-    other_ears: dict[str, Float32]
+    other_embeddings: dict[str, Float32]
     faults: list[str]
 
 
-def hear_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> Heard:
+def measure_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> MeasuredSongs:
     """Listen to all files, each to `max_s` seconds at most; every bundle hears the same features.
 
     Raises
@@ -66,28 +66,30 @@ def hear_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, j
     AudioError
         Fewer than two can be listened to.
     """
-    results = Parallel(n_jobs=jobs)(delayed(_hear)(file, tuple(bundles), max_s) for file in files)
+    results = Parallel(n_jobs=jobs)(delayed(_measure_one)(file, tuple(bundles), max_s) for file in files)
     chosen = [i for i, result in enumerate(results) if not isinstance(result, str)]
     if len(chosen) < 2:
         raise AudioError("fewer than two of these songs can be listened to; measures compare songs")
     good = [results[i] for i in chosen]
-    return Heard(
+    return MeasuredSongs(
         chosen=np.array(chosen),
         codes={b: np.stack([r.codes[b][0] for r in good]) for b in bundles},
         halves={b: np.stack([r.codes[b][1:] for r in good]) for b in bundles},
         descriptors={name: np.array([r.descriptors[name] for r in good], np.float32) for name in good[0].descriptors},
-        other_ears={ear: np.stack([r.other_ears[ear] for r in good]) for ear in good[0].other_ears},
+        other_embeddings={
+            embedding: np.stack([r.other_embeddings[embedding] for r in good]) for embedding in good[0].other_embeddings
+        },
         faults=[result for result in results if isinstance(result, str)],
     )
 
 
-def hear_copies(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> dict[str, Float32]:
+def measure_copies(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> dict[str, Float32]:
     """Codes (n, 2, S) of each bundle: each song as FLAC and as MP3 of 128 kbit/s, both written from one sound."""
-    results = Parallel(n_jobs=jobs)(delayed(_hear_copies)(file, tuple(bundles), max_s) for file in files)
+    results = Parallel(n_jobs=jobs)(delayed(_measure_copies)(file, tuple(bundles), max_s) for file in files)
     return {b: np.stack([result[b] for result in results]) for b in bundles}
 
 
-def hear_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
+def measure_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
     """Codes (S,) of each bundle of mono sound at 22 050 Hz."""
     features = measure_features([sound])
     described = describe(features)
@@ -141,26 +143,26 @@ class Scale:
         return np.asarray(np.clip((values - self.mean) / self.deviation, -self.limit, self.limit) * self.weights)
 
 
-def place_ears(heard: Heard, bundle: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def place_embeddings(heard: MeasuredSongs, bundle: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """What each ear hears as points: whole songs (n, F), and halves (n, 2, F)."""
     scale = Scale.of_bundle(open_engine(bundle).bundle, heard.codes[bundle])
     placed = {"code": (scale.place(heard.codes[bundle]), scale.place(heard.halves[bundle]))}
-    for ear, halves in heard.other_ears.items():
+    for embedding, halves in heard.other_embeddings.items():
         whole = halves.mean(axis=1)
-        blocks = musicnn.BLOCKS if ear == "musicnn" else (whole.shape[1],)
+        blocks = musicnn.BLOCKS if embedding == "musicnn" else (whole.shape[1],)
         scale = Scale.of_blocks(whole, blocks)
-        placed[ear] = (scale.place(whole), scale.place(halves))
+        placed[embedding] = (scale.place(whole), scale.place(halves))
     return placed
 
 
 @dataclass(frozen=True)
-class _OneHeard:
+class _MeasuredSong:
     codes: dict[str, Float32]  # (3, S): whole, first half, second half
     descriptors: dict[str, float]
-    other_ears: dict[str, Float32]  # (2, F): the halves
+    other_embeddings: dict[str, Float32]  # (2, F): the halves
 
 
-def _hear(file: Path, bundles: tuple[str, ...], max_s: float) -> _OneHeard | str:
+def _measure_one(file: Path, bundles: tuple[str, ...], max_s: float) -> _MeasuredSong | str:
     with threadpool_limits(1):
         try:
             sound = np.concatenate(list(read_blocks(file, max_s=max_s)))
@@ -176,9 +178,9 @@ def _hear(file: Path, bundles: tuple[str, ...], max_s: float) -> _OneHeard | str
             )
             for bundle in bundles
         }
-        ears = {"mfcc": np.stack([_mfcc_statistics(features) for features in measured[1:]])}
-        ears["musicnn"] = np.stack([musicnn.measure_sound(part) for part in halves])
-        return _OneHeard(codes, described[0], ears)
+        embeddings = {"mfcc": np.stack([_mfcc_statistics(features) for features in measured[1:]])}
+        embeddings["musicnn"] = np.stack([musicnn.measure_sound(part) for part in halves])
+        return _MeasuredSong(codes, described[0], embeddings)
 
 
 def _audible(features: Features) -> Float32:
@@ -192,14 +194,14 @@ def _mfcc_statistics(features: Features) -> Float32:
     return np.concatenate([rows.mean(axis=1), rows.std(axis=1)])
 
 
-def _hear_copies(file: Path, bundles: tuple[str, ...], max_s: float) -> dict[str, Float32]:
+def _measure_copies(file: Path, bundles: tuple[str, ...], max_s: float) -> dict[str, Float32]:
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
         codes: dict[str, list[Float32]] = {bundle: [] for bundle in bundles}
         copies = (Path(folder) / "song.flac", Path(folder) / "song.mp3")
         _copy(file, copies[0], "flac", max_s)
         _copy(file, copies[1], "libmp3lame", max_s)
         for copy in copies:
-            heard = hear_sound(np.concatenate(list(read_blocks(copy))), bundles)
+            heard = measure_sound(np.concatenate(list(read_blocks(copy))), bundles)
             for bundle in bundles:
                 codes[bundle].append(heard[bundle])
         return {bundle: np.stack(found) for bundle, found in codes.items()}

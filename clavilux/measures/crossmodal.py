@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Guide:
+class Correspondence:
     """Weighted sums of standardised descriptors and of standardised traits that should rise together."""
 
     name: str
@@ -23,38 +23,38 @@ class Guide:
     source: str
 
 
-GUIDES: tuple[Guide, ...] = (
-    Guide(
+CORRESPONDENCES: tuple[Correspondence, ...] = (
+    Correspondence(
         "arousal",
         {"arousal": 1.0},
         {"chroma": 0.7, "contrast": 0.3},
         "Valdez & Mehrabian 1994; Wilms & Oberfeld 2018; Palmer et al. 2013; Whiteford et al. 2018",
     ),
-    Guide(
+    Correspondence(
         "valence",
         {"valence": 1.0},
         {"warmth": 0.7, "lightness": 0.3},
         "Palmer et al. 2013; Lindborg & Friberg 2015",
     ),
-    Guide(
+    Correspondence(
         "onset_rate",
         {"onset_rate": 1.0},
         {"spatial_frequency": 0.6, "edge_density": 0.4},
         "Guzman-Martinez et al. 2012; Sherman, Grabowecky & Suzuki 2013",
     ),
-    Guide(
+    Correspondence(
         "register",
         {"register": 1.0},
         {"lightness": 0.7, "spatial_frequency": 0.3},
         "Hubbard 1996; Evans & Treisman 2010",
     ),
-    Guide(
+    Correspondence(
         "harshness",
         {"flatness": 0.5, "roughness": 0.5},
         {"angularity": 1.0},
         "Adeli, Rouat & Molotchnikoff 2014",
     ),
-    Guide(
+    Correspondence(
         "loudness_range",
         {"loudness_range": 1.0},
         {"contrast_spread": 1.0},
@@ -63,7 +63,7 @@ GUIDES: tuple[Guide, ...] = (
 )
 
 
-def guide_values(columns: Mapping[str, NDArray[np.floating]], side: str) -> NDArray[np.float64]:
+def correspondence_values(columns: Mapping[str, NDArray[np.floating]], side: str) -> NDArray[np.float64]:
     """Values of all guides: {descriptor or trait: (n,)} -> (n, G).
 
     Parameters
@@ -74,9 +74,9 @@ def guide_values(columns: Mapping[str, NDArray[np.floating]], side: str) -> NDAr
         Which of the two.
     """
     values = []
-    for guide in GUIDES:
+    for correspondence in CORRESPONDENCES:
         total = 0.0
-        for name, weight in getattr(guide, side).items():
+        for name, weight in getattr(correspondence, side).items():
             column = np.asarray(columns[name], np.float64)
             total = total + weight * (column - column.mean()) / (column.std() + 1e-9)
         values.append(total)

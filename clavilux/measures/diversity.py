@@ -1,7 +1,7 @@
 """Are the pictures different from each other?
 
 Conventions: pictures are points (n, F) of a space in which Euclidean distance means how different they look
-(`clavilux.evaluation.looks`). Compare figures at equal n only.
+(`clavilux.evaluation.evaluator_b`). Compare figures at equal n only.
 
 Measures
     mean_pairwise_distance   0 when all pictures are the same; no upper bound; read it over that of real art

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from clavilux.colour import srgb_to_lab
 
-# Name -> unit and meaning, in the order of `measure_traits`.
-TRAITS: dict[str, str] = {
+# Name -> unit and meaning, in the order of `measure_image_features`.
+IMAGE_FEATURES: dict[str, str] = {
     "chroma": "CIELAB, mean distance from grey",
     "contrast": "CIELAB, standard deviation of lightness",
     "warmth": "CIELAB, mean of (a* + b*) / sqrt 2: red and yellow against green and blue",
@@ -26,7 +26,7 @@ _SIDE = 128
 _EDGE = 12.0
 
 
-def measure_traits(rgb: NDArray[np.uint8]) -> dict[str, float]:
+def measure_image_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
     """Measure the traits of a picture of at least 128 x 128 pixels.
 
     Parameters
@@ -37,7 +37,7 @@ def measure_traits(rgb: NDArray[np.uint8]) -> dict[str, float]:
     Returns
     -------
     dict
-        One float for each name in `TRAITS`.
+        One float for each name in `IMAGE_FEATURES`.
     """
     lab = srgb_to_lab(average_down(rgb, _SIDE) / 255.0)
     lightness, chroma = lab[..., 0], np.sqrt(lab[..., 1] ** 2 + lab[..., 2] ** 2)

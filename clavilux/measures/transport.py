@@ -55,7 +55,7 @@ def recolouring_to(cloud: Float64, mean: Float64, covariance: Float64) -> tuple[
 
 
 def recolouring_where_seen(
-    cloud: Float64, target: Float64, to_looks: Float64, n_directions: int
+    cloud: Float64, target: Float64, to_features: Float64, n_directions: int
 ) -> tuple[Float64, Float64]:
     """`recolouring` in those directions alone along which pictures change most; elsewhere the mean is moved.
 
@@ -77,7 +77,7 @@ def recolouring_where_seen(
     """
     covariance = np.cov(target.T)
     root, inverse_root = _power(covariance, 0.5), _power(covariance, -0.5)
-    leading = np.linalg.eigh(root @ to_looks @ to_looks.T @ root)[1][:, ::-1][:, :n_directions]
+    leading = np.linalg.eigh(root @ to_features @ to_features.T @ root)[1][:, ::-1][:, :n_directions]
     into, back = inverse_root @ leading, leading.T @ root
     inner, _ = recolouring(cloud @ into, target @ into)
     matrix = np.eye(len(root)) + into @ (inner - np.eye(inner.shape[0])) @ back
@@ -97,7 +97,7 @@ def principal_components(cloud: Float64, n: int) -> Float64:
     return np.asarray((rows * signs[:, None]).T)
 
 
-def pca_match(songs: Float64, song_guides: Float64, pictures: Float64, picture_guides: Float64) -> Float64:
+def pca_match(songs: Float64, song_scores: Float64, pictures: Float64, picture_scores: Float64) -> Float64:
     """Closed-form match of two clouds: where songs go, (n, D), given by a linear map of `songs`.
 
     The optimal map between Gaussians in the Gromov-Wasserstein sense lays principal components on principal components
@@ -108,10 +108,10 @@ def pca_match(songs: Float64, song_guides: Float64, pictures: Float64, picture_g
     """
     white = _whitener(pictures)
     round_pictures = (pictures - pictures.mean(0)) @ white
-    directions, _ = ridge(round_pictures, picture_guides, 0.05)
+    directions, _ = ridge(round_pictures, picture_scores, 0.05)
     seen = _orthonormal(directions)  # (D, G)
-    heard = _uncorrelated(song_guides)  # (n, G)
-    rest = songs - song_guides @ np.linalg.lstsq(song_guides, songs, rcond=None)[0]
+    heard = _uncorrelated(song_scores)  # (n, G)
+    rest = songs - song_scores @ np.linalg.lstsq(song_scores, songs, rcond=None)[0]
     room = pictures.shape[1] - seen.shape[1]
     others = principal_components(rest, min(room, np.linalg.matrix_rank(rest)))
     scores = (rest - rest.mean(0)) @ others
@@ -123,23 +123,23 @@ def pca_match(songs: Float64, song_guides: Float64, pictures: Float64, picture_g
 
 def fused_gromov_wasserstein(
     songs: Float64,
-    song_guides: Float64,
+    song_scores: Float64,
     pictures: Float64,
-    picture_guides: Float64,
-    picture_looks: Float64,
+    picture_scores: Float64,
+    picture_features: Float64,
     structure: float,
 ) -> Float64:
     """Where songs go, (n, D): the mean picture of each song under `fused_plan`."""
-    plan = fused_plan(songs, song_guides, pictures, picture_guides, picture_looks, structure)
+    plan = fused_plan(songs, song_scores, pictures, picture_scores, picture_features, structure)
     return np.asarray(plan @ pictures / plan.sum(axis=1, keepdims=True))
 
 
 def fused_plan(
     songs: Float64,
-    song_guides: Float64,
+    song_scores: Float64,
     pictures: Float64,
-    picture_guides: Float64,
-    picture_looks: Float64,
+    picture_scores: Float64,
+    picture_features: Float64,
     structure: float,
 ) -> Float64:
     """The fused Gromov-Wasserstein plan, (n, m): how much of each song goes to each picture; 1 in all.
@@ -153,14 +153,14 @@ def fused_plan(
 
     within_songs, within_pictures = (
         ot.dist(songs, songs, "euclidean"),
-        ot.dist(picture_looks, picture_looks, "euclidean"),
+        ot.dist(picture_features, picture_features, "euclidean"),
     )
-    between = ot.dist(song_guides, picture_guides, "sqeuclidean")
+    between = ot.dist(song_scores, picture_scores, "sqeuclidean")
     within_songs /= within_songs.mean()
     within_pictures /= within_pictures.mean()
     between /= max(between.mean(), 1e-9)  # 0 everywhere without guides
     song_mass, picture_mass = ot.unif(len(songs)), ot.unif(len(pictures))
-    matched = pca_match(songs, song_guides, pictures, picture_guides)
+    matched = pca_match(songs, song_scores, pictures, picture_scores)
     starts = [
         ot.emd(song_mass, picture_mass, between),
         ot.emd(song_mass, picture_mass, ot.dist(matched, pictures)),

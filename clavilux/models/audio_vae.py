@@ -19,14 +19,14 @@ from clavilux.constants import LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
 _COARSE_FRAMES = WINDOW_FRAMES // 8
 _LAGS = (1, 4, 16)  # frames: 23 ms, 93 ms, 0.37 s; how fast the rows move is rhythm and articulation
 _STATISTICS = 2 + len(_LAGS)
-_IDENTITY_WIDTH = 256
+_TRACK_WIDTH = 256
 _LIMIT = 5.0  # deviations of a statistic: beyond it a sound is like no music, however far
 
 
-class WindowIdentity(nn.Module):
+class TrackEmbedding(nn.Module):
     """A direction that the windows of one track share: statistics of a window -> K numbers.
 
-    It learns by contrast (`clavilux.training.train_identity`) and knows of no order in time beyond 0.4 s.
+    It learns by contrast (`clavilux.training.train_track_embedding`) and knows of no order in time beyond 0.4 s.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class WindowIdentity(nn.Module):
         self.dims = dims
         self.register_buffer("mean", torch.zeros(_STATISTICS * rows))
         self.register_buffer("deviation", torch.ones(_STATISTICS * rows))
-        self.first = nn.Linear(_STATISTICS * rows, _IDENTITY_WIDTH)
-        self.second = nn.Linear(_IDENTITY_WIDTH, _IDENTITY_WIDTH)
-        self.last = nn.Linear(_IDENTITY_WIDTH, dims)
+        self.first = nn.Linear(_STATISTICS * rows, _TRACK_WIDTH)
+        self.second = nn.Linear(_TRACK_WIDTH, _TRACK_WIDTH)
+        self.last = nn.Linear(_TRACK_WIDTH, dims)
 
     def standardise(self, statistics: Tensor) -> Tensor:
         """Statistics (B, S) -> zero mean and unit deviation each over the training corpus."""
@@ -92,10 +92,10 @@ class AudioVAE(nn.Module):
     row_deviation: Tensor
 
     def __init__(
-        self, *, width: int = 128, latent_dim: int = LATENT_DIM, rows: int = MFCC_ROWS, identity_dims: int = 0
+        self, *, width: int = 128, latent_dim: int = LATENT_DIM, rows: int = MFCC_ROWS, track_dims: int = 0
     ) -> None:
         super().__init__()
-        self.sizes = [latent_dim - identity_dims, latent_dim]
+        self.sizes = [latent_dim - track_dims, latent_dim]
         self.register_buffer("row_mean", torch.zeros(rows, 1))
         self.register_buffer("row_deviation", torch.ones(rows, 1))
         self.encoder = nn.Sequential(
@@ -106,8 +106,8 @@ class AudioVAE(nn.Module):
             nn.Conv1d(width, 32, 1),
             nn.Flatten(),
         )
-        self.to_posterior = nn.Linear(32 * _COARSE_FRAMES, 2 * latent_dim - identity_dims)
-        self.identity = WindowIdentity(identity_dims, rows=rows).requires_grad_(False) if identity_dims else None
+        self.to_posterior = nn.Linear(32 * _COARSE_FRAMES, 2 * latent_dim - track_dims)
+        self.track_embedding = TrackEmbedding(track_dims, rows=rows).requires_grad_(False) if track_dims else None
         self.from_latent = nn.Linear(latent_dim, 32 * _COARSE_FRAMES)
         self.decoder = nn.Sequential(
             nn.Unflatten(1, (32, _COARSE_FRAMES)),
@@ -125,8 +125,8 @@ class AudioVAE(nn.Module):
     def encode(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior, each (B, D), of plain MFCC (B, R, T)."""
         mean, logvar = self.to_posterior(self.encoder(self.normalise(features))).float().split(self.sizes, dim=1)
-        if self.identity is not None:
-            mean = torch.cat([self.identity(features), mean], dim=1)
+        if self.track_embedding is not None:
+            mean = torch.cat([self.track_embedding(features), mean], dim=1)
         return mean, logvar.clamp(-10.0, 4.0)
 
     def decode(self, z_audio: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def rate_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
+def kl_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mean, exp logvar) || N(0, 1)) in nats per dimension, averaged over the batch: (B, D), (B, D) -> (D,)."""
     return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean(dim=0)
 
@@ -38,13 +38,13 @@ def optimal_sigma_nll(target: Tensor, reconstruction: Tensor) -> Tensor:
     return 0.5 * numbers * torch.log(mse + 1e-6)
 
 
-def mean_squared_loss(target: Tensor, reconstruction: Tensor, rate_nats: Tensor, weight: float) -> Tensor:
+def mean_squared_loss(target: Tensor, reconstruction: Tensor, kl_nats: Tensor, weight: float) -> Tensor:
     """Squared error averaged over the numbers of a sample, plus `weight` times the rate, which is summed: classic.
 
     For N numbers a sample and unit variance the evidence lower bound asks for a weight of 2 / N. At N = 49 152 pixel
     values and a weight that rises to 6 the rate is held 147 000 times too dear, and what little it could tell is gone.
     """
-    return (target - reconstruction).square().mean() + weight * rate_nats
+    return (target - reconstruction).square().mean() + weight * kl_nats
 
 
 def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def same_track_loss(points: Tensor, temperature: float) -> Tensor:
 
 
 @dataclass
-class RateController:
+class KLController:
     """Holds the rate of a VAE at a target by steering beta.
 
     Integral control in the logarithm of beta on a running mean of the rate, the multiplicative rule of GECO (Rezende &
@@ -84,7 +84,7 @@ class RateController:
     gain: float = 0.01
     decay: float = 0.95
     log_beta: float = math.log(0.05)
-    rate_mean: float | None = None
+    kl_mean: float | None = None
 
     BETA_RANGE = (1e-4, 1e3)
 
@@ -93,23 +93,23 @@ class RateController:
         """Present weight of the rate in the loss."""
         return math.exp(self.log_beta)
 
-    def update(self, rate_nats: float) -> None:
+    def update(self, kl_nats: float) -> None:
         """Take in the rate of one step."""
-        mean = rate_nats if self.rate_mean is None else self.decay * self.rate_mean + (1 - self.decay) * rate_nats
-        self.rate_mean = mean
+        mean = kl_nats if self.kl_mean is None else self.decay * self.kl_mean + (1 - self.decay) * kl_nats
+        self.kl_mean = mean
         error = max(-1.0, min(1.0, mean / self.target_nats - 1.0))
         low, high = self.BETA_RANGE
         self.log_beta = max(math.log(low), min(math.log(high), self.log_beta + self.gain * error))
 
     def state_dict(self) -> dict[str, float | None]:
         """What a resumed run needs."""
-        return {"log_beta": self.log_beta, "rate_mean": self.rate_mean}
+        return {"log_beta": self.log_beta, "rate_mean": self.kl_mean}
 
     def load_state_dict(self, state: dict[str, float | None]) -> None:
         """Go on from a saved state."""
         log_beta = state["log_beta"]
         assert log_beta is not None, "a saved controller always has a beta"
-        self.log_beta, self.rate_mean = log_beta, state["rate_mean"]
+        self.log_beta, self.kl_mean = log_beta, state["rate_mean"]
 
 
 @dataclass
@@ -125,7 +125,7 @@ class RisingBeta:
         """Present weight of the rate in the loss."""
         return self.max_beta * self.step / self.steps
 
-    def update(self, rate_nats: float) -> None:
+    def update(self, kl_nats: float) -> None:
         """Go one step on; the rate has no say."""
         self.step += 1
 
@@ -140,7 +140,7 @@ class RisingBeta:
         self.step = int(step)
 
 
-def water_filling_rate(variances: Tensor, keep: float = 0.95) -> float:
+def water_filling_nats(variances: Tensor, keep: float = 0.95) -> float:
     """Rate in nats at which a linear code keeps `keep` of the variance that these directions carry.
 
     Reverse water-filling (Cover & Thomas, section 10.3.3): at water level t, direction k keeps max(0, v_k - t) of its
@@ -163,26 +163,26 @@ def water_filling_rate(variances: Tensor, keep: float = 0.95) -> float:
     return float(0.5 * torch.log(spectrum / low).clamp(min=0).sum()) if low > 0 else math.inf
 
 
-def water_filling_kept(variances: Tensor, rate_nats: float) -> tuple[float, float]:
+def water_filling_kept(variances: Tensor, kl_nats: float) -> tuple[float, float]:
     """Variance that a linear code of this rate keeps of these directions: by a draw and by the mean of its posterior.
 
-    The other side of `water_filling_rate`: at the level t whose rate is `rate_nats`, a draw keeps max(0, v_k - t). The
+    The other side of `water_filling_nats`: at the level t whose rate is `kl_nats`, a draw keeps max(0, v_k - t). The
     mean, which a linear VAE decodes to (1 - t / v_k) of the coordinate (Lucas et al. 2019), misses only t^2 / v_k.
 
     Parameters
     ----------
     variances : (D,) tensor
-        As in `water_filling_rate`.
+        As in `water_filling_nats`.
     rate_nats : float
         Above 0.
     """
     spectrum = variances[variances > 0].double()
     high = float(spectrum.max().log())
-    low = float(spectrum.min().log()) - 2.0 * rate_nats  # where the smallest direction alone costs as much
+    low = float(spectrum.min().log()) - 2.0 * kl_nats  # where the smallest direction alone costs as much
     for _ in range(200):
         log_level = 0.5 * (low + high)
         nats = float(0.5 * (spectrum.log() - log_level).clamp(min=0).sum())
-        low, high = (log_level, high) if nats > rate_nats else (low, log_level)
+        low, high = (log_level, high) if nats > kl_nats else (low, log_level)
     level = math.exp(high)
     above = spectrum[spectrum > level]
     return float((above - level).sum()), float((above - level**2 / above).sum())

@@ -39,7 +39,7 @@ class MarksSeen(NamedTuple):
     surface: Tensor
 
 
-class Eye(nn.Module):
+class MarkClassifier(nn.Module):
     """Small convolutional classifier of 128 px pictures with a global mean and deviation at its end.
 
     Parameters

@@ -23,7 +23,7 @@ from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import ImplicitImageVAE
-from clavilux.models.mark_classifier import Eye
+from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 from clavilux.training.datasets import (
     FEATURE_SUFFIXES,
@@ -39,7 +39,7 @@ from clavilux.training.datasets import (
 from clavilux.training.export import check_output
 from clavilux.training.run import NEEDS_TEACHER, Run, start_from
 from clavilux.training.stage_pictures import take_eye
-from clavilux.training.weights import load_eye
+from clavilux.training.weights import load_mark_classifier
 
 MINIMUM_PICTURES = {TRAINING: 20, VALIDATION: 1}
 MINIMUM_TRACKS = {TRAINING: 10, VALIDATION: 3}  # a correlation of distances takes three songs
@@ -86,14 +86,14 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
     quiet = dataclasses.replace(run, log=lambda line: None)
     audio, image = run.recipe.audio_vae, run.recipe.image_vae
     if songs and run.start is not None:
-        start_from(quiet, AudioVAE(width=audio.width, identity_dims=run.recipe.identity.dims), "audio_vae")
+        start_from(quiet, AudioVAE(width=audio.width, track_dims=run.recipe.track_embedding.dims), "audio_vae")
     if not pictures:
         return
     if decoder == "painter":
-        if run.eye_from is not None and tuple(run.eye_from.kinds) == KINDS:
-            load_eye(run.eye_from)
+        if run.classifier_from is not None and tuple(run.classifier_from.kinds) == KINDS:
+            load_mark_classifier(run.classifier_from)
         else:
-            take_eye(quiet, Eye(n_kinds=len(KINDS), width=run.recipe.eye.width))
+            take_eye(quiet, MarkClassifier(n_kinds=len(KINDS), width=run.recipe.mark_classifier.width))
     if run.start is None:
         return
     if decoder == "implicit":

@@ -41,7 +41,7 @@ from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import EXPORTED_SIDE_PX, ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
-from clavilux.models.mark_classifier import Eye
+from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.training.writing import prepare_folder, writing_to
 from clavilux.version import __version__
 
@@ -90,7 +90,7 @@ class Trained:
     audio_vae: AudioVAE
     image_vae: ImageVAE | ConvImageVAE | ImplicitImageVAE
     mapping: MappingNetwork | PerceptronMapping
-    eye: Eye | None
+    mark_classifier: MarkClassifier | None
     palettes: NDArray[np.float32] | None
 
 
@@ -143,7 +143,7 @@ def export_bundle(
             ("audio_vae", trained.audio_vae),
             ("image_vae", trained.image_vae),
             ("mapping_network", trained.mapping),
-            ("eye", trained.eye),
+            ("mark_classifier", trained.mark_classifier),
         ):
             if network is None:
                 continue

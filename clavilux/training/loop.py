@@ -23,7 +23,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from clavilux.errors import TrainingError
-from clavilux.models.losses import RateController, RisingBeta
+from clavilux.models.losses import KLController, RisingBeta
 from clavilux.system.files import remove_leftovers
 from clavilux.system.memory import keep_memory
 from clavilux.training.checkpoint import load_checkpoint, mismatch, save_checkpoint
@@ -35,7 +35,7 @@ Batch = dict[str, Tensor]
 
 
 class Task(nn.Module):
-    """What is trained. `forward(batch, noise, beta)` gives the loss and its parts, each a scalar; "rate" is in nats."""
+    """What is trained. `forward(batch, noise, beta)` gives the loss and its parts, each a scalar; "kl_nats" is in nats."""
 
     name: str
     items: str = "items"  # what a batch holds, for the unit of speeds
@@ -73,7 +73,7 @@ class LoopSettings:
     ema: float
     seed: int
     precision: Precision | Literal["auto"] = "auto"
-    final_rate: float = 0.02
+    final_learning_rate: float = 0.02
     target_nats: float | None = None
     first_beta: float = 0.05
     max_beta: float | None = None
@@ -259,7 +259,7 @@ def _run_steps(
                 )
             optimizer.step()
             if controller:
-                rate = fabric.all_reduce(parts["rate"].detach(), reduce_op="mean")
+                rate = fabric.all_reduce(parts["kl_nats"].detach(), reduce_op="mean")
                 assert isinstance(rate, Tensor)
                 controller.update(rate.item())
             _average(averaged, task.network, min(settings.ema, (1 + step) / (10 + step)))
@@ -314,11 +314,11 @@ def seeded_generator(seed: int, step: int, stream: int) -> torch.Generator:
 
 
 def _schedule(step: int, settings: LoopSettings) -> float:
-    """Linear warm-up, then a cosine from 1 to `final_rate`."""
+    """Linear warm-up, then a cosine from 1 to `final_learning_rate`."""
     if step < settings.warmup:
         return (step + 1) / settings.warmup
     done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    return settings.final_rate + (1 - settings.final_rate) * 0.5 * (1 + math.cos(math.pi * done))
+    return settings.final_learning_rate + (1 - settings.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @torch.no_grad()
@@ -347,15 +347,25 @@ def _identity(settings: LoopSettings) -> dict[str, Any]:
     return {
         key: getattr(settings, key)
         for key in (
-            *("steps", "batch", "learning_rate", "warmup", "final_rate", "ema", "seed", "target_nats", "max_beta"),
+            *(
+                "steps",
+                "batch",
+                "learning_rate",
+                "warmup",
+                "final_learning_rate",
+                "ema",
+                "seed",
+                "target_nats",
+                "max_beta",
+            ),
             "data",
         )
     }
 
 
-def _controller(settings: LoopSettings) -> RateController | RisingBeta | None:
+def _controller(settings: LoopSettings) -> KLController | RisingBeta | None:
     if settings.target_nats is not None:
-        return RateController(settings.target_nats, log_beta=math.log(settings.first_beta))
+        return KLController(settings.target_nats, log_beta=math.log(settings.first_beta))
     if settings.max_beta is not None:
         return RisingBeta(settings.max_beta, settings.steps)
     return None

@@ -15,7 +15,7 @@ from clavilux.constants import LATENT_DIM
 from clavilux.errors import RecipeError
 from clavilux.system.tables import read_text
 
-Objective = Literal["rate", "beta"]
+Objective = Literal["kl_target", "beta"]
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -32,18 +32,18 @@ _RANGES: dict[str, tuple[float, float]] = {
     "width": (8, 4_096),
     "decoder_width": (8, 4_096),
     "clips_per_track": (0, 10**6),
-    "studies": (100, 10**7),
+    "paintings": (100, 10**7),
     "abstract_windows": (1, 1_000),
     "painting_windows": (1, 1_000),
     "palettes": (2, 100_000),
-    "foresight_steps": (1, 10**7),
+    "predictor_steps": (1, 10**7),
     "descent_steps": (1, 10**7),
     "rounds": (1, 1_000),
     "recoloured": (1, LATENT_DIM),
     "components": (1, 10_000),
     "patience": (0, 10**6),
     "learning_rate": (0, 10),
-    "final_rate": (0, 1),
+    "final_learning_rate": (0, 1),
     "ema": (0, 1),
     "dropout": (0, 1),
     "kind_evenness": (0, 1),
@@ -64,7 +64,7 @@ _EIGHTS = frozenset({"width", "decoder_width"})  # normalised in eight groups
 
 
 @dataclass(frozen=True)
-class IdentityRecipe:
+class TrackEmbeddingRecipe:
     """Numbers of the training of the identity, which tells windows of one track from those of others."""
 
     dims: int
@@ -87,7 +87,7 @@ class AudioVAERecipe:
     batch: int
     learning_rate: float
     warmup: int
-    final_rate: float
+    final_learning_rate: float
     ema: float
     width: int
     objective: Objective
@@ -98,10 +98,10 @@ class AudioVAERecipe:
 
 
 @dataclass(frozen=True)
-class EyeRecipe:
+class MarkClassifierRecipe:
     """Numbers of the training of the eye, which reads marks off pictures."""
 
-    studies: int
+    paintings: int
     steps: int
     batch: int
     learning_rate: float
@@ -133,7 +133,7 @@ class ImageVAERecipe:
     batch: int
     learning_rate: float
     warmup: int
-    final_rate: float
+    final_learning_rate: float
     ema: float
     width: int
     decoder_width: int
@@ -157,17 +157,17 @@ class MappingRecipe:
 
     method: Literal["look-preserving", "fused-gromov-wasserstein", "pca-match", "shuffled-pairs"]
     structure: float
-    foresight_steps: int
+    predictor_steps: int
     descent_steps: int
-    guide_weight: float
+    correspondence_weight: float
     fill: float
-    fill_looks: float
-    fill_guides: float
+    fill_features: float
+    fill_correspondences: float
     rounds: int
     steady_kinds: float
     steady_palettes: float
     jitter: float
-    eye_weight: float
+    mark_weight: float
     recoloured: int
     components: int
     detail_weight: float
@@ -192,9 +192,9 @@ class Recipe:
 
     seed: int
     precision: Literal["auto", "32-true", "bf16-mixed"]
-    identity: IdentityRecipe
+    track_embedding: TrackEmbeddingRecipe
     audio_vae: AudioVAERecipe
-    eye: EyeRecipe
+    mark_classifier: MarkClassifierRecipe
     analysis: AnalysisRecipe
     image_vae: ImageVAERecipe
     mapping: MappingRecipe

@@ -19,8 +19,8 @@ import torch
 from clavilux.bundle import Bundle, open_bundle
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import ImplicitImageVAE
+from clavilux.training.linear_heads import LINEAR_HEADS
 from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes
-from clavilux.training.readout import READ_OUT
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
 from clavilux.training.weights import load_weights, read_weights
 
@@ -62,7 +62,7 @@ class Run:
     features: Path
     resume: bool
     start: Bundle | None
-    eye_from: Bundle | None
+    classifier_from: Bundle | None
     jobs: int
     log: Callable[[str], None]
     processes: Processes = ONE_PROCESS
@@ -99,19 +99,19 @@ def loop_settings(
 ) -> LoopSettings:
     """Return what the loop takes from a recipe; `data` is a hash of what is learnt from."""
     steps = recipe.epochs * max(1, n_items // recipe.batch) if recipe.epochs else recipe.steps
-    by_rate = recipe.objective == "rate"
+    holds_kl = recipe.objective == "kl_target"
     return LoopSettings(
         steps=steps,
         batch=recipe.batch,
         learning_rate=recipe.learning_rate,
         warmup=recipe.warmup,
-        final_rate=recipe.final_rate,
+        final_learning_rate=recipe.final_learning_rate,
         ema=recipe.ema,
         seed=seed,
         precision=run.recipe.precision,
-        target_nats=target_nats if by_rate else None,
+        target_nats=target_nats if holds_kl else None,
         first_beta=_BETA_OF_TRAINED if run.start is not None else LoopSettings.first_beta,
-        max_beta=None if by_rate else recipe.max_beta,
+        max_beta=None if holds_kl else recipe.max_beta,
         data=data,
     )
 
@@ -132,6 +132,6 @@ def start_from(run: Run, network: torch.nn.Module, file: str) -> None:
         # Layers of the readout say what to paint, not how probable it is, and are fitted anew at the end; their losses
         # would tear at the encoder.
         fresh = network.state_dict()
-        weights |= {name: fresh[name] for name in fresh if name.partition(".")[0] in READ_OUT}
+        weights |= {name: fresh[name] for name in fresh if name.partition(".")[0] in LINEAR_HEADS}
     load_weights(network, weights, start, file)
     run.log(f"{file}: going on from the bundle {start.name}")

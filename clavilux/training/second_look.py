@@ -48,7 +48,7 @@ class Trials:
         """Probability of each kind, (n, n_kinds): softmax of minus the distances."""
         return np.asarray(softmax(-self.distance / temperature, axis=1), np.float32)
 
-    def likeness(self) -> NDArray[np.float64]:
+    def similarity(self) -> NDArray[np.float64]:
         """Where kinds lie by how alike they look, (n_kinds, n_kinds - 1), the leading coordinates first.
 
         Principal components of the distances, less what a picture is far from all kinds and a kind from all pictures:

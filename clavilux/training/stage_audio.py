@@ -7,13 +7,13 @@ import hashlib
 import numpy as np
 import torch
 
-from clavilux.models.audio_vae import AudioVAE, WindowIdentity
+from clavilux.models.audio_vae import AudioVAE, TrackEmbedding
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
 from clavilux.training.loop import LoopSettings, train
 from clavilux.training.run import Run, loop_settings, start_from
 from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.train_audio_vae import AudioVAETask
-from clavilux.training.train_identity import IdentityTask
+from clavilux.training.train_track_embedding import TrackEmbeddingTask
 
 
 def train_audio_vae(run: Run) -> AudioVAE:
@@ -22,13 +22,13 @@ def train_audio_vae(run: Run) -> AudioVAE:
     torch.manual_seed(run.recipe.seed)
     training = AudioFeatureDataset(run.features, TRAINING, skip=run.note, report=run.note)
     validation = AudioFeatureDataset(run.features, VALIDATION, skip=run.note, report=run.note)
-    task = AudioVAETask(training, validation, recipe, identity_dims=run.recipe.identity.dims)
+    task = AudioVAETask(training, validation, recipe, track_dims=run.recipe.track_embedding.dims)
     start_from(run, task.network, "audio_vae")
-    if task.network.identity is not None and run.start is None:  # one that hundreds of songs have taught is kept
-        _train_identity(run, task.network.identity, training, validation)
+    if task.network.track_embedding is not None and run.start is None:  # one that hundreds of songs have taught is kept
+        _train_track_embedding(run, task.network.track_embedding, training, validation)
     # Rounded: the last digits depend on how many threads added the numbers up, and a resumed run must agree.
     target = recipe.target_nats or round(task.target_nats(), 1)
-    held = f"target {target:.1f} nats" if recipe.objective == "rate" else f"beta up to {recipe.max_beta:g}"
+    held = f"target {target:.1f} nats" if recipe.objective == "kl_target" else f"beta up to {recipe.max_beta:g}"
     run.log(f"audio-vae: {len(training.entries)} tracks, {task.n_items()} windows, {held}")
     settings = loop_settings(run, recipe, run.recipe.seed, task.n_items(), target, _hash_windows(training))
 
@@ -47,13 +47,13 @@ def train_audio_vae(run: Run) -> AudioVAE:
     return network
 
 
-def _train_identity(
-    run: Run, network: WindowIdentity, training: AudioFeatureDataset, validation: AudioFeatureDataset
+def _train_track_embedding(
+    run: Run, network: TrackEmbedding, training: AudioFeatureDataset, validation: AudioFeatureDataset
 ) -> None:
     """Train the part of z_audio that tells the song, which the rest of the AudioVAE then finds there."""
-    recipe = run.recipe.identity
+    recipe = run.recipe.track_embedding
     jitter_db = run.recipe.audio_vae.gain_jitter_db
-    task = IdentityTask(network, training, validation, recipe, level_jitter_db=jitter_db)
+    task = TrackEmbeddingTask(network, training, validation, recipe, level_jitter_db=jitter_db)
     settings = LoopSettings(
         steps=recipe.steps,
         batch=recipe.tracks,

@@ -18,9 +18,9 @@ from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import Windows
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, describe_folder
 from clavilux.training.export import Trained, export_bundle
+from clavilux.training.fit_by_surrogate import PredictorInputs
+from clavilux.training.linear_heads import HeadTargets, fit_linear_heads
 from clavilux.training.logs import last_validation
-from clavilux.training.preserve import Told
-from clavilux.training.readout import Readings, fit_readout
 from clavilux.training.run import Run
 from clavilux.training.second_look import Trials, try_kinds
 from clavilux.training.stage_pictures import (
@@ -40,9 +40,9 @@ from clavilux.training.train_mapping import (
     fit_mapping,
     fit_on_shuffled_pairs,
     local_spread,
-    look_at_art,
     map_songs,
     mapping_figures,
+    measure_art,
     refuse_degenerate,
     song_weights,
 )
@@ -76,12 +76,12 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
         "audio_vae": last_validation(run.folder, "audio-vae"),
         "image_vae": last_validation(run.folder, "image-vae"),
     }
-    if pictures.eye is not None:
-        measures["eye"] = last_validation(run.folder, "eye")
-        measures["readout"] = _read_out(run, pictures, windows, latents[chosen], chosen, rng)
+    if pictures.mark_classifier is not None:
+        measures["mark_classifier"] = last_validation(run.folder, "mark_classifier")
+        measures["linear_heads"] = _fit_linear_heads(run, pictures, windows, latents[chosen], chosen, rng)
         if run.teacher is not None:
             learnt = _look_again(run, run.teacher, pictures, windows, latents[chosen], chosen)
-            measures["readout"] = _read_out(run, learnt, windows, latents[chosen], chosen, rng)
+            measures["linear_heads"] = _fit_linear_heads(run, learnt, windows, latents[chosen], chosen, rng)
     shown = latents[chosen]
     check_variety(songs[TRAINING], shown)
     if recipe.method == "look-preserving":
@@ -89,7 +89,9 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
         drawn = rng.multivariate_normal(shown.mean(axis=0), np.cov(shown.T), n)
         shown = np.concatenate([shown, drawn])
     painted = paint_latents(run, pictures.network, pictures.palettes, shown)
-    both = look_at_art(shown, painted, jobs=run.jobs, eye=pictures.eye, eye_weight=recipe.eye_weight)
+    both = measure_art(
+        shown, painted, jobs=run.jobs, mark_classifier=pictures.mark_classifier, mark_weight=recipe.mark_weight
+    )
     art, practice = both.take(slice(None, n)), both.take(slice(n, None))
     if recipe.method == "shuffled-pairs":
         mapping: MappingNetwork | PerceptronMapping = fit_on_shuffled_pairs(
@@ -98,12 +100,17 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     else:
         told = None
         if isinstance(pictures.network, ImageVAE) and pictures.palettes is not None:
-            told = Told(pictures.network, pictures.palettes)
+            told = PredictorInputs(pictures.network, pictures.palettes)
 
         def show(latents: NDArray[np.float64]) -> Art:
             made = paint_latents(run, pictures.network, pictures.palettes, latents)
-            return look_at_art(
-                latents, made, jobs=run.jobs, eye=pictures.eye, eye_weight=recipe.eye_weight, scale=both.scale
+            return measure_art(
+                latents,
+                made,
+                jobs=run.jobs,
+                mark_classifier=pictures.mark_classifier,
+                mark_weight=recipe.mark_weight,
+                scale=both.scale,
             )
 
         mapping = fit_mapping(
@@ -111,7 +118,7 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
         )
     mapped_latents = map_songs(mapping, songs[VALIDATION])
     painted = paint_latents(run, pictures.network, pictures.palettes, mapped_latents)
-    mapped = look_at_art(mapped_latents, painted, jobs=run.jobs)
+    mapped = measure_art(mapped_latents, painted, jobs=run.jobs)
     measures["mapping"] = mapping_figures(mapping, songs[VALIDATION], art, mapped)
     run.log("mapping: validation songs, " + ", ".join(f"{k} {v:.3f}" for k, v in measures["mapping"].items()))
     normalisation: dict[str, Any] = {
@@ -126,10 +133,10 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
             "song_weights": song_weights(songs[TRAINING], recipe).tolist(),
         }
     parity = export_bundle(
-        Trained(audio_vae, pictures.network, mapping, pictures.eye, pictures.palettes),
+        Trained(audio_vae, pictures.network, mapping, pictures.mark_classifier, pictures.palettes),
         output,
         name=output.name,
-        kinds=KINDS if pictures.eye is not None else (),
+        kinds=KINDS if pictures.mark_classifier is not None else (),
         descriptors=mapped_descriptors,
         variation_scale=local_spread(latents[chosen]),
         painting=run.recipe.as_dict()["painting"],
@@ -144,7 +151,7 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     return measures
 
 
-def _read_out(
+def _fit_linear_heads(
     run: Run,
     pictures: PictureSide,
     windows: Windows,
@@ -154,9 +161,9 @@ def _read_out(
 ) -> dict[str, float]:
     """Fit what the painter reads off a latent to what was read off the chosen windows."""
     marks = pictures.marks
-    assert marks is not None and pictures.likeness is not None and pictures.palettes is not None
+    assert marks is not None and pictures.similarity is not None and pictures.palettes is not None
     assert isinstance(pictures.network, ImageVAE)
-    readings = Readings(
+    readings = HeadTargets(
         palette=windows.palettes[chosen],
         kind=marks.kind[chosen],
         log_frequency=marks.log_frequency[chosen],
@@ -165,8 +172,8 @@ def _read_out(
         finish=marks.finish[chosen],
     )
     blend = run.recipe.image_vae.palette_blend
-    figures = fit_readout(
-        pictures.network, latents, readings, pictures.palettes, pictures.likeness, palette_blend=blend, rng=rng
+    figures = fit_linear_heads(
+        pictures.network, latents, readings, pictures.palettes, pictures.similarity, palette_blend=blend, rng=rng
     )
     run.log("readout: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
     return figures
@@ -198,4 +205,4 @@ def _look_again(
     told = weigh_kinds(told, kind_weights(seen, analysis.trial_evenness))
     counts = np.bincount(told.kind[chosen].argmax(1), minlength=len(KINDS))
     run.log("teacher: kinds kept " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
-    return dataclasses.replace(pictures, marks=told, likeness=trials.likeness())
+    return dataclasses.replace(pictures, marks=told, similarity=trials.similarity())

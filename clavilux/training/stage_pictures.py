@@ -21,29 +21,29 @@ from clavilux.images import PICTURE_SUFFIXES
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import ImplicitImageVAE
-from clavilux.models.mark_classifier import Eye
+from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 from clavilux.system.files import list_folder
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.cache import load_or_make
 from clavilux.training.datasets import TRAINING, VALIDATION
 from clavilux.training.loop import LoopSettings, train
+from clavilux.training.painted_examples import PaintedExamples, paint_examples
 from clavilux.training.run import NEEDS_TEACHER, Run, loop_settings, start_from
 from clavilux.training.sheets import save_sheet
-from clavilux.training.studies import Studies, paint_studies
 from clavilux.training.train_conv_vae import ConvImageVAETask
-from clavilux.training.train_image_vae import ImageVAETask, make_lessons, picture_weights, windows_of_paintings
+from clavilux.training.train_image_vae import ImageVAETask, make_targets, picture_weights, windows_of_paintings
 from clavilux.training.train_implicit_vae import ImplicitImageVAETask
 from clavilux.training.train_mapping import controls_of_latents, decode_pixels, paint_controls
 from clavilux.training.train_mark_classifier import (
-    EyeTask,
+    MarkClassifierTask,
     MarksRead,
-    kind_likeness,
+    kind_similarity,
     kind_weights,
     read_marks,
     weigh_kinds,
 )
-from clavilux.training.weights import check_shapes, load_eye, read_weights
+from clavilux.training.weights import check_shapes, load_mark_classifier, read_weights
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -60,10 +60,10 @@ class PictureSide:
     kinds lie by how alike they look."""
 
     network: ImageVAE | PixelsVAE
-    eye: Eye | None = None
+    mark_classifier: MarkClassifier | None = None
     palettes: NDArray[np.float32] | None = None
     marks: MarksRead | None = None
-    likeness: NDArray[np.float64] | None = None
+    similarity: NDArray[np.float64] | None = None
 
 
 def train_image_vae(run: Run) -> PictureSide:
@@ -73,27 +73,27 @@ def train_image_vae(run: Run) -> PictureSide:
     seen = prepare_windows(run, VALIDATION)
     if recipe.decoder != "painter":
         return PictureSide(_train_on_pixels(run, windows, seen))
-    eye = train_eye(run, windows)
-    marks, seen_marks = read_marks(eye, windows.windows), read_marks(eye, seen.windows)
+    mark_classifier = train_mark_classifier(run, windows)
+    marks, seen_marks = read_marks(mark_classifier, windows.windows), read_marks(mark_classifier, seen.windows)
     weights = kind_weights(marks, run.recipe.analysis.kind_evenness)
     marks, seen_marks = weigh_kinds(marks, weights), weigh_kinds(seen_marks, weights)
     counts = np.bincount(marks.kind.argmax(1), minlength=len(KINDS))
-    run.log("eye: kinds read " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
+    run.log("mark classifier: kinds read " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
     if run.start is not None:
         palettes = run.start.palettes
     else:
         rng = np.random.default_rng(run.recipe.seed)
         palettes = palette_codebook(windows.palettes, run.recipe.analysis.palettes, rng)
-    lessons = make_lessons(windows, marks, palettes, run.recipe.analysis)
-    seen_lessons = make_lessons(seen, seen_marks, palettes, run.recipe.analysis)
+    targets = make_targets(windows, marks, palettes, run.recipe.analysis)
+    validation_targets = make_targets(seen, seen_marks, palettes, run.recipe.analysis)
     torch.manual_seed(run.recipe.seed + 2)
-    task = ImageVAETask(lessons, seen_lessons, recipe)
+    task = ImageVAETask(targets, validation_targets, recipe)
     data = _hash_pictures(windows.windows, palettes)
     network = _train_on_windows(
         run, task, data, seen, lambda latents: paint_latents(run, task.network, palettes, latents)
     )
     assert isinstance(network, ImageVAE)
-    return PictureSide(network, eye, palettes, marks, kind_likeness(eye))
+    return PictureSide(network, mark_classifier, palettes, marks, kind_similarity(mark_classifier))
 
 
 def prepare_windows(run: Run, split: str) -> Windows:
@@ -118,19 +118,19 @@ def folder_key(run: Run) -> str:
     return digest.hexdigest()
 
 
-def train_eye(run: Run, windows: Windows) -> Eye:
+def train_mark_classifier(run: Run, windows: Windows) -> MarkClassifier:
     """Train the eye on studies, or take the one of the bundle that the run starts from."""
-    recipe = run.recipe.eye
+    recipe = run.recipe.mark_classifier
     torch.manual_seed(run.recipe.seed + 1)
-    if run.eye_from is not None and tuple(run.eye_from.kinds) == KINDS:
-        run.log(f"eye: taken from the bundle {run.eye_from.name}")
-        return load_eye(run.eye_from)
+    if run.classifier_from is not None and tuple(run.classifier_from.kinds) == KINDS:
+        run.log(f"mark classifier: taken from the bundle {run.classifier_from.name}")
+        return load_mark_classifier(run.classifier_from)
 
-    def paint_them() -> Studies:
-        run.log(f"eye: painting {recipe.studies} studies")
-        return paint_studies(windows, recipe.studies, seed=run.recipe.seed, jobs=run.jobs)
+    def paint_them() -> PaintedExamples:
+        run.log(f"mark classifier: painting {recipe.paintings} studies")
+        return paint_examples(windows, recipe.paintings, seed=run.recipe.seed, jobs=run.jobs)
 
-    studies = kept(run, "studies.npz", [folder_key(run), recipe.studies, *KINDS], Studies, paint_them)
+    studies = kept(run, "studies.npz", [folder_key(run), recipe.paintings, *KINDS], PaintedExamples, paint_them)
     settings = LoopSettings(
         steps=recipe.steps,
         batch=recipe.batch,
@@ -141,34 +141,34 @@ def train_eye(run: Run, windows: Windows) -> Eye:
         precision=run.recipe.precision,
         data=_hash_pictures(studies.pictures),
     )
-    task = EyeTask(studies, recipe)
+    task = MarkClassifierTask(studies, recipe)
     take_eye(run, task.network)
     network = train(task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes)
-    assert isinstance(network, Eye)
+    assert isinstance(network, MarkClassifier)
     return network
 
 
-def take_eye(run: Run, network: Eye) -> None:
+def take_eye(run: Run, network: MarkClassifier) -> None:
     """Begin with the eye of the bundle that the run starts from: what it knows of a kind goes where that kind is now,
     and kinds that it does not know begin by chance."""
     start = run.start
-    if start is None or "eye.safetensors" not in start.card["files"]:
+    if start is None or "mark_classifier.safetensors" not in start.card["files"]:
         return
-    weights = read_weights(start, "eye")
+    weights = read_weights(start, "mark_classifier")
     known = [KINDS.index(kind) for kind in start.kinds]
     wanted = {name: value.shape for name, value in network.state_dict().items()}
     heads = [f"head.{len(network.head) - 1}.{part}" for part in ("weight", "bias")]
     for name in heads:
         n_rows, *sides = wanted[name]
         wanted[name] = torch.Size([n_rows - len(KINDS) + len(known), *sides])
-    check_shapes(weights, wanted, start, "eye")
+    check_shapes(weights, wanted, start, "mark_classifier")
     for name in heads:
         rows = network.state_dict()[name].clone()
         rows[known] = weights[name][: len(known)].to(rows.dtype)
         rows[len(KINDS) :] = weights[name][len(known) :].to(rows.dtype)
         weights[name] = rows
     network.load_state_dict(weights)
-    run.log(f"eye: going on from the bundle {start.name}")
+    run.log(f"mark classifier: going on from the bundle {start.name}")
 
 
 def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> PixelsVAE:

@@ -10,11 +10,11 @@ from torch import Tensor
 from clavilux.constants import MEL_BANDS
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.losses import (
+    kl_per_dimension,
     mean_squared_loss,
     optimal_sigma_nll,
-    rate_per_dimension,
     sample_posterior,
-    water_filling_rate,
+    water_filling_nats,
 )
 from clavilux.training.datasets import AudioFeatureDataset
 from clavilux.training.loop import Batch, Task
@@ -37,10 +37,10 @@ class AudioVAETask(Task):
         validation: AudioFeatureDataset,
         recipe: AudioVAERecipe,
         *,
-        identity_dims: int = 0,
+        track_dims: int = 0,
     ) -> None:
         super().__init__()
-        self.network = AudioVAE(width=recipe.width, identity_dims=identity_dims)
+        self.network = AudioVAE(width=recipe.width, track_dims=track_dims)
         self.training_windows, self.validation_windows = training, validation
         self.averaged_loss = recipe.objective == "beta"
         self.clips = training.clips(recipe.clips_per_track) if recipe.clips_per_track else None
@@ -64,7 +64,7 @@ class AudioVAETask(Task):
 
     def target_nats(self) -> float:
         """Rate that keeps 95 % of what 64 principal components carry."""
-        return water_filling_rate(self.spectrum())
+        return water_filling_nats(self.spectrum())
 
     def n_items(self) -> int:
         return len(self.training_windows) if self.clips is None else len(self.clips)
@@ -84,11 +84,11 @@ class AudioVAETask(Task):
         mean, logvar = self.network.encode(batch["heard"])
         reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))
         target = self.network.normalise(batch["features"])
-        rate = rate_per_dimension(mean, logvar).sum()
+        rate = kl_per_dimension(mean, logvar).sum()
         if self.averaged_loss:
-            return {"loss": mean_squared_loss(target, reconstruction, rate, beta), "rate": rate}
+            return {"loss": mean_squared_loss(target, reconstruction, rate, beta), "kl_nats": rate}
         nll = optimal_sigma_nll(target, reconstruction)
-        return {"loss": nll + beta * rate, "nll": nll, "rate": rate}
+        return {"loss": nll + beta * rate, "nll": nll, "kl_nats": rate}
 
     def validate(self) -> dict[str, float]:
         windows = self._sample(self.validation_windows, 1_500)
@@ -99,11 +99,11 @@ class AudioVAETask(Task):
             error += float((target - self.network.decode(mean)).square().sum())
             total += float(target.square().sum())
             means.append(mean)
-            rates.append(rate_per_dimension(mean, logvar) * len(part))
+            rates.append(kl_per_dimension(mean, logvar) * len(part))
         variance = torch.cat(means).var(dim=0)
         return {
             "explained_variance": 1.0 - error / total,
-            "rate": float(torch.stack(rates).sum() / len(windows)),
+            "kl_nats": float(torch.stack(rates).sum() / len(windows)),
             "active_units": float((variance > _ACTIVE_VARIANCE).sum()),
         }
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from clavilux.models.conv_image_vae import DECODED_SIDE_PX, ConvImageVAE
 from clavilux.models.implicit_decoder import ImplicitImageVAE
-from clavilux.models.losses import mean_squared_loss, optimal_sigma_nll, rate_per_dimension, sample_posterior
+from clavilux.models.losses import kl_per_dimension, mean_squared_loss, optimal_sigma_nll, sample_posterior
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import ImageVAERecipe
 from clavilux.training.train_image_vae import ACTIVE_VARIANCE
@@ -58,12 +58,12 @@ class ConvImageVAETask(Task):
         pictures = batch["pictures"]
         mean, logvar = self.network.encode(shrink(pictures))
         reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))
-        rate = rate_per_dimension(mean, logvar).sum()
+        rate = kl_per_dimension(mean, logvar).sum()
         if self.recipe.objective == "beta":
             loss = mean_squared_loss(pictures, reconstruction, rate, beta * self.recipe.kld_weight)
         else:
             loss = optimal_sigma_nll(pictures, reconstruction) + beta * rate
-        return {"loss": loss, "rate": rate, "mse": (pictures - reconstruction).square().mean()}
+        return {"loss": loss, "kl_nats": rate, "mse": (pictures - reconstruction).square().mean()}
 
     def validate(self) -> dict[str, float]:
         means, rates, error, total = [], [], 0.0, 0.0
@@ -75,11 +75,11 @@ class ConvImageVAETask(Task):
             error += float((pictures - self.network.decode(mean)).square().sum())
             total += float((pictures - centre).square().sum())
             means.append(mean)
-            rates.append(rate_per_dimension(mean, logvar) * len(part) / n)
+            rates.append(kl_per_dimension(mean, logvar) * len(part) / n)
         variance = torch.cat(means).var(dim=0)
         return {
             "explained_variance": 1.0 - error / total,
-            "rate": float(torch.stack(rates).sum()),
+            "kl_nats": float(torch.stack(rates).sum()),
             "active_units": float((variance > ACTIVE_VARIANCE).sum()),
         }
 

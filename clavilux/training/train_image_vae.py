@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clavilux.models.image_vae import ImageVAE, RawControls
-from clavilux.models.losses import rate_per_dimension, sample_posterior, soft_cross_entropy
+from clavilux.models.losses import kl_per_dimension, sample_posterior, soft_cross_entropy
 from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import Windows, palette_distance
 from clavilux.training.loop import Batch, Task
@@ -25,7 +25,7 @@ _FINISH_UNIT = 0.2  # of a range
 
 
 @dataclass(frozen=True)
-class Lessons:
+class PictureTargets:
     """What the ImageVAE learns from: n windows seen at 64 px, and what was read off them, as tensors.
 
     pictures (n, 3, 64, 64) uint8; shares (n, 8, 32, 32) uint8; palette (n, n_palettes) float16 soft labels;
@@ -43,13 +43,15 @@ class Lessons:
     painting: Tensor
 
 
-def make_lessons(windows: Windows, marks: MarksRead, codebook: NDArray[np.float32], recipe: AnalysisRecipe) -> Lessons:
+def make_targets(
+    windows: Windows, marks: MarksRead, codebook: NDArray[np.float32], recipe: AnalysisRecipe
+) -> PictureTargets:
     """Put windows, marks and palettes together; a palette is labelled with the codes that look like it."""
     distance = torch.from_numpy(palette_distance(windows.palettes, codebook))
     # From the nearest code on: a palette that is far from all codes still has one right answer or two.
     excess = distance - distance.min(dim=1, keepdim=True).values
     labels = torch.softmax(-0.5 * (excess / recipe.palette_softness).square() * 4.0, dim=1)
-    return Lessons(
+    return PictureTargets(
         pictures=torch.from_numpy(windows.small()).permute(0, 3, 1, 2).contiguous(),
         shares=torch.from_numpy(windows.shares),
         palette=labels.half(),
@@ -83,7 +85,7 @@ class ImageVAETask(Task):
     items = "pictures"
     network: ImageVAE
 
-    def __init__(self, training: Lessons, validation: Lessons, recipe: ImageVAERecipe) -> None:
+    def __init__(self, training: PictureTargets, validation: PictureTargets, recipe: ImageVAERecipe) -> None:
         super().__init__()
         self.network = ImageVAE(
             n_palettes=training.palette.shape[1],
@@ -92,37 +94,37 @@ class ImageVAETask(Task):
             decoder_width=recipe.decoder_width,
         )
         self.recipe = recipe
-        self.training_lessons, self.validation_lessons = training, validation
+        self.training_targets, self.validation_targets = training, validation
         self.weights = picture_weights(training.painting, recipe.painting_share)
 
     def n_items(self) -> int:
-        return len(self.training_lessons.pictures)
+        return len(self.training_targets.pictures)
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
         return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
-        lessons = self.training_lessons
+        targets = self.training_targets
         symmetry = int(torch.randint(N_SYMMETRIES, (1,), generator=generator))
         return {
-            "pictures": turn_pictures(lessons.pictures[items].float() / 255.0, symmetry),
-            "shares": turn_pictures(lessons.shares[items].float() / 255.0, symmetry),
-            "palette": lessons.palette[items].float(),
-            "kind": lessons.kind[items],
-            "log_frequency": lessons.log_frequency[items],
-            "direction": turn_direction(lessons.direction[items], symmetry),
-            "chaos": lessons.chaos[items],
-            "finish": turn_finish(lessons.finish[items], symmetry),
+            "pictures": turn_pictures(targets.pictures[items].float() / 255.0, symmetry),
+            "shares": turn_pictures(targets.shares[items].float() / 255.0, symmetry),
+            "palette": targets.palette[items].float(),
+            "kind": targets.kind[items],
+            "log_frequency": targets.log_frequency[items],
+            "direction": turn_direction(targets.direction[items], symmetry),
+            "chaos": targets.chaos[items],
+            "finish": turn_finish(targets.finish[items], symmetry),
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
         mean, logvar = self.network.encode(batch["pictures"])
         raw = self.network.decode(sample_posterior(mean, logvar, noise))
-        rate = rate_per_dimension(mean, logvar).sum()
+        rate = kl_per_dimension(mean, logvar).sum()
         parts = self.parts(raw, batch)
         loss = self.weigh(parts) + beta * rate
         per_cell = parts["plan"] / batch["shares"][0, 0].numel()
-        return {"loss": loss, "rate": rate, **parts, "plan": per_cell}
+        return {"loss": loss, "kl_nats": rate, **parts, "plan": per_cell}
 
     def weigh(self, parts: dict[str, Tensor]) -> Tensor:
         """The four losses, weighted as the recipe says."""
@@ -150,32 +152,32 @@ class ImageVAETask(Task):
         }
 
     def validate(self) -> dict[str, float]:
-        lessons = self.validation_lessons
-        n = min(2_000, len(lessons.pictures))
+        targets = self.validation_targets
+        n = min(2_000, len(targets.pictures))
         sums: dict[str, float] = {}
         means, rates, right = [], [], 0.0
-        for items in torch.split(torch.linspace(0, len(lessons.pictures) - 1, n).round().long(), 128):
+        for items in torch.split(torch.linspace(0, len(targets.pictures) - 1, n).round().long(), 128):
             batch = {
-                "shares": lessons.shares[items].float() / 255.0,
-                "palette": lessons.palette[items].float(),
-                "kind": lessons.kind[items],
-                "log_frequency": lessons.log_frequency[items],
-                "direction": lessons.direction[items],
-                "chaos": lessons.chaos[items],
-                "finish": lessons.finish[items],
+                "shares": targets.shares[items].float() / 255.0,
+                "palette": targets.palette[items].float(),
+                "kind": targets.kind[items],
+                "log_frequency": targets.log_frequency[items],
+                "direction": targets.direction[items],
+                "chaos": targets.chaos[items],
+                "finish": targets.finish[items],
             }
-            mean, logvar = self.network.encode(lessons.pictures[items].float() / 255.0)
+            mean, logvar = self.network.encode(targets.pictures[items].float() / 255.0)
             raw = self.network.decode(mean)
             for key, value in self.parts(raw, batch).items():
                 sums[key] = sums.get(key, 0.0) + float(value) * len(items) / n
             right += float((raw.kind.argmax(1) == batch["kind"].argmax(1)).sum()) / n
             means.append(mean)
-            rates.append(rate_per_dimension(mean, logvar) * len(items) / n)
+            rates.append(kl_per_dimension(mean, logvar) * len(items) / n)
         variance = torch.cat(means).var(dim=0)
-        sums["plan"] /= lessons.shares[0, 0].numel()
+        sums["plan"] /= targets.shares[0, 0].numel()
         return {
             **sums,
             "kind_accuracy": right,
-            "rate": float(torch.stack(rates).sum()),
+            "kl_nats": float(torch.stack(rates).sum()),
             "active_units": float((variance > ACTIVE_VARIANCE).sum()),
         }

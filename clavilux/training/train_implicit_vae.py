@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from clavilux.models.implicit_decoder import ImplicitImageVAE
-from clavilux.models.losses import optimal_sigma_nll, rate_per_dimension, sample_posterior
+from clavilux.models.losses import kl_per_dimension, optimal_sigma_nll, sample_posterior
 from clavilux.training.loop import Batch
 from clavilux.training.recipe import ImageVAERecipe
 from clavilux.training.symmetry import N_SYMMETRIES, turn_pictures
@@ -86,7 +86,7 @@ class ImplicitImageVAETask(ConvImageVAETask):
         pictures = batch["pictures"]
         n = len(pictures)
         mean, logvar = self.network.encode(shrink(pictures))
-        rate = rate_per_dimension(mean, logvar).sum()
+        rate = kl_per_dimension(mean, logvar).sum()
         latents = sample_posterior(mean, logvar, noise)
         # Songs lie between pictures: half as many latents are drawn from the prior, for the critics alone.
         drawn = torch.randn((n // 2, latents.shape[1]), generator=noise).to(latents.device)
@@ -103,9 +103,9 @@ class ImplicitImageVAETask(ConvImageVAETask):
 
         # The decoder's loss must not move the critics, nor theirs the decoder: one backward pass serves both.
         self.critics.requires_grad_(False)
-        adversary = -sum_of_means(self.judge(fake))
+        adversary = -sum_of_means(self.evaluator(fake))
         self.critics.requires_grad_(True)
-        on_real, on_fake = self.judge(real), self.judge([f.detach() for f in fake])
+        on_real, on_fake = self.evaluator(real), self.evaluator([f.detach() for f in fake])
         critics = sum_of_means([functional.relu(1.0 - r) for r in on_real])
         critics = critics + sum_of_means([functional.relu(1.0 + f) for f in on_fake])
         right = torch.stack(
@@ -114,7 +114,7 @@ class ImplicitImageVAETask(ConvImageVAETask):
         loss = pixels + self.recipe.feature_weight * features + self.recipe.adversary_weight * adversary
         return {
             "loss": loss + critics + beta * rate,
-            "rate": rate,
+            "kl_nats": rate,
             "pixels": pixels,
             "features": features,
             "adversary": adversary,
@@ -127,7 +127,7 @@ class ImplicitImageVAETask(ConvImageVAETask):
         seen = self.teacher.taps(pictures, BLOCKS)
         return [4.0 * pictures - 2.0, *(x / self.get_buffer(f"spread_{i}") for i, x in enumerate(seen))]
 
-    def judge(self, features: list[Tensor]) -> list[Tensor]:
+    def evaluator(self, features: list[Tensor]) -> list[Tensor]:
         """How real each critic finds each place: above 0, real."""
         return [critic(x).float() for critic, x in zip(self.critics, features, strict=True)]
 

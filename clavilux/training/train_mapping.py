@@ -23,8 +23,8 @@ from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import TrainingError
-from clavilux.measures.crossmodal import GUIDES, guide_values
-from clavilux.measures.image_features import TRAITS, average_down, measure_traits
+from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
+from clavilux.measures.image_features import IMAGE_FEATURES, average_down, measure_image_features
 from clavilux.measures.transport import (
     Float64,
     fused_gromov_wasserstein,
@@ -40,18 +40,18 @@ from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mapping_network import LIMIT, MappingNetwork, PerceptronMapping
-from clavilux.models.mark_classifier import Eye
+from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.controls import Controls, choose_controls
 from clavilux.painter.paint import paint
 from clavilux.training.datasets import AudioFeatureDataset, descriptors_of, read_descriptors
-from clavilux.training.preserve import Told, foresee, preserve_looks
+from clavilux.training.fit_by_surrogate import PredictorInputs, fit_by_surrogate, predict
 from clavilux.training.recipe import MappingRecipe
-from clavilux.training.train_mark_classifier import eye_signs
+from clavilux.training.train_mark_classifier import mark_statistics
 
 _DEVIATION_FLOOR = 0.25  # of the median deviation: a latent that hardly differs between songs is noise
 _KERNEL_STRENGTH = 0.3  # ridge of the kernel regression, in units of the kernel's mean eigenvalue
 _FOLDS = 5
-_LOOKS_RIDGE = 1e-2
+_FEATURES_RIDGE = 1e-2
 _LAYOUT_FIELDS = 8  # a side, of the layout by which pictures are told apart
 _PICTURES = 2_000  # latents of real art that the transport takes; its cost grows with their square
 _NEIGHBOUR = 10
@@ -68,22 +68,22 @@ Float32 = NDArray[np.float32]
 class SongCodes:
     """Codes (n, 64 + D) of n songs and (n, 2, 64 + D) of their two halves, names, and descriptors by name, (n,) each.
 
-    `identity_dims` of the 64, the first ones, tell the song; 0 where z_audio is not divided so.
+    `track_dims` of the 64, the first ones, tell the song; 0 where z_audio is not divided so.
     """
 
     names: list[str]
     codes: Float64
     halves: Float64
     descriptors: dict[str, Float64]
-    identity_dims: int = 0
+    track_dims: int = 0
 
 
 @dataclass(frozen=True)
-class LooksScale:
+class FeatureScale:
     """Means and deviations of traits, layout and signs of the eye, in which looks are measured; (F,) each, the signs
     None where there is no eye. The layout has one deviation for all."""
 
-    traits: tuple[Float64, Float64]
+    image_features: tuple[Float64, Float64]
     layout: tuple[Float64, float]
     signs: tuple[Float64, Float64] | None
 
@@ -97,15 +97,15 @@ class Art:
     """
 
     latents: Float64
-    guides: Float64
-    traits: dict[str, Float64]
+    correspondences: Float64
+    image_features: dict[str, Float64]
     looks: Float64
-    scale: LooksScale
+    scale: FeatureScale
 
     def take(self, some: slice) -> Art:
         """Some of the pictures."""
-        traits = {name: values[some] for name, values in self.traits.items()}
-        return Art(self.latents[some], self.guides[some], traits, self.looks[some], self.scale)
+        image_features = {name: values[some] for name, values in self.image_features.items()}
+        return Art(self.latents[some], self.correspondences[some], image_features, self.looks[some], self.scale)
 
 
 def encode_songs(
@@ -134,56 +134,62 @@ def encode_songs(
     mapped = whole[:, :, [list(DESCRIPTORS).index(name) for name in mapped_descriptors]]
     codes = np.concatenate([np.array(z_audio), mapped], axis=2)
     descriptors = dict(zip(DESCRIPTORS, whole[:, 0].T, strict=True))
-    dims = network.identity.dims if network.identity is not None else 0
+    dims = network.track_embedding.dims if network.track_embedding is not None else 0
     return SongCodes(names, codes[:, 0], codes[:, 1:], descriptors, dims)
 
 
 def song_weights(songs: SongCodes, recipe: MappingRecipe) -> Float64:
     """How much each standardised number of a song code counts when songs are compared: (64 + D,)."""
     weights = np.ones(songs.codes.shape[1])
-    if songs.identity_dims:
-        weights[songs.identity_dims : LATENT_DIM] = recipe.detail_weight
+    if songs.track_dims:
+        weights[songs.track_dims : LATENT_DIM] = recipe.detail_weight
     weights[LATENT_DIM:] = recipe.descriptor_weight
     return weights
 
 
-def look_at_art(
+def measure_art(
     latents: Float64,
     pictures: Sequence[NDArray[np.uint8]],
     *,
     jobs: int,
-    eye: Eye | None = None,
-    eye_weight: float = 1.0,
-    scale: LooksScale | None = None,
+    mark_classifier: MarkClassifier | None = None,
+    mark_weight: float = 1.0,
+    scale: FeatureScale | None = None,
 ) -> Art:
     """Measure guides and looks on the pictures of these latents, looks in a given scale or in their own."""
-    measured = Parallel(n_jobs=jobs, batch_size=16)(delayed(measure_traits)(rgb) for rgb in pictures)
-    traits = {name: np.array([m[name] for m in measured]) for name in TRAITS}
+    measured = Parallel(n_jobs=jobs, batch_size=16)(delayed(measure_image_features)(rgb) for rgb in pictures)
+    image_features = {name: np.array([m[name] for m in measured]) for name in IMAGE_FEATURES}
     layout = np.stack([srgb_to_lab(average_down(rgb, _LAYOUT_FIELDS) / 255.0).reshape(-1) for rgb in pictures])
-    values = np.stack(list(traits.values()), axis=1).astype(np.float64)
-    signs = None if eye is None else eye_signs(eye, np.stack(pictures))
+    values = np.stack(list(image_features.values()), axis=1).astype(np.float64)
+    signs = None if mark_classifier is None else mark_statistics(mark_classifier, np.stack(pictures))
     if scale is None:
-        scale = LooksScale(
+        scale = FeatureScale(
             (values.mean(axis=0), values.std(axis=0) + 1e-9),
             (layout.mean(axis=0), float(np.sqrt(layout.var(axis=0).sum())) + 1e-9),
             None if signs is None else (signs.mean(axis=0), signs.std(axis=0) + 1e-6),
         )
     looks = [
-        (values - scale.traits[0]) / scale.traits[1] / np.sqrt(len(traits)),
+        (values - scale.image_features[0]) / scale.image_features[1] / np.sqrt(len(image_features)),
         (layout - scale.layout[0]) / scale.layout[1],
     ]
     if signs is not None:
         assert scale.signs is not None, "the scale is of looks without an eye"
-        looks.append(eye_weight * (signs - scale.signs[0]) / scale.signs[1] / np.sqrt(signs.shape[1]))
-    return Art(latents, guide_values(traits, "seen"), traits, np.concatenate(looks, axis=1).astype(np.float64), scale)
+        looks.append(mark_weight * (signs - scale.signs[0]) / scale.signs[1] / np.sqrt(signs.shape[1]))
+    return Art(
+        latents,
+        correspondence_values(image_features, "seen"),
+        image_features,
+        np.concatenate(looks, axis=1).astype(np.float64),
+        scale,
+    )
 
 
-def guides_of_looks(n_looks: int) -> Float64:
+def correspondences_of_features(n_features: int) -> Float64:
     """Matrix (F, G) that reads guides off looks, up to their scale: traits come first in looks, standardised."""
-    reader = np.zeros((n_looks, len(GUIDES)))
-    for column, guide in enumerate(GUIDES):
-        for name, weight in guide.seen.items():
-            reader[list(TRAITS).index(name), column] = weight
+    reader = np.zeros((n_features, len(CORRESPONDENCES)))
+    for column, correspondence in enumerate(CORRESPONDENCES):
+        for name, weight in correspondence.seen.items():
+            reader[list(IMAGE_FEATURES).index(name), column] = weight
     return reader
 
 
@@ -226,9 +232,9 @@ def controls_of_latents(
     return found
 
 
-def weights_to_looks(art: Art) -> Float64:
+def weights_to_features(art: Art) -> Float64:
     """Weights (64, F) that tell looks from latents in a straight line: how far apart two latents look."""
-    return ridge(art.latents, art.looks, _LOOKS_RIDGE)[0]
+    return ridge(art.latents, art.looks, _FEATURES_RIDGE)[0]
 
 
 def fit_mapping(
@@ -239,7 +245,7 @@ def fit_mapping(
     seed: int,
     log: Callable[[str], None],
     practice: Art | None = None,
-    told: Told | None = None,
+    told: PredictorInputs | None = None,
     show: Callable[[Float64], Art] | None = None,
 ) -> MappingNetwork:
     """Fit the mapping on training songs and latents of training art.
@@ -247,7 +253,7 @@ def fit_mapping(
     Standardise; take the leading components; let the method of the recipe say where each training song goes; put a
     regression through it that new songs can use; recolour, so that new songs fill the cloud of art. The recolouring is
     read off songs that the regression had not seen (five folds), because those shrink more than the ones that it had.
-    "look-preserving" begins there and goes on by descent (`clavilux.training.preserve`).
+    "look-preserving" begins there and goes on by descent (`clavilux.training.fit_by_surrogate`).
 
     The last method alone takes `told`, what the painter is told of a latent, and `practice`: more latents and what the
     painter makes of them, measured in the scale of `art`, from which it learns to foretell looks. With `show`, which
@@ -265,16 +271,16 @@ def fit_mapping(
     weights_of_numbers = song_weights(songs, recipe)
     directions = weights_of_numbers[:, None] * principal_components(standard * weights_of_numbers, n_components)
     components = standard @ directions
-    n_guides = len(GUIDES) if recipe.structure < 1 else 0
-    song_guides = normal_scores(guide_values(songs.descriptors, "heard")[:, :n_guides])
-    picture_guides = normal_scores(art.guides[:, :n_guides])
+    n_correspondences = len(CORRESPONDENCES) if recipe.structure < 1 else 0
+    song_scores = normal_scores(correspondence_values(songs.descriptors, "heard")[:, :n_correspondences])
+    picture_scores = normal_scores(art.correspondences[:, :n_correspondences])
     if recipe.method == "pca-match":
-        wanted = pca_match(components, song_guides, art.latents, picture_guides)
+        wanted = pca_match(components, song_scores, art.latents, picture_scores)
     else:
         chosen = np.random.default_rng(seed).permutation(len(art.latents))[:_PICTURES]
         wanted = fused_gromov_wasserstein(
-            components, song_guides, art.latents[chosen], picture_guides[chosen],
-            art.latents[chosen] @ weights_to_looks(art), recipe.structure,
+            components, song_scores, art.latents[chosen], picture_scores[chosen],
+            art.latents[chosen] @ weights_to_features(art), recipe.structure,
         )  # fmt: skip
 
     bent = recipe.method != "pca-match"
@@ -288,7 +294,7 @@ def fit_mapping(
         unseen[~rest] = regress(components[rest], wanted[rest])[0](components[~rest])
     _, (weights, offset) = regress(components, wanted)
     if recipe.recoloured < LATENT_DIM:
-        matrix, shift = recolouring_where_seen(unseen, art.latents, weights_to_looks(art), recipe.recoloured)
+        matrix, shift = recolouring_where_seen(unseen, art.latents, weights_to_features(art), recipe.recoloured)
     else:
         matrix, shift = recolouring(unseen, art.latents)
     weights, offset = weights @ matrix, offset @ matrix + shift
@@ -299,7 +305,7 @@ def fit_mapping(
         paintings = [art] if practice is None else [art, practice]
         with _one_thread():
             weights, offset = _descend(
-                components, halves, song_guides, start, paintings, recipe, seed=seed, log=log, told=told, show=show
+                components, halves, song_scores, start, paintings, recipe, seed=seed, log=log, told=told, show=show
             )
         network = _bare_network(songs, mean, deviation, directions, 0)
     with torch.no_grad():
@@ -318,27 +324,27 @@ def fit_mapping(
 def _descend(
     components: Float64,
     halves: Float64,
-    song_guides: Float64,
+    song_scores: Float64,
     start: Float64,
     paintings: list[Art],
     recipe: MappingRecipe,
     *,
     seed: int,
     log: Callable[[str], None],
-    told: Told | None,
+    told: PredictorInputs | None,
     show: Callable[[Float64], Art] | None,
 ) -> tuple[Float64, Float64]:
-    """Weights and offset by `preserve_looks`, in rounds; the first of the paintings are of the art that is filled."""
+    """Weights and offset by `fit_by_surrogate`, in rounds; the first of the paintings are of the art that is filled."""
     art, rng = paintings[0], np.random.default_rng(seed)
-    reader = guides_of_looks(art.looks.shape[1])[:, : song_guides.shape[1]]
+    reader = correspondences_of_features(art.looks.shape[1])[:, : song_scores.shape[1]]
     for rounds_left in reversed(range(recipe.rounds)):
         latents, looks = (np.concatenate(p) for p in zip(*((p.latents, p.looks) for p in paintings), strict=True))
-        foresight, foretold = foresee(latents, looks, told, steps=recipe.foresight_steps, seed=seed)
-        weights, offset, terms = preserve_looks(
-            components, halves, song_guides, start, art.latents, art.looks, reader, foresight, recipe, seed=seed
+        predictor, predicted = predict(latents, looks, told, steps=recipe.predictor_steps, seed=seed)
+        weights, offset, terms = fit_by_surrogate(
+            components, halves, song_scores, start, art.latents, art.looks, reader, predictor, recipe, seed=seed
         )
         figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
-        log(f"mapping: round {recipe.rounds - rounds_left}, looks foretold {foretold:.3f}; training songs {figures}")
+        log(f"mapping: round {recipe.rounds - rounds_left}, looks foretold {predicted:.3f}; training songs {figures}")
         if show is None or rounds_left == 0:
             break
         start = components @ weights + offset
@@ -444,7 +450,7 @@ def mapping_figures(
     art : Art
         The art that the mapping was fitted to.
     seen : Art
-        What the painter makes of the mapped songs, by `look_at_art`.
+        What the painter makes of the mapped songs, by `measure_art`.
 
     Returns
     -------
@@ -457,9 +463,9 @@ def mapping_figures(
         "variance_ratio": float(np.trace(np.cov(seen.latents.T)) / np.trace(np.cov(art.latents.T))),
         "geometry": _rank_correlation(pdist(components), pdist(seen.latents)),
     }
-    heard = guide_values(songs.descriptors, "heard")
-    for i, guide in enumerate(GUIDES):
-        figures[guide.name] = _rank_correlation(heard[:, i], seen.guides[:, i])
+    heard = correspondence_values(songs.descriptors, "heard")
+    for i, correspondence in enumerate(CORRESPONDENCES):
+        figures[correspondence.name] = _rank_correlation(heard[:, i], seen.correspondences[:, i])
     return figures
 
 

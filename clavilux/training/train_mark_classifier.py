@@ -13,28 +13,28 @@ from torch import Tensor
 from torch.nn import functional
 
 from clavilux.constants import SURFACE
-from clavilux.models.mark_classifier import Eye, MarksSeen
+from clavilux.models.mark_classifier import MarkClassifier, MarksSeen
 from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import read_symmetries
 from clavilux.training.loop import Batch, Task
-from clavilux.training.recipe import EyeRecipe
-from clavilux.training.studies import Studies
+from clavilux.training.painted_examples import PaintedExamples
+from clavilux.training.recipe import MarkClassifierRecipe
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
 
 _VALIDATION_SHARE = 0.1
 
 
-class EyeTask(Task):
+class MarkClassifierTask(Task):
     """Areas of kinds by cross-entropy; scales in the logarithm, directions as unit vectors, chaos and surface, by
     squared error."""
 
-    name = "eye"
+    name = "mark_classifier"
     items = "pictures"
-    network: Eye
+    network: MarkClassifier
 
-    def __init__(self, studies: Studies, recipe: EyeRecipe) -> None:
+    def __init__(self, studies: PaintedExamples, recipe: MarkClassifierRecipe) -> None:
         super().__init__()
-        self.network = Eye(n_kinds=len(KINDS), width=recipe.width)
+        self.network = MarkClassifier(n_kinds=len(KINDS), width=recipe.width)
         self.pictures = torch.from_numpy(studies.pictures).permute(0, 3, 1, 2).contiguous()
         self.kind = torch.from_numpy(studies.kind)
         self.log_frequency = torch.from_numpy(studies.log_frequency)
@@ -122,9 +122,9 @@ class MarksRead:
         return np.concatenate([self.surface, self.symmetry], axis=1)
 
 
-def read_marks(eye: Eye, windows: NDArray[np.uint8]) -> MarksRead:
+def read_marks(mark_classifier: MarkClassifier, windows: NDArray[np.uint8]) -> MarksRead:
     """Let the eye read windows (n, 128, 128, 3) uint8."""
-    seen = _look(eye, torch.from_numpy(windows).permute(0, 3, 1, 2))
+    seen = _look(mark_classifier, torch.from_numpy(windows).permute(0, 3, 1, 2))
     return MarksRead(
         torch.softmax(seen.kind, dim=1).numpy(),
         seen.frequency.numpy(),
@@ -136,11 +136,15 @@ def read_marks(eye: Eye, windows: NDArray[np.uint8]) -> MarksRead:
 
 
 @torch.no_grad()
-def eye_signs(eye: Eye, windows: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float64]:
+def mark_statistics(
+    mark_classifier: MarkClassifier, windows: NDArray[np.uint8], batch: int = 128
+) -> NDArray[np.float64]:
     """What the maps of the eye find in windows (n, 128, 128, 3) before it names it: (n, 8 width)."""
-    size = eye.map_signs
+    size = mark_classifier.map_signs
     pictures = torch.from_numpy(windows).permute(0, 3, 1, 2)
-    parts = [eye.signs(pictures[i : i + batch].float() / 255.0)[:, :size] for i in range(0, len(pictures), batch)]
+    parts = [
+        mark_classifier.signs(pictures[i : i + batch].float() / 255.0)[:, :size] for i in range(0, len(pictures), batch)
+    ]
     return np.asarray(torch.cat(parts).double().numpy())
 
 
@@ -169,18 +173,18 @@ def kind_weights(marks: MarksRead, evenness: float) -> NDArray[np.float64]:
     return np.asarray(weight / weight.mean(), np.float64)
 
 
-def kind_likeness(eye: Eye) -> NDArray[np.float64]:
+def kind_similarity(mark_classifier: MarkClassifier) -> NDArray[np.float64]:
     """How alike kinds look to the eye: (n_kinds, n_kinds - 1) coordinates, the leading ones first.
 
     Principal components of what its last layer looks for in each kind: kinds that are told by the same signs lie near
     each other.
     """
-    layer = eye.head[-1]
+    layer = mark_classifier.head[-1]
     assert isinstance(layer, torch.nn.Linear)
-    signs = layer.weight[: eye.n_kinds].detach().double().numpy()
+    signs = layer.weight[: mark_classifier.n_kinds].detach().double().numpy()
     left, values, _ = np.linalg.svd(signs - signs.mean(axis=0), full_matrices=False)
     left = left * np.sign(left[np.abs(left).argmax(axis=0), np.arange(left.shape[1])])
-    return np.asarray((left * values)[:, : eye.n_kinds - 1])
+    return np.asarray((left * values)[:, : mark_classifier.n_kinds - 1])
 
 
 def weigh_kinds(marks: MarksRead, weights: NDArray[np.float64]) -> MarksRead:
@@ -197,9 +201,9 @@ def direction_of(angle_turns: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _look(eye: Eye, pictures: Tensor, batch: int = 128) -> MarksSeen:
-    eye.eval()
-    parts = [eye(pictures[i : i + batch].float() / 255.0) for i in range(0, len(pictures), batch)]
+def _look(mark_classifier: MarkClassifier, pictures: Tensor, batch: int = 128) -> MarksSeen:
+    mark_classifier.eval()
+    parts = [mark_classifier(pictures[i : i + batch].float() / 255.0) for i in range(0, len(pictures), batch)]
     return MarksSeen(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from clavilux.bundle import Bundle
 from clavilux.errors import BundleError, TrainingError
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.mark_classifier import Eye
+from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 
 MAX_WIDTH = 1_000_000  # of any layer
@@ -34,7 +34,7 @@ def read_weights(bundle: Bundle, part: str) -> dict[str, Tensor]:
     ----------
     bundle : Bundle
     part : str
-        "audio_vae", "image_vae", "mapping_network" or "eye".
+        "audio_vae", "image_vae", "mapping_network" or "mark_classifier".
 
     Raises
     ------
@@ -75,11 +75,11 @@ def check_shapes(weights: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]
         )
 
 
-def load_eye(bundle: Bundle) -> Eye:
+def load_mark_classifier(bundle: Bundle) -> MarkClassifier:
     """Return the mark classifier of a bundle whose kinds are those of this version."""
-    weights = read_weights(bundle, "eye")
-    width = _side(weights, "features.0.weight", bundle, "eye")
-    return _of_weights(lambda: Eye(n_kinds=len(KINDS), width=width), weights, bundle, "eye")
+    weights = read_weights(bundle, "mark_classifier")
+    width = _side(weights, "features.0.weight", bundle, "mark_classifier")
+    return _of_weights(lambda: MarkClassifier(n_kinds=len(KINDS), width=width), weights, bundle, "mark_classifier")
 
 
 def load_image_vae(bundle: Bundle) -> ImageVAE:

@@ -32,7 +32,7 @@ from clavilux.models.image_vae import ImageVAE
 
 Float64 = NDArray[np.float64]
 
-READ_OUT = ("to_palette", "to_kind", "to_marks")  # layers of an ImageVAE that are set here
+LINEAR_HEADS = ("to_palette", "to_kind", "to_marks")  # layers of an ImageVAE that are set here
 
 _DRAWS = 8_000
 _RIDGE = 1e-2
@@ -44,7 +44,7 @@ _INSIDE = 0.02  # of a range: scales at its very ends have no finite logit
 
 
 @dataclass(frozen=True)
-class Readings:
+class HeadTargets:
     """What was read off n pictures.
 
     palette : (n, 8, 3) sRGB, dark to light. kind : (n, n_kinds) probabilities. log_frequency, chaos : (n,).
@@ -59,12 +59,12 @@ class Readings:
     finish: NDArray[np.floating]
 
 
-def fit_readout(
+def fit_linear_heads(
     network: ImageVAE,
     latents: Float64,
-    readings: Readings,
+    readings: HeadTargets,
     palettes: NDArray[np.float32],
-    likeness: Float64,
+    similarity: Float64,
     *,
     palette_blend: float,
     rng: np.random.Generator,
@@ -92,7 +92,7 @@ def fit_readout(
     """
     drawn = rng.multivariate_normal(latents.mean(0), np.cov(latents.T), _DRAWS)
     report = _fit_palette(network.to_palette, latents, drawn, readings.palette, palettes, palette_blend)
-    report |= _fit_kind(network.to_kind, latents, drawn, readings.kind, likeness[:, :_MAP_DIM])
+    report |= _fit_kind(network.to_kind, latents, drawn, readings.kind, similarity[:, :_MAP_DIM])
     report |= _fit_marks(network.to_marks, latents, readings)
     return report
 
@@ -129,7 +129,7 @@ def _fit_palette(
             break
     weights, offset = reach * weights, centre + reach * (offset - centre)
     _set(layer, scale * codes @ weights.T, scale * codes @ offset + constants)
-    return {"palette_told": told, "palette_reach": reach, "palette_spread": spread}
+    return {"palette_predicted": told, "palette_reach": reach, "palette_spread": spread}
 
 
 def _fit_kind(
@@ -154,10 +154,10 @@ def _fit_kind(
     constants = -0.5 * scale * (places**2).sum(axis=1)
     bias, missed = share_biases(scale * (drawn @ weights + offset) @ places.T + constants, shares)
     _set(layer, scale * places @ weights.T, scale * places @ offset + constants + bias)
-    return {"kind_told": told, "kind_shares_missed": missed}
+    return {"kind_predicted": told, "kind_shares_missed": missed}
 
 
-def _fit_marks(layer: nn.Linear, latents: Float64, readings: Readings) -> dict[str, float]:
+def _fit_marks(layer: nn.Linear, latents: Float64, readings: HeadTargets) -> dict[str, float]:
     """Scales as logits within their ranges, with the spread of the readings; directions as foretold."""
     low, high = (math.log(v) for v in FREQUENCY_RANGE)
     scales = {
@@ -170,10 +170,10 @@ def _fit_marks(layer: nn.Linear, latents: Float64, readings: Readings) -> dict[s
         inside = np.clip(share, _INSIDE, 1 - _INSIDE)
         logits = np.log(inside / (1 - inside))[:, None]
         slope, _ = ridge(latents, logits, _RIDGE)
-        foretold = latents @ slope
-        stretch = logits.std() / max(float(foretold.std()), 1e-9)
-        weights[name], offsets[name] = stretch * slope[:, 0], float(logits.mean() - stretch * foretold.mean())
-        report[f"{name}_told"] = _told(foretold - foretold.mean() + logits.mean(), logits)
+        predicted = latents @ slope
+        stretch = logits.std() / max(float(predicted.std()), 1e-9)
+        weights[name], offsets[name] = stretch * slope[:, 0], float(logits.mean() - stretch * predicted.mean())
+        report[f"{name}_predicted"] = _told(predicted - predicted.mean() + logits.mean(), logits)
     directions, offset = ridge(latents, np.asarray(readings.direction, np.float64), _RIDGE)
     rest = ("chaos", *FINISH)
     matrix = np.stack([weights["frequency"], directions[:, 0], directions[:, 1], *(weights[name] for name in rest)])
@@ -198,9 +198,9 @@ def share_biases(scores: Float64, shares: Float64) -> tuple[Float64, float]:
     return bias - bias.mean(), float(0.5 * np.abs(reached - shares).sum())
 
 
-def _told(foretold: Float64, read: Float64) -> float:
+def _told(predicted: Float64, read: Float64) -> float:
     """Share of the variance of the readings that is foretold."""
-    return float(1 - ((foretold - read) ** 2).sum() / ((read - read.mean(axis=0)) ** 2).sum())
+    return float(1 - ((predicted - read) ** 2).sum() / ((read - read.mean(axis=0)) ** 2).sum())
 
 
 def _set(layer: nn.Linear, weight: Float64, bias: Float64) -> None:

@@ -1,6 +1,6 @@
 """Songs that sound alike look alike: a straight map from songs to latents, fitted through the looks of paintings.
 
-    latents and the looks of their paintings -> `Foresight`, a network that foretells looks
+    latents and the looks of their paintings -> `LookPredictor`, a network that foretells looks
     components of songs, foresight           -> **here** -> weights of the straight path of a `MappingNetwork`
 
 A transport plan lays songs on single pictures, and what regression then makes of it keeps distances in the latent. But
@@ -36,9 +36,9 @@ Float64 = NDArray[np.float64]
 
 _WIDTH = 512
 _DROPOUT = 0.3
-_FORESIGHT_BATCH = 256
-_FORESIGHT_CHECK = 100
-_FORESIGHT_DECAY = 1e-2
+_PREDICTOR_BATCH = 256
+_PREDICTOR_CHECK = 100
+_PREDICTOR_DECAY = 1e-2
 _LEARNING_RATE = 1e-2
 _DIRECTIONS = 128  # of a sliced distance, drawn anew in each step
 _ENOUGH = 0.8  # correlation of a guide beyond which it pulls no more
@@ -46,7 +46,7 @@ _LAB_CENTRE, _LAB_SCALE = 50.0, 25.0
 _NO_LEAD = 1e-6
 
 
-class Told(nn.Module):
+class PredictorInputs(nn.Module):
     """Latents (B, D) -> what the painter is told of them, but for the plan (B, T): the latents themselves, areas of
     kinds, palette in CIELAB, logits of the marks.
 
@@ -96,22 +96,22 @@ def areas_of_kinds(scores: Tensor) -> Tensor:
     return torch.zeros_like(scores).scatter(1, top.indices[:, :2], torch.stack([1.0 - share, share], dim=1))
 
 
-class Foresight(nn.Module):
+class LookPredictor(nn.Module):
     """Latents (B, D) -> looks (B, F) that their pictures are expected to have; by way of what the painter is told,
     where a painter makes them."""
 
-    def __init__(self, n_looks: int, told: Told | None) -> None:
+    def __init__(self, n_features: int, told: PredictorInputs | None) -> None:
         super().__init__()
         self.told = told
         size = LATENT_DIM if told is None else told.size
-        self.straight = nn.Linear(size, n_looks)
+        self.straight = nn.Linear(size, n_features)
         self.bent = nn.Sequential(
             nn.Linear(size, _WIDTH),
             nn.SiLU(),
             nn.Dropout(_DROPOUT),
             nn.Linear(_WIDTH, _WIDTH),
             nn.SiLU(),
-            nn.Linear(_WIDTH, n_looks),
+            nn.Linear(_WIDTH, n_features),
         )
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -120,7 +120,9 @@ class Foresight(nn.Module):
         return looks
 
 
-def foresee(latents: Float64, looks: Float64, told: Told | None, *, steps: int, seed: int) -> tuple[Foresight, float]:
+def predict(
+    latents: Float64, looks: Float64, told: PredictorInputs | None, *, steps: int, seed: int
+) -> tuple[LookPredictor, float]:
     """Learn to foretell looks (m, F) of latents (m, D), in so many steps.
 
     Returns
@@ -132,20 +134,20 @@ def foresee(latents: Float64, looks: Float64, told: Told | None, *, steps: int, 
     z, y = _tensor(latents), _tensor(looks)
     order = torch.randperm(len(z), generator=generator)
     unseen, learnt = order[: len(z) // 8], order[len(z) // 8 :]
-    network = Foresight(y.shape[1], told)
+    network = LookPredictor(y.shape[1], told)
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=1e-3, weight_decay=_FORESIGHT_DECAY)
+    optimizer = torch.optim.AdamW(learning, lr=1e-3, weight_decay=_PREDICTOR_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     scatter = (y[unseen] - y[unseen].mean(dim=0)).square().sum()
     best, kept = -math.inf, network.state_dict()
     for step in range(1, steps + 1):
-        some = learnt[torch.randint(len(learnt), (_FORESIGHT_BATCH,), generator=generator)]
+        some = learnt[torch.randint(len(learnt), (_PREDICTOR_BATCH,), generator=generator)]
         loss = (network(z[some]) - y[some]).square().sum(dim=1).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        if step % _FORESIGHT_CHECK == 0:
+        if step % _PREDICTOR_CHECK == 0:
             network.eval()
             with torch.no_grad():
                 share = 1 - float((network(z[unseen]) - y[unseen]).square().sum() / scatter)
@@ -156,15 +158,15 @@ def foresee(latents: Float64, looks: Float64, told: Told | None, *, steps: int, 
     return network.eval().requires_grad_(False), best
 
 
-def preserve_looks(
+def fit_by_surrogate(
     components: Float64,
     halves: Float64,
-    song_guides: Float64,
+    song_scores: Float64,
     start: Float64,
     latents: Float64,
     looks: Float64,
-    guides_of_looks: Float64,
-    foresight: Foresight,
+    correspondences_of_features: Float64,
+    predictor: LookPredictor,
     recipe: MappingRecipe,
     *,
     seed: int,
@@ -173,8 +175,8 @@ def preserve_looks(
 
     What is climbed, with what the recipe calls the terms: the correlation of distances between songs and between
     their foretold looks; the correlations of guides, each up to `_ENOUGH`; less the squared sliced Wasserstein
-    distances (Bonneel et al. 2015) of songs and art, in the latent (`fill`), in looks (`fill_looks`) and in what
-    guides read off looks (`fill_guides`), without which all songs would gather where the painter is smoothest; less
+    distances (Bonneel et al. 2015) of songs and art, in the latent (`fill`), in looks (`fill_features`) and in what
+    guides read off looks (`fill_correspondences`), without which all songs would gather where the painter is smoothest; less
     what two halves of a song differ in the scores of kinds and of palettes, of what all songs differ in them
     (`steady_kinds`, `steady_palettes`; Fisher's ratio, 1936). Latents are jittered (`jitter`): what holds only at
     one point of the latent does not hold for the next song.
@@ -202,9 +204,9 @@ def preserve_looks(
     weights, offset, and the terms at the end.
     """
     generator = torch.Generator().manual_seed(seed)
-    songs, heard, reader = _tensor(components), _tensor(song_guides), _tensor(guides_of_looks)
+    songs, heard, reader = _tensor(components), _tensor(song_scores), _tensor(correspondences_of_features)
     art, seen = _tensor(latents), _tensor(looks)
-    n_guides = heard.shape[1]
+    n_correspondences = heard.shape[1]
     # In double precision: in single, the same call gives other last digits each time, and the descent other mappings.
     solution = np.linalg.lstsq(np.column_stack([components, np.ones(len(components))]), start, rcond=None)[0]
     weights, offset = (_tensor(part).requires_grad_() for part in (solution[:-1], solution[-1]))
@@ -213,33 +215,39 @@ def preserve_looks(
     between_songs = torch.pdist(songs)
     within = _tensor(halves[:, 0] - halves[:, 1])
     noise, total = within.T @ within / (2 * len(within)), torch.cov(songs.T)
-    kinds, palettes = (None, None) if foresight.told is None else foresight.told.choices()
+    kinds, palettes = (None, None) if predictor.told is None else predictor.told.choices()
     spread = seen.var(dim=0).mean()
     terms: dict[str, Tensor] = {}
     for _ in range(recipe.descent_steps):
         placed = songs @ weights + offset
         some = torch.randint(len(art), (len(songs),), generator=generator)
-        shown = foresight(placed + recipe.jitter * torch.randn(placed.shape, generator=generator))
+        shown = predictor(placed + recipe.jitter * torch.randn(placed.shape, generator=generator))
         geometry = _correlation(between_songs, torch.pdist(shown))
         pairs = zip(heard.T, (shown @ reader).T, strict=True)
-        guides = torch.stack([_correlation(a, b) for a, b in pairs]) if n_guides else torch.zeros(1)
+        correspondences = torch.stack([_correlation(a, b) for a, b in pairs]) if n_correspondences else torch.zeros(1)
         gap = sliced_distance(placed, art[some], generator)
-        gap_looks = sliced_distance(shown, seen[some], generator) / spread
-        gap_guides = _gap(shown @ reader, seen[some] @ reader) if n_guides else torch.zeros(())
+        gap_features = sliced_distance(shown, seen[some], generator) / spread
+        gap_correspondences = _gap(shown @ reader, seen[some] @ reader) if n_correspondences else torch.zeros(())
         unsteady_kinds, unsteady_palettes = (
             torch.zeros(()) if scores is None else _fisher_ratio(weights @ scores, noise, total)
             for scores in (kinds, palettes)
         )
         unsteady = recipe.steady_kinds * unsteady_kinds + recipe.steady_palettes * unsteady_palettes
-        gain = geometry + recipe.guide_weight * guides.clamp(max=_ENOUGH).mean()
-        filled = recipe.fill * gap + recipe.fill_looks * gap_looks + recipe.fill_guides * gap_guides
+        gain = geometry + recipe.correspondence_weight * correspondences.clamp(max=_ENOUGH).mean()
+        filled = (
+            recipe.fill * gap + recipe.fill_features * gap_features + recipe.fill_correspondences * gap_correspondences
+        )
         loss = filled + unsteady - gain
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        terms = {"geometry": geometry, "guides": guides.mean(), "gap": gap, "gap_looks": gap_looks}
-        terms |= {"gap_guides": gap_guides, "unsteady_kinds": unsteady_kinds, "unsteady_palettes": unsteady_palettes}
+        terms = {"geometry": geometry, "correspondences": correspondences.mean(), "gap": gap, "gap_looks": gap_features}
+        terms |= {
+            "gap_guides": gap_correspondences,
+            "unsteady_kinds": unsteady_kinds,
+            "unsteady_palettes": unsteady_palettes,
+        }
     told = {name: value.item() for name, value in terms.items()}
     return weights.detach().double().numpy(), offset.detach().double().numpy(), told
 

@@ -3,7 +3,7 @@
 pictures -> **here** -> features {judge: (n, F)} -> `Spaces` of real training art -> points {judge: (n, F)}
 
     A   pooled features of EfficientNet-lite0 (ImageNet), 1280 numbers: what is seen, as a network that knows objects
-    B   our own looks (`clavilux.evaluation.looks`), 84 numbers: colour, layout, texture, edges, spectrum
+    B   our own looks (`clavilux.evaluation.evaluator_b`), 84 numbers: colour, layout, texture, edges, spectrum
 
 Both look at 128 x 128 pixels, because most real pictures that can be had are copies of 224 x 224: at a larger size a
 judge would tell scans from paintings by their fineness alone, which `sharpness` measures by itself.
@@ -20,20 +20,20 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from clavilux.evaluation.looks import SIDE, Looks, measure_looks
+from clavilux.evaluation.evaluator_b import SIDE, EvaluatorBSpace, measure_evaluator_b
 from clavilux.measures.image_features import average_down
 
 Float32 = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
-JUDGES = ("A", "B")
+EVALUATORS = ("A", "B")
 _BATCH = 16
 
 
 def measure_features(pictures: Sequence[Pixels]) -> dict[str, Float32]:
     """What each judge sees in pictures of at least 128 x 128 pixels, unscaled."""
     small = np.stack([average_down(rgb, SIDE) for rgb in pictures])
-    return {"A": _network_features(small), "B": np.stack([measure_looks(rgb) for rgb in pictures])}
+    return {"A": _network_features(small), "B": np.stack([measure_evaluator_b(rgb) for rgb in pictures])}
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Spaces:
     """Where features become points: centred and scaled on real training art, Euclidean distance is the judge's.
 
     A is divided by one number, not by the deviation of each feature: features that fire in two pictures of four hundred
-    would weigh most. B weighs its blocks alike (`Looks`).
+    would weigh most. B weighs its blocks alike (`EvaluatorBSpace`).
     """
 
     mean: Float32
     scale: float
-    looks: Looks
+    looks: EvaluatorBSpace
 
     @classmethod
     def of(cls, features: Mapping[str, Float32]) -> Spaces:
         """Spaces of the art with these features."""
         mean = features["A"].mean(axis=0)
-        return cls(mean, float(np.sqrt(((features["A"] - mean) ** 2).mean())), Looks.of(features["B"]))
+        return cls(mean, float(np.sqrt(((features["A"] - mean) ** 2).mean())), EvaluatorBSpace.of(features["B"]))
 
     def place(self, features: Mapping[str, Float32]) -> dict[str, Float32]:
         """Features -> points of each judge."""

@@ -30,7 +30,7 @@ Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Studies:
+class PaintedExamples:
     """n paintings with known marks.
 
     pictures : (n, 128, 128, 3) uint8.
@@ -46,13 +46,13 @@ class Studies:
     surface: Float32
 
 
-def paint_studies(windows: Windows, n: int, *, seed: int, jobs: int) -> Studies:
+def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> PaintedExamples:
     """Paint n studies over the plans and palettes of these windows."""
     drawn = [_draw(windows, seed, index) for index in range(n)]
     pictures = Parallel(n_jobs=jobs, batch_size=32)(
         delayed(_paint_study)(controls, seed + index) for index, controls in enumerate(drawn)
     )
-    return Studies(
+    return PaintedExamples(
         np.stack(pictures),
         np.stack([_areas(c) for c in drawn]),
         np.array([math.log(c.frequency) for c in drawn], np.float32),

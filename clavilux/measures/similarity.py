@@ -92,7 +92,7 @@ def auc(values: Floats, is_own: NDArray[np.bool_]) -> float:
     return float(1.0 - (ranks[is_own].sum() - own * (own + 1) / 2) / (own * others))
 
 
-def correspondence(
+def correlation_with_p(
     heard: Floats, seen: Floats, *, rng: np.random.Generator, permutations: int = 999
 ) -> tuple[float, float]:
     """Rank correlation of what is heard (n,) and what is seen (n,), and its one-sided p."""

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from clavilux.constants import MEL_BANDS
-from clavilux.measures.likeness import same_song
-from clavilux.models.audio_vae import WindowIdentity, window_statistics
+from clavilux.measures.similarity import same_song
+from clavilux.models.audio_vae import TrackEmbedding, window_statistics
 from clavilux.models.losses import same_track_loss
 from clavilux.training.datasets import AudioFeatureDataset
 from clavilux.training.loop import Batch, Task
-from clavilux.training.recipe import IdentityRecipe
+from clavilux.training.recipe import TrackEmbeddingRecipe
 
 
-class IdentityTask(Task):
+class TrackEmbeddingTask(Task):
     """Two windows of each of many tracks, louder or softer and with noise: which two belong together?
 
     Parameters
@@ -36,16 +36,16 @@ class IdentityTask(Task):
         Standard deviation of the level by which a window is louder or softer.
     """
 
-    name = "identity"
+    name = "track_embedding"
     items = "songs"
-    network: WindowIdentity
+    network: TrackEmbedding
 
     def __init__(
         self,
-        network: WindowIdentity,
+        network: TrackEmbedding,
         training: AudioFeatureDataset,
         validation: AudioFeatureDataset,
-        recipe: IdentityRecipe,
+        recipe: TrackEmbeddingRecipe,
         *,
         level_jitter_db: float,
     ) -> None:

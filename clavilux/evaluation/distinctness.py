@@ -3,7 +3,7 @@
 Conventions: points (n, F) of a space of pictures, row i of all arguments belongs to one song.
 
 Measures, each with its value where all is right
-    identity       pairs of songs that look more alike than a picture and its own bad copy; 0
+    indistinguishable       pairs of songs that look more alike than a picture and its own bad copy; 0
     recitation     share of paintings that are nearer to a training picture than 99 of 100 training pictures are to
                    their nearest other; 0.01 for new pictures of the same law
     steadiness     distance of two paintings of one sound, in units of the median distance of two songs; 0
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from clavilux.evaluation.manifold import neighbour_radii
 from clavilux.measures.diversity import Floats, distances, pairwise, validate
-from clavilux.measures.likeness import auc
+from clavilux.measures.similarity import auc
 
 
-def identity(points: Floats, copies: Floats) -> int:
+def indistinguishable(points: Floats, copies: Floats) -> int:
     """Pairs whose distance is below that between one of the two and its own copy."""
     points = validate(points)
     own = np.sqrt(((points - validate(copies)) ** 2).sum(axis=1))

@@ -1,6 +1,6 @@
 """Space B: how a picture looks in numbers that no training loss has used.
 
-picture (H, W, 3) -> **here** -> (84,) float32, to be standardised on real training art by `Looks`
+picture (H, W, 3) -> **here** -> (84,) float32, to be standardised on real training art by `EvaluatorBSpace`
 
 Five blocks: colour (moments and quantiles in CIELAB), layout (means of 3 x 3 fields), texture (energies of log-Gabor
 filters of 4 scales and 6 directions), edges (histogram of their directions), spectrum (slope and level). Each block
@@ -34,7 +34,7 @@ _GRAIN = 2.0  # L*: white noise of this deviation is added to every energy, beca
 BLOCKS: dict[str, int] = {"colour": 23, "layout": 27, "texture": 24, "edges": 8, "spectrum": 2}
 
 
-def measure_looks(rgb: NDArray[np.uint8]) -> Float32:
+def measure_evaluator_b(rgb: NDArray[np.uint8]) -> Float32:
     """All numbers of one picture of at least 128 x 128 pixels, in the order of `BLOCKS`, unscaled."""
     lab = srgb_to_lab(average_down(rgb, SIDE) / 255.0).astype(np.float64)
     parts = [_colour(lab), _layout(lab), *_texture_and_spectrum(lab[..., 0]), _edges(lab)]
@@ -43,7 +43,7 @@ def measure_looks(rgb: NDArray[np.uint8]) -> Float32:
 
 
 @dataclass(frozen=True)
-class Looks:
+class EvaluatorBSpace:
     """The space: centre and spread of real training art, and the weight of each number.
 
     Build it once with `Looks.of(training art)`, then `place` pictures in it; Euclidean distances there are the
@@ -54,7 +54,7 @@ class Looks:
     scale: Float32
 
     @classmethod
-    def of(cls, measured: Sequence[Float32] | Float32) -> Looks:
+    def of(cls, measured: Sequence[Float32] | Float32) -> EvaluatorBSpace:
         """Space of the art with these measured looks, (n, 84)."""
         values = np.asarray(measured, np.float32)
         deviation = np.maximum(values.std(axis=0), 1e-3)
