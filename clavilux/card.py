@@ -18,7 +18,7 @@ from clavilux.constants import ENCODER_SIDE_PX, FINISH, LATENT_DIM, MFCC_ROWS, P
 from clavilux.errors import BundleError
 from clavilux.painter.marks import KINDS
 
-SCHEMA = 5
+SCHEMA = 6
 MAX_CARD_BYTES = 4_000_000  # 200 times what the shipped ones have
 MAX_FILES = 64
 MAX_DEPTH = 32  # of lists and objects inside each other

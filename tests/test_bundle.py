@@ -124,7 +124,7 @@ def test_a_folder_without_description_is_no_bundle(tmp_path: Path) -> None:
         (b"{}", "gives no schema"),
         (
             b'{"schema": 6, "clavilux": "9.0"}',
-            r"has schema 6 .* reads schema 5; install the version that wrote it \(9\.0\)",
+            r"has schema 6 .* reads schema 6; install the version that wrote it \(9\.0\)",
         ),
         (b'{"schema": 5}', "gives no name"),
     ],

@@ -218,11 +218,11 @@ def test_places_that_cannot_take_the_result_are_refused(run: Run, tmp_path: Path
     ("text", "bundle", "message"),
     [
         ("[audio_vae]\nwidth = 64", "default", "audio_vae of bundle default has other shapes"),
-        ("[identity]\ndims = 16", "default", "audio_vae of bundle default has other shapes"),
+        ("[track_embedding]\ndims = 16", "default", "audio_vae of bundle default has other shapes"),
         ("[image_vae]\nwidth = 56", "default", "image_vae of bundle default has other shapes"),
         ("[image_vae]\ndecoder = 'pixels'", "default", 'has the decoder "painter" and the recipe "pixels"'),
         (
-            "[image_vae]\ndecoder = 'painter'\n[identity]\ndims = 0\n[audio_vae]\nwidth = 32",
+            "[image_vae]\ndecoder = 'painter'\n[track_embedding]\ndims = 0\n[audio_vae]\nwidth = 32",
             "classic",
             'decoder "pixels"',
         ),

@@ -130,7 +130,7 @@ def test_the_media_fuzzer_finds_numbers_that_are_not_finite(tmp_path: Path, monk
         song.descriptors["tempo"] = float("nan")
         return song
 
-    monkeypatch.setattr(fuzz_listen, "listen", broken)
+    monkeypatch.setattr(fuzz_listen, "read_song", broken)
     assert fuzz_listen.work(tmp_path)[0] == "not finite"
 
 

@@ -166,7 +166,7 @@ def striped():
     return spaces.place(features), spaces.place(measure_features([bad_copy(rgb) for rgb in pictures]))
 
 
-@pytest.mark.parametrize("judge", ["A", "B"])
+@pytest.mark.parametrize("evaluator", ["A", "B"])
 def test_identity_counts_pairs_nearer_than_a_bad_copy(striped, evaluator):
     points, copies = (side[evaluator] for side in striped)
     assert indistinguishable(points, copies) == 1

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import install_matrix
 import pytest
+from click.testing import CliRunner
 
 import clavilux
+from clavilux.cli import cli
 from clavilux.cli.extras import EXTRAS, find_extra, install_command
 
 ROOT = Path(__file__).parent.parent
@@ -181,6 +183,18 @@ def test_advice_without_an_installed_clavilux_names_the_checkout(monkeypatch):
 )
 def test_a_missing_module_leads_to_the_extra_of_the_command(module, command, extra):
     assert find_extra(module, command) == extra
+
+
+def test_an_extra_that_is_too_old_is_called_so(monkeypatch):
+    """PyTorch's exporter asks for a module that an older onnxscript lacks."""
+
+    def command(name, *_):
+        raise ModuleNotFoundError("No module named 'onnxscript.new'", name="onnxscript.new")
+
+    monkeypatch.setattr("clavilux.cli.import_module", command)
+    done = CliRunner().invoke(cli, ["train", "all"])
+    assert done.exit_code == 1
+    assert "this needs onnxscript, which is too old: pip install " in done.output
 
 
 def test_no_text_advises_a_package_that_no_index_has():

@@ -26,7 +26,7 @@ def test_a_recipe_changes_only_what_it_names(tmp_path):
     [
         ("stepz = 1", "unknown key 'stepz'; known are"),
         ("sead = 1", "did you mean seed"),
-        ("steps = 1", r"write it below \[identity\] or \[audio_vae\]"),
+        ("steps = 1", r"write it below \[track_embedding\] or \[audio_vae\]"),
         ("[audio_vae]\nstepz = 1", r"unknown key 'stepz'; did you mean steps"),
         ("[audio_va]\nsteps = 1", "did you mean audio_vae"),
         ("[audio_vae]\nsteps = 1.5", "steps is 1.5; it is a whole number from 0"),
@@ -42,7 +42,7 @@ def test_a_recipe_changes_only_what_it_names(tmp_path):
         ("[audio_vae]\nwidth = 1000000000", "from 8 to 4096"),
         ("[audio_vae]\nwidth = 33", "a multiple of 8"),
         ("[audio_vae]\nema = 1.0", "below 1"),
-        ("[identity]\ndims = 65", "to 64"),
+        ("[track_embedding]\ndims = 65", "to 64"),
         ("[image_vae]\nplan_weight = 1e9", r"plan_weight is 1000000000\.0"),
         ("seed = -1", "seed is -1"),
         ("seed = 1" + "0" * 100, r"seed is 10+\.\.\."),

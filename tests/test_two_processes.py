@@ -11,7 +11,7 @@ from clavilux.training.loop import Processes
 
 RECIPE = """
 precision = "32-true"
-[identity]
+[track_embedding]
 steps = 10
 warmup = 2
 tracks = 8

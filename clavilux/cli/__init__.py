@@ -124,7 +124,8 @@ def _one_line() -> Iterator[None]:
         extra = find_extra(package, context.invoked_subcommand if context else None)
         if extra is None:
             raise
-        raise Fault(f"this needs {package}, which is not installed: {install_command(extra)}") from error
+        fault = "not installed" if error.name == package else "too old"  # a module of it is missing
+        raise Fault(f"this needs {package}, which is {fault}: {install_command(extra)}") from error
 
 
 def _show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:

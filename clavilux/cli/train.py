@@ -43,7 +43,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--resume", is_flag=True, help="Go on from the checkpoints in --run."),
         click.option("--from", "start", default=None, metavar="BUNDLE", help="Go on from the weights of a bundle."),
-        click.option("--eye-from", default=None, metavar="BUNDLE", help="Take the eye of a bundle; train none."),
+        click.option("--classifier-from", default=None, metavar="BUNDLE", help="Take the eye of a bundle; train none."),
         click.option(
             "--teacher",
             type=click.Path(path_type=Path, dir_okay=False),

@@ -101,7 +101,7 @@ class AudioVAERecipe:
 class MarkClassifierRecipe:
     """Numbers of the training of the eye, which reads marks off pictures."""
 
-    studies: int
+    paintings: int
     steps: int
     batch: int
     learning_rate: float

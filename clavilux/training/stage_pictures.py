@@ -127,10 +127,10 @@ def train_mark_classifier(run: Run, windows: Windows) -> MarkClassifier:
         return load_mark_classifier(run.classifier_from)
 
     def paint_them() -> PaintedExamples:
-        run.log(f"mark classifier: painting {recipe.studies} studies")
-        return paint_examples(windows, recipe.studies, seed=run.recipe.seed, jobs=run.jobs)
+        run.log(f"mark classifier: painting {recipe.paintings} studies")
+        return paint_examples(windows, recipe.paintings, seed=run.recipe.seed, jobs=run.jobs)
 
-    studies = kept(run, "studies.npz", [folder_key(run), recipe.studies, *KINDS], PaintedExamples, paint_them)
+    studies = kept(run, "studies.npz", [folder_key(run), recipe.paintings, *KINDS], PaintedExamples, paint_them)
     settings = LoopSettings(
         steps=recipe.steps,
         batch=recipe.batch,
