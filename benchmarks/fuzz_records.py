@@ -57,7 +57,7 @@ def paint_wholes(folder: Path) -> dict[str, dict[str, bytes]]:
     wholes = {}
     for song in SONGS:
         clip = 1 if song.endswith(".npy") else None
-        picture = engine.paint(folder / song, size=64, sibling=1, clip=clip)
+        picture = engine.paint(folder / song, size=64, variation=1, clip=clip)
         for suffix in SUFFIXES:
             path = folder / f"picture{suffix}"
             picture.save(path)

@@ -56,7 +56,7 @@ class Bundle:
     noise_std, logvar_scale : float
         Noise that it paints with if nothing else is said.
     variation_scale : float
-        Length of a sibling's step in z_image, at ``variation`` 1.
+        Length of a variation's step in z_image, at ``spread`` 1.
     descriptor_mean : (D,) float32
         Mean of each descriptor over the training songs, in the descriptor's unit.
     """

@@ -1,9 +1,7 @@
-"""``bundle.json``: the description of a bundle, and the one place that says what it may hold.
+"""Schema and validation of ``bundle.json``, the description of a bundle.
 
-bytes of bundle.json -> **here** -> checked dict -> bundle
-
-A bundle may come from anybody, so every field that any command uses is checked here, once. `FIELDS` and `NETWORKS` are
-the schema; the tables of ``docs/bundle.md`` are printed from them, and a test compares the two.
+`FIELDS` and `NETWORKS` are the schema. The tables of ``docs/bundle.md`` are generated from them, and a test compares
+the two. Bundles are untrusted input, so every field that any command uses is validated here.
 """
 
 from __future__ import annotations
@@ -19,9 +17,9 @@ from clavilux.errors import BundleError
 from clavilux.painter.marks import KINDS
 
 SCHEMA = 6
-MAX_CARD_BYTES = 4_000_000  # 200 times what the shipped ones have
+MAX_CARD_BYTES = 4_000_000  # 200 times the size of the shipped ones
 MAX_FILES = 64
-MAX_DEPTH = 32  # of lists and objects inside each other
+MAX_DEPTH = 32  # of nested lists and objects
 ENCODERS = ("audio_encoder.onnx", "mapping.onnx", "picture_encoder.onnx")
 DECODERS = {"painter": "controls.onnx", "pixels": "pixels.onnx"}
 CARD, PALETTES = "bundle.json", "palettes.npy"
@@ -30,7 +28,10 @@ _SONG = f"{LATENT_DIM} + D"
 
 
 class Network(NamedTuple):
-    """What a network takes and gives, without the batch. Letters: D descriptors, P palettes, K kinds, S any side."""
+    """Input and outputs of a network: names, and shapes without the batch dimension.
+
+    Letters in shapes: D descriptors, P palettes, K kinds of marks, S any side.
+    """
 
     takes: str
     shape: tuple[int | str, ...]
@@ -60,13 +61,13 @@ NETWORKS = {
     ),
     "pixels.onnx": Network("z_image", (LATENT_DIM,), {"picture": (3, "S", "S")}),
 }
-"""File name of a network -> what it takes and gives; the first side of each, which is not listed, is the batch."""
+"""File name of a network -> its input and outputs."""
 
 
 class Kind(NamedTuple):
-    """What a field may hold: in words, for messages and the documentation, and as a check.
+    """Allowed values of a field: in words, for messages and documentation, and as a predicate.
 
-    The check gets the value and the whole card, of which the fields above this one are checked.
+    The predicate gets the value and the whole card, whose earlier fields have been validated.
     """
 
     words: str
@@ -74,7 +75,7 @@ class Kind(NamedTuple):
 
 
 class Field(NamedTuple):
-    """A field of ``bundle.json``: its path, what it may hold, what it means, and whether it must be there."""
+    """A field of ``bundle.json``: dotted path, allowed values, meaning, and whether it is required."""
 
     path: str
     kind: Kind
@@ -124,26 +125,27 @@ _TEXT = Kind("a text", lambda value, card: isinstance(value, str))
 _OBJECT = Kind("an object", lambda value, card: isinstance(value, dict))
 _NAME = Kind("a printable text of 1 to 200 characters", lambda value, card: _is_name(value))
 _LARGE = 1e6
+_PARTS = {"mean": "mean", "deviation": "standard deviation", "weights": "weight"}
 
 FIELDS = (
-    Field("schema", Kind(str(SCHEMA), lambda v, card: type(v) is int and v == SCHEMA), "version of this description"),
+    Field("schema", Kind(str(SCHEMA), lambda v, card: type(v) is int and v == SCHEMA), "version of this schema"),
     Field("name", _NAME, "name of the bundle"),
-    Field("clavilux", _TEXT, "version that wrote it", required=False),
+    Field("clavilux", _TEXT, "version of Clavilux that wrote the bundle", required=False),
     Field("created", _TEXT, "ISO date", required=False),
-    Field("command", _TEXT, "what was run", required=False),
-    Field("config", _OBJECT, "the full recipe", required=False),
-    Field("config.image_vae", _OBJECT, "its part about the ImageVAE", required=False),
-    Field("config.image_vae.target_nats", _number(0, _LARGE), "rate that the training aimed at", required=False),
+    Field("command", _TEXT, "command that trained the bundle", required=False),
+    Field("config", _OBJECT, "full recipe", required=False),
+    Field("config.image_vae", _OBJECT, "recipe of the ImageVAE", required=False),
+    Field("config.image_vae.target_nats", _number(0, _LARGE), "target KL divergence in nats", required=False),
     Field(
         "decoder",
         Kind(f"one of {', '.join(DECODERS)}", lambda value, card: isinstance(value, str) and value in DECODERS),
-        "painter: latents become controls, which the painter paints; pixels: latents become pixels, as in the classic "
-        "recipe, with nothing of the painter in it",
+        "painter: latents are decoded to controls, which the painter paints; pixels: latents are decoded to pixels, as in "
+        "the classic recipe",
     ),
     Field(
         "kinds",
         Kind(
-            "a list of different names, at least one for a painter",
+            "a list of different names, at least one if the decoder is painter",
             lambda value, card: _names(value, card) and (len(value) > 0 or card["decoder"] == "pixels"),
         ),
         "K kinds of marks, in the order of the output `kind` of `controls.onnx`",
@@ -153,59 +155,67 @@ FIELDS = (
         Kind("a list of different names", _names),
         "D descriptors, in the order of the last inputs of `mapping.onnx`",
     ),
-    Field("variation", _OBJECT, "siblings", required=True),
+    Field("variation", _OBJECT, "constants of variations"),
     Field(
         "variation.scale",
         _number(1e-9, 1000),
-        "step of a sibling, the local spread of the latents of real art (median distance to the tenth neighbour, "
-        "divided by 3)",
+        "step of a variation: median distance of a latent of real art to its tenth nearest neighbour, divided by 3",
     ),
-    Field("painting", _OBJECT, "the noise that is painted with if nothing else is said; 0 but in the classic recipe"),
-    Field("painting.noise_std", _number(0, 100), "deviation of the noise of a latent"),
-    Field("painting.logvar_scale", _number(0, 100), "variance of the codes of windows, as a multiple of their own"),
-    Field("normalisation", _OBJECT, "constants of the training corpus"),
+    Field("painting", _OBJECT, "default noise; 0 except in the classic recipe"),
+    Field("painting.noise_std", _number(0, 100), "standard deviation of the noise added to z_image"),
+    Field(
+        "painting.logvar_scale",
+        _number(0, 100),
+        "factor of the posterior variance that z_audio of each window is drawn with; 0 uses the mean",
+    ),
+    Field("normalisation", _OBJECT, "constants computed over the training corpus"),
     Field("normalisation.descriptor_mean", _numbers("D", -_LARGE, _LARGE), "mean of each descriptor, in its own unit"),
     *(
-        Field(f"normalisation.feature_{part}", _numbers(MFCC_ROWS, low, _LARGE), f"{part} of each MFCC", required=False)
+        Field(
+            f"normalisation.feature_{part}",
+            _numbers(MFCC_ROWS, low, _LARGE),
+            f"{_PARTS[part]} of each MFCC row",
+            required=False,
+        )
         for part, low in (("mean", -_LARGE), ("deviation", 1e-30))
     ),
     *(
         Field(
             f"normalisation.song_{part}",
             _numbers(_SONG, low, _LARGE),
-            f"{part} of each number of a song code, where the mapping standardises",
+            f"{_PARTS[part]} of each number of the song code, if the mapping network standardises it",
             required=False,
         )
         for part, low in (("mean", -_LARGE), ("deviation", 1e-30), ("weights", 0.0))
     ),
     Field("corpus", _OBJECT, "sources, counts and licences", required=False),
-    Field("measures", _OBJECT, "figures of the training", required=False),
-    Field("measures.image_vae", _OBJECT, "those of the ImageVAE", required=False),
-    Field("measures.image_vae.rate", _number(0, _LARGE), "rate that the training reached, nats", required=False),
-    Field("parity", _OBJECT, "largest differences of PyTorch and ONNX", required=False),
+    Field("measures", _OBJECT, "measures of the trained networks", required=False),
+    Field("measures.image_vae", _OBJECT, "measures of the ImageVAE", required=False),
+    Field("measures.image_vae.kl_nats", _number(0, _LARGE), "KL divergence reached, in nats", required=False),
+    Field("parity", _OBJECT, "largest differences between PyTorch and ONNX outputs", required=False),
     Field(
         "files",
         Kind(f"an object of at most {MAX_FILES} plain file names with their sha256 in lower case", _files),
-        "every other file of the folder and its sha256",
+        "every other file of the folder, with its SHA-256",
     ),
 )
-"""All fields that are checked, in the order of their checks; what else a bundle.json holds is kept and not used."""
+"""Validated fields, in the order of validation; other fields are kept but not used."""
 
 
 def read_card(content: bytes, where: str) -> dict[str, Any]:
-    """Return what ``bundle.json`` says, checked.
+    """Return the parsed and validated content of ``bundle.json``.
 
     Parameters
     ----------
     content : bytes
-        Of the file, in UTF-8 or UTF-16.
+        Content of the file, in UTF-8 or UTF-16.
     where : str
-        Which bundle, for messages.
+        Name of the bundle in messages.
 
     Raises
     ------
     BundleError
-        If it is no JSON object, of another schema, or a field is missing or wrong; the message names the field.
+        If it is not a JSON object, has another schema, or a field is missing or wrong; the message names the field.
     """
     damaged = f"{where} is damaged: bundle.json"
     try:
@@ -213,7 +223,7 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
         if _depth(card) > MAX_DEPTH:
             raise ValueError(f"more than {MAX_DEPTH} levels deep")
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{damaged} is no JSON ({error}); install or export it again") from error
+        raise BundleError(f"{damaged} is not JSON ({error}); install or export it again") from error
     if not isinstance(card, dict) or "schema" not in card:
         raise BundleError(f"{damaged} gives no schema; install or export it again")
     if not FIELDS[0].kind.holds(card["schema"], card):
@@ -254,12 +264,12 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
 
 def field_table() -> str:
     """Return the fields of ``bundle.json`` as a table in Markdown."""
-    rows = [f"| `{f.path}` | {f.kind.words}{'' if f.required else ', or not given'} | {f.meaning} |" for f in FIELDS]
-    return "\n".join(["| field | holds | meaning |", "|---|---|---|", *rows])
+    rows = [f"| `{f.path}` | {f.kind.words}{'' if f.required else ', optional'} | {f.meaning} |" for f in FIELDS]
+    return "\n".join(["| field | value | meaning |", "|---|---|---|", *rows])
 
 
 def network_table() -> str:
-    """Return what the networks of a bundle take and give as a table in Markdown."""
+    """Return the inputs and outputs of the networks of a bundle as a table in Markdown."""
 
     def shape(sides: tuple[int | str, ...]) -> str:
         return f"({', '.join(str(side) for side in ('B', *sides))}{',' if not sides else ''})"
@@ -269,7 +279,7 @@ def network_table() -> str:
         f"{', '.join(f'{name} {shape(sides)}' for name, sides in network.gives.items())} |"
         for file, network in NETWORKS.items()
     ]
-    return "\n".join(["| file | takes | gives |", "|---|---|---|", *rows])
+    return "\n".join(["| file | input | outputs |", "|---|---|---|", *rows])
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -286,7 +296,7 @@ def _integer(text: str) -> int:
 
 
 def _depth(value: Any) -> int:
-    """Return how many lists and objects lie inside each other, counted up to one above `MAX_DEPTH`."""
+    """Return the nesting depth of lists and objects, counted up to ``MAX_DEPTH + 1``."""
     level, depth = [value], 0
     while level and depth <= MAX_DEPTH:
         level = [
@@ -300,6 +310,6 @@ def _depth(value: Any) -> int:
 
 
 def _short(value: Any) -> str:
-    """Return a value of a stranger's file for a message: one line, printable, not long."""
+    """Return an untrusted value for a message: one printable line of at most 60 characters."""
     shown = value if isinstance(value, str) and _is_name(value) else reprlib.repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

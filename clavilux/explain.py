@@ -1,9 +1,7 @@
-"""What a picture was painted from, for people and for programs: ``--explain`` and ``--json``.
+"""Reports of how a picture was made: as JSON values (``--json``) and as text (``--explain``).
 
-Picture -> **here** -> a report of plain values -> words
-
-Only what is known is said. Sound and descriptors go into one mapping and come out as one latent, so no line claims that
-one descriptor made one colour; how strongly they go together over many songs is for `clavilux evaluate` to measure.
+The mapping turns sound and descriptors together into one latent, so the text does not claim that one descriptor made
+one colour. `clavilux evaluate` measures how strongly they correlate over many songs.
 """
 
 from __future__ import annotations
@@ -23,15 +21,15 @@ _NOTES = ("C", "C sharp", "D", "D sharp", "E", "F", "F sharp", "G", "G sharp", "
 
 
 def report_picture(picture: Picture, target: Path, mapped: tuple[str, ...]) -> dict[str, Any]:
-    """Return what is known of a picture as plain JSON values, without the plan and the pixels.
+    """Return how a picture was made, as JSON values without the plan and the pixels.
 
     Parameters
     ----------
     picture : Picture
     target : Path
-        Where it was written.
+        File that the picture was written to.
     mapped : tuple of str
-        The descriptors that the mapping of its bundle takes.
+        Descriptors that the mapping network of the bundle uses.
     """
     song, controls = picture.song, picture.controls
     return {
@@ -39,7 +37,7 @@ def report_picture(picture: Picture, target: Path, mapped: tuple[str, ...]) -> d
         "picture": str(target),
         "description": picture.description,
         "record": picture.record,
-        "heard": {
+        "measured": {
             "duration_s": round(song.duration_s, 3),
             "windows": len(song.windows),
             "audible_windows": int(song.audible.sum()),
@@ -65,49 +63,52 @@ def _report_controls(controls: Controls) -> dict[str, Any]:
 
 
 def explain_report(report: dict[str, Any]) -> str:
-    """Put a report of `report_picture` into a few lines of words."""
-    heard, record = report["heard"], report["record"]
-    minutes, seconds = divmod(round(heard["duration_s"]), 60)
-    lines = [f"  heard    {minutes}:{seconds:02d}, {heard['audible_windows']} of {heard['windows']} windows audible"]
+    """Return a report of `report_picture` as a few lines of text."""
+    measured, record = report["measured"], report["record"]
+    minutes, seconds = divmod(round(measured["duration_s"]), 60)
+    song = [f"{minutes}:{seconds:02d}, {measured['audible_windows']} of {measured['windows']} windows audible"]
     if record["song"]["silent"]:
-        lines.append("           silent throughout: all windows count, and no descriptor means anything")
+        song.append("silent throughout: all windows are used, and the descriptors mean nothing")
     for name, value in report["descriptors"].items():
-        use = "" if name in report["mapped_descriptors"] else "(the mapping does not take it)"
-        lines.append(" ".join(filter(None, (f"           {name:20}", _in_words(value, DESCRIPTORS[name].unit), use))))
+        use = "" if name in report["mapped_descriptors"] else " (not used for the picture)"
+        song.append(f"{name.replace('_', ' ')}: {_in_words(value, DESCRIPTORS[name].unit)}{use}")
     descriptors = "these descriptors" if report["descriptors"] else "the mean descriptors of the training songs"
-    lines += [
-        *(f"{lead:11}{line}" for lead, line in zip(("  painted", *[""] * 4), _painted(report), strict=False)),
-        f"  why      The sound (64 numbers, the mean over the windows) and {descriptors} go into one mapping.",
-        f"           The latent that comes out (length {report['z_image_norm']:.2f}) fixes palette, plan and marks",
-        "           together; no single descriptor sets a colour or a mark.",
-        f"           The seed ({record['seed']}) only chooses how the marks fall.",
+    why = [
+        f"The sound (64 numbers, the mean over the windows) and {descriptors} are mapped to a latent",
+        f"(length {report['z_image_norm']:.2f}), which determines palette, plan and marks together; no single",
+        f"descriptor sets a colour or a mark. The seed ({record['seed']}) only determines where single marks fall.",
     ]
     options = record["options"]
     if options["noise_std"] or options["logvar_scale"]:
-        lines.append(
-            f"           Noise was added that says nothing of the song: {options['noise_std']:g} to the latent, "
-            f"{options['logvar_scale']:g} times the posterior's variance to each window."
+        why.append(
+            f"Random noise was added: {options['noise_std']:g} to the latent, {options['logvar_scale']:g} times the "
+            "encoder's variance to each window."
         )
-    if record["sibling"]:
-        lines.append(
-            f"           Sibling {record['sibling']}: its latent was moved by chance, {record['variation']:g} steps."
+    if record["variation"]:
+        why.append(
+            f"Variation {record['variation']}: the latent was moved by {record['spread']:g} steps in a random direction."
         )
-    return "\n".join(lines)
+    sections = {"measured": song, "painted": _painted(report), "why": why}
+    return "\n".join(
+        f"  {title if row == 0 else '':9} {line}" for title, lines in sections.items() for row, line in enumerate(lines)
+    )
 
 
 def _in_words(value: float, unit: str) -> str:
-    """A descriptor with its unit."""
+    """Return the value of a descriptor with its unit, or in words where the unit means nothing to a listener."""
     if unit == "pitch class":
         return _NOTES[round(value) % 12]
     if unit == "standard deviations":
-        return f"{value:+.2f} {unit} from the mean of 393 labelled songs"
+        degree = "average" if abs(value) < 0.5 else "high" if value > 0 else "low"
+        return f"{'very ' if abs(value) >= 1.5 else ''}{degree} ({value:+.1f})"
     return f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"  # "1" is a number without unit
 
 
 def _painted(report: dict[str, Any]) -> list[str]:
+    """Return the lines about the picture: palette, marks, surface, description."""
     controls = report["controls"]
     if controls is None:
-        return [report["description"], "by a decoder that gives pixels, enlarged"]
+        return [report["description"], "decoded as pixels and enlarged"]
     angle = f", at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
     surface = [f"{name} {controls[name]:.2g}" for name in FINISH if controls[name] and name != "outline"]
     if controls["outline"]:

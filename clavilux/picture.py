@@ -54,7 +54,7 @@ class Picture:
         sRGB, first row at the top.
     record : dict
         What repaints it: ``clavilux`` (version), ``song`` (name, sha256), ``bundle`` (name, sha256 of bundle.json),
-        ``size`` [width, height], ``seed``, ``sibling`` (0 is the song's own picture), ``variation``, ``options``.
+        ``size`` [width, height], ``seed``, ``variation`` (0 is the song's own picture), ``spread``, ``options``.
     controls : Controls or None
         What the painter painted from; None where the decoder of the bundle gives pixels.
     z_image : (64,) float32

@@ -56,7 +56,7 @@ class Clavilux:
 
     Notes
     -----
-    Three things decide a picture. The *song*, all of it: its latent fixes palette, plan and marks. The *sibling*: 0
+    Three things decide a picture. The *song*, all of it: its latent fixes palette, plan and marks. The *variation*: 0
     is the song's own picture; every other number moves the latent one short step in a direction of its own. The
     *seed*, 0 unless given: which of the many pictures that fit the plan the marks draw. The seed does not come from
     the song. Different songs differ by what is heard in them alone, and a song as FLAC and as MP3, whose bytes differ
@@ -115,25 +115,25 @@ class Clavilux:
         song: FileName | Song,
         *,
         seed: Number = 0,
-        sibling: Number = 0,
-        variation: Number = 1.0,
+        variation: Number = 0,
+        spread: Number = 1.0,
         noise_std: Number | None = None,
         logvar_scale: Number | None = None,
     ) -> Float32:
-        """Return the latent (64,) float32 that a song's picture, or a sibling of it, is painted from.
+        """Return the latent (64,) float32 that a song's picture, or a variation of it, is painted from.
 
-        A sibling lies ``variation`` times the bundle's step away from the song's own picture, in a direction drawn
-        from the song, the seed and the sibling's number. The step is the local spread of the latents of real art, so
-        that siblings are nearer to each other than to the pictures of other songs. Noise as in `paint`.
+        A variation lies ``spread`` times the bundle's step away from the song's own picture, in a direction drawn
+        from the song, the seed and the variation's number. The step is the local spread of the latents of real art, so
+        that variations are nearer to each other than to the pictures of other songs. Noise as in `paint`.
         """
         choices = self._choices(
-            seed=seed, sibling=sibling, variation=variation, noise_std=noise_std, logvar_scale=logvar_scale
+            seed=seed, variation=variation, spread=spread, noise_std=noise_std, logvar_scale=logvar_scale
         )
         song = self._song(song, choices)
         return self._moved(self._own(song, choices), song, choices)
 
     def controls(
-        self, song: FileName | Song, *, seed: Number = 0, sibling: Number = 0, variation: Number = 1.0
+        self, song: FileName | Song, *, seed: Number = 0, variation: Number = 0, spread: Number = 1.0
     ) -> Controls:
         """Return what the painter paints from; it can be saved, edited and given to `clavilux.painter.paint.paint`.
 
@@ -146,7 +146,7 @@ class Clavilux:
             raise BundleError(
                 f"bundle {self.bundle.name} decodes latents to pixels and has no controls; give a bundle with a painter"
             )
-        return self.engine.controls(self.z_image(song, seed=seed, sibling=sibling, variation=variation))
+        return self.engine.controls(self.z_image(song, seed=seed, variation=variation, spread=spread))
 
     def paint_latent(self, z_image: ArrayLike, *, size: Size = DEFAULT_SIZE_PX, seed: Number = 0) -> NDArray[np.uint8]:
         """Paint a latent (64,) of any origin: (height, width, 3) uint8 sRGB. Size and seed as in `paint`."""
@@ -159,8 +159,8 @@ class Clavilux:
         *,
         size: Size = DEFAULT_SIZE_PX,
         seed: Number = 0,
-        sibling: Number = 0,
-        variation: Number = 1.0,
+        variation: Number = 0,
+        spread: Number = 1.0,
         noise_std: Number | None = None,
         logvar_scale: Number | None = None,
         max_s: Number = MAX_AUDIO_S,
@@ -177,10 +177,10 @@ class Clavilux:
             here and below, may also be NumPy integers and floats without a fraction.
         seed : int
             Of the marks, 0 or more, of at most 100 digits.
-        sibling : int
-            0 for the song's own picture, 1 and on for variations of it, whose marks have the seed ``seed + sibling``.
-        variation : float
-            Length of a sibling's step, in units of the local spread of real art; it and both kinds of noise lie
+        variation : int
+            0 for the song's own picture, 1 and on for variations of it, whose marks have the seed ``seed + variation``.
+        spread : float
+            Length of a variation's step, in units of the local spread of real art; it and both kinds of noise lie
             between 0 and 100.
         noise_std : float, optional
             Standard deviation of normal noise that is added to each number of the latent, whose own deviation over
@@ -203,8 +203,8 @@ class Clavilux:
         choices = self._choices(
             size=size,
             seed=seed,
-            sibling=sibling,
             variation=variation,
+            spread=spread,
             noise_std=noise_std,
             logvar_scale=logvar_scale,
             max_s=max_s,
@@ -212,14 +212,14 @@ class Clavilux:
         )
         return self._paint(song, choices)
 
-    def siblings(
+    def variations(
         self,
         song: FileName | Song,
         *,
         count: Number,
         size: Size = DEFAULT_SIZE_PX,
         seed: Number = 0,
-        variation: Number = 1.0,
+        spread: Number = 1.0,
         noise_std: Number | None = None,
         logvar_scale: Number | None = None,
         max_s: Number = MAX_AUDIO_S,
@@ -228,22 +228,22 @@ class Clavilux:
     ) -> Iterator[Picture]:
         """Paint ``count`` pictures of a song, its own first; the song is listened to once. Options as in `paint`.
 
-        Siblings in ``skip`` are left out. The options are checked in the call, the song when the first picture is
+        Variations in ``skip`` are left out. The options are checked in the call, the song when the first picture is
         asked for.
         """
         choices = self._choices(
             size=size,
             seed=seed,
-            variation=variation,
+            spread=spread,
             noise_std=noise_std,
             logvar_scale=logvar_scale,
             max_s=max_s,
             clip=clip,
         )
         if not isinstance(skip, Container):
-            raise PictureError(f"skip is {show(skip)}; it is a set of numbers of siblings")
+            raise PictureError(f"skip is {show(skip)}; it is a set of numbers of variations")
         numbers = range(whole_number("count", count, 0, MAX_SEED))
-        return self._paint_siblings(song, choices, (number for number in numbers if number not in skip))
+        return self._paint_variations(song, choices, (number for number in numbers if number not in skip))
 
     def repaint(self, record: dict[str, Any], path: FileName, *, size: Size | None = None) -> Picture:
         """Paint a picture again from its record (`clavilux.picture.read_record`), at another size if one is given.
@@ -281,7 +281,7 @@ class Clavilux:
         song_sha256 : str
             Hash of the song's bytes.
         choices
-            ``size`` (width, height), ``seed``, ``sibling``, ``variation``, ``noise_std``, ``logvar_scale``, ``max_s``
+            ``size`` (width, height), ``seed``, ``variation``, ``spread``, ``noise_std``, ``logvar_scale``, ``max_s``
             and ``clip``, all of them.
         """
         song = record.get("song") if isinstance(record, dict) else None
@@ -297,8 +297,8 @@ class Clavilux:
         defaults: dict[str, Any] = {
             "size": DEFAULT_SIZE_PX,
             "seed": 0,
-            "sibling": 0,
-            "variation": 1.0,
+            "variation": 0,
+            "spread": 1.0,
             "noise_std": self.bundle.noise_std if noise_std is None else noise_std,
             "logvar_scale": self.bundle.logvar_scale if logvar_scale is None else logvar_scale,
             "max_s": MAX_AUDIO_S,
@@ -328,26 +328,28 @@ class Clavilux:
         return (z_image + choices.noise_std * rng.standard_normal(z_image.shape)).astype(np.float32)
 
     def _moved(self, own: Float32, song: Song, choices: Choices) -> Float32:
-        """Return the latent (64,) of a sibling: one step from the song's own; sibling 0 is the song's own."""
-        if choices.sibling == 0:
+        """Return the latent (64,) of a variation: one step from the song's own; variation 0 is the song's own."""
+        if choices.variation == 0:
             return own
-        direction = _generator(f"{song.sha256}:{choices.seed}:{choices.sibling}").standard_normal(LATENT_DIM)
-        step = choices.variation * self.bundle.variation_scale / np.linalg.norm(direction)
+        direction = _generator(f"{song.sha256}:{choices.seed}:{choices.variation}").standard_normal(LATENT_DIM)
+        step = choices.spread * self.bundle.variation_scale / np.linalg.norm(direction)
         return (own + step * direction).astype(np.float32)
 
     def _paint(self, song: FileName | Song, choices: Choices) -> Picture:
         """Paint one picture of a song."""
-        return next(self._paint_siblings(song, choices, [choices.sibling]))
+        return next(self._paint_variations(song, choices, [choices.variation]))
 
-    def _paint_siblings(self, song: FileName | Song, choices: Choices, siblings: Iterable[int]) -> Iterator[Picture]:
-        """Paint siblings of a song, which is listened to once."""
+    def _paint_variations(
+        self, song: FileName | Song, choices: Choices, variations: Iterable[int]
+    ) -> Iterator[Picture]:
+        """Paint variations of a song, which is listened to once."""
         song = self._song(song, choices)
         own = self._own(song, choices)
         heard = {"name": song.name, "sha256": song.sha256, "silent": bool(song.is_silent)}
-        for sibling in siblings:
-            choices = replace(choices, sibling=sibling)
+        for variation in variations:
+            choices = replace(choices, variation=variation)
             z_image = self._moved(own, song, choices)
-            pixels, controls = self._decode(z_image, choices.size, choices.seed + sibling)
+            pixels, controls = self._decode(z_image, choices.size, choices.seed + variation)
             record = {"clavilux": __version__, "song": dict(heard), **self._entries(choices)}
             yield Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song)
 
@@ -369,8 +371,8 @@ def paint(
     *,
     size: Size = DEFAULT_SIZE_PX,
     seed: Number = 0,
-    sibling: Number = 0,
-    variation: Number = 1.0,
+    variation: Number = 0,
+    spread: Number = 1.0,
     noise_std: Number | None = None,
     logvar_scale: Number | None = None,
     bundle: FileName = "default",
@@ -387,8 +389,8 @@ def paint(
         song,
         size=size,
         seed=seed,
-        sibling=sibling,
         variation=variation,
+        spread=spread,
         noise_std=noise_std,
         logvar_scale=logvar_scale,
         max_s=max_s,

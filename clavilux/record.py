@@ -11,7 +11,7 @@ from typing import Any
 from clavilux.errors import AudioError, PictureError
 from clavilux.system.arguments import MAX_SEED, check_size, real_number, show, whole_number
 
-MAX_STEPS = 100.0  # of variation and noise; latents of real art have a deviation of 1
+MAX_STEPS = 100.0  # of spread and noise; latents of real art have a deviation of 1
 MIN_SOUND_S = 1e-3
 MAX_CLIP = 10**9
 
@@ -24,9 +24,9 @@ class Choices:
     ----------
     size : (int, int)
         Width and height in pixels.
-    seed, sibling : int
+    seed, variation : int
         From 0 to ``MAX_SEED``.
-    variation, noise_std, logvar_scale : float
+    spread, noise_std, logvar_scale : float
         From 0 to ``MAX_STEPS``.
     max_s : float
         Seconds, ``MIN_SOUND_S`` or more.
@@ -41,8 +41,8 @@ class Choices:
 
     size: tuple[int, int]
     seed: int
-    sibling: int
-    variation: float
+    variation: int
+    spread: float
     noise_std: float
     logvar_scale: float
     max_s: float
@@ -50,9 +50,9 @@ class Choices:
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {"size": check_size(self.size)}
-        for name in ("seed", "sibling"):
+        for name in ("seed", "variation"):
             checked[name] = whole_number(name, getattr(self, name), 0, MAX_SEED)
-        for name in ("variation", "noise_std", "logvar_scale"):
+        for name in ("spread", "noise_std", "logvar_scale"):
             checked[name] = real_number(name, getattr(self, name), 0.0, MAX_STEPS)
         checked["max_s"] = real_number("max_s", self.max_s, MIN_SOUND_S, fault=AudioError)
         if self.clip is not None:
@@ -65,8 +65,8 @@ class Choices:
         return {
             "size": list(self.size),
             "seed": self.seed,
-            "sibling": self.sibling,
             "variation": self.variation,
+            "spread": self.spread,
             "options": {
                 "noise_std": self.noise_std,
                 "logvar_scale": self.logvar_scale,
@@ -102,7 +102,7 @@ def parse_record(record: Any) -> Recorded:
     """
     try:
         song, bundle, options = (_entry(record, name, dict) for name in ("song", "bundle", "options"))
-        given = {name: _entry(record, name, object) for name in ("size", "seed", "sibling", "variation")}
+        given = {name: _entry(record, name, object) for name in ("size", "seed", "variation", "spread")}
         given |= {name: _entry(options, name, object) for name in ("noise_std", "logvar_scale", "max_s", "clip")}
         return Recorded(
             song_name=_entry(song, "name", str),

@@ -452,10 +452,10 @@ def try_bundle(folder: Path, song: Song, *, with_weights: bool) -> tuple[str, st
 
     def paint() -> None:
         engine = Clavilux(folder)
-        pixels = engine.paint(song, size=64, sibling=1).pixels
+        pixels = engine.paint(song, size=64, variation=1).pixels
         assert pixels.shape == (64, 64, 3)
         again = pickle.loads(pickle.dumps(copy.deepcopy(engine)))
-        np.testing.assert_array_equal(again.paint(song, size=64, sibling=1).pixels, pixels)
+        np.testing.assert_array_equal(again.paint(song, size=64, variation=1).pixels, pixels)
 
     def see() -> None:
         assert np.isfinite(Clavilux(folder).engine.encode_picture(picture)).all()

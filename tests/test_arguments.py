@@ -158,13 +158,13 @@ CALLS: dict[str, Call] = {
     "paint size": lambda e, song, v: e.paint(song, size=v),
     "paint width": lambda e, song, v: e.paint(song, size=(v, 64)),
     "paint seed": lambda e, song, v: e.paint(song, size=64, seed=v),
-    "paint sibling": lambda e, song, v: e.paint(song, size=64, sibling=v),
-    "paint variation": lambda e, song, v: e.paint(song, size=64, sibling=1, variation=v),
+    "paint variation": lambda e, song, v: e.paint(song, size=64, variation=v),
+    "paint spread": lambda e, song, v: e.paint(song, size=64, variation=1, spread=v),
     "paint max_s": lambda e, song, v: e.paint(song, size=64, max_s=v),
-    "siblings count": lambda e, song, v: next(e.siblings(song, size=64, count=v)),
-    "siblings seed": lambda e, song, v: e.siblings(song, size=64, count=1, seed=v),
+    "variations count": lambda e, song, v: next(e.variations(song, size=64, count=v)),
+    "variations seed": lambda e, song, v: e.variations(song, size=64, count=1, seed=v),
     "z_image seed": lambda e, song, v: e.z_image(song, seed=v),
-    "controls sibling": lambda e, song, v: e.controls(song, sibling=v),
+    "controls variation": lambda e, song, v: e.controls(song, variation=v),
     "paint_latent seed": lambda e, song, v: e.paint_latent(np.zeros(64), size=64, seed=v),
     "paint_latent size": lambda e, song, v: e.paint_latent(np.zeros(64), size=v),
     "threads": lambda e, song, v: Clavilux(e.bundle.folder, threads=v),
@@ -211,18 +211,18 @@ def test_numpy_and_whole_floats_are_as_good_as_ints(engine: Clavilux, song: clav
 
 @pytest.mark.parametrize("seed", [0, 2**31, 2**64, 2**200, 10**100 - 1])
 def test_a_seed_may_be_large(engine: Clavilux, song: clavilux.Song, seed: int, tmp_path: Path) -> None:
-    picture = engine.paint(song, size=64, seed=seed, sibling=1)
+    picture = engine.paint(song, size=64, seed=seed, variation=1)
     picture.save(tmp_path / "a.png")
     assert clavilux.read_record(tmp_path / "a.png")["seed"] == seed
     with pytest.raises(PictureError, match=r"seed is a whole number of 333 bits; .* from 0 to 10\^100"):
         engine.paint(song, size=64, seed=10**100)
 
 
-@pytest.mark.parametrize("name", ["variation", "noise_std", "logvar_scale"])
+@pytest.mark.parametrize("name", ["spread", "noise_std", "logvar_scale"])
 def test_steps_in_the_latent_are_bounded(engine: Clavilux, song: clavilux.Song, name: str) -> None:
-    assert np.isfinite(engine.paint(song, size=64, sibling=1, **{name: 10}).z_image).all()
+    assert np.isfinite(engine.paint(song, size=64, variation=1, **{name: 10}).z_image).all()
     with pytest.raises(PictureError, match=rf"{name} is 1e\+300; it is a number from 0 to 100$"):
-        engine.paint(song, size=64, sibling=1, **{name: 1e300})
+        engine.paint(song, size=64, variation=1, **{name: 1e300})
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_what_is_no_song_is_refused(engine: Clavilux, given: Any) -> None:
             call(given)
         assert len(str(error.value).splitlines()) == 1
     with pytest.raises(AudioError):
-        next(engine.siblings(given, count=1))
+        next(engine.variations(given, count=1))
 
 
 def test_a_folder_and_a_song_are_no_files(engine: Clavilux, song: clavilux.Song, tmp_path: Path) -> None:
@@ -378,11 +378,11 @@ def test_what_is_no_picture_is_not_encoded(engine: Clavilux, rgb: Any) -> None:
         engine.engine.encode_picture(rgb)
 
 
-def test_skip_is_a_set_of_siblings(engine: Clavilux, song: clavilux.Song) -> None:
-    pictures = engine.siblings(song, count=3, size=64, skip={np.int64(0), 2})
-    assert [picture.record["sibling"] for picture in pictures] == [1]
+def test_skip_is_a_set_of_variations(engine: Clavilux, song: clavilux.Song) -> None:
+    pictures = engine.variations(song, count=3, size=64, skip={np.int64(0), 2})
+    assert [picture.record["variation"] for picture in pictures] == [1]
     with pytest.raises(PictureError, match="skip is 5"):
-        engine.siblings(song, count=3, skip=5)  # type: ignore[arg-type]
+        engine.variations(song, count=3, skip=5)  # type: ignore[arg-type]
 
 
 def test_songs_controls_and_pictures_can_be_copied_and_pickled(

@@ -690,7 +690,7 @@ def nested_card(bundle: Path) -> None:
         (flipped_byte, "is damaged: mapping.onnx"),
         (missing_network, "has no readable controls.onnx (No such file or directory)"),
         (missing_card, "bundle.json cannot be read"),
-        (nested_card, "bundle.json is no JSON"),
+        (nested_card, "bundle.json is not JSON"),
     ],
 )
 def test_a_bad_bundle_is_said_once_and_nothing_is_written(
@@ -726,7 +726,7 @@ def test_a_bad_bundle_is_said_for_one_song_too(
         ("--max-seconds", "nan"),
         ("--max-seconds", "inf"),
         ("--max-seconds", "0"),
-        ("--variation", "nan"),
+        ("--spread", "nan"),
         ("-o", "a.gif"),
     ],
 )

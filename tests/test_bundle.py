@@ -118,15 +118,15 @@ def test_a_folder_without_description_is_no_bundle(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"{", "is no JSON"),
-        (b"\xff\xfe\xfd", "is no JSON"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe\xfd", "is not JSON"),
         (b"[1, 2]", "gives no schema"),
         (b"{}", "gives no schema"),
         (
-            b'{"schema": 6, "clavilux": "9.0"}',
-            r"has schema 6 .* reads schema 6; install the version that wrote it \(9\.0\)",
+            b'{"schema": 7, "clavilux": "9.0"}',
+            r"has schema 7 .* reads schema 6; install the version that wrote it \(9\.0\)",
         ),
-        (b'{"schema": 5}', "gives no name"),
+        (b'{"schema": 6}', "gives no name"),
     ],
 )
 def test_a_description_that_cannot_be_used_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:
@@ -140,7 +140,7 @@ def test_a_description_that_cannot_be_used_is_refused(tmp_path: Path, text: byte
     [
         ({"name": None}, "gives no name"),
         ({"kinds": None}, "gives no kinds"),
-        ({"kinds": []}, "at least one for a painter"),
+        ({"kinds": []}, "at least one if the decoder is painter"),
         ({"kinds": [1]}, r"gives the kinds \[1\]; it is a list of different names"),
         (
             {"kinds": ["blobs", "unicorns"]},
@@ -241,12 +241,12 @@ def test_what_is_not_known_is_kept_and_figures_may_be_anything(tmp_path: Path) -
     [
         (lambda text: text[:-1] + b', "name": "again"}', "a name is given twice"),
         (lambda text: text.replace(b'"config": {}', b'"config": ' + b"[" * 200 + b"]" * 200), "levels deep"),
-        (lambda text: text.replace(b'"config": {}', b'"config": ' + b"[" * 10**6), "is no JSON"),
+        (lambda text: text.replace(b'"config": {}', b'"config": ' + b"[" * 10**6), "is not JSON"),
         (lambda text: text.replace(b'"songs": 0', b'"songs": ' + b"9" * 5_000), "a number has 5000 digits"),
         (lambda text: text + b" " * 4_000_000, "at most 4000000 are read"),
-        (lambda text: b"", "is no JSON"),
-        (lambda text: bytes(100), "is no JSON"),
-        (lambda text: text.replace(b"fake_bundle", b"\xff\xfe"), "is no JSON"),
+        (lambda text: b"", "is not JSON"),
+        (lambda text: bytes(100), "is not JSON"),
+        (lambda text: text.replace(b"fake_bundle", b"\xff\xfe"), "is not JSON"),
     ],
 )
 def test_other_bytes_than_a_description_are_refused(

@@ -58,7 +58,7 @@ def test_help_names_every_command_and_the_extra_that_training_needs() -> None:
     assert done.exit_code == 0
     for name in COMMANDS:
         assert f"  {name} " in done.output
-    assert "Train the networks. Needs more packages, which it names." in done.output
+    assert "Needs extra packages." in done.output
 
 
 @pytest.mark.parametrize("name", ["paint", "bundle", "corpus", "features"])
@@ -89,13 +89,20 @@ def test_help_is_quick_and_imports_no_numpy() -> None:
     assert cpu_s < 0.3  # of the processor, as other processes may be busy; 0.05 s where this was written
 
 
+def test_help_of_paint_has_a_section_for_advanced_options() -> None:
+    help_text = run("paint", "--help").output
+    simple, advanced = help_text.split("\nAdvanced:\n")
+    assert "Pictures per song: the main one, then variations" in " ".join(simple.split())
+    assert "--logvar-scale" in advanced and "latent" not in simple
+
+
 def test_the_options_of_paint_are_these() -> None:
     command = cli.get_command(click.Context(cli), "paint")
     assert command is not None
     options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
     names = {option.removeprefix("--") for option in options}
     assert names == {
-        *("output", "size", "seed", "count", "variation", "noise-std", "logvar-scale", "bundle", "explain", "json"),
+        *("output", "size", "seed", "count", "spread", "noise-std", "logvar-scale", "bundle", "explain", "json"),
         *("again", "random", "max-seconds", "jobs", "resume", "scheduler", "verbose"),
     }
 
@@ -263,7 +270,7 @@ def test_a_run_is_resumed(songs: Path, fake_bundle: Path, tmp_path: Path) -> Non
     assert first.stderr == ""
     Path("out/chord-1.png").unlink()
     again, after = resume()
-    assert again.stderr == "clavilux: 3 of the pictures were there already and are left as they are\n"
+    assert again.stderr == "clavilux: skipped 3 pictures that exist already\n"
     assert again.stdout == first.stdout
     assert {name for name in before if after[name] == before[name]} >= {"chord-2.png", "high-1.png", "high-2.png"}
     whole = paint(songs, "-o", "whole/", "--count", 2, bundle=fake_bundle)
@@ -275,14 +282,14 @@ def test_a_run_is_resumed(songs: Path, fake_bundle: Path, tmp_path: Path) -> Non
         read_record(Path("out") / name) for name in sorted(before)
     ]
     # A picture of anything else is painted again.
-    changes = (["--seed", 1], ["--size", "64"], ["--variation", 2], ["--max-seconds", 7])
+    changes = (["--seed", 1], ["--size", "64"], ["--spread", 2], ["--max-seconds", 7])
     for options in changes:
         done, _ = resume(*options)
-        assert "were there already" not in done.stderr, options
+        assert "skipped" not in done.stderr, options
     assert resume(bundle=write_fake_bundle(tmp_path / "other", seed=1))[0].stderr == ""
     shutil.copy(songs / "live" / "high.WAV", songs / "chord.wav")  # another song of the same name
     done, _ = resume(bundle=tmp_path / "other")
-    assert done.stderr == "clavilux: 2 of the pictures were there already and are left as they are\n"
+    assert done.stderr == "clavilux: skipped 2 pictures that exist already\n"
 
 
 def test_what_is_not_a_picture_of_the_song_is_not_overwritten(songs: Path, fake_bundle: Path) -> None:
@@ -294,7 +301,7 @@ def test_what_is_not_a_picture_of_the_song_is_not_overwritten(songs: Path, fake_
     assert {name: Path(name).read_bytes() for name in before} == before
 
 
-def test_siblings_are_numbered_and_the_first_is_the_songs_own(songs: Path, fake_bundle: Path) -> None:
+def test_variations_are_numbered_and_the_first_is_the_songs_own(songs: Path, fake_bundle: Path) -> None:
     paint(songs / "chord.wav", bundle=fake_bundle)
     done = paint(songs / "chord.wav", "--count", 3, "-o", "pictures/", bundle=fake_bundle)
     assert done.exit_code == 0
@@ -302,10 +309,10 @@ def test_siblings_are_numbered_and_the_first_is_the_songs_own(songs: Path, fake_
     first, second, third = (pixels(f"pictures/chord-{number}.png") for number in (1, 2, 3))
     np.testing.assert_array_equal(first, pixels("chord.png"))
     assert (first != second).any() and (second != third).any()
-    assert [read_record(f"pictures/chord-{number}.png")["sibling"] for number in (1, 2, 3)] == [0, 1, 2]
+    assert [read_record(f"pictures/chord-{number}.png")["variation"] for number in (1, 2, 3)] == [0, 1, 2]
 
 
-def test_siblings_of_a_named_picture_are_numbered() -> None:
+def test_variations_of_a_named_picture_are_numbered() -> None:
     assert numbered(Path("a/b.jpg"), 1) == (Path("a/b.jpg"),)
     assert numbered(Path("a/b.jpg"), 2) == (Path("a/b-1.jpg"), Path("a/b-2.jpg"))
 
@@ -326,7 +333,7 @@ def test_json_is_one_line_a_picture(songs: Path, fake_bundle: Path) -> None:
     assert [report["picture"] for report in reports] == ["chord-1.png", "chord-2.png"]
     report = reports[0]
     assert report["record"] == read_record("chord-1.png")
-    assert report["heard"]["duration_s"] == pytest.approx(12, abs=0.1)
+    assert report["measured"]["duration_s"] == pytest.approx(12, abs=0.1)
     assert report["descriptors"]["tempo"] > 0
     assert len(report["controls"]["palette"]) == 8 and report["controls"]["palette"][0].startswith("#")
     marks = {"kind", "frequency", "angle", "chaos", "second_kind", "second_share"}
@@ -337,19 +344,19 @@ def test_json_is_one_line_a_picture(songs: Path, fake_bundle: Path) -> None:
 def test_explain_says_what_was_heard_and_what_was_painted(songs: Path, fake_bundle: Path) -> None:
     done = paint(songs / "chord.wav", "--explain", bundle=fake_bundle)
     report = json.loads(paint(songs / "chord.wav", "--json", bundle=fake_bundle).stdout)
-    assert "heard    0:12" in done.stdout
+    assert "measured  0:12" in done.stdout
     for name in report["descriptors"]:
-        assert f" {name} " in done.stdout
+        assert f" {name.replace('_', ' ')}: " in done.stdout
     for colour in report["controls"]["palette"]:
         assert colour in done.stdout
     assert report["controls"]["kind"] in done.stdout
     assert report["description"] in done.stdout
     assert report["mapped_descriptors"] == ["tempo", "loudness"]
     for line in done.stdout.splitlines():
-        if line.split()[:1] == ["tempo"]:
+        if line.strip().startswith("tempo:"):
             assert line.endswith(" BPM")
-        if line.split()[:1] == ["flux"]:
-            assert line.endswith(" (the mapping does not take it)")
+        if line.strip().startswith("flux:"):
+            assert line.endswith(" (not used for the picture)")
 
 
 def test_a_silent_song_says_so(songs: Path, fake_bundle: Path) -> None:
@@ -447,8 +454,8 @@ def test_a_picture_is_painted_again_to_the_byte(songs: Path, fake_bundle: Path, 
     assert Path(f"a-again.{suffix}").read_bytes() == Path(f"a.{suffix}").read_bytes()
 
 
-def test_a_sibling_is_painted_again_larger(songs: Path, fake_bundle: Path) -> None:
-    paint(songs / "chord.wav", "--count", 2, "--variation", 0.5, bundle=fake_bundle)
+def test_a_variation_is_painted_again_larger(songs: Path, fake_bundle: Path) -> None:
+    paint(songs / "chord.wav", "--count", 2, "--spread", 0.5, bundle=fake_bundle)
     arguments = [
         "--again",
         "chord-2.png",
@@ -498,7 +505,7 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
     ("arguments", "reason"),
     [
         ([], "Missing argument"),
-        (["SONG", "--size", "big"], "is no size; write 1024 or 3000x2000"),
+        (["SONG", "--size", "big"], "is not a size; write 1024 or 3000x2000"),
         (["SONG", "--size", "20"], "each side lies between 64 and 8192"),
         (["SONG", "--size", "100x9000"], "each side lies between 64 and 8192"),
         (["SONG", "--seed", "-1"], "--seed"),
@@ -506,9 +513,9 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
         (["SONG", "-o", "a.gif"], "a picture ends in .png, .jpg, .jpeg, .webp; add a /"),
         (["FOLDER", "-o", "a.png"], "is one picture, and there are 2 songs"),
         (["SONG", "--json", "--explain"], "not both"),
-        (["FOLDER", "--random", "2", "--count", "2"], "--random takes one folder"),
-        (["SONG", "SONG", "--random", "2"], "--random takes one folder"),
-        (["SONG", "--again", "a.png", "--seed", "1"], "--again takes seed"),
+        (["FOLDER", "--random", "2", "--count", "2"], "--random needs exactly one folder"),
+        (["SONG", "SONG", "--random", "2"], "--random needs exactly one folder"),
+        (["SONG", "--again", "a.png", "--seed", "1"], "--again uses the settings"),
         (["SONG", "SONG", "--again", "a.png"], "give one SONG"),
         (["SONG", "--again", "a.png", "-o", "folder/"], "a picture ends in"),
         (["SONG", "--unknown"], "No such option"),

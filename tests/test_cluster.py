@@ -161,8 +161,8 @@ def test_without_the_option_nothing_of_dask_is_imported() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["features", ".", "-o", "out", "--jobs", "2"], "--jobs is of this machine"),
-        (["paint", ".", "--jobs", "2"], "--jobs is of this machine"),
+        (["features", ".", "-o", "out", "--jobs", "2"], "--jobs sets processes of this machine"),
+        (["paint", ".", "--jobs", "2"], "--jobs sets processes of this machine"),
         (["paint", ".", "--explain"], "--explain needs every song"),
         (["paint", ".", "--again", "a.png"], "--again takes"),
     ],

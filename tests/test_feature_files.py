@@ -439,7 +439,7 @@ def test_the_command_prints_what_it_did(music: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = CliRunner().invoke(command, [str(music), "-o", str(out), "--jobs", "1"])
     assert result.exit_code == 1, result.output
-    assert result.stdout == f"{out / TABLE}: 3 songs of 15 seconds\n1 file left out, named above\n"
+    assert result.stdout == f"{out / TABLE}: 3 songs of 15 seconds\n1 file skipped, named above\n"
     assert f"{music / 'broken.mp3'}: not readable as sound" in result.stderr
     assert "4 of 4 files" in result.stderr
     result = CliRunner().invoke(command, [str(music), "-o", str(out), "--jobs", "1"])
@@ -450,4 +450,4 @@ def test_the_command_fails_if_nothing_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "broken.mp3").write_text("no sound")
     result = CliRunner().invoke(command, [str(tmp_path), "-o", str(tmp_path / "out"), "--jobs", "1"])
     assert isinstance(result.exception, AudioError)
-    assert "none of its 1 file could be listened to" in str(result.exception)
+    assert "none of its 1 file could be measured" in str(result.exception)

@@ -113,7 +113,7 @@ def test_the_fuzzer_of_records_writes_the_record_that_it_says(tmp_path: Path) ->
         name, picture = next(iter(files.items()))
         whole = fuzz_records.record_of(picture)
         again = fuzz_records.replace_comment(picture, Path(name).suffix, b'{"clavilux": "x"}')
-        assert whole["sibling"] == 1 and fuzz_records.record_of(again) == {"clavilux": "x"}
+        assert whole["variation"] == 1 and fuzz_records.record_of(again) == {"clavilux": "x"}
     outcomes = {fuzz_records.make_case(wholes, 0, number).column for number in range(60)}
     assert outcomes == {*fuzz_records.RECORD_MUTATIONS, *MUTATIONS}
 

@@ -10,7 +10,7 @@ from vendi_score import vendi
 from clavilux.bundle import open_bundle
 from clavilux.evaluation import finish, pairs
 from clavilux.evaluation.baselines import fit_linear_map
-from clavilux.evaluation.distinctness import indistinguishable, recitation, siblings, steadiness
+from clavilux.evaluation.distinctness import indistinguishable, recitation, steadiness, variations
 from clavilux.evaluation.evaluator_b import BLOCKS, EvaluatorBSpace, measure_evaluator_b
 from clavilux.evaluation.evaluators import Spaces, measure_features
 from clavilux.evaluation.manifold import compare_clouds, density_coverage, kid, precision_recall
@@ -204,12 +204,12 @@ def test_steadiness_is_in_units_of_the_distance_of_songs(art):
     assert steadiness(art, moved, art) == pytest.approx(0.1)
 
 
-def test_siblings_are_near_and_changed(art, more_art):
+def test_variations_are_near_and_changed(art, more_art):
     families = np.stack([art, art + 0.1 * more_art, art - 0.1 * more_art], axis=1)[:50]
-    assert siblings(families, art[:50] + 0.001) == (pytest.approx(1.0, abs=1e-6), 1.0)
-    assert siblings(families, art[:50] + 1.0)[1] == 0.0  # no sibling differs more than a copy that is far off
+    assert variations(families, art[:50] + 0.001) == (pytest.approx(1.0, abs=1e-6), 1.0)
+    assert variations(families, art[:50] + 1.0)[1] == 0.0  # no variation differs more than a copy that is far off
     strangers = np.random.default_rng(3).standard_normal((50, 3, 16))
-    assert siblings(strangers, strangers[:, 0] + 0.001)[0] == pytest.approx(0.5, abs=0.07)
+    assert variations(strangers, strangers[:, 0] + 0.001)[0] == pytest.approx(0.5, abs=0.07)
 
 
 def test_fine_energy_is_of_fine_stripes_alone():

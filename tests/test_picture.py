@@ -22,8 +22,8 @@ RECORD: dict[str, Any] = {
     "bundle": {"name": "fake", "sha256": "cd" * 32},
     "size": [160, 96],
     "seed": 7,
-    "sibling": 0,
-    "variation": 1.0,
+    "variation": 0,
+    "spread": 1.0,
     "options": {"max_s": 14400.0, "clip": None},
 }
 FORMATS = [".png", ".jpg", ".jpeg", ".webp"]

@@ -47,8 +47,8 @@ def test_a_song_becomes_a_picture(fake_bundle: Path, tone_file: Path) -> None:
         "bundle": {"name": "fake", "sha256": Clavilux(fake_bundle).bundle.sha256},
         "size": [128, 96],
         "seed": 3,
-        "sibling": 0,
-        "variation": 1.0,
+        "variation": 0,
+        "spread": 1.0,
         "options": {"noise_std": 0.0, "logvar_scale": 0.0, "max_s": 14_400.0, "clip": None},
     }
 
@@ -90,22 +90,22 @@ def test_the_seed_draws_other_marks_of_the_same_plan(engine: Clavilux, make_song
     assert (first.pixels != second.pixels).any()
 
 
-def test_the_first_sibling_is_the_song_itself(engine: Clavilux, make_song: MakeSong) -> None:
+def test_the_first_variation_is_the_song_itself(engine: Clavilux, make_song: MakeSong) -> None:
     song = make_song()
-    own = engine.paint(song, size=96, variation=3.0)
+    own = engine.paint(song, size=96, spread=3.0)
     np.testing.assert_array_equal(own.pixels, engine.paint(song, size=96).pixels)
-    siblings = list(engine.siblings(song, count=3, size=96))
-    np.testing.assert_array_equal(siblings[0].pixels, own.pixels)
-    assert [sibling.record["sibling"] for sibling in siblings] == [0, 1, 2]
+    variations = list(engine.variations(song, count=3, size=96))
+    np.testing.assert_array_equal(variations[0].pixels, own.pixels)
+    assert [variation.record["variation"] for variation in variations] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("variation", [0.0, 1.0, 2.5])
-def test_a_sibling_lies_one_step_away(engine: Clavilux, make_song: MakeSong, variation: float) -> None:
+@pytest.mark.parametrize("spread", [0.0, 1.0, 2.5])
+def test_a_variation_lies_one_step_away(engine: Clavilux, make_song: MakeSong, spread: float) -> None:
     song = make_song()
     own = engine.z_image(song)
-    for sibling in (1, 2, 9):
-        step = np.linalg.norm(engine.z_image(song, sibling=sibling, variation=variation) - own)
-        assert step == pytest.approx(variation * VARIATION_SCALE, rel=1e-4, abs=1e-6)
+    for variation in (1, 2, 9):
+        step = np.linalg.norm(engine.z_image(song, variation=variation, spread=spread) - own)
+        assert step == pytest.approx(spread * VARIATION_SCALE, rel=1e-4, abs=1e-6)
 
 
 def test_the_direction_depends_on_song_seed_and_number(engine: Clavilux, make_song: MakeSong) -> None:
@@ -113,10 +113,10 @@ def test_the_direction_depends_on_song_seed_and_number(engine: Clavilux, make_so
     twin = dataclasses.replace(song, sha256="ee" * 32)
     own = engine.z_image(song)
     choices: list[tuple[Any, dict[str, int]]] = [
-        (song, {"sibling": 1}),
-        (song, {"sibling": 2}),
-        (song, {"sibling": 1, "seed": 1}),
-        (twin, {"sibling": 1}),
+        (song, {"variation": 1}),
+        (song, {"variation": 2}),
+        (song, {"variation": 1, "seed": 1}),
+        (twin, {"variation": 1}),
     ]
     steps = np.array([engine.z_image(of, **choice) - own for of, choice in choices])
     again = np.array([engine.z_image(of, **choice) - own for of, choice in choices])
@@ -134,7 +134,7 @@ def test_a_size_out_of_range_is_refused(size: int | tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(
     "choice",
-    [{"seed": -1}, {"sibling": -1}, {"variation": -0.1}, {"variation": float("nan")}, {"variation": float("inf")}],
+    [{"seed": -1}, {"variation": -1}, {"spread": -0.1}, {"spread": float("nan")}, {"spread": float("inf")}],
 )
 def test_a_choice_out_of_range_is_refused(engine: Clavilux, make_song: MakeSong, choice: dict[str, Any]) -> None:
     with pytest.raises(PictureError, match=f"{next(iter(choice))} is .*; it is a (whole )?number from 0 to"):
@@ -168,7 +168,7 @@ def test_less_of_a_song_gives_another_picture(engine: Clavilux, tmp_path: Path) 
 def test_a_picture_is_painted_again_from_its_file(
     engine: Clavilux, tone_file: Path, tmp_path: Path, suffix: str
 ) -> None:
-    picture = engine.paint(tone_file, size=(160, 96), seed=5, sibling=2, variation=0.7)
+    picture = engine.paint(tone_file, size=(160, 96), seed=5, variation=2, spread=0.7)
     picture.save(tmp_path / f"a{suffix}")
     again = engine.repaint(clavilux.read_record(tmp_path / f"a{suffix}"), tone_file)
     np.testing.assert_array_equal(again.pixels, picture.pixels)
@@ -207,8 +207,8 @@ PLACES = [
     ("size",),
     ("size", 0),
     ("seed",),
-    ("sibling",),
     ("variation",),
+    ("spread",),
     ("options",),
     ("options", "noise_std"),
     ("options", "logvar_scale"),

@@ -36,23 +36,25 @@ class _Home:
 
 
 COMMANDS = {
-    "paint": _Home(
-        "clavilux.cli.paint", "paint", "Paint songs: one picture a song, the same at every size.", is_watched=False
-    ),
+    "paint": _Home("clavilux.cli.paint", "paint", "Paint songs: one abstract picture per song.", is_watched=False),
     "features": _Home(
         "clavilux.cli.features",
         "features",
-        "Measure a folder of songs: feature files and descriptors.csv.",
+        "Measure songs: tempo, key, loudness, ... of a folder, as a table.",
         is_watched=False,
     ),
-    "corpus": _Home("clavilux.cli.corpus", "corpus", "Rebuild the training data from its public sources."),
-    "train": _Home("clavilux.cli.train", "train", "Train the networks. Needs more packages, which it names."),
+    "corpus": _Home(
+        "clavilux.cli.corpus", "corpus", "Download the public pictures and music that the networks were trained on."
+    ),
+    "train": _Home(
+        "clavilux.cli.train", "train", "Train the networks on your own pictures and music. Needs extra packages."
+    ),
     "evaluate": _Home(
         "clavilux.cli.evaluate",
         "evaluate_command",
-        "Measure a bundle on held-out songs and art. Needs more packages, which it names.",
+        "Measure how good trained networks are. Needs extra packages.",
     ),
-    "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or verify a bundle of trained networks."),
+    "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or check a bundle of trained networks."),
 }
 
 # Errors of the system that the user can mend: no room, no right, no more open files or memory.
@@ -139,8 +141,8 @@ def _show_version(context: click.Context, option: click.Parameter, wanted: bool)
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 something could not be done (one line on stderr says what), 2 wrong usage, "
-    "130 ended by Ctrl-C.",
+    epilog="Exit codes: 0 success; 1 something failed (stderr says what, one line each); 2 wrong usage; "
+    "130 interrupted by Ctrl-C.",
 )
 @click.option(
     "--version",
@@ -151,11 +153,11 @@ def _show_version(context: click.Context, option: click.Parameter, wanted: bool)
     help="Show the version and exit.",
 )
 def cli() -> None:
-    """A song in, an abstract picture out.
+    r"""Paint music: a song in, an abstract picture out.
 
     \b
-    clavilux paint nocturne.flac               nocturne.png
-    clavilux paint album/ -o pictures/         one picture a song
+    clavilux paint nocturne.flac               writes nocturne.png
+    clavilux paint album/ -o pictures/         one picture per song
     clavilux paint nocturne.flac --size 4096   the same picture, larger
     """
 

@@ -1,4 +1,4 @@
-"""``clavilux bundle``: what a bundle is made of, and whether it is whole."""
+"""``clavilux bundle``: show the contents of a bundle, or check its files."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from clavilux.cli.output import say
 from clavilux.engine import Engine
 
 _bundle_option = click.option(
-    "--bundle", "name", default="default", show_default=True, metavar="NAME|DIR", help="A shipped bundle or a folder."
+    "--bundle",
+    "name",
+    default="default",
+    show_default=True,
+    metavar="NAME|DIR",
+    help="Name of a shipped bundle (default, classic), or a folder.",
 )
 
 
 @click.group()
 def bundle() -> None:
-    """Show or verify a bundle of trained networks."""
+    """Show or check a bundle of trained networks."""
 
 
 @bundle.command()
 @_bundle_option
-@click.option("--json", "as_json", is_flag=True, help="All of bundle.json.")
+@click.option("--json", "as_json", is_flag=True, help="Print bundle.json.")
 def show(name: str, as_json: bool) -> None:
-    """Say what a bundle was made of."""
+    """Show how a bundle was trained and measured."""
     opened = open_bundle(name)
     if as_json:
         say(json.dumps(opened.card, indent=2))
@@ -49,15 +54,17 @@ def show(name: str, as_json: bool) -> None:
 @bundle.command()
 @_bundle_option
 def verify(name: str) -> None:
-    """Hash every file of a bundle and load every network."""
+    """Check the hash of every file of a bundle, and load every network."""
     opened = open_bundle(name)
     n_bytes = opened.verify()
     Engine(opened).check()
-    say(f"{opened.name}: {len(opened.card['files'])} files, {n_bytes / 1e6:.1f} MB, all as written; the networks load")
+    say(
+        f"{opened.name}: {len(opened.card['files'])} files, {n_bytes / 1e6:.1f} MB, all hashes match; the networks load"
+    )
 
 
 def _leaves(name: str, value: object) -> list[tuple[str, object]]:
-    """Return the numbers and words of nested fields with their dotted names; longer lists are counted."""
+    """Return the leaves of nested fields with dotted names; of a list of more than 8 entries, their number."""
     if isinstance(value, dict):
         return [leaf for key, inner in value.items() for leaf in _leaves(f"{name}.{key}", inner)]
     if isinstance(value, list) and len(value) > 8:

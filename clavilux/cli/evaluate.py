@@ -1,4 +1,4 @@
-"""`clavilux evaluate`: does every song have a picture of its own, and do songs that sound alike look alike?"""
+"""``clavilux evaluate``: measure a bundle on held-out songs and art."""
 
 from __future__ import annotations
 
@@ -15,30 +15,46 @@ from clavilux.system.files import refuse_inputs, write_whole
 
 
 @click.command("evaluate")
-@click.option("--bundle", default="default", show_default=True, metavar="NAME|DIR", help="Trained networks.")
-@click.option("--beside", multiple=True, metavar="NAME|DIR", help="Another bundle on the same songs; may come again.")
+@click.option(
+    "--bundle",
+    default="default",
+    show_default=True,
+    metavar="NAME|DIR",
+    help="Trained networks: default, classic or a folder.",
+)
+@click.option(
+    "--beside", multiple=True, metavar="NAME|DIR", help="Another bundle to compare on the same songs; repeatable."
+)
 @click.option(
     "--music",
     type=click.Path(path_type=Path),
     required=True,
-    help="Corpus of music (its held-out songs), or any folder of songs.",
+    help="Folder of songs, or a corpus of music, of which the held-out songs are used.",
 )
 @click.option(
     "--art",
     type=click.Path(path_type=Path),
     required=True,
-    help="Corpus of art (its held-out abstract pictures), or any folder of pictures.",
+    help="Folder of pictures, or a corpus of art, of which the held-out abstract pictures are used.",
 )
-@click.option("--songs", type=click.IntRange(4), default=200, show_default=True, help="Songs at most.")
-@click.option("--pictures", type=click.IntRange(20), default=400, show_default=True, help="Pictures a side at most.")
-@click.option("--max-seconds", type=click.FloatRange(10), default=120.0, show_default=True, help="Listened to of each.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws equal numbers on all sides.")
-@click.option("--jobs", type=int, default=-1, help="Processes.  [default: all cores]")
+@click.option("--songs", type=click.IntRange(4), default=200, show_default=True, help="Maximum number of songs.")
+@click.option(
+    "--pictures", type=click.IntRange(20), default=400, show_default=True, help="Maximum number of pictures per set."
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(10),
+    default=120.0,
+    show_default=True,
+    help="Use only the first S seconds of each song.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of samples.")
+@click.option("--jobs", type=int, default=-1, help="Processes.  [default: one per core]")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Report (.html), with its figures beside it (.json); a name in .json writes the figures alone.",
+    help="Report to write: report.html, with its figures in report.json; report.json writes only the figures.",
 )
 def evaluate_command(
     bundle: str,
@@ -52,10 +68,14 @@ def evaluate_command(
     jobs: int,
     output: Path | None,
 ) -> None:
-    """Measure a bundle on music and art that it has not learnt from, and print the table."""
+    r"""Measure trained networks on music and art that were not used for training, and print a table.
+
+    \b
+    clavilux evaluate --music corpus/music --art corpus/art -o report.html
+    """
     if output is not None and output.suffix not in (".html", ".json"):
         raise click.BadParameter(f"{output} ends neither in .html nor in .json", param_hint="-o")
-    import efficientnet_lite_pytorch  # noqa: F401 - first: PyTorch, if it is missing, would ask for the extra of training
+    import efficientnet_lite_pytorch  # noqa: F401  (first: its absence asks for the extra "eval", that of PyTorch for "train")
 
     from clavilux.evaluation.evaluate import evaluate
     from clavilux.evaluation.material import find_material
@@ -80,7 +100,7 @@ def evaluate_command(
         log=lambda line: complain(line, prefix=f"[{time.monotonic() - started:5.0f} s] "),
     )
     for fault in result.faults:
-        complain(f"{fault}; left out")
+        complain(f"{fault}; skipped")
     say(to_markdown(result))
     if output is not None:
         if output.suffix == ".html":

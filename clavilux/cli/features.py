@@ -1,4 +1,4 @@
-"""`clavilux features`: measure a folder of songs."""
+"""``clavilux features``: measure a folder of songs."""
 
 from __future__ import annotations
 
@@ -11,39 +11,45 @@ import click
 
 from clavilux.audio.feature_files import TABLE, write_features
 from clavilux.cli.output import complain, say, set_up_log, visible
+from clavilux.cli.sections import AdvancedOption, SectionedCommand
 from clavilux.errors import AudioError
 
-LINE_EVERY_S = 10.0  # where there is no terminal
+LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("audio_dir", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder that is filled."
+    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
 )
-@click.option("--jobs", type=click.IntRange(1), help="Processes. Default: one a core.")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Songs measured at once.  [default: one per core]")
 @click.option(
-    "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers measure, such as tcp://10.0.0.1:8786."
+    "--scheduler", cls=AdvancedOption, metavar="ADDRESS", help="Measure on a Dask cluster, such as tcp://10.0.0.1:8786."
 )
-@click.option("-v", "--verbose", is_flag=True, help="Print the traceback of what is a fault of Clavilux.")
+@click.option("-v", "--verbose", cls=AdvancedOption, is_flag=True, help="Print the traceback of internal errors.")
 def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | None, verbose: bool) -> None:
-    """Measure all songs in AUDIO_DIR: a feature file each, and descriptors.csv.
+    r"""Measure all songs in AUDIO_DIR: tempo, key, loudness, ... in descriptors.csv, and one feature file per song.
 
-    An interrupted run goes on where it stopped. A file that cannot be read is named and left out; the command then ends
-    with exit code 1, though all other songs are measured.
+    Start an interrupted run again and it continues. A file that cannot be read is named and skipped; the exit code is
+    then 1.
+
+    \b
+    clavilux features music/ -o features/
     """
     set_up_log(verbose)
     if scheduler is not None and jobs is not None:
-        raise click.UsageError("--jobs is of this machine; a cluster has the workers that were started.")
+        raise click.UsageError(
+            "--jobs sets processes of this machine; a cluster uses the workers it has. Give --jobs or --scheduler."
+        )
     with _Reporter() as progress:
         summary = write_features(audio_dir, output, jobs=jobs or -1, scheduler=scheduler, progress=progress)
     n_songs, n_faults = summary.measured + summary.kept, len(summary.faults)
     if n_songs == 0:
-        raise AudioError(f"{audio_dir}: none of its {_count(n_faults, 'file')} could be listened to")
+        raise AudioError(f"{audio_dir}: none of its {_count(n_faults, 'file')} could be measured")
     kept = f", {summary.kept} of them measured earlier" if summary.kept else ""
     say(f"{visible(str(output / TABLE))}: {_count(n_songs, 'song')} of {_length(summary.seconds)}{kept}")
     if n_faults:
-        say(f"{_count(n_faults, 'file')} left out, named above")
+        say(f"{_count(n_faults, 'file')} skipped, named above")
         click.get_current_context().exit(1)
 
 
@@ -58,7 +64,7 @@ def _length(seconds: float) -> str:
 
 
 class _Reporter:
-    """A progress bar on a terminal, a line now and then elsewhere; all of it on stderr."""
+    """Progress on stderr: a bar on a terminal, else a line every `LINE_EVERY_S` seconds."""
 
     def __init__(self) -> None:
         self._bar = None
@@ -68,7 +74,7 @@ class _Reporter:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("listening"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task("", total=None)
 

@@ -21,7 +21,7 @@ _cannot_write: list[str] = []  # why stdout took no more
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    """Return a text in which control characters are escapes, such as ``\\\\x1b``, but for those to keep.
+    r"""Return a text in which control characters are escapes, such as ``\\\\x1b``, but for those to keep.
 
     Examples
     --------

@@ -23,6 +23,7 @@ from clavilux.bundle import shipped_bundles
 from clavilux.cli.names import is_picture_name, make_folder, name_pictures
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.painting import Again, Outcome, Task, open_engine, paint_again, paint_songs
+from clavilux.cli.sections import AdvancedOption, SectionedCommand
 from clavilux.constants import DEFAULT_SIZE_PX, MAX_AUDIO_S
 from clavilux.errors import BundleError, PictureError
 from clavilux.explain import explain_report
@@ -43,7 +44,7 @@ def _read_size(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", text)
     if match is None:
-        raise click.BadParameter(f"{text!r} is no size; write 1024 or 3000x2000")
+        raise click.BadParameter(f"{text!r} is not a size; write 1024 or 3000x2000")
     try:
         return check_size((int(match[1]), int(match[2] or match[1])))
     except PictureError as error:
@@ -56,60 +57,104 @@ class FiniteRange(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value!r} is no finite number", param, ctx)
+            self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SONG|FOLDER|FEATURES...")
-@click.option("-o", "--output", metavar="FILE|DIR", help="Picture (.png .jpg .webp), or folder.  [default: ./SONG.png]")
 @click.option(
-    "--size", type=_read_size, default=str(DEFAULT_SIZE_PX), metavar="N|WxH", show_default=True, help="Pixels."
+    "-o",
+    "--output",
+    metavar="FILE|DIR",
+    help="Picture to write (.png, .jpg or .webp), such as cover.jpg, or a folder.  [default: SONG.png, here]",
 )
 @click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    metavar="N",
+    "--size",
+    type=_read_size,
+    default=str(DEFAULT_SIZE_PX),
+    metavar="N|WxH",
     show_default=True,
-    help="Another drawing of the same plan.",
+    help="Size in pixels, such as 3000 or 1920x1080; the same picture at every size.",
 )
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", show_default=True, help="Random seed.")
 @click.option(
     "--count",
     type=click.IntRange(1),
     default=1,
     metavar="N",
     show_default=True,
-    help="Pictures a song: its own, then siblings.",
+    help="Pictures per song: the main one, then variations (song-1.png, song-2.png, ...).",
 )
 @click.option(
-    "--variation",
+    "--spread",
     type=FiniteRange(0),
     default=1.0,
     metavar="X",
     show_default=True,
-    help="How far siblings differ.",
+    help="How far variations differ from the main picture: 0.5 is half as far.",
 )
-@click.option("--noise-std", type=click.FloatRange(0), metavar="X", help="Noise in the latent, keyed by song and seed.")
 @click.option(
-    "--logvar-scale", type=click.FloatRange(0), metavar="X", help="Draw window codes with X times their variance."
+    "--max-seconds",
+    "max_s",
+    type=FiniteRange(1),
+    default=MAX_AUDIO_S,
+    metavar="S",
+    help=f"Use only the first S seconds of each song.  [default: {MAX_AUDIO_S:g}, 4 hours]",
 )
-@click.option("--bundle", default="default", metavar="NAME|DIR", show_default=True, help="Trained networks.")
-@click.option("--explain", is_flag=True, help="Say what was heard and what was painted.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON a picture.")
+@click.option("--explain", is_flag=True, help="Print what was measured in each song and what was painted.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per picture, for scripts.")
 @click.option(
-    "--again", type=click.Path(path_type=Path), metavar="PICTURE", help="Repaint PICTURE from its record and SONG."
+    "--again",
+    type=click.Path(path_type=Path),
+    metavar="PICTURE",
+    help="Paint PICTURE again from its SONG, with the settings stored in PICTURE; --size may differ.",
 )
-@click.option("--random", "n_random", type=click.IntRange(1), metavar="N", help="Paint N clips of FEATURES at random.")
+@click.option("--resume", is_flag=True, help="Skip pictures that exist already and would come out the same.")
 @click.option(
-    "--max-seconds", "max_s", type=FiniteRange(1), default=MAX_AUDIO_S, metavar="S", help="Listen to no more."
+    "--jobs", type=click.IntRange(1), metavar="N", help="Songs painted at once.  [default: one per core, from 4 songs]"
 )
-@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes.  [default: all cores from 4 songs on]")
-@click.option("--resume", is_flag=True, help="Leave pictures that are there and would be painted the same.")
 @click.option(
-    "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers paint, such as tcp://10.0.0.1:8786; resumes."
+    "--bundle",
+    cls=AdvancedOption,
+    default="default",
+    metavar="NAME|DIR",
+    show_default=True,
+    help="Trained networks: default, classic, or a folder that `clavilux train` wrote.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Log the ranges of features and latents.")
+@click.option(
+    "--noise-std",
+    cls=AdvancedOption,
+    type=click.FloatRange(0),
+    metavar="X",
+    help="Add random variation to the latent of the picture, with standard deviation X; 0 turns it off.  "
+    "[default: that of the bundle]",
+)
+@click.option(
+    "--logvar-scale",
+    cls=AdvancedOption,
+    type=click.FloatRange(0),
+    metavar="X",
+    help="Add random variation to the latents of the song, with X times the encoder's variance; 0 turns it off.  "
+    "[default: that of the bundle]",
+)
+@click.option(
+    "--random",
+    "n_random",
+    cls=AdvancedOption,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Paint N random clips from a folder of feature files.",
+)
+@click.option(
+    "--scheduler",
+    cls=AdvancedOption,
+    metavar="ADDRESS",
+    help="Paint on a Dask cluster, such as tcp://10.0.0.1:8786; includes --resume.",
+)
+@click.option(
+    "-v", "--verbose", cls=AdvancedOption, is_flag=True, help="Log the ranges of features and latents to stderr."
+)
 @click.pass_context
 def paint(
     ctx: click.Context,
@@ -118,7 +163,7 @@ def paint(
     size: tuple[int, int],
     seed: int,
     count: int,
-    variation: float,
+    spread: float,
     noise_std: float | None,
     logvar_scale: float | None,
     bundle: str,
@@ -132,24 +177,26 @@ def paint(
     scheduler: str | None,
     verbose: bool,
 ) -> None:
-    """Paint songs, folders of songs, or feature files: one picture a song.
+    r"""Paint songs: one abstract picture per song, or per song of a folder.
 
-    The whole song decides the picture; the same song, seed and bundle give the same picture, at every size.
+    The whole song determines the picture. The same song, seed and bundle always give the same picture.
 
     \b
-    clavilux paint nocturne.flac                       nocturne.png
-    clavilux paint nocturne.flac -o n.jpg --size 3000x2000
-    clavilux paint album/ -o pictures/ --count 4       four siblings a song
-    clavilux paint --again nocturne.png nocturne.flac  from the record in the picture
-    clavilux paint --random 10 features/               ten clips into generated_images/
+    clavilux paint nocturne.flac                            writes nocturne.png
+    clavilux paint nocturne.flac -o cover.jpg --size 3000   a square cover
+    clavilux paint album/ -o pictures/ --count 4            four pictures per song
+    clavilux paint nocturne.flac --explain                  also says what was measured
+    clavilux paint --again nocturne.png nocturne.flac       the same picture again
     """
     set_up_log(verbose)
     if explain and as_json:
         raise click.UsageError("Give --explain or --json, not both.")
     if explain and (resume or scheduler is not None):
-        raise click.UsageError("--explain needs every song to be heard again, which --resume and --scheduler do not.")
+        raise click.UsageError("--explain needs to measure every song again; give it without --resume and --scheduler.")
     if scheduler is not None and jobs is not None:
-        raise click.UsageError("--jobs is of this machine; a cluster has the workers that were started.")
+        raise click.UsageError(
+            "--jobs sets processes of this machine; a cluster uses the workers it has. Give --jobs or --scheduler."
+        )
     if again is not None:
         _paint_again(ctx, again, paths, output, explain=explain, as_json=as_json)
         return
@@ -159,7 +206,7 @@ def paint(
         "bundle": bundle,
         "size": size,
         "seed": seed,
-        "variation": variation,
+        "spread": spread,
         "noise_std": noise_std,
         "logvar_scale": logvar_scale,
         "max_s": max_s,
@@ -172,7 +219,7 @@ def paint(
     networks = open_engine(bundle).engine
     if n_random is not None:
         if len(paths) != 1 or count != 1:
-            raise click.UsageError("--random takes one folder of feature files and no --count.")
+            raise click.UsageError("--random needs exactly one folder of feature files, and no --count.")
         networks.check(painting_only=True)
         tasks = _random_tasks(paths[0], n_random, Path(output or RANDOM_FOLDER), faults, options)
     else:
@@ -192,7 +239,7 @@ def paint(
         n_kept += outcome.n_kept
         _tell(outcome, explain=explain, as_json=as_json)
     if n_kept:
-        complain(f"{n_kept} of the pictures were there already and are left as they are")
+        complain(f"skipped {n_kept} pictures that exist already")
     ctx.exit(1 if n_faults else 0)
 
 
@@ -241,15 +288,17 @@ def _paint_again(
     given = {
         name
         for name in (
-            *("seed", "count", "variation", "noise_std", "logvar_scale", "n_random", "max_s"),
+            *("seed", "count", "spread", "noise_std", "logvar_scale", "n_random", "max_s"),
             *("jobs", "resume", "scheduler"),
         )
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
     if given:
-        raise click.UsageError("--again takes seed, variation and the rest from the record; only --size may be given.")
+        raise click.UsageError(
+            "--again uses the settings stored in the picture; only --size, --bundle and -o may be given with it."
+        )
     if len(paths) != 1:
-        raise click.UsageError("--again repaints one picture: give one SONG.")
+        raise click.UsageError("--again paints one picture: give one SONG.")
     if output is not None and Path(output).suffix.lower() not in FORMATS:
         raise click.UsageError(f"-o {output}: a picture ends in {', '.join(FORMATS)}.")
     record = read_record(again)

@@ -38,14 +38,14 @@ MOST_THREADS = 4  # of a song that is painted alone; more wait for each other
 
 @dataclass(frozen=True)
 class Task:
-    """One song and the files that its pictures go to: its own picture first, then siblings."""
+    """One song and the files that its pictures go to: its own picture first, then variations."""
 
     path: Path
     pictures: tuple[Path, ...]
     bundle: str
     size: tuple[int, int]
     seed: int
-    variation: float
+    spread: float
     noise_std: float | None
     logvar_scale: float | None
     max_s: float
@@ -153,12 +153,12 @@ def paint_song(task: Task) -> Outcome:
         if task.verbose:
             _log_ranges(task.path, song, engine.engine.song_code(song))
         reports = dict(kept)
-        pictures = engine.siblings(
+        pictures = engine.variations(
             song,
             count=len(task.pictures),
             size=task.size,
             seed=task.seed,
-            variation=task.variation,
+            spread=task.spread,
             noise_std=task.noise_std,
             logvar_scale=task.logvar_scale,
             max_s=task.max_s,
@@ -166,27 +166,27 @@ def paint_song(task: Task) -> Outcome:
             skip=kept,
         )
         for picture in pictures:
-            sibling = picture.record["sibling"]
-            target, z = task.pictures[sibling], picture.z_image
+            variation = picture.record["variation"]
+            target, z = task.pictures[variation], picture.z_image
             logger.info("%s: z_image lies in [%.3g, %.3g], length %.3g", target, z.min(), z.max(), np.linalg.norm(z))
             if task.is_named:
                 picture.save(target)
             else:
                 target = save_picture(picture, target, clip=task.clip)
-            reports[sibling] = report_picture(picture, target, engine.bundle.descriptors)
+            reports[variation] = report_picture(picture, target, engine.bundle.descriptors)
     except ClaviluxError as error:
         return Outcome(fault=str(error))
-    return Outcome(tuple(reports[sibling] for sibling in sorted(reports)), _warnings(song), n_kept=len(kept))
+    return Outcome(tuple(reports[variation] for variation in sorted(reports)), _warnings(song), n_kept=len(kept))
 
 
-_REMEMBERED = ("size", "seed", "variation", "noise_std", "logvar_scale", "max_s", "clip")
+_REMEMBERED = ("size", "seed", "spread", "noise_std", "logvar_scale", "max_s", "clip")
 
 
 def _kept(task: Task, engine: Clavilux) -> dict[int, dict[str, Any]]:
-    """Short reports, by sibling, of the pictures that are there and would be painted the same."""
+    """Short reports, by variation, of the pictures that are there and would be painted the same."""
     kept: dict[int, dict[str, Any]] = {}
     sha256 = None
-    for sibling, target in enumerate(task.pictures):
+    for variation, target in enumerate(task.pictures):
         if not target.exists():
             continue
         sha256 = sha256 or hash_file(task.path)
@@ -195,8 +195,8 @@ def _kept(task: Task, engine: Clavilux) -> dict[int, dict[str, Any]]:
         except PictureError:
             continue  # named with -o, where anything is replaced
         choices = {name: getattr(task, name) for name in _REMEMBERED}
-        if engine.has_painted(record, sha256, sibling=sibling, **choices):
-            kept[sibling] = {"song": str(task.path), "picture": str(target), "record": record}
+        if engine.has_painted(record, sha256, variation=variation, **choices):
+            kept[variation] = {"song": str(task.path), "picture": str(target), "record": record}
     return kept
 
 

@@ -7,8 +7,8 @@ Measures, each with its value where all is right
     recitation     share of paintings that are nearer to a training picture than 99 of 100 training pictures are to
                    their nearest other; 0.01 for new pictures of the same law
     steadiness     distance of two paintings of one sound, in units of the median distance of two songs; 0
-    sibling_auc    probability that siblings of one song are nearer than two songs; 1
-    sibling_change share of pairs of siblings that differ more than a picture and its bad copy; 1
+    variation_auc    probability that variations of one song are nearer than two songs; 1
+    variation_change share of pairs of variations that differ more than a picture and its bad copy; 1
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def steadiness(first: Floats, second: Floats, songs: Floats) -> float:
     return float(np.median(apart) / usual) if usual > 0 else 0.0
 
 
-def siblings(families: NDArray[np.floating], copies: Floats) -> tuple[float, float]:
+def variations(families: NDArray[np.floating], copies: Floats) -> tuple[float, float]:
     """AUC and share of visible changes.
 
     Parameters
     ----------
     families : (n, k, F)
-        k siblings of n songs, each song's own picture first.
+        k variations of n songs, each song's own picture first.
     copies : (n, F)
         Bad copies of the own pictures.
     """

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from clavilux.errors import CorpusError
 from clavilux.evaluation.baselines import fit_linear_map
-from clavilux.evaluation.distinctness import indistinguishable, recitation, siblings, steadiness
+from clavilux.evaluation.distinctness import indistinguishable, recitation, steadiness, variations
 from clavilux.evaluation.evaluators import EVALUATORS, Spaces
 from clavilux.evaluation.finish import (
     active_units,
@@ -60,7 +60,7 @@ Table = dict[str, dict[str, float]]
 
 LEAST = 12  # songs, and pictures on each side
 COMPARABLE = 100  # songs and pictures from which the goals mean something
-_FAMILIES, _SIBLINGS = 20, 3  # songs whose siblings are painted, and siblings of each beside its own picture
+_FAMILIES, _VARIATIONS = 20, 3  # songs whose variations are painted, and variations of each beside its own picture
 _COPIED, _COPIED_S = 20, 60.0  # songs that are written as FLAC and MP3, and seconds of each
 _SHARP = 48  # paintings at 512 px
 
@@ -188,7 +188,7 @@ def evaluate(
     halves: dict[str, tuple[Sight, Sight]] = {}
     learnt_by = {b: encode_files(material.learnt, b, jobs=jobs) for b in bundles}
     for b, column in columns.items():
-        log(f"painting {column}: whole, as halves, as siblings, as FLAC and MP3, and the controlled pairs")
+        log(f"painting {column}: whole, as halves, as variations, as FLAC and MP3, and the controlled pairs")
         z = latents[column] = _map(b, heard.codes[b])
         whole = sights[column] = measure_latents(b, z, jobs=jobs, copies=True)
         halves[column] = _look_at_pair(b, [_map(b, heard.halves[b][:, side]) for side in range(2)], jobs)
@@ -353,7 +353,7 @@ def _of_halves(halves: tuple[Sight, Sight], whole: Sight, ground: _Ground) -> di
 
 
 def _of_own(whole: Sight, versions: tuple[Sight, Sight], families: Sight, ground: _Ground) -> dict[str, float]:
-    """Measures of a song's picture against copies, versions and siblings of it."""
+    """Measures of a song's picture against copies, versions and variations of it."""
     assert whole.copies is not None, "copies were asked for"
     points, copies = ground.spaces.place(whole.features), ground.spaces.place(whole.copies)
     first, second, related = (ground.spaces.place(s.features) for s in (*versions, families))
@@ -361,9 +361,9 @@ def _of_own(whole: Sight, versions: tuple[Sight, Sight], families: Sight, ground
     for evaluator in EVALUATORS:
         figures[f"identity_{evaluator}"] = indistinguishable(points[evaluator], copies[evaluator])
         figures[f"steadiness_{evaluator}"] = steadiness(first[evaluator], second[evaluator], points[evaluator])
-        shaped = related[evaluator].reshape(-1, _SIBLINGS + 1, related[evaluator].shape[1])
-        near, change = siblings(shaped, copies[evaluator][: len(shaped)])
-        figures |= {f"sibling_auc_{evaluator}": near, f"sibling_change_{evaluator}": change}
+        shaped = related[evaluator].reshape(-1, _VARIATIONS + 1, related[evaluator].shape[1])
+        near, change = variations(shaped, copies[evaluator][: len(shaped)])
+        figures |= {f"variation_auc_{evaluator}": near, f"variation_change_{evaluator}": change}
     return figures
 
 
@@ -398,10 +398,10 @@ def _look_at_pair(bundle: str, latents: Sequence[Float32], jobs: int) -> tuple[S
 
 
 def _look_at_families(bundle: str, latents: Float32, rng: np.random.Generator, jobs: int) -> Sight:
-    """Siblings of the first songs as `Clavilux.siblings` makes them, each song's own picture first."""
+    """Variations of the first songs as `Clavilux.variations` makes them, each song's own picture first."""
     own = latents[:_FAMILIES]
-    directions = rng.standard_normal((len(own), _SIBLINGS, own.shape[1]))
+    directions = rng.standard_normal((len(own), _VARIATIONS, own.shape[1]))
     directions /= np.linalg.norm(directions, axis=2, keepdims=True)
     moved = own[:, None] + open_engine(bundle).bundle.variation_scale * directions
     families = np.concatenate([own[:, None], moved], axis=1).reshape(-1, own.shape[1]).astype(np.float32)
-    return measure_latents(bundle, families, jobs=jobs, seeds=list(range(_SIBLINGS + 1)) * len(own))
+    return measure_latents(bundle, families, jobs=jobs, seeds=list(range(_VARIATIONS + 1)) * len(own))

@@ -126,8 +126,10 @@ FAMILIES: dict[str, list[Measure]] = {
         *_by_evaluator(
             "steadiness", "steadiness", "FLAC against MP3 of 128 kbit/s, median of two songs = 1", Goal(most=0.05)
         ),
-        *_by_evaluator("sibling_auc", "siblings near", "two siblings of a song nearer than two songs"),
-        *_by_evaluator("sibling_change", "siblings differ", "share that differ more than a picture and its bad copy"),
+        *_by_evaluator("variation_auc", "variations near", "two variations of a song nearer than two songs"),
+        *_by_evaluator(
+            "variation_change", "variations differ", "share that differ more than a picture and its bad copy"
+        ),
         *_by_evaluator(
             "recitation",
             "recitation",

@@ -128,7 +128,8 @@ class Constant:
 @dataclass(frozen=True)
 class Declared:
     """What a file says of a tensor: the number of its type in ONNX; its sides as numbers, names or None for unknown
-    ones; None where it does not say how many sides there are."""
+    ones; None where it does not say how many sides there are.
+    """
 
     elem_type: int
     sides: tuple[int | str | None, ...] | None

@@ -151,7 +151,7 @@ def _check(controls: Controls, width: Number, height: Number, seed: Number) -> t
     return (
         whole_number("width", width, *SIZE_RANGE_PX),
         whole_number("height", height, *SIZE_RANGE_PX),
-        whole_number("seed", seed, 0, 2 * MAX_SEED),  # a sibling's is the sum of two
+        whole_number("seed", seed, 0, 2 * MAX_SEED),  # that of a variation is the sum of two
     )
 
 

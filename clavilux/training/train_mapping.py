@@ -477,7 +477,7 @@ def map_songs(network: MappingNetwork | PerceptronMapping, songs: SongCodes) -> 
 
 
 def local_spread(latents: Float64) -> float:
-    """Step of a sibling: a third of the median distance to the tenth nearest latent."""
+    """Step of a variation: a third of the median distance to the tenth nearest latent."""
     square = (latents**2).sum(1)[:, None] + (latents**2).sum(1)[None] - 2 * latents @ latents.T
     place = min(_NEIGHBOUR, len(latents) - 1)
     tenth = np.sqrt(np.maximum(np.partition(square, place, axis=1)[:, place], 0))
