@@ -110,7 +110,7 @@ def play_song(seed: int) -> Float32:
 def _paint(clavilux: Clavilux, sound: Float32) -> NDArray[np.uint8]:
     features = measure_features([sound])
     code = song_code(clavilux.engine, features, describe(features))
-    return paint_latent(clavilux, clavilux.engine.z_image(code), size=PAINTED_PX, seed=0)
+    return paint_latent(clavilux, clavilux.engine.map_song(code), size=PAINTED_PX, seed=0)
 
 
 def _place(looks: EvaluatorBSpace, pictures: Sequence[NDArray[np.uint8]]) -> Float32:

@@ -297,7 +297,7 @@ def controls_of_latents(n: int) -> list[Controls]:
 
     engine = Clavilux().engine
     rng = np.random.default_rng(0)
-    return [engine.controls(rng.standard_normal(LATENT_DIM).astype(np.float32)) for _ in range(n)]
+    return [engine.decode_controls(rng.standard_normal(LATENT_DIM).astype(np.float32)) for _ in range(n)]
 
 
 def paint_all(pictures: list[Controls], size: int, threads: int, compiled: bool) -> None:
@@ -488,7 +488,7 @@ def measure_floors(folder: Path, n: int) -> Iterator[Row]:
 
     engine = Clavilux()
     windows = engine.read_song(song).windows
-    (runs,) = alternate_calls(n, lambda: engine.engine.window_codes(windows))
+    (runs,) = alternate_calls(n, lambda: engine.engine.encode_windows(windows))
     yield Row("floors", f"encode the {len(windows)} windows of three minutes, warm", "onnxruntime", runs)
 
     # Eight bids a sample, and the highest of them: the formula of the painter without marks, plan, edges and grain.

@@ -55,8 +55,8 @@ def main() -> None:
     files = [arguments.music / row.file for row in rows[::step][: arguments.songs]]
     codes = measure_copies(files, [arguments.bundle], max_s=_MAX_S, jobs=arguments.jobs)[arguments.bundle]
     engine = open_engine(arguments.bundle).engine
-    latents = np.array([[engine.z_image(code) for code in pair] for pair in codes])
-    controls = [[engine.controls(latent) for latent in pair] for pair in latents]
+    latents = np.array([[engine.map_song(code) for code in pair] for pair in codes])
+    controls = [[engine.decode_controls(latent) for latent in pair] for pair in latents]
 
     def look(changed: list[Controls]) -> dict[str, NDArray[np.float32]]:
         pictures = Parallel(n_jobs=arguments.jobs)(delayed(_paint)(c) for c in changed)

@@ -1,10 +1,10 @@
-r"""The networks of a bundle at work; the only module that imports ONNX Runtime.
+"""Inference with the networks of a bundle; the only module that imports ONNX Runtime.
 
-song (windows, descriptors) -> z_audio per window -> song code -> z_image -> **Controls** -> painter
-                                                                       \-> pixels, where the decoder gives such
+windows -> `encode_windows` -> z_audio; with descriptors: `encode_song` -> song code -> `map_song` -> z_image ->
+`decode_controls`, or `decode_pixels` where the bundle has no painter
 
-Everything runs on one thread of the processor: the networks are small (a song takes milliseconds), several songs run in
-several processes, and one thread is the setting under which the same song gives the same bits.
+ONNX Runtime uses one thread: the networks are small (milliseconds per song), several songs run in several processes,
+and only one thread guarantees identical bits for the same song.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
-BATCH_WINDOWS = 64  # windows encoded at once: bounds the memory of a song of any length
-MAX_OUTPUT = 1e12  # of a number that a network gives: far above all that is meant, far below what float32 holds
+BATCH_WINDOWS = 64  # windows per batch: bounds the memory for a song of any length
+MAX_OUTPUT = 1e12  # limit of the absolute outputs: far above valid values, far below the float32 range
 
 
 class Engine:
-    """The four networks of a bundle, each loaded when it is first used.
+    """The networks of a bundle: inference on songs, latents and pictures.
+
+    Each network is loaded when it is first used.
 
     Parameters
     ----------
@@ -48,31 +50,26 @@ class Engine:
         self._networks: dict[str, _Network] = {}
 
     def __getstate__(self) -> dict[str, Bundle]:
-        """Leave out the networks, which cannot be copied; a copy loads them when it needs them."""
+        """Return the state without the networks, which cannot be pickled; a copy loads them again."""
         return {"bundle": self.bundle}
 
     def __setstate__(self, state: dict[str, Bundle]) -> None:
         self.__init__(state["bundle"])  # type: ignore[misc]
 
-    def window_codes(
+    def encode_windows(
         self, windows: Float32, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None
     ) -> Float32:
-        """Encode each window of a song.
+        """Return z_audio (n, 64) float32 of the windows of a song.
 
         Parameters
         ----------
         windows : (n, 20, 216) float32
-            MFCC as measured; the network normalises them.
+            MFCC, not normalised; the network normalises them.
         logvar_scale : float
-            0 gives the mean of the posterior. Above, each code is drawn from the posterior with this many times its
-            variance.
+            0 returns the posterior mean. Otherwise each latent is drawn from the posterior, its variance multiplied by
+            this factor.
         rng : numpy Generator, optional
-            Draws; needed where `logvar_scale` is above 0.
-
-        Returns
-        -------
-        (n, 64) float32
-            z_audio.
+            Random generator; required if ``logvar_scale`` is not 0.
         """
         batches = [
             self._run("audio_encoder.onnx", windows[start : start + BATCH_WINDOWS])
@@ -82,37 +79,30 @@ class Engine:
         if logvar_scale == 0:
             return mean
         assert rng is not None, "noise needs a generator"
-        # Beyond 80 the deviation is no float32; a network of ours stays below 5.
+        # exp(80) still fits in float32; trained networks stay below 5.
         logvar = np.minimum(np.concatenate([batch["logvar"] for batch in batches]), 80)
         deviation = np.sqrt(logvar_scale * np.exp(logvar))
         return np.asarray(mean + deviation * rng.standard_normal(mean.shape), np.float32)
 
-    def song_code(self, song: Song, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None) -> Float32:
-        """Put a whole song into one vector.
+    def encode_song(self, song: Song, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None) -> Float32:
+        """Return the song code (64 + D,) float32: mean of z_audio, then the descriptors of the bundle in their units.
 
-        The windows that can be heard count alike, wherever they lie: the picture is of the song, not of its first
-        five seconds, and the silence before or after it changes nothing. A song that is silent throughout has nothing
-        to leave out, so all its windows count. A song without descriptors (a feature file) gets the means of the
-        training corpus.
+        The mean is over audible windows, so silence before or after the song changes nothing; if no window is audible,
+        it is over all. A song without descriptors (a feature file) gets the means of the training corpus.
 
         Parameters
         ----------
         song : Song
         logvar_scale, rng
-            As in `window_codes`.
-
-        Returns
-        -------
-        (64 + D,) float32
-            Mean of z_audio, then the descriptors that the bundle names, in their own units.
+            As in `encode_windows`.
 
         Raises
         ------
         BundleError
-            If the bundle asks for a descriptor that this version does not measure.
+            If the bundle needs a descriptor that this version does not measure.
         """
-        heard = song.windows[song.audible] if song.audible.any() else song.windows
-        z_audio = self.window_codes(heard, logvar_scale=logvar_scale, rng=rng).mean(axis=0, dtype=np.float64)
+        windows = song.windows[song.audible] if song.audible.any() else song.windows
+        z_audio = self.encode_windows(windows, logvar_scale=logvar_scale, rng=rng).mean(axis=0, dtype=np.float64)
         if not song.descriptors:
             return np.concatenate([z_audio, self.bundle.descriptor_mean]).astype(np.float32)
         unknown = [name for name in self.bundle.descriptors if name not in song.descriptors]
@@ -123,31 +113,22 @@ class Engine:
             )
         return np.asarray([*z_audio, *(song.descriptors[name] for name in self.bundle.descriptors)], np.float32)
 
-    def z_image(self, song_code: Float32) -> Float32:
-        """Map a song code (64 + D,) into the cloud of real art: z_image (64,) float32."""
+    def map_song(self, song_code: Float32) -> Float32:
+        """Return z_image (64,) float32 of a song code (64 + D,)."""
         return np.asarray(self._run("mapping.onnx", song_code[None])["z_image"][0])
 
-    def encode_picture(self, rgb: NDArray[np.uint8]) -> Float32:
-        """Encode a picture of any size: z_image (64,) float32, the mean of `picture_posterior`, with its parameters."""
-        return self.picture_posterior(rgb)[0]
-
-    def picture_posterior(self, rgb: NDArray[np.uint8]) -> tuple[Float32, Float32]:
-        """What the ImageVAE knows of a picture of any size.
+    def encode_picture(self, rgb: NDArray[np.uint8]) -> tuple[Float32, Float32]:
+        """Return mean and log-variance, (64,) float32 each, of the posterior of z_image given a picture.
 
         Parameters
         ----------
         rgb : (H, W, 3) uint8
-            sRGB. The network sees its middle square at 64 x 64, shrunk as the pictures of the training were.
-
-        Returns
-        -------
-        mean, logvar : (64,) float32
-            Of the posterior over z_image.
+            sRGB. The central square is resized to 64 x 64, as for training.
 
         Raises
         ------
         PictureError
-            If the array is no such picture.
+            If the array has another shape or type.
         """
         from clavilux.images import middle_square, resize
 
@@ -160,25 +141,13 @@ class Engine:
         outputs = self._run("picture_encoder.onnx", batch)
         return outputs["z_image"][0], outputs["logvar"][0]
 
-    def pixels(self, z_image: Float32) -> Float32:
-        """Decode a latent (64,) with a bundle whose decoder gives pixels: (S, S, 3) float32 sRGB in [0, 1]."""
+    def decode_pixels(self, z_image: Float32) -> Float32:
+        """Return the picture (S, S, 3) float32 sRGB, 0 to 1, of a latent (64,); the bundle has the decoder "pixels"."""
         clipped: Float32 = np.clip(self._run("pixels.onnx", z_image[None])["picture"][0].transpose(1, 2, 0), 0, 1)
         return clipped
 
-    def controls(self, z_image: Float32) -> Controls:
-        """Read the controls of the painter off a latent.
-
-        Palette and kind are the likeliest ones: a choice, never a mixture. Frequency and chaos are clipped to the
-        ranges of `clavilux.constants`.
-
-        Parameters
-        ----------
-        z_image : (64,) float32
-
-        Returns
-        -------
-        Controls
-        """
+    def decode_controls(self, z_image: Float32) -> Controls:
+        """Return the controls of the painter for a latent (64,), if the bundle has the decoder "painter"."""
         outputs = {name: value[0] for name, value in self._run("controls.onnx", z_image[None]).items()}
         return choose_controls(
             plan=outputs["plan"],
@@ -193,17 +162,17 @@ class Engine:
         )
 
     def check(self, *, painting_only: bool = False) -> None:
-        """Load networks and palettes now, and compare their inputs and outputs with the contract of a bundle.
+        """Load networks and palettes now, and compare their inputs and outputs with `clavilux.card.NETWORKS`.
 
         Parameters
         ----------
         painting_only : bool
-            Leave out the picture encoder, which painting a song does not need.
+            Skip the picture encoder, which painting a song does not need.
 
         Raises
         ------
         BundleError
-            If a file is missing or damaged, cannot be loaded, or has another input or output.
+            If a file is missing or damaged, cannot be loaded, or has other inputs or outputs.
         """
         for file in self.bundle.networks:
             if not (painting_only and file == ENCODERS[2]):
@@ -213,12 +182,12 @@ class Engine:
 
     @contextmanager
     def loaded_meanwhile(self) -> Iterator[None]:
-        """Load what painting needs in a thread, while the caller does something else; at the end wait for it.
+        """Load the networks for painting in a thread during the ``with`` block, and wait for it at the end.
 
         Raises
         ------
         BundleError
-            As `check`, after what the caller did, and only if that raised nothing itself.
+            As `check`, at the end of the block, unless the block raised an error itself.
         """
         with ThreadPoolExecutor(1) as pool:
             loading = pool.submit(self.check, painting_only=True)
@@ -226,11 +195,11 @@ class Engine:
             loading.result()
 
     def _run(self, file: str, batch: Float32) -> dict[str, Float32]:
-        """Run one network and return its outputs by name."""
+        """Return the outputs of a network by name, checked to be finite."""
         batch = np.ascontiguousarray(batch, np.float32)
         wanted = self._sides(file)
         if batch.shape[1:] != wanted or len(batch) == 0:
-            raise BundleError(f"{self._where(file)} was given an input of shape {batch.shape}; it takes (B, {wanted})")
+            raise BundleError(f"{self._where(file)} got an input of shape {batch.shape}; it needs (B, {wanted})")
         network = self._network(file)
         with _explained(self._where(file), "run"):
             network.check_size(len(batch))
@@ -252,7 +221,7 @@ class Engine:
         return tuple(n_song if isinstance(side, str) else side for side in NETWORKS[file].shape)
 
     def _network(self, file: str) -> _Network:
-        """Load a network once, from the checked bytes of the bundle."""
+        """Return a network, loaded on first use from the checked bytes of the bundle."""
         if file not in self._networks:
             content = self.bundle.read(file)
             letters = {"P": len(self.bundle.palettes), "K": len(self.bundle.kinds)} if file == "controls.onnx" else {}
@@ -263,26 +232,26 @@ class Engine:
 
 
 class _Network:
-    """A loaded network, whose size was checked before.
+    """A network loaded by ONNX Runtime, after a check of its size.
 
     Parameters
     ----------
     content : bytes
         ONNX file.
     file : str
-        Its name, a key of `NETWORKS`.
+        Name of the file, a key of `NETWORKS`.
     sides : tuple of int
         Shape of one input.
     letters : dict
-        Numbers of palettes and kinds.
+        Values of the letters P and K in `NETWORKS`.
     is_trusted : bool
-        Leave out the check: a shipped network is part of the package, and a test checks it.
+        Skip the check: shipped networks are part of the package, and a test checks them.
     """
 
     def __init__(
         self, content: bytes, file: str, sides: tuple[int, ...], letters: dict[str, int], *, is_trusted: bool
     ) -> None:
-        import onnxruntime  # 0.03 s; only those who paint pay it
+        import onnxruntime  # 0.03 s, only if something is painted
 
         self._contract, self._sides, self._letters = NETWORKS[file], sides, letters
         self._checked: set[int] = set()
@@ -291,20 +260,20 @@ class _Network:
             from clavilux.graphs.onnx_file import read_graph
 
             self._graph = read_graph(content)
-            self.check_size(1)  # before ONNX Runtime calculates what does not depend on the input
+            self.check_size(1)  # before ONNX Runtime folds constants
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
-        options.log_severity_level = 4  # of errors we hear by exceptions; warnings concern the optimiser of graphs
+        options.log_severity_level = 4  # fatal only: errors raise exceptions, warnings concern the graph optimiser
         self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def check_size(self, n: int) -> None:
-        """Compare the network with the contract of a bundle, and with the limits, for ``n`` inputs at once.
+        """Check inputs, outputs and size of an untrusted network for a batch of ``n``; once per ``n``.
 
         Raises
         ------
         GraphError
-            If it takes or gives something else, or becomes too large.
+            If inputs or outputs differ from `NETWORKS`, or the network needs too much memory or time.
         """
         if self._graph is None or n in self._checked:
             return
@@ -316,12 +285,12 @@ class _Network:
 
 @contextmanager
 def _explained(where: str, action: str) -> Iterator[None]:
-    """Turn whatever ONNX Runtime or the check of a network raises into a `BundleError` of one line."""
+    """Turn any error of ONNX Runtime or of the check of a network into a `BundleError` of one line."""
     try:
         yield
     except BundleError as error:
         raise BundleError(f"{where} {error}; export the bundle again") from error
-    except Exception as error:  # ONNX Runtime has fourteen types of errors without a common base
+    except Exception as error:  # ONNX Runtime has fourteen error types without a common base class
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BundleError(
             f"{where}: ONNX Runtime cannot {action} it ({reason[:300]}); export the bundle again"

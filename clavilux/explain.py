@@ -86,7 +86,8 @@ def explain_report(report: dict[str, Any]) -> str:
         )
     if record["variation"]:
         why.append(
-            f"Variation {record['variation']}: the latent was moved by {record['spread']:g} steps in a random direction."
+            f"Variation {record['variation']}: the latent was moved by {record['spread']:g} steps in a random "
+            "direction."
         )
     sections = {"measured": song, "painted": _painted(report), "why": why}
     return "\n".join(

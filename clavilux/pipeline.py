@@ -1,6 +1,6 @@
-"""The whole path in Python: a song goes in, a picture comes out.
+"""From a song to a picture in Python.
 
-song file -> listen -> engine -> painter -> **Picture**
+song file -> `read_song` -> `Engine` (networks) -> painter -> `Picture`
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Container, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
 from clavilux.engine import Engine
 from clavilux.errors import AudioError, BundleError, PictureError
 from clavilux.picture import Picture
-from clavilux.record import MAX_CLIP, MIN_SOUND_S, Choices, parse_record
+from clavilux.record import MAX_CLIP, MIN_SOUND_S, PaintArguments, PaintOptions, parse_record
 from clavilux.system.arguments import (
     MAX_SEED,
     MAX_THREADS,
@@ -44,29 +44,36 @@ Float32 = NDArray[np.float32]
 
 
 class Clavilux:
-    """Load a bundle once, paint many songs.
+    """A bundle opened for painting songs: songs in, pictures out.
 
     Parameters
     ----------
     bundle : path-like
         Name of a shipped bundle, or the folder of one.
     threads : int
-        Threads of this process that work on one song. Two take about two thirds of the time of one, and more of the
-        processor's: leave it at 1 where several processes paint. Pictures are the same for any number.
+        Threads of this process per song. Two threads take about two thirds of the wall time of one, and more processor
+        time: use 1 if several processes paint. The pictures do not depend on it.
+
+    Attributes
+    ----------
+    bundle : Bundle
+    engine : Engine
+        The networks of the bundle.
 
     Notes
     -----
-    Three things decide a picture. The *song*, all of it: its latent fixes palette, plan and marks. The *variation*: 0
-    is the song's own picture; every other number moves the latent one short step in a direction of its own. The
-    *seed*, 0 unless given: which of the many pictures that fit the plan the marks draw. The seed does not come from
-    the song. Different songs differ by what is heard in them alone, and a song as FLAC and as MP3, whose bytes differ
-    and whose sound hardly does, gets nearly the same picture.
+    A picture depends on three things. The *song*: its latent determines palette, plan and marks. The *variation*: 0 is
+    the main picture; other numbers move the latent by a short step in a random direction that depends on song, seed and
+    number. The *seed*, 0 by default: where single marks fall. The seed does not depend on the song, so two songs differ
+    only by their sound, and the FLAC and the MP3 of a song get nearly the same picture.
+
+    Methods that paint accept the fields of `PaintOptions` as keyword arguments, or ``options`` as their base.
 
     Examples
     --------
-    >>> engine = Clavilux()  # doctest: +SKIP
+    >>> clavilux = Clavilux()  # doctest: +SKIP
     >>> for song in songs:  # doctest: +SKIP
-    ...     engine.paint(song, size=2048).save(f"{song}.png")
+    ...     clavilux.paint(song, size=2048).save(f"{song}.png")
     """
 
     def __init__(self, bundle: FileName = "default", *, threads: Number = 1) -> None:
@@ -76,21 +83,21 @@ class Clavilux:
         self.engine = Engine(self.bundle)
 
     def read_song(self, path: FileName, *, max_s: Number = MAX_AUDIO_S, clip: Number | None = None) -> Song:
-        """Listen to a file.
+        """Return the features and descriptors of a song.
 
         Parameters
         ----------
         path : path-like
-            A file with sound, or a feature file (``.npy``) that ``clavilux features`` wrote.
+            An audio file, or a feature file (``.npy``) that ``clavilux features`` wrote.
         max_s : float
-            Seconds of sound that are listened to.
+            Seconds of sound that are used.
         clip : int, optional
-            The window of a feature file to take alone, from 0.
+            Index of the only window of a feature file that is used.
 
         Raises
         ------
         AudioError
-            If there is nothing to hear in the file, or an argument is of another type or out of range.
+            If the file cannot be read as sound, or an argument has a wrong type or is out of range.
         """
         path = file_path("path", path, fault=AudioError)
         max_s = real_number("max_s", max_s, MIN_SOUND_S, fault=AudioError)
@@ -98,12 +105,12 @@ class Clavilux:
         if path.suffix.lower() == CLIP_SUFFIX:
             return song_of_clips(path, clip)
         if clip is not None:
-            raise AudioError(f"{path}: is no feature file ({CLIP_SUFFIX}); a single clip can be taken of those only")
+            raise AudioError(f"{path}: is not a feature file ({CLIP_SUFFIX}); only those have single clips")
         from threadpoolctl import threadpool_limits
 
         from clavilux.audio.song import read_song
 
-        # The matrices are small: with two BLAS threads the same song takes 1.7 times the processor's time.
+        # The matrices are small: two BLAS threads take 1.7 times the processor time for the same song.
         with (
             threadpool_limits(1, user_api="blas"),
             self.engine.loaded_meanwhile() if self.threads > 1 else nullcontext(),
@@ -111,292 +118,213 @@ class Clavilux:
             return read_song(path, max_s=max_s, threads=self.threads)
 
     def z_image(
-        self,
-        song: FileName | Song,
-        *,
-        seed: Number = 0,
-        variation: Number = 0,
-        spread: Number = 1.0,
-        noise_std: Number | None = None,
-        logvar_scale: Number | None = None,
+        self, song: FileName | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Float32:
-        """Return the latent (64,) float32 that a song's picture, or a variation of it, is painted from.
+        """Return the latent (64,) float32 that the picture of a song is painted from.
 
-        A variation lies ``spread`` times the bundle's step away from the song's own picture, in a direction drawn
-        from the song, the seed and the variation's number. The step is the local spread of the latents of real art, so
-        that variations are nearer to each other than to the pictures of other songs. Noise as in `paint`.
+        The step of a variation is the local distance between latents of real art, so that variations are nearer to
+        each other than to the pictures of other songs.
         """
-        choices = self._choices(
-            seed=seed, variation=variation, spread=spread, noise_std=noise_std, logvar_scale=logvar_scale
-        )
-        song = self._song(song, choices)
-        return self._moved(self._own(song, choices), song, choices)
+        resolved = self._options(options, changes)
+        song = self._song(song, resolved)
+        return self._vary(self._main_latent(song, resolved), song, resolved)
 
     def controls(
-        self, song: FileName | Song, *, seed: Number = 0, variation: Number = 0, spread: Number = 1.0
+        self, song: FileName | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Controls:
-        """Return what the painter paints from; it can be saved, edited and given to `clavilux.painter.paint.paint`.
+        """Return the controls of the picture of a song; `clavilux.painter.paint.paint` paints them, edited or not.
 
         Raises
         ------
         BundleError
-            If the decoder of the bundle gives pixels and knows no controls.
+            If the bundle decodes latents to pixels and has no controls.
         """
         if self.bundle.decoder != "painter":
             raise BundleError(
                 f"bundle {self.bundle.name} decodes latents to pixels and has no controls; give a bundle with a painter"
             )
-        return self.engine.controls(self.z_image(song, seed=seed, variation=variation, spread=spread))
+        return self.engine.decode_controls(self.z_image(song, options=options, **changes))
 
     def paint_latent(self, z_image: ArrayLike, *, size: Size = DEFAULT_SIZE_PX, seed: Number = 0) -> NDArray[np.uint8]:
-        """Paint a latent (64,) of any origin: (height, width, 3) uint8 sRGB. Size and seed as in `paint`."""
+        """Return the picture of any latent (64,): (height, width, 3) uint8 sRGB. ``size``, ``seed``: `PaintOptions`."""
         latent = float_array("z_image", z_image, (LATENT_DIM,))
         return self._decode(latent, check_size(size), whole_number("seed", seed, 0, MAX_SEED))[0]
 
     def paint(
-        self,
-        song: FileName | Song,
-        *,
-        size: Size = DEFAULT_SIZE_PX,
-        seed: Number = 0,
-        variation: Number = 0,
-        spread: Number = 1.0,
-        noise_std: Number | None = None,
-        logvar_scale: Number | None = None,
-        max_s: Number = MAX_AUDIO_S,
-        clip: Number | None = None,
+        self, song: FileName | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Picture:
         """Paint a song.
 
         Parameters
         ----------
         song : path-like or Song
-            A file with sound, a feature file (``.npy``), or what `read_song` returned.
-        size : int or (int, int)
-            Side in pixels, or width and height, each from 64 to 8192. The same picture at every size. Whole numbers,
-            here and below, may also be NumPy integers and floats without a fraction.
-        seed : int
-            Of the marks, 0 or more, of at most 100 digits.
-        variation : int
-            0 for the song's own picture, 1 and on for variations of it, whose marks have the seed ``seed + variation``.
-        spread : float
-            Length of a variation's step, in units of the local spread of real art; it and both kinds of noise lie
-            between 0 and 100.
-        noise_std : float, optional
-            Standard deviation of normal noise that is added to each number of the latent, whose own deviation over
-            real art is about 1.
-        logvar_scale : float, optional
-            Each window's code is drawn from the posterior of the AudioVAE with this many times its variance; 0 takes
-            the mean. Both kinds of noise are drawn from the song's hash and the seed, tell nothing of the song, and
-            are 0 unless given; a bundle of the classic recipe has its own defaults.
-        max_s, clip
-            As in `read_song`. Beside a Song, say what it was listened to with: the record of the picture tells it.
-
-        Returns
-        -------
-        Picture
+            An audio file, a feature file (``.npy``), or a result of `read_song`. For a Song, give the ``max_s`` and
+            ``clip`` that it was read with; they are stored in the record of the picture.
+        options : PaintOptions, optional
+            Options; `PaintOptions` describes them and their defaults.
+        **changes
+            Fields of `PaintOptions` that replace those of ``options``.
 
         Raises
         ------
         AudioError, BundleError, PictureError
         """
-        choices = self._choices(
-            size=size,
-            seed=seed,
-            variation=variation,
-            spread=spread,
-            noise_std=noise_std,
-            logvar_scale=logvar_scale,
-            max_s=max_s,
-            clip=clip,
-        )
-        return self._paint(song, choices)
+        return next(self.variations(song, count=1, options=options, **changes))
 
     def variations(
         self,
         song: FileName | Song,
         *,
         count: Number,
-        size: Size = DEFAULT_SIZE_PX,
-        seed: Number = 0,
-        spread: Number = 1.0,
-        noise_std: Number | None = None,
-        logvar_scale: Number | None = None,
-        max_s: Number = MAX_AUDIO_S,
-        clip: Number | None = None,
         skip: Container[int] = (),
+        options: PaintOptions | None = None,
+        **changes: Unpack[PaintArguments],
     ) -> Iterator[Picture]:
-        """Paint ``count`` pictures of a song, its own first; the song is listened to once. Options as in `paint`.
+        """Yield the main picture of a song and its variations, ``count`` in all; the song is read once.
 
-        Variations in ``skip`` are left out. The options are checked in the call, the song when the first picture is
-        asked for.
+        Parameters
+        ----------
+        song, options, **changes
+            As in `paint`. With ``variation`` N, the numbers are N, N + 1, ...
+        count : int
+        skip : container of int
+            Variations to leave out.
+
+        Notes
+        -----
+        Options are checked in the call, the song when the first picture is requested.
         """
-        choices = self._choices(
-            size=size,
-            seed=seed,
-            spread=spread,
-            noise_std=noise_std,
-            logvar_scale=logvar_scale,
-            max_s=max_s,
-            clip=clip,
-        )
+        resolved = self._options(options, changes)
         if not isinstance(skip, Container):
             raise PictureError(f"skip is {show(skip)}; it is a set of numbers of variations")
-        numbers = range(whole_number("count", count, 0, MAX_SEED))
-        return self._paint_variations(song, choices, (number for number in numbers if number not in skip))
+        first = resolved.variation
+        numbers = range(first, first + whole_number("count", count, 0, MAX_SEED))
+        return self._paint(song, resolved, (number for number in numbers if number not in skip))
 
     def repaint(self, record: dict[str, Any], path: FileName, *, size: Size | None = None) -> Picture:
-        """Paint a picture again from its record (`clavilux.picture.read_record`), at another size if one is given.
+        """Paint a picture again from its record (`clavilux.picture.read_record`) and its song, at any size.
 
         Raises
         ------
         PictureError
-            If the song is not the one that was painted, or the record lacks something.
+            If the song is not the recorded one, or the record is incomplete.
         BundleError
-            If the bundle is not the one that was painted with.
+            If the bundle is not the recorded one.
         """
         recorded = parse_record(record)
-        choices = recorded.choices if size is None else replace(recorded.choices, size=check_size(size))
+        options = recorded.options if size is None else replace(recorded.options, size=check_size(size))
         if recorded.bundle_sha256 != self.bundle.sha256:
             raise BundleError(
                 f"the picture was painted with bundle {show(recorded.bundle_name)} (sha256 "
                 f"{show(recorded.bundle_sha256[:12])}), and this is {self.bundle.name} ({self.bundle.sha256[:12]}); "
                 f"give the one it was painted with"
             )
-        song = self.read_song(path, max_s=choices.max_s, clip=choices.clip)
+        song = self.read_song(path, max_s=options.max_s, clip=options.clip)
         if song.sha256 != recorded.song_sha256:
             raise PictureError(
                 f"{song.path}: is not the song of the picture, which was painted from {show(recorded.song_name)} "
                 f"(sha256 {show(recorded.song_sha256[:12])}; this file has {song.sha256[:12]}); give that very file"
             )
-        return self._paint(song, choices)
+        return self.paint(song, options=options)
 
-    def has_painted(self, record: dict[str, Any], song_sha256: str, **choices: Any) -> bool:
-        """Say whether a record is of the picture that `paint` would paint of a song now.
+    def has_painted(
+        self,
+        record: Any,
+        song_sha256: str,
+        *,
+        options: PaintOptions | None = None,
+        **changes: Unpack[PaintArguments],
+    ) -> bool:
+        """Return whether a record describes the picture that `paint` would paint now.
 
         Parameters
         ----------
-        record : dict
+        record : Any
             From `clavilux.picture.read_record`.
         song_sha256 : str
-            Hash of the song's bytes.
-        choices
-            ``size`` (width, height), ``seed``, ``variation``, ``spread``, ``noise_std``, ``logvar_scale``, ``max_s``
-            and ``clip``, all of them.
+            SHA-256 of the bytes of the song.
+        options, **changes
+            As in `paint`.
         """
         song = record.get("song") if isinstance(record, dict) else None
-        expected = self._entries(self._choices(**choices))
+        expected = self._entries(self._options(options, changes))
         return (
             isinstance(song, dict)
             and song.get("sha256") == song_sha256
             and all(record.get(key) == value for key, value in expected.items())
         )
 
-    def _choices(self, *, noise_std: Number | None = None, logvar_scale: Number | None = None, **given: Any) -> Choices:
-        """Return the checked options of a call; what is left out is what the bundle paints with, or the default."""
-        defaults: dict[str, Any] = {
-            "size": DEFAULT_SIZE_PX,
-            "seed": 0,
-            "variation": 0,
-            "spread": 1.0,
-            "noise_std": self.bundle.noise_std if noise_std is None else noise_std,
-            "logvar_scale": self.bundle.logvar_scale if logvar_scale is None else logvar_scale,
-            "max_s": MAX_AUDIO_S,
-            "clip": None,
-        }
-        return Choices(**{**defaults, **given})
+    def _options(self, options: PaintOptions | None, changes: PaintArguments) -> PaintOptions:
+        """Return the options of a call, with the noise of the bundle where none is given."""
+        changed: dict[str, Any] = {**changes}
+        return replace(options or PaintOptions(), **changed).with_noise_of(self.bundle)
 
-    def _entries(self, choices: Choices) -> dict[str, Any]:
-        """Return what a record holds beside the song."""
+    def _entries(self, options: PaintOptions) -> dict[str, Any]:
+        """Return the entries of a record except the song."""
         bundle = {"name": self.bundle.name, "sha256": self.bundle.sha256}
-        return {"clavilux": __version__, "bundle": bundle, **choices.entries()}
+        return {"clavilux": __version__, "bundle": bundle, **options.to_record()}
 
-    def _song(self, song: FileName | Song, choices: Choices) -> Song:
-        """Listen to a file; a Song is checked, as anyone can make one."""
+    def _song(self, song: FileName | Song, options: PaintOptions) -> Song:
+        """Return the song of a file, or a validated Song."""
         if isinstance(song, Song):
             check_song(song)
             return song
-        return self.read_song(file_path("song", song, fault=AudioError), max_s=choices.max_s, clip=choices.clip)
+        return self.read_song(file_path("song", song, fault=AudioError), max_s=options.max_s, clip=options.clip)
 
-    def _own(self, song: Song, choices: Choices) -> Float32:
-        """Return the latent (64,) of a song's own picture."""
-        rng = _generator(f"{song.sha256}:{choices.seed}:noise")
-        code = self.engine.song_code(song, logvar_scale=choices.logvar_scale, rng=rng)
-        z_image = self.engine.z_image(code)
-        if choices.noise_std == 0:
+    def _main_latent(self, song: Song, options: PaintOptions) -> Float32:
+        """Return the latent (64,) of the main picture of a song."""
+        assert options.noise_std is not None and options.logvar_scale is not None, "options of `_options`"
+        rng = _generator(f"{song.sha256}:{options.seed}:noise")
+        z_image = self.engine.map_song(self.engine.encode_song(song, logvar_scale=options.logvar_scale, rng=rng))
+        if options.noise_std == 0:
             return z_image
-        return (z_image + choices.noise_std * rng.standard_normal(z_image.shape)).astype(np.float32)
+        return (z_image + options.noise_std * rng.standard_normal(z_image.shape)).astype(np.float32)
 
-    def _moved(self, own: Float32, song: Song, choices: Choices) -> Float32:
-        """Return the latent (64,) of a variation: one step from the song's own; variation 0 is the song's own."""
-        if choices.variation == 0:
-            return own
-        direction = _generator(f"{song.sha256}:{choices.seed}:{choices.variation}").standard_normal(LATENT_DIM)
-        step = choices.spread * self.bundle.variation_scale / np.linalg.norm(direction)
-        return (own + step * direction).astype(np.float32)
+    def _vary(self, main: Float32, song: Song, options: PaintOptions) -> Float32:
+        """Return the latent (64,) of a variation, one step from the main one; variation 0 is the main one."""
+        if options.variation == 0:
+            return main
+        direction = _generator(f"{song.sha256}:{options.seed}:{options.variation}").standard_normal(LATENT_DIM)
+        step = options.spread * self.bundle.variation_scale / np.linalg.norm(direction)
+        return (main + step * direction).astype(np.float32)
 
-    def _paint(self, song: FileName | Song, choices: Choices) -> Picture:
-        """Paint one picture of a song."""
-        return next(self._paint_variations(song, choices, [choices.variation]))
-
-    def _paint_variations(
-        self, song: FileName | Song, choices: Choices, variations: Iterable[int]
-    ) -> Iterator[Picture]:
-        """Paint variations of a song, which is listened to once."""
-        song = self._song(song, choices)
-        own = self._own(song, choices)
-        heard = {"name": song.name, "sha256": song.sha256, "silent": bool(song.is_silent)}
+    def _paint(self, song: FileName | Song, options: PaintOptions, variations: Iterable[int]) -> Iterator[Picture]:
+        """Yield variations of a song, which is read once."""
+        song = self._song(song, options)
+        main = self._main_latent(song, options)
         for variation in variations:
-            choices = replace(choices, variation=variation)
-            z_image = self._moved(own, song, choices)
-            pixels, controls = self._decode(z_image, choices.size, choices.seed + variation)
-            record = {"clavilux": __version__, "song": dict(heard), **self._entries(choices)}
+            options = replace(options, variation=variation)
+            z_image = self._vary(main, song, options)
+            pixels, controls = self._decode(z_image, options.size, options.seed + variation)
+            entries = self._entries(options)
+            measured = {"name": song.name, "sha256": song.sha256, "silent": bool(song.is_silent)}
+            record = {"clavilux": entries["clavilux"], "song": measured, **entries}
             yield Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song)
 
     def _decode(self, z_image: Float32, size: tuple[int, int], seed: int) -> tuple[NDArray[np.uint8], Controls | None]:
-        """Pixels of a latent, and the controls if a painter painted them."""
+        """Return the pixels of a latent, and its controls if the bundle has a painter."""
         width, height = size
         if self.bundle.decoder == "pixels":
             from clavilux.images import enlarge
 
-            return enlarge(self.engine.pixels(z_image), width, height), None
+            return enlarge(self.engine.decode_pixels(z_image), width, height), None
         from clavilux.painter.paint import paint as paint_controls
 
-        controls = self.engine.controls(z_image)
+        controls = self.engine.decode_controls(z_image)
         return paint_controls(controls, width=width, height=height, seed=seed, threads=self.threads), controls
 
 
-def paint(
-    song: FileName | Song,
-    *,
-    size: Size = DEFAULT_SIZE_PX,
-    seed: Number = 0,
-    variation: Number = 0,
-    spread: Number = 1.0,
-    noise_std: Number | None = None,
-    logvar_scale: Number | None = None,
-    bundle: FileName = "default",
-    max_s: Number = MAX_AUDIO_S,
-) -> Picture:
-    """Paint one song; `Clavilux.paint` says what the options mean. To paint many, make one `Clavilux`.
+def paint(song: FileName | Song, *, bundle: FileName = "default", **options: Unpack[PaintArguments]) -> Picture:
+    """Paint one song; `PaintOptions` describes the options. To paint many songs, create one `Clavilux`.
 
     Examples
     --------
     >>> picture = paint("nocturne.flac", size=2048, seed=7)  # doctest: +SKIP
     >>> picture.save("nocturne.png")  # doctest: +SKIP
     """
-    return Clavilux(bundle).paint(
-        song,
-        size=size,
-        seed=seed,
-        variation=variation,
-        spread=spread,
-        noise_std=noise_std,
-        logvar_scale=logvar_scale,
-        max_s=max_s,
-    )
+    return Clavilux(bundle).paint(song, **options)
 
 
 def _generator(key: str) -> np.random.Generator:
-    """A generator that depends on the key alone."""
+    """Return a random generator that depends only on the key."""
     return np.random.default_rng(np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4"))

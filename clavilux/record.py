@@ -1,121 +1,166 @@
-"""The options of a painting, and the record of them that a picture carries.
-
-arguments of a call, or the record of a picture -> **here** -> checked `Choices` -> pipeline
-"""
+"""Options of a painting, and the record of them inside a picture."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, TypedDict
 
+from clavilux.constants import DEFAULT_SIZE_PX, MAX_AUDIO_S
 from clavilux.errors import AudioError, PictureError
-from clavilux.system.arguments import MAX_SEED, check_size, real_number, show, whole_number
+from clavilux.system.arguments import MAX_SEED, Number, Size, check_size, real_number, show, whole_number
 
-MAX_STEPS = 100.0  # of spread and noise; latents of real art have a deviation of 1
+if TYPE_CHECKING:
+    from clavilux.bundle import Bundle
+
+MAX_STEPS = 100.0  # of spread and noise; latents of real art have a standard deviation of 1
 MIN_SOUND_S = 1e-3
 MAX_CLIP = 10**9
 
 
+class PaintArguments(TypedDict, total=False):
+    """The fields of `PaintOptions` as keyword arguments of the Python interface."""
+
+    size: Size
+    seed: Number
+    variation: Number
+    spread: Number
+    noise_std: Number | None
+    logvar_scale: Number | None
+    max_s: Number
+    clip: Number | None
+
+
 @dataclass(frozen=True)
-class Choices:
-    """Options of a painting; each is checked, and converted to a plain Python number.
+class PaintOptions:
+    """Options of a painting, validated and converted to plain Python numbers.
 
     Attributes
     ----------
     size : (int, int)
-        Width and height in pixels.
-    seed, variation : int
-        From 0 to ``MAX_SEED``.
-    spread, noise_std, logvar_scale : float
-        From 0 to ``MAX_STEPS``.
+        Width and height in pixels, each from 64 to 8192. One number stands for a square.
+    seed : int
+        Random seed of the positions of single marks, from 0 to ``MAX_SEED``. It does not depend on the song.
+    variation : int
+        0 is the main picture of the song; other numbers are variations of it, whose marks use the seed
+        ``seed + variation``.
+    spread : float
+        Distance of a variation from the main picture, in steps of the bundle, from 0 to ``MAX_STEPS``.
+    noise_std : float or None
+        Standard deviation of normal noise that is added to z_image, from 0 to ``MAX_STEPS``. The latents of real art
+        have a standard deviation of about 1. None is the default of the bundle, which is 0 except in the classic
+        recipe.
+    logvar_scale : float or None
+        Factor of the posterior variance that the latent of each window is drawn with, from 0 to ``MAX_STEPS``; 0 uses
+        the posterior mean. None is the default of the bundle, which is 0 except in the classic recipe.
     max_s : float
-        Seconds, ``MIN_SOUND_S`` or more.
+        Seconds of sound that are used, ``MIN_SOUND_S`` or more.
     clip : int or None
-        From 0 to ``MAX_CLIP``.
+        Index of the only window of a feature file that is used, from 0 to ``MAX_CLIP``. None uses all windows.
 
     Raises
     ------
     PictureError, AudioError
-        If one of them is of another type or out of range; `AudioError` for ``max_s`` and ``clip``.
+        If a value has a wrong type or is out of range; `AudioError` for ``max_s`` and ``clip``.
     """
 
-    size: tuple[int, int]
-    seed: int
-    variation: int
-    spread: float
-    noise_std: float
-    logvar_scale: float
-    max_s: float
-    clip: int | None
+    size: tuple[int, int] = (DEFAULT_SIZE_PX, DEFAULT_SIZE_PX)
+    seed: int = 0
+    variation: int = 0
+    spread: float = 1.0
+    noise_std: float | None = None
+    logvar_scale: float | None = None
+    max_s: float = MAX_AUDIO_S
+    clip: int | None = None
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {"size": check_size(self.size)}
         for name in ("seed", "variation"):
             checked[name] = whole_number(name, getattr(self, name), 0, MAX_SEED)
         for name in ("spread", "noise_std", "logvar_scale"):
-            checked[name] = real_number(name, getattr(self, name), 0.0, MAX_STEPS)
+            value = getattr(self, name)
+            if value is not None or name == "spread":
+                checked[name] = real_number(name, value, 0.0, MAX_STEPS)
         checked["max_s"] = real_number("max_s", self.max_s, MIN_SOUND_S, fault=AudioError)
         if self.clip is not None:
             checked["clip"] = whole_number("clip", self.clip, 0, MAX_CLIP, fault=AudioError)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
-    def entries(self) -> dict[str, Any]:
-        """Return what the record of a picture holds of the options, as JSON values."""
-        return {
-            "size": list(self.size),
-            "seed": self.seed,
-            "variation": self.variation,
-            "spread": self.spread,
-            "options": {
-                "noise_std": self.noise_std,
-                "logvar_scale": self.logvar_scale,
-                "max_s": self.max_s,
-                "clip": self.clip,
-            },
-        }
+    def with_noise_of(self, bundle: Bundle) -> PaintOptions:
+        """Return these options, with the noise of a bundle where none is given."""
+        return replace(
+            self,
+            noise_std=bundle.noise_std if self.noise_std is None else self.noise_std,
+            logvar_scale=bundle.logvar_scale if self.logvar_scale is None else self.logvar_scale,
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the entries of a record that hold these options, as JSON values."""
+        entries = asdict(self) | {"size": list(self.size)}
+        options = {name: entries.pop(name) for name in _NESTED}
+        return {**entries, "options": options}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> PaintOptions:
+        """Return the options of a record; the inverse of `to_record`.
+
+        Raises
+        ------
+        PictureError, AudioError
+            If an entry is missing, has a wrong type or is out of range.
+        """
+        if "sibling" in record:  # earlier names of variation and spread
+            record = {**record, "variation": record["sibling"], "spread": record.get("variation")}
+        options = _entry(record, "options", dict)
+        given = {name: _entry(record, name, object) for name in ("size", "seed", "variation", "spread")}
+        given |= {name: _entry(options, name, object) for name in _NESTED}
+        for name in ("noise_std", "logvar_scale"):
+            real_number(name, given[name])  # None would mean the default of a bundle
+        return cls(**given)
+
+
+_NESTED = ("noise_std", "logvar_scale", "max_s", "clip")
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """What the record of a picture says of its song, its bundle and its options."""
+class ParsedRecord:
+    """Song, bundle and options of the record of a picture."""
 
     song_name: str
     song_sha256: str
     bundle_name: str
     bundle_sha256: str
-    choices: Choices
+    options: PaintOptions
 
 
-def parse_record(record: Any) -> Recorded:
-    """Return what a record says.
+def parse_record(record: Any) -> ParsedRecord:
+    """Return the validated content of a record.
 
     Parameters
     ----------
     record : Any
-        From `clavilux.picture.read_record`, or any other value: pictures come from strangers.
+        From `clavilux.picture.read_record`, or any other value: pictures are untrusted input.
 
     Raises
     ------
     PictureError
-        If it lacks something, or holds something of another type or out of range. Other entries are passed over.
+        If an entry is missing, has a wrong type or is out of range. Additional entries are ignored.
     """
     try:
-        song, bundle, options = (_entry(record, name, dict) for name in ("song", "bundle", "options"))
-        given = {name: _entry(record, name, object) for name in ("size", "seed", "variation", "spread")}
-        given |= {name: _entry(options, name, object) for name in ("noise_std", "logvar_scale", "max_s", "clip")}
-        return Recorded(
+        song, bundle = (_entry(record, name, dict) for name in ("song", "bundle"))
+        return ParsedRecord(
             song_name=_entry(song, "name", str),
             song_sha256=_entry(song, "sha256", str),
             bundle_name=_entry(bundle, "name", str),
             bundle_sha256=_entry(bundle, "sha256", str),
-            choices=Choices(**given),
+            options=PaintOptions.from_record(record),
         )
     except (PictureError, AudioError) as error:
         raise PictureError(f"the record of the picture is incomplete ({error}); it cannot be painted again") from error
 
 
 def _entry(holder: Any, name: str, kind: type) -> Any:
+    """Return an entry of a JSON object; raise `PictureError` if it is missing or not an instance of ``kind``."""
     if not isinstance(holder, dict):
         raise PictureError(f"it is {show(holder)}; it is a JSON object")
     if name not in holder:

@@ -458,7 +458,7 @@ def try_bundle(folder: Path, song: Song, *, with_weights: bool) -> tuple[str, st
         np.testing.assert_array_equal(again.paint(song, size=64, variation=1).pixels, pixels)
 
     def see() -> None:
-        assert np.isfinite(Clavilux(folder).engine.encode_picture(picture)).all()
+        assert np.isfinite(Clavilux(folder).engine.encode_picture(picture)[0]).all()
 
     def describe() -> None:
         said = io.StringIO()

@@ -36,55 +36,55 @@ def constants(folder: Path, file: str) -> dict[str, Float32]:
     return {value.name: numpy_helper.to_array(value) for value in onnx.load(folder / file).graph.initializer}
 
 
-def test_window_codes_are_what_the_network_says(engine: Engine, fake_bundle: Path, make_song: MakeSong) -> None:
+def test_encoded_windows_match_the_network(engine: Engine, fake_bundle: Path, make_song: MakeSong) -> None:
     windows = make_song().windows
     weights = constants(fake_bundle, "audio_encoder.onnx")
     expected = (windows.mean(axis=2) * weights["scale"]) @ weights["weight"]
-    np.testing.assert_allclose(engine.window_codes(windows), expected, atol=1e-5)
+    np.testing.assert_allclose(engine.encode_windows(windows), expected, atol=1e-5)
 
 
 def test_a_long_song_is_encoded_in_batches_with_the_same_codes(engine: Engine, make_song: MakeSong) -> None:
     windows = make_song(n=2 * BATCH_WINDOWS + 3).windows
-    together = engine.window_codes(windows)
-    alone = np.concatenate([engine.window_codes(window[None]) for window in windows])
+    together = engine.encode_windows(windows)
+    alone = np.concatenate([engine.encode_windows(window[None]) for window in windows])
     assert together.shape == (2 * BATCH_WINDOWS + 3, 64)
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
 def test_a_song_code_is_the_mean_over_audible_windows_and_the_descriptors(engine: Engine, make_song: MakeSong) -> None:
     song = make_song(audible=[False, True, True, False, True, False])
-    code = engine.song_code(song)
+    code = engine.encode_song(song)
     assert code.shape == (66,) and code.dtype == np.float32
-    np.testing.assert_allclose(code[:64], engine.window_codes(song.windows[[1, 2, 4]]).mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(code[:64], engine.encode_windows(song.windows[[1, 2, 4]]).mean(axis=0), atol=1e-6)
     np.testing.assert_array_equal(code[64:], np.float32([120.0, -14.0]))  # in the order of the bundle, raw
 
 
 def test_the_last_window_counts_as_much_as_the_first(engine: Engine, make_song: MakeSong) -> None:
     song = make_song()
     backwards = dataclasses.replace(song, windows=song.windows[::-1])
-    np.testing.assert_allclose(engine.song_code(backwards), engine.song_code(song), atol=1e-6)
+    np.testing.assert_allclose(engine.encode_song(backwards), engine.encode_song(song), atol=1e-6)
     changed = dataclasses.replace(song, windows=np.concatenate([song.windows[:-1], song.windows[:1]]))
-    assert np.abs(engine.song_code(changed) - engine.song_code(song)).max() > 0.01
+    assert np.abs(engine.encode_song(changed) - engine.encode_song(song)).max() > 0.01
 
 
 def test_all_windows_of_a_silent_song_count(engine: Engine, make_song: MakeSong) -> None:
-    silent = engine.song_code(make_song(audible=[False] * 6))
-    np.testing.assert_array_equal(silent, engine.song_code(make_song(audible=[True] * 6)))
+    silent = engine.encode_song(make_song(audible=[False] * 6))
+    np.testing.assert_array_equal(silent, engine.encode_song(make_song(audible=[True] * 6)))
 
 
 def test_a_song_without_descriptors_gets_the_means_of_the_corpus(engine: Engine, make_song: MakeSong) -> None:
-    np.testing.assert_array_equal(engine.song_code(make_song(descriptors={}))[64:], np.float32(DESCRIPTOR_MEAN))
+    np.testing.assert_array_equal(engine.encode_song(make_song(descriptors={}))[64:], np.float32(DESCRIPTOR_MEAN))
 
 
 def test_a_descriptor_that_is_not_measured_is_named(engine: Engine, make_song: MakeSong) -> None:
     with pytest.raises(BundleError, match=r"does not measure \(loudness\); update it"):
-        engine.song_code(make_song(descriptors={"tempo": 120.0}))
+        engine.encode_song(make_song(descriptors={"tempo": 120.0}))
 
 
-def test_z_image_is_what_the_mapping_says(engine: Engine, fake_bundle: Path, make_song: MakeSong) -> None:
-    code = engine.song_code(make_song())
+def test_map_song_matches_the_mapping_network(engine: Engine, fake_bundle: Path, make_song: MakeSong) -> None:
+    code = engine.encode_song(make_song())
     weights = constants(fake_bundle, "mapping.onnx")
-    np.testing.assert_allclose(engine.z_image(code), (code - weights["centre"]) @ weights["weight"], atol=1e-4)
+    np.testing.assert_allclose(engine.map_song(code), (code - weights["centre"]) @ weights["weight"], atol=1e-4)
 
 
 def test_the_kind_is_the_likeliest_and_palettes_are_blended_by_their_probability(
@@ -94,7 +94,7 @@ def test_the_kind_is_the_likeliest_and_palettes_are_blended_by_their_probability
     kinds = set()
     for seed in range(20):
         z = np.random.default_rng(seed).standard_normal(64).astype(np.float32)
-        controls = engine.controls(z)
+        controls = engine.decode_controls(z)
         logits = z @ weights["palette_weight"]
         share = np.exp(logits) / np.exp(logits).sum()
         lab = (share[:, None, None] * srgb_to_lab(engine.bundle.palettes)).sum(axis=0)
@@ -109,7 +109,7 @@ def test_the_kind_is_the_likeliest_and_palettes_are_blended_by_their_probability
 @pytest.mark.parametrize("direction", [-1, 1])
 def test_frequency_and_chaos_stay_in_their_ranges(engine: Engine, fake_bundle: Path, direction: int) -> None:
     weight = constants(fake_bundle, "controls.onnx")["frequency_weight"]
-    controls = engine.controls((direction * 20 * weight).astype(np.float32))
+    controls = engine.decode_controls((direction * 20 * weight).astype(np.float32))
     assert controls.frequency == FREQUENCY_RANGE[(direction + 1) // 2]
     assert CHAOS_RANGE[0] <= controls.chaos <= CHAOS_RANGE[1]
 
@@ -118,15 +118,15 @@ def test_a_picture_is_encoded_from_its_middle_square(engine: Engine, fake_bundle
     square = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
     wide = np.full((256, 400, 3), 7, np.uint8)
     wide[:, 72:328] = square
-    np.testing.assert_array_equal(engine.encode_picture(wide), engine.encode_picture(square))
+    np.testing.assert_array_equal(engine.encode_picture(wide)[0], engine.encode_picture(square)[0])
     areas = square.reshape(4, 64, 4, 64, 3).mean(axis=(1, 3)).transpose(2, 0, 1).ravel() / 255
     expected = areas @ constants(fake_bundle, "picture_encoder.onnx")["weight"]
-    np.testing.assert_allclose(engine.encode_picture(square), expected, atol=4e-3)  # the 64 x 64 picture has 8 bits
+    np.testing.assert_allclose(engine.encode_picture(square)[0], expected, atol=4e-3)  # the 64 x 64 picture has 8 bits
 
 
 def test_a_small_picture_is_enlarged(engine: Engine) -> None:
-    grey = engine.encode_picture(np.full((16, 16, 3), 128, np.uint8))
-    np.testing.assert_allclose(grey, engine.encode_picture(np.full((300, 200, 3), 128, np.uint8)), atol=1e-6)
+    grey = engine.encode_picture(np.full((16, 16, 3), 128, np.uint8))[0]
+    np.testing.assert_allclose(grey, engine.encode_picture(np.full((300, 200, 3), 128, np.uint8))[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_what_is_no_picture_is_not_encoded(engine: Engine, picture: NDArray[np.u
 
 def test_two_engines_give_the_same_bits(fake_bundle: Path, make_song: MakeSong) -> None:
     first, second = (Engine(open_bundle(fake_bundle)) for _ in range(2))
-    z_first, z_second = (engine.z_image(engine.song_code(make_song())) for engine in (first, second))
+    z_first, z_second = (engine.map_song(engine.encode_song(make_song())) for engine in (first, second))
     np.testing.assert_array_equal(z_first, z_second)
-    assert first.controls(z_first).to_json() == second.controls(z_second).to_json()
+    assert first.decode_controls(z_first).to_json() == second.decode_controls(z_second).to_json()
 
 
 def test_networks_run_on_one_thread_of_the_processor(engine: Engine) -> None:
@@ -158,7 +158,7 @@ def test_only_the_networks_that_are_used_are_read(tmp_path: Path, make_song: Mak
     folder = write_fake_bundle(tmp_path / "b")
     (folder / "picture_encoder.onnx").unlink()
     engine = Engine(open_bundle(folder))
-    engine.controls(engine.z_image(engine.song_code(make_song())))
+    engine.decode_controls(engine.map_song(engine.encode_song(make_song())))
     with pytest.raises(BundleError, match=r"no readable picture_encoder\.onnx"):
         engine.check()
 
@@ -199,12 +199,12 @@ def test_controls_for_another_number_of_kinds_are_refused(tmp_path: Path) -> Non
     with pytest.raises(
         BundleError, match=r"controls\.onnx gives kind of shape \(1, 5\) for 1 inputs; it should give \(1, 2\)"
     ):
-        Engine(open_bundle(folder)).controls(np.zeros(64, np.float32))
+        Engine(open_bundle(folder)).decode_controls(np.zeros(64, np.float32))
 
 
 def test_numbers_that_are_not_finite_are_named(engine: Engine) -> None:
     with pytest.raises(BundleError, match=r"mapping\.onnx gives a z_image that is not finite"):
-        engine.z_image(np.full(66, np.inf, np.float32))
+        engine.map_song(np.full(66, np.inf, np.float32))
 
 
 # A stranger's networks ---------------------------------------------------------------------------------------------
@@ -343,13 +343,13 @@ def test_a_huge_variance_of_windows_is_no_warning(tmp_path: Path, make_song: Mak
 
 @pytest.mark.parametrize("shape", [(65,), (0,), (66, 2), ()])
 def test_an_input_of_another_shape_is_refused(engine: Engine, shape: tuple[int, ...]) -> None:
-    with pytest.raises(BundleError, match=r"mapping\.onnx was given an input of shape"):
-        engine.z_image(np.zeros(shape, np.float32))
+    with pytest.raises(BundleError, match=r"mapping\.onnx got an input of shape"):
+        engine.map_song(np.zeros(shape, np.float32))
 
 
 def test_no_windows_are_refused(engine: Engine) -> None:
-    with pytest.raises(BundleError, match=r"audio_encoder\.onnx was given an input of shape \(0, 20, 216\)"):
-        engine.window_codes(np.zeros((0, 20, 216), np.float32))
+    with pytest.raises(BundleError, match=r"audio_encoder\.onnx got an input of shape \(0, 20, 216\)"):
+        engine.encode_windows(np.zeros((0, 20, 216), np.float32))
 
 
 def test_a_used_engine_can_be_copied_and_pickled(fake_bundle: Path, make_song: MakeSong) -> None:

@@ -283,7 +283,7 @@ def test_a_feature_file_of_one_window_has_one_clip(engine: Clavilux, features: P
 
 
 def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> None:
-    with pytest.raises(AudioError, match="is no feature file"):
+    with pytest.raises(AudioError, match="is not a feature file"):
         engine.read_song(tone_file, clip=0)
 
 
@@ -392,7 +392,7 @@ def test_a_bundle_may_paint_with_noise_of_its_own(tmp_path: Path, make_song: Mak
     assert engine.paint(song, size=64).record["options"]["logvar_scale"] == 2.0
     own = engine.z_image(song, noise_std=0, logvar_scale=0)
     assert not np.array_equal(engine.z_image(song), own)
-    repainted = engine.engine.z_image(engine.engine.song_code(song))
+    repainted = engine.engine.map_song(engine.engine.encode_song(song))
     np.testing.assert_array_equal(own, repainted)
 
 

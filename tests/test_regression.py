@@ -38,7 +38,7 @@ def test_the_shipped_bundle_is_as_good_as_its_figures(figures, name):
 def test_a_bundle_that_hears_nothing_is_stopped(monkeypatch, figures):
     """The collapse: one picture for all songs."""
     latent = np.zeros(64, np.float32)
-    monkeypatch.setattr("clavilux.engine.Engine.z_image", lambda self, code: latent + 1e-4 * np.sign(code[:64]))
+    monkeypatch.setattr("clavilux.engine.Engine.map_song", lambda self, code: latent + 1e-4 * np.sign(code[:64]))
     monkeypatch.setattr("regression.SONGS", 4)
     files = [ROOT / "examples" / "nocturne.flac", ROOT / "examples" / "carnival.mp3"]
     assert is_worse("diversity", measure_regression("default", files, space())["diversity"])

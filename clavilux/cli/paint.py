@@ -1,6 +1,6 @@
-"""``clavilux paint``: songs, folders of songs and feature files become pictures.
+"""``clavilux paint``: paint songs, folders of songs and feature files.
 
-paths and options -> tasks (one song each) -> `painting.paint_song` in other processes -> one line a picture
+paths and options -> one `Task` per song -> `painting.paint_songs` -> one printed line per picture
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.bundle import shipped_bundles
 from clavilux.cli.names import is_picture_name, make_folder, name_pictures
 from clavilux.cli.output import complain, say, set_up_log, visible
-from clavilux.cli.painting import Again, Outcome, Task, open_engine, paint_again, paint_songs
+from clavilux.cli.painting import Again, Outcome, Task, open_clavilux, paint_again, paint_songs
 from clavilux.cli.sections import AdvancedOption, SectionedCommand
 from clavilux.constants import DEFAULT_SIZE_PX, MAX_AUDIO_S
 from clavilux.errors import BundleError, PictureError
 from clavilux.explain import explain_report
 from clavilux.picture import FORMATS, read_record
+from clavilux.record import PaintOptions
 from clavilux.system.arguments import check_size, show
 from clavilux.system.files import list_folder, refuse_inputs
 from clavilux.system.jobs import check_scheduler
@@ -38,9 +40,9 @@ RANDOM_FOLDER = "generated_images"
 
 
 def _read_size(text: str) -> tuple[int, int]:
-    """Width and height in pixels of ``1024`` or ``3000x2000``; a `click.BadParameter` if it is neither.
+    """Return width and height in pixels of ``1024`` or ``3000x2000``.
 
-    A function and not a `click.ParamType`, which click types by brackets from 8.4 on only.
+    A function, because `click.ParamType` is generic only from click 8.4 on.
     """
     match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", text)
     if match is None:
@@ -52,9 +54,10 @@ def _read_size(text: str) -> tuple[int, int]:
 
 
 class FiniteRange(click.FloatRange):
-    """A number of `low` or more; ``nan`` and ``inf``, which are numbers to click, are none."""
+    """A finite number of `min` or more; `click.FloatRange` accepts ``nan`` and ``inf``."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or fail with a message of one line."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
@@ -202,52 +205,49 @@ def paint(
         return
 
     faults: list[str] = []
-    options: dict[str, Any] = {
+    if scheduler is not None:
+        check_scheduler(scheduler)  # before a large folder is searched
+    networks = open_clavilux(bundle).engine
+    options = PaintOptions(
+        size=size, seed=seed, spread=spread, noise_std=noise_std, logvar_scale=logvar_scale, max_s=max_s
+    )
+    run: dict[str, Any] = {
         "bundle": bundle,
-        "size": size,
-        "seed": seed,
-        "spread": spread,
-        "noise_std": noise_std,
-        "logvar_scale": logvar_scale,
-        "max_s": max_s,
         "verbose": verbose,
         "is_named": n_random is None and is_picture_name(output),
         "resume": resume or scheduler is not None,
     }
-    if scheduler is not None:
-        check_scheduler(scheduler)  # before a large tree is looked through
-    networks = open_engine(bundle).engine
     if n_random is not None:
         if len(paths) != 1 or count != 1:
             raise click.UsageError("--random needs exactly one folder of feature files, and no --count.")
         networks.check(painting_only=True)
-        tasks = _random_tasks(paths[0], n_random, Path(output or RANDOM_FOLDER), faults, options)
+        tasks = _random_tasks(paths[0], n_random, Path(output or RANDOM_FOLDER), faults, options, run)
     else:
         songs = list(_find_songs(paths, faults))
-        if len(songs) != 1:  # one song is listened to while they are loaded
-            networks.check(painting_only=True)  # a damaged bundle is said once, not for every song
+        if len(songs) != 1:  # a single song is read while the networks are loaded
+            networks.check(painting_only=True)  # report a damaged bundle once, not for every song
         files = name_pictures(songs, output, count)
-        tasks = [Task(song, pictures, clip=None, **options) for song, pictures in zip(songs, files, strict=True)]
+        tasks = [Task(song, pictures, options=options, **run) for song, pictures in zip(songs, files, strict=True)]
     for fault in faults:
         complain(fault)
     n_faults = len(faults)
     if any(task.path.suffix.lower() == CLIP_SUFFIX for task in tasks):
         complain(NO_DESCRIPTORS)
-    n_kept = 0
+    n_skipped = 0
     for outcome in paint_songs(tasks, jobs, scheduler, paths):
         n_faults += outcome.fault is not None
-        n_kept += outcome.n_kept
-        _tell(outcome, explain=explain, as_json=as_json)
-    if n_kept:
-        complain(f"skipped {n_kept} pictures that exist already")
+        n_skipped += outcome.n_skipped
+        _print_outcome(outcome, explain=explain, as_json=as_json)
+    if n_skipped:
+        complain(f"skipped {n_skipped} pictures that exist already")
     ctx.exit(1 if n_faults else 0)
 
 
 def _find_songs(paths: Iterable[Path], faults: list[str]) -> Iterator[Path]:
-    """Yield the songs that were named, and those in named folders, each once; a folder without any is a fault."""
+    """Yield named songs and the songs of named folders, each once; add faults such as folders without songs."""
     seen: set[str] = set()
     for path in paths:
-        # os.path, as Path raises where a name is too long or a link leads to itself; listening says what is wrong then.
+        # os.path, because Path raises if a name is too long or a link is circular; reading the song reports that.
         songs: tuple[Path, ...] = (path,)
         if os.path.isdir(path):
             listing = list_folder(path, AUDIO_SUFFIXES | {CLIP_SUFFIX})
@@ -269,14 +269,14 @@ def _find_songs(paths: Iterable[Path], faults: list[str]) -> Iterator[Path]:
 
 
 def _random_tasks(
-    features: Path, n_random: int, folder: Path, faults: list[str], options: dict[str, Any]
+    features: Path, n_random: int, folder: Path, faults: list[str], options: PaintOptions, run: dict[str, Any]
 ) -> list[Task]:
-    """Choose clips at random, keyed by the seed, and name their pictures."""
-    clips = pick_clips(features, n_random, np.random.default_rng(options["seed"]), skip=faults.append)
+    """Return tasks for clips drawn at random with the seed."""
+    clips = pick_clips(features, n_random, np.random.default_rng(options.seed), skip=faults.append)
     logger.info("chosen: %s", ", ".join(f"{file.relative_to(features)}[{clip}]" for file, clip in clips))
     make_folder(folder)
     return [
-        Task(file, (folder / f"generated_image_{number}.png",), clip=clip, **options)
+        Task(file, (folder / f"generated_image_{number}.png",), options=replace(options, clip=clip), **run)
         for number, (file, clip) in enumerate(clips, 1)
     ]
 
@@ -284,7 +284,7 @@ def _random_tasks(
 def _paint_again(
     ctx: click.Context, again: Path, paths: tuple[Path, ...], output: str | None, *, explain: bool, as_json: bool
 ) -> None:
-    """Repaint one picture from its record; the size may be another, everything else is the record's."""
+    """Paint one picture again from its record; only the size may differ."""
     given = {
         name
         for name in (
@@ -306,7 +306,7 @@ def _paint_again(
     explicit_size = ctx.get_parameter_source("size") is click.core.ParameterSource.COMMANDLINE
     explicit_bundle = ctx.get_parameter_source("bundle") is click.core.ParameterSource.COMMANDLINE
     bundle = params["bundle"] if explicit_bundle else _shipped_bundle_of(record, again)
-    open_engine(bundle)
+    open_clavilux(bundle)
     target = Path(output) if output is not None else Path(f"{again.stem}-again{again.suffix}")
     make_folder(target.parent)
     if output is not None:
@@ -314,12 +314,12 @@ def _paint_again(
     outcome = paint_again(
         Again(paths[0], record, target, bundle, params["size"] if explicit_size else None, output is not None)
     )
-    _tell(outcome, explain=explain, as_json=as_json)
+    _print_outcome(outcome, explain=explain, as_json=as_json)
     ctx.exit(1 if outcome.fault else 0)
 
 
 def _shipped_bundle_of(record: dict[str, Any], again: Path) -> str:
-    """Return the name of the bundle in a record; only shipped ones are looked up, never a path that a picture names."""
+    """Return the bundle in a record if it is a shipped one; a path in an untrusted picture is never opened."""
     bundle = record.get("bundle")
     name = bundle.get("name") if isinstance(bundle, dict) else None
     if name not in shipped_bundles():
@@ -329,8 +329,8 @@ def _shipped_bundle_of(record: dict[str, Any], again: Path) -> str:
     return str(name)
 
 
-def _tell(outcome: Outcome, *, explain: bool, as_json: bool) -> None:
-    """Print what became of a song: its pictures on stdout, warnings and faults on stderr."""
+def _print_outcome(outcome: Outcome, *, explain: bool, as_json: bool) -> None:
+    """Print the pictures of an outcome on stdout, its warnings and its fault on stderr."""
     if outcome.fault is not None:
         complain(outcome.fault)
     for warning in outcome.warnings:

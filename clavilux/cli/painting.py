@@ -1,7 +1,4 @@
-"""One song of ``clavilux paint``, from its file to its pictures, in whatever process it is worked on.
-
-task -> `paint_song` -> outcome
-"""
+"""The work on one song of ``clavilux paint``: a `Task` in, an `Outcome` out, in any process or on a cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clavilux.audio.clips import NO_DESCRIPTORS
 from clavilux.audio.song import Song, hash_file
@@ -25,35 +21,28 @@ from clavilux.errors import ClaviluxError, PictureError
 from clavilux.explain import report_picture
 from clavilux.picture import picture_format, read_record
 from clavilux.pipeline import Clavilux
+from clavilux.record import PaintOptions
 from clavilux.system.jobs import run_songs
 from clavilux.system.threads import count_cores
 
-Float32 = NDArray[np.float32]
-
 logger = logging.getLogger("clavilux")
 
-PARALLEL_FROM_SONGS = 4  # below, one song after another on all cores is as fast as one song a core
-MOST_THREADS = 4  # of a song that is painted alone; more wait for each other
+PARALLEL_FROM_SONGS = 4  # for fewer songs, one song at a time on all cores is as fast as one per core
+MOST_THREADS = 4  # per song; more threads only wait for each other
 
 
 @dataclass(frozen=True)
 class Task:
-    """One song and the files that its pictures go to: its own picture first, then variations."""
+    """One song and the files of its pictures: the main one, then variations."""
 
     path: Path
     pictures: tuple[Path, ...]
     bundle: str
-    size: tuple[int, int]
-    seed: int
-    spread: float
-    noise_std: float | None
-    logvar_scale: float | None
-    max_s: float
-    clip: int | None
+    options: PaintOptions
     verbose: bool
-    is_named: bool  # whether the user chose the name, where anything but an input is replaced
-    resume: bool  # whether pictures that are there already are left
-    threads: int = 1  # of the process that paints it
+    is_named: bool  # the user chose the file names: other files than inputs may be overwritten
+    resume: bool  # skip pictures that exist already
+    threads: int = 1  # per song
 
     def __str__(self) -> str:
         return str(self.path)
@@ -61,24 +50,24 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: one report a picture, and what to tell the user on stderr."""
+    """Result of a task: one report per picture, and messages for stderr."""
 
     reports: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     fault: str | None = None
-    n_kept: int = 0  # pictures that were there already; their reports are short
+    n_skipped: int = 0  # pictures that existed already; their reports have no measurements
 
 
 @dataclass(frozen=True)
 class Again:
-    """A picture that is painted again from its record."""
+    """A picture to paint again from its record."""
 
     song: Path
     record: dict[str, Any]
     picture: Path
     bundle: str
-    size: tuple[int, int] | None  # the record's if None
-    is_named: bool  # whether the user chose the name, where anything but an input is replaced
+    size: tuple[int, int] | None  # None uses the recorded size
+    is_named: bool  # the user chose the file name: other files than inputs may be overwritten
 
     def __str__(self) -> str:
         return str(self.song)
@@ -87,12 +76,12 @@ class Again:
 def paint_songs(
     tasks: Sequence[Task], jobs: int | None, scheduler: str | None, paths: Sequence[Path]
 ) -> Iterator[Outcome]:
-    """Paint songs, in several processes if it pays, and yield what became of each in their order."""
+    """Yield the outcomes of tasks in their order, using several processes if that is faster."""
     if scheduler is not None:
         tasks = [_for_workers(task) for task in tasks]
         places = {path if path.is_dir() else path.parent for path in (path.absolute() for path in paths)}
         places |= {task.pictures[0].parent for task in tasks}
-        # A song that is missing here too is a fault of its own.
+        # A missing song is reported as a fault of that song.
         folders = sorted(place for place in places if place.is_dir())
         return run_songs(paint_song, tasks, jobs=1, failed=_failed, scheduler=scheduler, folders=folders)
     if jobs is None and len(tasks) < PARALLEL_FROM_SONGS:
@@ -104,12 +93,12 @@ def paint_songs(
 
 
 def paint_again(task: Again) -> Outcome:
-    """Repaint one picture from its record; runs in a process of its own, as painting does.
+    """Paint one picture again from its record, in a process of its own.
 
     Raises
     ------
     ClaviluxError
-        It cannot be painted or written.
+        If it cannot be painted or written.
     """
     return next(run_songs(_repaint, [task], jobs=1, failed=_failed))
 
@@ -119,72 +108,57 @@ def _failed(task: Task | Again, reason: str) -> Outcome:
 
 
 def _repaint(task: Again) -> Outcome:
-    engine = open_engine(task.bundle)
-    engine.threads = min(count_cores(), MOST_THREADS)
-    picture = engine.repaint(task.record, task.song, size=task.size)
+    clavilux = open_clavilux(task.bundle)
+    clavilux.threads = min(count_cores(), MOST_THREADS)
+    picture = clavilux.repaint(task.record, task.song, size=task.size)
     if task.is_named:
         picture.save(task.picture)
         place = task.picture
     else:
         place = save_picture(picture, task.picture, clip=picture.record["options"]["clip"])
-    return Outcome((report_picture(picture, place, engine.bundle.descriptors),), _warnings(picture.song))
+    return Outcome((report_picture(picture, place, clavilux.bundle.descriptors),), _warnings(picture.song))
 
 
 def _for_workers(task: Task) -> Task:
-    """The same task for a process that was started in another folder."""
+    """Return a task with absolute paths, for a process with another working directory."""
     bundle = task.bundle if task.bundle in shipped_bundles() else str(Path(task.bundle).absolute())
     pictures = tuple(picture.absolute() for picture in task.pictures)
     return replace(task, path=task.path.absolute(), pictures=pictures, bundle=bundle)
 
 
 def paint_song(task: Task) -> Outcome:
-    """Listen to one song and paint its pictures; a fault of the song is part of the outcome and ends no other song."""
-    if not logger.handlers:  # on a worker of a cluster; elsewhere the log goes to the caller
+    """Paint the pictures of one song; a fault of the song is part of the outcome and is not raised."""
+    if not logger.handlers:  # on a worker of a cluster; other processes send their log to the caller
         set_up_log(task.verbose)
     try:
-        engine = open_engine(task.bundle)
-        engine.threads = task.threads
-        kept = _kept(task, engine) if task.resume else {}
-        if len(kept) == len(task.pictures):
-            return Outcome(tuple(kept.values()), n_kept=len(kept))
+        clavilux = open_clavilux(task.bundle)
+        clavilux.threads = task.threads
+        skipped = _find_painted(task, clavilux) if task.resume else {}
+        if len(skipped) == len(task.pictures):
+            return Outcome(tuple(skipped.values()), n_skipped=len(skipped))
         for target in task.pictures:
-            picture_format(target, task.size)  # before the work: a format may not hold so many pixels
-        song = engine.read_song(task.path, max_s=task.max_s, clip=task.clip)
+            picture_format(target, task.options.size)  # before the work: a format may not allow so many pixels
+        song = clavilux.read_song(task.path, max_s=task.options.max_s, clip=task.options.clip)
         if task.verbose:
-            _log_ranges(task.path, song, engine.engine.song_code(song))
-        reports = dict(kept)
-        pictures = engine.variations(
-            song,
-            count=len(task.pictures),
-            size=task.size,
-            seed=task.seed,
-            spread=task.spread,
-            noise_std=task.noise_std,
-            logvar_scale=task.logvar_scale,
-            max_s=task.max_s,
-            clip=task.clip,
-            skip=kept,
-        )
-        for picture in pictures:
+            _log_ranges(task.path, song, clavilux)
+        reports = dict(skipped)
+        for picture in clavilux.variations(song, count=len(task.pictures), skip=skipped, options=task.options):
             variation = picture.record["variation"]
             target, z = task.pictures[variation], picture.z_image
-            logger.info("%s: z_image lies in [%.3g, %.3g], length %.3g", target, z.min(), z.max(), np.linalg.norm(z))
+            logger.info("%s: range of z_image [%.3g, %.3g], norm %.3g", target, z.min(), z.max(), np.linalg.norm(z))
             if task.is_named:
                 picture.save(target)
             else:
-                target = save_picture(picture, target, clip=task.clip)
-            reports[variation] = report_picture(picture, target, engine.bundle.descriptors)
+                target = save_picture(picture, target, clip=task.options.clip)
+            reports[variation] = report_picture(picture, target, clavilux.bundle.descriptors)
     except ClaviluxError as error:
         return Outcome(fault=str(error))
-    return Outcome(tuple(reports[variation] for variation in sorted(reports)), _warnings(song), n_kept=len(kept))
+    return Outcome(tuple(reports[number] for number in sorted(reports)), _warnings(song), n_skipped=len(skipped))
 
 
-_REMEMBERED = ("size", "seed", "spread", "noise_std", "logvar_scale", "max_s", "clip")
-
-
-def _kept(task: Task, engine: Clavilux) -> dict[int, dict[str, Any]]:
-    """Short reports, by variation, of the pictures that are there and would be painted the same."""
-    kept: dict[int, dict[str, Any]] = {}
+def _find_painted(task: Task, clavilux: Clavilux) -> dict[int, dict[str, Any]]:
+    """Return short reports, by variation, of the pictures that exist and would be painted the same."""
+    found: dict[int, dict[str, Any]] = {}
     sha256 = None
     for variation, target in enumerate(task.pictures):
         if not target.exists():
@@ -193,29 +167,27 @@ def _kept(task: Task, engine: Clavilux) -> dict[int, dict[str, Any]]:
         try:
             record = read_record(target)
         except PictureError:
-            continue  # named with -o, where anything is replaced
-        choices = {name: getattr(task, name) for name in _REMEMBERED}
-        if engine.has_painted(record, sha256, variation=variation, **choices):
-            kept[variation] = {"song": str(task.path), "picture": str(target), "record": record}
-    return kept
+            continue  # named with -o, where any file may be overwritten
+        if clavilux.has_painted(record, sha256, options=task.options, variation=variation):
+            found[variation] = {"song": str(task.path), "picture": str(target), "record": record}
+    return found
 
 
-def _log_ranges(path: Path, song: Song, song_code: Float32) -> None:
-    """Log what a look at the numbers needs to find a broken song or a collapsed network."""
+def _log_ranges(path: Path, song: Song, clavilux: Clavilux) -> None:
+    """Log the ranges of features and latents, which show a broken song or a collapsed network."""
     means, deviations = song.windows.mean(axis=(1, 2)), song.windows.std(axis=(1, 2))
-    z_audio = song_code[:LATENT_DIM]
+    z_audio = clavilux.engine.encode_song(song)[:LATENT_DIM]
     logger.info("%s: %d windows, %d audible", path, len(song.windows), song.audible.sum())
-    logger.info("%s: means of the windows lie in [%.3g, %.3g]", path, means.min(), means.max())
-    logger.info("%s: deviations of the windows lie in [%.3g, %.3g]", path, deviations.min(), deviations.max())
-    logger.info("%s: z_audio lies in [%.3g, %.3g]", path, z_audio.min(), z_audio.max())
+    for name, values in (("window means", means), ("window deviations", deviations), ("z_audio", z_audio)):
+        logger.info("%s: range of %s [%.3g, %.3g]", path, name, values.min(), values.max())
 
 
 def _warnings(song: Song) -> tuple[str, ...]:
-    """Return what is to be said of a song; that a feature file has no descriptors is said once for all."""
+    """Return the warnings about a song, except missing descriptors, which are reported once per run."""
     return tuple(f"{song.path}: {warning}" for warning in song.warnings if warning != NO_DESCRIPTORS)
 
 
 @lru_cache(maxsize=1)
-def open_engine(bundle: str) -> Clavilux:
-    """Return the networks of this process, opened for its first song."""
+def open_clavilux(bundle: str) -> Clavilux:
+    """Return the opened bundle of this process; it stays open for the next song."""
     return Clavilux(bundle)

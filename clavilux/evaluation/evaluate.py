@@ -387,7 +387,7 @@ def _of_embeddings(ground: _Ground) -> Table:
 
 def _map(bundle: str, codes: Float32) -> Float32:
     engine = open_engine(bundle).engine
-    return np.stack([engine.z_image(code) for code in codes])
+    return np.stack([engine.map_song(code) for code in codes])
 
 
 def _look_at_pair(bundle: str, latents: Sequence[Float32], jobs: int) -> tuple[Sight, Sight]:

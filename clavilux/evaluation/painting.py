@@ -194,13 +194,13 @@ def _read_and_look(
         if not pictures:
             return None, {}, faults
         posteriors = {
-            b: np.stack([np.stack(open_engine(b).engine.picture_posterior(rgb)) for rgb in pictures]) for b in bundles
+            b: np.stack([np.stack(open_engine(b).engine.encode_picture(rgb)) for rgb in pictures]) for b in bundles
         }
         return look(pictures), posteriors, faults
 
 
 def _encode(file: Path, bundle: str) -> Float32 | None:
     try:
-        return open_engine(bundle).engine.encode_picture(read_picture(file))
+        return open_engine(bundle).engine.encode_picture(read_picture(file))[0]
     except PictureError:
         return None

@@ -104,7 +104,7 @@ def measure_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
 def song_code(engine: Engine, features: Features, described: dict[str, float]) -> Float32:
     """Code (S,) of features that were measured of a sound."""
     windows = _audible(features)
-    z_audio = engine.window_codes(windows).mean(axis=0, dtype=np.float64)
+    z_audio = engine.encode_windows(windows).mean(axis=0, dtype=np.float64)
     return np.array([*z_audio, *(described[name] for name in engine.bundle.descriptors)], np.float32)
 
 
