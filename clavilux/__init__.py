@@ -1,10 +1,10 @@
-"""A song in, an abstract picture out.
+"""Clavilux: a song in, an abstract picture out.
 
 >>> import clavilux
 >>> picture = clavilux.paint("nocturne.flac", size=2048, seed=7)  # doctest: +SKIP
 >>> picture.save("nocturne.png")  # doctest: +SKIP
 
-The names below are loaded when they are first used, so that ``import clavilux`` costs nothing.
+Public names are imported on first use, so that ``import clavilux`` is fast.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""``python -m clavilux`` is ``clavilux``."""
+"""Run ``clavilux`` as ``python -m clavilux``."""
 
 from clavilux.cli import main
 

@@ -1,14 +1,13 @@
-"""A bundle: the trained networks of one training, with what they were made of and a hash of every file.
+"""Bundles: folders with trained networks, their description and the hash of every file.
 
-``--bundle NAME`` -> **here** -> checked bytes of a network -> engine
+``--bundle NAME`` -> `open_bundle` -> `Bundle.read` -> checked bytes of a network
 
-A bundle is a folder with a description, ``bundle.json``, and the files that it lists. `clavilux.card` says what each
-field and each network is; ``docs/bundle.md`` has it as tables.
+The description, ``bundle.json``, lists all other files. `clavilux.card` defines its schema, and ``docs/bundle.md``
+shows it as tables.
 
-A bundle may come from anybody. Only regular files of its own folder are read, none above `MAX_FILE_BYTES`, and each is
-hashed from the same bytes that are then used, when it is first needed: 40 MB take 0.05 s, and painting reads less than
-half of them. Weights for going on with a training (``.safetensors``) are hashed by ``clavilux bundle verify`` and by
-that training.
+Bundles are untrusted input. Only regular files of the folder itself are read, of at most `MAX_FILE_BYTES`. Each file is
+hashed when it is first needed, from the same bytes that are then used (40 MB take 0.05 s). Weights for training
+(``.safetensors``) are hashed by ``clavilux bundle verify`` and before training continues from them.
 """
 
 from __future__ import annotations
@@ -38,27 +37,26 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle. Its description is checked; a file is checked when it is read.
+    """An opened bundle with a validated description; each file is checked when it is read.
 
     Attributes
     ----------
     folder : Path
-        Where it lies.
     sha256 : str
-        Hash of ``bundle.json``, which holds the hash of every other file: it names the whole bundle.
+        Hash of ``bundle.json``. It identifies the bundle, because ``bundle.json`` has the hashes of all other files.
     card : dict
-        All of ``bundle.json``.
+        Content of ``bundle.json``.
     name : str
     decoder : str
         "painter" or "pixels".
     kinds, descriptors : tuple of str
-        In the order of the networks.
+        Kinds of marks and descriptors, in the order of the outputs and inputs of the networks.
     noise_std, logvar_scale : float
-        Noise that it paints with if nothing else is said.
+        Default noise; see `clavilux.record.PaintOptions`.
     variation_scale : float
-        Length of a variation's step in z_image, at ``spread`` 1.
+        Distance in z_image of a variation from the main picture, at ``spread`` 1.
     descriptor_mean : (D,) float32
-        Mean of each descriptor over the training songs, in the descriptor's unit.
+        Mean of each descriptor over the training songs, in its unit.
     """
 
     folder: Path
@@ -79,7 +77,7 @@ class Bundle:
         Raises
         ------
         BundleError
-            If the file is not listed, is missing, or is not the one that was written.
+            If the file is not listed, is missing, or has another hash.
         """
         expected = self.card["files"].get(file)
         if expected is None:
@@ -94,17 +92,17 @@ class Bundle:
 
     @property
     def is_shipped(self) -> bool:
-        """Whether it is part of the package, and so as trustworthy as its code."""
+        """Whether the bundle is part of the package and therefore trusted."""
         return _is_shipped(self.folder)
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """File names of its four networks, the decoder last."""
+        """File names of the four networks, the decoder last."""
         return (*ENCODERS, DECODERS[self.decoder])
 
     @cached_property
     def palettes(self) -> Float32:
-        """The palettes to choose from, (P, 8, 3) float32 sRGB in [0, 1], each sorted from dark to light."""
+        """Palettes (P, 8, 3) float32, sRGB in [0, 1], each sorted from dark to light."""
         content = self.read(PALETTES)
         found, values = _read_npy(content)
         if values is None or values.shape[1:] != (SLOTS, 3) or len(values) < 1:
@@ -119,7 +117,7 @@ class Bundle:
         return values
 
     def verify(self) -> int:
-        """Read and hash every listed file, those for training too; return the number of bytes read.
+        """Check the hash of every listed file and return the number of bytes read.
 
         Raises
         ------
@@ -132,12 +130,12 @@ class Bundle:
 def find_bundle(name_or_path: str | Path) -> Path:
     """Return the folder of a bundle, from the name of a shipped one or from a path.
 
-    A shipped name wins over a folder of that name in the current directory; write ``./name`` for the folder.
+    The name of a shipped bundle takes precedence over a folder of that name; write ``./name`` for the folder.
 
     Raises
     ------
     BundleError
-        If there is neither; the message lists the shipped bundles.
+        If neither exists; the message lists the shipped bundles.
     """
     if not isinstance(name_or_path, str | Path):
         raise BundleError(
@@ -159,12 +157,12 @@ def find_bundle(name_or_path: str | Path) -> Path:
 
 
 def shipped_bundles() -> list[str]:
-    """Return the names of the bundles inside the package."""
+    """Return the names of the bundles in the package."""
     return sorted(card.parent.name for card in SHIPPED.glob("*/bundle.json"))
 
 
 def open_bundle(name_or_path: str | Path = "default") -> Bundle:
-    """Open a bundle and check its description; no network is read yet.
+    """Open a bundle and validate its description; networks are read later.
 
     Parameters
     ----------
@@ -174,7 +172,7 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
     Raises
     ------
     BundleError
-        If it is not found, of another schema, incomplete, or needs a newer version of Clavilux.
+        If it is not found, has another schema, is incomplete, or needs a newer version of Clavilux.
 
     Examples
     --------
@@ -182,7 +180,7 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
     ('blobs', 'strokes')
     """
     folder = find_bundle(name_or_path)
-    content = _read_regular(folder, CARD, MAX_CARD_BYTES, f"{folder} is no bundle: bundle.json cannot be read")
+    content = _read_regular(folder, CARD, MAX_CARD_BYTES, f"{folder} is not a bundle: bundle.json cannot be read")
     card = read_card(content, f"bundle {folder}")
     return Bundle(
         folder=folder,
@@ -204,12 +202,12 @@ def _is_shipped(folder: Path) -> bool:
 
 
 def _read_regular(folder: Path, name: str, limit: int, fault: str) -> bytes:
-    """Return the bytes of a regular file of at most ``limit`` bytes in a folder; ``fault`` opens the message if not.
+    """Return the content of a regular file of at most ``limit`` bytes.
 
-    A pipe or a device is not opened, and nothing is read of a file that is too large.
+    Pipes, devices and larger files are not opened. ``fault`` is the beginning of the error message.
     """
     path = folder / name
-    # Installers may link the files of a package to a store of theirs; a stranger's link may lead anywhere.
+    # Installers may link files of a package to their own store; links in untrusted bundles may lead anywhere.
     if not _is_shipped(folder):
         from clavilux.system.files import path_inside
 
@@ -221,14 +219,14 @@ def _read_regular(folder: Path, name: str, limit: int, fault: str) -> bytes:
             raise BundleError(f"{fault} (it is not a regular file); install or export it again")
         if found.st_size > limit:
             raise BundleError(f"{fault} ({found.st_size} bytes, at most {limit} are read); install or export it again")
-        # Should it have been swapped for a pipe since, opening it does not wait for a writer.
+        # O_NONBLOCK: if the file has been replaced by a pipe meanwhile, opening it does not wait for a writer.
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
             return file.read(found.st_size)
     except OSError as error:
         raise BundleError(f"{fault} ({error.strerror or error}); install or export it again") from error
 
 
-# As np.save writes it; a header in other words is another format.
+# The header that np.save writes; others are refused.
 _NPY = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '([^']{1,9})', 'fortran_order': (True|False), "
     rb"'shape': \(([0-9, ]{0,60})\), \} *\n",
@@ -237,9 +235,9 @@ _NPY = re.compile(
 
 
 def _read_npy(content: bytes) -> tuple[str, Float32 | None]:
-    """Return what a NumPy file says of itself, and its numbers if they are float32 and all there.
+    """Return a description of a NumPy file, and its array if it is complete and of type float32.
 
-    Nothing is allocated that the bytes do not hold.
+    Nothing larger than the content is allocated.
     """
     header = _NPY.match(content)
     if header is None:

@@ -139,8 +139,8 @@ FIELDS = (
     Field(
         "decoder",
         Kind(f"one of {', '.join(DECODERS)}", lambda value, card: isinstance(value, str) and value in DECODERS),
-        "painter: latents are decoded to controls, which the painter paints; pixels: latents are decoded to pixels, as in "
-        "the classic recipe",
+        "painter: latents are decoded to controls, which the painter paints; pixels: latents are decoded to "
+        "pixels, as in the classic recipe",
     ),
     Field(
         "kinds",

@@ -1,9 +1,7 @@
-"""A painted picture: its pixels, the record that repaints it, and how both lie in one file.
+"""Painted pictures and their files: PNG, JPEG and WebP with a record inside.
 
-controls -> painter -> pixels -> **here** -> PNG, JPEG or WebP
-
-The record travels in the Exif block, which all three formats carry: the JSON text in ``UserComment``, a sentence for
-those who cannot see the picture in ``ImageDescription``, the program in ``Software``.
+The record is stored in the Exif block of the file: as JSON in ``UserComment``, with a description of the picture for
+blind people in ``ImageDescription`` and the program in ``Software``.
 """
 
 from __future__ import annotations
@@ -46,21 +44,20 @@ _ZLIB_RLE = 3
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture and what it was painted from.
+    """A picture and the data that it was painted from.
 
     Attributes
     ----------
     pixels : (H, W, 3) uint8
         sRGB, first row at the top.
     record : dict
-        What repaints it: ``clavilux`` (version), ``song`` (name, sha256), ``bundle`` (name, sha256 of bundle.json),
-        ``size`` [width, height], ``seed``, ``variation`` (0 is the song's own picture), ``spread``, ``options``.
+        Data to paint it again: ``clavilux`` (version), ``song`` (name, sha256), ``bundle`` (name, sha256 of
+        bundle.json) and the options, see `clavilux.record.PaintOptions`.
     controls : Controls or None
-        What the painter painted from; None where the decoder of the bundle gives pixels.
+        Input of the painter; None if the bundle decodes latents to pixels.
     z_image : (64,) float32
         The latent that the picture was decoded from.
     song : Song
-        What was heard.
     """
 
     pixels: UInt8
@@ -71,10 +68,10 @@ class Picture:
 
     @cached_property
     def description(self) -> str:
-        """One sentence that says what is to be seen, for those who cannot see it.
+        """One sentence that describes the picture to blind people.
 
-        It names up to three colours, those that cover most of the pixels (every eighth row and column is counted) and
-        at least one in fifty, in that order.
+        It names up to three colours by the area that they cover, from the largest, each of at least 2 %. Every eighth
+        row and column is counted.
         """
         sample = self.pixels[::8, ::8].reshape(-1, 1, 3).astype(np.float32) / 255
         palette = sample.mean(axis=0) if self.controls is None else self.controls.palette
@@ -89,29 +86,28 @@ class Picture:
         return f"Abstract picture in {colour_text}: {marks}, about {across} across its short side."
 
     def save(self, path: FileName, *, quality: Number = 95, exclusive: bool = False) -> None:
-        """Write the picture with its record, as PNG, JPEG or WebP by the extension.
+        """Write the picture and its record as PNG, JPEG or WebP, by the extension.
 
-        The file appears whole or not at all: it is written beside its place and then renamed. Its colours are tagged as
-        sRGB, so that wide-gamut screens show the same picture, and its density is 300 pixels an inch.
+        The file is written under a temporary name and then renamed, so it is never incomplete. It has an sRGB profile,
+        for correct colours on wide-gamut screens, and a resolution of 300 pixels per inch.
 
         Parameters
         ----------
         path : path-like
-            Ends in .png, .jpg, .jpeg or .webp. A file that is there is replaced. PNG and WebP keep every pixel: with
-            so few colours lossless WebP is half as large as WebP of quality 95, and a third to a half of PNG. It is
-            slow, and limited to `MAX_WEBP_PIXELS`.
+            Name with the extension .png, .jpg, .jpeg or .webp. An existing file is replaced. PNG and WebP are
+            lossless. WebP has a third to a half of the size of PNG, is slow, and is limited to `MAX_WEBP_PIXELS`.
         quality : int
-            1 to 100, of JPEG, which keeps its colour at full resolution for the crisp borders of the marks.
+            Quality of JPEG, 1 to 100. Chroma is not subsampled, because marks have sharp edges.
         exclusive : bool
-            Replace nothing: of two processes that write one name at once, one gets it.
+            Never replace a file, also not one that another process creates meanwhile.
 
         Raises
         ------
         FileExistsError
-            With ``exclusive``, if there is a file of that name.
+            With ``exclusive``, if a file of that name exists.
         PictureError
-            If the format is unknown or cannot hold so many pixels, an argument is of another type or out of range, or
-            the file cannot be written.
+            If the format is unknown or does not allow so many pixels, an argument has a wrong type or is out of range,
+            or the file cannot be written.
         """
         path = file_path("path", path)
         height, width, _ = self.pixels.shape
@@ -126,7 +122,7 @@ class Picture:
             raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error
 
     def _encode(self, kind: str, quality: int) -> memoryview:
-        """Compress the picture with its record and its colour profile."""
+        """Return the content of the file: pixels, record and colour profile."""
         from PIL import Image
 
         exif = Image.Exif()
@@ -137,19 +133,19 @@ class Picture:
         comment = _ASCII + json.dumps(self.record).encode("ascii")
         exif[_EXIF_BLOCK] = {_USER_COMMENT: comment, _COLOUR_SPACE: 1}  # sRGB
         options: dict[str, dict[str, Any]] = {
-            # Of the strategies of zlib, runs alone: as fast as level 1 and smaller for few colours with a fine grain.
+            # Strategy RLE of zlib: as fast as level 1, and smaller for few colours with fine texture.
             "PNG": {"compress_type": _ZLIB_RLE, "dpi": (DENSITY_DPI, DENSITY_DPI)},
             "JPEG": {"quality": quality, "subsampling": 0, "dpi": (DENSITY_DPI, DENSITY_DPI)},
             "WEBP": {"lossless": True},
         }
-        # By the name, not told the format, Pillow loads one format's code in place of five: 0.01 s.
+        # With a file name instead of a format, Pillow imports one plugin instead of five, which saves 0.01 s.
         buffer = _NamedBuffer(f"picture.{kind.lower()}")
         Image.fromarray(self.pixels).save(buffer, exif=exif, icc_profile=_srgb_profile(), **options[kind])
         return buffer.getbuffer()  # not a copy
 
 
 class _NamedBuffer(io.BytesIO):
-    """A file in memory with a name, whose extension says the format."""
+    """A file in memory with a name, whose extension determines the format."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -157,12 +153,12 @@ class _NamedBuffer(io.BytesIO):
 
 
 def picture_format(path: str | Path, size: tuple[int, int] | None = None) -> str:
-    """Return Pillow's name of the format that the extension of a path asks for.
+    """Return Pillow's name of the format of a file name.
 
     Raises
     ------
     PictureError
-        If it is not one of `FORMATS`, or cannot hold a picture of ``size`` (width, height).
+        If the extension is not in `FORMATS`, or the format does not allow ``size`` (width, height).
     """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
@@ -183,8 +179,8 @@ def read_record(path: FileName) -> dict[str, Any]:
     Raises
     ------
     PictureError
-        If the file is not a PNG, JPEG or WebP file, is damaged, or carries no record: programs and websites that save
-        a picture anew often drop it.
+        If the file is not PNG, JPEG or WebP, is damaged, or has no record: other programs and websites often remove
+        the record when they save a picture.
 
     Examples
     --------
@@ -214,7 +210,7 @@ def read_record(path: FileName) -> dict[str, Any]:
 
 
 def name_colour(rgb: Float32) -> str:
-    """Name an sRGB colour (3,) in [0, 1] in plain words, by its lightness, chroma and hue in CIELAB.
+    """Return the English name of an sRGB colour (3,) in [0, 1], by its lightness, chroma and hue in CIELAB.
 
     Examples
     --------
@@ -223,7 +219,7 @@ def name_colour(rgb: Float32) -> str:
     """
     lightness, a, b = (float(value) for value in srgb_to_lab(rgb))
     chroma, hue = math.hypot(a, b), math.degrees(math.atan2(b, a)) % 360
-    if chroma < 10:  # seen as a grey
+    if chroma < 10:  # perceived as grey
         return next(name for limit, name in _GREYS if lightness < limit)
     name = next(name for limit, name in _HUES if hue < limit)
     if name in ("orange", "yellow"):
@@ -251,7 +247,7 @@ _HUES = (  # upper limit in degrees; the hues of sRGB are red 40, yellow 103, gr
 
 
 def _srgb_profile() -> bytes:
-    """Return the sRGB profile of Little CMS without its date, so that the same picture gives the same bytes."""
+    """Return the sRGB profile of Little CMS without its creation date, so that files are reproducible."""
     from PIL import ImageCms
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

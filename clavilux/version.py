@@ -1,1 +1,3 @@
+"""Version of Clavilux."""
+
 __version__ = "0.1.0"

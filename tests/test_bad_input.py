@@ -604,7 +604,7 @@ def test_a_list_that_finds_no_room_is_said_in_one_line(
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )
     assert done.returncode == 1
-    assert done.stderr == "clavilux: what is printed cannot be written (No space left on device); make room\n"
+    assert done.stderr == "clavilux: stdout cannot be written (No space left on device); free some disk space\n"
 
 
 # What already lies there -------------------------------------------------------------------------------------------

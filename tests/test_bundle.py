@@ -111,7 +111,7 @@ def test_an_unlisted_file_is_not_read(fake_bundle: Path) -> None:
 
 
 def test_a_folder_without_description_is_no_bundle(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"is no bundle: bundle\.json cannot be read"):
+    with pytest.raises(BundleError, match=r"is not a bundle: bundle\.json cannot be read"):
         open_bundle(tmp_path)
 
 

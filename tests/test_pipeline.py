@@ -254,6 +254,18 @@ def test_other_versions_and_unknown_entries_of_a_record_are_passed_over(engine: 
     assert not engine.has_painted(record, picture.song.sha256, size=(64, 64))
 
 
+def test_records_with_the_earlier_names_of_variation_and_spread_are_read(engine: Clavilux, tone_file: Path) -> None:
+    picture = engine.paint(tone_file, size=64, variation=2, spread=0.5)
+    earlier = {**picture.record, "sibling": 2, "variation": 0.5}
+    del earlier["spread"]
+    np.testing.assert_array_equal(engine.repaint(earlier, tone_file).pixels, picture.pixels)
+
+
+def test_variations_start_at_the_number_that_is_given(engine: Clavilux, tone_file: Path) -> None:
+    pictures = engine.variations(tone_file, count=2, size=64, variation=3)
+    assert [picture.record["variation"] for picture in pictures] == [3, 4]
+
+
 # Feature files -------------------------------------------------------------------------------------------------------
 
 

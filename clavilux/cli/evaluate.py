@@ -68,11 +68,11 @@ def evaluate_command(
     jobs: int,
     output: Path | None,
 ) -> None:
-    r"""Measure trained networks on music and art that were not used for training, and print a table.
+    """Measure trained networks on music and art that were not used for training, and print a table.
 
     \b
     clavilux evaluate --music corpus/music --art corpus/art -o report.html
-    """
+    """  # noqa: D301  (click: \b keeps line breaks)
     if output is not None and output.suffix not in (".html", ".json"):
         raise click.BadParameter(f"{output} ends neither in .html nor in .json", param_hint="-o")
     import efficientnet_lite_pytorch  # noqa: F401  (first: its absence asks for the extra "eval", that of PyTorch for "train")

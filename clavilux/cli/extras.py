@@ -1,4 +1,4 @@
-"""How to install what a command needs and painting does not: the extras of pyproject.toml."""
+"""Install commands for the extras of ``pyproject.toml``, which some commands need."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ EXTRAS = {
     "fast": ("numba",),
     "cluster": ("dask", "distributed"),
 }
-"""Modules that each extra brings, by the names that are imported."""
+"""Extra -> names of the modules that it installs."""
 
 
 def find_extra(module: str, command: str | None) -> str | None:
-    """Return the extra that brings a module, that of the command first; None if no extra does.
+    """Return the extra that installs a module, preferring that of the command; None if there is none.
 
     Examples
     --------
@@ -38,11 +38,10 @@ def find_extra(module: str, command: str | None) -> str | None:
 
 
 def install_command(extra: str) -> str:
-    """Return the command that installs an extra, for a shell.
+    """Return the shell command that installs an extra.
 
-    Clavilux is on no package index, so ``pip install "clavilux[train]"`` would not find it. The packages themselves are
-    named, as the installed Clavilux requires them: that works after an installation from a checkout, editable or not,
-    and from a wheel. Where Clavilux runs without being installed, its folder is named instead.
+    Clavilux is not on a package index, so ``pip install "clavilux[train]"`` does not work. The command lists the
+    packages that the metadata of the installed Clavilux requires; without metadata, it names the source folder.
     """
     try:
         required = metadata.requires("clavilux") or []

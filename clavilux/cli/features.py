@@ -28,14 +28,14 @@ LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
 )
 @click.option("-v", "--verbose", cls=AdvancedOption, is_flag=True, help="Print the traceback of internal errors.")
 def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | None, verbose: bool) -> None:
-    r"""Measure all songs in AUDIO_DIR: tempo, key, loudness, ... in descriptors.csv, and one feature file per song.
+    """Measure all songs in AUDIO_DIR: tempo, key, loudness, ... in descriptors.csv, and one feature file per song.
 
     Start an interrupted run again and it continues. A file that cannot be read is named and skipped; the exit code is
     then 1.
 
     \b
     clavilux features music/ -o features/
-    """
+    """  # noqa: D301  (click: \b keeps line breaks)
     set_up_log(verbose)
     if scheduler is not None and jobs is not None:
         raise click.UsageError(

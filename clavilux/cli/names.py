@@ -1,4 +1,4 @@
-"""Where the pictures of a run go: no input, no picture of another song and no other file is ever overwritten."""
+"""File names of pictures. Inputs, pictures of other songs and unrelated files are never overwritten."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from clavilux.system.files import Identity, identity, refuse_inputs, remove_left
 
 
 def is_picture_name(output: str | None) -> bool:
-    """Return whether ``-o`` names one picture, not a folder.
+    """Return whether ``-o`` names a picture and not a folder.
 
     Raises
     ------
     UsageError
-        It ends like a file, but not like a picture.
+        If it has an extension that is not that of a picture.
     """
     if output is None or not Path(output).suffix or output.endswith("/") or os.path.isdir(output):
         return False
@@ -33,18 +33,17 @@ def is_picture_name(output: str | None) -> bool:
 
 
 def name_pictures(songs: Sequence[Path], output: str | None, n_each: int) -> list[tuple[Path, ...]]:
-    """Name the pictures of each song, no name twice, and make their folder.
+    """Return unique file names for the pictures of each song, and create their folder.
 
-    ``-o FILE`` is taken as it is, unless it is a song. In a folder, a song's pictures are called after it; a name that
-    is taken, by another song of this run or by a file that is not a picture of this very song, is passed over for
-    ``NAME_2``, ``NAME_3`` and so on.
+    ``-o FILE`` is used as it is, unless it is a song. In a folder, pictures are named after their song. If another song
+    of the run has the name, or a file that is not a picture of this song, the name is ``NAME_2``, ``NAME_3``, ...
 
     Raises
     ------
     OutputError
-        ``-o FILE`` is one of the songs.
+        If ``-o FILE`` is one of the songs.
     PictureError
-        The folder cannot be made.
+        If the folder cannot be created.
     """
     if output is not None and is_picture_name(output):
         if len(songs) > 1:
@@ -63,7 +62,7 @@ def name_pictures(songs: Sequence[Path], output: str | None, n_each: int) -> lis
         for attempt in count(1):
             stem = song.stem if attempt == 1 else f"{song.stem}_{attempt}"
             pictures = numbered(folder / f"{stem}.png", n_each)
-            names = {picture.name.casefold() for picture in pictures}  # some file systems take A.png for a.png
+            names = {picture.name.casefold() for picture in pictures}  # some file systems ignore case
             if not names & taken and all(may_be_replaced(picture, song, inputs) for picture in pictures):
                 break
         taken |= names
@@ -72,7 +71,7 @@ def name_pictures(songs: Sequence[Path], output: str | None, n_each: int) -> lis
 
 
 def numbered(picture: Path, n_each: int) -> tuple[Path, ...]:
-    """Return ``song.png`` for one picture, ``song-1.png``, ``song-2.png`` ... for more."""
+    """Return ``song.png`` for one picture, or ``song-1.png``, ``song-2.png``, ... for several."""
     if n_each == 1:
         return (picture,)
     return tuple(picture.with_name(f"{picture.stem}-{number}{picture.suffix}") for number in range(1, n_each + 1))
@@ -86,19 +85,18 @@ def may_be_replaced(
     sha256: str | None = None,
     clip: int | None = None,
 ) -> bool:
-    """Return whether a picture may go there: nothing is there, or an earlier picture of the same song.
+    """Return whether a picture may be written: no file has its name, or an earlier picture of the same song.
 
     Parameters
     ----------
     picture : Path
     song : Path
-        What is painted.
     inputs : container of Identity
-        Of the files that this run reads; none of them may be replaced.
+        Identities of the input files of this run, which must not be replaced.
     sha256 : str, optional
-        Hash of the song's bytes, if it is known.
+        SHA-256 of the bytes of the song, if known.
     clip : int, optional
-        The window of a feature file that is painted, if it is one alone.
+        Index of the only window of a feature file that is painted.
     """
     if not os.path.lexists(picture):
         return True
@@ -117,14 +115,14 @@ def may_be_replaced(
 
 
 def save_picture(picture: Picture, target: Path, *, clip: int | None = None) -> Path:
-    """Save a picture under a name that was free when the run began, or under the next one; return where it is.
+    """Save a picture and return its path: ``target``, or the next free name if another run has used it meanwhile.
 
-    Another run may have taken the name since. Whoever comes first has it, unless both paint the same song.
+    Two runs that paint the same song overwrite each other's pictures.
 
     Raises
     ------
     PictureError
-        It cannot be written.
+        If it cannot be written.
     """
     song = picture.song
     for attempt in count(1):
@@ -133,16 +131,16 @@ def save_picture(picture: Picture, target: Path, *, clip: int | None = None) -> 
             try:
                 picture.save(path, exclusive=True)
                 return path
-            except FileExistsError:  # taken just now
+            except FileExistsError:  # created meanwhile
                 pass
         if may_be_replaced(path, song.path, sha256=song.sha256, clip=clip):
             picture.save(path)
             return path
-    raise AssertionError("numbers do not end")
+    raise AssertionError("unreachable")
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for pictures, and remove from it what a killed run was writing."""
+    """Create a folder for pictures, and remove temporary files of killed runs from it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

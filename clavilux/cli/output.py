@@ -1,7 +1,7 @@
-"""What the commands print: text that any terminal can take, and that stops nothing where nobody can take it.
+"""Printing: results on stdout, messages and the log on stderr.
 
-Results go to stdout, everything else to stderr. Names of files may hold anything: what would move the cursor, change
-the colour or start a new line is written as an escape, and so is what the encoding of the terminal lacks.
+File names are untrusted: control characters are printed as escapes, and so are characters that the encoding of the
+terminal lacks. A closed pipe does not stop the work.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import sys
 import unicodedata
 from typing import IO, Any
 
-# Control characters, marks that turn the direction of text (U+202E shows exe.mp3 as 3pm.exe), and ends of lines.
+# Unicode categories of control characters and line ends, and marks of text direction (U+202E shows exe.mp3 as 3pm.exe).
 _HARMFUL = {"Cc", "Cs", "Zl", "Zp"}
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
-_cannot_write: list[str] = []  # why stdout took no more
+_cannot_write: list[str] = []  # the error of stdout, if any; empty for a closed pipe
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    r"""Return a text in which control characters are escapes, such as ``\\\\x1b``, but for those to keep.
+    r"""Return a text with control characters as escapes, such as ``\\x1b``, except those in ``keep``.
 
     Examples
     --------
-    >>> visible("a\\x1b[31m\\nb")
-    'a\\\\x1b[31m\\\\nb'
+    >>> visible("a\x1b[31m\nb")
+    'a\\x1b[31m\\nb'
     """
     if text.isascii() and text.isprintable():
         return text
@@ -40,10 +40,9 @@ def _is_harmful(character: str) -> bool:
 
 
 def say(text: str) -> None:
-    """Print a result, of one line or more, on stdout.
+    """Print a result, one or more lines, on stdout.
 
-    Where stdout is a pipe that nobody reads any more (``| head -1``) nothing is said and the work goes on. What else
-    keeps it from being written is reported once, on stderr; `exit_code` then is 1.
+    A closed pipe (``| head -1``) is ignored. Other errors are reported once, on stderr, and `exit_code` returns 1.
     """
     if _cannot_write:
         return
@@ -54,16 +53,16 @@ def say(text: str) -> None:
 
 
 def cannot_write(error: OSError) -> None:
-    """Take note of an error of stdout, and say it unless it is that nobody reads any more."""
+    """Record an error of stdout, and report it unless it is a closed pipe."""
     is_broken_pipe = isinstance(error, BrokenPipeError) or error.errno == errno.EPIPE
     _cannot_write.append("" if is_broken_pipe else error.strerror or str(error))
     _open_nothing(sys.stdout)
     if _cannot_write[0]:
-        complain(f"what is printed cannot be written ({_cannot_write[0]}); make room")
+        complain(f"stdout cannot be written ({_cannot_write[0]}); free some disk space")
 
 
 def complain(text: str, *, prefix: str = "clavilux: ") -> None:
-    """Print one line on stderr, if anybody reads it."""
+    """Print one line on stderr; errors are ignored."""
     try:
         _write(sys.stderr, visible(f"{prefix}{text}"))
     except OSError:
@@ -71,7 +70,7 @@ def complain(text: str, *, prefix: str = "clavilux: ") -> None:
 
 
 def set_up_log(verbose: bool) -> None:
-    """Send the log of Clavilux to stderr: what was measured, and tracebacks, if wanted; else warnings alone."""
+    """Send the log of Clavilux to stderr: everything if ``verbose``, else only warnings."""
     logger = logging.getLogger("clavilux")
     logger.handlers = [_ToStderr()]
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
@@ -79,31 +78,31 @@ def set_up_log(verbose: bool) -> None:
 
 class _ToStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        for line in self.format(record).splitlines():  # a traceback has more than one
+        for line in self.format(record).splitlines():  # a traceback has several
             complain(line, prefix="")
 
 
 def exit_code() -> int:
-    """Return 1 if something could not be printed although somebody wanted it, else 0."""
+    """Return 1 if a result could not be printed, other than to a closed pipe; else 0."""
     return 1 if any(_cannot_write) else 0
 
 
 def set_up() -> None:
-    """Prepare the standard streams of this process, whatever the caller has closed.
+    """Prepare the standard streams of this process, even if the caller has closed some.
 
-    A number of 0, 1 or 2 that is free would be given to the next file that is opened, and what a library then prints
-    as an error would go into a picture.
+    A closed descriptor 0, 1 or 2 would be reused for the next opened file, and error output of a library would be
+    written into a picture.
     """
     _cannot_write.clear()
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+            os.open(os.devnull, os.O_RDWR)  # uses the lowest free descriptor
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (as long as the process)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (open until the process ends)
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
@@ -117,7 +116,7 @@ def _write(stream: IO[str] | None, text: str) -> None:
 
 
 def _open_nothing(stream: Any) -> None:
-    """Send what still waits in the buffer of a stream, and all that comes, nowhere."""
+    """Redirect a stream, including its buffer, to the null device."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, stream.fileno())
     os.close(nothing)

@@ -180,7 +180,7 @@ def paint(
     scheduler: str | None,
     verbose: bool,
 ) -> None:
-    r"""Paint songs: one abstract picture per song, or per song of a folder.
+    """Paint songs: one abstract picture per song, or per song of a folder.
 
     The whole song determines the picture. The same song, seed and bundle always give the same picture.
 
@@ -190,7 +190,7 @@ def paint(
     clavilux paint album/ -o pictures/ --count 4            four pictures per song
     clavilux paint nocturne.flac --explain                  also says what was measured
     clavilux paint --again nocturne.png nocturne.flac       the same picture again
-    """
+    """  # noqa: D301  (click: \b keeps line breaks)
     set_up_log(verbose)
     if explain and as_json:
         raise click.UsageError("Give --explain or --json, not both.")

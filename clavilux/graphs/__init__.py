@@ -1,1 +1,1 @@
-"""ONNX files of a bundle, read and checked before ONNX Runtime sees them."""
+"""Checks of untrusted ONNX files before ONNX Runtime loads them."""

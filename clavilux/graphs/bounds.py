@@ -1,9 +1,7 @@
-"""How large a network becomes when it runs: the shape of every tensor and the work, before anything is allocated.
+"""Memory and time that an untrusted network needs, computed before anything is allocated.
 
-Graph, number of inputs at once -> **here** -> shapes of the outputs
-
-The size of every tensor must follow from the size of the input alone. So one pass over the operators, with the rules of
-`clavilux.graphs.rules`, bounds memory and time, also of what ONNX Runtime calculates while it loads a network.
+The shape of every tensor must depend only on the shape of the input. One pass over the operators, with the rules of
+`clavilux.graphs.rules`, then bounds memory and time, including the constant folding of ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -15,21 +13,21 @@ from clavilux.card import Network
 from clavilux.graphs.onnx_file import FLOAT32, Constant, Declared, Graph, GraphError
 from clavilux.graphs.rules import SLOW, Call, Shape, Tensor, calculate
 
-MAX_NUMBERS = 2**29  # that all tensors of one run hold together, 2 GiB as float32; networks of ours need up to 2e8
-MAX_WORK = 2 * 10**10  # multiplications of one run, a second or two; networks of ours need up to 6e9
+MAX_NUMBERS = 2**29  # of all tensors of one run together, 2 GiB as float32; exported networks need up to 2e8
+MAX_WORK = 2 * 10**10  # multiplications of one run, one or two seconds; exported networks need up to 6e9
 
 
 def output_shapes(graph: Graph, inputs: dict[str, Shape]) -> dict[str, Shape]:
-    """Return the shapes of a network's outputs for inputs of given shapes.
+    """Return the shapes of the outputs of a network for given shapes of its inputs.
 
     Raises
     ------
     GraphError
-        If an operator is not known or does not fit its inputs, a size depends on more than the size of the input, the
-        file declares other sizes, or the network needs more than `MAX_NUMBERS` or `MAX_WORK`.
+        If an operator is unknown or does not fit its inputs, a shape depends on values of the input, the file declares
+        other shapes, or the network exceeds `MAX_NUMBERS` or `MAX_WORK`.
     """
     known: dict[str, Tensor] = {name: _of_constant(constant) for name, constant in graph.constants.items()}
-    sides: dict[str, int] = {}  # by the names that the file gives them
+    sides: dict[str, int] = {}  # values of the symbolic dimensions of the file
     n_numbers = work = 0
     for name, shape in inputs.items():
         _define(known, name, Tensor(shape), graph, sides)
@@ -53,24 +51,24 @@ def output_shapes(graph: Graph, inputs: dict[str, Shape]) -> dict[str, Shape]:
 
 
 def check_network(graph: Graph, contract: Network, n: int, sides: Shape, letters: dict[str, int], /) -> None:
-    """Compare a network with the contract of a bundle, and with the limits, for ``n`` inputs at once.
+    """Check inputs, outputs and size of a network for a batch of ``n``.
 
     Parameters
     ----------
     graph : Graph
     contract : Network
-        Names of its input and outputs, and the shapes of the outputs, without the batch.
+        Required names and shapes of input and outputs, without the batch dimension.
     n : int
-        How many inputs.
+        Batch size.
     sides : tuple of int
-        Shape of one of them.
+        Shape of one input.
     letters : dict
-        Numbers that letters in the contract stand for; a letter that is not given may be any number.
+        Values of letters in ``contract``; other letters may have any value.
 
     Raises
     ------
     GraphError
-        If it takes or gives something else, or needs too much (`output_shapes`).
+        If inputs or outputs differ from ``contract``, or the network is too large (`output_shapes`).
     """
     inputs = {name: declared.sides for name, declared in graph.inputs.items() if name not in graph.constants}
     if list(inputs) != [contract.takes] or (inputs[contract.takes] or ())[1:] != sides:
@@ -113,7 +111,7 @@ def _used(known: dict[str, Tensor], name: str, op: str) -> Tensor | None:
 
 
 def _define(known: dict[str, Tensor], name: str, tensor: Tensor, graph: Graph, sides: dict[str, int]) -> None:
-    """Remember a tensor under its name, and compare it with what the file declares."""
+    """Add a tensor to ``known``, and compare its shape with the declarations in the file."""
     if name in known or not name:
         raise GraphError(f"calculates {name[:40]!r} twice")
     known[name] = tensor

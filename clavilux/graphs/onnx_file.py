@@ -1,10 +1,8 @@
-"""Read an ONNX file without the ``onnx`` package: its operators, constants, inputs and outputs.
+"""Strict parser of ONNX files, without the ``onnx`` package: operators, constants, inputs and outputs.
 
-bytes of a file -> **here** -> Graph -> bounds
-
-A bundle may come from anybody. Whatever an exported network of ours does not need is refused: other files with
-weights, subgraphs (loops, branches), functions, operators of other domains, sparse and quantised weights. Fields that
-are not listed below are refused too, so that this reader and ONNX Runtime cannot understand one file in two ways.
+Bundles are untrusted input. Everything that exported networks do not need is refused: external weights, subgraphs
+(loops, branches), functions, operators of other domains, sparse and quantised weights. Unlisted fields are refused too,
+so that this parser and ONNX Runtime cannot interpret a file differently.
 """
 
 from __future__ import annotations
@@ -20,21 +18,21 @@ from numpy.typing import NDArray
 
 from clavilux.errors import BundleError
 
-MAX_NODES = 2_000  # the largest network that is trained here has 140
+MAX_NODES = 2_000  # the largest exported network has 140
 MAX_CONSTANTS = 4_000
 MAX_RANK = 8
-OPSET = 18  # what clavilux.training.export writes
-SMALL = 64  # numbers of a constant that is read: shapes, axes, factors
+OPSET = 18  # the version that clavilux.training.export writes
+SMALL = 64  # largest constant whose values are read: shapes, axes, factors
 
 _DTYPES = {1: "<f4", 6: "<i4", 7: "<i8", 9: "|b1", 11: "<f8"}
-"""Types of constants: number in ONNX -> NumPy."""
+"""ONNX data type -> NumPy dtype of constants."""
 FLOAT32 = 1
 
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # wire types of Protocol Buffers
 _INT, _TEXT, _BLOB, _FLOAT = "int", "text", "blob", "float"
 _ONE, _MANY = False, True
 
-# Message -> number of the field -> name, type, whether it may come several times. A type of None is refused by name.
+# Specification of a message: field number -> name, type, whether it is repeated. Type None: refused.
 _Spec = dict[int, tuple[str, str | None, bool]]
 _MODEL: _Spec = {
     1: ("ir_version", _INT, _ONE),
@@ -108,18 +106,18 @@ _TENSOR_TYPE: _Spec = {1: ("elem_type", _INT, _ONE), 2: ("shape", _BLOB, _ONE)}
 _SHAPE: _Spec = {1: ("dim", _BLOB, _MANY)}
 _DIM: _Spec = {1: ("dim_value", _INT, _ONE), 2: ("dim_param", _TEXT, _ONE), 3: ("denotation", _TEXT, _ONE)}
 
-# Type of an attribute in ONNX -> the field that holds its value.
+# ONNX attribute type -> field of its value.
 _ATTRIBUTE_FIELDS = {1: "f", 2: "i", 3: "s", 6: "floats", 7: "ints"}
 Attribute = int | float | str | list[int] | list[float]
 
 
 class GraphError(BundleError):
-    """A network is not one that Clavilux runs; the message goes on after the name of its file."""
+    """A network is refused; the message continues a sentence that begins with the file name."""
 
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant of a network: its shape, and its numbers if they are at most `SMALL`."""
+    """A constant of a network: its shape, and its values if there are at most `SMALL`."""
 
     shape: tuple[int, ...]
     numbers: NDArray[Any] | None
@@ -127,8 +125,14 @@ class Constant:
 
 @dataclass(frozen=True)
 class Declared:
-    """What a file says of a tensor: the number of its type in ONNX; its sides as numbers, names or None for unknown
-    ones; None where it does not say how many sides there are.
+    """Declaration of a tensor in a file.
+
+    Attributes
+    ----------
+    elem_type : int
+        ONNX data type.
+    sides : tuple or None
+        Each dimension as a number, a symbolic name or None if unknown; None if the rank is unknown.
     """
 
     elem_type: int
@@ -137,7 +141,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Node:
-    """One operator at work."""
+    """One operator of a graph."""
 
     op: str
     inputs: tuple[str, ...]
@@ -147,7 +151,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: nodes in the order of their calculation, constants, and what is declared of tensors by name."""
+    """A network: nodes in the order of execution, constants, and declarations of tensors by name."""
 
     nodes: tuple[Node, ...]
     constants: dict[str, Constant]
@@ -162,7 +166,7 @@ def read_graph(content: bytes) -> Graph:
     Raises
     ------
     GraphError
-        If the bytes are no ONNX file, or the network has parts that Clavilux does not export.
+        If the content is not an ONNX file, or the network has parts that Clavilux does not export.
     """
     model = _message(memoryview(content), _MODEL)
     if "graph" not in model:
@@ -248,7 +252,7 @@ def _declared(view: memoryview) -> tuple[str, Declared]:
 
 
 def _message(view: memoryview | bytes, spec: _Spec) -> dict[str, Any]:
-    """Return the fields of a message by name; those that may come several times as lists."""
+    """Return the fields of a message by name; repeated fields are lists."""
     found: dict[str, Any] = {}
     for number, wire, value in _fields(memoryview(view)):
         name, kind, many = spec.get(number, (f"of number {number}", None, _ONE))
@@ -265,7 +269,7 @@ def _message(view: memoryview | bytes, spec: _Spec) -> dict[str, Any]:
 
 
 def _values(wire: int, value: Any, kind: str, many: bool) -> list[Any]:
-    """Return the values of one entry: several where numbers are packed."""
+    """Return the values of one field: several if the numbers are packed."""
     if kind == _INT and wire == _VARINT:
         return [_signed(value)]
     if kind == _FLOAT and wire == _FOUR_BYTES:
@@ -289,7 +293,7 @@ def _values(wire: int, value: Any, kind: str, many: bool) -> list[Any]:
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, int, Any]]:
-    """Yield number, wire type and value of each field of a message."""
+    """Yield field number, wire type and value of each field of a message."""
     at, end = 0, len(view)
     while at < end:
         key, at = _varint(view, at)
@@ -308,7 +312,7 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int, Any]]:
 
 
 def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """Return the number that begins at a place, and the place behind it."""
+    """Return the variable-length integer at a position, and the position after it."""
     number = 0
     for shift in range(0, 64, 7):
         if at >= len(view):

@@ -1,6 +1,6 @@
-"""What each operator of a network gives for inputs of given shapes, and how much work that is.
+"""Shape inference of ONNX operators: shapes of the outputs and number of multiplications.
 
-`RULES` holds all operators that are run: those that the exporter of `clavilux.training` writes.
+`RULES` has all allowed operators: those that `clavilux.training.export` writes.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from numpy.typing import NDArray
 
 from clavilux.graphs.onnx_file import MAX_RANK, SMALL, GraphError, Node
 
-SLOW = 16  # multiplications that take the time of one number of an operator that is no matrix product
+SLOW = 16  # cost, in multiplications, of one output number of an operator that is not a matrix product
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor that has not been calculated: its shape, and its numbers where they do not depend on the input."""
+    """Shape of a tensor, and its values if they do not depend on the input of the network."""
 
     shape: Shape
     numbers: NDArray[Any] | None = None
 
 
 class Call:
-    """One operator with its inputs, and what its rule says about it.
+    """One operator with its inputs and, once its rule has run, its cost.
 
     Attributes
     ----------
     node : Node
     inputs : list of Tensor or None
-        None where an optional input is left out.
+        None for an omitted optional input.
     work : int
         Multiplications.
     scratch : int
-        Numbers that are held beside inputs and outputs.
+        Temporary numbers in memory besides inputs and outputs.
     """
 
     def __init__(self, node: Node, inputs: list[Tensor | None]) -> None:
@@ -47,29 +47,29 @@ class Call:
         self.work = self.scratch = 0
 
     def tensor(self, place: int) -> Tensor:
-        """Return an input that must be there."""
+        """Return a required input."""
         value = self.inputs[place] if place < len(self.inputs) else None
         if value is None:
             raise GraphError(f"has an operator {self.node.op} without its input {place}")
         return value
 
     def has(self, place: int) -> bool:
-        """Return whether an optional input is given."""
+        """Return whether an optional input exists."""
         return place < len(self.inputs) and self.inputs[place] is not None
 
     def numbers(self, place: int) -> list[Any]:
-        """Return the numbers of an input that decides about sizes."""
+        """Return the values of an input that determines shapes."""
         value = self.tensor(place)
         if value.numbers is None or len(value.shape) > 1:
             raise GraphError(f"has an operator {self.node.op} whose size is not known beforehand")
         return [number.item() for number in value.numbers.ravel()]
 
     def axis(self, default: int, rank: int) -> int:
-        """Return the attribute ``axis`` from 0 up."""
+        """Return the attribute ``axis`` as a non-negative number."""
         return _axis(self.attribute("axis", default), rank)
 
     def attribute(self, name: str, default: Any) -> Any:
-        """Return an attribute, or what counts if it is not given."""
+        """Return an attribute or its default."""
         return self.node.attributes.get(name, default)
 
 
@@ -77,7 +77,7 @@ Rule = Callable[[Call], list[Tensor]]
 
 
 def calculate(call: Call) -> list[Tensor]:
-    """Return the outputs of an operator, checked one by one."""
+    """Return the outputs of an operator, after checks of its attributes and of the outputs."""
     node = call.node
     if node.op not in RULES:
         raise GraphError(f"uses the operator {node.op[:40]!r}; networks that Clavilux exports do not")
@@ -275,7 +275,7 @@ def _einsum(call: Call) -> list[Tensor]:
 
 
 def _window(call: Call, kernel: Shape, n_spatial: int) -> list[tuple[int, int, int, int]]:
-    """Return side of the kernel with its gaps, step, and padding before and behind, for each spatial side."""
+    """Return dilated kernel size, stride, padding before and padding after, for each spatial dimension."""
     strides, dilations = (call.attribute(name, [1] * n_spatial) for name in ("strides", "dilations"))
     pads = call.attribute("pads", [0] * 2 * n_spatial)
     if not len(kernel) == len(strides) == len(dilations) == n_spatial or len(pads) != 2 * n_spatial or n_spatial < 1:
@@ -293,7 +293,7 @@ def _window(call: Call, kernel: Shape, n_spatial: int) -> list[tuple[int, int, i
 
 
 def _slide(call: Call, shape: Shape, kernel: Shape) -> Shape:
-    """Return the spatial sides of what a kernel gives that moves over maps (B, C, ...)."""
+    """Return the spatial shape of the output of a convolution or pooling over maps (B, C, ...)."""
     windows = _window(call, kernel, len(shape) - 2)
     return tuple(
         (size + before + behind - reach) // step + 1
@@ -306,7 +306,7 @@ def _conv(call: Call) -> list[Tensor]:
     sides = _slide(call, shape, weight[2:])
     if group < 1 or shape[1] != weight[1] * group or weight[0] % group:
         raise ValueError
-    each = math.prod(weight[1:]) * math.prod(sides)  # multiplications of one map
+    each = math.prod(weight[1:]) * math.prod(sides)  # multiplications per output map
     call.work, call.scratch = shape[0] * weight[0] * each, each * group
     return [Tensor((shape[0], weight[0], *sides))]
 
@@ -341,7 +341,7 @@ _ATTRIBUTES: dict[str, type] = {
     **dict.fromkeys(("auto_pad", "mode", "nearest_mode", "coordinate_transformation_mode", "equation"), str),
     "keep_aspect_ratio_policy": str,
 }
-"""Attributes and the types that they have in every operator."""
+"""Attribute -> its type, the same in every operator."""
 
 _ONLY: dict[str, tuple[Any, ...]] = {
     "auto_pad": ("NOTSET",),
@@ -350,7 +350,7 @@ _ONLY: dict[str, tuple[Any, ...]] = {
     "keep_aspect_ratio_policy": ("stretch",),
     "noop_with_empty_axes": (0,),
 }
-"""Attributes whose other values no exported network has."""
+"""Attribute -> its allowed values."""
 
 _SLIDING = ("auto_pad", "kernel_shape", "strides", "pads", "dilations")
 RULES: dict[str, tuple[Rule, frozenset[str]]] = {
@@ -391,4 +391,4 @@ RULES: dict[str, tuple[Rule, frozenset[str]]] = {
     )
     for op in ops
 }
-"""Operators that are run -> rule of their shapes, attributes that they may have."""
+"""Allowed operator -> rule of its shapes, allowed attributes."""
