@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio.features import k_weighting
+from clavilux.audio.filters import k_weighting
 from clavilux.constants import SAMPLE_RATE
 from clavilux.evaluation.instruments import Instrument, Tone, highpass, lowpass, piano, pluck, pulse, seconds, strings
 
