@@ -1,4 +1,4 @@
-"""Arousal and valence as listeners hear them: descriptors of labelled songs -> weights of `clavilux.audio.descriptors`.
+"""Arousal and valence as listeners hear them: descriptors of labelled songs -> weights of `audio.descriptors.mood`.
 
     python -m clavilux.training.calibrate_mood features/descriptors.csv data.csv --corpus corpus.csv
 
