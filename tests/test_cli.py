@@ -427,7 +427,7 @@ def test_a_broken_feature_file_is_named_and_the_rest_is_painted(features: Path, 
     (features / "broken.npy").write_bytes(b"x")
     done = paint("--random", 2, features, bundle=fake_bundle)
     assert done.exit_code == 1
-    assert "broken.npy: is no feature file" in done.stderr
+    assert "broken.npy: is not a feature file" in done.stderr
     assert len(list(Path("generated_images").iterdir())) == 2
 
 

@@ -104,7 +104,7 @@ def test_only_audible_windows_are_kept_unless_all_are_silent(tmp_path: Path) -> 
     write_features(music, out, jobs=1, progress=log)
     assert np.load(out / "pause.npy").shape == (1, 20, 216)
     assert np.load(out / "silent.npy").shape == (2, 20, 216)
-    assert log.warnings == [f"{music / 'silent.wav'}: it is silent: nothing reaches -60 dB of full scale"]
+    assert log.warnings == [f"{music / 'silent.wav'}: it is silent: no window reaches -60 dB of full scale"]
 
 
 def test_a_second_run_listens_only_to_what_is_new(music: Path, tmp_path: Path) -> None:

@@ -123,9 +123,7 @@ def test_the_direction_depends_on_song_seed_and_number(engine: Clavilux, make_so
     np.testing.assert_array_equal(steps, again)
     steps /= np.linalg.norm(steps, axis=1, keepdims=True)
     cosines = steps @ steps.T
-    assert (
-        np.abs(cosines[~np.eye(4, dtype=bool)]).max() < 0.6
-    )  # 64 dimensions: chance has a deviation of 1/8
+    assert np.abs(cosines[~np.eye(4, dtype=bool)]).max() < 0.6  # 64 dimensions: chance has a deviation of 1/8
 
 
 @pytest.mark.parametrize("size", [63, 8193, (64, 9000), (0, 64), -5])
@@ -285,7 +283,7 @@ def test_a_feature_file_of_one_window_has_one_clip(engine: Clavilux, features: P
 
 
 def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> None:
-    with pytest.raises(AudioError, match="is no feature file"):
+    with pytest.raises(AudioError, match="is not a feature file"):
         engine.read_song(tone_file, clip=0)
 
 
@@ -299,7 +297,7 @@ def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> Non
         (np.zeros((2, 20, 216), np.int16), "of type <i2; a feature file holds floats"),
         (np.full((20, 216), np.nan, np.float32), "numbers that are not finite"),
         (b"", "is empty"),
-        (b"no array at all", "is no feature file"),
+        (b"no array at all", "is not a feature file"),
         (np.array([{"a": 1}], object), r"of type \|O"),
     ],
 )
@@ -362,7 +360,7 @@ def test_broken_feature_files_are_named_and_passed_over(features: Path, tmp_path
     np.save(tmp_path / "good.npy", np.zeros((20, 216), np.float32))
     skipped: list[str] = []
     assert pick_clips(tmp_path, 1, np.random.default_rng(0), skip=skipped.append) == [(tmp_path / "good.npy", 0)]
-    assert len(skipped) == 1 and "bad.npy: is no feature file" in skipped[0]
+    assert len(skipped) == 1 and "bad.npy: is not a feature file" in skipped[0]
 
 
 @pytest.mark.parametrize("option", ["noise_std", "logvar_scale"])

@@ -123,7 +123,7 @@ def _bands() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _decode(content: bytes) -> NDArray[np.float32]:
-    stream = AudioStream(content, "the recording", rate=PRINT_RATE)
+    stream = AudioStream(content, "the recording", sample_rate=PRINT_RATE)
     try:
         pieces = list(stream)
     except AudioError as error:
