@@ -203,7 +203,7 @@ REFUSED = [
     (picture, "picture.mp3", "not readable as sound"),
     (mute_film, "mute.mp4", "holds no sound"),
     (no_samples, "none.wav", "no sound could be decoded"),
-    (one_hertz, "slow.wav", "says it has 1 samples a second"),
+    (one_hertz, "slow.wav", "its sample rate is 1 Hz"),
     (film_without_index, "cut.m4a", "not readable as sound"),
     (unknown_codec, "unknown.wav", "of a kind that cannot be decoded"),
     (cut_header, "header.npy", "is not a feature file"),
@@ -243,7 +243,7 @@ def test_what_is_refused_gets_one_line_and_the_good_song_is_painted(
     bad = tmp_path / name
     make(bad)
     done = paint(bad, good, "-o", "out/")
-    faults = [line for line in done.err if "tells no tempo" not in line]  # said of every feature file, good or bad
+    faults = [line for line in done.err if "has no tempo" not in line]  # said of every feature file, good or bad
     assert done.code == 1
     assert len(faults) == 1 and faults[0].startswith(f"clavilux: {bad}: ") and reason in faults[0]
     assert done.out == [f"{good} -> out/good.png"]
@@ -261,7 +261,7 @@ def test_features_name_all_that_is_refused_and_measure_the_rest(run: Run, tmp_pa
     music = tmp_path / "music"
     music.mkdir()
     sounds.write_sound(music / "good.wav", sounds.song(2.0))
-    # Pipes and links to nowhere in a folder are no faults, as nobody named them; they are passed over and said.
+    # Pipes and links to nowhere in a folder are no faults, as nobody named them; they are skipped with a message.
     cases = [case for case in REFUSED if case[0] not in (missing, folder_without_sound) and ".npy" not in case[1]]
     for make, name, _ in cases:
         make(music / name)
@@ -270,7 +270,7 @@ def test_features_name_all_that_is_refused_and_measure_the_rest(run: Run, tmp_pa
         link_to_itself(music / "loop.mp3")
     done = run("features", music, "-o", "out", "--jobs", 1)
     assert done.code == 1
-    hints = [line for line in done.err if ": passed over, " in line]
+    hints = [line for line in done.err if ": skipped, " in line]
     assert len(hints) == (2 if LINUX else 0)
     faults = [line for line in done.err if line.startswith("clavilux: ") and line not in hints]
     for _, name, reason in cases:
@@ -637,7 +637,7 @@ OCCUPIED = [
     (huge_picture, "far more than 134 million pixels"),
     (nested_record, "damaged record"),
     (odd_exif, "carries no record"),
-    (text, "is not a picture in a format that is read here"),
+    (text, "is not a picture in a supported format"),
     pytest.param(pipe, "is not a regular file", marks=linux_only),
 ]
 

@@ -517,8 +517,8 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
     [
         ([], "Missing argument"),
         (["SONG", "--size", "big"], "is no size; write 1024 or 3000x2000"),
-        (["SONG", "--size", "20"], "each side lies between 64 and 8192"),
-        (["SONG", "--size", "100x9000"], "each side lies between 64 and 8192"),
+        (["SONG", "--size", "20"], "each side between 64 and 8192"),
+        (["SONG", "--size", "100x9000"], "each side between 64 and 8192"),
         (["SONG", "--seed", "-1"], "--seed"),
         (["SONG", "--count", "0"], "--count"),
         (["SONG", "-o", "a.gif"], "a picture ends in .png, .jpg, .jpeg, .webp; add a /"),

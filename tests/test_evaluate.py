@@ -186,7 +186,7 @@ def test_rows_find_their_files_and_what_is_missing_is_said(tmp_path):
     held_out, _, _, _ = find_pictures(art, 10, report=said.append)
     assert held_out == [art / "sub" / "a.png"]
     assert said == [
-        f"{art / 'b.heic'}: passed over, .heic is not supported",
+        f"{art / 'b.heic'}: skipped, .heic is not supported",
         f"{art}: missing, though they have a row in corpus.csv: gone.png (1 in all)",
     ]
 

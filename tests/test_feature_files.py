@@ -289,8 +289,8 @@ def test_hidden_files_and_links_are_no_songs(music: Path, tmp_path: Path) -> Non
     summary = write_features(music, tmp_path / "out", jobs=1, progress=log)
     assert (summary.measured, summary.faults) == (3, ())
     assert log.warnings == [
-        f"{music / 'again'}: passed over, a link to a folder; name that folder itself",
-        f"{music / 'gone.wav'}: passed over, a link to nowhere",
+        f"{music / 'again'}: skipped, a link to a folder; name that folder itself",
+        f"{music / 'gone.wav'}: skipped, a broken link",
     ]
 
 

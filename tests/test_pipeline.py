@@ -128,7 +128,7 @@ def test_the_direction_depends_on_song_seed_and_number(engine: Clavilux, make_so
 
 @pytest.mark.parametrize("size", [63, 8193, (64, 9000), (0, 64), -5])
 def test_a_size_out_of_range_is_refused(size: int | tuple[int, int]) -> None:
-    with pytest.raises(PictureError, match="each side lies between 64 and 8192 pixels"):
+    with pytest.raises(PictureError, match="each side between 64 and 8192 pixels"):
         check_size(size)
 
 
@@ -137,7 +137,7 @@ def test_a_size_out_of_range_is_refused(size: int | tuple[int, int]) -> None:
     [{"seed": -1}, {"sibling": -1}, {"variation": -0.1}, {"variation": float("nan")}, {"variation": float("inf")}],
 )
 def test_a_choice_out_of_range_is_refused(engine: Clavilux, make_song: MakeSong, choice: dict[str, Any]) -> None:
-    with pytest.raises(PictureError, match=f"{next(iter(choice))} is .*; it is a (whole )?number from 0 to"):
+    with pytest.raises(PictureError, match=f"{next(iter(choice))} is .*; it must be a (whole )?number from 0 to"):
         engine.paint(make_song(), **choice)
 
 
@@ -294,7 +294,7 @@ def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> Non
         (np.zeros((1, 1, 20, 216), np.float32), r"has shape \(1, 1, 20, 216\)"),
         (np.float32(1), r"has shape \(\)"),
         (np.zeros((0, 20, 216), np.float32), r"has shape \(0, 20, 216\).*with n of 1 or more"),
-        (np.zeros((2, 20, 216), np.int16), "of type <i2; a feature file holds floats"),
+        (np.zeros((2, 20, 216), np.int16), "of type <i2; a feature file has floats"),
         (np.full((20, 216), np.nan, np.float32), "numbers that are not finite"),
         (b"", "is empty"),
         (b"no array at all", "is not a feature file"),

@@ -1,7 +1,6 @@
-"""Files on disk: which files of a folder are read, and how files are written.
+"""List the files of a folder, check file names, and write files atomically.
 
-Every command walks folders, names files and writes results through this module, so that all of them treat hidden files,
-links, odd names and a full disk alike.
+All commands use this module, so that they treat hidden files, links, unusual names and a full disk in the same way.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from pathlib import Path, PurePosixPath
 from clavilux.errors import ClaviluxError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Error numbers that mean: there is no room left for the file."""
+"""Error numbers for a disk or quota without room for the file."""
 
 SHORTAGES = {
     errno.EMFILE: "this process may open no more files; raise the limit (`ulimit -n 4096`) or lower --jobs",
     errno.ENFILE: "the system can open no more files; close other programs",
     errno.ENOMEM: "there is no memory left; close other programs or lower --jobs",
 }
-"""Error numbers that say nothing about the file, and what to do."""
+"""Error numbers for a shortage in the system, which are not about the file, with advice for the user."""
 
 _TEMPORARY_PREFIX = ".clavilux-"
 
@@ -40,10 +39,10 @@ class FolderListing:
     files : tuple of Path
         Files with a wanted extension, sorted by path.
     skipped : dict of Path to str
-        What was left out although a user may expect it to be read, with the reason: an unreadable folder, a link to
-        a folder, a broken link, a file in a related format that is not supported.
+        Paths that were skipped although a user may expect them, with the reason: an unreadable folder, a link to a
+        folder, a broken link, a file in a format that is not supported.
     unreadable : frozenset of Path
-        Those of `skipped` that could not be read, so that wanted files may be missing.
+        Members of `skipped` that could not be read, so that files may be missing in `files`.
     """
 
     files: tuple[Path, ...]
@@ -51,37 +50,37 @@ class FolderListing:
     unreadable: frozenset[Path] = frozenset()
 
     def faults(self) -> list[str]:
-        """Return a line for each reason why something could not be read: the first few names and the reason."""
-        return _notes({path: reason for path, reason in self.skipped.items() if path in self.unreadable})
+        """Return a line for each reason why paths could not be read, with the first names and the reason."""
+        return _summarise({path: reason for path, reason in self.skipped.items() if path in self.unreadable})
 
     def hints(self) -> list[str]:
-        """Return a line for each reason why something else was passed over."""
-        return _notes({path: reason for path, reason in self.skipped.items() if path not in self.unreadable})
+        """Return a line for each reason why other paths were skipped, with the first names and the reason."""
+        return _summarise({path: reason for path, reason in self.skipped.items() if path not in self.unreadable})
 
 
-def _notes(skipped: dict[Path, str]) -> list[str]:
+def _summarise(skipped: dict[Path, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for path, reason in skipped.items():
         by_reason.setdefault(reason, []).append(str(path))
-    return [f"{first_names(names)}: passed over, {reason}" for reason, names in by_reason.items()]
+    return [f"{first_names(names)}: skipped, {reason}" for reason, names in by_reason.items()]
 
 
-def first_names(names: Sequence[str], shown: int = 3) -> str:
-    """Return the first names of a list and how many more there are.
+def first_names(names: Sequence[str], limit: int = 3) -> str:
+    """Return the first names of a list and the number of the others.
 
     Examples
     --------
     >>> first_names(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
-    rest = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def check_shortage(error: OSError) -> None:
-    """Raise a `ClaviluxError` if the system lacks something, so that no file is called damaged for it.
+    """Raise a `ClaviluxError` if an error is one of `SHORTAGES`, which do not mean that a file is damaged.
 
-    For clauses that catch `OSError` and go on to say that a file cannot be read.
+    Call it in an ``except OSError`` clause before reporting that a file cannot be read.
     """
     if error.errno in SHORTAGES:
         where = f"{error.filename}: " if error.filename else ""
@@ -93,24 +92,24 @@ def list_folder(
 ) -> FolderListing:
     """List the files of a folder tree that have one of the given extensions.
 
-    Left out silently: files and folders whose names begin with a dot (macOS writes a ``._song.mp3`` beside each song,
-    Jupyter keeps copies in ``.ipynb_checkpoints``). Left out and reported: folders that cannot be read, links to
-    folders (they may lead in a circle or out of the tree), links that lead nowhere, anything that is not a regular
-    file, and files with an extension of ``unsupported``.
+    Names that begin with a dot are skipped without a report: macOS writes a ``._song.mp3`` beside each song, Jupyter
+    keeps copies in ``.ipynb_checkpoints``. Skipped and reported are folders that cannot be read, links to folders
+    (they may form a cycle or point outside the tree), broken links, paths that are not regular files, and files with
+    an extension in ``unsupported``.
 
     Parameters
     ----------
     folder : Path
         An existing folder.
     suffixes : frozenset of str or None
-        Wanted extensions, lower case, with their dot; None for all files.
+        Extensions in lower case, with the dot; None for all files.
     unsupported : frozenset of str
-        Extensions that a user may expect to be read, to be reported instead.
+        Extensions to report, because a user may expect such files to be read.
 
     Raises
     ------
     ClaviluxError
-        The system lacks memory or may open no more files.
+        If the system has no memory or file handles left.
     """
     files: list[Path] = []
     skipped: dict[Path, str] = {}
@@ -125,7 +124,7 @@ def list_folder(
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in folders:
             path = Path(parent, name)
-            if path.is_symlink():  # os.walk does not follow it
+            if path.is_symlink():  # os.walk does not follow links
                 skipped[path] = "a link to a folder; name that folder itself"
         for name in names:
             path = Path(parent, name)
@@ -139,7 +138,7 @@ def list_folder(
                 mode = path.stat().st_mode
             except OSError as error:
                 if path.is_symlink():
-                    skipped[path] = "a link to nowhere"
+                    skipped[path] = "a broken link"
                 else:
                     cannot_read(error)
                 continue
@@ -151,14 +150,14 @@ def list_folder(
 
 
 def normalise_name(name: str) -> str:
-    """Return a relative file name in the one form in which names from tables and from disks are compared.
+    r"""Return a relative file name in the normal form, for comparing names from tables with names on disk.
 
-    Slashes separate folders, Unicode is composed (NFC; macOS stores names decomposed), ``.`` and empty parts are gone.
-    Case is kept.
+    The separator is a slash, Unicode is composed (NFC; macOS stores names decomposed), and ``.`` and empty parts are
+    removed. Case is unchanged.
 
     Examples
     --------
-    >>> normalise_name("sub\\\\a.png")
+    >>> normalise_name("sub\\a.png")
     'sub/a.png'
     """
     parts = unicodedata.normalize("NFC", name).replace("\\", "/").split("/")
@@ -166,15 +165,15 @@ def normalise_name(name: str) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Return whether a file's name is text: Linux allows any bytes, which Python keeps as lone surrogates."""
+    """Return whether a file name is valid Unicode; Linux allows any bytes, which Python stores as lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def path_inside(folder: Path, name: str) -> Path | None:
-    """Return the path of a relative name inside a folder, or None if it leads outside.
+    """Return the path of a relative name inside a folder, or None if it is outside.
 
-    Names come from tables and notes that anybody may have written. Absolute names, ``..``, drive letters and names
-    that pass through a link out of the folder lead outside.
+    Names in tables and notes are not trusted. Absolute names, ``..``, drive letters and names that pass through a link
+    to another place are outside.
     """
     pure = PurePosixPath(name.replace("\\", "/"))
     if not pure.parts or "\0" in name or pure.is_absolute() or ".." in pure.parts or pure.parts[0][1:2] == ":":
@@ -188,7 +187,7 @@ def path_inside(folder: Path, name: str) -> Path | None:
 
 
 def same_file(first: Path, second: Path) -> bool:
-    """Return whether two paths name one file, through links and other spellings too; False if either is missing."""
+    """Return whether two paths are the same file, also through links; False if either is missing."""
     try:
         return os.path.samefile(first, second)
     except (OSError, ValueError):
@@ -196,14 +195,14 @@ def same_file(first: Path, second: Path) -> bool:
 
 
 def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write a file so that it is there as a whole or not at all, and make its folder if it is missing.
+    """Write a file atomically, and create its folder if it is missing.
 
-    With ``durable`` it also survives a loss of power, which costs a wait for the disk.
+    With ``durable`` the file also survives a loss of power; this waits for the disk.
 
     Raises
     ------
     OSError
-        As raised by the system; the old file, if there was one, is unchanged, and nothing temporary stays.
+        If it cannot be written. The previous file is then unchanged and no temporary file remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, durable=durable) as temporary:
@@ -212,11 +211,11 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """Give a temporary path in the same folder, and move what was written there into place at the end of the block.
+    """Yield a temporary path in the same folder, and rename it to ``path`` at the end of the block.
 
-    The temporary name is short, so a name of any length that the file system allows can be written. If the block
-    raises, the temporary file is removed and the old file stays. With ``durable`` the data reach the disk before the
-    rename, so that a loss of power leaves no empty file.
+    The temporary name is short, so ``path`` may have any length that the file system allows. If the block raises, the
+    temporary file is removed and the previous file is unchanged. With ``durable`` the data are on the disk before the
+    rename, so a loss of power does not leave an empty file.
     """
     temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
@@ -230,24 +229,24 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, *, is_running: Callable[[int], bool] | None = None) -> int:
-    """Remove temporary files that a killed run of Clavilux left directly in a folder; return how many.
+    """Remove temporary files of killed processes from a folder, without its subfolders, and return their number.
 
-    A temporary file carries the number of the process that wrote it; those of running processes stay.
+    The name of a temporary file has the ID of the process that wrote it; files of running processes are not removed.
     """
     is_running = is_running or process_is_running
     removed = 0
     for path in folder.glob(f"{_TEMPORARY_PREFIX}*.tmp"):
-        number = path.name.removeprefix(_TEMPORARY_PREFIX).partition("-")[0]
-        if number.isdecimal() and not is_running(int(number)) and path.is_file():
+        process_id = path.name.removeprefix(_TEMPORARY_PREFIX).partition("-")[0]
+        if process_id.isdecimal() and not is_running(int(process_id)) and path.is_file():
             path.unlink(missing_ok=True)
             removed += 1
     return removed
 
 
-def process_is_running(number: int) -> bool:
-    """Return whether a process of this machine has this number."""
+def process_is_running(process_id: int) -> bool:
+    """Return whether a process with this ID is running on this machine."""
     try:
-        os.kill(number, 0)
+        os.kill(process_id, 0)
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
