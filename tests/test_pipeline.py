@@ -283,7 +283,7 @@ def test_a_feature_file_of_one_window_has_one_clip(engine: Clavilux, features: P
 
 
 def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> None:
-    with pytest.raises(AudioError, match="is not a feature file"):
+    with pytest.raises(AudioError, match="is no feature file"):
         engine.read_song(tone_file, clip=0)
 
 
