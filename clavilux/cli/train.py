@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from clavilux.cli.output import say
 from clavilux.system.files import list_folder
 
 
@@ -161,7 +162,7 @@ def _run(
 
     def log(line: str) -> None:
         if fabric.is_global_zero:
-            click.echo(f"[{time.monotonic() - started:7.1f} s] {line}")
+            say(f"[{time.monotonic() - started:7.1f} s] {line}")
 
     prepare_folder(run_dir)  # before hours of listening
     run = Run(

@@ -1,4 +1,4 @@
-"""Read CSV files of any common dialect, as spreadsheets and text editors write them."""
+"""Read CSV files of any common dialect, as spreadsheets and text editors write them, and write CSV files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import io
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from clavilux.errors import ClaviluxError
 from clavilux.system.files import check_shortage
 
 SEPARATORS = ",;\t"
+
+# Spreadsheets evaluate a cell that begins like this as a formula; an apostrophe before it makes it text.
+_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 
 _ENCODINGS = {  # by byte-order mark; UTF-32 first, because its mark begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
@@ -78,7 +81,7 @@ def read_table(
 
     The separator is comma, semicolon or tab: the one that divides the header into most columns, or the one in a first
     line such as ``sep=;``. Column names are converted to lower case. Spaces around names and values, empty lines, and
-    empty columns at the end are removed.
+    empty columns at the end are removed. Values that `table_text` has escaped are restored.
 
     Parameters
     ----------
@@ -121,12 +124,47 @@ def read_table(
                     raise fault(damage)
                 skip(damage)
                 continue
-            rows.append(Row(dict(zip(columns, values, strict=True)), where))
+            rows.append(Row(dict(zip(columns, map(unescape_cell, values), strict=True)), where))
     except csv.Error as error:
         raise fault(f"{path}, line {lines.line_num}: cannot be read as CSV ({error})") from error
     if not columns:
         raise fault(f"{path}: is empty; the first line names the columns")
     return columns, rows
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV, separated by commas, in which no spreadsheet finds a formula; see `escape_cell`."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([escape_cell(str(value)) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def escape_cell(value: str) -> str:
+    """Return the text of a cell with an apostrophe before it if a spreadsheet would take it for a formula.
+
+    A number stays as it is, negative too.
+
+    Examples
+    --------
+    >>> escape_cell("=HYPERLINK(A1).mp3"), escape_cell("-12.5")
+    ("'=HYPERLINK(A1).mp3", '-12.5')
+    """
+    return f"'{value}" if _FORMULA.match(value) and not _is_number(value) else value
+
+
+def unescape_cell(value: str) -> str:
+    """Return what `escape_cell` was given."""
+    return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return value.isprintable() and "_" not in value
 
 
 def read_number(row: Row, column: str, fault: type[ClaviluxError]) -> float:
