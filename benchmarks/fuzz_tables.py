@@ -28,7 +28,8 @@ from fuzzing import Case, run_fuzzer
 from mutations import MUTATIONS
 from PIL import Image
 
-from clavilux.audio.feature_files import TABLE, write_features
+from clavilux.audio.feature_files import write_features
+from clavilux.audio.feature_table import TABLE
 from clavilux.corpus.table import TABLE_NAME, CorpusRow, load_table, write_table
 from clavilux.errors import CorpusError
 from clavilux.system.tables import read_table

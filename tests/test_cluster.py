@@ -22,7 +22,8 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import chord, write_wave
 
-from clavilux.audio.feature_files import NOTES, write_features
+from clavilux.audio.feature_files import write_features
+from clavilux.audio.feature_table import NOTES
 from clavilux.cli import cli, painting
 from clavilux.errors import ClusterError
 from clavilux.system import cluster

@@ -321,7 +321,7 @@ def test_two_files_with_one_name_elsewhere_are_refused(tmp_path):
 
 def test_descriptors_are_finite_and_whole(tmp_path):
     from clavilux.audio.descriptors import DESCRIPTORS
-    from clavilux.audio.feature_files import HALVES
+    from clavilux.audio.feature_table import HALVES
 
     _features(tmp_path, "one.npy")
     with pytest.raises(CorpusError, match="is missing; `clavilux features` writes it"):

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from clavilux.audio.descriptors import DESCRIPTORS
-from clavilux.audio.feature_files import HALVES
+from clavilux.audio.feature_table import HALVES
 from clavilux.bundle import open_bundle
 from clavilux.cli import cli
 from clavilux.engine import Engine

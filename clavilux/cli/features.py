@@ -9,7 +9,8 @@ from types import TracebackType
 
 import click
 
-from clavilux.audio.feature_files import TABLE, write_features
+from clavilux.audio.feature_files import write_features
+from clavilux.audio.feature_table import TABLE
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.errors import AudioError
 

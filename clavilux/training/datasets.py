@@ -26,7 +26,7 @@ from torch.utils.data import Dataset
 
 from clavilux.audio.clips import CLIP_SUFFIX, read_clips
 from clavilux.audio.descriptors import DESCRIPTORS
-from clavilux.audio.feature_files import HALVES, TABLE
+from clavilux.audio.feature_table import HALVES, TABLE
 from clavilux.constants import ENCODER_SIDE_PX, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.corpus.match import match_features, match_names
 from clavilux.corpus.table import TABLE_NAME, read_rows
