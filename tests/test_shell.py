@@ -87,7 +87,7 @@ def test_songs_that_crash_are_named_and_the_others_are_painted(here: Path, fake_
     assert done.stdout.splitlines() == ["a.wav -> out/a.png", "b.wav -> out/b.png"]
     bug, crash = done.stderr.splitlines()
     assert bug.startswith("clavilux: bug.wav: OverflowError: cannot convert float infinity in ")
-    assert bug.endswith("; this is a fault of Clavilux, please report it")
+    assert bug.endswith("; this is a bug of Clavilux, please report it")
     assert crash.startswith("clavilux: crash.wav: its process crashed (SIGSEGV); please report it")
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.png"]
 

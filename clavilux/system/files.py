@@ -29,10 +29,10 @@ SHORTAGES = {
 }
 """Error numbers for a shortage in the system, which are not about the file, with advice for the user."""
 
-Identity = tuple[int, int]
+Identity = tuple[int, int]  # device and inode
 
 _TEMPORARY_PREFIX = ".clavilux-"
-_FOREIGN_AGE_S = 86_400.0
+_FOREIGN_AGE_S = 86_400.0  # age from which temporary files of other machines are removed
 
 
 @dataclass(frozen=True)
@@ -200,10 +200,9 @@ def same_file(first: Path, second: Path) -> bool:
 
 
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise `OutputError` if a file that is to be written is one that is read, under whatever name.
+    """Raise `OutputError` if an output file is also an input file.
 
-    Links, hard links, other spellings and disks that do not tell cases apart are seen through, as files are compared
-    by their number on the disk.
+    Files are compared by device and inode, so links, hard links and case-insensitive disks are handled.
     """
     present = {identity(path): path for path in outputs}
     present.pop(None, None)
@@ -214,7 +213,8 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
             raise OutputError(f"{name} is read and would be overwritten; give another output")
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path) -> Identity | None:
+    """Return the device and the inode of a file, None if it does not exist."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -243,9 +243,8 @@ def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> 
 
     The temporary name is short, so ``path`` may have any length that the file system allows. If the block raises, the
     temporary file is removed and the previous file is unchanged. With ``durable`` the data are on the disk before the
-    rename, so a loss of power does not leave an empty file. With
-    ``exclusive`` an existing file is not replaced: `FileExistsError` is raised, and if two processes write at the same
-    time, one of them raises it.
+    rename, so a loss of power does not leave an empty file. With ``exclusive`` an existing file is not replaced:
+    `FileExistsError` is raised, also in one of two processes that write at the same time.
     """
     temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.tmp")
     _own_temporaries.add(temporary)
@@ -260,10 +259,10 @@ def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> 
             os.replace(temporary, path)
     except OSError as error:
         if error.filename in (None, str(temporary)):
-            error.filename = str(path)  # what the user knows
+            error.filename = str(path)  # the name that the user knows
         raise
     finally:
-        with suppress(OSError):  # the folder is a file, or has become read-only; what is raised already says so
+        with suppress(OSError):  # e.g. the folder is read-only; the error above reports it
             temporary.unlink(missing_ok=True)
         _own_temporaries.discard(temporary)
 
@@ -273,7 +272,7 @@ def _rename_to_free_name(source: Path, target: Path) -> None:
         os.link(source, target)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links: an empty file takes the name for the moment
+    except OSError:  # no hard links here: an empty file reserves the name
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         try:
             os.replace(source, target)
@@ -286,14 +285,14 @@ _own_temporaries: set[Path] = set()
 
 
 def remove_own_temporaries() -> None:
-    """Remove the temporary files of this process, which is to end in the middle of its work."""
+    """Remove the temporary files of this process before it is ended."""
     for path in tuple(_own_temporaries):
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
 
 def _machine() -> str:
-    """Return eight letters for this machine; on a shared disk the same number is another process elsewhere."""
+    """Return a hash of the name of this machine; on a shared disk, machines may have the same process IDs."""
     name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
     return f"{zlib.crc32(os.fsencode(name)):08x}"
 

@@ -133,7 +133,7 @@ def read_table(
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table as CSV, separated by commas, in which no spreadsheet finds a formula; see `escape_cell`."""
+    """Return a table as comma-separated text, with formulas escaped by `escape_cell`."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -142,9 +142,9 @@ def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def escape_cell(value: str) -> str:
-    """Return the text of a cell with an apostrophe before it if a spreadsheet would take it for a formula.
+    """Return the text of a cell, with an apostrophe before it if a spreadsheet would evaluate it as a formula.
 
-    A number stays as it is, negative too.
+    Numbers are unchanged, also negative ones.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def escape_cell(value: str) -> str:
 
 
 def unescape_cell(value: str) -> str:
-    """Return what `escape_cell` was given."""
+    """Return the text from which `escape_cell` made a cell."""
     return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
 
 

@@ -24,13 +24,13 @@ AHEAD = 4  # maximum number of blocks in the queue: about six seconds of sound
 
 @lru_cache(maxsize=1)
 def count_cores() -> int:
-    """Return the number of cores that this process may use, 1 or more; a container may get less than there are."""
+    """Return the number of cores that this process may use, at least 1, with the CPU limit of a container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for name in ("cpu.max", "cpu/cpu.cfs_quota_us"):  # control groups of Linux, version 2 and 1
+    for name in ("cpu.max", "cpu/cpu.cfs_quota_us"):  # Linux control groups, version 2 and 1
         try:
             quota, *period = (CONTROL_GROUP / name).read_text().split()
             period = period or (CONTROL_GROUP / "cpu/cpu.cfs_period_us").read_text().split()
-            if float(quota) > 0:  # -1: no limit; "max" is the same in version 2 and no number
+            if float(quota) > 0:  # -1, or "max" in version 2, means no limit
                 return max(1, min(cores, math.ceil(float(quota) / float(period[0]))))
         except (OSError, ValueError):
             continue
