@@ -198,7 +198,7 @@ def test_a_run_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "run").write_text("mine")
     result = CliRunner().invoke(cli, ["train", "audio-vae", "--run", str(tmp_path / "run")])
     assert result.exit_code == 1
-    assert "cannot be written to (File exists)" in result.output
+    assert "cannot be written to (Not a directory)" in result.output
 
 
 def test_a_missing_stage_is_named(tmp_path):
