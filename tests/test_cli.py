@@ -555,8 +555,8 @@ def test_a_damaged_network_is_said_once_for_all_songs(songs: Path, tmp_path: Pat
 
 
 def test_a_bundle_of_another_schema_is_said_once_for_all_songs(songs: Path, tmp_path: Path) -> None:
-    damaged = write_fake_bundle(tmp_path / "damaged", schema=6)
+    damaged = write_fake_bundle(tmp_path / "damaged", schema=9)
     done = paint(songs, bundle=damaged)
     assert done.exit_code == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "has schema 6" in done.stderr
+    assert "has schema 9" in done.stderr

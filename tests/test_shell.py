@@ -27,7 +27,7 @@ PREPARED = """
 import ctypes, os, signal, sys, time
 from clavilux.pipeline import Clavilux
 from clavilux.cli import main
-listen = Clavilux.listen
+read_song = Clavilux.read_song
 def listen_badly(self, path, **options):
     name = os.path.basename(str(path))
     if name.startswith("crash"):
@@ -44,10 +44,10 @@ def listen_badly(self, path, **options):
                 temporary.write_bytes(b"half")
                 time.sleep(60)
         ctypes.CDLL(None).sleep(60)
-    return listen(self, path, **options)
+    return read_song(self, path, **options)
 from pathlib import Path
 options_of_test = Path("pictures/half.png")
-Clavilux.listen = listen_badly
+Clavilux.read_song = listen_badly
 sys.argv[0] = "clavilux"
 main()
 """

@@ -149,7 +149,6 @@ def _run(
     from clavilux.training.loop import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
-    from clavilux.training.writing import prepare_folder
 
     started = time.monotonic()
     if teacher is not None:
@@ -164,7 +163,6 @@ def _run(
         if fabric.is_global_zero:
             say(f"[{time.monotonic() - started:7.1f} s] {line}")
 
-    prepare_folder(run_dir)  # before hours of listening
     run = Run(
         loaded,
         run_dir,
