@@ -184,6 +184,7 @@ def test_a_scheduler_without_workers_is_said(dask_cluster: Cluster, monkeypatch:
 # A worker dies -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_features_survive_a_killed_worker_and_nothing_is_measured_twice(
     two_workers: Cluster, music: Path, tmp_path: Path
 ) -> None:

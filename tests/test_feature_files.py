@@ -323,6 +323,7 @@ def test_the_table_of_a_corpus_goes_along(music: Path, tmp_path: Path, inside: b
     assert names == ["one.npy" if inside else "files/one.npy"]
 
 
+@pytest.mark.slow
 def test_another_folder_takes_no_table_from_its_parent(music: Path, tmp_path: Path) -> None:
     (tmp_path / CORPUS_TABLE).write_text("somebody else's")
     write_features(music, tmp_path / "out", jobs=1)
