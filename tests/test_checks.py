@@ -226,7 +226,6 @@ def test_places_that_cannot_take_the_result_are_refused(run: Run, tmp_path: Path
             "classic",
             'decoder "pixels"',
         ),
-        ("[image_vae]\ndecoder = 'implicit'", "default", "give --teacher"),
     ],
 )
 def test_a_bundle_that_does_not_fit_the_recipe_is_refused(run: Run, text: str, bundle: str, message: str) -> None:

@@ -13,7 +13,6 @@ from clavilux.models.losses import (
     same_track_loss,
     sample_posterior,
     soft_cross_entropy,
-    water_filling_kept,
     water_filling_nats,
 )
 
@@ -57,19 +56,6 @@ def test_water_filling_of_equal_variances_is_known():
 def test_water_filling_spends_nothing_on_directions_under_water():
     with_dust = torch.cat([torch.ones(3), torch.full((20,), 1e-6)])
     assert water_filling_nats(with_dust, 0.75) == pytest.approx(water_filling_nats(torch.ones(3), 0.75), rel=1e-3)
-
-
-def test_what_is_kept_at_a_rate_is_what_the_rate_was_asked_for():
-    spectrum = torch.tensor([9.0, 4.0, 1.0, 0.1])
-    draw, mean = water_filling_kept(spectrum, water_filling_nats(spectrum, keep=0.8))
-    assert draw == pytest.approx(0.8 * float(spectrum.sum()), rel=1e-6)
-    assert draw < mean < float(spectrum.sum())
-
-
-def test_one_direction_keeps_all_but_its_level():
-    # Half a ln 4 nats put the water at 1/4 of the variance: a draw misses 1/4 of it, the mean 1/16.
-    draw, mean = water_filling_kept(torch.tensor([8.0]), 0.5 * math.log(4))
-    assert (draw, mean) == (pytest.approx(6.0), pytest.approx(7.5))
 
 
 def test_controller_holds_a_linear_vae_at_its_target():

@@ -122,7 +122,7 @@ def test_marks_are_told_by_what_two_halves_of_a_song_share(world):
     start = songs @ rng.standard_normal((12, 64)) / 6
     unsteady = {}
     for weight in (0.0, 4.0):
-        recipe = dataclasses.replace(RECIPE, steady_kinds=weight, steady_palettes=0.0)
+        recipe = dataclasses.replace(RECIPE, steady_kinds=weight)
         nothing = np.zeros((len(songs), 0)), np.zeros((looks.shape[1], 0))
         unsteady[weight] = fit_by_surrogate(
             songs, songs[:, None] + noise, nothing[0], start, latents, looks, nothing[1], predictor, recipe, seed=0

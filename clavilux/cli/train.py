@@ -44,12 +44,6 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--from", "start", default=None, metavar="BUNDLE", help="Go on from the weights of a bundle."),
         click.option("--classifier-from", default=None, metavar="BUNDLE", help="Take the eye of a bundle; train none."),
         click.option(
-            "--teacher",
-            type=click.Path(path_type=Path, dir_okay=False),
-            default=None,
-            help="nsfwjs-4.4.0.tgz: kinds of marks are then found by trial, which takes a quarter of an hour.",
-        ),
-        click.option(
             "--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes, or GPUs, a node."
         ),
         click.option("--num-nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines."),
@@ -129,7 +123,6 @@ def _run(
     resume: bool,
     start: str | None,
     classifier_from: str | None,
-    teacher: Path | None,
     jobs: int,
     devices: int,
     num_nodes: int,
@@ -151,10 +144,6 @@ def _run(
     from clavilux.training.writing import prepare_folder
 
     started = time.monotonic()
-    if teacher is not None:
-        from clavilux.training.teacher import Teacher
-
-        Teacher(teacher)  # that it can be read is known before hours of training
     loaded = load_recipe(recipe)
     processes = Processes(devices, num_nodes)
     fabric = processes.join()
@@ -175,7 +164,6 @@ def _run(
         jobs,
         log,
         processes,
-        teacher,
         sys.argv[1:],
     )
     check_recipe(run, output, songs=songs, pictures=pictures)

@@ -161,28 +161,3 @@ def water_filling_nats(variances: Tensor, keep: float = 0.95) -> float:
         kept = float((spectrum - level).clamp(min=0).sum() / spectrum.sum())
         low, high = (level, high) if kept > keep else (low, level)
     return float(0.5 * torch.log(spectrum / low).clamp(min=0).sum()) if low > 0 else math.inf
-
-
-def water_filling_kept(variances: Tensor, kl_nats: float) -> tuple[float, float]:
-    """Variance that a linear code of this rate keeps of these directions: by a draw and by the mean of its posterior.
-
-    The other side of `water_filling_nats`: at the level t whose rate is `kl_nats`, a draw keeps max(0, v_k - t). The
-    mean, which a linear VAE decodes to (1 - t / v_k) of the coordinate (Lucas et al. 2019), misses only t^2 / v_k.
-
-    Parameters
-    ----------
-    variances : (D,) tensor
-        As in `water_filling_nats`.
-    rate_nats : float
-        Above 0.
-    """
-    spectrum = variances[variances > 0].double()
-    high = float(spectrum.max().log())
-    low = float(spectrum.min().log()) - 2.0 * kl_nats  # where the smallest direction alone costs as much
-    for _ in range(200):
-        log_level = 0.5 * (low + high)
-        nats = float(0.5 * (spectrum.log() - log_level).clamp(min=0).sum())
-        low, high = (log_level, high) if nats > kl_nats else (low, log_level)
-    level = math.exp(high)
-    above = spectrum[spectrum > level]
-    return float((above - level).sum()), float((above - level**2 / above).sum())

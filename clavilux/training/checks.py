@@ -22,7 +22,6 @@ from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resiz
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 from clavilux.training.datasets import (
@@ -37,7 +36,7 @@ from clavilux.training.datasets import (
     read_descriptors,
 )
 from clavilux.training.export import check_output
-from clavilux.training.run import NEEDS_TEACHER, Run, start_from
+from clavilux.training.run import Run, start_from
 from clavilux.training.stage_pictures import take_eye
 from clavilux.training.weights import load_mark_classifier
 
@@ -81,8 +80,6 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
             if find_spec(package) is None:
                 raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     decoder = run.recipe.image_vae.decoder
-    if pictures and decoder == "implicit" and run.teacher is None:
-        raise TrainingError(NEEDS_TEACHER)
     quiet = dataclasses.replace(run, log=lambda line: None)
     audio, image = run.recipe.audio_vae, run.recipe.image_vae
     if songs and run.start is not None:
@@ -96,9 +93,7 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
             take_eye(quiet, MarkClassifier(n_kinds=len(KINDS), width=run.recipe.mark_classifier.width))
     if run.start is None:
         return
-    if decoder == "implicit":
-        start_from(quiet, ImplicitImageVAE(width=image.width, decoder_width=image.decoder_width), "image_vae")
-    elif decoder != run.start.decoder:
+    if decoder != run.start.decoder:
         raise TrainingError(
             f'the bundle {run.start.name} has the decoder "{run.start.decoder}" and the recipe "{decoder}"; train with '
             "the recipe that made it (`clavilux bundle show`), or without --from"

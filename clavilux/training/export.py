@@ -39,7 +39,6 @@ from clavilux.graphs.onnx_file import read_graph
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import EXPORTED_SIDE_PX, ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.training.writing import prepare_folder, writing_to
@@ -72,14 +71,12 @@ class ControlsGraph(nn.Module):
 class PixelsGraph(nn.Module):
     """A decoder of pixels: latents in, pictures out."""
 
-    def __init__(self, network: ConvImageVAE | ImplicitImageVAE) -> None:
+    def __init__(self, network: ConvImageVAE) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, z_image: Tensor) -> Tensor:
-        """z_image (B, 64) -> pictures (B, 3, 128, 128) in [0, 1]; (B, 3, 512, 512) of a function of place."""
-        if isinstance(self.network, ImplicitImageVAE):
-            return self.network.decode(z_image, EXPORTED_SIDE_PX)
+        """z_image (B, 64) -> pictures (B, 3, 128, 128) in [0, 1]."""
         return self.network.decode(z_image)
 
 
@@ -88,7 +85,7 @@ class Trained:
     """The networks of one training and what they need."""
 
     audio_vae: AudioVAE
-    image_vae: ImageVAE | ConvImageVAE | ImplicitImageVAE
+    image_vae: ImageVAE | ConvImageVAE
     mapping: MappingNetwork | PerceptronMapping
     mark_classifier: MarkClassifier | None
     palettes: NDArray[np.float32] | None

@@ -80,10 +80,10 @@ class PredictorInputs(nn.Module):
         palettes = torch.softmax(self.to_palette(latents), dim=1) @ self.palettes
         return torch.cat([latents, areas_of_kinds(self.to_kind(latents)), palettes, self.to_marks(latents)], dim=1)
 
-    def choices(self) -> tuple[Tensor, Tensor]:
-        """Matrices (D, n_kinds), (D, n_palettes) that score kinds and palettes, less what raises all alike."""
-        kind, palette = ((w - w.mean(dim=0)).T for w in (self.to_kind.weight, self.to_palette.weight))
-        return kind, palette
+    def kind_scores(self) -> Tensor:
+        """Return the matrix (D, n_kinds) from latents to scores of kinds, without what all kinds share."""
+        weight = self.to_kind.weight
+        return (weight - weight.mean(dim=0)).T
 
 
 def areas_of_kinds(scores: Tensor) -> Tensor:
@@ -215,7 +215,7 @@ def fit_by_surrogate(
     between_songs = torch.pdist(songs)
     within = _tensor(halves[:, 0] - halves[:, 1])
     noise, total = within.T @ within / (2 * len(within)), torch.cov(songs.T)
-    kinds, palettes = (None, None) if predictor.told is None else predictor.told.choices()
+    kinds = None if predictor.told is None else predictor.told.kind_scores()
     spread = seen.var(dim=0).mean()
     terms: dict[str, Tensor] = {}
     for _ in range(recipe.descent_steps):
@@ -228,16 +228,12 @@ def fit_by_surrogate(
         gap = sliced_distance(placed, art[some], generator)
         gap_features = sliced_distance(shown, seen[some], generator) / spread
         gap_correspondences = _gap(shown @ reader, seen[some] @ reader) if n_correspondences else torch.zeros(())
-        unsteady_kinds, unsteady_palettes = (
-            torch.zeros(()) if scores is None else _fisher_ratio(weights @ scores, noise, total)
-            for scores in (kinds, palettes)
-        )
-        unsteady = recipe.steady_kinds * unsteady_kinds + recipe.steady_palettes * unsteady_palettes
+        unsteady_kinds = torch.zeros(()) if kinds is None else _fisher_ratio(weights @ kinds, noise, total)
         gain = geometry + recipe.correspondence_weight * correspondences.clamp(max=_ENOUGH).mean()
         filled = (
             recipe.fill * gap + recipe.fill_features * gap_features + recipe.fill_correspondences * gap_correspondences
         )
-        loss = filled + unsteady - gain
+        loss = filled + recipe.steady_kinds * unsteady_kinds - gain
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -246,7 +242,6 @@ def fit_by_surrogate(
         terms |= {
             "gap_guides": gap_correspondences,
             "unsteady_kinds": unsteady_kinds,
-            "unsteady_palettes": unsteady_palettes,
         }
     told = {name: value.item() for name, value in terms.items()}
     return weights.detach().double().numpy(), offset.detach().double().numpy(), told

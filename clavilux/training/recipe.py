@@ -39,7 +39,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "predictor_steps": (1, 10**7),
     "descent_steps": (1, 10**7),
     "rounds": (1, 1_000),
-    "recoloured": (1, LATENT_DIM),
     "components": (1, 10_000),
     "patience": (0, 10**6),
     "learning_rate": (0, 10),
@@ -47,11 +46,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "ema": (0, 1),
     "dropout": (0, 1),
     "kind_evenness": (0, 1),
-    "trial_evenness": (0, 1),
     "painting_share": (0, 1),
     "structure": (0, 1),
     "temperature": (1e-3, 1e3),
-    "trial_temperature": (1e-3, 1e3),
     "palette_softness": (1e-3, 1e3),
     "palette_blend": (1e-3, 1e3),
     "gain_jitter_db": (0, 100),
@@ -119,15 +116,13 @@ class AnalysisRecipe:
     palettes: int
     palette_softness: float
     kind_evenness: float
-    trial_temperature: float
-    trial_evenness: float
 
 
 @dataclass(frozen=True)
 class ImageVAERecipe:
     """Numbers of the ImageVAE's training."""
 
-    decoder: Literal["painter", "pixels", "implicit"]
+    decoder: Literal["painter", "pixels"]
     steps: int
     epochs: int
     batch: int
@@ -147,8 +142,6 @@ class ImageVAERecipe:
     palette_weight: float
     kind_weight: float
     marks_weight: float
-    feature_weight: float
-    adversary_weight: float
 
 
 @dataclass(frozen=True)
@@ -165,10 +158,8 @@ class MappingRecipe:
     fill_correspondences: float
     rounds: int
     steady_kinds: float
-    steady_palettes: float
     jitter: float
     mark_weight: float
-    recoloured: int
     components: int
     detail_weight: float
     descriptor_weight: float

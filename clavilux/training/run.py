@@ -18,14 +18,11 @@ import torch
 
 from clavilux.bundle import Bundle, open_bundle
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.training.linear_heads import LINEAR_HEADS
 from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
 from clavilux.training.weights import load_weights, read_weights
 
-_ENCODES = ("encoder", "to_posterior")  # parts of an ImageVAE
-NEEDS_TEACHER = 'the decoder "implicit" learns from a teacher\'s features; give --teacher nsfwjs-4.4.0.tgz'
 _BETA_OF_TRAINED = 0.5  # where the shipped ImageVAE ended; from 0.05 a short training lets its rate run to the double
 
 
@@ -50,8 +47,6 @@ class Run:
         Takes lines.
     processes : Processes
         Those that train; all of them read the same folders.
-    teacher : Path or None
-        Package of the network that says which kinds of marks look most like a picture; without it, the eye says it.
     command : sequence of str
         Words of the command line after `clavilux`, for the card of the bundle; none where Python called.
     """
@@ -66,7 +61,6 @@ class Run:
     jobs: int
     log: Callable[[str], None]
     processes: Processes = ONE_PROCESS
-    teacher: Path | None = None
     command: Sequence[str] = ()
     said: set[str] = field(default_factory=set, repr=False)
 
@@ -122,12 +116,6 @@ def start_from(run: Run, network: torch.nn.Module, file: str) -> None:
     if start is None:
         return
     weights = read_weights(start, file)
-    if isinstance(network, ImplicitImageVAE) and start.decoder == "painter":
-        # Its posterior is kept as it is, but for the dropout of training: the two decoders answer to the same latents.
-        weights = {name: value for name, value in weights.items() if name.partition(".")[0] in _ENCODES}
-        weights |= {name: value for name, value in network.state_dict().items() if name not in weights}
-        for part in _ENCODES:
-            network.get_submodule(part).requires_grad_(False)
     if isinstance(network, ImageVAE):
         # Layers of the readout say what to paint, not how probable it is, and are fitted anew at the end; their losses
         # would tear at the encoder.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +20,9 @@ from clavilux.training.fit_by_surrogate import PredictorInputs
 from clavilux.training.linear_heads import HeadTargets, fit_linear_heads
 from clavilux.training.logs import last_validation
 from clavilux.training.run import Run
-from clavilux.training.second_look import Trials, try_kinds
 from clavilux.training.stage_pictures import (
     PictureSide,
     encode_windows,
-    folder_key,
-    kept,
     paint_latents,
     prepare_windows,
 )
@@ -35,7 +30,6 @@ from clavilux.training.train_image_vae import picture_weights, windows_of_painti
 from clavilux.training.train_mapping import (
     Art,
     check_variety,
-    controls_of_latents,
     encode_songs,
     fit_mapping,
     fit_on_shuffled_pairs,
@@ -46,7 +40,6 @@ from clavilux.training.train_mapping import (
     refuse_degenerate,
     song_weights,
 )
-from clavilux.training.train_mark_classifier import kind_weights, weigh_kinds
 
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
 
@@ -79,9 +72,6 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     if pictures.mark_classifier is not None:
         measures["mark_classifier"] = last_validation(run.folder, "mark_classifier")
         measures["linear_heads"] = _fit_linear_heads(run, pictures, windows, latents[chosen], chosen, rng)
-        if run.teacher is not None:
-            learnt = _look_again(run, run.teacher, pictures, windows, latents[chosen], chosen)
-            measures["linear_heads"] = _fit_linear_heads(run, learnt, windows, latents[chosen], chosen, rng)
     shown = latents[chosen]
     check_variety(songs[TRAINING], shown)
     if recipe.method == "look-preserving":
@@ -177,32 +167,3 @@ def _fit_linear_heads(
     )
     run.log("readout: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
     return figures
-
-
-def _look_again(
-    run: Run,
-    tarball: Path,
-    pictures: PictureSide,
-    windows: Windows,
-    latents: NDArray[np.float64],
-    chosen: NDArray[np.int64],
-) -> PictureSide:
-    """The same with the kinds of the chosen windows, and how alike kinds are, as trials with a teacher tell them."""
-    marks = pictures.marks
-    assert marks is not None and pictures.palettes is not None and isinstance(pictures.network, ImageVAE)
-    network, palettes, analysis = pictures.network, pictures.palettes, run.recipe.analysis
-
-    def try_them() -> Trials:
-        run.log(f"teacher: trying {len(KINDS)} kinds on {len(chosen)} windows")
-        controls = controls_of_latents(network, palettes, KINDS, latents)
-        return try_kinds(windows.windows[chosen], controls, tarball, jobs=run.jobs)
-
-    state = hashlib.sha256(latents.round(2).tobytes()).hexdigest()
-    trials = kept(run, "trials.npz", [folder_key(run), state, *KINDS], Trials, try_them)
-    told = dataclasses.replace(marks, kind=marks.kind.copy())
-    told.kind[chosen] = trials.kinds(analysis.trial_temperature)
-    seen = dataclasses.replace(told, kind=told.kind[chosen])
-    told = weigh_kinds(told, kind_weights(seen, analysis.trial_evenness))
-    counts = np.bincount(told.kind[chosen].argmax(1), minlength=len(KINDS))
-    run.log("teacher: kinds kept " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
-    return dataclasses.replace(pictures, marks=told, similarity=trials.similarity())

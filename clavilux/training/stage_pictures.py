@@ -1,7 +1,7 @@
 """Stage two of a training: the eye learns to read marks, and the ImageVAE learns from what was read off pictures.
 
 pictures -> windows -> eye -> marks -> lessons -> ImageVAE
-                \\-> (decoder = "pixels" or "implicit") ---/
+                \\-> (decoder = "pixels") ------/
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clavilux.errors import TrainingError
 from clavilux.images import PICTURE_SUFFIXES
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 from clavilux.system.files import list_folder
@@ -29,11 +27,10 @@ from clavilux.training.cache import load_or_make
 from clavilux.training.datasets import TRAINING, VALIDATION
 from clavilux.training.loop import LoopSettings, train
 from clavilux.training.painted_examples import PaintedExamples, paint_examples
-from clavilux.training.run import NEEDS_TEACHER, Run, loop_settings, start_from
+from clavilux.training.run import Run, loop_settings, start_from
 from clavilux.training.sheets import save_sheet
 from clavilux.training.train_conv_vae import ConvImageVAETask
 from clavilux.training.train_image_vae import ImageVAETask, make_targets, picture_weights, windows_of_paintings
-from clavilux.training.train_implicit_vae import ImplicitImageVAETask
 from clavilux.training.train_mapping import controls_of_latents, decode_pixels, paint_controls
 from clavilux.training.train_mark_classifier import (
     MarkClassifierTask,
@@ -48,7 +45,6 @@ from clavilux.training.weights import check_shapes, load_mark_classifier, read_w
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-PixelsVAE = ConvImageVAE | ImplicitImageVAE
 T = TypeVar("T", bound="DataclassInstance")
 
 _DROPOUT_EXCESS = 1.07  # rate of a training step, whose encoder has dropout, over the rate without, which is meant
@@ -59,7 +55,7 @@ class PictureSide:
     """A trained ImageVAE; with a painter's decoder, the eye, the palettes and the marks that it learnt from, and where
     kinds lie by how alike they look."""
 
-    network: ImageVAE | PixelsVAE
+    network: ImageVAE | ConvImageVAE
     mark_classifier: MarkClassifier | None = None
     palettes: NDArray[np.float32] | None = None
     marks: MarksRead | None = None
@@ -171,20 +167,15 @@ def take_eye(run: Run, network: MarkClassifier) -> None:
     run.log(f"mark classifier: going on from the bundle {start.name}")
 
 
-def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> PixelsVAE:
+def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> ConvImageVAE:
     """Train an ImageVAE whose decoder gives pixels on the same windows."""
     recipe = run.recipe.image_vae
     torch.manual_seed(run.recipe.seed + 2)
     weights = picture_weights(windows_of_paintings(windows), recipe.painting_share)
-    if recipe.decoder == "pixels":
-        task = ConvImageVAETask(windows.windows, seen.windows, weights, recipe)
-    elif run.teacher is None:
-        raise TrainingError(NEEDS_TEACHER)
-    else:
-        task = ImplicitImageVAETask(windows.windows, seen.windows, weights, recipe, run.teacher)
+    task = ConvImageVAETask(windows.windows, seen.windows, weights, recipe)
     data = _hash_pictures(windows.windows)
     network = _train_on_windows(run, task, data, seen, lambda latents: paint_latents(run, task.network, None, latents))
-    assert isinstance(network, PixelsVAE)
+    assert isinstance(network, ConvImageVAE)
     return network
 
 
@@ -214,7 +205,7 @@ def _train_on_windows(
 
 
 @torch.no_grad()
-def encode_windows(network: ImageVAE | PixelsVAE, windows: Windows) -> NDArray[np.float64]:
+def encode_windows(network: ImageVAE | ConvImageVAE, windows: Windows) -> NDArray[np.float64]:
     """Posterior means (n, 64) of all windows."""
     pictures = torch.from_numpy(windows.small()).permute(0, 3, 1, 2)
     parts = [network.encode(part.float() / 255.0)[0] for part in torch.split(pictures, 256)]
@@ -222,7 +213,7 @@ def encode_windows(network: ImageVAE | PixelsVAE, windows: Windows) -> NDArray[n
 
 
 def paint_latents(
-    run: Run, network: ImageVAE | PixelsVAE, palettes: NDArray[np.float32] | None, latents: NDArray[np.float64]
+    run: Run, network: ImageVAE | ConvImageVAE, palettes: NDArray[np.float32] | None, latents: NDArray[np.float64]
 ) -> Sequence[NDArray[np.uint8]]:
     """What a bundle of this network would show of these latents, 128 x 128."""
     if not isinstance(network, ImageVAE):

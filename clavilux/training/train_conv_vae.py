@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from clavilux.models.conv_image_vae import DECODED_SIDE_PX, ConvImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.losses import kl_per_dimension, mean_squared_loss, optimal_sigma_nll, sample_posterior
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import ImageVAERecipe
@@ -29,21 +28,16 @@ class ConvImageVAETask(Task):
 
     name = "image-vae"
     items = "pictures"
-    network: ConvImageVAE | ImplicitImageVAE
+    network: ConvImageVAE
 
     def __init__(
         self, training: NDArray[np.uint8], validation: NDArray[np.uint8], weights: Tensor, recipe: ImageVAERecipe
     ) -> None:
         super().__init__()
         assert training.shape[1] == DECODED_SIDE_PX, "windows are as large as what is decoded"
-        self.network = self.make_network(recipe)
+        self.network = ConvImageVAE(width=recipe.width)
         self.recipe, self.weights = recipe, weights
         self.training_pictures, self.validation_pictures = (torch.from_numpy(p) for p in (training, validation))
-
-    @staticmethod
-    def make_network(recipe: ImageVAERecipe) -> ConvImageVAE | ImplicitImageVAE:
-        """The network that is trained, with weights of chance."""
-        return ConvImageVAE(width=recipe.width)
 
     def n_items(self) -> int:
         return len(self.training_pictures)

@@ -32,13 +32,11 @@ from clavilux.measures.transport import (
     pca_match,
     principal_components,
     recolouring,
-    recolouring_where_seen,
     ridge,
 )
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mapping_network import LIMIT, MappingNetwork, PerceptronMapping
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.controls import Controls, choose_controls
@@ -199,7 +197,7 @@ def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[n
 
 
 @torch.no_grad()
-def decode_pixels(network: ConvImageVAE | ImplicitImageVAE, latents: Float64) -> NDArray[np.uint8]:
+def decode_pixels(network: ConvImageVAE, latents: Float64) -> NDArray[np.uint8]:
     """Pictures (m, S, S, 3) that a decoder of pixels gives for latents (m, 64)."""
     # 64 at a time: of 512 pixels a side they are 0.2 GB.
     parts = [network.decode(torch.from_numpy(p).float()) for p in np.array_split(latents, 1 + len(latents) // 64)]
@@ -293,10 +291,7 @@ def fit_mapping(
         rest = folds != fold
         unseen[~rest] = regress(components[rest], wanted[rest])[0](components[~rest])
     _, (weights, offset) = regress(components, wanted)
-    if recipe.recoloured < LATENT_DIM:
-        matrix, shift = recolouring_where_seen(unseen, art.latents, weights_to_features(art), recipe.recoloured)
-    else:
-        matrix, shift = recolouring(unseen, art.latents)
+    matrix, shift = recolouring(unseen, art.latents)
     weights, offset = weights @ matrix, offset @ matrix + shift
     if recipe.method == "look-preserving":
         bent = False
