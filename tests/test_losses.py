@@ -105,5 +105,5 @@ def test_same_track_loss_is_chance_where_all_are_alike_and_vanishes_where_tracks
     assert alike.item() == pytest.approx(math.log(7), rel=1e-5)
     apart = same_track_loss(torch.eye(4).repeat(2, 1), temperature=0.1)
     assert apart.item() < 1e-3
-    swapped = same_track_loss(torch.cat([torch.eye(4), torch.mark_classifier(4).flip(0)]), temperature=0.1)
+    swapped = same_track_loss(torch.cat([torch.eye(4), torch.eye(4).flip(0)]), temperature=0.1)
     assert swapped.item() > 9
