@@ -24,7 +24,8 @@ from clavilux.training import checks
 from clavilux.training.checks import check_pictures, check_recipe, check_songs
 from clavilux.training.recipe import load_recipe
 from clavilux.training.run import Run
-from clavilux.training.train_mapping import SongCodes, check_variety, refuse_degenerate
+from clavilux.training.songs import SongCodes
+from clavilux.training.train_mapping import check_variety, refuse_degenerate
 
 
 @pytest.fixture(scope="module")
@@ -279,11 +280,11 @@ def test_data_without_variety_is_refused_where_statistics_are_made() -> None:
     songs = SongCodes([], codes, np.zeros((12, 2, 70)), {})
     check_variety(songs, latents)
     for wrong, message in (
-        ((dataclasses.replace(songs, codes=np.ones((12, 70))), latents), "all songs have one code"),
-        ((songs, np.ones((20, 64))), "all pictures have one code"),
+        ((dataclasses.replace(songs, codes=np.ones((12, 70))), latents), "all songs have the same code"),
+        ((songs, np.ones((20, 64))), "all pictures have the same code"),
         ((songs, latents * np.nan), "not finite"),
     ):
         with pytest.raises(TrainingError, match=message):
             check_variety(*wrong)
-    with pytest.raises(TrainingError, match="too much alike"), refuse_degenerate():
+    with pytest.raises(TrainingError, match="too similar"), refuse_degenerate():
         np.linalg.solve(np.zeros((3, 3)), np.ones(3))

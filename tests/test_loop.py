@@ -124,7 +124,7 @@ def test_tensorboard_gets_what_the_csv_gets(tmp_path):
 
     train(_Line(), dataclasses.replace(SETTINGS, log_every=3), tmp_path, resume=False, log=_quiet)
     board = EventAccumulator(str(tmp_path / "tensorboard" / "line")).Reload()
-    assert {"training/loss", "training/rate", "training/beta", "validation/weight"} <= set(board.Tags()["scalars"])
+    assert {"training/loss", "training/kl_nats", "training/beta", "validation/weight"} <= set(board.Tags()["scalars"])
     assert [point.step for point in board.Scalars("training/loss")] == [3, 6, 9, 12]
 
 
@@ -313,7 +313,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path):
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"line.ckpt", "line-validation.csv", "tensorboard"}
     lines: list[str] = []
     resumed = train(Large(False), SETTINGS, tmp_path / "run", resume=True, log=lines.append)
-    assert "line: going on from step 5" in lines
+    assert "line: resuming at step 5" in lines
     assert torch.equal(unbroken.weight, resumed.weight)
 
 

@@ -143,7 +143,7 @@ def test_training_goes_on_from_a_bundle(trained, tmp_path):
     onward[onward.index("--run") + 1] = str(tmp_path / "run")
     result = CliRunner().invoke(cli, onward, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert "going on from the bundle" in result.output
+    assert "starting from the bundle" in result.output
     with (tmp_path / "run" / "image-vae.csv").open(newline="") as file:
         assert float(next(csv.DictReader(file))["beta"]) > 0.3  # not from the low beta of a network that knows nothing
 

@@ -138,7 +138,7 @@ def _run(
     import dataclasses
 
     from clavilux.training.checks import check_pictures, check_recipe, check_songs
-    from clavilux.training.loop import Processes
+    from clavilux.training.processes import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
     from clavilux.training.writing import prepare_folder

@@ -36,8 +36,8 @@ from clavilux.training.datasets import (
     read_descriptors,
 )
 from clavilux.training.export import check_output
-from clavilux.training.run import Run, start_from
-from clavilux.training.stage_pictures import take_eye
+from clavilux.training.run import Run, part_names, start_from
+from clavilux.training.stage_pictures import start_classifier_from
 from clavilux.training.weights import load_mark_classifier
 
 MINIMUM_PICTURES = {TRAINING: 20, VALIDATION: 1}
@@ -65,12 +65,12 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
     TrainingError, BundleError, ModuleNotFoundError
     """
     _check_writable(run.folder, "--run")
-    for stage, trained in (("audio-vae", songs), ("image-vae", pictures)):
-        checkpoint = run.folder / f"{stage}.ckpt"
-        if trained and not run.resume and checkpoint.exists():
-            raise TrainingError(
-                f"{checkpoint} is there; go on from it with --resume, or give another folder with --run"
-            )
+    networks = (["audio-vae"] if songs else []) + (
+        part_names("image-vae", run.recipe.image_vae.restarts) if pictures else []
+    )
+    for checkpoint in (run.folder / f"{network}.ckpt" for network in networks):
+        if not run.resume and checkpoint.exists():
+            raise TrainingError(f"{checkpoint} exists; continue it with --resume, or give another folder with --run")
     if output is not None:
         check_output(output)
         _check_writable(output.parent, "-o")
@@ -90,7 +90,7 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
         if run.classifier_from is not None and tuple(run.classifier_from.kinds) == KINDS:
             load_mark_classifier(run.classifier_from)
         else:
-            take_eye(quiet, MarkClassifier(n_kinds=len(KINDS), width=run.recipe.mark_classifier.width))
+            start_classifier_from(quiet, MarkClassifier(n_kinds=len(KINDS), width=run.recipe.mark_classifier.width))
     if run.start is None:
         return
     if decoder != run.start.decoder:
@@ -98,7 +98,7 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
             f'the bundle {run.start.name} has the decoder "{run.start.decoder}" and the recipe "{decoder}"; train with '
             "the recipe that made it (`clavilux bundle show`), or without --from"
         )
-    elif decoder == "pixels":
+    if decoder == "pixels":
         start_from(quiet, ConvImageVAE(width=image.width), "image_vae")
     else:
         sizes = {"width": image.width, "decoder_width": image.decoder_width}

@@ -14,7 +14,7 @@ from clavilux.painter.marks import KINDS
 from clavilux.painter.paint import paint
 from clavilux.training.analysis import Windows, read_symmetries
 from clavilux.training.painted_examples import paint_examples
-from clavilux.training.stage_pictures import take_eye
+from clavilux.training.stage_pictures import start_classifier_from
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_finish, turn_pictures
 from clavilux.training.train_mark_classifier import MarksRead, direction_of, kind_weights, weigh_kinds
 
@@ -159,7 +159,7 @@ def test_an_eye_of_fewer_kinds_is_gone_on_from(tmp_path):
         read=lambda file: (tmp_path / file).read_bytes(),
     )
     run = SimpleNamespace(start=start, log=lambda line: None)
-    take_eye(run, new)
+    start_classifier_from(run, new)
     before, after = old.float().state_dict(), new.state_dict()
     at = [KINDS.index(kind) for kind in known]
     assert torch.equal(after["head.3.weight"][at], before["head.3.weight"][: len(known)])
