@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clavilux.models.mark_classifier import MarkClassifier, line_signs
+from clavilux.models.mark_classifier import MarkClassifier, line_features
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.paint import paint
@@ -138,7 +138,7 @@ def test_signs_of_lines_tell_dark_ones_from_light_ones_and_from_none():
     for outline in (-1.2, 0.0, 1.2):
         controls = Controls(palette, plan, "facets", frequency=8.0, angle=0.0, chaos=1.0, outline=outline)
         picture = torch.from_numpy(paint(controls, width=128, height=128)).permute(2, 0, 1)[None] / 255
-        signs[outline] = line_signs(picture)[0].reshape(-1, 2, 6)  # reaches, dark and light, what is found of them
+        signs[outline] = line_features(picture)[0].reshape(-1, 2, 6)  # reaches, dark and light, what is found of them
     extreme = 3  # the part that is as dark as the darkest, or as light as the lightest
     dark, light = (np.array([float(signs[o][1, side, extreme]) for o in (-1.2, 0.0, 1.2)]) for side in (0, 1))
     assert dark[0] > 1.3 * dark[1:].max()

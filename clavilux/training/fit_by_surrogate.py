@@ -276,13 +276,14 @@ class _Objective:
         art = torch.randint(len(self.latents), (len(self.songs),), generator=generator)
         features = self.predictor(placed + recipe.jitter * torch.randn(placed.shape, generator=generator))
         geometry = _correlation(self.song_distances, torch.pdist(features))
-        scores, art_scores = features @ self.to_scores, self.features[art] @ self.to_scores
         has_scores = self.song_scores.shape[1] > 0
-        pairs = zip(self.song_scores.T, scores.T, strict=True)
+        pairs = zip(self.song_scores.T, (features @ self.to_scores).T, strict=True)
         correspondences = torch.stack([_correlation(a, b) for a, b in pairs]) if has_scores else torch.zeros(1)
         gap = sliced_distance(placed, self.latents[art], generator)
         gap_features = sliced_distance(features, self.features[art], generator) / self.feature_variance
-        gap_scores = _column_distance(scores, art_scores) if has_scores else zero
+        gap_scores = zero
+        if has_scores:
+            gap_scores = _column_distance(features @ self.to_scores, self.features[art] @ self.to_scores)
         unsteady_kinds = zero
         if self.kind_scores is not None:
             unsteady_kinds = _variance_ratio(weights @ self.kind_scores, self.within_songs, self.between_songs)
