@@ -67,7 +67,9 @@ def test_similar_songs_get_similar_features_and_songs_cover_the_art(world, predi
     def features_of(placed):
         return np.tanh(placed[:, :20]) / np.sqrt(20)
 
-    before = spearmanr(pdist(fresh), pdist(features_of(fresh @ (np.linalg.lstsq(songs, start, rcond=None)[0])))).statistic
+    before = spearmanr(
+        pdist(fresh), pdist(features_of(fresh @ (np.linalg.lstsq(songs, start, rcond=None)[0])))
+    ).statistic
     after = spearmanr(pdist(fresh), pdist(features_of(fresh @ weights + offset))).statistic
     assert after > max(0.75, before)
     assert 0.6 < (fresh @ weights).var(axis=0).sum() / 64 < 1.2

@@ -62,7 +62,10 @@ def test_visual_features_in_a_given_scale_equal_those_measured_together():
     together = measure_art(latents, pictures, jobs=1)
     apart = measure_art(latents[20:], pictures[20:], jobs=1, scale=together.scale)
     np.testing.assert_allclose(apart.visual_features, together.visual_features[20:], atol=1e-12)
-    assert np.abs(measure_art(latents[20:], pictures[20:], jobs=1).visual_features - together.visual_features[20:]).max() > 0.01
+    assert (
+        np.abs(measure_art(latents[20:], pictures[20:], jobs=1).visual_features - together.visual_features[20:]).max()
+        > 0.01
+    )
 
 
 def test_after_each_round_but_the_last_simulated_songs_are_painted():

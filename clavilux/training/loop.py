@@ -278,7 +278,7 @@ class _Training:
             assert isinstance(kl_nats, Tensor)
             self.controller.update(kl_nats.item())
         _update_average(self.averaged, task.network, min(settings.ema, (1 + step) / (10 + step)))
-        return {"beta": beta, "gradient": gradient, **parts}
+        return {"beta": beta, "gradient": gradient, **{name: part.detach() for name, part in parts.items()}}
 
     def validate(self, step: int) -> None:
         """Log the validation figures of the averaged weights."""
