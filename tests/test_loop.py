@@ -178,7 +178,7 @@ class _Evil:
 
 def _saved(**changes) -> bytes:
     content = io.BytesIO()
-    torch.save({"format": 2, "clavilux": "0", "step": 1, **changes}, content)
+    torch.save({"format": 3, "clavilux": "0", "step": 1, **changes}, content)
     return content.getvalue()
 
 
@@ -222,7 +222,7 @@ def test_a_damaged_checkpoint_is_one_line_and_stays(tmp_path, monkeypatch, damag
 def test_what_is_no_file_is_no_checkpoint(tmp_path, kind):
     path = tmp_path / "line.ckpt"
     path.mkdir() if kind == "folder" else os.mkfifo(path)
-    with pytest.raises(TrainingError, match="not a whole checkpoint"):
+    with pytest.raises(TrainingError, match="not a valid checkpoint"):
         train(_Line(), SETTINGS, tmp_path, resume=True, log=_quiet)
 
 

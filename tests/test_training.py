@@ -134,7 +134,7 @@ def test_mapping_alone_is_fitted_again_from_the_checkpoints(trained):
         assert (folder / "again" / file).read_bytes() == (folder / "bundle" / file).read_bytes(), file
     cards = [json.loads((folder / name / "bundle.json").read_text()) for name in ("bundle", "again")]
     assert cards[0]["measures"]["audio_vae"] == pytest.approx(cards[1]["measures"]["audio_vae"])
-    assert "windows-validation.npz: is not a whole Windows file" in result.output
+    assert "windows-validation.npz: is not a valid Windows file" in result.output
 
 
 def test_training_goes_on_from_a_bundle(trained, tmp_path):

@@ -73,7 +73,7 @@ def header(change: Callable[[dict[str, dict[str, object]]], object]) -> bytes:
 )
 def test_what_is_no_weights_is_refused_before_training(tmp_path: Path, content: bytes) -> None:
     folder = bundle_with(tmp_path / "b", content)
-    with pytest.raises(BundleError, match=r"mark_classifier\.safetensors holds") as caught:
+    with pytest.raises(BundleError, match=r"mark_classifier\.safetensors contains") as caught:
         start_bundle(str(folder))
     assert "\n" not in str(caught.value)
 
@@ -94,7 +94,7 @@ def test_what_is_no_weights_is_refused_before_training(tmp_path: Path, content: 
 )
 def test_weights_of_another_shape_are_refused_without_a_network_of_that_size(tmp_path: Path, change: Weights) -> None:
     bundle = open_bundle(bundle_with(tmp_path / "b", save(CLASSIFIER | change)))
-    with pytest.raises((BundleError, TrainingError), match=r"eye.*(shapes|widths|usable)"):
+    with pytest.raises((BundleError, TrainingError), match=r"mark_classifier.*(shapes|widths|usable)"):
         load_mark_classifier(bundle)
 
 

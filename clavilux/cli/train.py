@@ -203,7 +203,7 @@ def _train_all(run: Any, output: Path) -> None:
 
 
 def _features_of(audio: Path, run_dir: Path, jobs: int, log: Callable[[str], None]) -> Path:
-    """Return the folder if it holds feature files; otherwise measure its music, and return the folder of the results."""
+    """Return the folder if it holds feature files; otherwise measure its music first."""
     from clavilux.audio.clips import CLIP_SUFFIX
     from clavilux.audio.feature_files import write_features
 
