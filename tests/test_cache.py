@@ -1,4 +1,4 @@
-"""Caches of a training: arrays without pickle, made anew where they are damaged or of something else."""
+"""Caches of a training: arrays without pickles, made again if they are damaged or belong to something else."""
 
 import io
 import os
@@ -97,7 +97,7 @@ def test_a_damaged_cache_is_made_anew_and_the_log_says_so(tmp_path, monkeypatch,
     made = load_or_make(path, "key", Windows, lambda: windows(2), log=lines.append)
     assert len(made.names) == 2
     assert len(lines) == 1
-    assert lines[0].endswith("; made anew") and "\n" not in lines[0]
+    assert lines[0].endswith("; it is made again") and "\n" not in lines[0]
     assert not (tmp_path / "pwned").exists()
     again = load_or_make(path, "key", Windows, lambda: pytest.fail("it was kept"), log=lines.append)
     assert again.names == made.names

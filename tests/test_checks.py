@@ -82,7 +82,7 @@ def put(array: np.ndarray, value: float) -> np.ndarray:
 def test_numbers_that_are_not_finite_are_named(run: Run, value: float, track: int) -> None:
     path = sorted(run.features.glob("*.npy"))[track]
     np.save(path, put(np.load(path), value))
-    with pytest.raises(TrainingError, match=f"{path.name}: holds numbers that are not finite"):
+    with pytest.raises(TrainingError, match=f"{path.name}: contains values that are not finite"):
         check_songs(run, descriptors=False)
 
 
@@ -201,7 +201,7 @@ def test_places_that_cannot_take_the_result_are_refused(run: Run, tmp_path: Path
         ("full", "is not empty"),
         ("file/bundle", "cannot be written to"),
         ("x" * 300 + "/bundle", "cannot be written to"),
-        ("run", "holds the folder of the run"),
+        ("run", "contains the folder of the run"),
     ):
         with pytest.raises(TrainingError, match=message):
             check_recipe(run, tmp_path / output, songs=True, pictures=True)

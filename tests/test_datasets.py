@@ -77,7 +77,7 @@ def test_unusable_feature_files_are_named_and_skipped(features):
 def test_an_empty_folder_says_what_to_do(tmp_path):
     with pytest.raises(CorpusError, match="clavilux features"):
         AudioFeatureDataset(tmp_path)
-    with pytest.raises(CorpusError, match="is no folder"):
+    with pytest.raises(CorpusError, match="is not a folder"):
         ImageDataset(tmp_path / "missing")
 
 
@@ -203,7 +203,7 @@ def test_another_name_is_another_file_and_both_are_named(tmp_path, file, row):
     entries = list_entries(tmp_path, PICTURE_SUFFIXES, report=said.append)
     assert [(entry.name, entry.split) for entry in entries] == [("same.png", "validation")]
     assert said == [
-        f"{tmp_path}: left out, as they have no row in corpus.csv: {file} (1 in all)",
+        f"{tmp_path}: left out, because they have no row in corpus.csv: {file} (1 in all)",
         f"{tmp_path}: missing, though they have a row in corpus.csv: {row} (1 in all)",
     ]
 
@@ -245,7 +245,7 @@ def test_descriptors_say_which_recording_features_are_of(tmp_path):
     said = []
     entries = list_entries(tmp_path, FEATURE_SUFFIXES, report=said.append)
     assert {entry.name: entry.split for entry in entries} == {"one.npy": "validation", "other.npy": "training"}
-    assert said == [f"{tmp_path}: left out, as they have no row in corpus.csv: two.npy (1 in all)"]
+    assert said == [f"{tmp_path}: left out, because they have no row in corpus.csv: two.npy (1 in all)"]
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_descriptors_are_finite_and_whole(tmp_path):
     with pytest.raises(CorpusError, match=r"no line for one\.npy"):
         descriptors_of(entry, read_descriptors(tmp_path), tmp_path)
     (tmp_path / "descriptors.csv").write_text("file,npy\nx.wav,x.npy\ny.wav,./x.npy\n")
-    with pytest.raises(CorpusError, match=r"line 3: .* has a row already"):
+    with pytest.raises(CorpusError, match=r"line 3: .* already has a row"):
         read_descriptors(tmp_path)
 
 

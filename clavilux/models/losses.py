@@ -48,7 +48,7 @@ def mean_squared_loss(target: Tensor, reconstruction: Tensor, kl_nats: Tensor, w
 
 
 def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
-    """Return the cross-entropy against shares (B, K, ...) that sum to 1 over K: sum over positions, mean over B."""
+    """Return the cross-entropy against shares (B, K, ...): sum over positions, mean over B."""
     return -(shares * functional.log_softmax(logits, dim=1)).flatten(1).sum(dim=1).mean()
 
 
@@ -68,8 +68,8 @@ def same_track_loss(points: Tensor, temperature: float) -> Tensor:
 class KLController:
     """Holds the KL divergence of a VAE at a target by adjusting beta.
 
-    Integral control of ln(beta) on a running mean of the KL divergence: the multiplicative rule of GECO (Rezende & Viola
-    2018) with the KL divergence instead of the reconstruction, as in ControlVAE (Shao et al. 2020). Beta is clamped in
+    Integral control of ln(beta) on a running mean of the KL divergence: the multiplicative rule of GECO (Rezende &
+    Viola 2018) with the KL divergence instead of the reconstruction, as in ControlVAE (Shao et al. 2020). Beta is clamped in
     each step, which prevents integral wind-up.
 
     Attributes
