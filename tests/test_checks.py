@@ -1,4 +1,4 @@
-"""What cannot be learnt from is refused before a training begins, with the reason in one line."""
+"""Data that cannot be learned from are refused before a training starts, with the reason in one line."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_songs_that_are_all_the_same_are_refused(run: Run, change: Callable[...,
         check_songs(run, descriptors=False)
 
 
-def test_a_few_silent_songs_are_no_fault(run: Run) -> None:
+def test_a_few_silent_songs_are_accepted(run: Run) -> None:
     (run.features / "corpus.csv").write_text(
         "file,split,role,source,tier,licence\n"
         + "".join(f"track {i:02d}.mp3,{'training' if i < 13 else 'validation'},music,me,free,own\n" for i in range(16))
@@ -112,7 +112,7 @@ def test_a_few_silent_songs_are_no_fault(run: Run) -> None:
         check_songs(run, descriptors=True)
 
 
-def test_too_few_tracks_are_refused_on_both_sides(run: Run) -> None:
+def test_too_few_tracks_are_refused_in_both_splits(run: Run) -> None:
     table = "file,split,role,source,tier,licence\n"
     rows = [f"track {i:02d}.mp3,{{}},music,me,free,own\n" for i in range(16)]
     for training, validation, message in ((9, 7, "9 tracks for training"), (14, 2, "2 tracks for validation")):
@@ -184,13 +184,13 @@ def test_pictures_that_cannot_be_read_do_not_count(run: Run) -> None:
         ("file,split,role,source,tier,licence", "held-out,abstract,me,free,own", "0 pictures for training"),
     ],
 )
-def test_tables_are_looked_at_first(run: Run, header: str, row: str, message: str) -> None:
+def test_tables_are_checked_first(run: Run, header: str, row: str, message: str) -> None:
     (run.art / "corpus.csv").write_text(header + "\n" + "".join(f"{i:02d}.png,{row}\n" for i in range(27)))
     with pytest.raises(ClaviluxError, match=message):
         check_pictures(run)
 
 
-def test_places_that_cannot_take_the_result_are_refused(run: Run, tmp_path: Path) -> None:
+def test_output_folders_that_cannot_be_written_are_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
@@ -274,7 +274,7 @@ def test_every_command_refuses_before_it_trains(run: Run, command: str, tmp_path
     assert result.output.count("\n") == 1 and not run.folder.exists()
 
 
-def test_data_without_variety_is_refused_where_statistics_are_made() -> None:
+def test_data_without_variety_are_refused() -> None:
     rng = np.random.default_rng(0)
     codes, latents = rng.standard_normal((12, 70)), rng.standard_normal((20, 64))
     songs = SongCodes([], codes, np.zeros((12, 2, 70)), {})

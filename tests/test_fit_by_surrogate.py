@@ -44,6 +44,7 @@ def predictor(world):
     return fit_predictor(latents, features, None, steps=2_500, seed=0)
 
 
+@pytest.mark.slow
 def test_the_predictor_learns_the_predictable_half(world, predictor):
     latents, features, _ = world
     network, predicted = predictor
@@ -52,6 +53,7 @@ def test_the_predictor_learns_the_predictable_half(world, predictor):
     assert np.corrcoef(output[:, 0], features[:, 0])[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_similar_songs_get_similar_features_and_songs_cover_the_art(world, predictor):
     latents, features, songs = world
     rng = np.random.default_rng(1)
@@ -110,8 +112,9 @@ def test_areas_of_kinds_equal_those_of_the_controls():
         assert not area[order[2:]].any()
 
 
+@pytest.mark.slow
 def test_kinds_depend_on_what_two_halves_of_a_song_share(world):
-    """Six of twelve components are noise that differs between halves: with `steady_kinds`, kinds depend on the others."""
+    """Six of twelve components are noise that differs between halves: with `steady_kinds`, kinds depend on the rest."""
     _, _, songs = world
     rng = np.random.default_rng(2)
     latents = rng.standard_normal((2_000, 64))

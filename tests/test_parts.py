@@ -1,4 +1,4 @@
-"""Networks that are trained in parts: each part is a warm restart, and an interrupted training equals an unbroken one."""
+"""Networks trained in parts: each part is a warm restart, and an interrupted training equals an unbroken one."""
 
 import dataclasses
 from types import SimpleNamespace

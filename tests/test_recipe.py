@@ -1,4 +1,4 @@
-"""Recipes are differences from the default; a mistake in one is named."""
+"""Recipes are differences from the default; errors in them are explained."""
 
 import dataclasses
 import json
@@ -93,7 +93,7 @@ def test_a_recipe_of_another_editor_is_read(tmp_path, content):
     assert load_recipe(str(path)).audio_vae.steps == 7
 
 
-def test_what_cannot_be_a_recipe_is_refused(tmp_path):
+def test_files_that_are_not_recipes_are_refused(tmp_path):
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "link.toml").symlink_to("nowhere")
     (tmp_path / "latin.toml").write_bytes("# Stärke\nseed = 1\n".encode("latin-1"))

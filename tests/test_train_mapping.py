@@ -68,6 +68,7 @@ def test_visual_features_in_a_given_scale_equal_those_measured_together():
     )
 
 
+@pytest.mark.slow
 def test_after_each_round_but_the_last_simulated_songs_are_painted():
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((64, 3)) / 8

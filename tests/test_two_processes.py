@@ -1,4 +1,4 @@
-"""Two processes train together: their gradients are averaged, and one of them reports, saves and exports."""
+"""Two processes train together: their gradients are averaged, and the first one reports and saves."""
 
 import subprocess
 import sys
@@ -39,9 +39,10 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network(folder):
     said, two = _train(folder, "two", "--devices", "2")
-    assert said.count("step 12/12") == 1  # the first process alone speaks
+    assert said.count("step 12/12") == 1  # only the first process reports
     assert two["step"] == 12
     _, one = _train(folder, "one")
     # Each saw half of every batch with noise of its own: the same data, so nearly the same network, but not the same.
@@ -55,6 +56,7 @@ def test_two_processes_train_one_network(folder):
         assert torch.equal(value, again["averaged"][key]), key
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_divide_evenly_is_refused(folder, tmp_path):
     (tmp_path / "odd.toml").write_text(RECIPE.replace("batch = 8", "batch = 7"))
     command = [sys.executable, "-m", "clavilux", "train", "audio-vae", "--recipe", str(tmp_path / "odd.toml")]

@@ -1,4 +1,4 @@
-"""Weights of a stranger's bundle fit the network, or are refused before a network of their size is made."""
+"""Weights of an untrusted bundle fit the network, or are refused before a network of their size is created."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def bundle_with(folder: Path, content: bytes, part: str = "mark_classifier") -> 
     return folder
 
 
-def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_weights_are_read_as_written(tmp_path: Path) -> None:
     bundle = open_bundle(bundle_with(tmp_path / "b", save(CLASSIFIER)))
     assert all(torch.equal(value, CLASSIFIER[name]) for name, value in read_weights(bundle, "mark_classifier").items())
     mark_classifier = load_mark_classifier(bundle)
@@ -71,7 +71,7 @@ def header(change: Callable[[dict[str, dict[str, object]]], object]) -> bytes:
         *(save(CLASSIFIER | {FIRST: torch.full_like(CLASSIFIER[FIRST], odd)}) for odd in (torch.nan, torch.inf)),
     ],
 )
-def test_what_is_no_weights_is_refused_before_training(tmp_path: Path, content: bytes) -> None:
+def test_files_without_weights_are_refused_before_training(tmp_path: Path, content: bytes) -> None:
     folder = bundle_with(tmp_path / "b", content)
     with pytest.raises(BundleError, match=r"mark_classifier\.safetensors contains") as caught:
         start_bundle(str(folder))

@@ -69,8 +69,8 @@ class KLController:
     """Holds the KL divergence of a VAE at a target by adjusting beta.
 
     Integral control of ln(beta) on a running mean of the KL divergence: the multiplicative rule of GECO (Rezende &
-    Viola 2018) with the KL divergence instead of the reconstruction, as in ControlVAE (Shao et al. 2020). Beta is clamped in
-    each step, which prevents integral wind-up.
+    Viola 2018) with the KL divergence instead of the reconstruction, as in ControlVAE (Shao et al. 2020). Beta is
+    clamped in each step, which prevents integral wind-up.
 
     Attributes
     ----------
