@@ -179,7 +179,7 @@ def test_pictures_that_cannot_be_read_do_not_count(run: Run) -> None:
     [
         ("file,split,role", "training,abstract", "missing: source, tier, licence"),
         ("file,split,role,source,tier,licence", "training,abstract,me,mine,own", "tier is 'mine'"),
-        ("file,split,role,source,tier,licence", "training,abstract,me,research,own", "must learn from free files"),
+        ("file,split,role,source,tier,licence", "training,abstract,me,research,own", "may only learn from free files"),
         ("file,split,role,source,tier,licence", "training,abstract,me,free,own", "0 pictures for validation"),
         ("file,split,role,source,tier,licence", "held-out,abstract,me,free,own", "0 pictures for training"),
     ],

@@ -7,22 +7,22 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from clavilux.corpus.match import match_features, match_names
 from clavilux.errors import ClaviluxError, CorpusError, PictureError, TrainingError
 from clavilux.images import middle_square, read_picture, resize
+from clavilux.training.analysis import analyse_folder
 from clavilux.training.datasets import (
     FEATURE_SUFFIXES,
     PICTURE_SUFFIXES,
     AudioFeatureDataset,
-    ImageDataset,
     describe_folder,
     descriptors_of,
     list_entries,
     read_descriptors,
 )
+from clavilux.training.recipe import load_recipe
 
 
 def _table(folder, rows):
@@ -78,7 +78,7 @@ def test_the_error_for_an_empty_folder_gives_advice(tmp_path):
     with pytest.raises(CorpusError, match="clavilux features"):
         AudioFeatureDataset(tmp_path)
     with pytest.raises(CorpusError, match="is not a folder"):
-        ImageDataset(tmp_path / "missing")
+        AudioFeatureDataset(tmp_path / "missing")
 
 
 def test_track_weights_are_the_root_of_their_length(features):
@@ -112,12 +112,13 @@ def test_broken_pictures_are_named_and_skipped(tmp_path):
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "notes.txt").write_text("not looked at")
     _table(tmp_path, [(name, "training", "abstract") for name in ("good.png", "text.jpg", "cut.png")])
-    named = []
-    dataset = ImageDataset(tmp_path, "training", skip=named.append)
-    assert [entry.name for entry in dataset.entries] == ["good.png"]
-    assert dataset[0].shape == (3, 64, 64)
-    assert torch.allclose(dataset[0].mean(dim=(1, 2)), torch.tensor([200, 10, 10]) / 255)
-    assert sorted(line.split(":")[0].rsplit("/", 1)[-1] for line in named) == ["cut.png", "text.jpg"]
+    lines = []
+    recipe = load_recipe("debug").analysis
+    windows = analyse_folder(tmp_path, "training", recipe, seed=0, jobs=1, log=lines.append)
+    assert windows.names == ["good.png"]
+    assert np.abs(windows.windows.mean(axis=(0, 1, 2)) - [200, 10, 10]).max() < 1
+    skipped = [line for line in lines if line.endswith("; skipped")]
+    assert sorted(line.split(":")[0].rsplit("/", 1)[-1] for line in skipped) == ["cut.png", "text.jpg"]
 
 
 def test_a_missing_picture_is_a_picture_error(tmp_path):

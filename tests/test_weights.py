@@ -15,11 +15,10 @@ from test_bundle import replace_file
 
 from clavilux.bundle import open_bundle
 from clavilux.errors import BundleError, TrainingError
-from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 from clavilux.training.run import start_bundle
-from clavilux.training.weights import load_image_vae, load_mark_classifier, read_weights
+from clavilux.training.weights import load_mark_classifier, read_weights
 
 pytestmark = pytest.mark.torch
 
@@ -96,13 +95,3 @@ def test_weights_of_another_shape_are_refused_without_a_network_of_that_size(tmp
     bundle = open_bundle(bundle_with(tmp_path / "b", save(CLASSIFIER | change)))
     with pytest.raises((BundleError, TrainingError), match=r"mark_classifier.*(shapes|widths|usable)"):
         load_mark_classifier(bundle)
-
-
-@pytest.mark.parametrize("missing", ["to_palette.weight", "encoder.0.weight", "to_kind.bias"])
-def test_an_image_vae_without_a_layer_is_refused(tmp_path: Path, missing: str) -> None:
-    weights = ImageVAE(n_palettes=4, n_kinds=3, width=8, decoder_width=8).state_dict()
-    whole = open_bundle(bundle_with(tmp_path / "whole", save(weights), "image_vae"))
-    assert torch.equal(load_image_vae(whole).state_dict()[missing], weights[missing])
-    del weights[missing]
-    with pytest.raises((BundleError, TrainingError), match="image_vae"):
-        load_image_vae(open_bundle(bundle_with(tmp_path / "b", save(weights), "image_vae")))

@@ -27,15 +27,15 @@ from torch.utils.data import Dataset
 from clavilux.audio.clips import CLIP_SUFFIX, read_clips
 from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.audio.feature_files import HALVES, TABLE
-from clavilux.constants import ENCODER_SIDE_PX, MFCC_ROWS, WINDOW_FRAMES
+from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES
 from clavilux.corpus.match import match_features, match_names
 from clavilux.corpus.table import TABLE_NAME, read_rows
-from clavilux.errors import AudioError, CorpusError, PictureError, TrainingError
-from clavilux.images import PICTURE_SUFFIXES, UNSUPPORTED_PICTURE_SUFFIXES, middle_square, read_picture, resize
+from clavilux.errors import AudioError, CorpusError, TrainingError
+from clavilux.images import PICTURE_SUFFIXES, UNSUPPORTED_PICTURE_SUFFIXES
 from clavilux.system.files import check_shortage, first_names, is_text, list_folder, normalise_name
 from clavilux.system.tables import Row, read_number, read_table
 
-TRAINING, VALIDATION, HELD_OUT = "training", "validation", "held-out"
+TRAINING, VALIDATION = "training", "validation"
 FEATURE_SUFFIXES = frozenset({CLIP_SUFFIX})
 _VALIDATION_SHARE = 0.12
 _FEWEST_FOR_VALIDATION = 3  # a correlation of distances needs three songs
@@ -180,56 +180,6 @@ class AudioFeatureDataset(Dataset[Tensor]):
         return torch.cat([torch.full((length,), length**-0.5) for length in self.arrays.lengths])
 
 
-class ImageDataset(Dataset[Tensor]):
-    """Pictures of one split as (3, side, side) float32 in [0, 1]: the middle square, resized by area averaging.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder tree of PNG, JPEG or WebP of any size and mode. Broken files are reported and skipped.
-    split : str
-        "training", "validation" or "held-out".
-    side : int
-        Pixels.
-
-    Raises
-    ------
-    CorpusError
-        If the folder is missing or has no readable picture of the split.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        split: str = TRAINING,
-        *,
-        side: int = ENCODER_SIDE_PX,
-        skip: Report = warnings.warn,
-        report: Report = logger.warning,
-    ) -> None:
-        self.side = side
-        self.entries: list[Entry] = []
-        self.pictures: list[NDArray[np.uint8]] = []
-        for entry in list_entries(folder, PICTURE_SUFFIXES, report=report):
-            if entry.split != split:
-                continue
-            try:
-                rgb = read_picture(entry.path)
-            except PictureError as error:
-                skip(f"{error}; skipped")
-                continue
-            self.entries.append(entry)
-            self.pictures.append(resize(middle_square(rgb), side))
-        if not self.entries:
-            raise CorpusError(f"{folder} has no {split} pictures; put PNG, JPEG or WebP files into it")
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return to_tensor(self.pictures[index])
-
-
 def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = logger.warning) -> list[Entry]:
     """Return all files with one of these extensions, sorted by name, with their split and role.
 
@@ -349,11 +299,6 @@ def describe_folder(folder: Path) -> dict[str, Any]:
             for source, n in sorted(Counter(row["source"] for row in rows).items())
         },
     }
-
-
-def to_tensor(rgb: NDArray[np.uint8]) -> Tensor:
-    """Convert (H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))).float() / 255.0
 
 
 def _read_splits(folder: Path) -> dict[str, Row] | None:

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from clavilux.bundle import Bundle
 from clavilux.errors import BundleError, TrainingError
-from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 
@@ -80,21 +79,6 @@ def load_mark_classifier(bundle: Bundle) -> MarkClassifier:
     weights = read_weights(bundle, "mark_classifier")
     width = _side(weights, "features.0.weight", bundle, "mark_classifier")
     return _make_network(lambda: MarkClassifier(n_kinds=len(KINDS), width=width), weights, bundle, "mark_classifier")
-
-
-def load_image_vae(bundle: Bundle) -> ImageVAE:
-    """Return the ImageVAE of a bundle with the decoder "painter"."""
-    weights = read_weights(bundle, "image_vae")
-    n_palettes, n_kinds, width, decoder_width = (
-        _side(weights, name, bundle, "image_vae")
-        for name in ("to_palette.weight", "to_kind.weight", "encoder.0.weight", "to_plan.2.weight")
-    )
-    return _make_network(
-        lambda: ImageVAE(n_palettes=n_palettes, n_kinds=n_kinds, width=width, decoder_width=decoder_width),
-        weights,
-        bundle,
-        "image_vae",
-    )
 
 
 def _side(weights: Mapping[str, Tensor], name: str, bundle: Bundle, part: str) -> int:
