@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from clavilux.cli.advanced import AdvancedOption, CommandWithAdvanced
+from clavilux.cli.output import say
 from clavilux.system.files import list_folder
 
 _PATH = click.Path(path_type=Path)
@@ -154,7 +155,6 @@ def _prepare(
     from clavilux.training.processes import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
-    from clavilux.training.writing import prepare_folder
 
     started = time.monotonic()
     loaded = load_recipe(recipe)
@@ -163,9 +163,8 @@ def _prepare(
 
     def log(line: str) -> None:
         if fabric.is_global_zero:
-            click.echo(f"[{time.monotonic() - started:7.1f} s] {line}")
+            say(f"[{time.monotonic() - started:7.1f} s] {line}")
 
-    prepare_folder(run_dir)
     run = Run(
         recipe=loaded,
         folder=run_dir,

@@ -91,14 +91,13 @@ class Trained:
 
 
 def check_output(folder: Path) -> None:
-    """Refuse an output folder that cannot be written to or is not empty, because its contents would be lost.
+    """Refuse an output folder that is not empty, because its contents would be lost.
 
     Raises
     ------
     TrainingError
-        If it is a file, is not empty or cannot be read, or its parent folder cannot be written to.
+        If it is a file, is not empty or cannot be read.
     """
-    prepare_folder(Path(os.path.realpath(folder)).parent)
     if not os.path.lexists(folder):
         return
     try:
@@ -283,6 +282,7 @@ def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list
 def _new_folder(folder: Path) -> Iterator[Path]:
     """Create a temporary folder and move it to `folder` at the end of the block; delete it if the block raises."""
     folder = Path(os.path.realpath(folder))  # a link is kept
+    prepare_folder(folder.parent)
     with writing_to(folder.parent):
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from clavilux.colour import srgb_to_lab
@@ -22,6 +22,7 @@ from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.controls import Controls, choose_controls
 from clavilux.painter.paint import paint
+from clavilux.system.jobs import run_calls
 from clavilux.training.train_mark_classifier import mark_statistics
 
 _LAYOUT_CELLS = 8  # per side, of the mean colours that describe the layout
@@ -78,7 +79,7 @@ def measure_art(
     scale: FeatureScale | None = None,
 ) -> Art:
     """Measure the pictures of these latents, with visual features in a given scale or in their own."""
-    measured = Parallel(n_jobs=jobs, batch_size=16)(delayed(measure_image_features)(rgb) for rgb in pictures)
+    measured = run_calls((partial(measure_image_features, rgb) for rgb in pictures), jobs=jobs)
     image_features = {name: np.array([m[name] for m in measured]) for name in IMAGE_FEATURES}
     values = np.stack(list(image_features.values()), axis=1).astype(np.float64)
     layout = np.stack([srgb_to_lab(average_down(rgb, _LAYOUT_CELLS) / 255.0).reshape(-1) for rgb in pictures])
@@ -140,11 +141,8 @@ def controls_of_latents(
 
 def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[np.uint8]]:
     """Paint controls at 128 x 128 with seed 0."""
-    return list(
-        Parallel(n_jobs=jobs, batch_size=16)(
-            delayed(paint)(c, width=_PICTURE_PX, height=_PICTURE_PX, seed=0) for c in controls
-        )
-    )
+    calls = (partial(paint, c, width=_PICTURE_PX, height=_PICTURE_PX, seed=0) for c in controls)
+    return run_calls(calls, jobs=jobs)
 
 
 @torch.no_grad()
