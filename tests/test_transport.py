@@ -12,7 +12,6 @@ from clavilux.measures.transport import (
     pca_match,
     principal_components,
     recolouring,
-    recolouring_where_seen,
     ridge,
 )
 
@@ -53,21 +52,6 @@ def test_recolouring_a_cloud_to_itself_changes_nothing():
     cloud = np.random.default_rng(0).standard_normal((400, 4))
     matrix, offset = recolouring(cloud, cloud)
     np.testing.assert_allclose(cloud @ matrix + offset, cloud, atol=1e-4)
-
-
-def test_recolouring_where_seen_fills_what_shows_and_leaves_the_rest():
-    """Two directions of six show; the cloud is a tenth of the target in all of them."""
-    rng = np.random.default_rng(0)
-    target = rng.standard_normal((900, 6)) @ rng.standard_normal((6, 6))
-    cloud = 0.1 * target[rng.permutation(900)][:400] + 5
-    to_features = rng.standard_normal((6, 2))
-    matrix, offset = recolouring_where_seen(cloud, target, to_features, 2)
-    moved = cloud @ matrix + offset
-    np.testing.assert_allclose(moved.mean(0), target.mean(0), atol=1e-6)
-    np.testing.assert_allclose(np.cov((moved @ to_features).T), np.cov((target @ to_features).T), rtol=0.05, atol=0.05)
-    assert np.trace(np.cov(moved.T)) < 0.9 * np.trace(np.cov(target.T))
-    whole, shift = recolouring_where_seen(cloud, target, to_features, 6)
-    np.testing.assert_allclose(np.cov((cloud @ whole + shift).T), np.cov(target.T), rtol=0.02, atol=0.02)
 
 
 def test_principal_components_have_a_fixed_sign():
