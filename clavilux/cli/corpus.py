@@ -34,7 +34,12 @@ def corpus() -> None:
 @click.option("--core", is_flag=True, help="Only the core sources, about a third of the downloads.")
 @click.option("--include", type=click.Choice(["research"]), help="Also what may be measured with, not learnt from.")
 @click.option(
-    "--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Threads that decode.", show_default=True
+    "--workers",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default="all cores",
+    metavar="N",
+    help="Files that are decoded at the same time.",
 )
 def build(
     kind: Kind | None,
