@@ -1,4 +1,4 @@
-"""Broken bundles end in a picture or in an error of ours; `benchmarks/fuzz_bundles.py` runs thousands."""
+"""Damaged bundles give a picture or a `ClaviluxError`; `benchmarks/fuzz_bundles.py` runs thousands of them."""
 
 from __future__ import annotations
 
