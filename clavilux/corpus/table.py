@@ -16,7 +16,7 @@ from typing import Literal, cast, get_args
 
 from clavilux.errors import CorpusError
 from clavilux.system.files import normalise_name, write_whole
-from clavilux.system.tables import Row, read_number, read_table
+from clavilux.system.tables import Row, read_number, read_table, table_text
 
 Kind = Literal["art", "music"]
 Tier = Literal["free", "research"]
@@ -200,11 +200,7 @@ def write_table(directory: Path, rows: Iterable[CorpusRow]) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table as CSV, whole or not at all."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())
+    write_whole(path, table_text(header, rows).encode())
 
 
 def _read_shipped(name: str) -> list[dict[str, str]]:

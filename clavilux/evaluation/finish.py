@@ -11,11 +11,11 @@ Measures, each with its value for real art
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -24,6 +24,7 @@ from clavilux.errors import PictureError
 from clavilux.evaluation.painting import SHARP_PX, Float32, Pixels, open_engine, paint_latent
 from clavilux.images import middle_square, read_picture, resize
 from clavilux.measures.diversity import Floats
+from clavilux.system.jobs import run_calls
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016
 
@@ -45,12 +46,12 @@ def sharpness(made: Floats, real: Floats) -> float:
 
 def fine_energy_of_latents(bundle: str, latents: Float32, *, jobs: int) -> NDArray[np.float64]:
     """Fine energy (n,) of paintings of 512 pixels."""
-    return np.array(Parallel(n_jobs=jobs)(delayed(_of_latent)(bundle, z) for z in latents))
+    return np.array(run_calls((partial(_of_latent, bundle, z) for z in latents), jobs=jobs))
 
 
 def fine_energy_of_files(files: Sequence[Path], *, jobs: int) -> NDArray[np.float64]:
     """Fine energy of those pictures that have 512 pixels a side or more; the others cannot tell."""
-    found = Parallel(n_jobs=jobs)(delayed(_of_file)(file) for file in files)
+    found = run_calls((partial(_of_file, file) for file in files), jobs=jobs)
     return np.array([value for value in found if value is not None])
 
 

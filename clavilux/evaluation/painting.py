@@ -11,11 +11,10 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import threadpool_limits
@@ -27,6 +26,7 @@ from clavilux.evaluation.evaluators import EVALUATORS, measure_features
 from clavilux.images import middle_square, read_picture, resize
 from clavilux.measures.image_features import average_down, measure_image_features
 from clavilux.pipeline import Clavilux
+from clavilux.system.jobs import run_calls
 
 Pixels = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
@@ -104,10 +104,11 @@ def measure_latents(
 ) -> Sight:
     """Paint latents (n, 64), each with its seed (0 unless given), and look at them."""
     chosen = [0] * len(latents) if seeds is None else list(seeds)
-    parts = Parallel(n_jobs=jobs)(
-        delayed(_paint_and_look)(bundle, latents[i : i + _BATCH], chosen[i : i + _BATCH], copies)
+    calls = (
+        partial(_paint_and_look, bundle, latents[i : i + _BATCH], chosen[i : i + _BATCH], copies)
         for i in range(0, len(latents), _BATCH)
     )
+    parts = run_calls(calls, jobs=jobs)
     return Sight.join(parts)
 
 
@@ -126,20 +127,19 @@ def measure_files(
     PictureError
         None of them can be read.
     """
-    parts = Parallel(n_jobs=jobs)(
-        delayed(_read_and_look)(files[i : i + _BATCH], tuple(bundles)) for i in range(0, len(files), _BATCH)
-    )
+    calls = (partial(_read_and_look, files[i : i + _BATCH], tuple(bundles)) for i in range(0, len(files), _BATCH))
+    parts = run_calls(calls, jobs=jobs)
     faults = [line for part in parts for line in part[2]]
-    good = [part for part in parts if part[0] is not None]
+    good = [(sight, codes) for sight, codes, _ in parts if sight is not None]
     if not good:
         raise PictureError(f"none of {len(files)} pictures can be read; give a folder of PNG, JPEG or WebP files")
-    posteriors = {bundle: np.concatenate([part[1][bundle] for part in good]) for bundle in bundles}
-    return Sight.join([part[0] for part in good]), posteriors, faults
+    posteriors = {bundle: np.concatenate([codes[bundle] for _, codes in good]) for bundle in bundles}
+    return Sight.join([sight for sight, _ in good]), posteriors, faults
 
 
 def encode_files(files: Sequence[Path], bundle: str, *, jobs: int) -> Float32:
     """Latents (n, 64) of those of the pictures that can be read."""
-    parts = Parallel(n_jobs=jobs, batch_size=32)(delayed(_encode)(file, bundle) for file in files)
+    parts = run_calls((partial(_encode, file, bundle) for file in files), jobs=jobs)
     return np.stack([z for z in parts if z is not None])
 
 

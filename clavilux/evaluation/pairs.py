@@ -9,15 +9,16 @@ to the second.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clavilux.evaluation.songs import Float32, measure_sound
 from clavilux.evaluation.synth import VOICES, combined_pairs, controlled_pairs
 from clavilux.measures.crossmodal import CORRESPONDENCES
+from clavilux.system.jobs import run_calls
 
 EXPECTED: dict[str, tuple[str, ...]] = {
     "tempo": ("onset_rate",),
@@ -32,7 +33,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 
 def measure_pairs(bundles: Sequence[str], *, jobs: int) -> tuple[list[str], dict[str, Float32]]:
     """Axes of the pairs, and the codes (pairs, 2, S) of each bundle: ``low`` and ``high``."""
-    parts = Parallel(n_jobs=jobs)(delayed(_measure_voice)(voice, tuple(bundles)) for voice in VOICES)
+    parts = run_calls((partial(_measure_voice, voice, tuple(bundles)) for voice in VOICES), jobs=jobs)
     axes = [axis for part in parts for axis in part[0]]
     return axes, {bundle: np.concatenate([part[1][bundle] for part in parts]) for bundle in bundles}
 
