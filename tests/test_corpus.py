@@ -28,7 +28,6 @@ from click.testing import CliRunner
 from PIL import Image
 
 import clavilux.corpus.build as build_module
-import clavilux.corpus.store as store_module
 from clavilux.cli import cli
 from clavilux.corpus import CorpusRow, load_table, summarise
 from clavilux.corpus.build import BuildSummary, build_corpus
@@ -763,27 +762,26 @@ def test_lost_and_shortened_files_are_fetched_again(
     assert (tmp_path / "out/files/b+two/large.png").read_bytes() == make_picture(1, side=500)
 
 
-def test_killed_build_goes_on_where_it_was(
-    tmp_path: Path, build: Callable[..., tuple[BuildSummary, Log]], monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_build_continues(
+    tmp_path: Path,
+    tables: tuple[list[Source], list[Item]],
+    build: Callable[..., tuple[BuildSummary, Log]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    measured: list[str] = []
-    whole = store_module.measure_picture
-
-    def measure(content: bytes) -> PictureMeasure:
-        measured.append(blob_id(content))
-        if len(measured) == 3:
+    def advance(log: Log, n_files: int) -> None:
+        log.n_done += n_files
+        if log.n_done == 2:
             raise KeyboardInterrupt
-        return whole(content)
 
-    monkeypatch.setattr(store_module, "measure_picture", measure)
-    with pytest.raises(KeyboardInterrupt):
-        build(workers=1)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(Log, "advance", advance)
+        with pytest.raises(KeyboardInterrupt):
+            build(workers=1)
     assert not (tmp_path / "out" / "corpus.csv").exists()
-    summary, _ = build(workers=1)
+    summary, log = build(workers=1)
     assert [row.path for row in summary.rows] == ["other.png", "large.png"]
-    again = [blob for blob, n in Counter(measured).items() if n > 1]
-    assert measured[0] not in again, "what was stored before the interruption is not measured twice"
-    assert not list((tmp_path / "out").rglob("*.part"))
+    n_free = sum(item.tier == "free" for item in tables[1])
+    assert log.n_begun == n_free - 2, "stored files are not measured again"
 
 
 @needs_dpkg

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import faulthandler
 import io
 import os
 import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -310,15 +312,40 @@ def test_whatever_a_file_does_the_others_are_measured(
     assert reason.startswith(f"does not decode: {type(error).__name__}, ") and "\n" not in reason
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="patches reach other processes only where they are forked")
+def test_a_file_that_crashes_the_decoder_is_dropped_with_the_reason(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = store_module.measure_picture
+
+    def measure(content: bytes) -> object:
+        if content != GOOD:
+            faulthandler.disable()  # pytest's, which would print a traceback
+            os.abort()
+        return whole(content)
+
+    monkeypatch.setattr(store_module, "measure_picture", measure)
+    summary = build(tmp_path, make_item("a/one", "other.png", make_picture(2)))
+    assert [row.path for row in summary.rows] == ["good.png"]
+    ((item, reason),) = summary.dropped
+    assert item.path == "other.png"
+    assert reason.startswith("does not decode: ") and "SIGABRT" in reason
+    assert not any((tmp_path / "out" / ".cache").iterdir())
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
 def test_a_full_disk_ends_the_build_with_one_line_and_the_next_goes_on(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    def full(path: Path, content: bytes) -> None:
-        raise OSError(code, os.strerror(code), str(path))
+    whole = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if "files" in Path(target).parts:
+            raise OSError(code, os.strerror(code), str(target))
+        whole(source, target)
 
     with monkeypatch.context() as no_room:
-        no_room.setattr(store_module, "write_whole", full)
+        no_room.setattr(os, "replace", full)
         with pytest.raises(CorpusError, match=rf"out: cannot be written to \({os.strerror(code)}\)"):
             build(tmp_path)
     assert [row.path for row in build(tmp_path).rows] == ["good.png"]

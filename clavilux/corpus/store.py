@@ -1,10 +1,11 @@
 """Fetch the files of a corpus from their sources, measure them, and store the usable ones."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import os
+import tempfile
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -12,9 +13,10 @@ from clavilux.corpus.fetch import Places, blob_id, read_items
 from clavilux.corpus.pictures import Unusable, measure_picture
 from clavilux.corpus.recordings import measure_recording
 from clavilux.corpus.state import Record, SourceState
-from clavilux.corpus.table import Item, Kind, Source
+from clavilux.corpus.table import Item, Source
 from clavilux.errors import CorpusError
-from clavilux.system.files import path_inside, write_whole
+from clavilux.system.files import path_inside
+from clavilux.system.jobs import run_songs
 
 SAVE_EVERY = 25  # files after which the state of a source is saved: less than a minute of decoding music
 
@@ -78,10 +80,16 @@ class FileStore:
         for name, batch in batches.items():
             self._progress.open_source(name, len(batch), self._sources[name].size_mb)
             state = self._states[name]
+            self._places.cache.mkdir(parents=True, exist_ok=True)
             try:
-                with closing(self._jobs(name, batch)) as jobs:  # ends git if the loop ends early
-                    for n_done, (item, record) in enumerate(_run_ahead(jobs, self._workers), start=1):
-                        state.records[item.path] = record
+                with (
+                    tempfile.TemporaryDirectory(dir=self._places.cache) as folder,
+                    closing(self._read(name, batch, Path(folder))) as files,  # ends git if the loop ends early
+                ):
+                    done = run_songs(_measure, files, jobs=self._workers, failed=_as_dropped)
+                    for n_done, file in enumerate(done, start=1):
+                        self._store(file)
+                        state.records[file.item.path] = file.record
                         self._progress.advance(1)
                         if n_done % SAVE_EVERY == 0:
                             state.save()
@@ -96,19 +104,21 @@ class FileStore:
             finally:
                 state.save()
 
-    def _jobs(self, name: str, batch: Sequence[Item]) -> Generator[tuple[Item, Callable[[], Record]], None, None]:
-        """Yield each file of a source, with a call that measures and stores it, which can run in a thread."""
+    def _read(self, name: str, batch: Sequence[Item], folder: Path) -> Generator["_File", None, None]:
+        """Write each file of a source into a folder and yield it."""
         missing = {
             item: "not in the source" if self._place(item) else "its name leads out of the corpus" for item in batch
         }
         wanted = [item for item in batch if self._place(item)]
         with closing(read_items(self._sources[name], wanted, self._places, refuse=missing.__setitem__)) as read:
-            for item, content in read:
+            for number, (item, content) in enumerate(read):
                 if item.blob and blob_id(content) != item.blob:
                     missing[item] = "not the file that the table names"
                     continue
                 del missing[item]
-                yield item, partial(self._measure_and_store, item, content)
+                path = folder / str(number)
+                path.write_bytes(content)
+                yield _File(item, path, Record(hashlib.sha256(content).hexdigest(), len(content)))
         if missing:
             self.absent |= missing
             first, reason = next(iter(missing.items()))
@@ -117,35 +127,40 @@ class FileStore:
                 f"{name}: {len(missing)} of {len(batch)} files left out, the first: {first.path}, {reason}"
             )
 
-    def _measure_and_store(self, item: Item, content: bytes) -> Record:
-        record = _measure(item.kind, content)
-        path = self._place(item)
-        if path is not None and not record.reason:
-            write_whole(path, content)
-        return record
+    def _store(self, file: "_File") -> None:
+        """Move a measured file to its place, or remove it if it is not used."""
+        target = self._place(file.item)
+        if target is None or file.record.reason:
+            file.path.unlink()
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file.path, target)
 
 
-def _run_ahead(jobs: Iterable[tuple[Item, Callable[[], Record]]], workers: int) -> Iterator[tuple[Item, Record]]:
-    """Run calls in threads and yield their results in order, with at most two files per thread in memory."""
-    with ThreadPoolExecutor(workers) as pool:
-        running: list[tuple[Item, Future[Record]]] = []
-        for item, job in jobs:
-            running.append((item, pool.submit(job)))
-            if len(running) >= 2 * workers:
-                first, future = running.pop(0)
-                yield first, future.result()
-        for item, future in running:
-            yield item, future.result()
+@dataclass(frozen=True)
+class _File:
+    """A file that was read from its source: its temporary path and its measurements."""
+
+    item: Item
+    path: Path
+    record: Record
 
 
-def _measure(kind: Kind, content: bytes) -> Record:
-    sha256, n_bytes = hashlib.sha256(content).hexdigest(), len(content)
+def _measure(file: _File) -> _File:
+    """Decode and measure a file. Runs in another process, because a damaged file can crash a decoder."""
     try:
-        if kind == "art":
-            return Record(sha256, n_bytes, picture=measure_picture(content))
-        return Record(sha256, n_bytes, recording=measure_recording(content))
+        content = file.path.read_bytes()
+        if file.item.kind == "art":
+            record = replace(file.record, picture=measure_picture(content))
+        else:
+            record = replace(file.record, recording=measure_recording(content))
     except Unusable as reason:
-        return Record(sha256, n_bytes, reason=str(reason))
+        record = replace(file.record, reason=str(reason))
     except Exception as error:  # raised by a decoder: it must not end the build
-        said = " ".join(str(error).split())[:200] or "without a message"
-        return Record(sha256, n_bytes, reason=f"does not decode: {type(error).__name__}, {said}")
+        message = " ".join(str(error).split())[:200] or "without a message"
+        record = replace(file.record, reason=f"does not decode: {type(error).__name__}, {message}")
+    return replace(file, record=record)
+
+
+def _as_dropped(file: _File, reason: str) -> _File:
+    return replace(file, record=replace(file.record, reason=f"does not decode: {reason}"))
