@@ -417,6 +417,7 @@ def test_unusable_pictures_say_why(content: bytes, reason: str) -> None:
 # Recordings ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_same_recording_as_mp3_and_ogg_is_a_duplicate(melody_mp3: bytes, melody_ogg: bytes) -> None:
     mp3, ogg = measure_recording(melody_mp3), measure_recording(melody_ogg)
     assert mp3.seconds == pytest.approx(24.0, abs=0.1)
@@ -804,6 +805,7 @@ def test_build_of_nothing_is_an_error(tmp_path: Path, build: Callable[..., tuple
     assert not (tmp_path / "out" / "corpus.csv").exists()
 
 
+@pytest.mark.slow
 def test_build_of_music_drops_the_copy(tmp_path: Path, melody_mp3: bytes, melody_ogg: bytes) -> None:
     short = encode_sound(make_melody(2, seconds=5), "mp3", "libmp3lame")
     other = encode_sound(make_melody(2), "mp3", "libmp3lame")

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="trials need a s
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fuzzer", "n_cases", "n_columns"),
     [
@@ -62,6 +63,7 @@ def test_a_number_and_a_seed_give_the_same_file_in_any_run() -> None:
     assert mutate(wholes, 4, 0).files != cases[0].files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
