@@ -44,6 +44,7 @@ def trained(tmp_path_factory):
     return folder, result.output
 
 
+@pytest.mark.slow
 def test_it_trains_by_epochs_without_mark_classifier_and_painter(trained):
     folder, output = trained
     assert "beta up to 3" in output
@@ -59,6 +60,7 @@ def test_it_trains_by_epochs_without_mark_classifier_and_painter(trained):
     assert set(parity) == {"audio_encoder", "mapping", "picture_encoder", "pixels"}
 
 
+@pytest.mark.slow
 def test_it_paints_with_its_own_noise(trained):
     folder, _ = trained
     song, picture = folder / "features" / "track 03.npy", folder / "picture.png"
@@ -73,6 +75,7 @@ def test_it_paints_with_its_own_noise(trained):
     assert "Noise was added that says nothing of the song: 0.1 to the latent" in result.output
 
 
+@pytest.mark.slow
 def test_it_has_no_controls(trained):
     folder, _ = trained
     with pytest.raises(BundleError, match="decodes latents to pixels and has no controls"):
