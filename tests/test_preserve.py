@@ -92,7 +92,7 @@ def test_guides_are_read_off_looks():
     assert not reader[len(IMAGE_FEATURES) :].any()
     for column, correspondence in enumerate(CORRESPONDENCES):
         assert {list(IMAGE_FEATURES)[i]: reader[i, column] for i in np.flatnonzero(reader[:, column])} == dict(
-            correspondence.seen
+            correspondence.image_features
         )
 
 

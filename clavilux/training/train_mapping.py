@@ -177,7 +177,7 @@ def measure_art(
         looks.append(mark_weight * (signs - scale.signs[0]) / scale.signs[1] / np.sqrt(signs.shape[1]))
     return Art(
         latents,
-        correspondence_values(image_features, "seen"),
+        correspondence_values(image_features, "image_features"),
         image_features,
         np.concatenate(looks, axis=1).astype(np.float64),
         scale,
@@ -188,7 +188,7 @@ def correspondences_of_features(n_features: int) -> Float64:
     """Matrix (F, G) that reads guides off looks, up to their scale: traits come first in looks, standardised."""
     reader = np.zeros((n_features, len(CORRESPONDENCES)))
     for column, correspondence in enumerate(CORRESPONDENCES):
-        for name, weight in correspondence.seen.items():
+        for name, weight in correspondence.image_features.items():
             reader[list(IMAGE_FEATURES).index(name), column] = weight
     return reader
 
@@ -272,7 +272,7 @@ def fit_mapping(
     directions = weights_of_numbers[:, None] * principal_components(standard * weights_of_numbers, n_components)
     components = standard @ directions
     n_correspondences = len(CORRESPONDENCES) if recipe.structure < 1 else 0
-    song_scores = normal_scores(correspondence_values(songs.descriptors, "heard")[:, :n_correspondences])
+    song_scores = normal_scores(correspondence_values(songs.descriptors, "descriptors")[:, :n_correspondences])
     picture_scores = normal_scores(art.correspondences[:, :n_correspondences])
     if recipe.method == "pca-match":
         wanted = pca_match(components, song_scores, art.latents, picture_scores)
@@ -463,7 +463,7 @@ def mapping_figures(
         "variance_ratio": float(np.trace(np.cov(seen.latents.T)) / np.trace(np.cov(art.latents.T))),
         "geometry": _rank_correlation(pdist(components), pdist(seen.latents)),
     }
-    heard = correspondence_values(songs.descriptors, "heard")
+    heard = correspondence_values(songs.descriptors, "descriptors")
     for i, correspondence in enumerate(CORRESPONDENCES):
         figures[correspondence.name] = _rank_correlation(heard[:, i], seen.correspondences[:, i])
     return figures
