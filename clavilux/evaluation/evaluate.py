@@ -65,43 +65,8 @@ N_SHARP = 48  # paintings at 512 px
 
 
 @dataclass(frozen=True)
-class Illustrations:
-    """What the report shows beside the table.
-
-    Attributes
-    ----------
-    names : list of str
-        Of the n songs.
-    pictures : dict
-        Column -> pictures; row i belongs to song i if the column has songs.
-    points : dict
-        Evaluator -> points (n, F) of the songs' paintings.
-    latents : dict
-        Column -> latents (n, 64), if the column has them.
-    art_latents : (m, 64)
-        Posterior means of training pictures.
-    kl_nats : (64,)
-        Mean KL divergence of each latent dimension over these pictures.
-    embeddings : dict
-        Audio embedding -> points (n, F) of the whole songs.
-    song_scores, picture_scores : (n, C)
-        Correspondence scores of the songs and of their paintings.
-    """
-
-    names: list[str]
-    pictures: dict[str, MeasuredPictures]
-    points: Arrays
-    latents: Arrays
-    art_latents: Float32
-    kl_nats: Floats
-    embeddings: dict[str, Floats]
-    song_scores: Floats
-    picture_scores: Floats
-
-
-@dataclass(frozen=True)
 class Result:
-    """The result of an evaluation.
+    """The result of an evaluation, and what its report shows.
 
     Attributes
     ----------
@@ -113,7 +78,17 @@ class Result:
         What was measured, in words -> number.
     remarks, faults : list of str
         Limits of this evaluation; files that could not be read.
-    illustrations : Illustrations
+    names : list of str
+        Of the n songs.
+    pictures : dict
+        Column -> pictures; row i belongs to song i if the column has songs.
+    latents : dict
+        Column -> latents (n, 64), if the column has them.
+    art_latents : (m, 64)
+        Posterior means of training pictures.
+    kl_nats : (64,)
+        Mean KL divergence of each latent dimension over these pictures.
+    reference : Reference
     """
 
     table: Table
@@ -121,7 +96,12 @@ class Result:
     counts: dict[str, int]
     remarks: list[str]
     faults: list[str]
-    illustrations: Illustrations
+    names: list[str]
+    pictures: dict[str, MeasuredPictures]
+    latents: Arrays
+    art_latents: Float32
+    kl_nats: Floats
+    reference: Reference
 
 
 def evaluate(
@@ -316,34 +296,28 @@ class _Evaluation:
             table[CEILING][f"memorisation_{evaluator}"] = near
 
     def result(self) -> Result:
-        """Return the table and what the report shows beside it."""
+        """Return everything that was measured, with the columns in the order of the report."""
         order = [*self.columns.values(), CEILING, "decoder", "linear map", "retrieval"]
         order += ["random latents", "shuffled songs", "mean song"]
         means, logvars = self.posteriors[self.bundle][:, 0], self.posteriors[self.bundle][:, 1]
-        reference, songs = self.reference, self.pictures["songs"]
+        counts = dict(self.material.counts) | {
+            "songs measured": len(self.names),
+            "pictures per side": self.reference.n,
+            "held-out pictures of 512 px and more": len(self.art_energy),
+            "training pictures for hubs": len(self.trained[self.bundle]),
+        }
         return Result(
             table={column: self.table[column] for column in order},
-            embeddings=measure_embeddings(reference),
-            counts=dict(self.material.counts)
-            | {
-                "songs measured": len(self.names),
-                "pictures per side": reference.n,
-                "held-out pictures of 512 px and more": len(self.art_energy),
-                "training pictures for hubs": len(self.trained[self.bundle]),
-            },
+            embeddings=measure_embeddings(self.reference),
+            counts=counts,
             remarks=self._remarks(),
             faults=self.faults,
-            illustrations=Illustrations(
-                names=self.names,
-                pictures=self.pictures,
-                points=reference.spaces.place(songs.features),
-                latents=self.latents,
-                art_latents=means,
-                kl_nats=kl_of_latents(means, logvars),
-                embeddings={name: whole for name, (whole, _) in reference.embeddings.items()},
-                song_scores=reference.scores,
-                picture_scores=correspondence_values(songs.image_features, "image_features"),
-            ),
+            names=self.names,
+            pictures=self.pictures,
+            latents=self.latents,
+            art_latents=means,
+            kl_nats=kl_of_latents(means, logvars),
+            reference=self.reference,
         )
 
     def _remarks(self) -> list[str]:
@@ -368,7 +342,7 @@ class _Evaluation:
         return pictures.take(np.arange(n)), pictures.take(np.arange(n, 2 * n))
 
     def _paint_variations(self, bundle: str, latents: Float32) -> MeasuredPictures:
-        """Paint variations of the first songs as `Clavilux.siblings` does, the main picture of each song first."""
+        """Paint the first songs, each followed by its variations, as `clavilux.pipeline` makes them."""
         own = latents[:N_WITH_VARIATIONS]
         directions = self.reference.rng.standard_normal((len(own), N_VARIATIONS, own.shape[1]))
         directions /= np.linalg.norm(directions, axis=2, keepdims=True)

@@ -29,7 +29,7 @@ PATCH_FRAMES = 187  # 3 s, as in the training of the network
 PATCHES = 4  # per sound, evenly spaced
 BLOCKS = (200, 753, 753)  # lengths of the parts of the embedding, see `measure_sound`
 _FFT, _HOP, _MELS = 512, 256, 96
-_PATCH_SAMPLES = _HOP * (PATCH_FRAMES - 1)
+PATCH_SAMPLES = _HOP * (PATCH_FRAMES - 1)
 _EPSILON = 1e-3  # of the batch normalisation
 
 
@@ -39,12 +39,12 @@ def measure_sound(sound: Float32) -> Float32:
     The last hidden layer (200), then the maxima and means over time (753 each) of the layers before it.
     """
     sound = resample_poly(sound, RATE, SAMPLE_RATE).astype(np.float32)
-    if len(sound) < _PATCH_SAMPLES:  # a short sound is repeated
-        sound = np.resize(sound, _PATCH_SAMPLES)
-    starts = np.linspace(0, len(sound) - _PATCH_SAMPLES, PATCHES).astype(int)
-    patches = np.stack([log_mel(sound[start : start + _PATCH_SAMPLES]) for start in starts])
+    if len(sound) < PATCH_SAMPLES:  # a short sound is repeated
+        sound = np.resize(sound, PATCH_SAMPLES)
+    starts = np.linspace(0, len(sound) - PATCH_SAMPLES, PATCHES).astype(int)
+    patches = np.stack([log_mel(sound[start : start + PATCH_SAMPLES]) for start in starts])
     with torch.no_grad(), threadpool_limits(1):  # one thread: work is spread over processes
-        return np.asarray(_load().embed(torch.from_numpy(patches)).mean(dim=0).numpy(), np.float32)
+        return np.asarray(load_network().embed(torch.from_numpy(patches)).mean(dim=0).numpy(), np.float32)
 
 
 def log_mel(sound: Float32) -> Float32:
@@ -128,5 +128,6 @@ def _numbered(name: str, index: int) -> str:
 
 
 @lru_cache(maxsize=1)
-def _load() -> Network:
+def load_network() -> Network:
+    """Load the network, once per process."""
     return Network(load_file(WEIGHTS))

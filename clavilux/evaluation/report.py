@@ -13,13 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from clavilux.bundle import Bundle
-from clavilux.evaluation.evaluate import Illustrations, Result
+from clavilux.evaluation.evaluate import Result
 from clavilux.evaluation.evaluators import EVALUATORS
 from clavilux.evaluation.goals import CEILING, FAMILIES, MEASURES, Measure, check_goal
-from clavilux.evaluation.painting import lay_out
+from clavilux.evaluation.painting import Arrays, lay_out
 from clavilux.evaluation.pairs import EXPECTED
 from clavilux.evaluation.svg import bars, data_uri, picture_map, scatter
-from clavilux.measures.crossmodal import CORRESPONDENCES
+from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
 from clavilux.measures.diversity import pairwise
 from clavilux.measures.similarity import spearman
 from clavilux.measures.transport import principal_components
@@ -43,8 +43,7 @@ def to_html(result: Result, bundle: Bundle) -> str:
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = data_uri
-    shown = result.illustrations
-    songs = shown.pictures["songs"].thumbnails
+    points = _song_points(result)
     return environment.get_template("report.html.jinja").render(
         bundle=bundle,
         result=result,
@@ -53,32 +52,32 @@ def to_html(result: Result, bundle: Bundle) -> str:
         columns=_other_columns(result),
         families=_families(result),
         embeddings=_embedding_rows(result.embeddings),
-        songs=list(zip(shown.names, songs[:_SONGS], strict=False)),
+        songs=list(zip(result.names, result.pictures["songs"].thumbnails[:_SONGS], strict=False)),
         strips=[
             (
                 column,
                 "not of these songs" if column in _WITHOUT_SONGS else "the first songs",
                 pictures.thumbnails[:_STRIP],
             )
-            for column, pictures in shown.pictures.items()
+            for column, pictures in result.pictures.items()
             if column != "songs"
         ],
-        similar_songs=_nearest_pairs(shown, shown.embeddings["code"], _SIMILAR_SONGS, "B"),
-        similar_pictures={e: _nearest_pairs(shown, shown.points[e], _SIMILAR_PICTURES, e) for e in EVALUATORS},
-        map=_map(shown),
+        similar_songs=_nearest_pairs(result, result.reference.embeddings["code"][0], _SIMILAR_SONGS, "B"),
+        similar_pictures={e: _nearest_pairs(result, points[e], _SIMILAR_PICTURES, e) for e in EVALUATORS},
+        map=_map(result),
         scatters=_scatters(result),
         sign_columns=_sign_columns(result),
         signs=_sign_rows(result),
-        n_art=len(shown.art_latents),
-        kl_sum=float(shown.kl_nats.sum()),
+        n_art=len(result.art_latents),
+        kl_sum=float(result.kl_nats.sum()),
         kl_target=bundle.card.get("config", {}).get("image_vae", {}).get("target_nats"),
         kl_plot=bars(
-            np.sort(shown.kl_nats)[::-1],
+            np.sort(result.kl_nats)[::-1],
             title="KL divergence of each latent dimension",
             value_name="nats over real pictures",
             x_label="latent dimensions by KL divergence",
         ),
-        variance_plot=_variance_plot(shown),
+        variance_plot=_variance_plot(result),
     )
 
 
@@ -119,7 +118,7 @@ def to_json(result: Result, bundle: Bundle) -> dict[str, object]:
         "goals": goals,
         "columns": result.table,
         "audio_embeddings": result.embeddings,
-        "kl_of_latents": [float(f"{nats:.4g}") for nats in result.illustrations.kl_nats],
+        "kl_of_latents": [float(f"{nats:.4g}") for nats in result.kl_nats],
     }
 
 
@@ -171,31 +170,35 @@ def _embedding_rows(embeddings: Mapping[str, Mapping[str, float]]) -> list[tuple
     return [(name, [_format(figures.get(name)) for figures in embeddings.values()]) for name in names]
 
 
-def _nearest_pairs(shown: Illustrations, points: Floats, n: int, evaluator: str) -> list[dict[str, Any]]:
+def _song_points(result: Result) -> Arrays:
+    return result.reference.spaces.place(result.pictures["songs"].features)
+
+
+def _nearest_pairs(result: Result, points: Floats, n: int, evaluator: str) -> list[dict[str, Any]]:
     """Return the n nearest pairs of songs by `points`, with their pictures and the distance of these."""
     rows, columns = np.triu_indices(len(points), 1)
-    apart = pairwise(shown.points[evaluator])
+    apart = pairwise(_song_points(result)[evaluator])
     apart /= np.median(apart)
-    thumbnails = shown.pictures["songs"].thumbnails
+    thumbnails = result.pictures["songs"].thumbnails
     return [
         {
             "distance": apart[k],
-            "names": [shown.names[i][:40] for i in (rows[k], columns[k])],
+            "names": [result.names[i][:40] for i in (rows[k], columns[k])],
             "picture": lay_out(thumbnails[[rows[k], columns[k]]], 2),
         }
         for k in np.argsort(pairwise(points), kind="stable")[:n]
     ]
 
 
-def _map(shown: Illustrations) -> str:
-    art = np.asarray(shown.art_latents, np.float64)
+def _map(result: Result) -> str:
+    art = np.asarray(result.art_latents, np.float64)
     directions = principal_components(art, 2)
     ground = (art - art.mean(axis=0)) @ directions
     share = ground.var(axis=0) / art.var(axis=0).sum()
     return picture_map(
         ground,
-        (shown.latents["songs"] - art.mean(axis=0)) @ directions,
-        list(shown.pictures["songs"].thumbnails[:_ON_MAP]),
+        (result.latents["songs"] - art.mean(axis=0)) @ directions,
+        list(result.pictures["songs"].thumbnails[:_ON_MAP]),
         title="songs among real pictures",
         x_label=f"first component, {100 * share[0]:.0f} % of the variance",
         y_label=f"second component, {100 * share[1]:.0f} %",
@@ -206,14 +209,15 @@ def _map(shown: Illustrations) -> str:
 
 
 def _scatters(result: Result) -> list[str]:
-    shown, plots = result.illustrations, []
+    song_scores, plots = result.reference.scores, []
+    picture_scores = correspondence_values(result.pictures["songs"].image_features, "image_features")
     for i, each in enumerate(CORRESPONDENCES):
-        correlation = spearman(shown.song_scores[:, i], shown.picture_scores[:, i])
+        correlation = spearman(song_scores[:, i], picture_scores[:, i])
         p = result.table["songs"][f"correspondence_{each.name}_p"]
         plots.append(
             scatter(
-                shown.song_scores[:, i],
-                shown.picture_scores[:, i],
+                song_scores[:, i],
+                picture_scores[:, i],
                 title=f"{_words([each.name])}: {correlation:.2f}, p {p:.3f}",
                 x_label=_words(each.descriptors),
                 y_label=_words(each.image_features),
@@ -235,11 +239,11 @@ def _sign_rows(result: Result) -> list[tuple[str, list[str], str]]:
     ]
 
 
-def _variance_plot(shown: Illustrations) -> str:
-    order = np.argsort(-shown.kl_nats, kind="stable")
+def _variance_plot(result: Result) -> str:
+    order = np.argsort(-result.kl_nats, kind="stable")
     return bars(
-        shown.art_latents.var(axis=0)[order],
-        shown.latents["songs"].var(axis=0)[order],
+        result.art_latents.var(axis=0)[order],
+        result.latents["songs"].var(axis=0)[order],
         title="variance of each latent dimension",
         value_name="variance over real pictures",
         mark_name="variance over the songs",
