@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist, pdist
 
 Floats = NDArray[np.floating]
 
@@ -25,12 +24,14 @@ def validate(points: Floats, least: int = 2) -> NDArray[np.float64]:
 
 def distances(a: Floats, b: Floats) -> NDArray[np.float64]:
     """Return the Euclidean distances of all pairs: (n, F), (m, F) -> (n, m)."""
-    return np.asarray(cdist(a, b))
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2.0 * a @ b.T
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
 
 
 def pairwise(points: Floats) -> NDArray[np.float64]:
     """Return the distances of the n (n - 1) / 2 pairs, in the order of `numpy.triu_indices(n, 1)`."""
-    return np.asarray(pdist(validate(points)))
+    return distances(validate(points), points)[np.triu_indices(len(points), 1)]
 
 
 def mean_pairwise_distance(points: Floats) -> float:
