@@ -109,7 +109,7 @@ def find_pictures(
     if not os.path.lexists(folder / _TABLE):
         files = _sampled(files)
         held_out, training = files[: len(files) // 2][:n], files[len(files) // 2 :][:n]
-        return held_out, training, training, {"held-out art": len(held_out), "training art": len(training)}
+        return held_out, training, training, {"held-out pictures": len(held_out), "training pictures": len(training)}
     path_of = _match_rows(folder, files, report)
     art = [row for row in path_of if row.role in ("abstract", "generative")]
     sides = {split: _sampled_rows([row for row in art if row.split == split])[:n] for split in ("held-out", "training")}

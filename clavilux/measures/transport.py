@@ -61,36 +61,6 @@ def recolouring_to(cloud: Float64, mean: Float64, covariance: Float64) -> tuple[
     return matrix, mean - cloud.mean(0) @ matrix
 
 
-def recolouring_where_seen(
-    cloud: Float64, target: Float64, to_features: Float64, n_directions: int
-) -> tuple[Float64, Float64]:
-    """`recolouring` in those directions alone along which pictures change most; elsewhere the mean is moved.
-
-    What a regression cannot tell of new songs it leaves near 0. Recolouring stretches that to full size too, and two
-    halves of one song part in what was noise.
-
-    Parameters
-    ----------
-    cloud : (n, D). target : (m, D).
-    to_looks : (D, F)
-        Weights from latents to looks.
-    n_directions : int
-        Of the directions of `target`, whitened, by the variance of looks that they carry.
-
-    Returns
-    -------
-    matrix : (D, D), offset : (D,)
-        y = x @ matrix + offset.
-    """
-    covariance = np.cov(target.T)
-    root, inverse_root = _power(covariance, 0.5), _power(covariance, -0.5)
-    leading = np.linalg.eigh(root @ to_features @ to_features.T @ root)[1][:, ::-1][:, :n_directions]
-    into, back = inverse_root @ leading, leading.T @ root
-    inner, _ = recolouring(cloud @ into, target @ into)
-    matrix = np.eye(len(root)) + into @ (inner - np.eye(inner.shape[0])) @ back
-    return matrix, target.mean(0) - cloud.mean(0) @ matrix
-
-
 def _power(symmetric: Float64, exponent: float) -> Float64:
     """Return a power of a symmetric positive matrix; eigenvalues below 1e-9 count as 1e-9."""
     values, vectors = np.linalg.eigh(symmetric)

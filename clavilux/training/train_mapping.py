@@ -32,7 +32,6 @@ from clavilux.measures.transport import (
     pca_match,
     principal_components,
     recolouring,
-    recolouring_where_seen,
     ridge,
 )
 from clavilux.models.audio_vae import AudioVAE
@@ -293,10 +292,7 @@ def fit_mapping(
         rest = folds != fold
         unseen[~rest] = regress(components[rest], wanted[rest])[0](components[~rest])
     _, (weights, offset) = regress(components, wanted)
-    if recipe.recoloured < LATENT_DIM:
-        matrix, shift = recolouring_where_seen(unseen, art.latents, weights_to_features(art), recipe.recoloured)
-    else:
-        matrix, shift = recolouring(unseen, art.latents)
+    matrix, shift = recolouring(unseen, art.latents)
     weights, offset = weights @ matrix, offset @ matrix + shift
     if recipe.method == "look-preserving":
         bent = False
