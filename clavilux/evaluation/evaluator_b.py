@@ -62,6 +62,7 @@ class EvaluatorBSpace:
 
 
 def _colour(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return means, deviations and quantiles of L*, a*, b*, and mean and deviation of chroma."""
     flat = lab.reshape(-1, 3)
     chroma = np.sqrt(flat[:, 1] ** 2 + flat[:, 2] ** 2)
     quantiles = np.quantile(flat, _QUANTILES, axis=0).T.ravel()
@@ -69,6 +70,7 @@ def _colour(lab: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _layout(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means of L*, a*, b* over 3 x 3 tiles."""
     edges = np.linspace(0, SIDE, 4).astype(int)
     return np.concatenate(
         [lab[a:b, c:d].mean(axis=(0, 1)) for a, b in itertools.pairwise(edges) for c, d in itertools.pairwise(edges)]
@@ -76,6 +78,7 @@ def _layout(lab: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _texture_and_spectrum(lightness: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return log energies of the filters (24,), and slope and level of a line through the log-log power spectrum."""
     window, filters, log_frequency, band = _frequency_plane()
     power = np.abs(np.fft.fft2((lightness - lightness.mean()) * window)).ravel() ** 2
     power += _GRAIN**2 * (window**2).sum()
@@ -104,6 +107,7 @@ def _frequency_plane() -> tuple[NDArray[np.float64], ...]:
 
 
 def _edges(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the histogram of edge directions, weighted by edge strength."""
     gy, gx = np.gradient(lab[..., 0])
     strength = np.sqrt(gx**2 + gy**2)
     bins = np.floor((np.arctan2(gy, gx) % np.pi) / np.pi * _EDGE_BINS).astype(int) % _EDGE_BINS

@@ -86,6 +86,7 @@ def _ratio(key: str, title: str, meaning: str, goal: float) -> list[Measure]:
 
 
 def _correspondence_measures() -> list[Measure]:
+    """Return a measure for each cross-modal correspondence."""
     measures = []
     for each in CORRESPONDENCES:
         meaning = f"rank correlation of {' + '.join(each.descriptors)} and {' + '.join(each.image_features)}"

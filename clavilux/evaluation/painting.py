@@ -190,6 +190,7 @@ def _paint_batch(bundle: str, latents: Float32, seeds: Sequence[int], copies: bo
 def _read_batch(
     files: Sequence[Path], bundles: tuple[str, ...]
 ) -> tuple[MeasuredPictures | None, dict[str, Float32], list[str]]:
+    """Return what `measure_files` does for one batch, with None if no file of it can be read."""
     with threadpool_limits(1):
         pictures, faults = [], []
         for file in files:

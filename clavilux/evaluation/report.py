@@ -158,6 +158,7 @@ def _row(result: Result, measure: Measure) -> dict[str, Any]:
 
 
 def _format(value: float | None, is_count: bool = False) -> str:
+    """Return a value with two decimals, small ones with three, counts with none; nothing for None."""
     if value is None:
         return ""
     if is_count or value == 0 or (float(value).is_integer() and abs(value) >= 2):
@@ -166,6 +167,7 @@ def _format(value: float | None, is_count: bool = False) -> str:
 
 
 def _embedding_rows(embeddings: Mapping[str, Mapping[str, float]]) -> list[tuple[str, list[str]]]:
+    """Return a name and the cells of all audio embeddings for each row."""
     names = dict.fromkeys(name for figures in embeddings.values() for name in figures)
     return [(name, [_format(figures.get(name)) for figures in embeddings.values()]) for name in names]
 
@@ -191,6 +193,7 @@ def _nearest_pairs(result: Result, points: Floats, n: int, evaluator: str) -> li
 
 
 def _map(result: Result) -> str:
+    """Return the map of songs among real pictures, in the principal plane of the latents of these pictures."""
     art = np.asarray(result.art_latents, np.float64)
     directions = principal_components(art, 2)
     ground = (art - art.mean(axis=0)) @ directions
@@ -232,6 +235,7 @@ def _sign_columns(result: Result) -> list[str]:
 
 
 def _sign_rows(result: Result) -> list[tuple[str, list[str], str]]:
+    """Return axis, cells and expected correspondences for each axis of the controlled pairs."""
     columns = _sign_columns(result)
     return [
         (axis, [_format(result.table[column].get(f"signs_{axis}")) for column in columns], _words(names))

@@ -173,6 +173,7 @@ class _MeasuredSong:
 
 
 def _measure_one(file: Path, bundles: tuple[str, ...], max_s: float) -> _MeasuredSong | str:
+    """Return the measurements of a song, or the message of the error if it cannot be decoded."""
     with threadpool_limits(1):
         try:
             sound = np.concatenate(list(read_blocks(file, max_s=max_s)))
@@ -209,6 +210,7 @@ def _mfcc_statistics(features: Features) -> Float32:
 
 
 def _measure_copies(file: Path, bundles: tuple[str, ...], max_s: float) -> dict[str, Float32]:
+    """Return the song codes (2, S) of each bundle for a song as FLAC and as MP3."""
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
         copies = (Path(folder) / "song.flac", Path(folder) / "song.mp3")
         _transcode(file, copies[0], "flac", max_s)
