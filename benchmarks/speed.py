@@ -153,7 +153,7 @@ our_mfcc(sys.argv[1])
 OUR_LISTEN = """
 import sys
 from clavilux.pipeline import Clavilux
-Clavilux().listen(sys.argv[1])
+Clavilux().read_song(sys.argv[1])
 """
 THEIR_MFCC = """
 import sys

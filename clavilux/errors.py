@@ -13,6 +13,10 @@ class PictureError(ClaviluxError):
     """A picture cannot be read, written or painted."""
 
 
+class OutputError(ClaviluxError):
+    """An output cannot be written, or is one of the files that are read."""
+
+
 class ControlsError(ClaviluxError):
     """Controls of the painter are out of range or of the wrong shape."""
 

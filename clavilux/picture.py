@@ -88,7 +88,7 @@ class Picture:
         marks, across = MARKS[self.controls.kind].description, round(self.controls.frequency)
         return f"Abstract picture in {colour_text}: {marks}, about {across} across its short side."
 
-    def save(self, path: FileName, *, quality: Number = 95) -> None:
+    def save(self, path: FileName, *, quality: Number = 95, exclusive: bool = False) -> None:
         """Write the picture with its record, as PNG, JPEG or WebP by the extension.
 
         The file appears whole or not at all: it is written beside its place and then renamed. Its colours are tagged as
@@ -102,9 +102,13 @@ class Picture:
             slow, and limited to `MAX_WEBP_PIXELS`.
         quality : int
             1 to 100, of JPEG, which keeps its colour at full resolution for the crisp borders of the marks.
+        exclusive : bool
+            Replace nothing: of two processes that write one name at once, one gets it.
 
         Raises
         ------
+        FileExistsError
+            With ``exclusive``, if there is a file of that name.
         PictureError
             If the format is unknown or cannot hold so many pixels, an argument is of another type or out of range, or
             the file cannot be written.
@@ -114,8 +118,10 @@ class Picture:
         kind = picture_format(path, (width, height))
         content = self._encode(kind, whole_number("quality", quality, 1, 100))
         try:
-            with replacing(path) as temporary:
+            with replacing(path, exclusive=exclusive) as temporary:
                 temporary.write_bytes(content)
+        except FileExistsError:
+            raise
         except OSError as error:
             raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error
 

@@ -23,10 +23,9 @@ from click.testing import CliRunner, Result
 from conftest import chord, write_wave
 
 from clavilux.audio.feature_files import NOTES, write_features
-from clavilux.cli import cli
-from clavilux.cli import paint as cli_paint
+from clavilux.cli import cli, painting
 from clavilux.errors import ClusterError
-from clavilux.system import jobs as cluster
+from clavilux.system import cluster
 from clavilux.system.jobs import check_scheduler, run_songs
 
 distributed = pytest.importorskip("distributed", reason="needs the cluster extra")
@@ -211,7 +210,7 @@ def test_features_survive_a_killed_worker_and_nothing_is_measured_twice(
 def test_pictures_survive_a_killed_worker_and_nothing_is_painted_twice(
     two_workers: Cluster, music: Path, fake_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli_paint, "run_songs", partial(run_songs, shard_songs=SHARD))
+    monkeypatch.setattr(painting, "run_songs", partial(run_songs, shard_songs=SHARD))
     monkeypatch.chdir(tmp_path)  # the workers are elsewhere
     Path("songs").mkdir()
     for song in music.iterdir():

@@ -99,8 +99,8 @@ def test_an_hour_needs_less_than_400_mb(tmp_path: Path) -> None:
     script = """
         import resource, sys
         from pathlib import Path
-        from clavilux.audio.song import listen
-        song = listen(sys.argv[1])
+        from clavilux.audio.song import read_song
+        song = read_song(sys.argv[1])
         assert song.duration_s == 3600 and song.windows.shape == (720, 20, 216)
         if sys.platform == "linux":
             # ru_maxrss begins with the peak of the process that started this one; VmHWM begins anew.

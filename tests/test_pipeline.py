@@ -123,9 +123,7 @@ def test_the_direction_depends_on_song_seed_and_number(engine: Clavilux, make_so
     np.testing.assert_array_equal(steps, again)
     steps /= np.linalg.norm(steps, axis=1, keepdims=True)
     cosines = steps @ steps.T
-    assert (
-        np.abs(cosines[~np.eye(4, dtype=bool)]).max() < 0.6
-    )  # 64 dimensions: chance has a deviation of 1/8
+    assert np.abs(cosines[~np.eye(4, dtype=bool)]).max() < 0.6  # 64 dimensions: chance has a deviation of 1/8
 
 
 @pytest.mark.parametrize("size", [63, 8193, (64, 9000), (0, 64), -5])

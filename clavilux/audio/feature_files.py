@@ -20,7 +20,6 @@ by them.
 
 from __future__ import annotations
 
-import csv
 import errno
 import hashlib
 import json
@@ -31,7 +30,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -42,9 +41,17 @@ from clavilux.audio.descriptors import DESCRIPTORS, DESCRIPTORS_VERSION
 from clavilux.audio.features import FEATURES_VERSION
 from clavilux.audio.song import hash_file, read_song_halves
 from clavilux.errors import AudioError
-from clavilux.system.files import FolderListing, check_shortage, is_text, list_folder, write_whole
+from clavilux.system.files import (
+    FolderListing,
+    check_shortage,
+    is_text,
+    list_folder,
+    refuse_inputs,
+    remove_leftovers,
+    write_whole,
+)
 from clavilux.system.jobs import SHARD_SONGS, check_scheduler, run_songs
-from clavilux.system.tables import read_table
+from clavilux.system.tables import read_table, table_text
 
 TABLE = "descriptors.csv"
 CORPUS_TABLE = "corpus.csv"
@@ -190,11 +197,14 @@ def write_features(
         _copy_corpus_table(audio_dir, out_dir)
     except OSError as error:
         raise _cannot_write(out_dir, error) from error
+    npy_names = name_features(files)
+    refuse_inputs((out_dir / name for name in (TABLE, *npy_names.values())), (audio_dir / file for file in files))
+    for folder in {(out_dir / name).parent for name in npy_names.values()} | {out_dir, out_dir / NOTES}:
+        remove_leftovers(folder)
     table = _Table(out_dir, progress.warn)
     progress.begin(len(files))
     jobs_to_do = (
-        _Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy))
-        for file, npy in name_features(files).items()
+        _Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy)) for file, npy in npy_names.items()
     )
     outcomes = run_songs(
         _measure,
@@ -204,6 +214,7 @@ def write_features(
         shard_songs=shard_songs,
         folders=(audio_dir, out_dir),
         ordered=False,
+        failed=_failed,
     )
     measured, kept, seconds = 0, 0, 0.0
     try:
@@ -262,6 +273,11 @@ def name_features(files: Iterable[str]) -> dict[str, str]:
     short = {file: file.rsplit(".", 1)[0] + ".npy" for file in files}
     uses = Counter(name.casefold() for name in short.values())
     return {file: name if uses[name.casefold()] == 1 else f"{file}.npy" for file, name in short.items()}
+
+
+def _failed(job: _Job, reason: str) -> _Outcome:
+    """What became of a file that could not be finished."""
+    return _Outcome(job.file, fault=f"{job.path}: {reason}")
 
 
 def _measure(job: _Job) -> _Outcome:
@@ -375,12 +391,10 @@ class _Table:
             (self._folder / row["npy"]).unlink(missing_ok=True)
 
     def save(self) -> None:
-        text = StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows[file] for file in sorted(self._rows))
+        rows = (self._rows[file] for file in sorted(self._rows))
+        text = table_text(COLUMNS, ([row[column] for column in COLUMNS] for row in rows))
         try:
-            write_whole(self._folder / TABLE, text.getvalue().encode())
+            write_whole(self._folder / TABLE, text.encode())
             for file in self._noted:
                 _note_path(self._folder, file).unlink(missing_ok=True)
         except OSError as error:

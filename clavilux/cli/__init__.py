@@ -11,14 +11,17 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import IO, Any
 
 import click
 
+from clavilux.cli import output
 from clavilux.errors import ClaviluxError
+from clavilux.system import signals
+from clavilux.system.files import NO_ROOM
 from clavilux.version import __version__
 
 
@@ -29,12 +32,18 @@ class _Home:
     module: str
     name: str
     help: str
+    is_watched: bool = True  # whether it works in this process itself, and so may be deaf to Ctrl-C for a while
 
 
 COMMANDS = {
-    "paint": _Home("clavilux.cli.paint", "paint", "Paint songs: one picture a song, the same at every size."),
+    "paint": _Home(
+        "clavilux.cli.paint", "paint", "Paint songs: one picture a song, the same at every size.", is_watched=False
+    ),
     "features": _Home(
-        "clavilux.cli.features", "features", "Measure a folder of songs: feature files and descriptors.csv."
+        "clavilux.cli.features",
+        "features",
+        "Measure a folder of songs: feature files and descriptors.csv.",
+        is_watched=False,
     ),
     "corpus": _Home("clavilux.cli.corpus", "corpus", "Rebuild the training data from its public sources."),
     "train": _Home("clavilux.cli.train", "train", "Train the networks. Needs more packages, which it names."),
@@ -46,7 +55,14 @@ COMMANDS = {
     "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or verify a bundle of trained networks."),
 }
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Errors of the system that the user can mend: no room, no right, no more open files or memory.
+FAULTS_OF_THE_SYSTEM = (
+    *(*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO),
+)
+
+
+INTERRUPTED = 130  # exit code, of a command that Ctrl-C ended
 
 
 class Fault(click.ClickException):
@@ -55,7 +71,7 @@ class Fault(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"clavilux: {self.message}", file=file or sys.stderr)
+        output.complain(self.message)
 
 
 class Commands(click.Group):
@@ -68,6 +84,8 @@ class Commands(click.Group):
         home = COMMANDS.get(cmd_name)
         if home is None:
             return None
+        if home.is_watched or sys.platform != "linux":
+            signals.watch()
         with _one_line():
             command = getattr(import_module(home.module), home.name)
         assert isinstance(command, click.Command), f"{home.module}.{home.name} is no click command"
@@ -89,6 +107,15 @@ def _one_line() -> Iterator[None]:
         yield
     except ClaviluxError as error:
         raise Fault(str(error)) from error
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(signals.exit_code() or INTERRUPTED) from None
+    except click.ClickException as error:  # of wrong usage, which quotes what was given
+        error.message = output.visible(error.message, keep="\n\t")  # type: ignore[misc]
+        raise
+    except OSError as error:
+        if error.filename is None or error.errno not in FAULTS_OF_THE_SYSTEM:
+            raise
+        raise Fault(f"{os.fsdecode(error.filename)}: {error.strerror}") from error
     except ModuleNotFoundError as error:
         from clavilux.cli.extras import find_extra, install_command
 
@@ -105,11 +132,16 @@ def _show_version(context: click.Context, option: click.Parameter, wanted: bool)
     if wanted and not context.resilient_parsing:
         from clavilux.painter.compiled import name_painter
 
-        click.echo(f"clavilux {__version__}, painting by {name_painter()}")
+        output.say(f"clavilux {__version__}, painting by {name_painter()}")
         context.exit()
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 something could not be done (one line on stderr says what), 2 wrong usage, "
+    "130 ended by Ctrl-C.",
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -136,12 +168,28 @@ def main() -> None:
     # again while they come, and 0.02 s where they are not looked through once more before the process ends.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
+    output.set_up()
+    with signals.interruptible():
+        code = _run()
+    sys.exit(code or output.exit_code())
+
+
+def _run() -> int:
+    """Run the command and return its exit code."""
     try:
-        cli(prog_name="clavilux")
+        return cli.main(prog_name="clavilux", standalone_mode=False) or 0
+    except click.ClickException as error:
+        with suppress(OSError):  # nobody reads stderr
+            error.show()
+        return error.exit_code
+    except click.Abort:
+        return signals.exit_code() or INTERRUPTED
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in NO_ROOM or error.filename is not None:
             raise
-        # Where stdout goes there is no room (`> list.txt`), for what still waits in its buffer neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        click.echo(f"clavilux: what is printed cannot be written ({error.strerror}); make room", err=True)
-        sys.exit(1)
+        output.cannot_write(error)  # the text of --help, which click prints
+        return 1
+    except BaseException:
+        if signals.exit_code():  # an interrupt in the middle of an import may come out as any error
+            return signals.exit_code()
+        raise

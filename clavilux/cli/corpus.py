@@ -8,6 +8,7 @@ from types import TracebackType
 
 import click
 
+from clavilux.cli.output import complain, say, visible
 from clavilux.corpus import load_table, summarise
 from clavilux.corpus.build import BuildSummary, build_corpus
 from clavilux.corpus.summary import to_markdown
@@ -62,14 +63,14 @@ def build(
             research=include == "research",
             workers=workers,
         )
-    click.echo(_describe(summary, output))
+    say(_describe(summary, output))
 
 
 @corpus.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def show(directory: Path) -> None:
     """Print the counts of a corpus by source, licence and split as a Markdown table."""
-    click.echo(to_markdown(summarise(load_table(directory))))
+    say(to_markdown(summarise(load_table(directory))))
 
 
 def _describe(summary: BuildSummary, output: Path) -> str:
@@ -116,9 +117,9 @@ class _Reporter:
 
     def open_source(self, name: str, n_files: int, size_mb: float) -> None:
         if self._bar:
-            self._bar.update(self._task, description=name[:40])
+            self._bar.update(self._task, description=visible(name[:40]))
         else:
-            click.echo(f"{name}: {n_files} files ({size_mb:.0f} MB)", err=True)
+            complain(f"{name}: {n_files} files ({size_mb:.0f} MB)", prefix="")
 
     def advance(self, n_files: int) -> None:
         if self._bar:
@@ -126,6 +127,6 @@ class _Reporter:
 
     def warn(self, message: str) -> None:
         if self._bar:
-            self._bar.console.print(message, markup=False, highlight=False)
+            self._bar.console.print(visible(message), markup=False, highlight=False)
         else:
-            click.echo(message, err=True)
+            complain(message, prefix="")

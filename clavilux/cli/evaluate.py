@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 
 import click
 
 from clavilux.bundle import open_bundle
+from clavilux.cli.output import complain, say
+from clavilux.corpus.table import TABLE_NAME
+from clavilux.system.files import refuse_inputs, write_whole
 
 
 @click.command("evaluate")
@@ -61,9 +63,13 @@ def evaluate_command(
 
     started = time.monotonic()
     opened = open_bundle(bundle)
-    material = find_material(
-        music, art, songs=songs, pictures=pictures, report=lambda line: click.echo(f"clavilux: {line}", err=True)
-    )
+    material = find_material(music, art, songs=songs, pictures=pictures, report=complain)
+    if output is not None:
+        read = [song.path for song in material.songs]
+        read += [*material.held_out_art, *material.training_art, *material.trained]
+        read += [folder / TABLE_NAME for folder in (music, art)]
+        read += [open_bundle(name).folder / "bundle.json" for name in (bundle, *beside)]
+        refuse_inputs([output, output.with_suffix(".json")], read)
     result = evaluate(
         bundle,
         material,
@@ -71,19 +77,12 @@ def evaluate_command(
         seed=seed,
         max_s=max_seconds,
         jobs=jobs,
-        log=lambda line: click.echo(f"[{time.monotonic() - started:5.0f} s] {line}", err=True),
+        log=lambda line: complain(line, prefix=f"[{time.monotonic() - started:5.0f} s] "),
     )
     for fault in result.faults:
-        click.echo(f"clavilux: {fault}; left out", err=True)
-    click.echo(to_markdown(result))
+        complain(f"{fault}; left out")
+    say(to_markdown(result))
     if output is not None:
         if output.suffix == ".html":
-            _write(output, to_html(result, opened))
-        _write(output.with_suffix(".json"), json.dumps(to_json(result, opened), indent=1) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
+            write_whole(output, to_html(result, opened).encode())
+        write_whole(output.with_suffix(".json"), (json.dumps(to_json(result, opened), indent=1) + "\n").encode())

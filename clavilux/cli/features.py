@@ -10,6 +10,7 @@ from types import TracebackType
 import click
 
 from clavilux.audio.feature_files import TABLE, write_features
+from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.errors import AudioError
 
 LINE_EVERY_S = 10.0  # where there is no terminal
@@ -24,12 +25,14 @@ LINE_EVERY_S = 10.0  # where there is no terminal
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers measure, such as tcp://10.0.0.1:8786."
 )
-def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | None) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Print the traceback of what is a fault of Clavilux.")
+def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | None, verbose: bool) -> None:
     """Measure all songs in AUDIO_DIR: a feature file each, and descriptors.csv.
 
     An interrupted run goes on where it stopped. A file that cannot be read is named and left out; the command then ends
     with exit code 1, though all other songs are measured.
     """
+    set_up_log(verbose)
     if scheduler is not None and jobs is not None:
         raise click.UsageError("--jobs is of this machine; a cluster has the workers that were started.")
     with _Reporter() as progress:
@@ -38,9 +41,9 @@ def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | N
     if n_songs == 0:
         raise AudioError(f"{audio_dir}: none of its {_count(n_faults, 'file')} could be listened to")
     kept = f", {summary.kept} of them measured earlier" if summary.kept else ""
-    click.echo(f"{output / TABLE}: {_count(n_songs, 'song')} of {_length(summary.seconds)}{kept}")
+    say(f"{visible(str(output / TABLE))}: {_count(n_songs, 'song')} of {_length(summary.seconds)}{kept}")
     if n_faults:
-        click.echo(f"{_count(n_faults, 'file')} left out, named above")
+        say(f"{_count(n_faults, 'file')} left out, named above")
         click.get_current_context().exit(1)
 
 
@@ -91,10 +94,10 @@ class _Reporter:
             self._bar.advance(self._task)
         elif self._n_done == self._n_files or time.monotonic() - self._line_at > LINE_EVERY_S:
             self._line_at = time.monotonic()
-            click.echo(f"{self._n_done} of {self._n_files} files", err=True)
+            complain(f"{self._n_done} of {self._n_files} files", prefix="")
 
     def warn(self, message: str) -> None:
         if self._bar:
-            self._bar.console.print(f"clavilux: {message}", markup=False, highlight=False)
+            self._bar.console.print(f"clavilux: {visible(message)}", markup=False, highlight=False)
         else:
-            click.echo(f"clavilux: {message}", err=True)
+            complain(message)

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from clavilux.cli.output import say
 from clavilux.system.files import list_folder
 
 
@@ -148,7 +149,6 @@ def _run(
     from clavilux.training.loop import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
-    from clavilux.training.writing import prepare_folder
 
     started = time.monotonic()
     if teacher is not None:
@@ -161,9 +161,8 @@ def _run(
 
     def log(line: str) -> None:
         if fabric.is_global_zero:
-            click.echo(f"[{time.monotonic() - started:7.1f} s] {line}")
+            say(f"[{time.monotonic() - started:7.1f} s] {line}")
 
-    prepare_folder(run_dir)  # before hours of listening
     run = Run(
         loaded,
         run_dir,

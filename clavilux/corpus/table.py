@@ -17,7 +17,7 @@ from typing import Literal, get_args
 
 from clavilux.errors import CorpusError
 from clavilux.system.files import normalise_name
-from clavilux.system.tables import Row, read_number, read_table
+from clavilux.system.tables import Row, read_number, read_table, table_text
 
 Kind = Literal["art", "music"]
 Tier = Literal["free", "research"]
@@ -197,11 +197,7 @@ def write_table(directory: Path, rows: Iterable[CorpusRow]) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table as CSV under a temporary name and move it into place."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
+    write_bytes(path, table_text(header, rows).encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:

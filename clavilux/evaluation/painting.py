@@ -9,11 +9,10 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import threadpool_limits
@@ -25,6 +24,7 @@ from clavilux.evaluation.evaluators import measure_features
 from clavilux.images import middle_square, read_picture, resize
 from clavilux.measures.image_features import average_down, measure_image_features
 from clavilux.pipeline import Clavilux
+from clavilux.system.jobs import run_calls
 
 Pixels = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
@@ -105,11 +105,11 @@ def measure_latents(
 ) -> MeasuredPictures:
     """Paint latents (n, 64), each with its seed (default 0), and measure the paintings."""
     chosen = [0] * len(latents) if seeds is None else list(seeds)
-    parts = Parallel(n_jobs=jobs)(
-        delayed(_paint_batch)(bundle, latents[i : i + _BATCH], chosen[i : i + _BATCH], copies)
+    calls = (
+        partial(_paint_batch, bundle, latents[i : i + _BATCH], chosen[i : i + _BATCH], copies)
         for i in range(0, len(latents), _BATCH)
     )
-    return MeasuredPictures.join(parts)
+    return MeasuredPictures.join(run_calls(calls, jobs=jobs))
 
 
 def measure_files(
@@ -131,19 +131,19 @@ def measure_files(
     PictureError
         None of the files can be read.
     """
-    parts = Parallel(n_jobs=jobs)(
-        delayed(_read_batch)(files[i : i + _BATCH], tuple(bundles)) for i in range(0, len(files), _BATCH)
-    )
-    good = [part for part in parts if part[0] is not None]
+    calls = (partial(_read_batch, files[i : i + _BATCH], tuple(bundles)) for i in range(0, len(files), _BATCH))
+    parts = run_calls(calls, jobs=jobs)
+    good = [(pictures, posteriors) for pictures, posteriors, _ in parts if pictures is not None]
     if not good:
         raise PictureError(f"none of {len(files)} pictures can be read; give a folder of PNG, JPEG or WebP files")
-    posteriors = {bundle: np.concatenate([part[1][bundle] for part in good]) for bundle in bundles}
-    return MeasuredPictures.join([part[0] for part in good]), posteriors, [line for part in parts for line in part[2]]
+    joined = {bundle: np.concatenate([posteriors[bundle] for _, posteriors in good]) for bundle in bundles}
+    faults = [line for *_, lines in parts for line in lines]
+    return MeasuredPictures.join([pictures for pictures, _ in good]), joined, faults
 
 
 def encode_files(files: Sequence[Path], bundle: str, *, jobs: int) -> Float32:
     """Return the latents (n, 64) of those picture files that can be read."""
-    parts = Parallel(n_jobs=jobs, batch_size=32)(delayed(_encode)(file, bundle) for file in files)
+    parts = run_calls((partial(_encode, file, bundle) for file in files), jobs=jobs)
     return np.stack([z for z in parts if z is not None])
 
 

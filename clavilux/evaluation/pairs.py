@@ -7,15 +7,16 @@ correspondences (`clavilux.measures.crossmodal`) whose image features must rise 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clavilux.evaluation.controlled_pairs import VOICES, combined_pairs, controlled_pairs
 from clavilux.evaluation.songs import Float32, measure_sound
 from clavilux.measures.crossmodal import CORRESPONDENCES
+from clavilux.system.jobs import run_calls
 
 EXPECTED: dict[str, tuple[str, ...]] = {
     "tempo": ("onset_rate",),
@@ -30,7 +31,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 
 def measure_pairs(bundles: Sequence[str], *, jobs: int) -> tuple[list[str], dict[str, Float32]]:
     """Return the axis of each of n pairs, and the song codes (n, 2, S) of each bundle, `low` and `high` of a pair."""
-    parts = Parallel(n_jobs=jobs)(delayed(_measure_voice)(voice, tuple(bundles)) for voice in VOICES)
+    parts = run_calls((partial(_measure_voice, voice, tuple(bundles)) for voice in VOICES), jobs=jobs)
     axes = [axis for part in parts for axis in part[0]]
     return axes, {bundle: np.concatenate([part[1][bundle] for part in parts]) for bundle in bundles}
 

@@ -6,10 +6,10 @@ Sharpness is measured at 512 pixels on pictures of their own, because the evalua
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -18,6 +18,7 @@ from clavilux.errors import PictureError
 from clavilux.evaluation.painting import SHARP_PX, Float32, Pixels, open_engine
 from clavilux.images import middle_square, read_picture, resize
 from clavilux.measures.diversity import Floats
+from clavilux.system.jobs import run_calls
 
 
 def fine_energy(rgb: Pixels) -> float:
@@ -32,12 +33,12 @@ def fine_energy(rgb: Pixels) -> float:
 
 def fine_energy_of_latents(bundle: str, latents: Float32, *, jobs: int) -> NDArray[np.float64]:
     """Return the fine energy (n,) of the paintings of latents (n, 64) at 512 pixels."""
-    return np.array(Parallel(n_jobs=jobs)(delayed(_of_latent)(bundle, z) for z in latents))
+    return np.array(run_calls((partial(_of_latent, bundle, z) for z in latents), jobs=jobs))
 
 
 def fine_energy_of_files(files: Sequence[Path], *, jobs: int) -> NDArray[np.float64]:
     """Return the fine energy of those pictures that can be read and have at least 512 pixels a side."""
-    energies = Parallel(n_jobs=jobs)(delayed(_of_file)(file) for file in files)
+    energies = run_calls((partial(_of_file, file) for file in files), jobs=jobs)
     return np.array([value for value in energies if value is not None])
 
 

@@ -13,12 +13,12 @@ import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import av
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -33,6 +33,7 @@ from clavilux.errors import AudioError
 from clavilux.evaluation import musicnn
 from clavilux.evaluation.painting import open_engine
 from clavilux.models.mapping_network import LIMIT
+from clavilux.system.jobs import run_calls
 
 Float32 = NDArray[np.float32]
 
@@ -77,11 +78,15 @@ def measure_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float
     AudioError
         Fewer than two files can be decoded.
     """
-    results = Parallel(n_jobs=jobs)(delayed(_measure_one)(file, tuple(bundles), max_s) for file in files)
+    results = run_calls(
+        (partial(_measure_one, file, tuple(bundles), max_s) for file in files),
+        jobs=jobs,
+        failed=lambda call, reason: f"{call.args[0]}: {reason}",
+    )
     chosen = [i for i, result in enumerate(results) if not isinstance(result, str)]
     if len(chosen) < 2:
         raise AudioError("fewer than two of these songs can be decoded; the measures compare songs")
-    good = [results[i] for i in chosen]
+    good = [result for result in results if not isinstance(result, str)]
     return MeasuredSongs(
         chosen=np.array(chosen),
         codes={b: np.stack([r.codes[b][0] for r in good]) for b in bundles},
@@ -96,7 +101,7 @@ def measure_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float
 
 def measure_copies(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> dict[str, Float32]:
     """Return the song codes (n, 2, S) of each bundle for each song as FLAC and as MP3 of 128 kbit/s."""
-    results = Parallel(n_jobs=jobs)(delayed(_measure_copies)(file, tuple(bundles), max_s) for file in files)
+    results = run_calls((partial(_measure_copies, file, tuple(bundles), max_s) for file in files), jobs=jobs)
     return {b: np.stack([result[b] for result in results]) for b in bundles}
 
 

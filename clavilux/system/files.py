@@ -10,13 +10,15 @@ import errno
 import os
 import secrets
 import stat
+import time
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from clavilux.errors import ClaviluxError
+from clavilux.errors import ClaviluxError, OutputError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers that mean: there is no room left for the file."""
@@ -28,7 +30,10 @@ SHORTAGES = {
 }
 """Error numbers that say nothing about the file, and what to do."""
 
+Identity = tuple[int, int]
+
 _TEMPORARY_PREFIX = ".clavilux-"
+_FOREIGN_AGE_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -195,6 +200,29 @@ def same_file(first: Path, second: Path) -> bool:
         return False
 
 
+def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise `OutputError` if a file that is to be written is one that is read, under whatever name.
+
+    Links, hard links, other spellings and disks that do not tell cases apart are seen through, as files are compared
+    by their number on the disk.
+    """
+    present = {identity(path): path for path in outputs}
+    present.pop(None, None)
+    for path in inputs if present else ():
+        output = present.get(identity(path))
+        if output is not None:
+            name = f"{output}" if output == path else f"{output} (the same file as {path})"
+            raise OutputError(f"{name} is read and would be overwritten; give another output")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
 def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file so that it is there as a whole or not at all, and make its folder if it is missing.
 
@@ -211,36 +239,85 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> Iterator[Path]:
     """Give a temporary path in the same folder, and move what was written there into place at the end of the block.
 
     The temporary name is short, so a name of any length that the file system allows can be written. If the block
     raises, the temporary file is removed and the old file stays. With ``durable`` the data reach the disk before the
-    rename, so that a loss of power leaves no empty file.
+    rename, so that a loss of power leaves no empty file. With ``exclusive`` nothing is replaced: if a file of that name
+    is there by then, `FileExistsError` is raised, and of two processes that write at once one gets the name.
     """
-    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.tmp")
+    _own_temporaries.add(temporary)
     try:
         yield temporary
         if durable:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-        os.replace(temporary, path)
+        if exclusive:
+            _rename_to_free_name(temporary, path)
+        else:
+            os.replace(temporary, path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)  # what the user knows
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder is a file, or has become read-only; what is raised already says so
+            temporary.unlink(missing_ok=True)
+        _own_temporaries.discard(temporary)
+
+
+def _rename_to_free_name(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: an empty file takes the name for the moment
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        try:
+            os.replace(source, target)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+
+
+_own_temporaries: set[Path] = set()
+
+
+def remove_own_temporaries() -> None:
+    """Remove the temporary files of this process, which is to end in the middle of its work."""
+    for path in tuple(_own_temporaries):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    """Return eight letters for this machine; on a shared disk the same number is another process elsewhere."""
+    name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+    return f"{zlib.crc32(os.fsencode(name)):08x}"
 
 
 def remove_leftovers(folder: Path, *, is_running: Callable[[int], bool] | None = None) -> int:
     """Remove temporary files that a killed run of Clavilux left directly in a folder; return how many.
 
-    A temporary file carries the number of the process that wrote it; those of running processes stay.
+    A temporary file carries the number of the process that wrote it and its machine. Those of running processes stay,
+    and those of other machines, whose processes cannot be seen from here, for a day.
     """
     is_running = is_running or process_is_running
     removed = 0
-    for path in folder.glob(f"{_TEMPORARY_PREFIX}*.tmp"):
-        number = path.name.removeprefix(_TEMPORARY_PREFIX).partition("-")[0]
-        if number.isdecimal() and not is_running(int(number)) and path.is_file():
-            path.unlink(missing_ok=True)
-            removed += 1
+    try:
+        names = [name for name in os.listdir(folder) if name.startswith(_TEMPORARY_PREFIX) and name.endswith(".tmp")]
+    except OSError:  # not there, or not to be read: what follows says so
+        return 0
+    for path in (folder / name for name in names):
+        number, _, rest = path.name.removeprefix(_TEMPORARY_PREFIX).partition("-")
+        with suppress(OSError):  # another run removes it too, or the folder cannot be written to
+            is_local = rest.startswith(_machine())
+            is_old = time.time() - path.lstat().st_mtime > _FOREIGN_AGE_S
+            if number.isdigit() and path.is_file() and (not is_running(int(number)) if is_local else is_old):
+                path.unlink()
+                removed += 1
     return removed
 
 

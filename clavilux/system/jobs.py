@@ -1,39 +1,36 @@
-"""Where many songs are worked on: one after another, on all cores of this machine, or on a Dask cluster.
+"""Where many songs are worked on: in processes of this machine, or on a Dask cluster.
 
 songs, a function of one song -> **here** -> what became of each song
 
-joblib is the one seam: its processes (loky) here, its Dask backend elsewhere. To a cluster songs go in shards; a worker
-does the songs of its shard one after another, and the function writes each result at once, under a temporary name that
-it then renames. If a worker dies, the scheduler gives its shard to another one; so the function must be one that finds
-what is there already and leaves it. Workers see the same files as the caller, under the same paths.
+Whatever one song does, the others are done and that one is named: an exception of any type, a crash of its process, too
+much memory. A song whose process died beside others is tried once more while nothing else runs, as the memory that all
+took together may have been the reason. Results are the same, and in the same order, for any number of processes.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
-import platform
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from functools import partial
-from itertools import islice
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from clavilux.errors import ClaviluxError, ClusterError
-from clavilux.version import __version__
-
-if TYPE_CHECKING:
-    import distributed
+from clavilux.errors import ClaviluxError
+from clavilux.system.outcomes import Failed, Outcome, Raised, attempt
+from clavilux.system.threads import count_cores
+from clavilux.system.workers import Worker, can_fork, end_workers, start_worker, wait_for
 
 SHARD_SONGS = 50  # about a minute: the sending is nothing beside it, and a worker that dies leaves little to look at
-CONNECT_S = 10.0  # to reach a scheduler
-WORKERS_S = 10.0  # for its first worker to be there
-AHEAD_SHARDS = 1_000  # sent before the first comes back: bounds the scheduler's memory, and how many workers are busy
+AHEAD_SONGS = 1_000  # done before the one whose turn it is: bounds the memory that results take
 
 T = TypeVar("T")
 R = TypeVar("R")
+Failure = Callable[[T, str], R]
+
+logger = logging.getLogger("clavilux")
 
 
 def run_songs(
@@ -41,6 +38,7 @@ def run_songs(
     songs: Iterable[T],
     *,
     jobs: int,
+    failed: Failure[T, R] | None = None,
     scheduler: str | None = None,
     shard_songs: int = SHARD_SONGS,
     folders: Iterable[Path] = (),
@@ -51,11 +49,16 @@ def run_songs(
     Parameters
     ----------
     function : callable
-        Of one song; a function of a module, which a worker can import. What it raises ends the run.
+        Of one song; a function of a module, which a worker can import. A `ClaviluxError` that it raises ends the run;
+        what else it raises is a failure of that song alone.
     songs : iterable
-        What it takes; small, as it is sent.
+        What it takes; small, as it is sent. Songs are taken from it as processes become free.
     jobs : int
-        Processes on this machine, -1 for one a core, 1 for none but this one. Not looked at on a cluster.
+        Processes on this machine, -1 for one a core. With 1, songs run in one process beside this one where this one
+        can be forked (Linux, no other threads), else in this one, where a crash ends the run. Ignored on a cluster.
+    failed : callable, optional
+        Makes the result of a song that could not be finished, from the song and the reason in words. If left out, the
+        first such song ends the run.
     scheduler : str, optional
         Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``; this machine if left out.
     shard_songs : int
@@ -71,181 +74,175 @@ def run_songs(
         The scheduler cannot be reached or was lost, has no workers, or a worker is of another version or does not see
         a folder. Shards that ended several workers are named after all others are done.
     ClaviluxError
-        The system ended a process of this machine.
+        As raised by the function, or for a song that could not be finished, if `failed` is left out.
     """
-    return_as = "generator" if ordered else "generator_unordered"
+    outcomes: Generator[tuple[T, Outcome], None, None]
     if scheduler is not None:
-        work = partial(_run_shard, function, tuple(folders), __version__)
-        yield from _on_cluster(work, _cut(songs, shard_songs), scheduler, return_as)
-    elif jobs == 1:
-        yield from map(function, songs)
+        from clavilux.system.cluster import run_on_cluster
+
+        outcomes = run_on_cluster(function, songs, scheduler, shard_songs, tuple(folders), ordered=ordered)
+    elif jobs == 1 and not can_fork():
+        outcomes = ((song, attempt(function, song)) for song in songs)
     else:
-        yield from _on_this_machine(function, songs, jobs, return_as)
+        outcomes = _Pool(function, count_jobs(jobs), ordered=ordered).run(songs)
+    with closing(outcomes):  # whoever wants no more results lets the processes end
+        for song, outcome in outcomes:
+            yield _result(song, outcome, failed)
+
+
+def run_calls(
+    calls: Iterable[partial[R]], *, jobs: int, failed: Callable[[partial[R], str], R] | None = None
+) -> list[R]:
+    """Return the results of calls of functions of modules, made in processes of this machine as in `run_songs`.
+
+    With one job and without `failed` they are made in this process, and what they raise is raised as it is.
+
+    Examples
+    --------
+    >>> run_calls([partial(abs, -1), partial(abs, -2)], jobs=1)
+    [1, 2]
+    """
+    if jobs == 1 and failed is None:
+        return [call() for call in calls]
+    return list(run_songs(_call, calls, jobs=jobs, failed=failed))
+
+
+def count_jobs(jobs: int) -> int:
+    """Return a number of processes, 1 or more; -1 means one a core, -2 one less, and so on."""
+    return jobs if jobs > 0 else max(1, count_cores() + 1 + (jobs or -1))
 
 
 def check_scheduler(scheduler: str) -> None:
     """Raise `ClusterError` if no scheduler answers at the address."""
-    with _connected(scheduler):
+    from clavilux.system.cluster import connected
+
+    with connected(scheduler):
         pass
 
 
-def _on_this_machine(function: Callable[[T], R], songs: Iterable[T], jobs: int, return_as: str) -> Iterator[R]:
-    from joblib import Parallel, delayed, parallel_config
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+def _call(call: partial[R]) -> R:
+    return call()
 
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+
+def _result(song: T, outcome: Outcome, failed: Failure[T, R] | None) -> R:
+    if isinstance(outcome, Raised):
+        raise outcome.error
+    if isinstance(outcome, Failed):
+        if failed is None:
+            raise ClaviluxError(f"{_name(song)}: {outcome.reason}")
+        return failed(song, outcome.reason)
+    value: R = outcome.value
+    return value
+
+
+def _name(song: object) -> str:
+    """What was worked on, in words: for a call its first argument where that is a file, else its function."""
+    if isinstance(song, partial):
+        first = song.args[0] if song.args else None
+        return str(first) if isinstance(first, str | Path) else getattr(song.func, "__name__", "a call")
+    return str(song)
+
+
+_kept: list[Worker] = []  # idle workers that are no forks: to start one and to import PyTorch takes seconds
+
+
+class _Pool(Generic[T]):
+    """Processes of this machine that work on songs, one song each at a time."""
+
+    def __init__(self, function: Callable[[T], Any], jobs: int, *, ordered: bool) -> None:
+        self._function = function
+        self._jobs = self._most = jobs  # processes that are wanted; at most so many can be had
+        self._ordered = ordered
+        self._busy: dict[Worker, tuple[int, T]] = {}
+        self._idle: list[Worker] = []
+        self._again: list[tuple[int, T]] = []  # songs whose process died beside others
+        self._is_second_try = False
+        self._done: dict[int, tuple[T, Outcome]] = {}  # waiting for their turn
+
+    def run(self, songs: Iterable[T]) -> Generator[tuple[T, Outcome], None, None]:
+        """Yield each song with its outcome."""
+        coming: Iterator[tuple[int, T]] = enumerate(songs)
+        turn = 0
         try:
-            yield from Parallel(n_jobs=jobs, return_as=return_as)(delayed(function)(song) for song in songs)
-        except TerminatedWorkerError as error:
-            raise ClaviluxError(
-                "the system ended a process at work, most likely for want of memory; run this again with --jobs 1"
-            ) from error
+            while True:
+                coming = self._hand_out(coming)
+                if not self._busy and not self._done and not self._again:
+                    return
+                if self._busy:
+                    for worker in wait_for(list(self._busy)):
+                        self._collect(worker)
+                while self._done and (not self._ordered or turn in self._done):
+                    yield self._done.pop(turn if self._ordered else next(iter(self._done)))
+                    turn += 1
+        finally:
+            self._close()
 
+    def _hand_out(self, coming: Iterator[tuple[int, T]]) -> Iterator[tuple[int, T]]:
+        """Give songs to processes that have none; return the songs that are left."""
+        if self._again:
+            if not self._busy:
+                self._is_second_try = True
+                self._end_idle()  # for their memory, and because the song gets a process without a past
+                self._give(self._again.pop())
+            return coming
+        self._is_second_try = False
+        while len(self._busy) < max(1, self._most) and len(self._done) < AHEAD_SONGS:
+            job = next(coming, None)
+            if job is None:
+                return iter(())
+            if not self._give(job):
+                return chain([job], coming)
+        return coming
 
-def _on_cluster(
-    work: Callable[[tuple[T, ...]], list[R]], shards: Iterable[tuple[T, ...]], scheduler: str, return_as: str
-) -> Iterator[R]:
-    from joblib import Parallel, delayed, parallel_config
+    def _give(self, job: tuple[int, T]) -> bool:
+        """Give a song to a process; where none can be had, work on it here, but not beside other processes."""
+        if not self._idle and self._most:
+            if not can_fork() and _kept:
+                self._idle.append(_kept.pop())
+            else:
+                try:
+                    self._idle.append(start_worker())
+                except OSError as error:
+                    self._most = len(self._busy)
+                    where = f"{self._most} at a time" if self._most else "this process"
+                    reason = error.strerror or error
+                    logger.warning("clavilux: no more processes can be started (%s): working in %s", reason, where)
+                    if self._most:
+                        return False
+        if self._idle:
+            worker = self._idle.pop()
+            self._busy[worker] = job
+            worker.give(self._function, job[1])
+        else:
+            self._done[job[0]] = (job[1], attempt(self._function, job[1]))
+        return True
 
-    lost: list[_Lost] = []
-    with _connected(scheduler) as client, parallel_config(backend=_dask_backend(client)):
-        # A tuple goes with its task. What joblib takes for large data would be left on one worker, and die with it.
-        calls = (delayed(work)(shard) for shard in shards)
+    def _collect(self, worker: Worker) -> None:
+        """Take what a process has sent; one that has died leaves its song to a second try or to its fate."""
+        number, song = self._busy[worker]
         try:
-            outcomes = Parallel(batch_size=1, pre_dispatch=AHEAD_SHARDS, return_as=return_as)(calls)
-        except TimeoutError as error:
-            raise ClusterError(
-                f"the scheduler at {scheduler} has no workers; start some: dask worker {scheduler}"
-            ) from error
-        try:
-            for done in outcomes:
-                if isinstance(done, _Lost):
-                    lost.append(done)
-                else:
-                    yield from done
-        except CancelledError as error:
-            raise ClusterError(
-                f"the scheduler at {scheduler} was lost; what is done is kept, run this again when it is back"
-            ) from error
-        except (ModuleNotFoundError, RuntimeError) as error:
-            missing = (
-                error if isinstance(error, ModuleNotFoundError) else error.__cause__
-            )  # on a worker, on the scheduler
-            if not isinstance(missing, ModuleNotFoundError):
-                raise
-            raise ClusterError(
-                f"the cluster at {scheduler} has no module {missing.name}; install clavilux {__version__} for its "
-                "scheduler and all its workers"
-            ) from error
-    if lost:
-        raise ClusterError(
-            f"{len(lost)} of the shards ended worker after worker, most likely for want of memory; what they had done "
-            f"is kept, run the rest with more memory: {'; '.join(shard.songs for shard in lost)}"
-        )
+            outcome = worker.read()
+            if outcome is None:  # a line of its log
+                return
+            self._idle.append(worker)
+        except (EOFError, OSError):
+            outcome = Failed(worker.explain_death())
+        del self._busy[worker]
+        if worker.has_died and self._jobs > 1 and not self._is_second_try:
+            self._again.append((number, song))
+        else:
+            self._done[number] = (song, outcome)
+
+    def _end_idle(self) -> None:
+        end_workers(self._idle)
+        self._idle.clear()
+
+    def _close(self) -> None:
+        _kept.extend(worker for worker in self._idle if not worker.is_forked)
+        end_workers([*self._busy, *(worker for worker in self._idle if worker.is_forked)])
 
 
-@dataclass(frozen=True)
-class _Lost:
-    """A shard that the scheduler gave up, as its workers died one after another; its songs in words."""
-
-    songs: str
-
-
-def _run_shard(function: Callable[[T], R], folders: tuple[Path, ...], version: str, songs: tuple[T, ...]) -> list[R]:
-    """Do the songs of a shard. Runs on a worker of a cluster."""
-    from threadpoolctl import threadpool_limits
-
-    if version != __version__:
-        raise ClusterError(
-            f"the worker {platform.node()} has clavilux {__version__} and the caller {version}; install one version"
-        )
-    for folder in folders:
-        if not folder.is_dir():
-            raise ClusterError(
-                f"the worker {platform.node()} does not see {folder}; caller and workers share a file system, under "
-                "the same paths"
-            )
-    with threadpool_limits(1, user_api="blas"):  # whatever the worker was started with: the same bits as elsewhere
-        return [function(song) for song in songs]
-
-
-def _cut(songs: Iterable[T], n: int) -> Iterator[tuple[T, ...]]:
-    """Shards of n songs, the last one shorter."""
-    rest = iter(songs)
-    while shard := tuple(islice(rest, n)):
-        yield shard
-
-
-@contextmanager
-def _connected(scheduler: str) -> Iterator[distributed.Client]:
-    import asyncio  # 0.02 s, which only a cluster is worth
-
-    from distributed import Client
-
-    with _silent_dask():
-        try:
-            with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop of its own
-                kind = thread.submit(asyncio.run, _ask_kind(scheduler)).result()
-            if kind != "Scheduler":
-                raise ValueError(f"it answers as {kind}")
-            client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:  # refused, silent or cut off; malformed or no scheduler
-            raise ClusterError(
-                f"no Dask scheduler can be reached at {scheduler!a} ({str(error) or 'no answer'}); give the address "
-                "that `dask scheduler` prints, such as tcp://10.0.0.1:8786"
-            ) from error
-        with client:
-            yield client
-
-
-@contextmanager
-def _silent_dask() -> Iterator[None]:
-    """Keep Dask from logging its tries and tracebacks: what goes wrong becomes one line of ours."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-async def _ask_kind(address: str) -> str:
-    """Ask what listens there, a "Scheduler" or a "Worker"; for what is silent Dask's own client waits for ever."""
-    import asyncio
-
-    from distributed import Security, rpc
-
-    secrets = Security().get_connection_args("client")  # of Dask's configuration, for tls:// addresses
-    async with asyncio.timeout(CONNECT_S), rpc(address, timeout=CONNECT_S, connection_args=secrets) as there:
-        return str((await there.identity())["type"])
-
-
-def _dask_backend(client: distributed.Client) -> Any:
-    """joblib's Dask backend, with three of its gaps closed; the class is made here, as it needs the extra."""
-    from distributed import KilledWorker
-    from joblib._dask import DaskDistributedBackend
-
-    class Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types
-        def effective_n_jobs(self, n_jobs: int) -> int:
-            # With one worker of one thread joblib would do all the work on the caller.
-            return max(2, int(super().effective_n_jobs(n_jobs)))
-
-        def submit(self, func: Any, callback: Any = None) -> Any:
-            # joblib passes on what a task returns or raises, but waits for ever for one that Dask itself gives up.
-            future = super().submit(func, callback)
-
-            def tell(future: Any) -> None:
-                error = future.exception()
-                if isinstance(error, KilledWorker):
-                    ((_, (shard,), _),) = func.items
-                    callback([_Lost(f"{shard[0]} to {shard[-1]}")])
-                elif error is not None:
-                    callback(error)
-
-            future.add_done_callback(tell)
-            return future
-
-    return Backend(client=client, wait_for_workers_timeout=WORKERS_S)
+@atexit.register
+def _end_kept() -> None:
+    end_workers(_kept)
+    _kept.clear()

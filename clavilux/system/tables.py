@@ -1,4 +1,4 @@
-"""Tables that people write by hand: CSV files of any common dialect become rows of text."""
+"""Tables: CSV files of any common dialect, as people write them by hand, become rows of text, and are written."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import io
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from clavilux.errors import ClaviluxError
 from clavilux.system.files import check_shortage
 
 SEPARATORS = ",;\t"
+
+# A spreadsheet takes a cell that begins so for a formula and carries it out; an apostrophe before it makes it text.
+_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 
 _ENCODINGS = {  # by byte-order mark; that of UTF-32 begins like that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
@@ -78,7 +81,8 @@ def read_table(
 
     Comma, semicolon and tabulator separate columns; the one that divides the header into most columns is taken, or the
     one that a first line such as ``sep=;`` names. Names of columns are taken in lower case. Spaces around names and
-    values are removed; empty lines, and empty columns at the end, are passed over.
+    values are removed; empty lines, and empty columns at the end, are passed over. Values are as `table_text` was given
+    them.
 
     Parameters
     ----------
@@ -120,12 +124,47 @@ def read_table(
                     raise fault(damage)
                 skip(damage)
                 continue
-            rows.append(Row(dict(zip(columns, values, strict=True)), where))
+            rows.append(Row(dict(zip(columns, map(unescape_cell, values), strict=True)), where))
     except csv.Error as error:
         raise fault(f"{path}, line {lines.line_num}: cannot be read as CSV ({error})") from error
     if not columns:
         raise fault(f"{path}: is empty; the first line names the columns")
     return columns, rows
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV, separated by commas, in which no spreadsheet finds a formula; see `escape_cell`."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([escape_cell(str(value)) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def escape_cell(value: str) -> str:
+    """Return the text of a cell with an apostrophe before it if a spreadsheet would take it for a formula.
+
+    A number stays as it is, negative too.
+
+    Examples
+    --------
+    >>> escape_cell("=HYPERLINK(A1).mp3"), escape_cell("-12.5")
+    ("'=HYPERLINK(A1).mp3", '-12.5')
+    """
+    return f"'{value}" if _FORMULA.match(value) and not _is_number(value) else value
+
+
+def unescape_cell(value: str) -> str:
+    """Return what `escape_cell` was given."""
+    return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return value.isprintable() and "_" not in value
 
 
 def read_number(row: Row, column: str, fault: type[ClaviluxError]) -> float:

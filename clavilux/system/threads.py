@@ -7,21 +7,35 @@ comes out is the same to the last bit for any number of threads.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
 
+CONTROL_GROUP = Path("/sys/fs/cgroup")
 AHEAD = 4  # blocks that wait at most: about six seconds of sound
 
 
+@lru_cache(maxsize=1)
 def count_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of cores that this process may use, 1 or more; a container may get less than there are."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for name in ("cpu.max", "cpu/cpu.cfs_quota_us"):  # control groups of Linux, version 2 and 1
+        try:
+            quota, *period = (CONTROL_GROUP / name).read_text().split()
+            period = period or (CONTROL_GROUP / "cpu/cpu.cfs_period_us").read_text().split()
+            if float(quota) > 0:  # -1: no limit; "max" is the same in version 2 and no number
+                return max(1, min(cores, math.ceil(float(quota) / float(period[0]))))
+        except (OSError, ValueError):
+            continue
+    return cores
 
 
 def run_each(work: Callable[[T], object], parts: Iterable[T], threads: int) -> None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import ENCODER_SIDE_PX, PLAN_SIDE, SLOTS
 from clavilux.errors import CorpusError, PictureError
 from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resize
+from clavilux.system.jobs import run_calls
 from clavilux.training.datasets import Entry, list_entries
 from clavilux.training.recipe import AnalysisRecipe
 
@@ -73,7 +74,11 @@ def analyse_folder(
         No picture of the split can be read.
     """
     entries = [entry for entry in list_entries(folder, PICTURE_SUFFIXES, report=log) if entry.split == split]
-    results = Parallel(n_jobs=jobs, batch_size=16)(delayed(_analyse_picture)(entry, recipe, seed) for entry in entries)
+    results = run_calls(
+        (partial(_analyse_picture, entry, recipe, seed) for entry in entries),
+        jobs=jobs,
+        failed=lambda call, reason: f"{call.args[0].path}: {reason}",
+    )
     windows, palettes, shares, source = [], [], [], []
     names: list[str] = []
     roles: list[str] = []

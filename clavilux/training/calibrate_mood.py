@@ -144,9 +144,7 @@ def agreement(votes: list[Float64], axis: str, rng: np.random.Generator, *, time
 def fit_ridge(inputs: Float64, labels: Float64) -> Float64:
     """Weights (D,) for standardised inputs (n, D) and centred labels (n,)."""
     n, width = inputs.shape
-    return np.asarray(
-        np.linalg.solve(inputs.T @ inputs / n + STRENGTH * np.eye(width), inputs.T @ labels / n)
-    )
+    return np.asarray(np.linalg.solve(inputs.T @ inputs / n + STRENGTH * np.eye(width), inputs.T @ labels / n))
 
 
 def folds_of(groups: list[str], n_folds: int) -> NDArray[np.int64]:

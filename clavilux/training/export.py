@@ -95,14 +95,13 @@ class Trained:
 
 
 def check_output(folder: Path) -> None:
-    """Refuse a place for a bundle that cannot be written to, or that is not empty: what is there would be lost.
+    """Refuse a place for a bundle that is not empty: what is there would be lost.
 
     Raises
     ------
     TrainingError
-        It is a file, a folder that is not empty or cannot be read, or the folder around it cannot be written to.
+        It is a file, or a folder that is not empty or cannot be read.
     """
-    prepare_folder(Path(os.path.realpath(folder)).parent)
     if not os.path.lexists(folder):
         return
     try:
@@ -286,6 +285,7 @@ def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list
 def _new_folder(folder: Path) -> Iterator[Path]:
     """Give a temporary folder, and move it into place at the end of the block; remove it if the block raises."""
     folder = Path(os.path.realpath(folder))  # a link stays a link
+    prepare_folder(folder.parent)
     with writing_to(folder.parent):
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:

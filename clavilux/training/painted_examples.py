@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from clavilux.constants import FREQUENCY_RANGE, PLAN_SIDE, SURFACE
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.paint import LINE_TO_MARK, paint
+from clavilux.system.jobs import run_calls
 from clavilux.training.analysis import WINDOW_PX, Windows
 
 _CHAOS = (0.3, 1.25)  # below, no marks are seen; above, no plan
@@ -49,9 +50,8 @@ class PaintedExamples:
 def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> PaintedExamples:
     """Paint n studies over the plans and palettes of these windows."""
     drawn = [_draw(windows, seed, index) for index in range(n)]
-    pictures = Parallel(n_jobs=jobs, batch_size=32)(
-        delayed(_paint_study)(controls, seed + index) for index, controls in enumerate(drawn)
-    )
+    calls = (partial(_paint_study, controls, seed + index) for index, controls in enumerate(drawn))
+    pictures = run_calls(calls, jobs=jobs)
     return PaintedExamples(
         np.stack(pictures),
         np.stack([_areas(c) for c in drawn]),

@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
@@ -42,6 +42,7 @@ from clavilux.models.mapping_network import LIMIT, MappingNetwork, PerceptronMap
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.controls import Controls, choose_controls
 from clavilux.painter.paint import paint
+from clavilux.system.jobs import run_calls
 from clavilux.training.datasets import AudioFeatureDataset, descriptors_of, read_descriptors
 from clavilux.training.fit_by_surrogate import PredictorInputs, fit_by_surrogate, predict
 from clavilux.training.recipe import MappingRecipe
@@ -156,7 +157,7 @@ def measure_art(
     scale: FeatureScale | None = None,
 ) -> Art:
     """Measure guides and looks on the pictures of these latents, looks in a given scale or in their own."""
-    measured = Parallel(n_jobs=jobs, batch_size=16)(delayed(measure_image_features)(rgb) for rgb in pictures)
+    measured = run_calls((partial(measure_image_features, rgb) for rgb in pictures), jobs=jobs)
     image_features = {name: np.array([m[name] for m in measured]) for name in IMAGE_FEATURES}
     layout = np.stack([srgb_to_lab(average_down(rgb, _LAYOUT_FIELDS) / 255.0).reshape(-1) for rgb in pictures])
     values = np.stack(list(image_features.values()), axis=1).astype(np.float64)
@@ -194,7 +195,7 @@ def correspondences_of_features(n_features: int) -> Float64:
 
 def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[np.uint8]]:
     """Paint controls, 128 x 128, seed 0."""
-    return list(Parallel(n_jobs=jobs, batch_size=16)(delayed(_paint_small)(c) for c in controls))
+    return run_calls((partial(_paint_small, c) for c in controls), jobs=jobs)
 
 
 @torch.no_grad()

@@ -1,0 +1,340 @@
+"""Processes that work on one song at a time, so that whatever a song does to its process happens to that song alone.
+
+caller: `start_worker` -> pipe -> `serve` in another process -> pipe -> outcome
+
+The caller knows which song each process has, so a process that dies names its song. Two pipes connect caller and
+worker, nothing else: no semaphore, no shared memory, no temporary file, so a missing or tiny /dev/shm does not matter.
+A worker ends when its pipe is closed, also where the caller was killed.
+
+On Linux a process that has one thread, as that of the command line, is forked: a worker then costs some milliseconds
+and finds everything loaded. Everywhere else a new Python is started.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from clavilux.system.outcomes import Failed, Outcome, attempt, describe_failure
+from clavilux.system.signals import SIGNALS, held_back
+
+if TYPE_CHECKING:
+    import subprocess
+
+END_S = 0.5  # a worker whose pipe was closed has this long before it is killed
+
+# One thread for each worker: the cores are shared by processes. Read when the libraries are first imported.
+_ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB", "NUMBA", "NUMEXPR")
+_LENGTH = struct.Struct("<Q")
+_START = (
+    "import sys; sys.path[:] = eval(sys.argv[1]); from clavilux.system.workers import serve_on_standard_pipes;"
+    "serve_on_standard_pipes()"
+)
+
+logger = logging.getLogger("clavilux")
+
+
+@dataclass(frozen=True)
+class _Log:
+    """A line for the log of the caller."""
+
+    level: int
+    line: str
+
+
+class Worker:
+    """A process that works on one song at a time, as its caller sees it."""
+
+    def __init__(self, inbox: int, outbox: int, *, pid: int = 0, program: subprocess.Popen[bytes] | None = None):
+        self._write_fd, self._read_fd = inbox, outbox
+        self._pid = pid
+        self._program = program
+        _open_workers.add(self)
+        self.has_died = False
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether it is a copy of this process, as it was when the worker was made."""
+        return self._program is None
+
+    def give(self, function: Callable[[Any], Any], song: Any) -> None:
+        """Send a song to a worker that has none; one that has died is noticed when its outcome is read."""
+        content = pickle.dumps((function, song, logger.getEffectiveLevel()), pickle.HIGHEST_PROTOCOL)
+        with suppress(BrokenPipeError):
+            _write(self._write_fd, content)
+
+    def read(self) -> Outcome | None:
+        """Return the outcome of its song, or None if it sent a line of the log, which then is logged.
+
+        Raises
+        ------
+        EOFError
+            The process has ended.
+        """
+        message = pickle.loads(_read(self._read_fd))
+        if isinstance(message, _Log):
+            logger.log(message.level, "%s", message.line)
+            return None
+        assert isinstance(message, Outcome)
+        return message
+
+    def explain_death(self) -> str:
+        """Return in words how the process ended, after `read` has raised."""
+        self.has_died = True
+        self._close_pipes()
+        code = self._exit_code(wait=True)
+        if code == -getattr(signal, "SIGKILL", 9):
+            return "the system ended its process (SIGKILL), most likely for want of memory; free some, or use --jobs 1"
+        if code is not None and code < 0:
+            try:
+                name = signal.Signals(-code).name
+            except ValueError:
+                name = f"signal {-code}"
+            return f"its process crashed ({name}); please report it, with this file if you can"
+        return f"its process ended before it was done (exit code {code}); please report it"
+
+    def _exit_code(self, *, wait: bool) -> int | None:
+        """Return the exit code of the process, or minus the signal that ended it; None if it works on."""
+        if self._program is not None:
+            return self._program.wait() if wait else self._program.poll()
+        try:
+            pid, status = os.waitpid(self._pid, 0 if wait else os.WNOHANG)
+        except ChildProcessError:  # the caller ignores SIGCHLD
+            return 0
+        return os.waitstatus_to_exitcode(status) if pid else None
+
+    def _kill(self) -> None:
+        if self._program is not None:
+            self._program.kill()
+        else:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+
+    def _close_pipes(self) -> None:
+        if self in _open_workers:
+            _open_workers.remove(self)
+            os.close(self._write_fd)
+            os.close(self._read_fd)
+
+
+def start_worker() -> Worker:
+    """Start a process, forked where that is safe.
+
+    Raises
+    ------
+    OSError
+        The system allows no more processes, or has no memory for one.
+    """
+    return _fork() if can_fork() else _spawn()
+
+
+def can_fork() -> bool:
+    """Return whether a copy of this process can work on: on Linux, where there is no other thread to hold a lock."""
+    if sys.platform != "linux":  # macOS has libraries that refuse to work in a fork, Windows has no fork
+        return False
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+def end_workers(workers: Sequence[Worker]) -> None:
+    """Let workers end. Together they get `END_S` to remove what they were writing, then they are killed."""
+    for worker in workers:
+        worker._close_pipes()
+    until = time.monotonic() + END_S
+    for worker in workers:
+        while not worker.has_died and worker._exit_code(wait=False) is None:
+            if time.monotonic() > until:
+                worker._kill()
+                worker._exit_code(wait=True)
+                break
+            time.sleep(0.001)
+
+
+def wait_for(workers: Sequence[Worker]) -> list[Worker]:
+    """Wait until at least one of the workers has sent something or has ended; return those that have."""
+    if sys.platform == "win32":
+        import _winapi
+        import msvcrt
+
+        while True:
+            ready = []
+            for worker in workers:
+                try:
+                    if _winapi.PeekNamedPipe(msvcrt.get_osfhandle(worker._read_fd), 0)[0]:
+                        ready.append(worker)
+                except OSError:  # the other end is closed
+                    ready.append(worker)
+            if ready:
+                return ready
+            time.sleep(0.005)
+    import select
+
+    poll = select.poll()
+    for worker in workers:
+        poll.register(worker._read_fd, select.POLLIN)
+    ready_fds = {fd for fd, _ in poll.poll()}
+    return [worker for worker in workers if worker._read_fd in ready_fds]
+
+
+# Starting and ending --------------------------------------------------------------------------------------------------
+
+_open_workers: set[Worker] = set()
+
+
+def _fork() -> Worker:
+    inbox, outbox = os.pipe(), os.pipe()
+    try:
+        with held_back():  # what is raised in a callback of fork is lost
+            pid = os.fork()
+            if pid == 0:
+                _set_signals()
+    except OSError:
+        for fd in (*inbox, *outbox):
+            os.close(fd)
+        raise
+    if pid == 0:
+        try:
+            os.close(inbox[1])
+            os.close(outbox[0])
+            for other in tuple(_open_workers):  # they would not see their caller end
+                other._close_pipes()
+            os.dup2(2, 1)  # what a song prints is no result
+            sys.stdout = sys.stderr
+            serve(inbox[0], outbox[1])
+        finally:
+            os._exit(1)
+    os.close(inbox[0])
+    os.close(outbox[1])
+    return Worker(inbox[1], outbox[0], pid=pid)
+
+
+def _spawn() -> Worker:
+    import subprocess
+
+    variables = {f"{name}_NUM_THREADS": "1" for name in _ONE_THREAD}
+    with held_back():
+        program = subprocess.Popen(
+            [sys.executable, "-P", "-c", _START, ascii(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **variables, "VECLIB_MAXIMUM_THREADS": "1"},
+            bufsize=0,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # of Windows: no Ctrl-C
+        )
+    assert program.stdin is not None and program.stdout is not None  # both were asked for
+    inbox, outbox = os.dup(program.stdin.fileno()), os.dup(program.stdout.fileno())
+    program.stdin.close()
+    program.stdout.close()
+    return Worker(inbox, outbox, program=program)
+
+
+# In the other process -------------------------------------------------------------------------------------------------
+
+
+def serve_on_standard_pipes() -> NoReturn:
+    """Work for the caller that started this Python, through its standard input and output."""
+    inbox, outbox = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)  # what a song prints is no result
+    _set_signals()
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were held back when this process was started
+    serve(inbox, outbox)
+
+
+def serve(inbox: int, outbox: int) -> NoReturn:
+    """Work on songs as they come, until the pipe is closed. Never returns."""
+    from queue import SimpleQueue
+    from threading import Lock, Thread
+
+    from clavilux.system.files import remove_own_temporaries
+
+    lock = Lock()
+
+    def send(message: Outcome | _Log) -> None:
+        content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        with lock:
+            _write(outbox, content)
+
+    class Forward(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            send(_Log(record.levelno, self.format(record)))
+
+    tasks: SimpleQueue[bytes] = SimpleQueue()
+
+    def receive() -> None:
+        # In a thread, so that a worker ends with its caller in the middle of a song too.
+        try:
+            while True:
+                tasks.put(_read(inbox))
+        except (EOFError, OSError):
+            remove_own_temporaries()
+            os._exit(0)
+
+    logger.handlers = [Forward()]
+    logger.propagate = False
+    Thread(target=receive, name="clavilux caller", daemon=True).start()
+    try:
+        while True:
+            task = tasks.get()
+            try:
+                function, song, level = pickle.loads(task)
+                logger.setLevel(level)
+                del task
+                outcome = attempt(function, song)
+                del song
+                send(outcome)
+            except BrokenPipeError:
+                raise
+            except BaseException as error:  # it cannot be sent, or imported here, or raised KeyboardInterrupt itself
+                send(Failed(describe_failure(error)))
+    finally:  # the caller is gone
+        remove_own_temporaries()
+        os._exit(0)
+
+
+def _set_signals() -> None:
+    """Leave interrupts to the caller; what else ends a process ends this one."""
+    with suppress(ValueError):  # not in the main thread
+        signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+# Words and bytes ------------------------------------------------------------------------------------------------------
+
+
+def _write(fd: int, content: bytes) -> None:
+    rest = memoryview(_LENGTH.pack(len(content)) + content)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _read(fd: int) -> bytes:
+    (length,) = _LENGTH.unpack(_read_exactly(fd, _LENGTH.size))
+    return _read_exactly(fd, length)
+
+
+def _read_exactly(fd: int, length: int) -> bytes:
+    content = bytearray()
+    while len(content) < length:
+        block = os.read(fd, min(length - len(content), 2**20))
+        if not block:
+            raise EOFError
+        content += block
+    return bytes(content)
