@@ -166,6 +166,7 @@ MANY_CHANNELS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "codec", "form", "layout"), MANY_CHANNELS)
 def test_planar_samples_and_odd_layouts_of_any_number_of_channels_are_read(
     tmp_path: Path, suffix: str, codec: str, form: str, layout: str
@@ -222,6 +223,7 @@ CONTAINERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "codec", "options"), CONTAINERS, ids=[f"{f}-{c}-{len(o)}" for f, c, o in CONTAINERS])
 def test_a_whole_file_warns_of_nothing_and_one_that_is_cut_off_does(
     tmp_path: Path, form: str, codec: str, options: dict[str, str]

@@ -252,6 +252,7 @@ def test_a_picture_of_the_same_song_is_replaced(songs: Path, fake_bundle: Path) 
     assert read_record("chord.png")["seed"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed(songs: Path, fake_bundle: Path, tmp_path: Path) -> None:
     def resume(*options: object, bundle: Path = fake_bundle) -> tuple[Result, dict[str, int]]:
         done = paint(songs, "-o", "out/", "--count", 2, "--resume", *options, bundle=bundle)

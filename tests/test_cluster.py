@@ -209,6 +209,7 @@ def test_features_survive_a_killed_worker_and_nothing_is_measured_twice(
     assert done_in(out, ".npy") == after
 
 
+@pytest.mark.slow
 def test_pictures_survive_a_killed_worker_and_nothing_is_painted_twice(
     two_workers: Cluster, music: Path, fake_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +238,7 @@ def test_pictures_survive_a_killed_worker_and_nothing_is_painted_twice(
         assert (Path("out") / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_a_shard_that_ends_its_workers_is_named_and_the_others_are_done(two_workers: Cluster) -> None:
     with distributed.Client(two_workers.address, set_as_default=False) as client:
         client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
