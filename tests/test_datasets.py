@@ -352,6 +352,7 @@ def test_descriptors_are_finite_and_whole(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the files that this process has open, in /proc")
+@pytest.mark.slow
 def test_more_feature_files_than_may_be_open_are_all_read(tmp_path):
     _features(tmp_path, *(f"{index:03d}.npy" for index in range(80)))
     (tmp_path / "corpus.csv").write_text(
