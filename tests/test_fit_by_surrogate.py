@@ -97,7 +97,7 @@ def test_correspondence_scores_are_linear_in_image_features():
     assert not matrix[len(IMAGE_FEATURES) :].any()
     for column, correspondence in enumerate(CORRESPONDENCES):
         assert {list(IMAGE_FEATURES)[i]: matrix[i, column] for i in np.flatnonzero(matrix[:, column])} == dict(
-            correspondence.seen
+            correspondence.image_features
         )
 
 

@@ -86,7 +86,7 @@ def fit_mapping(
     space = _SongSpace.fit(songs, recipe)
     components = space.components(songs.codes)
     n_correspondences = len(CORRESPONDENCES) if recipe.structure < 1 else 0
-    song_scores = normal_scores(correspondence_values(songs.descriptors, "heard")[:, :n_correspondences])
+    song_scores = normal_scores(correspondence_values(songs.descriptors, "descriptors")[:, :n_correspondences])
     placed = _place_songs(components, song_scores, art, recipe, seed=seed)
     linear = recipe.method == "pca-match"
     scale = float(np.median(pdist(components)))
@@ -324,7 +324,7 @@ def mapping_figures(
         "variance_ratio": float(np.trace(np.cov(painted.latents.T)) / np.trace(np.cov(art.latents.T))),
         "geometry": _rank_correlation(pdist(components), pdist(painted.latents)),
     }
-    song_scores = correspondence_values(songs.descriptors, "heard")
+    song_scores = correspondence_values(songs.descriptors, "descriptors")
     for i, correspondence in enumerate(CORRESPONDENCES):
         figures[correspondence.name] = _rank_correlation(song_scores[:, i], painted.correspondences[:, i])
     return figures

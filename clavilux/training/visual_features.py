@@ -98,7 +98,7 @@ def measure_art(
         assert scale.marks is not None, "the scale was made without a mark classifier"
         blocks.append(mark_weight * (marks - scale.marks[0]) / scale.marks[1] / np.sqrt(marks.shape[1]))
     visual_features = np.concatenate(blocks, axis=1).astype(np.float64)
-    return Art(latents, correspondence_values(image_features, "seen"), visual_features, scale)
+    return Art(latents, correspondence_values(image_features, "image_features"), visual_features, scale)
 
 
 def correspondences_of_features(n_features: int) -> Float64:
@@ -108,7 +108,7 @@ def correspondences_of_features(n_features: int) -> Float64:
     """
     matrix = np.zeros((n_features, len(CORRESPONDENCES)))
     for column, correspondence in enumerate(CORRESPONDENCES):
-        for name, weight in correspondence.seen.items():
+        for name, weight in correspondence.image_features.items():
             matrix[list(IMAGE_FEATURES).index(name), column] = weight
     return matrix
 
