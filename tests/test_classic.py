@@ -45,6 +45,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_it_trains_by_epochs_without_mark_classifier_and_painter(trained):
     folder, output = trained
     assert "beta up to 3" in output
@@ -61,6 +62,7 @@ def test_it_trains_by_epochs_without_mark_classifier_and_painter(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_it_paints_with_its_own_noise(trained):
     folder, _ = trained
     song, picture = folder / "features" / "track 03.npy", folder / "picture.png"
@@ -75,6 +77,7 @@ def test_it_paints_with_its_own_noise(trained):
     assert "Noise was added that says nothing of the song: 0.1 to the latent" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_it_has_no_controls(trained):
     folder, _ = trained

@@ -300,7 +300,7 @@ def test_a_folder_is_described_by_its_table(tmp_path):
 
 
 def test_hidden_files_links_and_other_formats_are_not_used(tmp_path):
-    for name in ("a.png", "._a.png", ".ipynb_checkpoints/a.png", "b.heic", "c.tif", "d.HEIC", "notes.txt"):
+    for name in ("a.png", "._a.png", ".ipynb_checkpoints/a.png", "b.heic", "c.xcf", "d.HEIC", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "all").symlink_to(tmp_path)
@@ -352,6 +352,7 @@ def test_descriptors_are_finite_and_whole(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the files that this process has open, in /proc")
+@pytest.mark.slow
 def test_more_feature_files_than_may_be_open_are_all_read(tmp_path):
     _features(tmp_path, *(f"{index:03d}.npy" for index in range(80)))
     (tmp_path / "corpus.csv").write_text(

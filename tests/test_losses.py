@@ -58,6 +58,7 @@ def test_water_filling_spends_nothing_on_directions_below_the_level():
     assert water_filling_nats(with_dust, 0.75) == pytest.approx(water_filling_nats(torch.ones(3), 0.75), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_controller_holds_a_linear_vae_at_its_target():
     """A VAE of independent normals: the rate that the controller asks for is the rate that training ends with."""
     generator = torch.Generator().manual_seed(0)

@@ -33,6 +33,7 @@ def _windows():
     )
 
 
+@pytest.mark.slow
 def test_painted_examples_have_every_kind_and_known_marks():
     examples = paint_examples(_windows(), 2 * len(KINDS), seed=3, jobs=1)
     np.testing.assert_allclose(examples.kind.sum(axis=1), 1, atol=1e-6)

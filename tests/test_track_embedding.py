@@ -24,6 +24,7 @@ def _write_tracks(folder, n=40):
     return AudioFeatureDataset(folder), AudioFeatureDataset(folder, VALIDATION)
 
 
+@pytest.mark.slow
 def test_training_separates_tracks_by_movement_and_not_by_level(tmp_path):
     training, validation = _write_tracks(tmp_path / "features")
     recipe = load_recipe("default").track_embedding
