@@ -59,7 +59,7 @@ def describe(name: str, thing: Any) -> list[str]:
     """Return the signature and the docstring of a function or a class, and those of its public methods."""
     parts = [
         f"### {name}\n",
-        f"```python\n{signature_of(name, thing)}\n```\n",
+        f"```text\n{signature_of(name, thing)}\n```\n",
         markdown_of(inspect.getdoc(thing) or ""),
     ]
     for member, value in vars(thing).items() if inspect.isclass(thing) else ():

@@ -216,6 +216,7 @@ def test_a_mirrored_picture_is_its_own_mirror_image(kind, second, size):
     assert np.mean(mirrored != mirrored[::-1]) > 0.3
 
 
+@pytest.mark.slow
 def test_a_picture_becomes_symmetric_by_area():
     symmetric = []
     for share in (0.0, 0.3, 0.6, 1.0):
