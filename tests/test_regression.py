@@ -30,11 +30,13 @@ def figures():
     return measure_regression("default", files, space())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(BETTER))
 def test_the_shipped_bundle_is_as_good_as_its_recorded_figures(figures, name):
     assert not is_worse(name, figures[name]), f"{name}: {figures[name]}, shipped {REFERENCE['figures'][name]}"
 
 
+@pytest.mark.slow
 def test_a_collapsed_bundle_is_worse(monkeypatch, figures):
     """A collapse: one picture for all songs."""
     latent = np.zeros(64, np.float32)
