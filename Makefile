@@ -1,13 +1,13 @@
-# Commands on a fresh machine that has Python 3.11, 3.12 or 3.13 and make:
+# Commands for a machine with Python 3.11, 3.12 or 3.13 and make:
 #   make demo    paints the six example pieces
 #   make test    checks and tests everything
-#   make matrix  installs the wheel on each of these Pythons, as a user would, and paints
-# Each makes .venv for itself; a second run installs nothing.
+#   make matrix  installs the wheel on each of these Pythons and paints
+# Each creates .venv if needed; a second run installs nothing.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A stamp is a file that says: this was installed, from these versions.
+# A stamp file records that the environment was installed from these versions.
 CORE := $(VENV)/core.stamp
 DEV := $(VENV)/dev.stamp
 SOURCES := $(shell find clavilux -type f -not -path '*/__pycache__/*')
@@ -41,7 +41,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed and $(PYTHON) is %d.%d; name another one: make PYTHON=python3.12 ..." % v)'
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
-# The environment of the tests also paints, from the sources as they are, so the demo leaves it alone.
+# The environment of the tests can paint too, so the demo does not change it.
 $(CORE): constraints.txt pyproject.toml $(SOURCES) | $(BIN)/python
 	test -e $(DEV) || $(BIN)/python -m pip install --quiet -c constraints.txt .
 	@touch $@

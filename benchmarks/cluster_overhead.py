@@ -1,9 +1,9 @@
-"""What a Dask cluster costs beside the processes of one machine, for the same songs and the same two cores.
+"""Measure the cost of a Dask cluster compared with local processes, for the same songs on the same two cores.
 
     python benchmarks/cluster_overhead.py [--songs 100] [--repeats 3]
 
-Copies of the example pieces are measured by two local processes and by two workers of one thread, in turn. Printed are
-seconds of the clock and of the processor; those of the cluster are of caller, scheduler and workers together.
+Copies of the example pieces are measured by two local processes and by two workers with one thread, in turn. Wall time
+and processor time are printed; for the cluster, processor time of caller, scheduler and workers together.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def main() -> None:
         processes = start_cluster(folder)
         try:
             address = json.loads((folder / "scheduler.json").read_text())["address"]
-            measure(folder, ["--scheduler", address], processes)  # a worker imports everything once
+            measure(folder, ["--scheduler", address], processes)  # not counted: the workers import everything
             for _ in range(arguments.repeats):
                 for title, options in (("local", ["--jobs", "2"]), ("cluster", ["--scheduler", address])):
                     clock_s, cpu_s = measure(folder, options, processes)
-                    print(f"{title:8} {arguments.songs} songs: clock {clock_s:.1f} s, processor {cpu_s:.1f} s")
+                    print(f"{title:8} {arguments.songs} songs: wall time {clock_s:.1f} s, processor time {cpu_s:.1f} s")
         finally:
             for process in processes:
                 process.kill()
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def start_cluster(folder: Path) -> list[psutil.Popen]:
-    """A scheduler and two workers of one thread, on this machine alone."""
+    """Start a scheduler and two workers with one thread on this machine."""
     card = ["--scheduler-file", str(folder / "scheduler.json"), "--host", "127.0.0.1", "--no-dashboard"]
     worker = ["worker", *card, "--nthreads", "1", "--no-nanny", "--local-directory", str(folder)]
     commands = [["scheduler", "--port", "0", *card], worker, worker]
@@ -68,7 +68,7 @@ def start_cluster(folder: Path) -> list[psutil.Popen]:
 
 
 def measure(folder: Path, options: list[str], cluster: list[psutil.Popen]) -> tuple[float, float]:
-    """Seconds of the clock and of the processor of one run into an empty folder."""
+    """Return wall time and processor time of one run into an empty folder, in seconds."""
     out = folder / "out"
     command = [sys.executable, "-m", "clavilux", "features", str(folder / "music"), "-o", str(out), *options]
     cpu_before, start = cpu_s(cluster), time.perf_counter()
@@ -80,7 +80,7 @@ def measure(folder: Path, options: list[str], cluster: list[psutil.Popen]) -> tu
 
 
 def cpu_s(cluster: list[psutil.Popen]) -> float:
-    """Seconds that the processes of the cluster, and all ended children of this one, have had the processor."""
+    """Return the processor time of the cluster and of all ended children of this process, in seconds."""
     own = psutil.Process().cpu_times()
     times = [process.cpu_times() for process in cluster]
     return own.children_user + own.children_system + sum(entry.user + entry.system for entry in times)

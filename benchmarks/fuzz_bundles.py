@@ -1,14 +1,14 @@
-"""Broken bundles by the thousand: every use of each ends in a picture or in a `ClaviluxError` of one line.
+"""Use thousands of damaged bundles: each must give a picture or a `ClaviluxError` of one line.
 
     python benchmarks/fuzz_bundles.py                              2 000 bundles of seed 0
     python benchmarks/fuzz_bundles.py --first 1000 --bundles 500   bundles 1 000 to 1 499 of the same 2 000
 
-A tiny bundle is broken in seven ways (tests/bundle_mutations.py): fields and bytes of bundle.json, bytes of networks
+A tiny bundle is damaged in seven ways (tests/bundle_mutations.py): fields and bytes of bundle.json, bytes of networks
 and palettes, edits of ONNX graphs, headers of NumPy and safetensors files, and files that are pipes, links or devices.
-Hashes are written anew, so that they do not hide the fault. Each bundle is painted from, shown, verified, copied and,
-where PyTorch is installed, trained on from. Another exception, a warning, a word on stderr, a crash, a use that takes
-more than 20 s and more than 2.5 GB of memory are findings; they are printed, and the exit code is 1. Bundle i of a seed
-is the same whatever the range. Needs a system that forks (Linux, macOS).
+Hashes are updated, so that they do not hide the damage. Each bundle is used to paint, shown, verified, copied and, if
+PyTorch is installed, loaded for training. Findings are any other exception, a warning, output on stderr, a crash, more
+than 20 s, and more than 2.5 GB of memory. They are printed, and the exit code is 1. Bundle i of a seed does not depend
+on the range. Needs a system with `fork` (Linux, macOS).
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: a process with threads cannot be forked safely
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # set before NumPy is imported: a process with threads cannot be forked safely
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -68,7 +70,7 @@ def main() -> int:
 
 
 def run(base: Path, seed: int, numbers: range, *, with_weights: bool) -> Iterator[Outcome]:
-    """Yield what becomes of each bundle; a process that hangs or dies is followed by another one."""
+    """Yield the outcome of each bundle; a process that hangs or dies is replaced."""
     context = multiprocessing.get_context("fork")
     left = list(numbers)
     while left:
@@ -79,17 +81,17 @@ def run(base: Path, seed: int, numbers: range, *, with_weights: bool) -> Iterato
         name = "unknown"
         try:
             while left:
-                # First the name of the mutation, so that a crash can be told, then what became of it.
+                # The process sends the name of the mutation first, so that a crash can be reported with it.
                 if not ours.poll(LIMIT_S):
                     yield Outcome(left.pop(0), name, "hang", f"no answer in {LIMIT_S:g} s")
                     break
-                told = ours.recv()
-                if isinstance(told, str):
-                    name = told
+                message = ours.recv()
+                if isinstance(message, str):
+                    name = message
                 else:
                     left.pop(0)
-                    yield told
-                    if told.result == "memory":  # the peak of a process does not go down again
+                    yield message
+                    if message.result == "memory":  # the peak of a process never goes down
                         break
         except EOFError:
             process.join()
@@ -101,28 +103,28 @@ def run(base: Path, seed: int, numbers: range, *, with_weights: bool) -> Iterato
 
 
 def _try_all(base: Path, seed: int, numbers: list[int], with_weights: bool, answer: Connection) -> None:
-    import resource  # not on Windows, where nothing forks either
+    import resource  # does not exist on Windows
 
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_GB * 2**30,) * 2)
     warnings.simplefilter("error")
     song = make_song()
     for number in numbers:
         folder = base.parent / f"b{number}"
-        with tempfile.TemporaryFile() as said:
-            os.dup2(said.fileno(), 2)  # libraries in C write there too
+        with tempfile.TemporaryFile() as errors:
+            os.dup2(errors.fileno(), 2)  # also for C libraries
             name = mutate(base, folder, seed, number, with_weights=with_weights)
             answer.send(name)
             try:
                 result, message = try_bundle(folder, song, with_weights=with_weights)
-            except Exception as error:  # all that is left is what we look for
+            except Exception as error:  # a finding
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 result, message = (
                     type(error).__name__,
                     f"{str(error)[:300]} ({Path(where.filename).name}:{where.lineno})",
                 )
             sys.stderr.flush()
-            said.seek(0)
-            noise = said.read().decode(errors="replace").strip()
+            errors.seek(0)
+            noise = errors.read().decode(errors="replace").strip()
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
         if result in ("picture", "refused") and noise:
             result, message = "noise", noise.splitlines()[-1]

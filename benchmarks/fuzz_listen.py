@@ -1,11 +1,11 @@
-"""Broken sound files by the thousand: each gives a song with finite numbers, or a `ClaviluxError`, and nothing else.
+"""Read thousands of damaged audio files: each must give a song with finite numbers or a `ClaviluxError`.
 
     python benchmarks/fuzz_listen.py                             2 000 files of seed 0
     python benchmarks/fuzz_listen.py --first 1000 --cases 500    files 1 000 to 1 499 of the same 2 000
-    python benchmarks/fuzz_listen.py --keep findings             keep the files that broke something
+    python benchmarks/fuzz_listen.py --keep findings             keep the files of findings
 
-Short synthesised sounds of many formats are broken in six ways (tests/mutations.py) and listened to, each in a process
-of its own. What a finding is: benchmarks/fuzzing.py.
+Short synthesised sounds in 19 formats are damaged in six ways (tests/mutations.py) and read, each in its own process.
+Findings are defined in benchmarks/fuzzing.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: a process with threads cannot be forked safely
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # set before NumPy is imported: a process with threads cannot be forked safely
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import numpy as np
@@ -23,12 +25,12 @@ from mutations import mutate, whole_files
 
 from clavilux.audio.song import Song, read_song
 
-MAX_S = 30.0  # of what is decoded; ten times what the whole files hold
+MAX_S = 30.0  # of decoded audio; more than ten times the length of the whole files
 OUTCOMES = ("song", "song with warnings")
 
 
 def work(folder: Path) -> tuple[str, str]:
-    """Listen to the one file of the folder."""
+    """Read the only file of the folder."""
     song = read_song(next(folder.iterdir()), max_s=MAX_S)
     outcome = "song with warnings" if song.warnings else "song"
     return outcome if is_finite(song) else "not finite", "; ".join(song.warnings)

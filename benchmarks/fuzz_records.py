@@ -1,12 +1,12 @@
-"""Damaged pictures and records by the thousand: `clavilux paint --again` repaints them, or refuses them in one line.
+"""Repaint thousands of damaged pictures: `clavilux paint --again` must paint or refuse each in one line.
 
     python benchmarks/fuzz_records.py                             2 000 cases of seed 0
     python benchmarks/fuzz_records.py --first 1000 --cases 500    cases 1 000 to 1 499 of the same 2 000
 
-A tiny bundle (tests/fake_bundle.py) paints two short songs, a sound file and a feature file, as PNG, JPEG and WebP. Of
-each picture either bytes are damaged (tests/mutations.py), or the record inside is: its text, or a value in it, which
-becomes another one, goes, or is joined by others. Then the whole command repaints it. What was refused must leave no
-file behind, and what was painted must be a picture with a record. What a finding is: benchmarks/fuzzing.py.
+A tiny bundle (tests/fake_bundle.py) paints an audio file and a feature file as PNG, JPEG and WebP. Then the bytes of a
+picture are damaged (tests/mutations.py), or the text of its record, or values of the record are changed, removed or
+added, and the command repaints the picture. A refused picture must leave no file, and a repainted one must have a
+record. Findings are defined in benchmarks/fuzzing.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: a process with threads cannot be forked safely
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # set before NumPy is imported: a process with threads cannot be forked safely
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import click
@@ -39,7 +41,7 @@ from clavilux.system.arguments import check_size
 
 SUFFIXES = (".png", ".jpg", ".webp")
 SONGS = ("song.wav", "song.npy")
-LARGEST_PX = 2**21  # a record may ask for pictures of 67 megapixels, which are right and take a minute
+LARGEST_PX = 2**21  # records may ask for 67 megapixels, which is correct but takes a minute
 ODD: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 63, 64, 96.0, 8_192, 8_193, 2**31, 2**63, 2**64, 10**30, 10**400, 0.5, -0.0, 1e-320,
     1e300, float("nan"), float("inf"), "", "7", "nan", "../../x", "\0", "\ud800", "é\n\x1b[31m", "x" * 15_000, [], [1],
@@ -50,7 +52,7 @@ EXIF_BLOCK, USER_COMMENT = 0x8769, 0x9286
 
 
 def paint_wholes(folder: Path) -> dict[str, dict[str, bytes]]:
-    """A picture of each song in each format, and the song: files by name, by a name of both."""
+    """Return a picture of each song in each format together with the song: files by name, by format and song."""
     engine = Clavilux(write_fake_bundle(folder / "bundle"))
     sounds.write_sound(folder / SONGS[0], sounds.song(1.0))
     np.save(folder / SONGS[1], np.random.default_rng(0).normal(0, 20, (3, 20, 216)).astype(np.float32))
@@ -66,7 +68,7 @@ def paint_wholes(folder: Path) -> dict[str, dict[str, bytes]]:
 
 
 def replace_comment(content: bytes, suffix: str, text: bytes) -> bytes:
-    """The same picture with another text instead of its record."""
+    """Return the picture with another text instead of its record."""
     with Image.open(io.BytesIO(content)) as image:
         exif = image.getexif()
         exif.get_ifd(EXIF_BLOCK)[USER_COMMENT] = b"ASCII\0\0\0" + text
@@ -85,7 +87,7 @@ def record_of(content: bytes) -> Any:
 
 
 def places(record: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Keys that lead to each value of a record."""
+    """Return the path of keys to each value of a record."""
     keys: list[Any] = []
     if isinstance(record, dict):
         keys = list(record)
@@ -101,7 +103,7 @@ def holder_of(record: Any, place: tuple[Any, ...]) -> Any:
 
 
 def change_value(record: Any, rng: np.random.Generator) -> bytes:
-    """One to three values become others."""
+    """Replace one to three values."""
     for _ in range(int(rng.integers(1, 4))):
         found = places(record)
         place = found[rng.integers(len(found))]
@@ -112,7 +114,7 @@ def change_value(record: Any, rng: np.random.Generator) -> bytes:
 
 
 def remove_value(record: Any, rng: np.random.Generator) -> bytes:
-    """A value goes, or the record is another value altogether."""
+    """Remove a value, or replace the whole record by another value."""
     found = places(record)
     place = found[rng.integers(len(found))]
     del holder_of(record, place)[place[-1]]
@@ -120,7 +122,7 @@ def remove_value(record: Any, rng: np.random.Generator) -> bytes:
 
 
 def add_value(record: Any, rng: np.random.Generator) -> bytes:
-    """Values of unknown names come, or a name comes twice."""
+    """Add a value with an unknown name, or a name that is there already."""
     found = places(record)
     holder = holder_of(record, found[rng.integers(len(found))])
     if isinstance(holder, dict):
@@ -130,7 +132,7 @@ def add_value(record: Any, rng: np.random.Generator) -> bytes:
 
 
 def change_text(record: Any, rng: np.random.Generator) -> bytes:
-    """Some characters of the JSON text become others, or it is cut off, or nested without end."""
+    """Replace characters of the JSON text, cut it off, or replace it by deep nesting."""
     text = bytearray(json.dumps(record).encode())
     if rng.random() < 0.1:
         return b"[" * int(10 ** rng.integers(1, 5))
@@ -148,7 +150,10 @@ def make_case(wholes: Mapping[str, Mapping[str, bytes]], seed: int, number: int)
     rng = np.random.default_rng([seed, number])
     columns = [*RECORD_MUTATIONS, *MUTATIONS]
     turn, index = divmod(number, len(wholes))
-    row, column = list(wholes)[index], columns[(turn + index) % len(columns)]  # so that few cases meet all of both
+    row, column = (
+        list(wholes)[index],
+        columns[(turn + index) % len(columns)],
+    )  # so that few cases cover all rows and columns
     files = dict(wholes[row])
     picture = next(iter(files))
     if column in MUTATIONS:
@@ -190,7 +195,7 @@ def repaint(bundle: Path, folder: Path) -> tuple[str, str]:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         wholes = paint_wholes(Path(folder))
-        cli.get_command(click.Context(cli), "paint")  # imported once for all cases
+        cli.get_command(click.Context(cli), "paint")  # import it once for all cases
         return run_fuzzer(
             __doc__,
             lambda seed, number: make_case(wholes, seed, number),

@@ -1,11 +1,11 @@
-"""Damaged tables and recipes by the thousand: each is read, or refused in one line.
+"""Read thousands of damaged tables and recipes: each must be read or refused in one line.
 
     python benchmarks/fuzz_tables.py                             2 000 cases of seed 0
     python benchmarks/fuzz_tables.py --first 1000 --cases 500    cases 1 000 to 1 499 of the same 2 000
 
-Of a small corpus, a folder of features and a recipe, the file that a user may have edited is damaged: its bytes
-(tests/mutations.py), its encoding, its separators and line ends, its columns, its rows, its values. Then the function
-that training calls reads it. What a finding is: benchmarks/fuzzing.py. Needs the extra ``train``.
+In a small corpus, a folder of features and a recipe, the file that users edit is damaged: its bytes
+(tests/mutations.py), encoding, separators, line ends, columns, rows or values. Then the function that training calls
+reads it. Findings are defined in benchmarks/fuzzing.py. Needs the extra ``train``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import io
 import os
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: a process with threads cannot be forked safely
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # set before NumPy is imported: a process with threads cannot be forked safely
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import numpy as np
@@ -28,14 +29,15 @@ from fuzzing import Case, run_fuzzer
 from mutations import MUTATIONS
 from PIL import Image
 
-from clavilux.audio.feature_files import TABLE, write_features
+from clavilux.audio.feature_files import write_features
+from clavilux.audio.feature_table import TABLE
 from clavilux.corpus.table import TABLE_NAME, CorpusRow, load_table, write_table
 from clavilux.errors import CorpusError
 from clavilux.system.tables import read_table
 from clavilux.training.datasets import PICTURE_SUFFIXES, list_entries
 from clavilux.training.recipe import RECIPES, load_recipe
 
-LIMIT_MB = 900.0  # PyTorch alone takes some 300
+LIMIT_MB = 900.0  # PyTorch alone needs about 300
 N_PICTURES = 6
 ODD = (
     "", " ", "0", "-1", "1e999", "nan", "inf", "9" * 5_000, "1_000", "٣", "é", "e\u0301", "\U0001f3b5", "NULL", "None",
@@ -58,7 +60,7 @@ epochs = 2
 
 
 def whole_folders() -> dict[str, dict[str, bytes]]:
-    """Folders by what is read in them: files by name, the one that is damaged first."""
+    """Return the folders by what is read in them: files by name; the first one will be damaged."""
     with tempfile.TemporaryDirectory() as temporary:
         corpus, music = Path(temporary, "corpus"), Path(temporary, "music")
         (corpus / "files").mkdir(parents=True)
@@ -111,7 +113,7 @@ def whole_folders() -> dict[str, dict[str, bytes]]:
 
 
 def encode(content: bytes, rng: np.random.Generator) -> bytes:
-    """The file as another program saves it: with a mark, in another encoding, with other line ends."""
+    """Save as another program would: with a byte-order mark, another encoding or other line ends."""
     text = content.decode()
     name = ("utf-8-sig", "utf-16", "utf-16-be", "utf-32", "cp1252", "mac-roman", "utf-7")[rng.integers(7)]
     text = text.replace("\n", ("\n", "\r\n", "\r", "\n\n", "\u2028")[rng.integers(5)])
@@ -119,7 +121,7 @@ def encode(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def separate(content: bytes, rng: np.random.Generator) -> bytes:
-    """Another separator, in all lines or in some."""
+    """Replace the separator in all or some lines."""
     lines = content.decode().splitlines(keepends=True)
     new = (";", "\t", "|", " ", ",,", ", ", "=", "'")[rng.integers(8)]
     share = float(rng.choice([1.0, 1.0, 0.3]))
@@ -128,7 +130,7 @@ def separate(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_lines(content: bytes, rng: np.random.Generator) -> bytes:
-    """Lines go, come twice, change places, lose their end or join."""
+    """Remove, repeat, swap, cut or join lines, or cut off the end."""
     lines = content.decode().splitlines(keepends=True)
     for _ in range(int(rng.integers(1, 4))):
         a, b = (int(rng.integers(len(lines))) for _ in range(2))
@@ -153,7 +155,7 @@ def is_recipe(content: bytes) -> bool:
 
 
 def change_columns(content: bytes, rng: np.random.Generator) -> bytes:
-    """A column goes, comes twice or gets another name, in the header or throughout; of a recipe, a key does."""
+    """Remove, repeat, rename or move a column, in the header or in all rows; in a recipe, change a key."""
     if is_recipe(content):
         lines = content.decode().splitlines()
         keyed = [number for number, line in enumerate(lines) if "=" in line or line.startswith("[")]
@@ -181,7 +183,7 @@ def change_columns(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_values(content: bytes, rng: np.random.Generator) -> bytes:
-    """One to three values become odd ones; of a recipe, of any type of TOML."""
+    """Replace one to three values; in a recipe, by values of any TOML type."""
     if not is_recipe(content):
         rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
         for _ in range(int(rng.integers(1, 4))):
@@ -213,7 +215,10 @@ def make_case(wholes: Mapping[str, Mapping[str, bytes]], seed: int, number: int)
     rng = np.random.default_rng([seed, number])
     columns = [*TEXT_MUTATIONS, *MUTATIONS]
     turn, index = divmod(number, len(wholes))
-    row, column = list(wholes)[index], columns[(turn + index) % len(columns)]  # so that few cases meet all of both
+    row, column = (
+        list(wholes)[index],
+        columns[(turn + index) % len(columns)],
+    )  # so that few cases cover all rows and columns
     files = dict(wholes[row])
     name = next(iter(files))
     if column in TEXT_MUTATIONS:
@@ -228,14 +233,12 @@ def make_case(wholes: Mapping[str, Mapping[str, bytes]], seed: int, number: int)
 
 
 def read(folder: Path) -> tuple[str, str]:
-    """Read a folder as training does; which reader, its name says."""
+    """Read a folder as training does, with the reader that the file `row` names."""
     outside = folder.parent / "victim.txt"
-    outside.write_text("not ours")
+    outside.write_text("outside")
     row = (folder / "row").read_text()
     if row == "splits":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of rows and files that do not match
-            entries = list_entries(folder, PICTURE_SUFFIXES)
+        entries = list_entries(folder, PICTURE_SUFFIXES, report=lambda line: None)
         if not {entry.split for entry in entries} <= {"training", "validation", "held-out"}:
             return "another split", str(entries)
     elif row == "corpus.csv":
@@ -251,7 +254,7 @@ def read(folder: Path) -> tuple[str, str]:
             return "not measured", str(summary)
     else:
         load_recipe(str(folder / "recipe.toml"))
-    return ("read", "") if outside.read_text() == "not ours" else ("another file changed", "")
+    return ("read", "") if outside.read_text() == "outside" else ("another file changed", "")
 
 
 def main() -> int:

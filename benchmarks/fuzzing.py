@@ -1,12 +1,11 @@
-"""The frame that all fuzzers share: cases that a seed repeats, a process for each, a table of what became of them.
+"""Run a fuzzer: reproducible cases, each in its own process, and a table of outcomes.
 
     make(seed, number) -> `Case` (files) -> `try_case` (a process of its own) -> `Trial` -> table, findings, exit code
 
-A fuzzer gives two functions. `make` returns case `number` of a seed. `work` gets the folder with the files of a case
-and returns an outcome and a message. It may raise `ClaviluxError`, which counts as "refused". All else is a finding:
-another exception, an outcome that was not announced, a refusal of several lines, a word on stderr, a crash, a hang, too
-much memory. Findings are printed and their files kept; the exit code is then 1. Needs a system that forks (Linux,
-macOS).
+A fuzzer passes two functions. `make` returns case `number` of a seed. `work` receives the folder with the files of a
+case and returns an outcome and a message. A `ClaviluxError` counts as "refused". Findings are any other exception, an
+unexpected outcome, a refusal of several lines, output on stderr, a crash, a hang, and too much memory. Findings are
+printed, their files are kept, and the exit code is 1. Needs a system with `fork` (Linux, macOS).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from clavilux.errors import ClaviluxError
 REFUSED = "refused"
 TIMEOUT_S = 20.0
 LIMIT_MB = 500.0  # of memory in use, with the interpreter and all libraries
-ADDRESS_SPACE_GB = 8  # beyond, the system refuses memory: what was asked for by mistake does not harm the machine
+ADDRESS_SPACE_GB = 8  # limit of the system, so that a huge allocation fails instead of harming the machine
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Case:
     Attributes
     ----------
     row, column : str
-        Where the table counts it: what was damaged, and how.
+        Row and column of the table: what was damaged, and how.
     files : mapping of str to bytes
         Content of each file, by its path relative to the folder of the case.
     """
@@ -49,7 +48,7 @@ class Case:
     files: Mapping[str, bytes]
 
     def write(self, folder: Path) -> None:
-        """Write the files into a folder, which is made."""
+        """Create a folder and write the files into it."""
         folder.mkdir(parents=True)
         for name, content in self.files.items():
             path = folder / name
@@ -59,17 +58,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of a case.
+    """The result of a case.
 
     Attributes
     ----------
     outcome : str
-        One of the announced outcomes or "refused"; otherwise the kind of finding: "crash", "hang", "memory", "noise"
-        (something was written to stderr), "lines" (a refusal of several lines), or the name of an exception.
+        An expected outcome or "refused"; otherwise the kind of finding: "crash", "hang", "memory", "noise" (output on
+        stderr), "lines" (a refusal of several lines), or the name of an exception.
     message : str
-        The message of the case, or what describes the finding.
+        Message of the case, or description of the finding.
     peak_mb : float
-        Largest memory in use; 0 if the process ended before it could say.
+        Peak memory; 0 if the process ended before it could report it.
     """
 
     outcome: str
@@ -89,25 +88,25 @@ def try_case(
     timeout_s: float = TIMEOUT_S,
     limit_mb: float = LIMIT_MB,
 ) -> Trial:
-    """Return what `work` makes of a folder, in a process forked from this one, which should have no other threads.
+    """Return the result of `work` for a folder, in a forked process; this one should have no other threads.
 
     Parameters
     ----------
     work : callable
-        See the module.
+        See the module docstring.
     folder : Path
-        Holds the files of the case.
+        Folder with the files of the case.
     expected : sequence of str
-        Outcomes that are no findings, beside "refused".
+        Outcomes that are not findings, in addition to "refused".
     timeout_s, limit_mb : float
-        Seconds and megabytes beyond which the case is a finding.
+        Limits of time and memory.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work_and_report, args=(work, folder, expected, limit_mb, theirs))
     process.start()
     theirs.close()
-    # A process that dies closes its end: `poll` returns and `recv` finds the end of the file.
+    # A process that dies closes its end of the pipe: `poll` returns and `recv` raises `EOFError`.
     answered = ours.poll(timeout_s)
     try:
         trial: Trial = ours.recv() if answered else Trial("hang", f"no answer in {timeout_s:g} s", 0.0)
@@ -121,11 +120,11 @@ def try_case(
 
 
 def _work_and_report(work: Work, folder: Path, expected: Sequence[str], limit_mb: float, answer: Connection) -> None:
-    import resource  # not on Windows, where nothing forks either
+    import resource  # does not exist on Windows
 
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_GB * 2**30,) * 2)
     with tempfile.TemporaryFile() as errors:
-        os.dup2(errors.fileno(), 2)  # libraries in C write there too
+        os.dup2(errors.fileno(), 2)  # also for C libraries
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         try:
             outcome, message = work(folder)
@@ -133,7 +132,7 @@ def _work_and_report(work: Work, folder: Path, expected: Sequence[str], limit_mb
             outcome, message = REFUSED, str(error)
             if len(message.splitlines()) != 1:
                 outcome = "lines"
-        except BaseException as error:  # all that is left is what we look for
+        except BaseException as error:  # a finding
             outcome, message = type(error).__name__, str(error)
         sys.stderr.flush()
         errors.seek(0)
@@ -157,16 +156,16 @@ def run_fuzzer(
     timeout_s: float = TIMEOUT_S,
     limit_mb: float = LIMIT_MB,
 ) -> int:
-    """Run the cases that the command line asks for, print what became of them, and return the exit code.
+    """Run the cases that the command line asks for, print a table of outcomes, and return the exit code.
 
-    Parameters are those of `try_case`; ``description`` is the text of ``--help``. An interrupted run prints what it
-    has. Case i of a seed is the same whatever the range, so that a run can be done in pieces.
+    Parameters are those of `try_case`; ``description`` is the text of ``--help``. Ctrl-C prints the table of the cases
+    so far. Case i of a seed does not depend on the range, so that a run can be split.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--cases", type=int, default=2_000, help="how many")
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="folder for what broke something")
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="folder for the files of findings")
     given = parser.parse_args()
     outcomes = (*expected, REFUSED)
     counts: Counter[tuple[str, str, str]] = Counter()
@@ -193,7 +192,7 @@ def run_fuzzer(
                 counts[case.row, case.column, outcome] += 1
                 shutil.rmtree(folder.parent)
         except KeyboardInterrupt:
-            print("interrupted; what was done so far:", file=sys.stderr)
+            print("interrupted; the cases so far:", file=sys.stderr)
     _print_table(counts, outcomes)
     print(
         f"{counts.total()} cases of seed {given.seed} from number {given.first} in {time.monotonic() - began:.0f} s; "
@@ -203,7 +202,7 @@ def run_fuzzer(
 
 
 def _print_table(counts: Counter[tuple[str, str, str]], outcomes: Sequence[str]) -> None:
-    """A row for each thing damaged, a column for each damage: how many ended how, and findings if there are any."""
+    """Print the number of cases by outcome, and of findings: a row per file type, a column per mutation."""
     print(" / ".join(outcomes) + " (+ findings)")
     rows = [*dict.fromkeys(row for row, _, _ in counts), "all"]
     columns = [*dict.fromkeys(column for _, column, _ in counts), "all"]

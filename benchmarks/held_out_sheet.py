@@ -1,10 +1,10 @@
-"""Paint held-out songs of many genres and lay them on one sheet, to be looked at.
+"""Paint held-out songs of many genres on one contact sheet.
 
     python benchmarks/held_out_sheet.py CORPUS/music docs/images/held-out.jpg [--songs 40] [--beside classic]
 
-The songs are chosen before anything is painted: genre by genre in turn, within a genre by the hash of the file's name.
-Prints the songs in the order of the sheet and, over all pairs, how near the two most alike pictures are: the mean
-difference in CIELAB of their 16 x 16 averages, beside the median over all pairs.
+The songs are chosen before anything is painted: one per genre in turn, within a genre by the hash of the file name.
+Prints the songs in the order of the sheet, and the distance of the two most similar pictures beside the median of all
+pairs: the mean difference in CIELAB of their 16 x 16 averages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from clavilux.training.sheets import save_sheet
 
 
 def main() -> None:
-    """Choose, paint, lay out, print."""
+    """Choose and paint the songs, write the sheet and print the list."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("sheet", type=Path)
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=8)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--bundle", default="default")
-    parser.add_argument("--beside", action="append", default=[], help="another bundle, its rows below")
+    parser.add_argument("--beside", action="append", default=[], help="another bundle, in the rows below; repeatable")
     parser.add_argument("--jobs", type=int, default=-1)
     arguments = parser.parse_args()
 
@@ -55,11 +55,11 @@ def main() -> None:
         }
         (i, j), least = min(distances.items(), key=lambda item: item[1])
         middle = np.median(list(distances.values()))
-        print(f"{bundle}: most alike {i + 1} and {j + 1}, {least:.1f}; median of all pairs {middle:.1f}")
+        print(f"{bundle}: most similar {i + 1} and {j + 1}, {least:.1f}; median of all pairs {middle:.1f}")
 
 
 def choose(corpus: Path, n: int) -> list[CorpusRow]:
-    """Held-out songs, genre by genre in turn; within a genre one artist after the other."""
+    """Return held-out songs, one per genre in turn; within a genre, one per artist in turn."""
     genres: dict[str, list[CorpusRow]] = defaultdict(list)
     for row in load_table(corpus):
         if row.split == "held-out":
@@ -67,11 +67,11 @@ def choose(corpus: Path, n: int) -> list[CorpusRow]:
     queues = []
     for genre in sorted(genres):
         ordered = sorted(genres[genre], key=lambda row: hashlib.sha256(row.file.encode()).hexdigest())
-        seen: dict[str, int] = defaultdict(int)
+        counts: dict[str, int] = defaultdict(int)
         turns = []
         for row in ordered:
-            turns.append((seen[row.artist], row))
-            seen[row.artist] += 1
+            turns.append((counts[row.artist], row))
+            counts[row.artist] += 1
         queues.append([row for _, row in sorted(turns, key=lambda turn: turn[0])])
     chosen = []
     while len(chosen) < n and any(queues):
@@ -82,7 +82,7 @@ def choose(corpus: Path, n: int) -> list[CorpusRow]:
 
 
 def paint(song: Path, size: int, bundle: str) -> np.ndarray:
-    """Pixels of one song."""
+    """Return the pixels of the picture of a song."""
     return clavilux.Clavilux(bundle=bundle).paint(song, size=size).pixels
 
 

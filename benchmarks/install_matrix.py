@@ -1,12 +1,12 @@
-"""Install the wheel in empty environments as a user would, paint the examples there, and compare the pictures.
+"""Install the wheel in empty environments, paint the examples there, and compare the pictures.
 
     python benchmarks/install_matrix.py     in an environment of `constraints.txt` with the extra `dev` (make matrix)
 
 Jobs: the newest releases on every Python that pyproject.toml names and this machine has, and the lowest versions that
-pyproject.toml allows on the newest of them, where old wheels are most likely missing. Each job installs without
-`constraints.txt`, paints, repaints one picture from its record, and checks that PyTorch is not there. Pictures of the
-newest versions equal those of the environment that runs this script; the lowest ONNX Runtime rounds otherwise, which
-may change a colour by one step of 255. Exits with 1 if a job fails. Needs a package index.
+pyproject.toml allows on the newest of these, for which old wheels are most likely missing. Each job installs without
+`constraints.txt`, paints, repaints one picture from its record, and checks that PyTorch is not installed. Pictures of
+the newest versions must equal those of the environment that runs this script. The lowest ONNX Runtime rounds
+differently, which may change a colour by 1 of 255. Exits with 1 if a job fails. Needs a package index.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
-LIMIT_S = 400  # of one command; an installation without pip's cache takes 25 s here
+LIMIT_S = 400  # of one command; an installation without pip's cache takes about 25 s
 UNREACHABLE = re.compile(r"Connection|Max retries|timed out|Temporary failure|Name or service|ProxyError|SSLError")
 UNWANTED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_CONSTRAINT", "PIP_REQUIRE_VIRTUALENV")
 
@@ -40,7 +40,7 @@ print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in sys.arg
 
 
 class Job(NamedTuple):
-    """One environment: its interpreter, and the versions that it is bound to (none: the newest)."""
+    """One environment: its interpreter, pinned versions (none: the newest), and allowed difference of pixels."""
 
     name: str
     python: Path
@@ -49,7 +49,7 @@ class Job(NamedTuple):
 
 
 class JobError(Exception):
-    """What went wrong in a job, in one line."""
+    """A job failed; the message has one line."""
 
 
 def read_project() -> dict[str, object]:
@@ -66,7 +66,7 @@ def python_versions(project: dict[str, object]) -> list[str]:
 
 
 def lowest_versions(project: dict[str, object]) -> list[str]:
-    """Return what painting requires, each bound to its lowest version: ``numpy>=2.2`` gives ``numpy==2.2``."""
+    """Return what painting requires, each pinned to its lowest version: ``numpy>=2.2`` gives ``numpy==2.2``."""
     pins = []
     for requirement in project["dependencies"]:
         match = re.fullmatch(r"([A-Za-z0-9_.-]+)>=([0-9.]+)(,.*)?", str(requirement))
@@ -81,7 +81,7 @@ def find_python(version: str) -> Path | None:
     on_path = shutil.which(f"python{version}")
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for python in [on_path, *sorted(pyenv.glob(f"{version}.*/bin/python"))]:
-        # A shim of pyenv lies on PATH also where its version is switched off; it then ends with an error.
+        # A shim of pyenv is on PATH even if its version is not active; it then ends with an error.
         command = [str(python), "-c", "import sys, venv; print('%d.%d' % sys.version_info[:2])"]
         if python and subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == version:
             return Path(python)
@@ -123,7 +123,7 @@ def paint(python: Path | str, folder: Path, cwd: Path) -> None:
 
 
 def largest_difference(one: Path, other: Path) -> int:
-    """Return by how many steps of 255 two folders of pictures differ at most; the names must be the same."""
+    """Return the largest difference of two folders of pictures with the same names, in steps of 255."""
     import numpy as np
     from PIL import Image
 
@@ -135,7 +135,7 @@ def largest_difference(one: Path, other: Path) -> int:
 
 
 def install_and_paint(job: Job, wheel: Path, reference: Path, folder: Path) -> str:
-    """Do one job in an empty folder and return a line that says what was installed; raise `JobError` if it failed."""
+    """Run a job in an empty folder and return a line with the installed versions; raise `JobError` if it failed."""
     started = time.monotonic()
     folder.mkdir()
     run(job.python, "-m", "venv", "--without-pip", "env", cwd=folder)
@@ -153,7 +153,7 @@ def install_and_paint(job: Job, wheel: Path, reference: Path, folder: Path) -> s
 
 
 def list_jobs(project: dict[str, object]) -> Iterator[Job]:
-    """Yield the jobs of this machine; say which Python is not here."""
+    """Yield the jobs of this machine; print which Python is missing."""
     newest_found = None
     for version in python_versions(project):
         python = find_python(version)
@@ -169,7 +169,7 @@ def list_jobs(project: dict[str, object]) -> Iterator[Job]:
 def main() -> int:
     jobs = list(list_jobs(read_project()))
     failed = not jobs
-    with tempfile.TemporaryDirectory(prefix="clavilux matrix ") as name:  # a path with spaces, as users have
+    with tempfile.TemporaryDirectory(prefix="clavilux matrix ") as name:  # a path with a space, to test quoting
         folder = Path(name)
         build = ("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, ROOT)
         try:

@@ -1,10 +1,10 @@
-"""How much a core install takes on disk: a new environment, `pip install .`, the files that came with it.
+"""Measure the disk space of a core installation (`pip install .` in a new environment).
 
     python benchmarks/install_size.py            with the newest releases
     python benchmarks/install_size.py --pinned   with the versions of constraints.txt
 
-Prints every distribution with its size, byte code included, without pip itself, and exits with 1 when all together are
-larger than `LIMIT_MB`. Needs a package index, so it is no part of the test suite.
+Prints the size of every distribution, with byte code and without pip, and exits with 1 if the sum is larger than
+`LIMIT_MB`. Needs a package index, so it is not part of the test suite.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> int:
         print(f"{size / 1e6:8.1f} MB  {name}")
     total_mb = sum(sizes.values()) / 1e6
     print(f"{total_mb:8.1f} MB  core install on Python {sys.version.split()[0]}; limit {LIMIT_MB}")
-    print(f"{tools_mb:8.1f} MB  pip and setuptools, which a new environment has by itself")
+    print(f"{tools_mb:8.1f} MB  pip and setuptools, which every new environment has")
     return int(total_mb > LIMIT_MB)
 
 

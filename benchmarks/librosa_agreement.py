@@ -1,8 +1,8 @@
-"""How far our features are from librosa's on real recordings, and what both cost.
+"""Compare the features of Clavilux with those of librosa on real recordings, and measure their cost.
 
     python benchmarks/librosa_agreement.py AUDIO_DIR [--songs 20] [--seconds 60]
 
-Songs are chosen evenly from the sorted folder tree. Both sides hear the same samples: those of `clavilux.audio.decode`.
+Songs are chosen at equal distances from the sorted folder tree. Both measure the samples of `clavilux.audio.decode`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare features with librosa's on real recordings.")
     parser.add_argument("audio_dir", type=Path)
     parser.add_argument("--songs", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each song, from its start")
+    parser.add_argument("--seconds", type=float, default=60.0, help="seconds of each song, from its start")
     given = parser.parse_args()
     files = find_sound(given.audio_dir)
     chosen = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, given.songs).round().astype(int))]

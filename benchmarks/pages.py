@@ -1,4 +1,4 @@
-"""Pages that a benchmark writes a part of: what it printed stands between two marks, and words of people around it."""
+"""Write the output of a benchmark between two marks of a page of the documentation."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 
 
 def marks_of(script: str) -> tuple[str, str]:
-    """Marks before and behind what a script of this folder writes."""
+    """Return the marks before and after the output of a script of this folder."""
     return f"<!-- written by benchmarks/{script}.py from here -->", "<!-- to here -->"
 
 
 def put_text(path: Path, text: str, marks: tuple[str, str]) -> None:
-    """Write a text between the marks of a page.
+    """Replace the text between the marks of a page.
 
     Raises
     ------
     SystemExit
-        The page has no such place.
+        The page does not have the marks.
     """
     page = path.read_text("utf-8")
     begin, end = marks
     if begin not in page or end not in page:
-        raise SystemExit(f"{path} has no place for the text; give a page with {begin} and {end}")
+        raise SystemExit(f"{path} has no place for the text: it needs the lines {begin} and {end}")
     before, after = page.partition(begin)[0], page.partition(end)[2]
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     temporary.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", "utf-8")

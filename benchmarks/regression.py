@@ -1,15 +1,13 @@
-"""A small fixed evaluation of the shipped bundle, which fails in the tests when the bundle has become worse.
+"""Compute the regression figures of the shipped bundle; a test fails if a new bundle is worse.
 
     python benchmarks/regression.py [--art CORPUS/art]
 
-measures the shipped bundle, writes its figures as the new reference (tests/regression.json) and prints them. Run it
-when a new bundle ships, and read what it prints before committing. `--art` also renews the space in which distances are
-taken (evaluator B on the training art of a corpus); without it the space stays as it is in the file.
+This paints synthesised songs and the example pieces with the shipped bundle, measures the paintings with evaluator B,
+writes the figures as the new reference (tests/regression.json) and prints them. Run it when a new bundle ships, and
+read the output before you commit it. It needs no corpus and does not compare with real art; `clavilux evaluate` does.
 
-synthesised songs and examples -> song codes -> latents -> paintings at 256 px -> evaluator B -> **figures with errors**
-
-It takes seconds, needs no corpus, and says nothing about real art: `clavilux evaluate` does. The centre and scale of
-the space are kept beside the figures, because deriving them anew from the pictures themselves would hide a collapse.
+`--art` also renews the space of evaluator B from the training art of a corpus. Without it the space stays as it is in
+the file: a space standardised on the paintings themselves would hide a collapse.
 """
 
 from __future__ import annotations
@@ -29,12 +27,13 @@ from clavilux.audio.descriptors import describe
 from clavilux.audio.features import measure_features
 from clavilux.bundle import open_bundle
 from clavilux.constants import SAMPLE_RATE
+from clavilux.evaluation.controlled_pairs import VOICES
 from clavilux.evaluation.distinctness import indistinguishable
 from clavilux.evaluation.evaluator_b import EvaluatorBSpace, measure_evaluator_b
 from clavilux.evaluation.material import find_pictures
-from clavilux.evaluation.painting import PAINTED_PX, bad_copy, measure_files, paint_latent
+from clavilux.evaluation.painting import PAINTED_PX, degrade, measure_files
 from clavilux.evaluation.songs import song_code
-from clavilux.evaluation.synth import VOICES, Note, fit, loudness_db, render, reverb
+from clavilux.evaluation.synth import Note, fit, loudness_db, render, reverb
 from clavilux.measures.diversity import mean_pairwise_distance
 from clavilux.measures.similarity import same_song
 from clavilux.pipeline import Clavilux
@@ -44,7 +43,7 @@ Floats = NDArray[np.floating]
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "tests" / "regression.json"
-SONGS = 14  # played by the synthesizer, beside those from files
+SONGS = 14  # synthesised songs, beside those from files
 _SONG_S = 12.0
 _FILE_S = 24.0
 _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
@@ -58,14 +57,14 @@ class Figure:
     noise: float
 
 
-def measure_regression(bundle: str, files: Sequence[Path], looks: EvaluatorBSpace) -> dict[str, Figure]:
-    """Figures of a bundle on these files and on `SONGS` songs of our own.
+def measure_regression(bundle: str, files: Sequence[Path], space: EvaluatorBSpace) -> dict[str, Figure]:
+    """Return the figures of a bundle on these files and on `SONGS` synthesised songs.
 
     Returns
     -------
     dict
-        ``diversity`` (mean distance of two pictures), ``indistinguishable`` (pairs of songs nearer than a picture and its bad
-        copy), ``same_song`` (AUC of halves), each with the standard error of the jackknife over songs.
+        ``diversity`` (mean distance of two pictures), ``indistinguishable`` (pairs of songs whose pictures differ less
+        than a picture and its degraded copy) and ``same_song`` (AUC of halves), each with its jackknife standard error.
     """
     clavilux = Clavilux(bundle)
     sounds = [np.concatenate(list(read_blocks(file, max_s=_FILE_S))) for file in files]
@@ -75,20 +74,21 @@ def measure_regression(bundle: str, files: Sequence[Path], looks: EvaluatorBSpac
         middle = len(sound) // 2
         pictures.append(_paint(clavilux, sound))
         halves.append([_paint(clavilux, part) for part in (sound[:middle], sound[middle:])])
-    points = _place(looks, pictures)
-    copies = _place(looks, [bad_copy(rgb) for rgb in pictures])
-    first, second = (_place(looks, [pair[side] for pair in halves]) for side in range(2))
-    return {
-        "diversity": _jackknife(lambda kept: mean_pairwise_distance(points[kept]), len(sounds)),
-        "indistinguishable": _jackknife(lambda kept: float(indistinguishable(points[kept], copies[kept])), len(sounds)),
-        "same_song": _jackknife(lambda kept: same_song(first[kept], second[kept])[0], len(sounds)),
+    points = _place(space, pictures)
+    copies = _place(space, [degrade(rgb) for rgb in pictures])
+    first, second = (_place(space, [pair[side] for pair in halves]) for side in range(2))
+    figures: dict[str, Callable[[NDArray[np.intp]], float]] = {
+        "diversity": lambda songs: mean_pairwise_distance(points[songs]),
+        "indistinguishable": lambda songs: float(indistinguishable(points[songs], copies[songs])),
+        "same_song": lambda songs: same_song(first[songs], second[songs])[0],
     }
+    return {name: _jackknife(figure, len(sounds)) for name, figure in figures.items()}
 
 
 def play_song(seed: int) -> Float32:
-    """A song of our own: mono float32 at 22 050 Hz, every property of which the seed draws.
+    """Return a synthesised song, mono float32 at 22 050 Hz.
 
-    Instrument, tempo, mode, register, density, loudness and melody differ between seeds and stay through one song.
+    The seed draws instrument, tempo, mode, register, density, loudness and melody, which stay the same within the song.
     """
     rng = np.random.default_rng([seed, 11])
     instrument = list(VOICES.values())[seed % len(VOICES)]
@@ -110,39 +110,39 @@ def play_song(seed: int) -> Float32:
 def _paint(clavilux: Clavilux, sound: Float32) -> NDArray[np.uint8]:
     features = measure_features([sound])
     code = song_code(clavilux.engine, features, describe(features))
-    return paint_latent(clavilux, clavilux.engine.map_song(code), size=PAINTED_PX, seed=0)
+    return clavilux.paint_latent(clavilux.engine.map_song(code), size=PAINTED_PX, seed=0)
 
 
-def _place(looks: EvaluatorBSpace, pictures: Sequence[NDArray[np.uint8]]) -> Float32:
-    return looks.place(np.stack([measure_evaluator_b(rgb) for rgb in pictures]))
+def _place(space: EvaluatorBSpace, pictures: Sequence[NDArray[np.uint8]]) -> Float32:
+    return space.place(np.stack([measure_evaluator_b(rgb) for rgb in pictures]))
 
 
 def _jackknife(figure: Callable[[NDArray[np.intp]], float], n: int) -> Figure:
-    """Value on all songs, and its standard error from leaving each out (Efron 1982)."""
-    everything = np.arange(n)
-    without = np.array([figure(np.delete(everything, i)) for i in range(n)])
-    return Figure(figure(everything), float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())))
+    """Return the value on all n songs and its jackknife standard error (Efron 1982)."""
+    songs = np.arange(n)
+    without = np.array([figure(np.delete(songs, i)) for i in range(n)])
+    return Figure(figure(songs), float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())))
 
 
 def main() -> None:
-    """Measure, write, print."""
+    """Measure, write and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--art", type=Path)
     arguments = parser.parse_args()
     if arguments.art is None:
-        kept = json.loads(REFERENCE.read_text("utf-8"))["space"]
-        looks = EvaluatorBSpace(np.array(kept["mean"], np.float32), np.array(kept["scale"], np.float32))
+        stored = json.loads(REFERENCE.read_text("utf-8"))["space"]
+        space = EvaluatorBSpace(np.array(stored["mean"], np.float32), np.array(stored["scale"], np.float32))
     else:
-        seen, _, _ = measure_files(find_pictures(arguments.art, 400)[1], (), jobs=-1)
-        looks = EvaluatorBSpace.of(seen.features["B"])
+        art, _, _ = measure_files(find_pictures(arguments.art, 400)[1], (), jobs=-1)
+        space = EvaluatorBSpace.of(art.features["B"])
     files = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix != ".py" and path.is_file())
-    figures = measure_regression("default", files, looks)
+    figures = measure_regression("default", files, space)
     for name, figure in figures.items():
         print(f"{name:12s} {figure.value:8.3f}  +- {figure.noise:.3f}")
     reference = {
         "bundle": open_bundle("default").sha256,
         "figures": {name: asdict(figure) for name, figure in figures.items()},
-        "space": {name: [float(f"{v:.6g}") for v in values] for name, values in asdict(looks).items()},
+        "space": {name: [float(f"{v:.6g}") for v in values] for name, values in asdict(space).items()},
     }
     temporary = REFERENCE.with_name(f".{os.getpid()}.{REFERENCE.name}")
     temporary.write_text(json.dumps(reference, indent=1) + "\n", "utf-8")

@@ -1,10 +1,10 @@
-"""Where a song's picture moves when the song is compressed: FLAC against MP3, one control after the other.
+"""Measure which controls of a picture change when the song is compressed to MP3.
 
     python benchmarks/steadiness.py CORPUS/music [--bundle NAME|DIR] [--songs 24]
 
-Songs of the validation split are written as FLAC and as MP3 of 128 kbit/s from one sound. Their latents differ a
-little. Each line paints the FLAC version with one group of controls taken from the MP3 version, and says how far the
-picture has gone, to each judge, as a share of the distance between two songs (medians).
+Songs of the validation split are written as FLAC and as MP3 of 128 kbit/s. Each line paints the FLAC version with one
+group of controls of the MP3 version, and prints how far the picture moves for each evaluator, relative to the distance
+between two songs (medians).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from scipy.spatial.distance import pdist
 
 from clavilux.constants import SURFACE, SYMMETRIES
 from clavilux.corpus.table import load_table
+from clavilux.evaluation.distinctness import relative_distance
 from clavilux.evaluation.evaluators import EVALUATORS, Spaces, measure_features
 from clavilux.evaluation.painting import PAINTED_PX, open_engine
 from clavilux.evaluation.songs import measure_copies
@@ -43,7 +44,7 @@ _MAX_S = 60.0
 
 
 def main() -> None:
-    """Hear, map, paint, measure, print."""
+    """Measure the songs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("music", type=Path)
     parser.add_argument("--bundle", default="default")
@@ -58,26 +59,22 @@ def main() -> None:
     latents = np.array([[engine.map_song(code) for code in pair] for pair in codes])
     controls = [[engine.decode_controls(latent) for latent in pair] for pair in latents]
 
-    def look(changed: list[Controls]) -> dict[str, NDArray[np.float32]]:
-        pictures = Parallel(n_jobs=arguments.jobs)(delayed(_paint)(c) for c in changed)
-        return measure_features(pictures)
+    def measure(changed: list[Controls]) -> dict[str, NDArray[np.float32]]:
+        return measure_features(Parallel(n_jobs=arguments.jobs)(delayed(_paint)(c) for c in changed))
 
-    own = look([flac for flac, _ in controls])
+    own = measure([flac for flac, _ in controls])
     spaces = Spaces.of(own)
-    places = spaces.place(own)
+    points = spaces.place(own)
     moved = np.linalg.norm(latents[:, 0] - latents[:, 1], axis=1)
-    print(f"{len(files)} songs of the validation split, bundle {arguments.bundle}; of the distance between two songs\n")
-    print("| from the MP3 version | A | B |\n|---|--:|--:|")
-    print(f"| the latent, as a latent | {np.median(moved) / np.median(pdist(latents[:, 0])):.3f} | |")
+    print(f"{len(files)} validation songs, bundle {arguments.bundle}; relative to the distance between two songs\n")
+    print("| taken from the MP3 version | A | B |\n|---|--:|--:|")
+    print(f"| distance of the latents | {np.median(moved) / np.median(pdist(latents[:, 0])):.3f} | |")
     lines = {"everything": [mp3 for _, mp3 in controls]}
     for name, group in GROUPS.items():
         lines[name] = [dataclasses.replace(flac, **{f: getattr(mp3, f) for f in group}) for flac, mp3 in controls]
     for name, changed in lines.items():
-        seen = spaces.place(look(changed))
-        shares = [
-            np.median(np.linalg.norm(seen[j] - places[j], axis=1)) / np.median(pdist(places[j].astype(float)))
-            for j in EVALUATORS
-        ]
+        changed_points = spaces.place(measure(changed))
+        shares = [relative_distance(points[e], changed_points[e], points[e]) for e in EVALUATORS]
         print(f"| {name} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
 
 

@@ -1,12 +1,11 @@
-"""Twelve songs of twelve genres that nobody has learnt from, painted at 1024, and a piece of each as it is at 4096.
+"""Paint twelve held-out songs of twelve genres at 1024 px, and show a crop of each at 4096 px.
 
     python benchmarks/twelve.py CORPUS/music twelve.jpg twelve-crops.jpg [--bundle NAME|DIR] [--markdown PAGE.md]
 
-Chosen before anything is painted. First the genres of the labelled recordings (real artists, held out), by name; then
-those of the other held-out songs, the one with most songs first, until there are twelve; a genre that shares a name
-with one that is there, as rock/metal with rock, is passed over. Of each genre the song whose file has the least hash,
-among those of artists who are not there yet. The piece, 512 pixels of 4096, lies where the same hash says. Prints the
-list.
+The songs are chosen before anything is painted. First come the genres of the labelled recordings, by name, then those
+of the other held-out songs, the largest first, until there are twelve. A genre that shares a word with a chosen one
+(rock/metal with rock) is skipped. Of each genre, the song with the least hash of its file name is taken, if possible
+by an artist who is not yet on the list. The same hash gives the position of the crop of 512 pixels. Prints the list.
 """
 
 from __future__ import annotations
@@ -33,22 +32,22 @@ from clavilux.painter.controls import Controls
 
 SONGS, COLUMNS = 12, 4
 SHEET_PX, PRINT_PX, CROP_PX = 1024, 4096, 512
-MOST_BYTES = 1_500_000  # of a sheet
-QUALITIES = range(92, 30, -4)  # of JPEG, the best that fits
+MOST_BYTES = 1_500_000  # per sheet
+QUALITIES = range(92, 30, -4)  # of JPEG; the first that fits is used
 MARKERS = marks_of("twelve")
 
 Pixels = NDArray[np.uint8]
 
 
 def main() -> None:
-    """Choose, paint, lay out, print."""
+    """Choose and paint the songs, write the sheets and print the list."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("sheet", type=Path)
     parser.add_argument("crops", type=Path)
     parser.add_argument("--bundle", default="default")
     parser.add_argument("--jobs", type=int, default=-1)
-    parser.add_argument("--markdown", type=Path, help="page whose marked place gets the list")
+    parser.add_argument("--markdown", type=Path, help="page into which the list is written, between its markers")
     arguments = parser.parse_args()
 
     rows = choose(load_table(arguments.corpus), SONGS)
@@ -58,7 +57,7 @@ def main() -> None:
     pictures, crops, controls = zip(*painted, strict=True)
     bundle = open_bundle(arguments.bundle)
     lines = [f"Bundle `{bundle.name}` (sha256 {bundle.sha256[:12]}).", ""]
-    lines += ["| | genre | song | marks | piece from |", "|--:|---|---|---|---|"]
+    lines += ["| | genre | song | marks | crop at |", "|--:|---|---|---|---|"]
     for number, (row, chosen) in enumerate(zip(rows, controls, strict=True), 1):
         left, top = crop_place(row)
         lines.append(f"| {number} | {row.genre} | {name_song(row)} | {name_marks(chosen)} | {left}, {top} |")
@@ -72,7 +71,7 @@ def main() -> None:
 
 
 def choose(table: list[CorpusRow], n: int) -> list[CorpusRow]:
-    """n held-out songs of n genres, see the head of this file; fewer where there are not so many genres."""
+    """Return n held-out songs of n genres, or fewer if there are not enough genres; see the module docstring."""
     groups: dict[tuple[bool, str], list[CorpusRow]] = defaultdict(list)
     for row in table:
         if row.split == "held-out" and row.genre:
@@ -91,24 +90,24 @@ def choose(table: list[CorpusRow], n: int) -> list[CorpusRow]:
 
 
 def crop_place(row: CorpusRow) -> tuple[int, int]:
-    """Left and top of the piece in the large picture, in pixels."""
+    """Return left and top of the crop in the large picture, in pixels."""
     number = int.from_bytes(_hash(row.file)[:8], "big")
     steps = PRINT_PX // CROP_PX
     return CROP_PX * (number % steps), CROP_PX * (number // steps % steps)
 
 
 def paint(song: Path, place: tuple[int, int], bundle: str) -> tuple[Pixels, Pixels, Controls]:
-    """The picture, the piece of the large one, and what both were painted from."""
+    """Return the picture, the crop of the large one, and their controls."""
     engine = clavilux.Clavilux(bundle=bundle)
-    heard = engine.read_song(song)
-    picture, large = (engine.paint(heard, size=side) for side in (SHEET_PX, PRINT_PX))
+    measured = engine.read_song(song)
+    picture, large = (engine.paint(measured, size=side) for side in (SHEET_PX, PRINT_PX))
     left, top = place
-    assert picture.controls is not None, "a bundle whose decoder gives pixels has nothing to show at 4096"
+    assert picture.controls is not None, "a bundle with a pixel decoder has no controls"
     return picture.pixels, large.pixels[top : top + CROP_PX, left : left + CROP_PX].copy(), picture.controls
 
 
 def save_sheet(path: Path, tiles: Pixels) -> tuple[int, int]:
-    """Write tiles (n, H, W, 3) as JPEG of the best quality that is small enough; returns it, and the bytes."""
+    """Write tiles (n, H, W, 3) as JPEG of at most `MOST_BYTES`; return the quality and the number of bytes."""
     sheet = Image.fromarray(lay_out(tiles, COLUMNS, gap=len(tiles[0]) // 64))
     for quality in QUALITIES:
         buffer = io.BytesIO()
@@ -123,14 +122,14 @@ def save_sheet(path: Path, tiles: Pixels) -> tuple[int, int]:
 
 
 def name_song(row: CorpusRow) -> str:
-    """Artist and title as far as the table and the name of the file say them, free of what Markdown would read."""
+    """Return artist and title from the table and the file name, without characters that Markdown interprets."""
     title = Path(row.file).stem.replace("_", " ").strip()
     text = f"{row.artist}: {title}" if row.artist else title
     return text.replace("|", "/").replace("*", "").replace("`", "'")
 
 
 def name_marks(controls: Controls) -> str:
-    """Kinds with the share of the second, and what the surface has."""
+    """Return the kinds of marks, with the share of the second, and the finishes that are used."""
     kinds = controls.kind
     if len(controls.kinds) == 2 and controls.second_share >= 0.01:
         kinds += f", {controls.second_kind} {100 * controls.second_share:.0f} %"

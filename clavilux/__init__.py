@@ -18,13 +18,25 @@ if TYPE_CHECKING:
     from clavilux.painter.controls import Controls
     from clavilux.picture import Picture, read_record
     from clavilux.pipeline import Clavilux, paint
+    from clavilux.record import PaintOptions
 
-__all__ = ["Clavilux", "ClaviluxError", "Controls", "Picture", "Song", "__version__", "paint", "read_record"]
+__all__ = [
+    "Clavilux",
+    "ClaviluxError",
+    "Controls",
+    "PaintOptions",
+    "Picture",
+    "Song",
+    "__version__",
+    "paint",
+    "read_record",
+]
 
 _HOMES = {
     "Clavilux": "clavilux.pipeline",
     "ClaviluxError": "clavilux.errors",
     "Controls": "clavilux.painter.controls",
+    "PaintOptions": "clavilux.record",
     "Picture": "clavilux.picture",
     "Song": "clavilux.audio.song",
     "paint": "clavilux.pipeline",

@@ -1,12 +1,12 @@
-"""Faults of the user's making. Each says what was given, what is allowed and what to do, in one line."""
+"""Errors that a user can correct. Each message says in one line what was given, what is allowed and what to do."""
 
 
 class ClaviluxError(Exception):
-    """Base of all faults that a user can mend."""
+    """Base class of all errors that a user can correct."""
 
 
 class AudioError(ClaviluxError):
-    """A file cannot be listened to."""
+    """A sound file or a feature file cannot be read."""
 
 
 class PictureError(ClaviluxError):
@@ -18,11 +18,11 @@ class OutputError(ClaviluxError):
 
 
 class ControlsError(ClaviluxError):
-    """Controls of the painter are out of range or of the wrong shape."""
+    """Controls of the painter are out of range or have the wrong shape."""
 
 
 class BundleError(ClaviluxError):
-    """A bundle is missing, damaged or of another schema."""
+    """A bundle is missing, damaged or has another schema version."""
 
 
 class CorpusError(ClaviluxError):
@@ -34,8 +34,8 @@ class RecipeError(ClaviluxError):
 
 
 class TrainingError(ClaviluxError):
-    """A training cannot start or go on."""
+    """A training cannot start or continue."""
 
 
 class ClusterError(ClaviluxError):
-    """A cluster cannot be reached, or its workers cannot do the work."""
+    """A cluster cannot be reached, or its workers cannot process the songs."""

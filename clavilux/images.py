@@ -1,6 +1,6 @@
-"""Picture files as pixels: the one reader of training, the picture encoder, the measures and the corpus.
+"""Read picture files as pixels (H, W, 3) uint8 sRGB, as a viewer shows them, and crop and resize pictures.
 
-picture file -> **here** -> (H, W, 3) uint8 sRGB as a viewer shows it, and squares of one size cut out of it
+Training, the picture encoder, the measures and the corpus all read pictures with this module.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from numpy.typing import NDArray
 from clavilux.errors import PictureError
 
 if TYPE_CHECKING:
-    from PIL import Image  # imported where it is used: 0.03 s that painting a song does not need
+    from PIL import Image  # imported in functions: it takes 0.03 s, which painting a song does not need
     from PIL.ImageFile import ImageFile
 
 PICTURE_SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif",
 })  # fmt: skip
-"""Extensions of the picture files that are read, lower case."""
+"""Extensions of the picture files that are read, in lower case."""
 
 UNSUPPORTED_PICTURE_SUFFIXES = frozenset({
     ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".psb", ".xcf", ".kra", ".svg", ".svgz", ".eps",
     ".ai", ".pdf", ".tga", ".dds", ".exr", ".hdr", ".ico", ".icns", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".raw",
     ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw",
 })  # fmt: skip
-"""Extensions of picture files that a user may expect to be read and that are not, lower case."""
+"""Extensions of picture files that are not read although a user may expect it, in lower case."""
 
 MAX_PIXELS = 2**27
-"""Pixels of the largest picture that is read: a photograph of 108 million passes, in less than 1 GB of memory."""
+"""Largest number of pixels: enough for a photograph of 108 megapixels, read in less than 1 GB of memory."""
 
-_MAX_PIXELS_WEBP = 2**26  # its decoder holds three copies: as much memory as for the others
+_MAX_PIXELS_WEBP = 2**26  # its decoder needs three copies, so the memory is the same
 
-_READERS = {  # Pillow's module for each format; the format is found by what a file contains, whatever its name
+_READERS = {  # Pillow's module for each format; the content of a file decides its format, not its name
     "JPEG": "JpegImagePlugin",
     "PNG": "PngImagePlugin",
     "WEBP": "WebPImagePlugin",
@@ -51,58 +51,58 @@ _READERS = {  # Pillow's module for each format; the format is found by what a f
     "BMP": "BmpImagePlugin",
     "AVIF": "AvifImagePlugin",
 }
-_STRIP_PIXELS = 2**21  # converted at a time, so that only the result is as large as the picture
+_STRIP_PIXELS = 2**21  # converted at a time, to limit the memory
 _WHITE = (255, 255, 255, 255)
-_HIGHLIGHTS = 16.0  # the largest number in a file of floats whose white is still taken to be 1
+_HIGHLIGHTS = 16.0  # largest value in a file of floats that is still read with white = 1
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """Return the pixels (H, W, 3) uint8 sRGB of a picture file as a viewer shows it.
 
-    The picture is turned as its Exif orientation says. Its colours are converted from its colour profile, or from the
-    gamma and primaries of a PNG; without them, or if the profile is damaged, they are taken to be sRGB. Transparent
-    parts lie on white. Of an animation or of several pages, the first counts.
+    The picture is rotated according to its Exif orientation. Its colours are converted from its colour profile, or from
+    the gamma and primaries of a PNG; without them, or if the profile is damaged, they are read as sRGB. The background
+    of transparent parts is white. Of an animation or a file with several pages, the first picture is read.
 
-    Samples of 16 bits are scaled to 8. Integers of 32 bits are divided by the smallest of 255, 65 535 and their type's
-    maximum that none exceeds; floats are taken as they are if none exceeds 16 (1 is white), else as integers are.
+    Samples of 16 bits are scaled to 8 bits. For integers of 32 bits, white is the smallest of 255, 65 535 and the
+    maximum of their type that no sample exceeds. For floats, white is 1 if no sample exceeds 16, else as for integers.
 
     Parameters
     ----------
     path : Path
-        A PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF file with any extension, of at most `MAX_PIXELS` pixels.
+        A PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF file of at most `MAX_PIXELS` pixels, with any extension.
 
     Raises
     ------
     PictureError
-        The file is missing, in another format, damaged, cut off or too large.
+        If the file is missing, in another format, damaged, cut off or too large.
     """
-    with _faults_named(f"{path}: "), _regular_file(path) as file:
+    with _as_picture_error(f"{path}: "), _regular_file(path) as file:
         return _read(file)
 
 
 def decode_picture(content: bytes) -> NDArray[np.uint8]:
-    """Return the pixels of a picture file that is in memory, as `read_picture` does; its errors name no file."""
+    """Return the pixels of a picture file in memory, like `read_picture`; errors do not name a file."""
     import io
 
-    with _faults_named(""):
+    with _as_picture_error(""):
         return _read(io.BytesIO(content))
 
 
 @contextmanager
 def open_picture(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile]:
-    """Open a picture file whose format is one of some that Pillow names, without decoding it.
+    """Open a picture file in one of some formats (Pillow's names), without decoding the pixels.
 
     Raises
     ------
     PictureError
-        Whatever is wrong with the file, also if it is found out inside the block.
+        If the file cannot be read, also if the error occurs inside the block.
     """
-    with _faults_named(f"{path}: "), _regular_file(path) as file, _opened(file, formats) as image:
+    with _as_picture_error(f"{path}: "), _regular_file(path) as file, _opened(file, formats) as image:
         yield image
 
 
 def middle_square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the largest square in the middle of a picture (H, W, 3)."""
+    """Return the largest centred square of a picture (H, W, 3)."""
     height, width = rgb.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -110,7 +110,7 @@ def middle_square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def resize(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Return a picture as (side, side, 3) pixels, by area averaging (box) if it shrinks by 2 or more, else bicubic."""
+    """Return a picture resized to (side, side, 3): box filter if it shrinks by a factor of 2 or more, else bicubic."""
     from PIL import Image
 
     method = Image.Resampling.BOX if min(rgb.shape[:2]) >= 2 * side else Image.Resampling.BICUBIC
@@ -118,7 +118,7 @@ def resize(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def enlarge(rgb: NDArray[np.float32], width: int, height: int) -> NDArray[np.uint8]:
-    """Return square pixels (S, S, 3) in [0, 1] as (height, width, 3) uint8, bicubic; the longer side is filled."""
+    """Return a square picture (S, S, 3) in [0, 1] as (height, width, 3) uint8: bicubic, cropped on the shorter side."""
     from PIL import Image
 
     side = max(width, height)
@@ -129,11 +129,11 @@ def enlarge(rgb: NDArray[np.float32], width: int, height: int) -> NDArray[np.uin
 
 
 @contextmanager
-def _faults_named(prefix: str) -> Iterator[None]:
-    """Turn everything that reading a picture raises into one `PictureError`.
+def _as_picture_error(prefix: str) -> Iterator[None]:
+    """Raise every exception of the block as a `PictureError` whose message begins with ``prefix``.
 
-    Pillow's decoders raise whatever the damage leads to: OSError, SyntaxError, ValueError, TypeError, KeyError,
-    IndexError, EOFError, RuntimeError, NotImplementedError, OverflowError, MemoryError, struct.error, zlib.error.
+    For damaged files, Pillow's decoders raise OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError,
+    EOFError, RuntimeError, NotImplementedError, OverflowError, MemoryError, struct.error and zlib.error.
     """
     from PIL import Image
 
@@ -143,7 +143,7 @@ def _faults_named(prefix: str) -> Iterator[None]:
         raise PictureError(f"{prefix}{error}") from error
     except Image.DecompressionBombError as error:
         raise PictureError(
-            f"{prefix}has far more than {MAX_PIXELS / 1e6:.0f} million pixels, the most that are read; make it smaller"
+            f"{prefix}has far more than {MAX_PIXELS / 1e6:.0f} million pixels, which is the limit; make it smaller"
         ) from error
     except MemoryError as error:
         raise PictureError(f"{prefix}reading it takes more memory than there is") from error
@@ -154,7 +154,7 @@ def _faults_named(prefix: str) -> Iterator[None]:
 
 @contextmanager
 def _regular_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading; refuse a pipe, which might never answer, before it is opened."""
+    """Open a file for reading; raise `PictureError` if it is not a regular file, since opening a pipe may block."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise PictureError("is not a regular file")
     with open(path, "rb") as file:
@@ -162,10 +162,10 @@ def _regular_file(path: Path) -> Iterator[BinaryIO]:
 
 
 class _PillowSilenced:
-    """Context in which Pillow does not warn of odd headers, odd Exif and large pictures.
+    """Context without Pillow's warnings about unusual headers, Exif data and large pictures.
 
-    Filters of warnings belong to the process and threads read side by side: the first to enter sets the filter, the
-    last to leave takes it away.
+    Warning filters are global and several threads may read pictures, so the first thread to enter sets the filter and
+    the last one to leave removes it.
     """
 
     def __init__(self) -> None:
@@ -192,36 +192,36 @@ _pillow_silenced = _PillowSilenced()
 
 
 _libtiff_lock = threading.Lock()
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints what Pillow logs of damaged files
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints Pillow's log messages
 
 
 @contextmanager
 def _libtiff_silenced() -> Iterator[None]:
-    """Send stderr of the process to nowhere: libtiff prints what it finds damaged, and Pillow has no switch for it."""
+    """Redirect stderr of the process to null: libtiff prints errors there, which Pillow cannot disable."""
     with _libtiff_lock, ExitStack() as stack:
-        with suppress(OSError):  # stderr is closed, so nothing can be printed
-            kept = os.dup(2)
-            stack.callback(os.close, kept)
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
-            stack.callback(os.dup2, kept, 2)
+        with suppress(OSError):  # stderr is closed
+            saved = os.dup(2)
+            stack.callback(os.close, saved)
+            with open(os.devnull, "wb") as null:
+                os.dup2(null.fileno(), 2)
+            stack.callback(os.dup2, saved, 2)
         yield
 
 
 @contextmanager
 def _opened(file: BinaryIO, formats: tuple[str, ...]) -> Iterator[ImageFile]:
-    """Read the header of a picture with some of Pillow's readers only: others start programs (EPS) or take anything."""
+    """Read the header of a picture with some of Pillow's readers; others start programs (EPS) or accept anything."""
     from PIL import Image, UnidentifiedImageError
 
     for name in formats:
         with suppress(ModuleNotFoundError):  # Pillow reads AVIF since 11.3
             import_module(f"PIL.{_READERS[name]}")
-    here = [name for name in formats if name in Image.OPEN]
+    available = [name for name in formats if name in Image.OPEN]
     with _pillow_silenced:
         try:
-            image = Image.open(file, formats=here)
+            image = Image.open(file, formats=available)
         except UnidentifiedImageError as error:
-            raise PictureError(f"is not a picture in a format that is read here ({', '.join(here)})") from error
+            raise PictureError(f"is not a picture in a supported format ({', '.join(available)})") from error
         with image:
             yield image
 
@@ -237,8 +237,8 @@ def _read(file: BinaryIO) -> NDArray[np.uint8]:
         if image.format == "TIFF":
             ends = [tile[1][2:] for tile in image.tile if tile[1]] or [(0, 0)]
             if max(x for x, _ in ends) * max(y for _, y in ends) < image.width * image.height:
-                raise PictureError("cannot be read (damaged: rows are missing)")  # Pillow would leave them black
-        samples = str(image.tile[0].args) if image.tile else ""  # loading forgets how samples are stored
+                raise PictureError("cannot be read (damaged: rows are missing)")  # Pillow would make them black
+        samples = str(image.tile[0].args) if image.tile else ""  # read before `load`, which discards it
         with _libtiff_silenced() if image.format == "TIFF" else nullcontext():
             image.load()
         to_rgb = _conversion(image, samples)
@@ -254,25 +254,25 @@ def _read(file: BinaryIO) -> NDArray[np.uint8]:
 
 
 def _tile_pixels(image: Image.Image) -> int:
-    """Return the size of a tile of a TIFF, for which memory is taken however small the picture is; 0 without tiles."""
+    """Return the size of a TIFF tile in pixels, 0 without tiles; a tile may be larger than the picture."""
     tags = getattr(image, "tag_v2", {})
     return int(tags.get(322, 0)) * int(tags.get(323, 0))
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the Exif orientation, 1 to 8 (Exif 2.32, 4.6.4); 1 if there is none or, as viewers do, if it is damaged.
+    """Return the Exif orientation, 1 to 8 (Exif 2.32, 4.6.4); 1 if it is missing or damaged, as in viewers.
 
-    A TIFF was turned when it was loaded and has none any more.
+    Pillow has already rotated a TIFF and removed its orientation.
     """
     try:
         value: Any = image.getexif().get(0x0112)
         return int(value) if value in range(1, 9) else 1
-    except Exception:  # the parser of Exif raises as much as the decoders do; the pixels are sound
+    except Exception:  # Pillow's Exif parser raises any exception; the pixels are valid
         return 1
 
 
 def _as_stored(upright: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Return a view of upright pixels whose rows are those of the file."""
+    """Return a view of upright pixels that has the orientation of the file."""
     views = {
         2: upright[:, ::-1],
         3: upright[::-1, ::-1],
@@ -286,7 +286,7 @@ def _as_stored(upright: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8
 
 
 def _conversion(image: Image.Image, samples: str) -> Callable[[Image.Image], NDArray[np.uint8]]:
-    """Return the function from a strip of a picture in Pillow's mode to pixels (h, w, 3) uint8 sRGB."""
+    """Return a function that converts a strip of the picture to pixels (h, w, 3) uint8 sRGB."""
     from PIL import Image
 
     from clavilux.profiles import to_srgb
@@ -307,7 +307,7 @@ def _conversion(image: Image.Image, samples: str) -> Callable[[Image.Image], NDA
         elif strip.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in strip.info:
             strip = strip.convert("RGBA")
             opacity = strip.getchannel("A")
-            # A profile of greys needs the greys back; they are equal in all three.
+            # A greyscale profile needs one channel; the three channels of grey are equal.
             strip = strip.getchannel("R") if image.mode in ("LA", "La") else strip.convert("RGB")
         rgb = convert(strip)
         if opacity is None:
@@ -319,9 +319,10 @@ def _conversion(image: Image.Image, samples: str) -> Callable[[Image.Image], NDA
 
 
 def _transparent_colour(image: Image.Image, samples: str) -> NDArray[np.generic] | None:
-    """Return the colour that is transparent in a picture without palette, as its pixels are in memory, or None.
+    """Return the transparent colour of a picture without a palette, in the units of Pillow's pixels, or None.
 
-    A PNG gives it in the file's own bits (PNG specification, third edition, 11.3.1.1), which Pillow has scaled to 8.
+    A PNG stores it with the bit depth of the file (PNG specification, third edition, 11.3.1.1); Pillow scales the
+    pixels to 8 bits but not this colour.
     """
     if "transparency" not in image.info or not (image.mode in ("1", "L", "RGB") or image.mode.startswith("I")):
         return None
@@ -334,28 +335,28 @@ def _transparent_colour(image: Image.Image, samples: str) -> NDArray[np.generic]
 
 
 def _grey_scale(image: Image.Image) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
-    """Return the function from greys of 16 bits, of 32 bits or of floats to 8 bits."""
+    """Return a function that converts greyscale samples of 16 bits, 32 bits or floats to 8 bits."""
     tags = getattr(image, "tag_v2", {})
     bits = int(tags.get(258, (16,))[0])
     is_signed = tags.get(339, (1,))[0] == 2
-    is_inverted = tags.get(262, 1) == 0  # 0 is white
+    is_inverted = tags.get(262, 1) == 0  # a sample of 0 is white
     top = float(2 ** (bits - is_signed) - 1)
 
-    def plain(values: NDArray[Any]) -> NDArray[Any]:
-        """Samples as the file means them: Pillow keeps those of 32 bits without sign as such with sign."""
+    def with_file_type(values: NDArray[Any]) -> NDArray[Any]:
+        """Return samples with the type of the file: Pillow stores unsigned 32-bit samples as signed."""
         return values.view(np.uint32) if image.mode == "I" and bits == 32 and not is_signed else values
 
     if bits == 32:
         rows = max(1, _STRIP_PIXELS // image.width)
         strips = (image.crop((0, y, image.width, min(y + rows, image.height))) for y in range(0, image.height, rows))
-        largest = float(np.max([plain(np.asarray(strip)).max() for strip in strips]))
+        largest = float(np.max([with_file_type(np.asarray(strip)).max() for strip in strips]))
         if not np.isfinite(largest):
             raise PictureError("holds samples that are not finite numbers")
         limits = (255.0, 65_535.0, max(top, largest))
         top = 1.0 if image.mode == "F" and largest <= _HIGHLIGHTS else next(v for v in limits if largest <= v)
 
     def scale(values: NDArray[Any]) -> NDArray[np.uint8]:
-        share = np.clip(plain(values).astype(np.float32) / np.float32(top), 0, 1)
+        share = np.clip(with_file_type(values).astype(np.float32) / np.float32(top), 0, 1)
         return np.asarray(np.rint(255 * (1 - share if is_inverted else share)), np.uint8)
 
     return scale

@@ -1,4 +1,4 @@
-"""Colours of picture files: from their ICC profile, or from the gamma and primaries of a PNG, to sRGB."""
+"""Convert the colours of picture files to sRGB, from an ICC profile or from the gamma and primaries of a PNG."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Conversion = Callable[["Image.Image"], "Image.Image"]
 
-_NEAR_LEVELS = 2  # of 255: a profile that moves no colour further is sRGB, rounded or written in another way
-_NEAR_GAMMA = 0.05  # share by which a gamma may differ from that of sRGB, as in libpng
+_NEAR_LEVELS = 2  # of 255; a profile that changes all colours by less is a variant of sRGB
+_NEAR_GAMMA = 0.05  # relative difference from the gamma of sRGB that is ignored, as in libpng
 _SRGB_GAMMA = 1 / 2.2
 _SRGB_PRIMARIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)  # x, y of white, red, green, blue
 _NEAR_PRIMARIES = 0.005
@@ -25,29 +25,31 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 
 
 def to_srgb(image: Image.Image) -> Conversion:
-    """Return the function from strips of a picture, in modes of 8 bits without opacity, to strips in mode RGB, sRGB.
+    """Return a function that converts strips of a picture to mode RGB in sRGB.
+
+    The strips must have 8 bits per sample and no opacity.
 
     Parameters
     ----------
     image : Image
-        The whole picture: its mode and its metadata. Of a picture with opacity, the strips come without it.
+        The whole picture, for its mode and its metadata.
     """
     if image.mode == "LAB":
-        return _by_profile(None, "LAB") or _plain
+        return _by_profile(None, "LAB") or _convert_mode
     profile = image.info.get("icc_profile")
     if profile:
-        return _by_profile(profile, image.mode) or _plain
+        return _by_profile(profile, image.mode) or _convert_mode
     if image.format == "PNG" and "srgb" not in image.info:
-        return _by_gamma(image.info.get("gamma"), image.info.get("chromaticity")) or _plain
-    return _plain
+        return _by_gamma(image.info.get("gamma"), image.info.get("chromaticity")) or _convert_mode
+    return _convert_mode
 
 
-def _plain(strip: Image.Image) -> Image.Image:
+def _convert_mode(strip: Image.Image) -> Image.Image:
     return strip.convert("RGB")
 
 
 def _by_profile(content: bytes | None, mode: str) -> Conversion | None:
-    """Return the conversion from an ICC profile, or from CIELAB without one; None if it is sRGB or cannot be used."""
+    """Return the conversion from an ICC profile, or from CIELAB without one; None if it is sRGB or unusable."""
     from PIL import ImageCms
 
     srgb = ImageCms.createProfile("sRGB")
@@ -59,18 +61,18 @@ def _by_profile(content: bytes | None, mode: str) -> Conversion | None:
             return None
         transform = ImageCms.buildTransform(profile, srgb, source, "RGB", ImageCms.Intent.PERCEPTUAL)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
-        return None  # a damaged profile: viewers show the picture as sRGB
+        return None  # damaged profile: use sRGB, as viewers do
 
     def convert(strip: Image.Image) -> Image.Image:
         converted = ImageCms.applyTransform(strip if strip.mode == source else strip.convert(source), transform)
-        assert converted is not None  # it is, if not in place
+        assert converted is not None  # it is None only for conversions in place
         return converted
 
     return None if source in ("RGB", "L") and _is_identity(convert, source) else convert
 
 
 def _strip_mode(space: str, mode: str) -> str | None:
-    """Return the mode in which strips of a picture enter a profile of some colour space; None if they do not fit."""
+    """Return the mode that strips need for a profile in a colour space; None if the picture does not fit it."""
     if space == "RGB" and mode not in ("CMYK", "LAB"):
         return "RGB"
     if space == "GRAY" and mode[0] in "1LIF" and mode != "LAB":
@@ -79,20 +81,20 @@ def _strip_mode(space: str, mode: str) -> str | None:
 
 
 def _is_identity(convert: Conversion, mode: str) -> bool:
-    """Return whether a conversion from a mode leaves the colours of a grid where they are, up to rounding."""
+    """Return whether a conversion changes the colours of a grid by rounding errors only."""
     from PIL import Image
 
     steps = np.linspace(0, 255, 18).astype(np.uint8)
     colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(18, -1, 3)
     grid = Image.fromarray(colours).convert(mode)
-    moved = np.asarray(convert(grid)).astype(int) - np.asarray(grid.convert("RGB"))
-    return bool(np.abs(moved).max() <= _NEAR_LEVELS)
+    difference = np.asarray(convert(grid)).astype(int) - np.asarray(grid.convert("RGB"))
+    return bool(np.abs(difference).max() <= _NEAR_LEVELS)
 
 
 def _by_gamma(gamma: Any, chromaticity: Any) -> Conversion | None:
-    """Return the conversion from the chunks gAMA and cHRM of a PNG; None if they are missing, senseless or sRGB's.
+    """Return the conversion from the gAMA and cHRM chunks of a PNG; None if they are missing, invalid or sRGB.
 
-    gAMA is the exponent that made samples from light (PNG specification, third edition, 11.3.2).
+    gAMA is the exponent that converts linear light to samples (PNG specification, third edition, 11.3.2).
     """
     from PIL import Image
 
@@ -114,9 +116,9 @@ def _by_gamma(gamma: Any, chromaticity: Any) -> Conversion | None:
 
 
 def _primaries_to_srgb(chromaticity: Any) -> NDArray[np.float32] | None:
-    """Return the matrix (3, 3) from linear RGB of some primaries to linear sRGB; None if they are sRGB's or senseless.
+    """Return the matrix (3, 3) from linear RGB with other primaries to linear sRGB; None if invalid or sRGB.
 
-    Bradford's adaptation takes one white to the other, as in ICC profiles.
+    The white point is converted with the Bradford adaptation, as in ICC profiles.
     """
     given = np.asarray(chromaticity, np.float64)
     if given.shape != (8,) or np.abs(given - _SRGB_PRIMARIES).max() < _NEAR_PRIMARIES or (given[1::2] <= 0).any():
@@ -124,7 +126,7 @@ def _primaries_to_srgb(chromaticity: Any) -> NDArray[np.float32] | None:
     to_white, to_matrix = _xyz_of(np.asarray(_SRGB_PRIMARIES))
     try:
         from_white, from_matrix = _xyz_of(given)
-    except np.linalg.LinAlgError:  # all primaries on one line
+    except np.linalg.LinAlgError:  # the primaries are collinear
         return None
     adapt = np.linalg.inv(_BRADFORD) @ np.diag(_BRADFORD @ to_white / (_BRADFORD @ from_white)) @ _BRADFORD
     matrix = np.linalg.inv(to_matrix) @ adapt @ from_matrix

@@ -1,10 +1,10 @@
-"""Writes the six example pieces into this folder: our own music, in contrasting moods and six file formats.
+"""Write the six example pieces into this folder: original music in contrasting moods and six file formats.
 
     python examples/compose.py            all six
     python examples/compose.py drift      one of them
 
-Each piece is a function that returns a `Piece`: what is heard, at which rate, and how it is encoded. The synthesizer is
-`clavilux.evaluation.synth`; everything is seeded, so that the same versions of NumPy and PyAV write the same music.
+Each piece is a function that returns a `Piece`: its sound, sample rate and encoding. The synthesizer is
+`clavilux.evaluation.synth`. Random numbers are seeded, so the same versions of NumPy and PyAV write the same files.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Piece:
-    """A finished piece: (2, samples) sound, its rate in Hz, and the file, FFmpeg encoder and options that keep it."""
+    """A finished piece: sound (2, samples), sample rate in Hz, file name, FFmpeg encoder and its options."""
 
     sound: Signal
     rate: int
@@ -81,7 +81,7 @@ def nocturne() -> Piece:
 
 
 def _slowing(note: Note, *, from_beat: float) -> Note:
-    """A ritardando: after ``from_beat`` every beat takes longer than the one before."""
+    """Slow down: after ``from_beat`` each beat is longer than the one before."""
     late = max(0.0, note.start - from_beat)
     return replace(note, start=note.start + 0.028 * late**2, length=note.length * (1 + 0.056 * late))
 
@@ -314,7 +314,7 @@ PIECES: dict[str, Callable[[], Piece]] = {
 
 
 def encode(piece: Piece, path: Path) -> None:
-    """Write a piece by the encoder that it names, whole or not at all."""
+    """Encode and write a piece, whole or not at all."""
     unfinished = path.with_name(f".{path.name}")
     samples = piece.sound.mean(axis=0, keepdims=True) if piece.layout == "mono" else piece.sound
     form = {".opus": "opus", ".ogg": "ogg", ".m4a": "mp4"}.get(path.suffix, path.suffix[1:])

@@ -1,6 +1,6 @@
-"""Bundles that are broken in ways that can be repeated: what the fuzzer and its test in `test_fuzz_bundles.py` share.
+"""Damage bundles reproducibly, for `benchmarks/fuzz_bundles.py` and `test_fuzz_bundles.py`.
 
-the tiny bundle of `fake_bundle` -> mutation number i of seed s, with hashes that fit -> `try_bundle`
+the tiny bundle of `fake_bundle` -> mutation number i of seed s, with correct hashes -> `try_bundle`
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ ODD: tuple[Any, ...] = (
     *([], {}, [[]], [None], [1], ["blobs", "blobs"], {"": ""}, {"scale": "1"}, [0.0] * 66, [float("nan")] * 2),
     *([1e308] * 20, [10**400] * 2, [True, False], ["\x07"], [{}], {"a": {"b": {"c": []}}}),
 )
-"""Values that a field of bundle.json is given."""
+"""Values that a field of bundle.json is set to."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a bundle: ``picture`` and ``refused`` are meant, all else is a finding."""
+    """The result of a bundle: ``picture`` and ``refused`` are expected, all else is a finding."""
 
     number: int
     mutation: str
@@ -57,7 +57,7 @@ class Outcome:
 
 
 def write_base(folder: Path, *, with_weights: bool) -> Path:
-    """Write the whole bundle that all others are made from, with weights of a mark classifier where PyTorch is."""
+    """Write the whole bundle, with weights of a mark classifier on request, which needs PyTorch."""
     write_fake_bundle(folder, kinds=["facets", "stripes", "blobs", "rings", "tiles"])
     if with_weights:
         from safetensors.torch import save
@@ -72,7 +72,7 @@ def write_base(folder: Path, *, with_weights: bool) -> Path:
 
 
 def replace(folder: Path, file: str, content: bytes) -> None:
-    """Write a file of a bundle with a hash that fits, so that the hash does not hide the fault."""
+    """Write a file of a bundle and its hash, so that the hash does not hide the damage."""
     (folder / file).write_bytes(content)
     card = json.loads((folder / "bundle.json").read_bytes())
     card["files"][file] = hashlib.sha256(content).hexdigest()
@@ -83,7 +83,7 @@ def replace(folder: Path, file: str, content: bytes) -> None:
 
 
 def field(folder: Path, rng: np.random.Generator) -> None:
-    """Fields of bundle.json at any depth get an odd value, go, or are nested."""
+    """Replace, remove or nest fields of bundle.json at any depth."""
     card = json.loads((folder / "bundle.json").read_bytes())
     for _ in range(int(rng.integers(1, 3))):
         holder, key = _pick(card, rng)
@@ -110,7 +110,7 @@ def _pick(card: dict[str, Any], rng: np.random.Generator) -> tuple[Any, Any]:
 
 
 def description(folder: Path, rng: np.random.Generator) -> None:
-    """The bytes of bundle.json are damaged, in another encoding, or not JSON."""
+    """Damage the bytes of bundle.json, change its encoding, or write something that is not JSON."""
     path = folder / "bundle.json"
     content = path.read_bytes()
     made: list[Callable[[], bytes]] = [
@@ -129,7 +129,7 @@ def description(folder: Path, rng: np.random.Generator) -> None:
 
 
 def damage(folder: Path, rng: np.random.Generator) -> None:
-    """The bytes of a network or of the palettes are damaged, and the hash fits."""
+    """Damage the bytes of a network or of the palettes and update the hash."""
     file = (*NETWORKS, "palettes.npy")[rng.integers(5)]
     replace(folder, file, _damage((folder / file).read_bytes(), rng))
 
@@ -152,7 +152,7 @@ def _damage(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def palettes(folder: Path, rng: np.random.Generator) -> None:
-    """The palettes have another type, shape, order, header or numbers."""
+    """Change the type, shape, order, header or numbers of the palettes."""
     whole = np.load(folder / "palettes.npy")
     flat = (folder / "palettes.npy").read_bytes()
     numbers = whole.copy()
@@ -176,7 +176,7 @@ def palettes(folder: Path, rng: np.random.Generator) -> None:
 
 
 def graph(folder: Path, rng: np.random.Generator) -> None:
-    """A network is edited: operators, attributes, shapes, constants, types, and parts that ours do not have."""
+    """Edit a network: operators, attributes, shapes, constants, types, and parts that Clavilux does not use."""
     file = NETWORKS[rng.integers(4)]
     model = onnx.load_from_string((folder / file).read_bytes())
     for _ in range(int(rng.integers(1, 3))):
@@ -307,7 +307,7 @@ def _edit_model(model: onnx.ModelProto, rng: np.random.Generator) -> None:
 
 
 def _edit_location(model: onnx.ModelProto, rng: np.random.Generator) -> None:
-    """Weights lie in another file."""
+    """Move weights to an external file."""
     constant = _any(model.graph.initializer, rng)
     location = constant.external_data.add()
     location.key, location.value = "location", _any(["bundle.json", "/etc/passwd", "../x", "/dev/zero"], rng)
@@ -317,7 +317,7 @@ def _edit_location(model: onnx.ModelProto, rng: np.random.Generator) -> None:
 
 
 def _edit_growth(model: onnx.ModelProto, rng: np.random.Generator) -> None:
-    """Something large is calculated from a constant or from the input, and thrown away."""
+    """Compute something large from a constant or from the input and discard it."""
     side = int(_any((10**6, 10**9, 2**40, 30_000), rng))
     source = _any([model.graph.input[0].name, model.graph.initializer[0].name], rng)
     shape = numpy_helper.from_array(np.array([side, side]), "huge")
@@ -350,7 +350,7 @@ EDITS: tuple[Edit, ...] = (
 
 
 def files(folder: Path, rng: np.random.Generator) -> None:
-    """A file of the bundle is a pipe, a folder, a device, a link, too large, or away."""
+    """Replace a file by a pipe, a folder, a device, a link or a huge file, or remove it."""
     file = folder / ("bundle.json", "palettes.npy", *NETWORKS)[rng.integers(6)]
     content = file.read_bytes()
     file.unlink()
@@ -375,7 +375,7 @@ def files(folder: Path, rng: np.random.Generator) -> None:
 
 
 def weights(folder: Path, rng: np.random.Generator) -> None:
-    """The weights of the mark classifier have other names, shapes, types or numbers, or a damaged header."""
+    """Change names, shapes, types or numbers of the weights of the mark classifier, or damage their header."""
     content = (folder / "mark_classifier.safetensors").read_bytes()
     if rng.random() < 0.3:
         replace(folder, "mark_classifier.safetensors", _damage(content, rng))
@@ -409,7 +409,7 @@ Mutation = Callable[[Path, np.random.Generator], None]
 TURNS: tuple[Mutation, ...] = (
     *(field, graph, damage, graph, palettes, field, graph, description, graph, files, weights),
 )
-"""Mutations in the order in which bundles take turns."""
+"""Mutations in the order in which they are applied to bundles."""
 
 
 def mutate(base: Path, folder: Path, seed: int, number: int, *, with_weights: bool) -> str:
@@ -443,7 +443,7 @@ def make_song() -> Song:
 
 
 def try_bundle(folder: Path, song: Song, *, with_weights: bool) -> tuple[str, str]:
-    """Use a bundle in every way, and return what became of it: ``picture`` or ``refused``, with the message.
+    """Use a bundle in every way and return the result: ``picture`` or ``refused``, with the message.
 
     Whatever else happens is raised.
     """

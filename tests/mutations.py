@@ -1,6 +1,6 @@
-"""Files that are broken in ways that can be repeated: what `test_fuzz.py` and the fuzzers in `benchmarks/` share.
+"""Damage files reproducibly, for `test_fuzz.py` and the fuzzers in `benchmarks/`.
 
-whole files -> one of `MUTATIONS`, with a generator -> broken bytes
+whole files -> one of `MUTATIONS`, with a random generator -> damaged bytes
 sound -> a whole file of each format -> `mutate`: case number i of seed s of `benchmarks/fuzz_listen.py`
 """
 
@@ -31,14 +31,14 @@ OTHERS = {
 }
 FORMATS = (".wav", ".aiff", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mkv", ".webm", ".wma", *OTHERS)
 SOUND_S = 2.0  # long enough for several packets and pages of every format
-HEAD_BYTES = 1_024  # where most formats keep what they say of themselves; some keep it at the end
+HEAD_BYTES = 1_024  # most formats have their metadata here, some at the end
 
 Content = bytes
 Wholes = Mapping[str, Content]
 
 
 def whole_files() -> dict[str, Content]:
-    """A sound file of each format, by suffix."""
+    """Return an audio file of each format by suffix."""
     sound = sounds.song(SOUND_S)
     with tempfile.TemporaryDirectory() as folder:
         whole = {}
@@ -68,27 +68,27 @@ def _write_other(path: Path, sound: NDArray[np.float32], *, rate: int = 44_100) 
 
 
 def flip(content: bytearray, wholes: Wholes, rng: np.random.Generator) -> bytearray:
-    """Up to 64 bytes become others."""
+    """Change up to 64 bytes."""
     for _ in range(2 ** rng.integers(0, 7)):
         content[_place(content, rng)] ^= int(rng.integers(1, 256))
     return content
 
 
 def cut(content: bytearray, wholes: Wholes, rng: np.random.Generator) -> bytearray:
-    """The end is missing, one time in four the start."""
+    """Remove the end, or with a probability of 1/4 the start."""
     at = _place(content, rng)
     return content[at:] if rng.random() < 0.25 else content[:at]
 
 
 def swap_head(content: bytearray, wholes: Wholes, rng: np.random.Generator) -> bytearray:
-    """The head of another format, over this one's or before it."""
+    """Write the head of another format over the head of this one or before it."""
     other = list(wholes.values())[rng.integers(len(wholes))]
     head = other[: 2 ** int(rng.integers(2, 13))]
     return bytearray(head) + (content if rng.random() < 0.5 else content[len(head) :])
 
 
 def repeat(content: bytearray, wholes: Wholes, rng: np.random.Generator) -> bytearray:
-    """A range comes twice, or many times."""
+    """Repeat a range once or many times."""
     start, end = _range(content, rng)
     piece = content[start:end]
     times = min(int(rng.choice([1, 1, 1, 50, 1_000])), 1_000_000 // max(1, len(piece)) + 1)
@@ -96,14 +96,14 @@ def repeat(content: bytearray, wholes: Wholes, rng: np.random.Generator) -> byte
 
 
 def zero(content: bytearray, wholes: Wholes, rng: np.random.Generator) -> bytearray:
-    """A range is zeroed."""
+    """Set a range to zero."""
     start, end = _range(content, rng)
     content[start:end] = bytes(end - start)
     return content
 
 
 def exaggerate(content: bytearray, wholes: Wholes, rng: np.random.Generator) -> bytearray:
-    """A number in the head, or at the end, of 1 to 8 bytes is as large as can be, or about a sign's turn, or 0."""
+    """Set numbers of 1 to 8 bytes in the head or at the end to extreme values: largest, near the sign bit, 0."""
     for _ in range(int(rng.integers(1, 4))):
         width = int(rng.choice([1, 2, 4, 4, 4, 8]))
         top = 2 ** (8 * width)
@@ -123,7 +123,7 @@ MUTATIONS: dict[str, Mutation] = {
 
 
 def mutate(wholes: Wholes, seed: int, number: int) -> Case:
-    """Case `number` of a seed; few cases meet all formats and all mutations, more meet every pair."""
+    """Return case `number` of a seed; the first cases cover all formats and all mutations, later ones all pairs."""
     turn, index = divmod(number, len(FORMATS))
     suffix, name = FORMATS[index], list(MUTATIONS)[(turn + index) % len(MUTATIONS)]
     rng = np.random.default_rng([seed, number])
@@ -132,7 +132,7 @@ def mutate(wholes: Wholes, seed: int, number: int) -> Case:
 
 
 def _place(content: bytearray, rng: np.random.Generator) -> int:
-    """A place in a file: anywhere, one time in four in the first kilobyte, one time in four in the last."""
+    """Return a position: in the first kilobyte (1/4), in the last one (1/4), or anywhere (1/2)."""
     size = len(content)
     near, where = int(rng.integers(0, min(HEAD_BYTES, size))), rng.random()
     if where < 0.25:

@@ -1,4 +1,4 @@
-"""Palette and plan read off pictures that are known."""
+"""Palettes and plans of pictures with a known answer."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_lab_of_known_colours():
     np.testing.assert_allclose(lab, wanted, atol=0.05)
 
 
-def test_lab_goes_there_and_back():
+def test_lab_is_inverted():
     rgb = np.random.default_rng(0).random((500, 3))
     np.testing.assert_allclose(lab_to_srgb(srgb_to_lab(rgb)), rgb, atol=2e-4)
 
@@ -58,7 +58,7 @@ def test_a_picture_of_one_colour_has_a_plan():
     np.testing.assert_allclose(shares.sum(axis=0), 1, atol=1e-5)
 
 
-def test_margins_of_paper_are_cut_and_calm_edges_are_not():
+def test_margins_of_paper_are_cut_and_uniform_parts_are_not():
     rng = np.random.default_rng(0)
     painting = rng.integers(0, 255, (100, 80, 3), np.uint8)
     framed = np.full((120, 100, 3), 250, np.uint8)

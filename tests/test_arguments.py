@@ -68,14 +68,14 @@ def test_a_number_of_any_type_is_that_number(value: Any) -> None:
 @pytest.mark.parametrize("value", NO_NUMBER, ids=names)
 @pytest.mark.parametrize("convert", [whole_number, real_number])
 def test_what_is_no_number_or_out_of_range_is_refused(convert: Callable[..., float], value: Any) -> None:
-    with pytest.raises(AudioError, match=r"^n is .*; it is a (whole )?number from 0 to 9$") as error:
+    with pytest.raises(AudioError, match=r"^n is .*; it must be a (whole )?number from 0 to 9$") as error:
         convert("n", value, 0, 9, fault=AudioError)
     assert is_one_line(error)
 
 
 def test_a_fraction_is_a_real_number_alone() -> None:
     assert real_number("x", 7.5) == 7.5
-    with pytest.raises(PictureError, match=r"n is 7\.5; it is a whole number of 0 or more"):
+    with pytest.raises(PictureError, match=r"n is 7\.5; it must be a whole number of 0 or more"):
         whole_number("n", 7.5)
 
 
@@ -92,7 +92,7 @@ def test_a_size_is_a_side_or_a_pair(size: Any) -> None:
     ids=names,
 )
 def test_another_size_is_refused(size: Any) -> None:
-    with pytest.raises(PictureError, match=r"^size is .*each side lies between 64 and 8192 pixels$") as error:
+    with pytest.raises(PictureError, match=r"^size is .*each side between 64 and 8192 pixels$") as error:
         check_size(size)
     assert is_one_line(error)
 
@@ -109,7 +109,7 @@ def test_a_path_may_be_of_any_type_of_path(path: Any) -> None:
 
 @pytest.mark.parametrize("path", ["", b"", "a\0b", "\ud800", None, 5, 5.0, ["a"], object(), np.zeros(3)], ids=names)
 def test_what_is_no_path_is_refused(path: Any) -> None:
-    with pytest.raises(AudioError, match=r"^path is .*; it is a path") as error:
+    with pytest.raises(AudioError, match=r"^path is .*; it must be a path") as error:
         file_path("path", path, fault=AudioError)
     assert is_one_line(error)
 
@@ -132,7 +132,7 @@ def test_what_is_no_path_is_refused(path: Any) -> None:
     ids=names,
 )
 def test_what_is_no_array_of_the_shape_is_refused(value: Any) -> None:
-    with pytest.raises(PictureError, match=r"^z is .*; it is an array of finite numbers of shape \(3\)$") as error:
+    with pytest.raises(PictureError, match=r"^z is .*; it must be an array of finite numbers of shape \(3\)$") as error:
         float_array("z", value, (3,))
     assert is_one_line(error)
 
@@ -221,7 +221,7 @@ def test_a_seed_may_be_large(engine: Clavilux, song: clavilux.Song, seed: int, t
 @pytest.mark.parametrize("name", ["spread", "noise_std", "logvar_scale"])
 def test_steps_in_the_latent_are_bounded(engine: Clavilux, song: clavilux.Song, name: str) -> None:
     assert np.isfinite(engine.paint(song, size=64, variation=1, **{name: 10}).z_image).all()
-    with pytest.raises(PictureError, match=rf"{name} is 1e\+300; it is a number from 0 to 100$"):
+    with pytest.raises(PictureError, match=rf"{name} is 1e\+300; it must be a number from 0 to 100$"):
         engine.paint(song, size=64, variation=1, **{name: 1e300})
 
 

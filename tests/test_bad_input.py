@@ -203,24 +203,24 @@ REFUSED = [
     (picture, "picture.mp3", "not readable as sound"),
     (mute_film, "mute.mp4", "holds no sound"),
     (no_samples, "none.wav", "no sound could be decoded"),
-    (one_hertz, "slow.wav", "says it has 1 samples a second"),
+    (one_hertz, "slow.wav", "its sample rate is 1 Hz"),
     (film_without_index, "cut.m4a", "not readable as sound"),
     (unknown_codec, "unknown.wav", "of a kind that cannot be decoded"),
-    (cut_header, "header.npy", "is no feature file"),
-    (archive, "archive.npy", "is no feature file"),
+    (cut_header, "header.npy", "is not a feature file"),
+    (archive, "archive.npy", "is not a feature file"),
     (endless, "endless.npy", "not finite"),
-    (nothing_but_nan, "all-nan.wav", "100% of its samples are no numbers"),
+    (nothing_but_nan, "all-nan.wav", "100% of its samples are invalid"),
     (encrypted, "encrypted.m4a", "is encrypted (DRM)"),
-    (header_of(shape="(True, 20, 216)"), "true.npy", "is no feature file"),
-    (header_of(shape="(-1, 20, 216)"), "negative.npy", "is no feature file"),
-    (header_of(shape="(9" + "9" * 5_000 + ", 20, 216)"), "digits.npy", "is no feature file"),
+    (header_of(shape="(True, 20, 216)"), "true.npy", "is not a feature file"),
+    (header_of(shape="(-1, 20, 216)"), "negative.npy", "is not a feature file"),
+    (header_of(shape="(9" + "9" * 5_000 + ", 20, 216)"), "digits.npy", "is not a feature file"),
     (header_of(shape="(999999999999999, 20, 216)"), "many.npy", "is cut off"),
-    (header_of(shape="(1.0, 20, 216)"), "point.npy", "is no feature file"),
-    (header_of(fortran_order="'\\d'"), "escape.npy", "is no feature file"),
-    (header_of(descr="'<f16'"), "wide.npy", "holds values of type <f16"),
-    (header_of(descr="'|O'"), "object.npy", "holds values of type |O"),
-    (header_of(descr="[('a', '<f4')]"), "fields.npy", "is no feature file"),
-    (header_of(descr="(" * 200 + ")" * 200), "nested.npy", "is no feature file"),
+    (header_of(shape="(1.0, 20, 216)"), "point.npy", "is not a feature file"),
+    (header_of(fortran_order="'\\d'"), "escape.npy", "is not a feature file"),
+    (header_of(descr="'<f16'"), "wide.npy", "has values of type <f16"),
+    (header_of(descr="'|O'"), "object.npy", "has values of type |O"),
+    (header_of(descr="[('a', '<f4')]"), "fields.npy", "is not a feature file"),
+    (header_of(descr="(" * 200 + ")" * 200), "nested.npy", "is not a feature file"),
     (empty, "empty.npy", "is empty (0 bytes)"),
 ]
 NO_FILES = [
@@ -243,7 +243,7 @@ def test_what_is_refused_gets_one_line_and_the_good_song_is_painted(
     bad = tmp_path / name
     make(bad)
     done = paint(bad, good, "-o", "out/")
-    faults = [line for line in done.err if "tells no tempo" not in line]  # said of every feature file, good or bad
+    faults = [line for line in done.err if "has no tempo" not in line]  # said of every feature file, good or bad
     assert done.code == 1
     assert len(faults) == 1 and faults[0].startswith(f"clavilux: {bad}: ") and reason in faults[0]
     assert done.out == [f"{good} -> out/good.png"]
@@ -261,7 +261,7 @@ def test_features_name_all_that_is_refused_and_measure_the_rest(run: Run, tmp_pa
     music = tmp_path / "music"
     music.mkdir()
     sounds.write_sound(music / "good.wav", sounds.song(2.0))
-    # Pipes and links to nowhere in a folder are no faults, as nobody named them; they are passed over and said.
+    # Pipes and links to nowhere in a folder are no faults, as nobody named them; they are skipped with a message.
     cases = [case for case in REFUSED if case[0] not in (missing, folder_without_sound) and ".npy" not in case[1]]
     for make, name, _ in cases:
         make(music / name)
@@ -270,7 +270,7 @@ def test_features_name_all_that_is_refused_and_measure_the_rest(run: Run, tmp_pa
         link_to_itself(music / "loop.mp3")
     done = run("features", music, "-o", "out", "--jobs", 1)
     assert done.code == 1
-    hints = [line for line in done.err if ": passed over, " in line]
+    hints = [line for line in done.err if ": skipped, " in line]
     assert len(hints) == (2 if LINUX else 0)
     faults = [line for line in done.err if line.startswith("clavilux: ") and line not in hints]
     for _, name, reason in cases:
@@ -291,7 +291,7 @@ def test_features_measure_again_what_a_damaged_table_has_lost(
     table.write_bytes(damage(whole))
     done = run("features", ".", "-o", "out", "--jobs", 1)
     assert (done.code, done.err[1:]) == (0, ["1 of 1 files"])
-    assert re.search(r"descriptors\.csv.*; its songs? (is|are) measured again$", done.err[0])
+    assert re.search(r"descriptors\.csv.*; (its features|the features of its songs) are computed again$", done.err[0])
     assert "measured earlier" not in done.out[0]
     assert table.read_bytes() == whole
 
@@ -381,7 +381,7 @@ def test_no_address_is_asked(paint: Run, good: Path, tmp_path: Path, requests: t
     done = paint(f"{address}/a.mp3", "file:good.wav", "concat:good.wav", "list.m3u8", "list.ffconcat", good, "-o", "o/")
     assert done.code == 1
     assert len(done.err) == 5
-    assert "/a.mp3: is an address; download it and give the file" in done.err[0]
+    assert "/a.mp3: is a web address; download it and give the file" in done.err[0]
     assert asked == []
     assert files_in(tmp_path / "o") == ["good.png"]
     with pytest.raises(av.FFmpegError):
@@ -474,23 +474,23 @@ def hours_of_silence(path: Path) -> None:
 
 
 PAINTED = [
-    (whole_or_half, "half.mp3", ["could be decoded, the header says"]),
-    (whole_or_half, "half.flac", ["could be decoded, the header says"]),
-    (whole_or_half, "half.m4a", ["could be decoded, the header says"]),
+    (whole_or_half, "half.mp3", ["s could be decoded"]),
+    (whole_or_half, "half.flac", ["s could be decoded"]),
+    (whole_or_half, "half.m4a", ["s could be decoded"]),
     (whole_or_half, "half.wav", ["the file is cut off"]),
-    (no_numbers, "nan.wav", ["3 samples that are no numbers"]),
+    (no_numbers, "nan.wav", ["3 invalid samples"]),
     (cancelling, "cancelling.wav", ["its channels cancel each other"]),
     (constant, "constant.wav", ["constant offset", "it is silent"]),
-    (offset, "offset.wav", ["constant offset of 0.2"]),
-    (scaled_as_integers, "scaled.wav", ["taken as integers of 16 bits"]),
-    (silent_first_track, "tracks.mkv", ["number 2 was listened to; the one that plays by default is silent"]),
+    (offset, "offset.wav", ["constant offset (DC) of 0.2"]),
+    (scaled_as_integers, "scaled.wav", ["read as integers of 16 bits"]),
+    (silent_first_track, "tracks.mkv", ["number 2 was used; the default track is silent"]),
     (surround, "surround.m4a", []),
     (integers_of_64_bits, "long.wav", []),
     (whole_or_half, "half.ogg", ["the file is cut off"]),
     (whole_or_half, "half.opus", ["the file is cut off"]),
     (whole_or_half, "half.mkv", ["the file is cut off"]),
     (many_channels, "many.wav", []),
-    (hours_of_silence, "silence.flac", ["only the first 90 s were listened to", "it is silent"]),
+    (hours_of_silence, "silence.flac", ["only the first 90 s were used", "it is silent"]),
 ]
 
 
@@ -637,7 +637,7 @@ OCCUPIED = [
     (huge_picture, "far more than 134 million pixels"),
     (nested_record, "damaged record"),
     (odd_exif, "carries no record"),
-    (text, "is not a picture in a format that is read here"),
+    (text, "is not a picture in a supported format"),
     pytest.param(pipe, "is not a regular file", marks=linux_only),
 ]
 

@@ -1,4 +1,4 @@
-"""Caches of a training: arrays without pickle, made anew where they are damaged or of something else."""
+"""Caches of a training: arrays without pickles, made again if they are damaged or belong to something else."""
 
 import io
 import os
@@ -13,7 +13,6 @@ from clavilux.training import cache
 from clavilux.training.analysis import Windows
 from clavilux.training.cache import load_or_make, load_record, save_record
 from clavilux.training.painted_examples import PaintedExamples
-from clavilux.training.second_look import Trials
 
 
 def windows(n=3):
@@ -28,14 +27,14 @@ def windows(n=3):
     )
 
 
-def studies():
+def examples():
     ones = np.ones(2, np.float32)
     pictures = np.zeros((2, 128, 128, 3), np.uint8)
     return PaintedExamples(pictures, np.ones((2, 32), np.float32), ones, ones, ones, np.ones((2, 4), np.float32))
 
 
-@pytest.mark.parametrize("record", [windows(), windows(0), studies(), Trials(np.ones((2, 32), np.float32))])
-def test_a_record_comes_back_as_it_was(tmp_path, record):
+@pytest.mark.parametrize("record", [windows(), windows(0), examples()])
+def test_a_record_is_read_as_written(tmp_path, record):
     save_record(tmp_path / "kept.npz", ["key", 1], record)
     again = load_record(tmp_path / "kept.npz", type(record), ["key", 1])
     for name, value in vars(record).items():
@@ -90,7 +89,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_cache_is_made_anew_and_the_log_says_so(tmp_path, monkeypatch, damage):
+def test_a_damaged_cache_is_made_again_with_a_message(tmp_path, monkeypatch, damage):
     monkeypatch.chdir(tmp_path)
     path, lines = tmp_path / "windows.npz", []
     save_record(path, "key", windows())
@@ -98,14 +97,14 @@ def test_a_damaged_cache_is_made_anew_and_the_log_says_so(tmp_path, monkeypatch,
     made = load_or_make(path, "key", Windows, lambda: windows(2), log=lines.append)
     assert len(made.names) == 2
     assert len(lines) == 1
-    assert lines[0].endswith("; made anew") and "\n" not in lines[0]
+    assert lines[0].endswith("; it is made again") and "\n" not in lines[0]
     assert not (tmp_path / "pwned").exists()
     again = load_or_make(path, "key", Windows, lambda: pytest.fail("it was kept"), log=lines.append)
     assert again.names == made.names
     assert len(lines) == 1
 
 
-def test_a_cache_of_something_else_is_replaced_in_silence(tmp_path, monkeypatch):
+def test_a_cache_with_another_key_is_replaced_without_a_message(tmp_path, monkeypatch):
     path, lines = tmp_path / "windows.npz", []
     save_record(path, "key", windows())
     assert len(load_or_make(path, "other", Windows, lambda: windows(2), log=lines.append).names) == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clavilux.audio.descriptors import AROUSAL_WEIGHTS, MOOD_SCALE, VALENCE_WEIGHTS
+from clavilux.audio.descriptors.mood import AROUSAL_WEIGHTS, MOOD_SCALE, VALENCE_WEIGHTS
 from clavilux.errors import CorpusError
 from clavilux.training.calibrate_mood import (
     AXES,

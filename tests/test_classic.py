@@ -1,4 +1,4 @@
-"""The first version of the idea, kept as the baseline: it trains, it paints, and it paints nearly the same for all."""
+"""The classic recipe, the baseline: it trains and paints, nearly the same picture for every song."""
 
 import json
 import re
@@ -44,7 +44,9 @@ def trained(tmp_path_factory):
     return folder, result.output
 
 
-def test_it_trains_by_epochs_without_eye_and_painter(trained):
+@pytest.mark.slow
+@pytest.mark.slow
+def test_it_trains_by_epochs_without_mark_classifier_and_painter(trained):
     folder, output = trained
     assert "beta up to 3" in output
     assert "shuffled-pairs, epoch 4/4" in output
@@ -59,7 +61,9 @@ def test_it_trains_by_epochs_without_eye_and_painter(trained):
     assert set(parity) == {"audio_encoder", "mapping", "picture_encoder", "pixels"}
 
 
-def test_it_paints_with_noise_of_its_own(trained):
+@pytest.mark.slow
+@pytest.mark.slow
+def test_it_paints_with_its_own_noise(trained):
     folder, _ = trained
     song, picture = folder / "features" / "track 03.npy", folder / "picture.png"
     result = CliRunner().invoke(
@@ -73,13 +77,15 @@ def test_it_paints_with_noise_of_its_own(trained):
     assert "Noise was added that says nothing of the song: 0.1 to the latent" in result.output
 
 
-def test_controls_are_not_to_be_had(trained):
+@pytest.mark.slow
+@pytest.mark.slow
+def test_it_has_no_controls(trained):
     folder, _ = trained
     with pytest.raises(BundleError, match="decodes latents to pixels and has no controls"):
         Clavilux(folder / "bundle").controls(folder / "features" / "track 03.npy")
 
 
-def test_the_shipped_one_has_collapsed_and_says_so():
+def test_the_shipped_bundle_has_collapsed():
     bundle = open_bundle("classic")
     assert bundle.decoder == "pixels"
     size = sum(path.stat().st_size for path in (SHIPPED / "classic").iterdir())
@@ -92,7 +98,7 @@ def test_the_shipped_one_has_collapsed_and_says_so():
     assert np.abs(one.astype(int) - other).max() <= 4
 
 
-def test_the_convolutional_network_goes_there_and_back():
+def test_the_convolutional_network_encodes_and_decodes():
     torch.manual_seed(0)
     network = ConvImageVAE(width=8)
     mean, logvar = network(torch.rand(2, 3, 64, 64))
@@ -119,7 +125,7 @@ def test_the_recipe_for_a_gpu_is_wider_and_longer():
         assert getattr(gpu, stage).batch > getattr(ours, stage).batch
 
 
-def test_beta_rises_in_a_straight_line_and_goes_on_where_it_was():
+def test_beta_rises_linearly_and_is_restored():
     schedule = RisingBeta(max_beta=4.0, steps=8)
     seen = []
     for _ in range(8):
@@ -131,7 +137,7 @@ def test_beta_rises_in_a_straight_line_and_goes_on_where_it_was():
     assert other.beta == schedule.beta == 4.0
 
 
-def test_the_loss_is_the_mean_of_squares_and_the_weighted_rate():
+def test_the_loss_is_the_mean_squared_error_plus_the_weighted_kl_divergence():
     target = torch.tensor([[0.0, 0.0], [0.0, 2.0]])
     assert mean_squared_loss(target, torch.zeros(2, 2), torch.tensor(3.0), 0.5).item() == pytest.approx(1.0 + 1.5)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import faulthandler
 import io
 import os
 import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -26,10 +28,11 @@ from test_corpus import (
     plain_git,  # noqa: F401  (a fixture)
 )
 
-import clavilux.corpus.build as build_module
+import clavilux.corpus.store as store_module
 from clavilux.corpus import fetch, programs
 from clavilux.corpus.build import BuildSummary, build_corpus
 from clavilux.corpus.fetch import Places, read_items
+from clavilux.corpus.state import STATE_VERSIONS
 from clavilux.corpus.table import Item
 from clavilux.errors import CorpusError
 
@@ -271,7 +274,7 @@ def test_a_program_that_gives_nothing_is_stopped(tmp_path: Path, monkeypatch: py
     fake_dpkg(tmp_path, monkeypatch, "exec sleep 60")
     monkeypatch.setattr(programs, "SILENT_S", 0.2)
     started = time.monotonic()
-    with pytest.raises(CorpusError, match="gave nothing"):
+    with pytest.raises(CorpusError, match="gave no output"):
         read(tmp_path, make_item("debian:p", "x", None), name="debian:p", debs=tmp_path)
     assert time.monotonic() - started < 10
 
@@ -294,14 +297,14 @@ def test_a_file_that_comes_twice_is_taken_once(tmp_path: Path, monkeypatch: pyte
 def test_whatever_a_file_does_the_others_are_measured(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    whole = build_module.measure_picture
+    whole = store_module.measure_picture
 
     def measure(content: bytes) -> object:
         if content != GOOD:
             raise error
         return whole(content)
 
-    monkeypatch.setattr(build_module, "measure_picture", measure)
+    monkeypatch.setattr(store_module, "measure_picture", measure)
     summary = build(tmp_path, make_item("a/one", "other.png", make_picture(2)))
     assert [row.path for row in summary.rows] == ["good.png"]
     ((item, reason),) = summary.dropped
@@ -309,15 +312,40 @@ def test_whatever_a_file_does_the_others_are_measured(
     assert reason.startswith(f"does not decode: {type(error).__name__}, ") and "\n" not in reason
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="patches reach other processes only where they are forked")
+def test_a_file_that_crashes_the_decoder_is_dropped_with_the_reason(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = store_module.measure_picture
+
+    def measure(content: bytes) -> object:
+        if content != GOOD:
+            faulthandler.disable()  # pytest's, which would print a traceback
+            os.abort()
+        return whole(content)
+
+    monkeypatch.setattr(store_module, "measure_picture", measure)
+    summary = build(tmp_path, make_item("a/one", "other.png", make_picture(2)))
+    assert [row.path for row in summary.rows] == ["good.png"]
+    ((item, reason),) = summary.dropped
+    assert item.path == "other.png"
+    assert reason.startswith("does not decode: ") and "SIGABRT" in reason
+    assert not any((tmp_path / "out" / ".cache").iterdir())
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
 def test_a_full_disk_ends_the_build_with_one_line_and_the_next_goes_on(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    def full(path: Path, content: bytes) -> None:
-        raise OSError(code, os.strerror(code), str(path))
+    whole = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if "files" in Path(target).parts:
+            raise OSError(code, os.strerror(code), str(target))
+        whole(source, target)
 
     with monkeypatch.context() as no_room:
-        no_room.setattr(build_module, "write_whole", full)
+        no_room.setattr(os, "replace", full)
         with pytest.raises(CorpusError, match=rf"out: cannot be written to \({os.strerror(code)}\)"):
             build(tmp_path)
     assert [row.path for row in build(tmp_path).rows] == ["good.png"]
@@ -325,11 +353,11 @@ def test_a_full_disk_ends_the_build_with_one_line_and_the_next_goes_on(
 
 @pytest.mark.parametrize(
     "content",
-    [*("[]", "null", "\0", "[" * 9_999), '{"version": 1, "records": []}', '{"version": 1, "records": {"good.png": 3}}'],
+    [*("[]", "null", "\0", "[" * 9_999), '{"version": N, "records": []}', '{"version": N, "records": {"good.png": 3}}'],
 )
 def test_damaged_state_of_any_kind_is_named(mirror: Path, tmp_path: Path, content: str) -> None:
     build(tmp_path)
-    (tmp_path / "out" / ".state" / "a+one.json").write_text(content)
+    (tmp_path / "out" / ".state" / "a+one.json").write_text(content.replace("N", str(STATE_VERSIONS["art"])))
     with pytest.raises(CorpusError, match=r"a\+one\.json is damaged .*Remove it and build again"):
         build(tmp_path)
     (tmp_path / "out" / ".state" / "kind").write_text("\0")

@@ -1,4 +1,4 @@
-"""The two folders of a training: what is taken, what is named and skipped, how they are split."""
+"""The two folders of a training: which files are used or skipped, and how they are split."""
 
 import os
 import resource
@@ -7,22 +7,22 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from clavilux.corpus.match import match_features, match_names
 from clavilux.errors import ClaviluxError, CorpusError, PictureError, TrainingError
 from clavilux.images import middle_square, read_picture, resize
+from clavilux.training.analysis import analyse_folder
 from clavilux.training.datasets import (
     FEATURE_SUFFIXES,
     PICTURE_SUFFIXES,
     AudioFeatureDataset,
-    ImageDataset,
     describe_folder,
     descriptors_of,
     list_entries,
     read_descriptors,
 )
+from clavilux.training.recipe import load_recipe
 
 
 def _table(folder, rows):
@@ -57,7 +57,7 @@ def test_windows_of_one_and_of_many_are_counted_by_track(features):
     assert dataset[3].shape == (20, 216)
 
 
-def test_a_track_is_on_one_side_only(features):
+def test_a_track_is_in_one_split_only(features):
     sides = [{e.name for e in AudioFeatureDataset(features, split).entries} for split in ("training", "validation")]
     assert not sides[0] & sides[1]
 
@@ -74,14 +74,14 @@ def test_unusable_feature_files_are_named_and_skipped(features):
     assert all(any(name in line for line in named) for name in ("wrong.npy", "double.npy", "broken.npy"))
 
 
-def test_an_empty_folder_says_what_to_do(tmp_path):
+def test_the_error_for_an_empty_folder_gives_advice(tmp_path):
     with pytest.raises(CorpusError, match="clavilux features"):
         AudioFeatureDataset(tmp_path)
-    with pytest.raises(CorpusError, match="is no folder"):
-        ImageDataset(tmp_path / "missing")
+    with pytest.raises(CorpusError, match="is not a folder"):
+        AudioFeatureDataset(tmp_path / "missing")
 
 
-def test_long_tracks_weigh_the_root_of_their_length(features):
+def test_track_weights_are_the_root_of_their_length(features):
     weights = AudioFeatureDataset(features, "training").track_weights()
     assert weights[:3].sum().item() == pytest.approx(3**0.5)
     assert weights[3].item() == 1.0
@@ -112,12 +112,13 @@ def test_broken_pictures_are_named_and_skipped(tmp_path):
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "notes.txt").write_text("not looked at")
     _table(tmp_path, [(name, "training", "abstract") for name in ("good.png", "text.jpg", "cut.png")])
-    named = []
-    dataset = ImageDataset(tmp_path, "training", skip=named.append)
-    assert [entry.name for entry in dataset.entries] == ["good.png"]
-    assert dataset[0].shape == (3, 64, 64)
-    assert torch.allclose(dataset[0].mean(dim=(1, 2)), torch.tensor([200, 10, 10]) / 255)
-    assert sorted(line.split(":")[0].rsplit("/", 1)[-1] for line in named) == ["cut.png", "text.jpg"]
+    lines = []
+    recipe = load_recipe("debug").analysis
+    windows = analyse_folder(tmp_path, "training", recipe, seed=0, jobs=1, log=lines.append)
+    assert windows.names == ["good.png"]
+    assert np.abs(windows.windows.mean(axis=(0, 1, 2)) - [200, 10, 10]).max() < 1
+    skipped = [line for line in lines if line.endswith("; skipped")]
+    assert sorted(line.split(":")[0].rsplit("/", 1)[-1] for line in skipped) == ["cut.png", "text.jpg"]
 
 
 def test_a_missing_picture_is_a_picture_error(tmp_path):
@@ -152,7 +153,7 @@ def test_a_small_folder_has_files_for_validation(tmp_path, n):
     assert splits.count("training") >= 0.6 * n
 
 
-def test_a_file_stays_on_its_side_when_others_come(tmp_path):
+def test_a_file_keeps_its_split_when_others_are_added(tmp_path):
     for index in range(200):
         (tmp_path / f"{index}.png").touch()
     before = {entry.name: entry.split for entry in list_entries(tmp_path, PICTURE_SUFFIXES)}
@@ -195,7 +196,7 @@ def test_a_row_finds_its_file(tmp_path, file, row):
     ("file", "row"),
     [("a.png", "a.jpg"), ("a.png", "b/a.png"), ("a.png", "../a.png"), ("a.png", "a"), ("a.b.png", "a.png")],
 )
-def test_another_name_is_another_file_and_both_are_named(tmp_path, file, row):
+def test_a_different_name_is_a_different_file_and_both_are_reported(tmp_path, file, row):
     (tmp_path / file).touch()
     (tmp_path / "same.png").touch()
     _table(tmp_path, [(row, "training", "abstract"), ("same.png", "validation", "abstract")])
@@ -203,12 +204,12 @@ def test_another_name_is_another_file_and_both_are_named(tmp_path, file, row):
     entries = list_entries(tmp_path, PICTURE_SUFFIXES, report=said.append)
     assert [(entry.name, entry.split) for entry in entries] == [("same.png", "validation")]
     assert said == [
-        f"{tmp_path}: left out, as they have no row in corpus.csv: {file} (1 in all)",
+        f"{tmp_path}: left out, because they have no row in corpus.csv: {file} (1 in all)",
         f"{tmp_path}: missing, though they have a row in corpus.csv: {row} (1 in all)",
     ]
 
 
-def test_names_match_where_one_pair_is_meant_and_only_there():
+def test_names_match_only_if_the_pair_is_unique():
     assert match_names(["a", "A"], ["a", "A"]) == {"a": "a", "A": "A"}
     assert match_names(["a", "files/a"], ["files/a"]) == {"files/a": "files/a"}
     assert match_names(["a", "A"], ["á", "files/a"]) == {"a": "files/a"}
@@ -236,7 +237,7 @@ def _features(folder, *names):
         np.save(folder / name, np.zeros((2, 20, 216), np.float32))
 
 
-def test_descriptors_say_which_recording_features_are_of(tmp_path):
+def test_descriptors_assign_features_to_recordings(tmp_path):
     _features(tmp_path, "one.npy", "two.npy", "other.npy")
     _table(tmp_path, [("files/one.flac", "validation", "music"), ("one.wav", "training", "music")])
     with pytest.raises(CorpusError, match=r"one\.npy: may be of files/one\.flac or of one\.wav"):
@@ -245,7 +246,7 @@ def test_descriptors_say_which_recording_features_are_of(tmp_path):
     said = []
     entries = list_entries(tmp_path, FEATURE_SUFFIXES, report=said.append)
     assert {entry.name: entry.split for entry in entries} == {"one.npy": "validation", "other.npy": "training"}
-    assert said == [f"{tmp_path}: left out, as they have no row in corpus.csv: two.npy (1 in all)"]
+    assert said == [f"{tmp_path}: left out, because they have no row in corpus.csv: two.npy (1 in all)"]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_a_wrong_row_is_refused_with_its_line(tmp_path, rows, message):
         list_entries(tmp_path, PICTURE_SUFFIXES)
 
 
-def test_a_table_that_cannot_be_read_is_not_passed_over(tmp_path):
+def test_an_unreadable_table_is_an_error(tmp_path):
     (tmp_path / "a.png").touch()
     (tmp_path / "corpus.csv").symlink_to("nowhere")
     for read in (lambda: list_entries(tmp_path, PICTURE_SUFFIXES), lambda: describe_folder(tmp_path)):
@@ -298,8 +299,8 @@ def test_a_folder_is_described_by_its_table(tmp_path):
             describe_folder(tmp_path)
 
 
-def test_hidden_links_and_other_formats_are_not_learnt_from(tmp_path):
-    for name in ("a.png", "._a.png", ".ipynb_checkpoints/a.png", "b.heic", "c.tif", "d.HEIC", "notes.txt"):
+def test_hidden_files_links_and_other_formats_are_not_used(tmp_path):
+    for name in ("a.png", "._a.png", ".ipynb_checkpoints/a.png", "b.heic", "c.xcf", "d.HEIC", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "all").symlink_to(tmp_path)
@@ -312,7 +313,7 @@ def test_hidden_links_and_other_formats_are_not_learnt_from(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems keep one of the two names")
-def test_two_files_with_one_name_elsewhere_are_refused(tmp_path):
+def test_two_files_with_the_same_name_on_other_systems_are_refused(tmp_path):
     for name in (E_ACUTE, COMBINED):
         (tmp_path / name).touch()
     with pytest.raises(CorpusError, match="rename one of them"):
@@ -321,7 +322,7 @@ def test_two_files_with_one_name_elsewhere_are_refused(tmp_path):
 
 def test_descriptors_are_finite_and_whole(tmp_path):
     from clavilux.audio.descriptors import DESCRIPTORS
-    from clavilux.audio.feature_files import HALVES
+    from clavilux.audio.feature_table import HALVES
 
     _features(tmp_path, "one.npy")
     with pytest.raises(CorpusError, match="is missing; `clavilux features` writes it"):
@@ -345,11 +346,13 @@ def test_descriptors_are_finite_and_whole(tmp_path):
     with pytest.raises(CorpusError, match=r"no line for one\.npy"):
         descriptors_of(entry, read_descriptors(tmp_path), tmp_path)
     (tmp_path / "descriptors.csv").write_text("file,npy\nx.wav,x.npy\ny.wav,./x.npy\n")
-    with pytest.raises(CorpusError, match=r"line 3: .* has a row already"):
+    with pytest.raises(CorpusError, match=r"line 3: .* already has a row"):
         read_descriptors(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the files that this process has open, in /proc")
+@pytest.mark.slow
 def test_more_feature_files_than_may_be_open_are_all_read(tmp_path):
     _features(tmp_path, *(f"{index:03d}.npy" for index in range(80)))
     (tmp_path / "corpus.csv").write_text(
@@ -368,7 +371,7 @@ print(len(dataset.entries), len(skipped), sum(dataset[i].shape == (20, 216) for 
     assert done.stdout.split() == ["80", "0", "160"], done.stderr
 
 
-def test_a_shortage_of_open_files_is_not_called_damage(features):
+def test_a_shortage_of_open_files_is_not_reported_as_damage(features):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     dataset = AudioFeatureDataset(features)
     taken = []

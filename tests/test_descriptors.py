@@ -13,16 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clavilux.audio.decode import read_blocks
-from clavilux.audio.descriptors import (
-    AROUSAL_WEIGHTS,
-    DESCRIPTORS,
-    MOOD_SCALE,
-    VALENCE_WEIGHTS,
-    describe,
-    estimate_mood,
-    measure_key,
-    measure_roughness,
-)
+from clavilux.audio.descriptors import DESCRIPTORS, describe
+from clavilux.audio.descriptors.harmony import MAJOR_PROFILE, MINOR_PROFILE, measure_key
+from clavilux.audio.descriptors.mood import AROUSAL_WEIGHTS, MOOD_SCALE, VALENCE_WEIGHTS, estimate_mood
+from clavilux.audio.descriptors.roughness import measure_roughness
 from clavilux.audio.features import measure_features
 from clavilux.constants import SAMPLE_RATE
 
@@ -81,8 +75,6 @@ def test_the_key_does_not_depend_on_the_tuning(cents: int) -> None:
 
 
 def test_every_key_profile_recognises_itself() -> None:
-    from clavilux.audio.descriptors import MAJOR_PROFILE, MINOR_PROFILE
-
     for tonic in range(12):
         key, mode = measure_key(np.roll(MAJOR_PROFILE, tonic)[None])
         assert key == tonic and mode > 0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from clavilux.constants import SAMPLE_RATE
-from clavilux.evaluation import instruments, synth
+from clavilux.evaluation import controlled_pairs, instruments, synth
 from clavilux.evaluation.synth import Note, melody, pattern, pitch_number, render
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -52,8 +52,8 @@ def test_pitch_number(name, number):
 
 
 @pytest.mark.parametrize("name", ["H4", "A", "", "a4", "Cx4", "C#"])
-def test_pitch_number_refuses_what_is_no_pitch(name):
-    with pytest.raises(ValueError, match="is no pitch; write a letter from A to G"):
+def test_pitch_number_raises_for_other_text(name):
+    with pytest.raises(ValueError, match="is not a pitch; write a letter from A to G"):
         pitch_number(name)
 
 
@@ -112,7 +112,7 @@ def test_spread_puts_low_notes_left_and_high_notes_right():
     assert high[1].max() > 2 * high[0].max()
 
 
-def test_nothing_played_is_nothing_heard():
+def test_rendering_no_notes_gives_no_samples():
     assert render([], instruments.piano, tempo_bpm=60).shape == (2, 0)
 
 
@@ -173,9 +173,9 @@ def test_reverb_falls_by_60_db_in_its_decay_time():
 def test_echo_changes_sides_and_fades():
     impulse = np.zeros((2, 10), np.float32)
     impulse[0, 0] = 1
-    heard = synth.echo(impulse, delay_s=0.1, feedback=0.5, wet=0.4, rate=1000)
-    assert [float(heard[i % 2, 100 * i]) for i in range(4)] == pytest.approx([1, 0.4, 0.2, 0.1])
-    assert [float(heard[1 - i % 2, 100 * i]) for i in range(4)] == [0, 0, 0, 0]
+    signal = synth.echo(impulse, delay_s=0.1, feedback=0.5, wet=0.4, rate=1000)
+    assert [float(signal[i % 2, 100 * i]) for i in range(4)] == pytest.approx([1, 0.4, 0.2, 0.1])
+    assert [float(signal[1 - i % 2, 100 * i]) for i in range(4)] == [0, 0, 0, 0]
 
 
 def test_duck_is_lowest_on_the_beat():
@@ -210,11 +210,11 @@ AXES = ("tempo", "mode", "register", "harshness", "loudness", "density")
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[synth.ControlledPair]:
-    return synth.controlled_pairs()
+def pairs() -> list[controlled_pairs.ControlledPair]:
+    return controlled_pairs.controlled_pairs()
 
 
-def along(pairs: list[synth.ControlledPair], axis: str) -> list[synth.ControlledPair]:
+def along(pairs: list[controlled_pairs.ControlledPair], axis: str) -> list[controlled_pairs.ControlledPair]:
     return [pair for pair in pairs if pair.axis == axis]
 
 
@@ -224,14 +224,14 @@ def onsets(signal: np.ndarray) -> int:
 
 def test_every_axis_is_played_on_every_instrument(pairs):
     assert sorted((pair.axis, pair.name) for pair in pairs) == sorted(
-        (axis, f"{axis}-{voice}") for axis in AXES for voice in synth.VOICES
+        (axis, f"{axis}-{voice}") for axis in AXES for voice in controlled_pairs.VOICES
     )
 
 
-def test_pairs_are_sound_that_can_be_listened_to(pairs):
+def test_pairs_have_their_length_and_do_not_clip(pairs):
     for pair in pairs:
         for signal in (pair.low, pair.high):
-            assert signal.shape == (round(synth.PAIR_S * SAMPLE_RATE),)
+            assert signal.shape == (round(controlled_pairs.PAIR_S * SAMPLE_RATE),)
             assert signal.dtype == np.float32
             assert 0.01 < np.abs(signal).max() < 1.0, pair.name
 

@@ -14,17 +14,10 @@ import pytest
 import sounds
 from click.testing import CliRunner
 
-from clavilux.audio import feature_files
+from clavilux.audio import feature_table
 from clavilux.audio.descriptors import DESCRIPTORS
-from clavilux.audio.feature_files import (
-    CORPUS_TABLE,
-    NOTES,
-    TABLE,
-    FeatureSummary,
-    find_sound,
-    name_features,
-    write_features,
-)
+from clavilux.audio.feature_files import CORPUS_TABLE, FeatureSummary, find_sound, name_features, write_features
+from clavilux.audio.feature_table import NOTES, TABLE, FeatureTable, note_path
 from clavilux.audio.song import read_song
 from clavilux.cli.features import features as command
 from clavilux.errors import AudioError
@@ -104,7 +97,7 @@ def test_only_audible_windows_are_kept_unless_all_are_silent(tmp_path: Path) -> 
     write_features(music, out, jobs=1, progress=log)
     assert np.load(out / "pause.npy").shape == (1, 20, 216)
     assert np.load(out / "silent.npy").shape == (2, 20, 216)
-    assert log.warnings == [f"{music / 'silent.wav'}: it is silent: nothing reaches -60 dB of full scale"]
+    assert log.warnings == [f"{music / 'silent.wav'}: it is silent: no window reaches -60 dB of full scale"]
 
 
 def test_a_second_run_listens_only_to_what_is_new(music: Path, tmp_path: Path) -> None:
@@ -123,7 +116,7 @@ def test_a_second_run_listens_only_to_what_is_new(music: Path, tmp_path: Path) -
 
 def test_another_version_measures_all_again(music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_features(music, tmp_path / "out", jobs=1)
-    monkeypatch.setattr(feature_files, "VERSION", "next")
+    monkeypatch.setattr(feature_table, "VERSION", "next")
     assert write_features(music, tmp_path / "out", jobs=1).measured == 3
     (tmp_path / "out" / TABLE).write_text("file,something\none.wav,else\n")
     assert write_features(music, tmp_path / "out", jobs=1).measured == 3
@@ -153,7 +146,7 @@ def test_a_killed_run_loses_nothing(music: Path, tmp_path: Path, monkeypatch: py
 
     out = tmp_path / "out"
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr(feature_files._Table, "save", lambda table: None)  # a process that is killed does not save
+        killed.setattr(FeatureTable, "save", lambda table: None)  # a process that is killed does not save
         write_features(music, out, jobs=1, progress=Stop())
     assert not (out / TABLE).exists()
     done = {name: (out / name).stat().st_ino for name in files_in(out) if name.endswith(".npy")}
@@ -172,15 +165,15 @@ def test_a_note_that_no_longer_holds_is_not_believed(
 ) -> None:
     out = tmp_path / "out"
     with monkeypatch.context() as killed:
-        killed.setattr(feature_files._Table, "save", lambda table: None)
-        killed.setattr(feature_files._Table, "clear_notes", lambda table: None)
+        killed.setattr(FeatureTable, "save", lambda table: None)
+        killed.setattr(FeatureTable, "clear_notes", lambda table: None)
         write_features(music, out, jobs=1)
     notes = sorted((out / NOTES).iterdir())
     assert len(notes) == 3
     if change == "song":
         sounds.write_sound(music / "one.wav", sounds.noise(1.0))
     elif change == "version":
-        monkeypatch.setattr(feature_files, "VERSION", "next")
+        monkeypatch.setattr(feature_table, "VERSION", "next")
     elif change == "windows":
         (out / "one.npy").unlink()
     else:
@@ -247,7 +240,7 @@ def test_a_name_that_is_no_text_is_a_fault_of_its_file(music: Path, tmp_path: Pa
     (music / os.fsdecode(b"caf\xe9.wav")).write_bytes((music / "one.wav").read_bytes())
     summary = write_features(music, tmp_path / "out", jobs=1)
     assert summary.measured == 3
-    assert len(summary.faults) == 1 and r"caf\udce9.wav': its name is no UTF-8" in summary.faults[0]
+    assert len(summary.faults) == 1 and r"caf\udce9.wav': its name is not valid UTF-8" in summary.faults[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is of file systems of Linux")
@@ -289,8 +282,8 @@ def test_hidden_files_and_links_are_no_songs(music: Path, tmp_path: Path) -> Non
     summary = write_features(music, tmp_path / "out", jobs=1, progress=log)
     assert (summary.measured, summary.faults) == (3, ())
     assert log.warnings == [
-        f"{music / 'again'}: passed over, a link to a folder; name that folder itself",
-        f"{music / 'gone.wav'}: passed over, a link to nowhere",
+        f"{music / 'again'}: skipped, a link to a folder; name that folder itself",
+        f"{music / 'gone.wav'}: skipped, a broken link",
     ]
 
 
@@ -309,10 +302,10 @@ def test_a_table_that_cannot_be_read_is_said_and_measured_again(music: Path, tmp
     write_features(music, out, jobs=1)
     (out / TABLE).write_bytes((out / TABLE).read_bytes() + "ä\n".encode("latin-1"))
     assert write_features(music, out, jobs=1, progress=log).measured == 3
-    assert len(log.warnings) == 1 and log.warnings[0].endswith("its songs are measured again")
+    assert len(log.warnings) == 1 and log.warnings[0].endswith("the features of its songs are computed again")
     (out / TABLE).write_bytes((out / TABLE).read_bytes()[:-30])  # the last row alone
     assert write_features(music, out, jobs=1, progress=log).kept == 2
-    assert len(log.warnings) == 2 and log.warnings[1].endswith("its song is measured again")
+    assert len(log.warnings) == 2 and log.warnings[1].endswith("its features are computed again")
     (out / TABLE).unlink()
     (out / TABLE).mkdir()
     with pytest.raises(AudioError, match=r"descriptors\.csv: is not a file"):
@@ -330,6 +323,7 @@ def test_the_table_of_a_corpus_goes_along(music: Path, tmp_path: Path, inside: b
     assert names == ["one.npy" if inside else "files/one.npy"]
 
 
+@pytest.mark.slow
 def test_another_folder_takes_no_table_from_its_parent(music: Path, tmp_path: Path) -> None:
     (tmp_path / CORPUS_TABLE).write_text("somebody else's")
     write_features(music, tmp_path / "out", jobs=1)
@@ -352,7 +346,7 @@ def test_folders_without_sound_are_refused(music: Path, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     with pytest.raises(AudioError, match="holds no sound"):
         write_features(tmp_path / "nothing", tmp_path / "out")
-    with pytest.raises(AudioError, match="is no folder"):
+    with pytest.raises(AudioError, match="is not a folder"):
         write_features(tmp_path / "missing", tmp_path / "out")
     with pytest.raises(AudioError, match="cannot be written to"):
         write_features(music, music / "notes.txt")
@@ -386,7 +380,7 @@ def test_names_from_notes_and_tables_never_lead_outside(where: str, npy: str, mu
     if where == "note":
         (out / NOTES).mkdir()
         note = {"file": "one.wav", "row": row, "fault": "", "warnings": []}
-        feature_files._note_path(out, "one.wav").write_text(json.dumps(note))
+        note_path(out, "one.wav").write_text(json.dumps(note))
     else:
         text = (out / TABLE).read_text()
         (out / TABLE).write_text(text.replace("one.npy", row["npy"]))
@@ -413,7 +407,7 @@ def test_names_from_notes_and_tables_never_lead_outside(where: str, npy: str, mu
     ],
 )
 def test_a_note_of_any_content_ends_nothing(note: str, music: Path, tmp_path: Path) -> None:
-    path = feature_files._note_path(tmp_path / "out", "one.wav")
+    path = note_path(tmp_path / "out", "one.wav")
     path.parent.mkdir(parents=True)
     path.write_text(note, errors="surrogateescape")
     assert write_features(music, tmp_path / "out", jobs=1).measured == 3

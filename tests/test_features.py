@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from clavilux.audio.features import LONG_HOP_SAMPLES, PEAKS, Features, k_weighting, measure_features, mfcc
+from clavilux.audio.features import LONG_HOP_SAMPLES, PEAKS, Features, measure_features, mfcc
+from clavilux.audio.filters import k_weighting
 from clavilux.constants import FFT_SAMPLES, HOP_SAMPLES, MFCC_ROWS, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
 
 Float32 = NDArray[np.float32]

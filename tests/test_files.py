@@ -55,10 +55,10 @@ def test_what_is_passed_over_is_named_with_its_reason(tmp_path: Path) -> None:
     assert [path.name for path in listing.files] == ["a.mp3", "to file.mp3"]
     lines = [line.replace(f"{tmp_path}/", "") for line in listing.hints()]
     assert lines == [
-        "b.mid, c.mid, d.MID and 2 more: passed over, .mid is not supported",
-        "pipe.wav: passed over, not a regular file",
-        "to folder: passed over, a link to a folder; name that folder itself",
-        "to itself.wav, to nowhere.mp3: passed over, a link to nowhere",
+        "b.mid, c.mid, d.MID and 2 more: skipped, .mid is not supported",
+        "pipe.wav: skipped, not a regular file",
+        "to folder: skipped, a link to a folder; name that folder itself",
+        "to itself.wav, to nowhere.mp3: skipped, a broken link",
     ]
     assert listing.faults() == []
 
@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_read_is_a_fault(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "scandir", refuse)
     listing = list_folder(tmp_path, SOUND)
     assert [path.name for path in listing.files] == ["b.mp3"]
-    assert listing.faults() == [f"{tmp_path / 'closed'}: passed over, cannot be read (Permission denied)"]
+    assert listing.faults() == [f"{tmp_path / 'closed'}: skipped, cannot be read (Permission denied)"]
     assert listing.unreadable == {tmp_path / "closed"}
 
 

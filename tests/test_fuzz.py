@@ -1,4 +1,4 @@
-"""Broken input of every kind ends in a result or in an error of ours; the fuzzers in `benchmarks/` run thousands."""
+"""Damaged input gives a result or a `ClaviluxError`; the fuzzers in `benchmarks/` run thousands of cases."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="trials need a s
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fuzzer", "n_cases", "n_columns"),
     [
@@ -62,6 +63,7 @@ def test_a_number_and_a_seed_give_the_same_file_in_any_run() -> None:
     assert mutate(wholes, 4, 0).files != cases[0].files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
@@ -93,7 +95,7 @@ def test_each_kind_of_finding_is_found(tmp_path: Path, fault: str, outcome: str)
     assert done.stdout == f"{outcome}\n", done.stderr
 
 
-def test_the_fuzzer_of_tables_finds_what_a_reader_lets_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fuzzer_of_tables_finds_wrong_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import fuzz_tables
 
     wholes = fuzz_tables.whole_folders()
@@ -105,7 +107,7 @@ def test_the_fuzzer_of_tables_finds_what_a_reader_lets_pass(tmp_path: Path, monk
     assert fuzz_tables.read(tmp_path / "splits" / "case")[0] == "another split"
 
 
-def test_the_fuzzer_of_records_writes_the_record_that_it_says(tmp_path: Path) -> None:
+def test_the_fuzzer_of_records_writes_the_given_record(tmp_path: Path) -> None:
     import fuzz_records
 
     wholes = fuzz_records.paint_wholes(tmp_path)
@@ -134,14 +136,14 @@ def test_the_media_fuzzer_finds_numbers_that_are_not_finite(tmp_path: Path, monk
     assert fuzz_listen.work(tmp_path)[0] == "not finite"
 
 
-# What was found ----------------------------------------------------------------------------------------------------
+# Findings of earlier runs --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("suffix", "tag"),
     [(".webm", b"A_OPUS"), (".mkv", b"A_AAC"), (".wav", b"fmt \x10\x00\x00\x00\x01")],
 )
-def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path, suffix: str, tag: bytes) -> None:
+def test_an_unknown_codec_is_refused(tmp_path: Path, suffix: str, tag: bytes) -> None:
     """One changed byte in the name of the codec; PyAV gives such a stream no rate, which was an AttributeError."""
     path = sounds.write_sound(tmp_path / f"a{suffix}", sounds.song(1.0))
     content = path.read_bytes()
@@ -151,7 +153,7 @@ def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path, suffix: str, tag: 
         read_song(path)
 
 
-def test_a_seek_beyond_the_disk_is_no_traceback(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_seek_beyond_the_end_gives_no_traceback(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The head of a WMA file that sends FFmpeg 3e18 bytes away; PyAV printed the traceback of the file's `seek`."""
     asf_header = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
     size_of_chunk = (3 * 10**18).to_bytes(8, "little")

@@ -1,4 +1,4 @@
-"""Broken bundles end in a picture or in an error of ours; `benchmarks/fuzz_bundles.py` runs thousands."""
+"""Damaged bundles give a picture or a `ClaviluxError`; `benchmarks/fuzz_bundles.py` runs thousands of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 SCRIPT = HERE.parent / "benchmarks" / "fuzz_bundles.py"
 
 
+@pytest.mark.slow
 def test_sixty_broken_bundles_of_every_mutation() -> None:
     command = [sys.executable, str(SCRIPT), "--seed", "0", "--bundles", "60"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -48,6 +49,7 @@ def test_the_whole_bundle_is_painted_from(tmp_path: Path) -> None:
     assert open_bundle(base).name == "base"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [

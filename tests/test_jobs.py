@@ -82,18 +82,18 @@ def misbehave(song: str) -> str:
 FATES = {
     "crash": "its process crashed (SIGSEGV)",
     "abort": "its process crashed (SIGABRT)",
-    "killed": "the system ended its process (SIGKILL), most likely for want of memory",
+    "killed": "the system ended its process (SIGKILL), probably because memory ran out",
     "leave": "its process ended before it was done (exit code 3)",
     "leave-well": "its process ended before it was done (exit code 0)",
     "exit": "SystemExit: no more in test_jobs.py, line ",
     "interrupt": "KeyboardInterrupt in test_jobs.py, line ",
     "value": "ValueError: a b\x1b[31m in test_jobs.py, line ",
-    "memory": "needs more memory than there is",
+    "memory": "there is not enough memory",
     "group": "BaseExceptionGroup: many (1 sub-exception)",
     "odd": "Unpicklable: one two in test_jobs.py",
     "deep": "RecursionError: maximum recursion depth exceeded",
     "disk": "/full/a.png: No space left on device",
-    "lambda": "this is a fault of Clavilux, please report it",
+    "lambda": "this is a bug of Clavilux, please report it",
 }
 
 
@@ -180,7 +180,7 @@ def need_memory(song: str) -> int:
 
 def test_a_song_that_needs_too_much_memory_is_named(start: str) -> None:
     def failed(song: str, reason: str) -> int:
-        assert "needs more memory" in reason
+        assert "not enough memory" in reason
         return -1
 
     assert list(run_songs(need_memory, ["a", "large", "b"], jobs=2, failed=failed)) == [10, -1, 10]
@@ -195,7 +195,7 @@ def test_where_no_process_can_be_started_the_work_is_done_here(
         raise OSError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(jobs_module, "start_worker", none)
-    jobs_module._end_kept()
+    jobs_module._end_reusable()
     monkeypatch.setattr(jobs_module, "can_fork", lambda: True)
     assert run(["a", "value", "b"], jobs)[::2] == ["A", "B"]
     assert caplog.messages[0] == (
@@ -215,7 +215,7 @@ def test_fewer_processes_than_wanted_do_the_work(start: str, monkeypatch: pytest
         return real()
 
     monkeypatch.setattr(jobs_module, "start_worker", one)
-    jobs_module._end_kept()
+    jobs_module._end_reusable()
     assert run(["slow a", "slow b", "c"], 3) == ["SLOW A", "SLOW B", "C"]
 
 
@@ -233,7 +233,7 @@ def test_workers_are_other_processes_and_leave_nothing_open(start: str) -> None:
     before = len(os.listdir("/proc/self/fd"))
     children = {result["pid"] for result in run_songs(look_around, [*"abcdefgh"], jobs=2)}
     assert os.getpid() not in children
-    kept = len(jobs_module._kept)
+    kept = len(jobs_module._reusable)
     assert len(os.listdir("/proc/self/fd")) <= before + 2 * kept
     if start == "forked":
         until = time.monotonic() + 5

@@ -1,4 +1,4 @@
-"""A training that is killed with SIGKILL at any moment goes on as if it had not been: bit for bit.
+"""A training that is killed with SIGKILL at any moment and resumed equals an unbroken one, bit for bit.
 
 The training runs in a process of its own, started for each life with `fork` from one that has imported everything, so
 that twenty deaths cost seconds.
@@ -69,6 +69,7 @@ def _steps_done(folder: Path) -> int:
     return int(torch.load(path, weights_only=True)["step"]) if path.exists() else 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 def test_a_training_killed_at_twenty_moments_equals_an_unbroken_one(features, tmp_path):
     context = multiprocessing.get_context("fork")

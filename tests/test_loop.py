@@ -1,4 +1,4 @@
-"""The training loop: what is killed and resumed equals what was not; what goes wrong stops with a sentence."""
+"""The training loop: an interrupted and resumed run equals an unbroken one; errors stop it with one line."""
 
 import csv
 import dataclasses
@@ -33,7 +33,7 @@ SETTINGS = LoopSettings(
 
 
 class _Line(Task):
-    """A line through points, with noise in the data and in the loss, and a made-up rate."""
+    """A linear regression with noise in the data and in the loss, and an artificial KL divergence."""
 
     name = "line"
 
@@ -109,7 +109,7 @@ def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path):
         train(_Line(), other, tmp_path, resume=True, log=_quiet)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_with_advice(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_with_advice(tmp_path):
     with pytest.raises(TrainingError, match=r"nan at step 3; lower learning_rate"):
         train(_Line(poison_at=4), SETTINGS, tmp_path, resume=False, log=_quiet)
 
@@ -124,11 +124,11 @@ def test_tensorboard_gets_what_the_csv_gets(tmp_path):
 
     train(_Line(), dataclasses.replace(SETTINGS, log_every=3), tmp_path, resume=False, log=_quiet)
     board = EventAccumulator(str(tmp_path / "tensorboard" / "line")).Reload()
-    assert {"training/loss", "training/rate", "training/beta", "validation/weight"} <= set(board.Tags()["scalars"])
+    assert {"training/loss", "training/kl_nats", "training/beta", "validation/weight"} <= set(board.Tags()["scalars"])
     assert [point.step for point in board.Scalars("training/loss")] == [3, 6, 9, 12]
 
 
-def test_the_log_has_the_rate_and_the_validation(tmp_path):
+def test_the_log_has_the_kl_divergence_and_the_validation(tmp_path):
     train(_Line(), SETTINGS, tmp_path, resume=False, log=_quiet)
     with (tmp_path / "line.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -145,7 +145,7 @@ def test_the_returned_weights_are_the_averaged_ones(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_what_the_network_is_given_is_not_rounded(tmp_path, monkeypatch, precision):
+def test_inputs_of_the_network_are_not_rounded(tmp_path, monkeypatch, precision):
     """Lightning's own mixed precision gives the network inputs of 8 bits; layers compute in them, where asked for."""
     monkeypatch.setattr("clavilux.training.loop.choose_precision", lambda *_: precision)
     seen = {}
@@ -178,7 +178,7 @@ class _Evil:
 
 def _saved(**changes) -> bytes:
     content = io.BytesIO()
-    torch.save({"format": 2, "clavilux": "0", "step": 1, **changes}, content)
+    torch.save({"format": 3, "clavilux": "0", "step": 1, **changes}, content)
     return content.getvalue()
 
 
@@ -219,10 +219,10 @@ def test_a_damaged_checkpoint_is_one_line_and_stays(tmp_path, monkeypatch, damag
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
-def test_what_is_no_file_is_no_checkpoint(tmp_path, kind):
+def test_a_folder_or_a_pipe_is_not_a_checkpoint(tmp_path, kind):
     path = tmp_path / "line.ckpt"
     path.mkdir() if kind == "folder" else os.mkfifo(path)
-    with pytest.raises(TrainingError, match="not a whole checkpoint"):
+    with pytest.raises(TrainingError, match="not a valid checkpoint"):
         train(_Line(), SETTINGS, tmp_path, resume=True, log=_quiet)
 
 
@@ -234,7 +234,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
         train(task, SETTINGS, tmp_path, resume=True, log=_quiet)
 
 
-def test_a_run_goes_on_with_its_own_data_only(tmp_path):
+def test_a_run_is_resumed_only_with_the_same_data(tmp_path):
     settings = dataclasses.replace(SETTINGS, data="a")
     with pytest.raises(KeyboardInterrupt):
         train(_Line(stop_at=6), settings, tmp_path, resume=False, log=_quiet)
@@ -246,7 +246,7 @@ def test_a_run_goes_on_with_its_own_data_only(tmp_path):
     )  # nothing is left to learn
 
 
-def test_dropout_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path):
+def test_dropout_of_a_resumed_run_equals_that_of_an_unbroken_one(tmp_path):
     class Dropping(_Line):
         def forward(self, batch, noise, beta):
             return super().forward({"x": nn.functional.dropout(batch["x"], 0.5)}, noise, beta)
@@ -261,7 +261,7 @@ def test_dropout_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"st", b"step,weight\r\n", b"step,weight\r\n5,1\r\n12,", b"\xff\0\n\xff", b"a,b\r\n1,2\r\n"]
 )
-def test_a_damaged_log_of_a_finished_run_is_written_anew(tmp_path, content):
+def test_a_damaged_log_of_a_finished_run_is_written_again(tmp_path, content):
     train(_Line(), SETTINGS, tmp_path, resume=False, log=_quiet)
     whole = last_validation(tmp_path, "line")
     (tmp_path / "line-validation.csv").write_bytes(content)
@@ -271,7 +271,7 @@ def test_a_damaged_log_of_a_finished_run_is_written_anew(tmp_path, content):
     assert whole["step"] == 12
 
 
-def test_damage_inside_a_log_is_said(tmp_path):
+def test_damage_inside_a_log_is_reported(tmp_path):
     train(_Line(), SETTINGS, tmp_path, resume=False, log=_quiet)
     (tmp_path / "line-validation.csv").write_text("step,weight\n5,x\n10,1\n12,1\n")
     lines: list[str] = []
@@ -313,7 +313,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path):
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"line.ckpt", "line-validation.csv", "tensorboard"}
     lines: list[str] = []
     resumed = train(Large(False), SETTINGS, tmp_path / "run", resume=True, log=lines.append)
-    assert "line: going on from step 5" in lines
+    assert "line: resuming at step 5" in lines
     assert torch.equal(unbroken.weight, resumed.weight)
 
 
@@ -339,14 +339,14 @@ def test_threads_are_added_while_that_helps(slow_threads):
     assert choose_threads(_Line(), SETTINGS, "32-true", _quiet) == 1
 
 
-def test_threads_of_the_user_and_of_a_resumed_run_are_kept(slow_threads, monkeypatch, tmp_path):
+def test_the_threads_setting_of_the_user_and_of_a_resumed_run_is_kept(slow_threads, monkeypatch, tmp_path):
     assert choose_threads(_Line(), SETTINGS, "32-true", _quiet, before=3) == 3
     assert choose_threads(_Line(), SETTINGS, "32-true", _quiet, before=64) == 4
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert choose_threads(_Line(), SETTINGS, "32-true", _quiet) is None
 
 
-def test_threads_are_those_of_the_training_alone(slow_threads, tmp_path):
+def test_the_number_of_threads_is_restored_after_the_training(slow_threads, tmp_path):
     before = torch.get_num_threads()
 
     class Counting(_Line):

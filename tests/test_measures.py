@@ -1,4 +1,4 @@
-"""The measures, on cases whose answer is known: a collapse must not pass, and real art must."""
+"""The measures on cases whose value is known: a collapse must score low, and real art high."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,15 @@ from prdc import compute_prdc
 from vendi_score import vendi
 
 from clavilux.bundle import open_bundle
-from clavilux.evaluation import finish, pairs
+from clavilux.evaluation import pairs
 from clavilux.evaluation.baselines import fit_linear_map
-from clavilux.evaluation.distinctness import indistinguishable, recitation, steadiness, variations
+from clavilux.evaluation.distinctness import indistinguishable, measure_variations, memorisation, relative_distance
 from clavilux.evaluation.evaluator_b import BLOCKS, EvaluatorBSpace, measure_evaluator_b
 from clavilux.evaluation.evaluators import Spaces, measure_features
+from clavilux.evaluation.latent_usage import active_units, kl_of_latents, stated_kl
 from clavilux.evaluation.manifold import compare_clouds, density_coverage, kid, precision_recall
-from clavilux.evaluation.painting import bad_copy
+from clavilux.evaluation.painting import degrade
+from clavilux.evaluation.sharpness import fine_energy, sharpness, tone_spread
 from clavilux.evaluation.songs import Scale
 from clavilux.measures.diversity import distances, kernel_width, mean_pairwise_distance, vendi_score
 from clavilux.measures.similarity import (
@@ -39,7 +41,7 @@ def more_art():
 
 
 def _collapsed(n=200):
-    """Two hundred times nearly the same picture."""
+    """Return n points that are nearly the same."""
     return 0.3 + 1e-3 * np.random.default_rng(2).standard_normal((n, 16))
 
 
@@ -63,7 +65,7 @@ def test_precision_recall_density_coverage_equal_the_reference(art, more_art):
     assert density_coverage(art, made) == pytest.approx((five["density"], five["coverage"]))
 
 
-def test_real_art_against_real_art_is_at_the_known_values(art, more_art):
+def test_two_samples_of_real_art_give_the_expected_values(art, more_art):
     density, coverage = density_coverage(art, more_art)
     assert density == pytest.approx(1.0, abs=0.25)
     assert coverage == pytest.approx(1 - 2**-5, abs=0.06)
@@ -71,7 +73,7 @@ def test_real_art_against_real_art_is_at_the_known_values(art, more_art):
     assert abs(value) < 2 * spread
 
 
-def test_a_collapse_fails_every_measure(art):
+def test_a_collapse_scores_low_on_every_measure(art):
     made, width = _collapsed(), kernel_width(art)
     assert mean_pairwise_distance(made) < 0.01 * mean_pairwise_distance(art)
     assert vendi_score(made, width) < 1.01
@@ -81,7 +83,7 @@ def test_a_collapse_fails_every_measure(art):
     assert kid(art, made, rng=np.random.default_rng(0))[0] > 0.3
 
 
-def test_geometry_of_a_mapping_that_keeps_distances_is_one_and_of_a_shuffled_one_is_nothing(art):
+def test_geometry_is_one_for_a_rotation_and_near_zero_for_shuffled_rows(art):
     rng = np.random.default_rng(0)
     turned = art @ np.linalg.qr(rng.standard_normal((16, 16)))[0]
     found, p = geometry(art, turned, rng=rng, permutations=99)
@@ -95,34 +97,34 @@ def test_geometry_of_a_mapping_that_keeps_distances_is_one_and_of_a_shuffled_one
     assert neighbours_kept(art, shuffled) == pytest.approx(10 / 199, abs=0.03)
 
 
-def test_same_song_of_halves_that_agree_and_of_halves_that_do_not(art, more_art):
+def test_same_song_is_one_for_equal_halves_and_at_chance_for_unrelated_ones(art, more_art):
     assert same_song(art, art + 0.01 * more_art) == (1.0, 1.0)
     auc, top1 = same_song(art, more_art)
     assert auc == pytest.approx(0.5, abs=0.07)
     assert top1 < 0.05
 
 
-def test_hubs_see_that_all_songs_have_one_picture(art):
+def test_hubs_is_the_share_of_songs_with_one_nearest_picture(art):
     assert hubs(_collapsed(), art) > 0.95
     assert hubs(art + 1e-3, art) == pytest.approx(1 / 200)
 
 
 def test_correspondence_has_the_right_sign_and_p():
     rng = np.random.default_rng(0)
-    heard = rng.standard_normal(100)
-    assert correlation_with_p(heard, heard**3, rng=rng, permutations=99) == (pytest.approx(1.0), pytest.approx(0.01))
-    assert correlation_with_p(heard, -heard, rng=rng, permutations=99)[1] == pytest.approx(1.0)
-    assert spearman(heard, np.zeros(100)) == 0.0
+    x = rng.standard_normal(100)
+    assert correlation_with_p(x, x**3, rng=rng, permutations=99) == (pytest.approx(1.0), pytest.approx(0.01))
+    assert correlation_with_p(x, -x, rng=rng, permutations=99)[1] == pytest.approx(1.0)
+    assert spearman(x, np.zeros(100)) == 0.0
 
 
-def test_points_that_cannot_be_measured_are_refused():
+def test_invalid_points_raise_an_error():
     with pytest.raises(ValueError, match="n of at least"):
         mean_pairwise_distance(np.zeros((1, 4)))
     with pytest.raises(ValueError, match="not finite"):
         mean_pairwise_distance(np.full((3, 4), np.nan))
 
 
-def test_looks_have_their_blocks_and_tell_pictures_apart():
+def test_evaluator_b_has_its_blocks_and_separates_noise_from_flat_pictures():
     rng = np.random.default_rng(0)
     flat = [np.full((160, 130, 3), c, np.uint8) for c in (30, 120, 220)]
     noise = [rng.integers(0, 255, (160, 130, 3), np.uint8) for _ in range(3)]
@@ -156,24 +158,24 @@ def _stripes(seed):
 
 @pytest.fixture(scope="module")
 def striped():
-    """A picture, the same with a few pixels changed, and eleven others; and where both judges put them."""
+    """Points for both evaluators of a picture, a nearly equal one and eleven others, and of their degraded copies."""
     base = _stripes(0)
     nearly = base.copy()
     nearly[:4, :4] ^= 1
     pictures = [base, nearly, *(_stripes(seed) for seed in range(1, 12))]
     features = measure_features(pictures)
     spaces = Spaces.of(features)
-    return spaces.place(features), spaces.place(measure_features([bad_copy(rgb) for rgb in pictures]))
+    return spaces.place(features), spaces.place(measure_features([degrade(rgb) for rgb in pictures]))
 
 
 @pytest.mark.parametrize("evaluator", ["A", "B"])
-def test_identity_counts_pairs_nearer_than_a_bad_copy(striped, evaluator):
+def test_indistinguishable_counts_pairs_nearer_than_a_degraded_copy(striped, evaluator):
     points, copies = (side[evaluator] for side in striped)
     assert indistinguishable(points, copies) == 1
     assert indistinguishable(points[1:], copies[1:]) == 0
 
 
-def test_the_network_sees_the_same_alone_and_in_a_batch():
+def test_network_features_do_not_depend_on_the_batch():
     pictures = [_stripes(seed) for seed in range(3)]
     together, alone = measure_features(pictures)["A"], measure_features(pictures[1:2])["A"]
     assert together.shape == (3, 1280)
@@ -181,38 +183,38 @@ def test_the_network_sees_the_same_alone_and_in_a_batch():
     assert np.abs(together[0] - together[1]).max() > 0.1
 
 
-def test_genres_that_lie_apart_are_told_and_mixed_ones_are_not(art):
+def test_same_genre_is_one_for_separate_genres_and_at_chance_for_mixed_ones(art):
     genres = ["rock", "jazz"] * 100
     apart = art.copy()
     apart[::2] += 10
     assert same_genre(apart, genres) == pytest.approx(1.0)
     assert same_genre(art, genres) == pytest.approx(0.5, abs=0.03)
-    assert same_genre(art, ["rock"] * 197 + ["jazz"] * 3) is None  # three songs are no genre
+    assert same_genre(art, ["rock"] * 197 + ["jazz"] * 3) is None  # a genre of three songs is ignored
     assert same_genre(apart, ["rock", ""] * 100) is None
 
 
-def test_recitation_is_small_for_new_art_and_all_for_training_art(art, more_art):
-    assert recitation(more_art, art) < 0.05
-    assert recitation(art + 1e-4, art) == 1.0
+def test_memorisation_is_low_for_new_art_and_one_for_training_art(art, more_art):
+    assert memorisation(more_art, art) < 0.05
+    assert memorisation(art + 1e-4, art) == 1.0
 
 
-def test_steadiness_is_in_units_of_the_distance_of_songs(art):
+def test_relative_distance_is_in_units_of_the_distance_of_two_songs(art):
     usual = np.median(distances(art, art)[np.triu_indices(200, 1)])
-    assert steadiness(art, art, art) == 0
+    assert relative_distance(art, art, art) == 0
     moved = art.copy()
     moved[:, 0] += 0.1 * usual
-    assert steadiness(art, moved, art) == pytest.approx(0.1)
+    assert relative_distance(art, moved, art) == pytest.approx(0.1)
 
 
-def test_variations_are_near_and_changed(art, more_art):
-    families = np.stack([art, art + 0.1 * more_art, art - 0.1 * more_art], axis=1)[:50]
-    assert variations(families, art[:50] + 0.001) == (pytest.approx(1.0, abs=1e-6), 1.0)
-    assert variations(families, art[:50] + 1.0)[1] == 0.0  # no variation differs more than a copy that is far off
-    strangers = np.random.default_rng(3).standard_normal((50, 3, 16))
-    assert variations(strangers, strangers[:, 0] + 0.001)[0] == pytest.approx(0.5, abs=0.07)
+def test_variations_are_near_and_visibly_different(art, more_art):
+    groups = np.stack([art, art + 0.1 * more_art, art - 0.1 * more_art], axis=1)[:50]
+    assert measure_variations(groups, art[:50] + 0.001) == (pytest.approx(1.0, abs=1e-6), 1.0)
+    assert measure_variations(groups, art[:50] + 1.0)[1] == 0.0  # no variation differs more than a distant copy
+    unrelated = np.random.default_rng(3).standard_normal((50, 3, 16))
+    assert measure_variations(unrelated, unrelated[:, 0] + 0.001)[0] == pytest.approx(0.5, abs=0.07)
 
 
-def test_fine_energy_is_of_fine_stripes_alone():
+def test_fine_energy_is_high_for_fine_stripes_only():
     x = np.arange(512)
     fine, coarse = (
         np.repeat(np.uint8(128 + 60 * np.sin(2 * np.pi * cycles * x / 512))[None, :, None], 3, axis=2).repeat(
@@ -220,24 +222,23 @@ def test_fine_energy_is_of_fine_stripes_alone():
         )
         for cycles in (150, 10)
     )
-    assert finish.fine_energy(fine) > 100
-    assert finish.fine_energy(coarse) < 0.1
-    assert finish.sharpness(np.array([3.0, 1.0, 2.0]), np.array([4.0, 4.0])) == 0.5
+    assert fine_energy(fine) > 100
+    assert fine_energy(coarse) < 0.1
+    assert sharpness(np.array([3.0, 1.0, 2.0]), np.array([4.0, 4.0])) == 0.5
 
 
-def test_spread_of_tone_active_units_and_rate():
+def test_tone_spread_active_units_and_stated_kl():
     rng = np.random.default_rng(0)
     real = rng.standard_normal((500, 2))
-    assert finish.tone_spread(real * [0.5, 2.0] + 7, real) == (pytest.approx(0.5), pytest.approx(2.0))
+    assert tone_spread(real * [0.5, 2.0] + 7, real) == (pytest.approx(0.5), pytest.approx(2.0))
     means = rng.standard_normal((500, 64)) * np.where(np.arange(64) < 10, 0.05, 1.0)
-    assert finish.active_units(means) == 54
+    assert active_units(means) == 54
     card = {"measures": {"image_vae": {"kl_nats": 80.0}}, "config": {"image_vae": {"target_nats": 100.0}}}
-    assert finish.stated_kl(card) == pytest.approx(0.8)
-    assert finish.stated_kl({"measures": {}}) is None
+    assert stated_kl(card) == pytest.approx(0.8)
+    assert stated_kl({"measures": {}}) is None
 
 
-def test_rate_of_latents_is_the_divergence_of_normal_laws():
-    """Posteriors equal to the prior say nothing; of a known mean and variance, what `torch.distributions` gives."""
+def test_kl_of_latents_equals_torch_distributions():
     means, logvars = np.zeros((5, 3)), np.zeros((5, 3))
     means[:, 1], logvars[:, 2] = 2.0, np.log(0.25)
     normal = torch.distributions.Normal
@@ -245,11 +246,11 @@ def test_rate_of_latents_is_the_divergence_of_normal_laws():
         float(torch.distributions.kl_divergence(normal(mean, deviation), normal(0.0, 1.0)))
         for mean, deviation in ((0.0, 1.0), (2.0, 1.0), (0.0, 0.5))
     ]
-    np.testing.assert_allclose(finish.kl_of_latents(means, logvars), expected, atol=1e-6)
+    np.testing.assert_allclose(kl_of_latents(means, logvars), expected, atol=1e-6)
     assert expected[0] == 0
 
 
-def test_right_signs_are_those_of_the_guides():
+def test_right_signs_is_the_share_of_correspondences_that_rise():
     image_features = ("chroma", "contrast", "warmth", "lightness", "edge_density", "spatial_frequency", "angularity")
     low = {name: np.zeros(3) for name in image_features}
     high = {name: np.zeros(3) for name in image_features}
@@ -259,7 +260,7 @@ def test_right_signs_are_those_of_the_guides():
     assert found == {"alone": 0.75, "register": 1.0, "mode": 0.5}
 
 
-def test_blocks_of_an_ear_weigh_alike_and_a_latent_that_hardly_moves_little(tmp_path):
+def test_blocks_have_equal_weight_and_nearly_constant_latents_a_small_one(tmp_path):
     rng = np.random.default_rng(0)
     values = rng.standard_normal((300, 110)).astype(np.float32) * 5
     points = Scale.of_blocks(values, (10, 100)).place(values)
@@ -267,36 +268,36 @@ def test_blocks_of_an_ear_weigh_alike_and_a_latent_that_hardly_moves_little(tmp_
         assert (block**2).sum(axis=1).mean() == pytest.approx(1.0, rel=0.05)
     codes = rng.standard_normal((300, 64)).astype(np.float32)
     codes[:, 0] *= 1e-3
-    silent = open_bundle(write_fake_bundle(tmp_path / "silent"))
-    assert Scale.of_bundle(silent, codes).place(codes)[:, 0].std() == pytest.approx(4e-3, rel=0.3)
+    bundle = open_bundle(write_fake_bundle(tmp_path / "without-scale"))
+    assert Scale.of_bundle(bundle, codes).place(codes)[:, 0].std() == pytest.approx(4e-3, rel=0.3)
 
 
-def test_a_song_code_is_placed_where_the_mapping_of_its_bundle_takes_it(tmp_path):
-    said = {
+def test_song_codes_are_scaled_as_the_card_of_the_bundle_states(tmp_path):
+    stated = {
         "descriptor_mean": [110.0, -20.0],
         "song_mean": [1.0] * 66,
         "song_deviation": [2.0] * 66,
         "song_weights": [1.0] * 32 + [0.0] * 32 + [0.5] * 2,
     }
-    bundle = open_bundle(write_fake_bundle(tmp_path / "telling", normalisation=said))
+    bundle = open_bundle(write_fake_bundle(tmp_path / "with-scale", normalisation=stated))
     codes = np.tile(np.array([5.0, 1.0, 101.0], np.float32), 22)[None]
     placed = Scale.of_bundle(bundle, codes).place(codes)[0]
-    assert placed[:3].tolist() == [2.0, 0.0, 3.5]  # the third is further out than a mapping goes
+    assert placed[:3].tolist() == [2.0, 0.0, 3.5]  # the third is clipped
     assert not placed[32:64].any()
     assert placed[64:].tolist() == [0.0, 1.75]
 
 
-def test_the_linear_map_fills_the_cloud_of_art_and_follows_the_guides():
+def test_the_linear_map_has_the_mean_of_art_and_follows_the_correspondences():
     rng = np.random.default_rng(0)
     songs, pictures = rng.standard_normal((300, 30)), 0.5 + 2 * rng.standard_normal((400, 64))
-    told, shown = songs[:, :6], pictures[:, :6]
-    mapped = fit_linear_map(songs, told, pictures, shown)(songs)
+    song_scores, picture_scores = songs[:, :6], pictures[:, :6]
+    mapped = fit_linear_map(songs, song_scores, pictures, picture_scores)(songs)
     assert mapped.shape == (300, 64)
     assert np.allclose(mapped.mean(axis=0), pictures.mean(axis=0), atol=0.05)
-    assert all(spearman(told[:, i], mapped[:, i]) > 0.5 for i in range(6))
+    assert all(spearman(song_scores[:, i], mapped[:, i]) > 0.5 for i in range(6))
 
 
-def test_a_cloud_compared_with_itself_and_with_one_point():
+def test_compare_clouds_of_a_set_with_itself_and_with_one_point():
     rng = np.random.default_rng(0)
     real = rng.standard_normal((60, 8))
     same = compare_clouds(real, real, width=kernel_width(real), rng=rng)

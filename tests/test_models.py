@@ -10,7 +10,7 @@ from clavilux.models.mapping_network import MappingNetwork
 from clavilux.models.mark_classifier import MarkClassifier
 
 
-def test_audio_vae_goes_there_and_back():
+def test_audio_vae_encodes_and_decodes():
     network = AudioVAE(width=32).eval()
     features = torch.randn(3, 20, 216)
     mean, logvar = network.encode(features)
@@ -28,7 +28,7 @@ def test_audio_vae_normalises_by_its_own_constants():
     assert torch.allclose(network(plain * 50.0 - 200.0)[0], before, atol=1e-4)
 
 
-def test_identity_leads_the_latent_and_is_a_direction_whatever_the_window():
+def test_the_track_embedding_comes_first_in_the_latent_and_has_a_fixed_norm():
     network = AudioVAE(width=32, track_dims=32).eval()
     windows = torch.cat([100.0 * torch.randn(3, 20, 216), torch.zeros(1, 20, 216)])
     mean, logvar = network.encode(windows)
@@ -60,7 +60,7 @@ def test_image_vae_gives_controls_in_their_ranges():
     assert ((raw.chaos >= CHAOS_RANGE[0]) & (raw.chaos <= CHAOS_RANGE[1])).all()
 
 
-def test_nothing_goes_around_the_latent():
+def test_the_decoder_depends_on_the_latent_alone():
     """Two pictures with one latent have one set of controls: the decoder takes the latent alone."""
     network = ImageVAE(n_palettes=5, n_kinds=3, width=16, decoder_width=32).eval()
     z = torch.randn(1, 64)
@@ -68,7 +68,7 @@ def test_nothing_goes_around_the_latent():
     assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_eye_sees_every_kind():
+def test_mark_classifier_predicts_every_kind():
     seen = MarkClassifier(n_kinds=9, width=16)(torch.rand(2, 3, 128, 128))
     assert seen.kind.shape == (2, 9)
     assert seen.frequency.shape == seen.chaos.shape == (2,)
@@ -76,7 +76,7 @@ def test_eye_sees_every_kind():
 
 
 @pytest.mark.parametrize("n_centres", [0, 12])
-def test_mapping_is_the_regression_that_it_says(n_centres):
+def test_mapping_computes_a_linear_and_a_kernel_regression(n_centres):
     torch.manual_seed(0)
     network = MappingNetwork(song_dim=10, n_components=4, n_centres=n_centres).eval()
     with torch.no_grad():
@@ -92,7 +92,7 @@ def test_mapping_is_the_regression_that_it_says(n_centres):
     assert torch.allclose(network(songs), wanted, atol=1e-5)
 
 
-def test_a_song_far_outside_the_corpus_is_held_at_its_border():
+def test_song_codes_are_clipped():
     network = MappingNetwork(song_dim=10, n_components=4, n_centres=0).eval()
     far = torch.full((1, 10), 100.0)
     assert torch.equal(network(far), network(10.0 * far))

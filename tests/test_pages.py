@@ -1,4 +1,4 @@
-"""Pages that benchmarks write a part of."""
+"""Writing the output of benchmarks into pages."""
 
 import pytest
 from pages import marks_of, put_text

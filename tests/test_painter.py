@@ -213,10 +213,10 @@ def test_smooth_sampling_agrees_with_exhaustive_sampling() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width": 63}, "width is 63; it is a whole number from 64 to 8192"),
+        ({"width": 63}, "width is 63; it must be a whole number from 64 to 8192"),
         ({"height": 8193}, "height is 8193"),
         ({"seed": -1}, "seed is -1"),
-        ({"supersample": 0}, "supersample is 0; it is a whole number from 1 to 8"),
+        ({"supersample": 0}, "supersample is 0; it must be a whole number from 1 to 8"),
         ({"supersample": 9}, "supersample is 9"),
     ],
 )

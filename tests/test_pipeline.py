@@ -128,7 +128,7 @@ def test_the_direction_depends_on_song_seed_and_number(engine: Clavilux, make_so
 
 @pytest.mark.parametrize("size", [63, 8193, (64, 9000), (0, 64), -5])
 def test_a_size_out_of_range_is_refused(size: int | tuple[int, int]) -> None:
-    with pytest.raises(PictureError, match="each side lies between 64 and 8192 pixels"):
+    with pytest.raises(PictureError, match="each side between 64 and 8192 pixels"):
         check_size(size)
 
 
@@ -137,7 +137,7 @@ def test_a_size_out_of_range_is_refused(size: int | tuple[int, int]) -> None:
     [{"seed": -1}, {"variation": -1}, {"spread": -0.1}, {"spread": float("nan")}, {"spread": float("inf")}],
 )
 def test_a_choice_out_of_range_is_refused(engine: Clavilux, make_song: MakeSong, choice: dict[str, Any]) -> None:
-    with pytest.raises(PictureError, match=f"{next(iter(choice))} is .*; it is a (whole )?number from 0 to"):
+    with pytest.raises(PictureError, match=f"{next(iter(choice))} is .*; it must be a (whole )?number from 0 to"):
         engine.paint(make_song(), **choice)
 
 
@@ -306,10 +306,10 @@ def test_only_feature_files_have_clips(engine: Clavilux, tone_file: Path) -> Non
         (np.zeros((1, 1, 20, 216), np.float32), r"has shape \(1, 1, 20, 216\)"),
         (np.float32(1), r"has shape \(\)"),
         (np.zeros((0, 20, 216), np.float32), r"has shape \(0, 20, 216\).*with n of 1 or more"),
-        (np.zeros((2, 20, 216), np.int16), "of type <i2; a feature file holds floats"),
+        (np.zeros((2, 20, 216), np.int16), "of type <i2; a feature file has floats"),
         (np.full((20, 216), np.nan, np.float32), "numbers that are not finite"),
         (b"", "is empty"),
-        (b"no array at all", "is no feature file"),
+        (b"no array at all", "is not a feature file"),
         (np.array([{"a": 1}], object), r"of type \|O"),
     ],
 )
@@ -372,7 +372,7 @@ def test_broken_feature_files_are_named_and_passed_over(features: Path, tmp_path
     np.save(tmp_path / "good.npy", np.zeros((20, 216), np.float32))
     skipped: list[str] = []
     assert pick_clips(tmp_path, 1, np.random.default_rng(0), skip=skipped.append) == [(tmp_path / "good.npy", 0)]
-    assert len(skipped) == 1 and "bad.npy: is no feature file" in skipped[0]
+    assert len(skipped) == 1 and "bad.npy: is not a feature file" in skipped[0]
 
 
 @pytest.mark.parametrize("option", ["noise_std", "logvar_scale"])

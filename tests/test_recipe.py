@@ -1,11 +1,14 @@
-"""Recipes are differences from the default; a mistake in one is named."""
+"""Recipes are differences from the default; errors in them are explained."""
 
 import dataclasses
+import json
+import tomllib
 
 import pytest
 
+from clavilux.bundle import open_bundle
 from clavilux.errors import RecipeError
-from clavilux.training.recipe import RECIPES, load_recipe
+from clavilux.training.recipe import RECIPES, Restart, load_recipe
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
@@ -46,14 +49,20 @@ def test_a_recipe_changes_only_what_it_names(tmp_path):
         ("[image_vae]\nplan_weight = 1e9", r"plan_weight is 1000000000\.0"),
         ("seed = -1", "seed is -1"),
         ("seed = 1" + "0" * 100, r"seed is 10+\.\.\."),
-        ("seed = 1" + "0" * 5_000, "is no TOML"),
+        ("seed = 1" + "0" * 5_000, "is not valid TOML"),
+        ("[image_vae]\nrestarts = 3", r"restarts is 3; it is a list of tables, each with steps, learning_rate, warmup"),
+        ("[[image_vae.restarts]]\nsteps = 3", "it is a list of tables, each with steps"),
+        (
+            "[[image_vae.restarts]]\nsteps = 3\nlearning_rate = 11\nwarmup = 1",
+            r"\[\[restarts\]\]: learning_rate is 11",
+        ),
         ("[mapping]\nrounds = 0", "rounds is 0; it is a whole number from 1"),
         ("[mapping]\nmethod = 'magic'", "it is one of look-preserving"),
         ("[mapping]\nmethod = ['magic']", "it is one of look-preserving"),
         ("audio_vae = 3", "it is a table"),
-        ("[audio_vae", "is no TOML"),
-        ("a = " + "[" * 5_000, "is no TOML"),
-        ("seed = 1\nseed = 2", "is no TOML"),
+        ("[audio_vae", "is not valid TOML"),
+        ("a = " + "[" * 5_000, "is not valid TOML"),
+        ("seed = 1\nseed = 2", "is not valid TOML"),
         ("", "changes nothing"),
         ("# seed = 1\n", "changes nothing"),
     ],
@@ -84,7 +93,7 @@ def test_a_recipe_of_another_editor_is_read(tmp_path, content):
     assert load_recipe(str(path)).audio_vae.steps == 7
 
 
-def test_what_cannot_be_a_recipe_is_refused(tmp_path):
+def test_files_that_are_not_recipes_are_refused(tmp_path):
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "link.toml").symlink_to("nowhere")
     (tmp_path / "latin.toml").write_bytes("# Stärke\nseed = 1\n".encode("latin-1"))
@@ -102,3 +111,36 @@ def test_what_cannot_be_a_recipe_is_refused(tmp_path):
 def test_an_unknown_recipe_names_the_shipped_ones():
     with pytest.raises(RecipeError, match="debug, default"):
         load_recipe("no-such-recipe")
+
+
+@pytest.mark.parametrize("name", ["default", "classic"])
+def test_the_configuration_of_a_shipped_bundle_is_its_recipe(name):
+    config = open_bundle(name).card["config"]
+    recipe = json.loads(json.dumps(load_recipe(name).as_dict()))
+    assert config.keys() == recipe.keys()
+    for table, values in recipe.items():
+        assert config[table] == values, table
+
+
+def test_a_recipe_has_every_key_of_the_default_file_and_no_other():
+    fields = tomllib.loads((RECIPES / "default.toml").read_text(encoding="utf-8"))
+    assert fields == json.loads(json.dumps(load_recipe("default").as_dict()))
+
+
+def test_the_default_networks_are_trained_in_the_parts_that_made_the_bundle():
+    recipe = load_recipe("default")
+    assert [recipe.image_vae.steps, *(part.steps for part in recipe.image_vae.restarts)] == [5_000, 1_500, 800, 800]
+    parts = [recipe.mark_classifier.steps, *(part.steps for part in recipe.mark_classifier.restarts)]
+    assert parts == [2_400, 1_000, 3_200]
+    last = Restart(steps=800, learning_rate=5e-4, warmup=100)
+    assert recipe.image_vae.restarts[-1] == last
+
+
+def test_a_recipe_that_changes_the_steps_has_its_own_parts_or_none(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("[image_vae]\nsteps = 7\n")
+    assert load_recipe(str(path)).image_vae.restarts == ()
+    path.write_text("[image_vae]\nsteps = 7\n[[image_vae.restarts]]\nsteps = 5\nlearning_rate = 1e-4\nwarmup = 2\n")
+    assert load_recipe(str(path)).image_vae.restarts == (Restart(5, 1e-4, 2),)
+    path.write_text("[image_vae]\nbatch = 8\n")
+    assert len(load_recipe(str(path)).image_vae.restarts) == 3

@@ -1,4 +1,4 @@
-"""The shipped bundle is not worse than its shipped figures, by more than their noise."""
+"""The shipped bundle is not worse than its recorded figures, within their standard errors."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from clavilux.evaluation.evaluator_b import EvaluatorBSpace
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = json.loads((Path(__file__).parent / "regression.json").read_text("utf-8"))
-BETTER = {"diversity": 1, "indistinguishable": -1, "same_song": 1}  # which way
+BETTER = {"diversity": 1, "indistinguishable": -1, "same_song": 1}  # the sign of a better value
 
 
 def space():
@@ -19,7 +19,7 @@ def space():
 
 
 def is_worse(name: str, found: Figure) -> bool:
-    """Worse by two standard errors of the difference; a count of pairs that was 0 has no error of its own."""
+    """Return whether a figure is worse by more than two standard errors of the difference."""
     shipped = REFERENCE["figures"][name]
     return BETTER[name] * (found.value - shipped["value"]) < -2 * np.hypot(shipped["noise"], found.noise)
 
@@ -30,13 +30,15 @@ def figures():
     return measure_regression("default", files, space())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(BETTER))
-def test_the_shipped_bundle_is_as_good_as_its_figures(figures, name):
+def test_the_shipped_bundle_is_as_good_as_its_recorded_figures(figures, name):
     assert not is_worse(name, figures[name]), f"{name}: {figures[name]}, shipped {REFERENCE['figures'][name]}"
 
 
-def test_a_bundle_that_hears_nothing_is_stopped(monkeypatch, figures):
-    """The collapse: one picture for all songs."""
+@pytest.mark.slow
+def test_a_collapsed_bundle_is_worse(monkeypatch, figures):
+    """A collapse: one picture for all songs."""
     latent = np.zeros(64, np.float32)
     monkeypatch.setattr("clavilux.engine.Engine.map_song", lambda self, code: latent + 1e-4 * np.sign(code[:64]))
     monkeypatch.setattr("regression.SONGS", 4)
@@ -44,6 +46,6 @@ def test_a_bundle_that_hears_nothing_is_stopped(monkeypatch, figures):
     assert is_worse("diversity", measure_regression("default", files, space())["diversity"])
 
 
-def test_synthesised_songs_are_the_same_every_time_and_differ():
+def test_synthesised_songs_are_reproducible_and_differ_between_seeds():
     np.testing.assert_array_equal(play_song(3), play_song(3))
     assert np.abs(play_song(3) - play_song(7)).max() > 0.01

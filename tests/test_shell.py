@@ -87,7 +87,7 @@ def test_songs_that_crash_are_named_and_the_others_are_painted(here: Path, fake_
     assert done.stdout.splitlines() == ["a.wav -> out/a.png", "b.wav -> out/b.png"]
     bug, crash = done.stderr.splitlines()
     assert bug.startswith("clavilux: bug.wav: OverflowError: cannot convert float infinity in ")
-    assert bug.endswith("; this is a fault of Clavilux, please report it")
+    assert bug.endswith("; this is a bug of Clavilux, please report it")
     assert crash.startswith("clavilux: crash.wav: its process crashed (SIGSEGV); please report it")
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.png"]
 
@@ -227,6 +227,7 @@ def test_closed_streams_stop_nothing(here: Path, fake_bundle: Path, closed: str)
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
 def test_names_are_printed_in_any_encoding(here: Path, fake_bundle: Path, encoding: str) -> None:
     names = ["\u7a7a.wav", "caf\u00e9.wav", os.fsdecode(b"\xff.wav"), "red\x1b[31m\n.wav", "\u202egnp.wav"]
@@ -292,6 +293,7 @@ def test_a_picture_never_replaces_a_song(here: Path, fake_bundle: Path, kind: st
     assert not list(here.glob(".clavilux*"))
 
 
+@pytest.mark.slow
 def test_in_a_folder_a_song_that_ends_like_a_picture_keeps_its_name(here: Path, fake_bundle: Path) -> None:
     shutil.copy("b.wav", "a.png")
     run(*painting(fake_bundle, "b.wav", "-o", "b.png"))
@@ -325,6 +327,7 @@ def test_features_do_not_replace_a_song(here: Path) -> None:
     assert run("features", "music", "-o", "music").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.parametrize(
     "output", ["bundle/bundle.json", "bundle/bundle.html", "link.json", "bundle/../bundle/bundle.json"]

@@ -157,9 +157,9 @@ def test_threads_change_nothing():
     ("changes", "message"),
     [
         ({"second_kind": "clouds"}, "second_kind is 'clouds'"),
-        ({"second_share": 1.5}, "second_share is 1.5; it is a number from 0 to 1"),
-        ({"softness": -0.1}, "softness is -0.1; it is a number from 0 to 1"),
-        ({"glaze": 99.0}, "glaze is 99.0; it is a number from 0 to 16"),
+        ({"second_share": 1.5}, "second_share is 1.5; it must be a number from 0 to 1"),
+        ({"softness": -0.1}, "softness is -0.1; it must be a number from 0 to 1"),
+        ({"glaze": 99.0}, "glaze is 99.0; it must be a number from 0 to 16"),
         ({"brush": float("nan")}, "brush is nan"),
     ],
 )
@@ -216,6 +216,7 @@ def test_a_mirrored_picture_is_its_own_mirror_image(kind, second, size):
     assert np.mean(mirrored != mirrored[::-1]) > 0.3
 
 
+@pytest.mark.slow
 def test_a_picture_becomes_symmetric_by_area():
     symmetric = []
     for share in (0.0, 0.3, 0.6, 1.0):

@@ -1,4 +1,4 @@
-"""Plots of the report: well-formed, escaped, and with everything where its number says."""
+"""The plots of the report: well-formed, escaped, and with everything at its position."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -19,9 +19,9 @@ def _points(root):
     return np.array([[float(dot.get("cx")), float(dot.get("cy"))] for dot in root.iter(f"{SVG}circle")])
 
 
-def test_a_scatter_ranks_both_sides_and_stays_in_its_box():
+def test_a_scatter_plots_ranks_within_its_box():
     x = np.array([1.0, 2.0, 1000.0, -5.0])
-    root = _parse(scatter(x, x**3, title="a < b & c", x_label="heard", y_label="seen", side=200))
+    root = _parse(scatter(x, x**3, title="a < b & c", x_label="loudness", y_label="contrast", side=200))
     points = _points(root)
     across = points[np.argsort(x), 0]
     np.testing.assert_allclose(np.diff(across), np.diff(across)[0], atol=0.11)  # ranks are evenly spread
@@ -30,12 +30,12 @@ def test_a_scatter_ranks_both_sides_and_stays_in_its_box():
     left, top, wide, tall = (float(box.get(name)) for name in ("x", "y", "width", "height"))
     assert (points > [left, top]).all() and (points < [left + wide, top + tall]).all()
     texts = [text.text for text in root.iter(f"{SVG}text")]
-    assert texts == ["a < b & c", "heard", "seen"]
+    assert texts == ["a < b & c", "loudness", "contrast"]
     assert root.get("aria-label") == "a < b & c"
 
 
 @pytest.mark.parametrize("marks", [None, np.array([4.0, 0.0, 1.0])])
-def test_bars_are_as_tall_as_their_values(marks):
+def test_bars_are_as_high_as_their_values(marks):
     values = np.array([2.0, 1.0, 0.0])
     plot = bars(values, marks, title="t", value_name="nats", mark_name="songs", x_label="latents")
     root = _parse(plot)
@@ -51,7 +51,7 @@ def test_bars_are_as_tall_as_their_values(marks):
         assert float(columns[0].get("y")) == pytest.approx((float(bottom[0]) + 10) / 2, abs=0.2)
 
 
-def test_a_map_holds_all_points_and_shows_the_first_pictures():
+def test_a_map_has_all_points_and_the_first_pictures():
     rng = np.random.default_rng(0)
     ground, places = 5 * rng.standard_normal((30, 2)), rng.standard_normal((7, 2)) + np.array([20, 0])
     pictures = [rng.integers(0, 255, (8, 8, 3)).astype(np.uint8) for _ in range(4)]
@@ -67,12 +67,12 @@ def test_a_map_holds_all_points_and_shows_the_first_pictures():
     for image in images:
         assert left <= float(image.get("x")) and float(image.get("x")) + 34 <= left + wide
         assert top <= float(image.get("y")) and float(image.get("y")) + 34 <= top + tall
-    # Songs lie to the right of art, and on one scale with it.
+    # Songs are to the right of art, on the same scale.
     assert min(float(image.get("x")) for image in images) > np.median(np.array(points)[:30, 0])
     assert [text.text for text in root.iter(f"{SVG}text")] == ["first", "second", "art", "songs"]
 
 
-def test_every_colour_has_one_for_a_plot_that_stands_alone():
+def test_every_colour_variable_has_a_default():
     plot = scatter(np.arange(3.0), np.arange(3.0), title="t", x_label="x", y_label="y")
     plot += bars(np.ones(2), np.ones(2), title="t", value_name="v", mark_name="m", x_label="x")
     used = re.findall(r"var\(([^)]*)\)", plot)

@@ -58,7 +58,7 @@ def test_a_row_knows_its_line(tmp_path: Path) -> None:
     rows = read_table(path, CorpusError)[1]
     assert [row.where.rpartition(" ")[2] for row in rows] == ["2", "5"]
     assert read_number(rows[0], "note", CorpusError) == 1.0
-    with pytest.raises(CorpusError, match=r"line 5: note is 'x'; it is a number"):
+    with pytest.raises(CorpusError, match=r"line 5: note is 'x'; it must be a number"):
         read_number(rows[1], "note", CorpusError)
 
 

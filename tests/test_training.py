@@ -1,4 +1,4 @@
-"""Two small folders to a bundle that paints: the whole training, with the recipe `debug`."""
+"""A whole training with the recipe `debug`: from two small folders to a bundle that paints."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from clavilux.audio.descriptors import DESCRIPTORS
-from clavilux.audio.feature_files import HALVES
+from clavilux.audio.feature_table import HALVES
 from clavilux.bundle import open_bundle
 from clavilux.cli import cli
 from clavilux.engine import Engine
@@ -22,7 +22,7 @@ from clavilux.training.export import check_output
 
 
 def write_art(folder, n=30):
-    """Small abstract pictures: rectangles of a few colours on a ground."""
+    """Write small abstract pictures: rectangles of a few colours."""
     folder.mkdir(parents=True)
     for index in range(n):
         rng = np.random.default_rng(index)
@@ -34,7 +34,7 @@ def write_art(folder, n=30):
 
 
 def write_features(folder, n=24):
-    """Feature files of made-up tracks, with descriptors."""
+    """Write feature files of synthetic tracks, with descriptors."""
     folder.mkdir(parents=True)
     with (folder / "descriptors.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -61,7 +61,8 @@ def trained(tmp_path_factory):
     return folder, result.output, command
 
 
-def test_the_bundle_is_whole_and_says_what_it_is(trained):
+@pytest.mark.slow
+def test_the_bundle_is_complete_and_describes_itself(trained):
     folder, _, _ = trained
     bundle = open_bundle(folder / "bundle")
     bundle.verify()
@@ -74,13 +75,15 @@ def test_the_bundle_is_whole_and_says_what_it_is(trained):
     assert {"audio_vae.safetensors", "image_vae.safetensors", "mapping_network.safetensors"} <= set(card["files"])
 
 
-def test_graphs_equal_the_networks_stage_by_stage(trained):
+@pytest.mark.slow
+def test_graphs_equal_the_networks(trained):
     folder, _, _ = trained
     parity = json.loads((folder / "bundle" / "parity.json").read_text())
     assert set(parity) == {"audio_encoder", "mapping", "picture_encoder", "controls"}
     assert all(0 <= stage["difference"] <= 1e-4 for stage in parity.values())
 
 
+@pytest.mark.slow
 def test_a_trained_bundle_paints(trained):
     folder, _, _ = trained
     engine = Engine(open_bundle(folder / "bundle"))
@@ -98,13 +101,15 @@ def test_a_trained_bundle_paints(trained):
         assert picture.size == (96, 96)
 
 
-def test_broken_pictures_and_the_rate_are_in_the_log(trained):
+@pytest.mark.slow
+def test_broken_pictures_and_the_kl_divergence_are_in_the_log(trained):
     _, output, _ = trained
     assert re.search(r"broken\.png.*skipped", output)
     assert "kl_nats" in output
     assert "number format" in output
 
 
+@pytest.mark.slow
 def test_contact_sheets_are_written(trained):
     folder, _, _ = trained
     assert {path.name for path in (folder / "run" / "sheets").iterdir()} >= {
@@ -113,6 +118,7 @@ def test_contact_sheets_are_written(trained):
     }
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_lost_without_resume(trained):
     _, _, command = trained
     result = CliRunner().invoke(cli, command)
@@ -120,8 +126,9 @@ def test_a_finished_training_is_not_lost_without_resume(trained):
     assert "--resume" in result.output
 
 
+@pytest.mark.slow
 def test_mapping_alone_is_fitted_again_from_the_checkpoints(trained):
-    """With a cache and a log that were damaged since: both are made anew, and the bundle is the same."""
+    """A damaged cache and a damaged log are made again, and the bundle is the same."""
     folder, _, command = trained
     for damaged in ("windows-validation.npz", "audio-vae-validation.csv"):
         content = (folder / "run" / damaged).read_bytes()
@@ -134,21 +141,23 @@ def test_mapping_alone_is_fitted_again_from_the_checkpoints(trained):
         assert (folder / "again" / file).read_bytes() == (folder / "bundle" / file).read_bytes(), file
     cards = [json.loads((folder / name / "bundle.json").read_text()) for name in ("bundle", "again")]
     assert cards[0]["measures"]["audio_vae"] == pytest.approx(cards[1]["measures"]["audio_vae"])
-    assert "windows-validation.npz: is not a whole Windows file" in result.output
+    assert "windows-validation.npz: is not a valid Windows file" in result.output
 
 
-def test_training_goes_on_from_a_bundle(trained, tmp_path):
+@pytest.mark.slow
+def test_training_starts_from_a_bundle(trained, tmp_path):
     folder, _, command = trained
     onward = ["train", "image-vae", *command[2:-4], "--from", str(folder / "bundle"), "--jobs", "1"]
     onward[onward.index("--run") + 1] = str(tmp_path / "run")
     result = CliRunner().invoke(cli, onward, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert "going on from the bundle" in result.output
+    assert "starting from the bundle" in result.output
     with (tmp_path / "run" / "image-vae.csv").open(newline="") as file:
-        assert float(next(csv.DictReader(file))["beta"]) > 0.3  # not from the low beta of a network that knows nothing
+        assert float(next(csv.DictReader(file))["beta"]) > 0.3  # not from the low beta of an untrained network
 
 
-def test_an_ear_that_goes_on_from_a_bundle_keeps_what_tells_songs_apart(trained, tmp_path):
+@pytest.mark.slow
+def test_an_audio_vae_that_starts_from_a_bundle_keeps_the_track_embedding(trained, tmp_path):
     folder, _, command = trained
     onward = ["train", "audio-vae", *command[2:-4], "--from", str(folder / "bundle"), "--jobs", "1"]
     onward[onward.index("--run") + 1] = str(tmp_path / "run")
@@ -161,7 +170,8 @@ def test_an_ear_that_goes_on_from_a_bundle_keeps_what_tells_songs_apart(trained,
     assert not torch.equal(before["from_latent.weight"].float(), after["from_latent.weight"])
 
 
-def test_the_card_says_how_the_mapping_compares_songs(trained):
+@pytest.mark.slow
+def test_the_bundle_has_the_weights_by_which_songs_are_compared(trained):
     folder, _, _ = trained
     said = open_bundle(folder / "bundle").card["normalisation"]
     assert said["song_weights"][:32] == [1.0] * 32
@@ -198,7 +208,7 @@ def test_a_run_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "run").write_text("mine")
     result = CliRunner().invoke(cli, ["train", "audio-vae", "--run", str(tmp_path / "run")])
     assert result.exit_code == 1
-    assert "cannot be written to (File exists)" in result.output
+    assert "cannot be written to (Not a directory)" in result.output
 
 
 def test_a_missing_stage_is_named(tmp_path):
@@ -218,7 +228,7 @@ def test_too_few_pictures_are_refused_before_the_first_stage(tmp_path):
     assert not (tmp_path / "run" / "audio-vae.ckpt").exists()
 
 
-def test_a_missing_table_of_descriptors_is_said_before_the_first_stage(tmp_path):
+def test_a_missing_table_of_descriptors_is_reported_before_the_first_stage(tmp_path):
     write_art(tmp_path / "art")
     write_features(tmp_path / "features")
     (tmp_path / "features" / "descriptors.csv").unlink()
@@ -230,7 +240,7 @@ def test_a_missing_table_of_descriptors_is_said_before_the_first_stage(tmp_path)
     assert not (tmp_path / "run" / "audio-vae.ckpt").exists()
 
 
-def test_songs_that_cannot_be_listened_to_are_named(tmp_path):
+def test_songs_that_cannot_be_decoded_are_reported(tmp_path):
     (tmp_path / "music").mkdir()
     (tmp_path / "music" / "broken.mp3").write_text("no sound")
     write_art(tmp_path / "art")

@@ -1,4 +1,4 @@
-"""How `benchmarks/twelve.py` chooses songs and pieces, and that its sheets stay small."""
+"""`benchmarks/twelve.py`: the choice of songs and crops, and the size of its sheets."""
 
 import importlib.util
 import sys
@@ -29,14 +29,14 @@ def _row(name, genre, role="music", split="held-out", artist=""):
     return CorpusRow(**values | {"file": name, "genre": genre, "role": role, "split": split, "artist": artist})
 
 
-def test_genres_are_taken_once_labelled_ones_first(twelve):
+def test_each_genre_is_used_once_and_labelled_ones_come_first(twelve):
     table = [
         *(_row(f"a{i}", "ambient") for i in range(3)),
         *(_row(f"m{i}", "rock/metal") for i in range(9)),
         *(_row(f"c{i}", "chiptune") for i in range(5)),
         _row("g", "game/chiptune"),
         _row("j", "jazz"),
-        _row("learnt", "folk", split="training"),
+        _row("trained", "folk", split="training"),
         _row("r1", "rock", role="labelled"),
         _row("r2", "rock", role="labelled"),
         _row("p", "pop", role="labelled"),
@@ -47,7 +47,7 @@ def test_genres_are_taken_once_labelled_ones_first(twelve):
     assert twelve.choose(table, 3) == chosen[:3]
 
 
-def test_no_artist_comes_twice_where_there_is_another(twelve):
+def test_artists_are_not_repeated_if_there_is_another(twelve):
     table = [_row(f"p{i}", "pop", artist="A") for i in range(3)]
     table += [_row(f"j{i}", "jazz", artist="A") for i in range(9)] + [_row("j", "jazz", artist="B")]
     table += [_row(f"f{i}", "folk", artist="A") for i in range(20)]
@@ -56,13 +56,13 @@ def test_no_artist_comes_twice_where_there_is_another(twelve):
     assert len(twelve.choose(alone, 2)) == 2
 
 
-def test_pieces_lie_within_the_picture_and_differ(twelve):
+def test_crops_are_within_the_picture_and_differ(twelve):
     places = {twelve.crop_place(_row(f"song {i}.mp3", "pop")) for i in range(300)}
     assert len(places) > 50
     assert all(0 <= left <= 4096 - 512 and 0 <= top <= 4096 - 512 for left, top in places)
 
 
-def test_sheets_are_as_good_as_they_may_be_large(twelve, tmp_path, monkeypatch):
+def test_sheets_have_the_best_quality_within_the_size_limit(twelve, tmp_path, monkeypatch):
     monkeypatch.setattr(twelve, "MOST_BYTES", 30_000)
     noisy = np.random.default_rng(0).integers(0, 256, (12, 64, 64, 3), np.uint8)
     quality, size = twelve.save_sheet(tmp_path / "noisy.jpg", noisy)
@@ -74,10 +74,10 @@ def test_sheets_are_as_good_as_they_may_be_large(twelve, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["flat.jpg", "noisy.jpg"]
 
 
-def test_names_are_no_markdown(twelve):
+def test_names_have_no_markdown_characters(twelve):
     assert twelve.name_song(_row("files/a|b_c*.ogg", "pop", artist="X")) == "X: a/b c"
 
 
-def test_the_page_has_the_marked_place(twelve):
+def test_the_page_has_the_markers(twelve):
     text = (ROOT / "research" / "diary" / "twelve-songs.md").read_text("utf-8")
     assert all(text.count(marker) == 1 for marker in twelve.MARKERS)

@@ -1,4 +1,4 @@
-"""Two processes train together: their gradients are averaged, and one of them reports, saves and exports."""
+"""Two processes train together: their gradients are averaged, and the first one reports and saves."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_training import write_features
 
-from clavilux.training.loop import Processes
+from clavilux.training.processes import Processes
 
 RECIPE = """
 precision = "32-true"
@@ -39,9 +39,10 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network(folder):
     said, two = _train(folder, "two", "--devices", "2")
-    assert said.count("step 12/12") == 1  # the first process alone speaks
+    assert said.count("step 12/12") == 1  # only the first process reports
     assert two["step"] == 12
     _, one = _train(folder, "one")
     # Each saw half of every batch with noise of its own: the same data, so nearly the same network, but not the same.
@@ -55,13 +56,14 @@ def test_two_processes_train_one_network(folder):
         assert torch.equal(value, again["averaged"][key]), key
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(folder, tmp_path):
+@pytest.mark.slow
+def test_a_batch_that_does_not_divide_evenly_is_refused(folder, tmp_path):
     (tmp_path / "odd.toml").write_text(RECIPE.replace("batch = 8", "batch = 7"))
     command = [sys.executable, "-m", "clavilux", "train", "audio-vae", "--recipe", str(tmp_path / "odd.toml")]
     command += ["--audio", str(folder / "features"), "--run", str(tmp_path / "run"), "--devices", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert "a batch of 7 cannot be shared by 2 processes evenly" in done.stderr
+    assert "a batch of 7 cannot be divided evenly among 2 processes" in done.stderr
 
 
 def test_one_process_is_the_default():

@@ -1,4 +1,4 @@
-"""Weights of a stranger's bundle fit the network, or are refused before a network of their size is made."""
+"""Weights of an untrusted bundle fit the network, or are refused before a network of their size is created."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from test_bundle import replace_file
 
 from clavilux.bundle import open_bundle
 from clavilux.errors import BundleError, TrainingError
-from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 from clavilux.training.run import start_bundle
-from clavilux.training.weights import load_image_vae, load_mark_classifier, read_weights
+from clavilux.training.weights import load_mark_classifier, read_weights
 
 pytestmark = pytest.mark.torch
 
 Weights = dict[str, torch.Tensor]
-EYE = {name: value.half() for name, value in MarkClassifier(n_kinds=len(KINDS), width=8).state_dict().items()}
+CLASSIFIER = {name: value.half() for name, value in MarkClassifier(n_kinds=len(KINDS), width=8).state_dict().items()}
 FIRST = "features.0.weight"
 
 
@@ -38,15 +37,15 @@ def bundle_with(folder: Path, content: bytes, part: str = "mark_classifier") -> 
     return folder
 
 
-def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:
-    bundle = open_bundle(bundle_with(tmp_path / "b", save(EYE)))
-    assert all(torch.equal(value, EYE[name]) for name, value in read_weights(bundle, "mark_classifier").items())
+def test_weights_are_read_as_written(tmp_path: Path) -> None:
+    bundle = open_bundle(bundle_with(tmp_path / "b", save(CLASSIFIER)))
+    assert all(torch.equal(value, CLASSIFIER[name]) for name, value in read_weights(bundle, "mark_classifier").items())
     mark_classifier = load_mark_classifier(bundle)
-    assert torch.equal(mark_classifier.state_dict()[FIRST], EYE[FIRST].float())
+    assert torch.equal(mark_classifier.state_dict()[FIRST], CLASSIFIER[FIRST].float())
 
 
 def header(change: Callable[[dict[str, dict[str, object]]], object]) -> bytes:
-    content = save(EYE)
+    content = save(CLASSIFIER)
     size = struct.unpack("<Q", content[:8])[0]
     fields = json.loads(content[8 : 8 + size])
     change(fields)
@@ -61,19 +60,19 @@ def header(change: Callable[[dict[str, dict[str, object]]], object]) -> bytes:
         b"no weights",
         struct.pack("<Q", 2**63) + b"{}",
         struct.pack("<Q", 10) + b"[" * 10,
-        save(EYE)[:-1],
-        save(EYE)[:100],
+        save(CLASSIFIER)[:-1],
+        save(CLASSIFIER)[:100],
         header(lambda fields: fields[FIRST].update(shape=[2**40, 2**40])),
         header(lambda fields: fields[FIRST].update(dtype="odd")),
         header(lambda fields: fields[FIRST].update(data_offsets=[0, 2**60])),
         header(lambda fields: fields[FIRST].update(data_offsets=[-1, 5])),
-        *(save(EYE | {FIRST: torch.zeros(8, dtype=kind)}) for kind in (torch.int64, torch.bool, torch.uint8)),
-        *(save(EYE | {FIRST: torch.full_like(EYE[FIRST], odd)}) for odd in (torch.nan, torch.inf)),
+        *(save(CLASSIFIER | {FIRST: torch.zeros(8, dtype=kind)}) for kind in (torch.int64, torch.bool, torch.uint8)),
+        *(save(CLASSIFIER | {FIRST: torch.full_like(CLASSIFIER[FIRST], odd)}) for odd in (torch.nan, torch.inf)),
     ],
 )
-def test_what_is_no_weights_is_refused_before_training(tmp_path: Path, content: bytes) -> None:
+def test_files_without_weights_are_refused_before_training(tmp_path: Path, content: bytes) -> None:
     folder = bundle_with(tmp_path / "b", content)
-    with pytest.raises(BundleError, match=r"eye\.safetensors holds") as caught:
+    with pytest.raises(BundleError, match=r"mark_classifier\.safetensors contains") as caught:
         start_bundle(str(folder))
     assert "\n" not in str(caught.value)
 
@@ -86,23 +85,13 @@ def test_what_is_no_weights_is_refused_before_training(tmp_path: Path, content: 
         {FIRST: torch.zeros(7, 3)},
         {FIRST: torch.zeros(2_000_000, 1)},
         {FIRST: torch.zeros(800_000, 1)},
-        {FIRST: EYE[FIRST].reshape(-1, 1).clone()},
+        {FIRST: CLASSIFIER[FIRST].reshape(-1, 1).clone()},
         {"other": torch.zeros(1)},
         {"head.0.bias": torch.zeros(3)},
     ],
     ids=lambda change: str({name: tuple(value.shape) for name, value in change.items()}),
 )
 def test_weights_of_another_shape_are_refused_without_a_network_of_that_size(tmp_path: Path, change: Weights) -> None:
-    bundle = open_bundle(bundle_with(tmp_path / "b", save(EYE | change)))
-    with pytest.raises((BundleError, TrainingError), match=r"eye.*(shapes|widths|usable)"):
+    bundle = open_bundle(bundle_with(tmp_path / "b", save(CLASSIFIER | change)))
+    with pytest.raises((BundleError, TrainingError), match=r"mark_classifier.*(shapes|widths|usable)"):
         load_mark_classifier(bundle)
-
-
-@pytest.mark.parametrize("missing", ["to_palette.weight", "encoder.0.weight", "to_kind.bias"])
-def test_an_image_vae_without_a_layer_is_refused(tmp_path: Path, missing: str) -> None:
-    weights = ImageVAE(n_palettes=4, n_kinds=3, width=8, decoder_width=8).state_dict()
-    whole = open_bundle(bundle_with(tmp_path / "whole", save(weights), "image_vae"))
-    assert torch.equal(load_image_vae(whole).state_dict()[missing], weights[missing])
-    del weights[missing]
-    with pytest.raises((BundleError, TrainingError), match="image_vae"):
-        load_image_vae(open_bundle(bundle_with(tmp_path / "b", save(weights), "image_vae")))

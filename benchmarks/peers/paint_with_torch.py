@@ -1,16 +1,15 @@
-"""A song becomes a picture, written the way one would with PyTorch and librosa; the peer that `speed.py` times.
+"""Paint a song with PyTorch and librosa, as a typical user would write it; `speed.py` times this script.
 
     python benchmarks/peers/paint_with_torch.py SONG PICTURE.png [--size 1024] [--descriptors]
 
-The same three networks as ``clavilux paint``, from the weights of the shipped bundle. Nothing is slowed down on
-purpose, and where the two differ the peer has less to do:
+It uses the same three networks as ``clavilux paint``, with the weights of the shipped bundle. Nothing is slowed down on
+purpose; it does less than ``clavilux paint``:
 
-* with ``--descriptors``, those five that librosa has functions for are measured; the mapping network, which takes 15,
-  gets the means over the training songs for the others. Without, it gets means for all of them, and every song is
-  mapped as if it were of average tempo, brightness and so on;
-* the picture is the plan, enlarged, each pixel in the colour of its likeliest slot: no marks, no smoothed edges, no
-  grain of paper, no record, no colour profile;
-* no damaged file is reported, and no hash of the song or of the weights is taken.
+* With ``--descriptors`` it measures the five descriptors that librosa has functions for; the others of the 15 inputs of
+  the mapping network are the means of the training songs. Without the option all 15 are means.
+* The picture is the enlarged plan, each pixel in the colour of its most probable slot: no marks, no smooth edges, no
+  paper grain, no record, no colour profile.
+* Damaged files are not reported, and the song and the weights are not hashed.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def main() -> None:
     parser.add_argument("song", type=Path)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--size", type=int, default=1024)
-    parser.add_argument("--descriptors", action="store_true", help="measure what librosa can")
+    parser.add_argument("--descriptors", action="store_true", help="measure the descriptors that librosa has")
     given = parser.parse_args()
 
     card = json.loads((BUNDLE / "bundle.json").read_text("utf-8"))
@@ -50,7 +49,7 @@ def main() -> None:
     if given.descriptors:
         described |= measure_descriptors(sound)
     with torch.inference_mode():
-        code = audio_vae(windows)[0].mean(dim=0)  # of the means of the posteriors
+        code = audio_vae(windows)[0].mean(dim=0)  # mean over windows of the posterior means
         song = torch.cat([code, torch.tensor(list(described.values()))])
         controls = image_vae.decode(mapping(song[None]))
         plan = torch.nn.functional.interpolate(controls.plan, size=(given.size, given.size), mode="bicubic")
@@ -60,7 +59,7 @@ def main() -> None:
 
 
 def load_networks(card: dict) -> tuple[AudioVAE, MappingNetwork, ImageVAE]:
-    """The networks with their weights, ready to use."""
+    """Return the three networks with their weights, in evaluation mode."""
     recipe = card["config"]
     weights = {
         name: load_file(BUNDLE / f"{name}.safetensors") for name in ("audio_vae", "mapping_network", "image_vae")
@@ -79,13 +78,13 @@ def load_networks(card: dict) -> tuple[AudioVAE, MappingNetwork, ImageVAE]:
         decoder_width=recipe["image_vae"]["decoder_width"],
     )
     for network, name in ((audio_vae, "audio_vae"), (mapping, "mapping_network"), (image_vae, "image_vae")):
-        network.load_state_dict(weights[name])  # half precision is copied into single
+        network.load_state_dict(weights[name])  # copies half precision into single precision
         network.eval()
     return audio_vae, mapping, image_vae
 
 
 def cut_windows(sound: np.ndarray) -> torch.Tensor:
-    """MFCC of the song, cut into windows of 5 s: (n, 20, 216)."""
+    """Return the MFCC of the windows of 5 s, (n, 20, 216)."""
     mfcc = librosa.feature.mfcc(y=sound, sr=SAMPLE_RATE, n_mfcc=20)
     n_windows = max(1, mfcc.shape[1] // WINDOW_FRAMES)
     mfcc = librosa.util.fix_length(mfcc, size=n_windows * WINDOW_FRAMES, axis=1)
@@ -93,7 +92,7 @@ def cut_windows(sound: np.ndarray) -> torch.Tensor:
 
 
 def measure_descriptors(sound: np.ndarray) -> dict[str, float]:
-    """What librosa has a function for, in the units of the bundle."""
+    """Return the descriptors that librosa has functions for, in the units of the bundle."""
     onsets = librosa.onset.onset_strength(y=sound, sr=SAMPLE_RATE)
     tempo, _ = librosa.beat.beat_track(onset_envelope=onsets, sr=SAMPLE_RATE)
     found = librosa.onset.onset_detect(onset_envelope=onsets, sr=SAMPLE_RATE)

@@ -1,9 +1,7 @@
-"""Feature files as songs: windows that were measured earlier are painted without their sound.
+"""Read feature files as songs: .npy file -> **clips** -> `Song` without descriptors -> engine.
 
-.npy of windows -> **here** -> Song without descriptors -> engine
-
-A feature file holds MFCC alone. Tempo, key and the other descriptors cannot be read off it, so the engine puts the
-means of the training corpus in their place, and the song carries a warning that says so.
+A feature file has the MFCC of windows, without the sound. A clip is one of these windows. Tempo, key and the other
+descriptors cannot be computed from them: the engine uses the means of the training corpus, and the song has a warning.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES, WINDOW_S
 from clavilux.errors import AudioError
 from clavilux.system.files import check_shortage, list_folder
 
-# Fields in the header of a .npy file; NumPy of Python 2 wrote lengths as 3L.
+# Patterns of the fields in the header of a .npy file; in Python 2, NumPy wrote lengths as 3L.
 _HEADER = {
     "descr": "'[<>|=][a-zA-Z]\\d*'",
     "fortran_order": "True|False",
@@ -32,23 +30,21 @@ _HEADER = {
 }
 
 CLIP_SUFFIX = ".npy"
-LARGEST_MFCC = 1e5  # 128 mel bands of 300 dB, far above what LOUDEST_SAMPLE of `clavilux.audio.mix` gives, reach 3 400
-MAX_HEADER_BYTES = 10_000  # NumPy refuses longer ones too
-NO_DESCRIPTORS = (
-    "a feature file tells no tempo, key or loudness: the picture takes the means of the training songs for them"
-)
+LARGEST_MFCC = 1e5  # 128 mel bands of 300 dB give 3400; `LOUDEST_SAMPLE` in `clavilux.audio.mix` gives far less
+MAX_HEADER_BYTES = 10_000  # the limit of NumPy
+NO_DESCRIPTORS = "a feature file has no tempo, key or loudness: the means of the training songs are used instead"
 
 
 def read_clips(path: Path) -> NDArray[np.floating]:
-    """Return the windows of a feature file, (n, 20, 216) floats, mapped from the disk and not yet read.
+    """Return the windows of a feature file, (n, 20, 216), memory-mapped.
 
-    Floats of 16, 32 or 64 bits in either byte order, in rows (C) or in columns (Fortran). The header is matched against
-    the one form that NumPy writes and not read as Python source, where a damaged one could raise or warn of anything.
+    Floats of 16, 32 or 64 bits in either byte order are read, in C or Fortran order. The header is matched with regular
+    expressions; `numpy.load` would evaluate it as Python source, which can raise any exception for a damaged file.
 
     Raises
     ------
     AudioError
-        If the file cannot be read, is no ``.npy``, or holds something else than one or more windows.
+        If the file cannot be read, is not a ``.npy`` file, or does not hold windows.
     """
     check_file(path)
     try:
@@ -66,10 +62,12 @@ def read_clips(path: Path) -> NDArray[np.floating]:
     descr, in_columns, shape_text = (match[1].strip("'") if match else "" for match in found.values())
     is_whole = start[:6] == b"\x93NUMPY" and start[6:7] in (b"\1", b"\2", b"\3") and header.strip()[-1:] == "}"
     if not (is_whole and descr and in_columns and shape_text):
-        raise AudioError(f"{path}: is no feature file: it has no header that NumPy writes; measure it again")
+        raise AudioError(
+            f"{path}: is not a feature file: it has no header of a .npy file; make it again with `clavilux features`"
+        )
     shape = tuple(int(n) for n in re.findall(r"\d+", shape_text))
     if descr[1] != "f" or descr[2:] not in ("2", "4", "8"):
-        raise AudioError(f"{path}: holds values of type {descr}; a feature file holds floats of 16, 32 or 64 bits")
+        raise AudioError(f"{path}: has values of type {descr}; a feature file has floats of 16, 32 or 64 bits")
     if shape[-2:] != (MFCC_ROWS, WINDOW_FRAMES) or len(shape) not in (2, 3) or 0 in shape:
         raise AudioError(
             f"{path}: has shape {shape}; a feature file has ({MFCC_ROWS}, {WINDOW_FRAMES}) or "
@@ -78,40 +76,40 @@ def read_clips(path: Path) -> NDArray[np.floating]:
     dtype = np.dtype(descr)
     missing = offset + math.prod(shape) * dtype.itemsize - size
     if missing > 0:
-        raise AudioError(f"{path}: is cut off: {missing} bytes are missing; measure it again with `clavilux features`")
+        raise AudioError(f"{path}: is cut off: {missing} bytes are missing; make it again with `clavilux features`")
     order: Literal["F", "C"] = "F" if in_columns == "True" else "C"
     try:
         array = np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)
-    except (OSError, ValueError) as error:  # the file became shorter meanwhile
+    except (OSError, ValueError) as error:  # the file has become shorter
         raise AudioError(f"{path}: cannot be read ({error})") from error
     return array.reshape(-1, MFCC_ROWS, WINDOW_FRAMES) if array.ndim == 2 else array
 
 
 def song_of_clips(path: Path, clip: int | None = None) -> Song:
-    """Return a feature file as a song.
+    """Return the song in a feature file.
 
     Parameters
     ----------
     path : Path
     clip : int, optional
-        The window to take alone, from 0; all of them together if left out.
+        Use only this window, counted from 0; by default, use all.
 
     Raises
     ------
     AudioError
-        If it is no feature file, has no such window, or holds numbers that are not finite.
+        If it is not a feature file, does not have this window, or has values that are not finite.
     """
     windows = read_clips(path)
     if clip is not None:
         if not 0 <= clip < len(windows):
             raise AudioError(f"{path}: has no clip {clip}; it has 0 to {len(windows) - 1}")
         windows = windows[clip : clip + 1]
-    with np.errstate(over="ignore"):  # floats of 64 bits that are too large become infinite
+    with np.errstate(over="ignore"):  # large float64 values become infinite
         windows = np.array(windows, np.float32, order="C")
     if not (np.abs(windows) <= LARGEST_MFCC).all():  # NaN compares false
         raise AudioError(
-            f"{path}: holds numbers that are not finite or beyond {LARGEST_MFCC:g}, which no MFCC reaches; measure it "
-            "again with `clavilux features`"
+            f"{path}: holds numbers that are not finite or beyond {LARGEST_MFCC:g}, too large for MFCC; make it again "
+            "with `clavilux features`"
         )
     return Song(
         path=path,
@@ -130,26 +128,26 @@ def song_of_clips(path: Path, clip: int | None = None) -> Song:
 def pick_clips(
     folder: Path, count: int, rng: np.random.Generator, *, skip: Callable[[str], None]
 ) -> list[tuple[Path, int]]:
-    """Pick clips at random from all feature files of a folder tree, each window with the same chance and none twice.
+    """Return clips from all feature files of a folder tree, drawn uniformly at random without replacement.
 
     Parameters
     ----------
     folder : Path
     count : int
-        How many, 1 or more.
+        Number of clips, at least 1.
     rng : numpy Generator
     skip : callable
-        Takes one line for each file that is no feature file or cannot be read; the others are picked from.
+        Called with a message for each file that is not a feature file or cannot be read.
 
     Returns
     -------
     list of (Path, int)
-        File and number of the window in it.
+        File and index of the window in it.
 
     Raises
     ------
     AudioError
-        If there are fewer clips than asked for.
+        If there are fewer than ``count`` clips.
     """
     files: list[Path] = []
     lengths: list[int] = []
@@ -168,6 +166,6 @@ def pick_clips(
         raise AudioError(f"{folder}: has {total} clips in {len(files)} feature files (.npy); {count} were asked for")
     ends = np.cumsum(lengths)
     picked = rng.choice(total, size=count, replace=False)
-    places = np.searchsorted(ends, picked, side="right")
+    indices = np.searchsorted(ends, picked, side="right")
     firsts = ends - lengths
-    return [(files[place], int(number - firsts[place])) for place, number in zip(places, picked, strict=True)]
+    return [(files[i], int(clip - firsts[i])) for i, clip in zip(indices, picked, strict=True)]

@@ -1,9 +1,8 @@
-"""Whether a file of sound is whole, by what its container says of its own size: file -> **here** -> a warning.
+"""Detect sound files that are cut off, from the sizes in their containers: file -> **completeness** -> a warning.
 
-FFmpeg reads a file that was cut off to its end and does not say that something is missing. Where a container holds no
-length it estimates one from the bit rate, which is wrong for a variable one. So a shortage is reported only where the
-file itself says what belongs to it: the size of an outer part, a mark at the end, a number of samples, or a last frame
-that is shorter than its own header says.
+FFmpeg reads a truncated file to its end without an error. If a container does not have a length, FFmpeg estimates it
+from the bit rate, which is wrong for variable bit rates. So only information in the file itself is used: the size of
+an outer chunk, an end marker, a number of samples, or the size of the last frame.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from typing import BinaryIO
 
 from clavilux.audio.containers import ASF_HEADER, MAX_PARTS, mp4_boxes
 
-# Containers with the exact number of samples of each track in their head. All others are measured in bytes.
+# FFmpeg's names of containers whose header has the exact number of samples of each track.
 LENGTH_IN_HEADER = frozenset(
     {"flac", "wv", "tta", "ape", "tak", "dsf", "mpc", "mpc8", "rm", "osq", "qoa", "mov,mp4,m4a,3gp,3g2,mj2"}
 )
 
 _TAIL_BYTES = 70_000  # more than the largest page of an Ogg file, 65 307 bytes
-_SPARE_BYTES = 64  # some programs count padding that they do not write
-_UNKNOWN_32 = 0xFFFF_0000  # who could not know the length, as in a pipe, writes a number near the largest
-_MP3_KBITS = {  # by version (1: MPEG-1, 2: MPEG-2 and 2.5) and layer
+_SPARE_BYTES = 64  # some programs count padding bytes that they do not write
+_UNKNOWN_32 = 0xFFFF_0000  # sizes from here on mean unknown, as when the file was written to a pipe
+_MP3_KBITS = {  # bit rates by version (1: MPEG-1, 2: MPEG-2 and 2.5) and layer
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -36,31 +35,33 @@ _AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384
 
 
 def find_cut(file: BinaryIO) -> str | None:
-    """Return a warning if a file ends before its container does, else None. The file is left at its start.
+    """Return a warning if a file ends before its container does, else None. The file is then at its start.
 
-    Reads the heads of the outer parts and at most 70 kB of the end.
+    Only the headers of the outer chunks and at most 70 kB of the end are read.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(400)
     try:
-        end = next((end for knows, measure in _CONTAINERS if knows(head) and (end := measure(file, head, size))), 0)
+        end = next(
+            (end for matches, find_end in _CONTAINERS if matches(head) and (end := find_end(file, head, size))), 0
+        )
     finally:
         file.seek(0)
     if end == _NO_END:
-        return "the file is cut off: it does not end as its format does"
+        return "the file is cut off: its end is missing"
     if end > size + _SPARE_BYTES:
-        return f"the file is cut off: {end - size} bytes that its header promises are missing"
+        return f"the file is cut off: the last {end - size} bytes are missing"
     return None
 
 
 def count_mp3_seconds(file: BinaryIO) -> float:
-    """Return the seconds that the header of an encoder (Xing, Info, VBRI) in an MP3 file says, 0 without one.
+    """Return the duration of an MP3 file in seconds from the header of its encoder (Xing, Info, VBRI), 0 without one.
 
-    The file is left at its start.
+    The file is then at its start.
     """
     start = 0
-    for _ in range(8):  # tags in front, one after the other
+    for _ in range(8):  # ID3 tags at the start, one after the other
         file.seek(start)
         tag = file.read(10)
         if tag[:3] != b"ID3" or len(tag) < 10:
@@ -73,17 +74,17 @@ def count_mp3_seconds(file: BinaryIO) -> float:
     mark = re.search(rb"Xing|Info|VBRI", head)
     if not found or not mark or (frame := _mp3_frame(found[0])) is None:
         return 0.0
-    _, samples, rate = frame
+    _, samples, sample_rate = frame
     at = mark.start()
     if mark[0] == b"VBRI":
         count = head[at + 14 : at + 18]
-    else:  # the lowest flag: a number of frames follows
+    else:  # the lowest flag means that the number of frames follows
         count = head[at + 8 : at + 12] if head[at + 7 : at + 8] and head[at + 7] & 1 else b""
-    return int.from_bytes(count, "big") * samples / rate
+    return int.from_bytes(count, "big") * samples / sample_rate
 
 
 def frame_bytes(codec: str, packet: bytes) -> int:
-    """Return how long the frame in a packet is by its own header, 0 where its codec does not say."""
+    """Return the size of the frame in a packet in bytes from its header, 0 if the codec has no such header."""
     if codec.startswith(("mp1", "mp2", "mp3")) and (frame := _mp3_frame(packet[:4])) is not None:
         return frame[0]
     if codec in ("ac3", "eac3") and packet[:2] == b"\x0b\x77" and len(packet) > 5:
@@ -99,7 +100,7 @@ def frame_bytes(codec: str, packet: bytes) -> int:
 
 
 def _mp3_frame(head: bytes) -> tuple[int, int, int] | None:
-    """Return bytes and samples of a frame of MPEG audio, and its samples a second; None if it is none."""
+    """Return size in bytes, number of samples and sample rate of an MPEG audio frame; None if the header is invalid."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = (2.5, 0, 2, 1)[head[1] >> 3 & 3], 4 - (head[1] >> 1 & 3)
@@ -115,17 +116,17 @@ def _mp3_frame(head: bytes) -> tuple[int, int, int] | None:
     return samples // 8 * bits // hz + padding, samples, hz
 
 
-# Ends of containers. Each function returns where the file should end by what is written in it, 0 where that is unknown.
+# Each of these functions returns the position at which the file should end, 0 if unknown, `_NO_END` if it is missing.
 
-_NO_END = -1  # what ends a whole file is missing
+_NO_END = -1  # the end marker is missing
 
 
 def _riff_end(file: BinaryIO, head: bytes, size: int) -> int:
-    """WAV, AVI and AIFF."""
+    """Return the end of WAV, AVI and AIFF."""
     if head[:4] in (b"RF64", b"BW64"):  # the size is in the first chunk, in 64 bits
         return 8 + int.from_bytes(head[20:28], "little") if head[12:16] == b"ds64" else 0
-    promised = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-    return 8 + promised if promised < _UNKNOWN_32 else 0
+    size_in_header = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
+    return 8 + size_in_header if size_in_header < _UNKNOWN_32 else 0
 
 
 def _w64_end(file: BinaryIO, head: bytes, size: int) -> int:
@@ -164,7 +165,7 @@ def _asf_end(file: BinaryIO, head: bytes, size: int) -> int:
 
 
 def _chunks(file: BinaryIO, start: int, size: int, name_bytes: int, order: str, extra: int) -> Iterator[int]:
-    """Ends of chunks of a name and a size of 64 bits; the size leaves `extra` bytes of the head out."""
+    """Yield the ends of chunks with a name and a 64-bit size that does not include `extra` bytes of the header."""
     while start < size:
         file.seek(start)
         chunk = file.read(name_bytes + 8)
@@ -180,7 +181,7 @@ def _mp4_end(file: BinaryIO, head: bytes, size: int) -> int:
 
 
 def _matroska_end(file: BinaryIO, head: bytes, size: int) -> int:
-    """The end of the segment; if that is unknown, as in a live stream, of the last cluster."""
+    """Return the end of the segment, or of the last cluster if the size of the segment is unknown (live streams)."""
     start = 0
     for _ in range(MAX_PARTS):
         file.seek(start)
@@ -205,7 +206,7 @@ def _matroska_end(file: BinaryIO, head: bytes, size: int) -> int:
 
 
 def _ogg_end(file: BinaryIO, head: bytes, size: int) -> int:
-    """A whole file ends with a page that is marked as the last one of its stream."""
+    """Return the end of the last page, which must have the end-of-stream flag."""
     start = max(0, size - _TAIL_BYTES)
     file.seek(start)
     tail = file.read(_TAIL_BYTES)
@@ -219,7 +220,7 @@ def _ogg_end(file: BinaryIO, head: bytes, size: int) -> int:
 
 
 def _flv_end(file: BinaryIO, head: bytes, size: int) -> int:
-    """The last four bytes are the size of the tag before them."""
+    """Return 0 if the last four bytes are the size of the tag before them, else `_NO_END`."""
     file.seek(max(0, size - 4))
     length = int.from_bytes(file.read(4), "big")
     file.seek(max(0, size - 4 - length))
@@ -228,19 +229,18 @@ def _flv_end(file: BinaryIO, head: bytes, size: int) -> int:
 
 
 def _transport_end(file: BinaryIO, head: bytes, size: int) -> int:
-    """MPEG transport streams consist of packets of 188 bytes, or of 192 with a time before each."""
+    """Check that an MPEG transport stream has only complete packets of 188 bytes, or of 192 with a time code."""
     packet = 192 if head[4:5] == b"G" == head[196:197] else 188
     return _NO_END if size % packet else size
 
 
 def _last_end(ends: Iterator[int]) -> int:
-    """Return the end of the last part; the number of parts is limited."""
+    """Return the last of at most `MAX_PARTS` positions, 0 without any."""
     return max(islice(ends, MAX_PARTS), default=0)
 
 
-_Known = Callable[[bytes], bool]
-_Measure = Callable[[BinaryIO, bytes, int], int]
-_CONTAINERS: tuple[tuple[_Known, _Measure], ...] = (
+# How to recognise a container from its first bytes, and the function that returns its end.
+_CONTAINERS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, bytes, int], int]], ...] = (
     (lambda head: head[:4] in (b"RIFF", b"RIFX", b"FORM", b"RF64", b"BW64"), _riff_end),
     (lambda head: head[:4] == b"riff" and head[24:28] == b"wave", _w64_end),
     (lambda head: head[:4] == b".snd", _au_end),

@@ -1,9 +1,8 @@
-"""Sound files become blocks of mono sound: file -> containers, completeness, mix -> **here** -> features.
+"""Decode a sound file to blocks of mono sound: file -> containers, completeness, mix -> **decode** -> features.
 
-Every container and codec that FFmpeg reads is read, the sound of a video too. Two rules hold throughout:
-
-* The mix-down is the plain mean of the channels, computed here. FFmpeg's own mix in floating point adds 3 dB.
-* The file is never in memory as a whole: a block of about three seconds is, whatever the length.
+All containers and codecs of sound and video that FFmpeg supports are read. The channels are mixed by
+`clavilux.audio.mix`, because FFmpeg's mix in floating point is 3 dB louder. Only a block of about three seconds is in
+memory at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from clavilux.audio.containers import (
     av_errors,
     best_track,
     check_file,
-    check_rate,
+    check_sample_rate,
     encrypted_tracks,
     keep_end,
     open_container,
@@ -30,7 +29,7 @@ from clavilux.audio.containers import (
     reason,
     sound_tracks,
 )
-from clavilux.audio.mix import AUDIBLE_POWER, Kind, Mix, Survey, kind_of, loudest_power, read_samples
+from clavilux.audio.mix import AUDIBLE_POWER, FrameFormat, Mix, Mixer, frame_format, loudest_channel_power, read_samples
 from clavilux.constants import MAX_AUDIO_S, SAMPLE_RATE, WINDOW_S
 from clavilux.errors import AudioError
 
@@ -47,16 +46,16 @@ AUDIO_SUFFIXES = frozenset({
     ".mpg", ".oga", ".ogg", ".ogv", ".opus", ".snd", ".spx", ".tak", ".tta", ".voc", ".w64", ".wav", ".webm", ".wma",
     ".wmv", ".wv",
 })  # fmt: skip
-"""Endings, in small letters, of the files that are taken for sound when a folder is searched."""
+"""Extensions of the files that are read as sound in a folder, in lower case."""
 
-BLOCK_SAMPLES = 65_536  # at the rate of the file; large enough that Python's share of the work vanishes
-SHORTFALL_S = 1.0  # a file is called cut off when this much, and 5 %, of what its header promises is missing
-BROKEN_SHARE = 0.5  # of the samples; a file with more of them that are no numbers is refused
-DAMAGED_SHARE = 0.9  # of the packets; a file with more of them that do not decode is refused
+BLOCK_SAMPLES = 65_536  # at the sample rate of the file; large enough that the overhead of Python is negligible
+SHORTFALL_S = 1.0  # warn if more than this and 5 % of the duration in the header is missing
+MAX_INVALID_SHARE = 0.5  # of the samples; files with more samples that are not numbers are refused
+MAX_DAMAGED_SHARE = 0.9  # of the packets; files with more packets that cannot be decoded are refused
 
-# aresample at a longer filter and a higher cut-off than its default: 11.5 kHz folds back at -53 dB instead of -20 dB.
+# A longer filter and a higher cut-off than the defaults of aresample: the alias of 11.5 kHz has -53 dB instead of -20.
 _RESAMPLER = "filter_size=64:phase_shift=10:cutoff=0.97"
-_LONGEST_S = 1e9  # 30 years: more makes no difference
+_LONGEST_S = 1e9  # 30 years; avoids an overflow
 
 
 def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
@@ -65,20 +64,20 @@ def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
     Parameters
     ----------
     path : Path or str
-        A file of sound or a film with sound, in any format that FFmpeg reads.
+        A sound file, or a video with sound, in any format that FFmpeg reads.
     max_s : float
-        Seconds that are decoded at most, counted while decoding and not taken from the header; above 0.
+        Decode at most this many seconds, counted while decoding; above 0.
 
     Returns
     -------
     AudioStream
-        Iterate over it for blocks of (n,) float32. Reading starts with the iteration.
+        An iterable of blocks (n,) float32. The file is decoded during the iteration.
 
     Raises
     ------
     AudioError
-        If there is no such file, it is no regular file (a folder, a pipe, a device), it is empty, or `max_s` is not
-        positive. The iteration raises it if the file holds no sound that can be decoded.
+        If the file does not exist, is not a regular file (a folder, a pipe, a device) or is empty, or `max_s` is not
+        positive and finite. The iteration raises it if the file has no sound that can be decoded.
 
     Examples
     --------
@@ -90,57 +89,57 @@ def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
     except (TypeError, ValueError, OverflowError):
         max_s = math.nan
     if not (math.isfinite(max_s) and max_s > 0):
-        raise AudioError(f"max_s is {max_s}; it is a number of seconds above 0, and not infinite")
+        raise AudioError(f"max_s is {max_s}; it must be a finite number of seconds above 0")
     path = Path(path)
     check_file(path)
     return AudioStream(path, path, max_s=max_s)
 
 
 class AudioStream:
-    """Blocks of mono sound of one file; made by `read_blocks`.
+    """Blocks of mono sound of one file, an iterable; `read_blocks` creates it.
 
-    An iteration reads the file once and mixes its channels to their plain mean. `mend` then says whether the sound was
-    odd, so that it is better read again: the next iteration mixes as it should be.
+    An iteration reads the file once and mixes its channels to their mean. `correct` then checks whether that mix was
+    wrong; if so, the file should be read again, and the next iteration uses a corrected mix.
 
     Parameters
     ----------
     source : Path or bytes
-        The file, or its content.
+        Path of the file, or its content.
     name : object
-        What errors call it.
+        Name of the file in error messages.
     max_s : float
-        Seconds that are decoded at most.
-    rate : int
-        Samples a second of the blocks.
+        Decode at most this many seconds.
+    sample_rate : int
+        Sample rate of the blocks in Hz.
 
     Attributes
     ----------
     warnings : list of str
-        What went wrong without stopping the reading: damaged places, an early end, samples that are no numbers, what
-        `mend` found. Complete when the iteration has ended; a second iteration reads the file again.
+        Problems that did not stop the decoding: damaged packets, an early end, invalid samples, corrections of the
+        mix. Complete when the iteration has ended; the next iteration starts again.
     n_packets, n_damaged_packets : int
-        Packets of the last iteration, and those of them that did not decode.
+        Number of packets in the last iteration, and how many of them could not be decoded.
     """
 
     def __init__(
-        self, source: Path | bytes, name: object, *, max_s: float = MAX_AUDIO_S, rate: int = SAMPLE_RATE
+        self, source: Path | bytes, name: object, *, max_s: float = MAX_AUDIO_S, sample_rate: int = SAMPLE_RATE
     ) -> None:
         self.warnings: list[str] = []
         self.n_packets = self.n_damaged_packets = 0
-        self._source, self._name, self._rate = source, name, rate
-        self._max_samples = max(1, round(min(max_s, _LONGEST_S) * rate))
-        self._mended: list[str] = []
-        self._survey = Survey(Mix())
-        self._track: int | None = None  # index of the stream; the one that FFmpeg would play if None
+        self._source, self._name, self._sample_rate = source, name, sample_rate
+        self._max_samples = max(1, round(min(max_s, _LONGEST_S) * sample_rate))
+        self._corrections: list[str] = []  # warnings of `correct`
+        self._mixer = Mixer(Mix())
+        self._track: int | None = None  # index of the stream; None for FFmpeg's default
         self._n_tracks = 0
-        self._cut: str | None = None  # where the file is cut off, for the listener
+        self._cut: str | None = None  # warning that the file is cut off
 
     def __iter__(self) -> Iterator[Float32]:
-        """Yield float32 blocks (n,), n > 0; full scale is 1."""
+        """Yield blocks (n,) float32 with n > 0, full scale 1."""
         import av
 
-        self.warnings[:] = self._mended
-        self._survey = Survey(self._survey.mix)
+        self.warnings[:] = self._corrections
+        self._mixer = Mixer(self._mixer.mix)
         n_samples = 0
         try:
             for block in self._resampled():
@@ -148,110 +147,110 @@ class AudioStream:
                 n_samples += min(block.size, room)
                 yield block[:room]
                 if block.size > room:
-                    self.warnings.append(f"only the first {self._max_samples / self._rate:g} s were listened to")
+                    self.warnings.append(f"only the first {self._max_samples / self._sample_rate:g} s were used")
                     break
-        except av.FFmpegError as error:  # whatever FFmpeg refuses where nobody expects it
+        except av.FFmpegError as error:  # from an unexpected place
             raise AudioError(f"{self._name}: cannot be decoded ({reason(error)}); give a file that plays") from error
-        self._judge(n_samples)
+        self._check_sound(n_samples)
 
-    def mend(self, *, is_silent: bool) -> bool:
-        """Return whether the sound of the last iteration was odd and should be read again, which now corrects it.
+    def correct(self, *, is_silent: bool) -> bool:
+        """Return whether the file should be read again, because the mix of the last iteration was wrong.
 
-        Channels that cancel each other, a constant offset, floats scaled as integers, and a silent track beside one
-        with sound are mended. `warnings` of the next iteration say so.
+        The next iteration then uses a corrected mix and adds a warning. Corrected are: channels that cancel each other,
+        a constant offset, floats scaled as integers, and a silent track in a file with another track that has sound.
 
         Parameters
         ----------
         is_silent : bool
-            Whether nothing of it is audible.
+            Whether no window of the last iteration is audible.
         """
-        found = self._survey.mend(is_silent=is_silent)
-        if found is not None:
-            mix, said = found
-            self._survey = Survey(mix)
+        correction = self._mixer.find_correction(is_silent=is_silent)
+        if correction is not None:
+            mix, warning = correction
+            self._corrections.append(warning)
+            self._mixer = Mixer(mix)
         elif is_silent and self._track is None and self._n_tracks > 1 and (other := self._find_audible()) is not None:
-            self._track, said = other, ""  # `_choose_track` says which one it is
-            self._survey = Survey(Mix())
-            self._mended.clear()
+            self._track = other  # `_choose_track` adds the warning
+            self._mixer = Mixer(Mix())
+            self._corrections.clear()
         else:
             return False
-        self._mended += [said] if said else []
         return True
 
-    def _judge(self, n_samples: int) -> None:
-        """Refuse what is no sound as a whole."""
+    def _check_sound(self, n_samples: int) -> None:
+        """Raise `AudioError` if most of the file could not be decoded to valid sound."""
         reasons = f" ({'; '.join(self.warnings)})" if self.warnings else ""
         if n_samples == 0:
             raise AudioError(f"{self._name}: no sound could be decoded{reasons}; give a file that plays")
-        # Floats on the scale of integers look broken until they are scaled.
-        if self._survey.broken_share > BROKEN_SHARE and not self._survey.is_scaled_as_integers():
+        # Floats on the scale of integers count as invalid until they are scaled.
+        if self._mixer.invalid_share > MAX_INVALID_SHARE and not self._mixer.is_scaled_as_integers():
             raise AudioError(
-                f"{self._name}: {self._survey.broken_share:.0%} of its samples are no numbers or far beyond full "
-                "scale; export it again"
+                f"{self._name}: {self._mixer.invalid_share:.0%} of its samples are invalid (not a number, or far "
+                "above full scale); export it again"
             )
-        if self.n_damaged_packets > DAMAGED_SHARE * self.n_packets:
+        if self.n_damaged_packets > MAX_DAMAGED_SHARE * self.n_packets:
             raise AudioError(
                 f"{self._name}: {self.n_damaged_packets} of {self.n_packets} packets are damaged or encrypted; "
                 "give a file that plays"
             )
 
     def _resampled(self) -> Iterator[Float32]:
-        """Yield blocks at the wanted rate, without cap; a file whose rate changes midway gets a new resampler there."""
+        """Yield all blocks at the target sample rate; where the rate of the file changes, a new resampler starts."""
         resampler = None
         for rate, block in self._decoded():
             if resampler is None or resampler.rate != rate:
                 if resampler is not None:
                     yield from resampler.flush()
-                resampler = _Resampler(rate, self._rate)
+                resampler = _Resampler(rate, self._sample_rate)
             yield from resampler.push(block)
         if resampler is not None:
             yield from resampler.flush()
 
     def _decoded(self) -> Iterator[tuple[int, Float32]]:
-        """Yield pairs of rate in Hz and mono samples at that rate, about `BLOCK_SAMPLES` at a time."""
+        """Yield the sample rate in Hz and mono samples at that rate, about `BLOCK_SAMPLES` at a time."""
         self.n_packets = self.n_damaged_packets = 0
         decoded_s = 0.0
-        gathered: list[NDArray[Any]] = []  # of one kind: several frames are mixed at once
-        n_gathered = 0
-        kind: Kind | None = None
+        pending: list[NDArray[Any]] = []  # samples of one format, to be mixed together
+        n_pending = 0
+        layout: FrameFormat | None = None
         with open_file(self._source) as file:
             self._cut = find_cut(file)
             encrypted = encrypted_tracks(file)
             mp3_s = count_mp3_seconds(file)
             with open_container(file, self._name) as container:
                 encoded = self._choose_track(container, encrypted)
-                promised_s = _promised_s(container, encoded, mp3_s)
-                spare_s = 0.0 if container.format.name == "flac" else max(SHORTFALL_S, 0.05 * promised_s)
+                header_s = _header_seconds(container, encoded, mp3_s)
+                tolerance_s = 0.0 if container.format.name == "flac" else max(SHORTFALL_S, 0.05 * header_s)
                 for frame in self._frames(container, encoded):
-                    frame_kind = kind_of(frame)
-                    if kind is not None and n_gathered and (n_gathered >= BLOCK_SAMPLES or frame_kind != kind):
-                        yield kind.rate, self._survey.mix_down(np.concatenate(gathered, axis=1), kind)
-                        gathered, n_gathered = [], 0
-                    kind = frame_kind
-                    check_rate(kind.rate, self._name)
+                    frame_layout = frame_format(frame)
+                    if layout is not None and n_pending and (n_pending >= BLOCK_SAMPLES or frame_layout != layout):
+                        yield layout.sample_rate, self._mixer.mix_down(np.concatenate(pending, axis=1), layout)
+                        pending, n_pending = [], 0
+                    layout = frame_layout
+                    check_sample_rate(layout.sample_rate, self._name)
                     try:
-                        gathered.append(read_samples(frame, kind))
+                        pending.append(read_samples(frame, layout))
                     except av_errors() as error:
                         raise AudioError(
-                            f"{self._name}: cannot be decoded ({reason(error)}); save it again, as FLAC for instance"
+                            f"{self._name}: cannot be decoded ({reason(error)}); save it again, for example as FLAC"
                         ) from error
-                    n_gathered += frame.samples
-                    decoded_s += frame.samples / kind.rate
-        if kind is not None and n_gathered:
-            yield kind.rate, self._survey.mix_down(np.concatenate(gathered, axis=1), kind)
-        self._warn(decoded_s, promised_s, spare_s)
+                    n_pending += frame.samples
+                    decoded_s += frame.samples / layout.sample_rate
+        if layout is not None and n_pending:
+            yield layout.sample_rate, self._mixer.mix_down(np.concatenate(pending, axis=1), layout)
+        self._warn(decoded_s, header_s, tolerance_s)
 
-    def _warn(self, decoded_s: float, promised_s: float, spare_s: float) -> None:
+    def _warn(self, decoded_s: float, header_s: float, tolerance_s: float) -> None:
         if self.n_damaged_packets:
-            self.warnings.append(f"{self.n_damaged_packets} damaged packets were left out")
-        if self._survey.n_broken:
+            self.warnings.append(f"{self.n_damaged_packets} damaged packets were skipped")
+        if self._mixer.n_invalid:
             self.warnings.append(
-                f"{self._survey.n_broken} samples that are no numbers or far beyond full scale were silenced"
+                f"{self._mixer.n_invalid} invalid samples (not a number, or far above full scale) were set to 0"
             )
         if self._cut:
             self.warnings.append(self._cut)
-        if promised_s - decoded_s > spare_s + 1e-3:
-            self.warnings.append(f"{decoded_s:.1f} s could be decoded, the header says {promised_s:.1f} s")
+        if header_s - decoded_s > tolerance_s + 1e-3:
+            self.warnings.append(f"only {decoded_s:.1f} s of {header_s:.1f} s could be decoded")
 
     def _choose_track(self, container: InputContainer, encrypted: set[int | None]) -> EncodedStream:
         tracks = sound_tracks(container, encrypted, self._name)
@@ -260,17 +259,17 @@ class AudioStream:
             chosen = next(track for track in tracks if track.index == self._track)
         self._n_tracks = len(tracks)
         if len(tracks) > 1:
-            named = f" ({chosen.language})" if chosen.language else ""
-            silent = "" if self._track is None else "; the one that plays by default is silent"
+            language = f" ({chosen.language})" if chosen.language else ""
+            silent = "" if self._track is None else "; the default track is silent"
             self.warnings.append(
-                f"it has {len(tracks)} sound tracks: number {tracks.index(chosen) + 1}{named} was listened to{silent}"
+                f"it has {len(tracks)} sound tracks: number {tracks.index(chosen) + 1}{language} was used{silent}"
             )
         if chosen.rate:
-            check_rate(chosen.rate, self._name)
+            check_sample_rate(chosen.rate, self._name)
         return chosen
 
     def _frames(self, container: InputContainer, *tracks: EncodedStream) -> Iterator[AudioFrame]:
-        """Yield the frames that can be had; damaged packets are counted and left out."""
+        """Yield the decoded frames; damaged packets are counted and skipped."""
         last: Packet[EncodedStream] | None = None
         for packet in self._packets(container, *tracks):
             if container.format.name.startswith("mov"):
@@ -289,7 +288,7 @@ class AudioStream:
             self._cut = "the file is cut off in the middle of a frame" if n_bytes > last.size else None
 
     def _packets(self, container: InputContainer, *tracks: EncodedStream) -> Iterator[Packet[EncodedStream]]:
-        """Yield the packets that can be had; a damaged container ends early with a warning."""
+        """Yield the packets; a damaged container ends early with a warning."""
         packets: Iterator[Any] = container.demux(*tracks)
         while True:
             try:
@@ -297,13 +296,14 @@ class AudioStream:
             except StopIteration:
                 return
             except av_errors() as error:
-                self.warnings.append(f"the file is damaged, reading stopped there ({reason(error)})")
+                self.warnings.append(f"the file is damaged: the rest could not be read ({reason(error)})")
                 return
             yield packet
 
     def _find_audible(self) -> int | None:
-        """Return the index of the other track that is the first to be audible for a window of 5 s, or None."""
-        heard: dict[int, tuple[float, float, float]] = {}  # index -> seconds in all, seconds and energy of the window
+        """Return the index of the first other track with an audible window of 5 s, or None."""
+        # By index of the track: seconds in total, seconds and energy of the current window.
+        state: dict[int, tuple[float, float, float]] = {}
         with open_file(self._source) as file:
             encrypted = encrypted_tracks(file)
             with open_container(file, self._name) as container:
@@ -311,29 +311,29 @@ class AudioStream:
                 default = best_track(container, tracks).index
                 others = [track for track in tracks if track.index != default]
                 for packet in self._packets(container, *others):
-                    index = packet.stream.index  # that of the packet itself is not set in the one that ends a track
-                    total_s, window_s, energy = heard.get(index, (0.0, 0.0, 0.0))
+                    index = packet.stream.index  # `packet.stream_index` is not set in the last packet
+                    total_s, window_s, energy = state.get(index, (0.0, 0.0, 0.0))
                     try:
                         frames = packet.decode()
-                        parts = [(read_samples(frame, kind), kind) for frame in frames for kind in [kind_of(frame)]]
+                        parts = [(read_samples(frame, layout := frame_format(frame)), layout) for frame in frames]
                     except av_errors():
                         continue
-                    for samples, kind in parts:
-                        seconds = samples.size / kind.n_channels / max(1, kind.rate)
+                    for samples, layout in parts:
+                        seconds = samples.size / layout.n_channels / max(1, layout.sample_rate)
                         total_s, window_s = total_s + seconds, window_s + seconds
-                        energy += seconds * loudest_power(samples, kind)
+                        energy += seconds * loudest_channel_power(samples, layout)
                     if window_s >= WINDOW_S or packet.size == 0:  # an empty packet ends the track
                         if energy >= AUDIBLE_POWER * window_s > 0:
                             return index
                         window_s = energy = 0.0
-                    heard[index] = (total_s, window_s, energy)
-                    if total_s * self._rate > self._max_samples:
+                    state[index] = (total_s, window_s, energy)
+                    if total_s * self._sample_rate > self._max_samples:
                         return None
         return None
 
 
 class _Resampler:
-    """Mono float32 at one rate -> mono float32 at another, by FFmpeg's resampler with the filter of `_RESAMPLER`."""
+    """Converts mono float32 blocks from one sample rate to another with FFmpeg's aresample filter."""
 
     def __init__(self, rate: int, target: int) -> None:
         import av.filter
@@ -371,13 +371,13 @@ class _Resampler:
                 frame = self._graph.pull()
             except (av.BlockingIOError, av.EOFError):
                 return
-            assert isinstance(frame, av.AudioFrame)  # the graph holds filters of sound only
+            assert isinstance(frame, av.AudioFrame)  # the graph has audio filters only
             if frame.samples:
                 yield np.array(frame.to_ndarray()[0], np.float32)
 
 
-def _promised_s(container: InputContainer, encoded: EncodedStream, mp3_s: float) -> float:
-    """Return the seconds of sound that the header promises; 0 if it says nothing, and FFmpeg could only estimate."""
+def _header_seconds(container: InputContainer, encoded: EncodedStream, mp3_s: float) -> float:
+    """Return the duration in the header in seconds; 0 if it has none and FFmpeg could only estimate it."""
     if container.format.name == "mp3":
         return mp3_s
     if container.format.name in LENGTH_IN_HEADER and encoded.duration and encoded.time_base:

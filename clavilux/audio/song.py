@@ -1,4 +1,4 @@
-"""A sound file becomes a song: file -> audio -> features -> descriptors -> **Song** -> engine."""
+"""Read a sound file as a `Song`: decode -> features -> descriptors -> **song** -> engine."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from clavilux.system.threads import read_ahead
 
 @dataclass(frozen=True, eq=False)
 class Song:
-    """What was heard in a file; n windows of 5 s.
+    """Features and descriptors of a sound file, with n windows of 5 s.
 
     Attributes
     ----------
     path : Path
         The file.
     name : str
-        Its name without suffix.
+        Name of the file without extension.
     sha256 : str
-        Hash of the file's bytes, 64 hexadecimal digits.
+        SHA-256 of the file, 64 hexadecimal digits.
     duration_s : float
-        Seconds of sound that were listened to.
+        Duration of the sound that was read, in seconds.
     windows : (n, 20, 216) float32
-        MFCC of the windows, n >= 1; see `clavilux.audio.features.Features`.
+        MFCC of the windows, n >= 1; defined in `clavilux.audio.features.Features`.
     window_db : (n,) float32
-        RMS level of the windows in dB of full scale, -120 at the lowest.
+        RMS level of the windows in dBFS, at least -120.
     audible : (n,) bool
-        Windows of -60 dB and more.
+        Whether the level of a window is at least -60 dBFS.
     is_silent : bool
         Whether no window is audible.
     descriptors : dict of str to float
-        Named numbers of the whole song; see `clavilux.audio.descriptors.DESCRIPTORS`.
+        Descriptors of the whole song; defined in `clavilux.audio.descriptors.DESCRIPTORS`.
     warnings : tuple of str
-        What went wrong without stopping the listening, each a clause without the file's name.
+        Problems that did not stop the reading, each a clause without the name of the file.
     """
 
     path: Path
@@ -61,54 +61,53 @@ class Song:
 
 
 def read_song(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
-    """Listen to a file of sound, or to the sound of a film.
+    """Return the song in a sound file, or in a video with sound; the same bytes give the same values.
 
     Parameters
     ----------
     path : Path or str
         Any format that FFmpeg reads.
     max_s : float
-        Seconds of sound that are listened to at most.
+        Use only the first ``max_s`` seconds.
     threads : int
-        With more than one, the file is decoded in a thread of its own while what was decoded is measured.
+        With 2 or more, one thread decodes the file while another one computes the features.
 
     Returns
     -------
     Song
-        See there. The same bytes give the same numbers.
 
     Raises
     ------
     AudioError
-        If there is nothing to hear in the file: missing, no regular file, empty, or without sound that can be decoded.
+        If the file is missing, empty, not a regular file, or has no sound that can be decoded.
 
     Examples
     --------
-    >>> listen("nocturne.flac").descriptors["tempo"]  # doctest: +SKIP
+    >>> read_song("nocturne.flac").descriptors["tempo"]  # doctest: +SKIP
     71.8
     """
-    return _listen(path, max_s, threads)[0]
+    return _read(path, max_s, threads)[0]
 
 
 def read_song_halves(path: Path | str) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
-    """A song as `read_song` hears it, and the descriptors of its first and second half."""
-    song, features = _listen(path, MAX_AUDIO_S, 1)
+    """Return the song in a sound file, and the descriptors of its first and second half; see `read_song`."""
+    song, features = _read(path, MAX_AUDIO_S, 1)
     first, second = (describe(half) for half in halve(features))
     return song, (first, second)
 
 
-def _listen(path: Path | str, max_s: float, threads: int) -> tuple[Song, Features]:
+def _read(path: Path | str, max_s: float, threads: int) -> tuple[Song, Features]:
     path = Path(path)
     reuse_memory()
     stream = read_blocks(path, max_s=max_s)
     while True:
         features = measure_features(stream if threads == 1 else read_ahead(stream))
         audible = features.window_db >= AUDIBLE_DB
-        if not stream.mend(is_silent=not audible.any()):  # an ordinary song is read once
+        if not stream.correct(is_silent=not audible.any()):  # most songs are read once
             break
     warnings = list(stream.warnings)
     if not audible.any():
-        warnings.append(f"it is silent: nothing reaches {AUDIBLE_DB:g} dB of full scale")
+        warnings.append(f"it is silent: no window reaches {AUDIBLE_DB:g} dB of full scale")
     song = Song(
         path=path,
         name=path.stem,
@@ -124,34 +123,40 @@ def _listen(path: Path | str, max_s: float, threads: int) -> tuple[Song, Feature
     return song, features
 
 
-_LONGEST_NAME = 1_024  # the record of a JPEG has room for 64 kB, and a character may take 12 bytes
+_MAX_NAME_LENGTH = 1_024  # characters of up to 12 bytes; the record in a JPEG has at most 64 kB
 
 
 def check_song(song: Song) -> None:
-    """Raise `AudioError` if a Song, which anyone can make, holds something that no picture can be painted from."""
+    """Raise `AudioError` if a Song, which a caller may have created, has values that cannot be painted from."""
     windows = float_array("windows of the song", song.windows, (None, MFCC_ROWS, WINDOW_FRAMES), fault=AudioError)
     audible = np.asarray(song.audible)
     if audible.shape != windows.shape[:1] or audible.dtype != np.bool_:
-        raise AudioError(f"audible of the song is {show(song.audible)}; it is one truth value for each of its windows")
+        raise AudioError(f"audible of the song is {show(song.audible)}; it must have one truth value for each window")
     if not isinstance(song.descriptors, dict):
-        raise AudioError(f"descriptors of the song are {show(song.descriptors)}; they are numbers by name")
+        raise AudioError(
+            f"descriptors of the song are {show(song.descriptors)}; they must be a dict of names and numbers"
+        )
     for name, value in song.descriptors.items():
         real_number(f"{name} of the song", value, -np.inf, fault=AudioError)
     for name, text in (("name", song.name), ("sha256", song.sha256)):
-        if not isinstance(text, str) or len(text) > _LONGEST_NAME or (name == "sha256" and not text.isascii()):
-            raise AudioError(f"{name} of the song is {show(text)}; it is text of at most {_LONGEST_NAME} characters")
+        if not isinstance(text, str) or len(text) > _MAX_NAME_LENGTH or (name == "sha256" and not text.isascii()):
+            raise AudioError(
+                f"{name} of the song is {show(text)}; it must be text of at most {_MAX_NAME_LENGTH} characters"
+            )
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits, read in pieces.
+    """Return the SHA-256 of a file as hexadecimal digits.
 
     Raises
     ------
     AudioError
-        The file cannot be read.
+        If the file cannot be read.
     """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror}); give a file that may be read") from error
+        raise AudioError(
+            f"{path}: cannot be read ({error.strerror}); check that you have permission to read it"
+        ) from error

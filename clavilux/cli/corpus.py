@@ -1,4 +1,4 @@
-"""`clavilux corpus`: build the training data from public sources, and count it."""
+"""The command ``clavilux corpus``: build the training data from public sources and count its files."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from clavilux.corpus.table import Kind
 
 @click.group()
 def corpus() -> None:
-    """Training data from public sources."""
+    """Build training data from public sources, or show its counts."""
 
 
 @corpus.command()
@@ -27,15 +27,26 @@ def corpus() -> None:
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the corpus."
 )
 @click.option(
-    "--mirror", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of git clones to use."
+    "--mirror",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of git clones to use instead of downloads.",
 )
 @click.option(
-    "--debs", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of .deb files to use."
+    "--debs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of .deb files to use instead of downloads.",
 )
-@click.option("--core", is_flag=True, help="Only the core sources, about a third of the downloads.")
-@click.option("--include", type=click.Choice(["research"]), help="Also what may be measured with, not learnt from.")
+@click.option("--core", is_flag=True, help="Use only the core sources, about a third of the downloads.")
 @click.option(
-    "--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Threads that decode.", show_default=True
+    "--include", type=click.Choice(["research"]), help="Add files that may be used to evaluate, but not to train."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default="all cores",
+    metavar="N",
+    help="Number of files to decode at the same time.",
 )
 def build(
     kind: Kind | None,
@@ -46,9 +57,9 @@ def build(
     include: str | None,
     workers: int,
 ) -> None:
-    """Build a corpus of pictures or of recordings; goes on where an earlier build was stopped.
+    """Build a corpus of pictures or of recordings, or continue an interrupted build.
 
-    Files come from local copies (--mirror, --debs) where there are any, else they are downloaded with git and apt-get.
+    Files are read from local copies (--mirror, --debs) or downloaded with git and apt-get.
     """
     if kind is None:
         raise click.UsageError("Give --art or --music.")
@@ -69,7 +80,7 @@ def build(
 @corpus.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def show(directory: Path) -> None:
-    """Print the counts of a corpus by source, licence and split as a Markdown table."""
+    """Print the number of files by source, licence and split as a Markdown table."""
     say(to_markdown(summarise(load_table(directory))))
 
 
@@ -88,7 +99,7 @@ def _describe(summary: BuildSummary, output: Path) -> str:
 
 
 class _Reporter:
-    """A progress bar on a terminal, a line a source elsewhere; all of it on stderr."""
+    """Show a progress bar if stderr is a terminal, else print one line per source to stderr."""
 
     def __init__(self) -> None:
         self._bar = None

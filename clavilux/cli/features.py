@@ -9,15 +9,16 @@ from types import TracebackType
 
 import click
 
-from clavilux.audio.feature_files import TABLE, write_features
+from clavilux.audio.feature_files import write_features
+from clavilux.audio.feature_table import TABLE
+from clavilux.cli.advanced import AdvancedOption, CommandWithAdvanced
 from clavilux.cli.output import complain, say, set_up_log, visible
-from clavilux.cli.sections import AdvancedOption, SectionedCommand
 from clavilux.errors import AudioError
 
 LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
 
 
-@click.command(cls=SectionedCommand)
+@click.command(cls=CommandWithAdvanced)
 @click.argument("audio_dir", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."

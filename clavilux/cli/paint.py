@@ -21,10 +21,10 @@ import numpy as np
 from clavilux.audio.clips import CLIP_SUFFIX, NO_DESCRIPTORS, pick_clips
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.bundle import shipped_bundles
+from clavilux.cli.advanced import AdvancedOption, CommandWithAdvanced
 from clavilux.cli.names import is_picture_name, make_folder, name_pictures
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.painting import Again, Outcome, Task, open_clavilux, paint_again, paint_songs
-from clavilux.cli.sections import AdvancedOption, SectionedCommand
 from clavilux.constants import DEFAULT_SIZE_PX, MAX_AUDIO_S
 from clavilux.errors import BundleError, PictureError
 from clavilux.explain import explain_report
@@ -64,7 +64,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-@click.command(cls=SectionedCommand)
+@click.command(cls=CommandWithAdvanced)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SONG|FOLDER|FEATURES...")
 @click.option(
     "-o",

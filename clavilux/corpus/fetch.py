@@ -1,8 +1,7 @@
-"""Reading files out of git repositories and Debian packages: from local copies where there are any, else from the net.
+"""Read files from git repositories and Debian packages: from local copies if there are any, else from the network.
 
-Nothing is installed and nothing is checked out: git objects are read by their ids, packages are streamed through
-`tarfile`. Local copies may have been made by anybody: repositories are read without their own settings, and what a file
-unpacks to is bounded.
+Nothing is installed or checked out: git objects are read by their ids, and packages are streamed through `tarfile`.
+Local copies are not trusted: repositories are read without their own settings, and the unpacked size is limited.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from clavilux.corpus.programs import Pipe, run_program
 from clavilux.corpus.table import Item, Source
 from clavilux.errors import CorpusError
 
-MAX_FILE_BYTES = 2**29  # of one picture or recording: an hour of CD as WAV is 2**29.2
+MAX_FILE_BYTES = 2**29  # of one picture or recording; an hour of CD audio as WAV has 2**29.2
 MAX_ARCHIVE_BYTES = 2**33  # of a .zip or .pk3 in a package; the largest of the shipped tables has 1 GB
-MAX_PACKAGE_BYTES = 2**35  # that a package unpacks to
+MAX_PACKAGE_BYTES = 2**35  # unpacked
 
 _NAME = re.compile(r"(debian:[a-z0-9][a-z0-9.+-]*|[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*)", re.ASCII)
 _VERSION = re.compile(r"([A-Za-z0-9][\w.+:~-]*)?", re.ASCII)
 _BLOB = re.compile(r"[0-9a-f]{40}")
-# What damaged, encrypted or foreign archives raise where a file is read out of them.
+# Exceptions that `zipfile` raises for damaged, encrypted or unsupported archives.
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
 
 Refuse = Callable[[Item, str], None]
@@ -42,9 +41,9 @@ Refuse = Callable[[Item, str], None]
 
 @dataclass(frozen=True)
 class Places:
-    """Where sources are looked for."""
+    """Folders in which sources are searched."""
 
-    cache: Path  # what was downloaded stays here
+    cache: Path  # of downloads
     mirror: Path | None = None  # folder of git clones
     debs: Path | None = None  # folder of .deb files
 
@@ -52,28 +51,28 @@ class Places:
 def read_items(
     source: Source, items: Sequence[Item], places: Places, *, refuse: Refuse = lambda item, reason: None
 ) -> Generator[tuple[Item, bytes], None, None]:
-    """Yield the content of each item that the source has; those that it lacks are left out.
+    """Yield the content of each item that the source has.
 
     Parameters
     ----------
     source : Source
         The repository or package.
     items : sequence of Item
-        Files of this source.
+        Files of this source; those that it does not have are skipped.
     places : Places
         Local copies, and the folder for downloads.
     refuse : callable
-        Takes each item that the source has and that cannot be read, with the reason.
+        Called with each item that the source has but that cannot be read, and the reason.
 
     Yields
     ------
     tuple of Item and bytes
-        In any order, each item at most once. The content is not checked against `Item.blob`.
+        In any order, each item at most once. The content is not compared with `Item.blob`.
 
     Raises
     ------
     CorpusError
-        If the source cannot be had, with the reason and what to do.
+        If the source cannot be found, downloaded or read.
     """
     if not _NAME.fullmatch(source.name) or not _VERSION.fullmatch(source.version):
         raise CorpusError(f"{source.name!r} {source.version!r}: a source is owner/name or debian:package")
@@ -84,7 +83,7 @@ def read_items(
 
 
 def blob_id(content: bytes) -> str:
-    """Return the id that git gives to a file of this content (SHA-1)."""
+    """Return the git blob id (SHA-1) of a file with this content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
@@ -114,7 +113,7 @@ def _find_repository(source: Source, places: Places) -> Path:
 
 
 def _clone(source: Source, target: Path) -> None:
-    """Fetch the one commit that the table names, or the newest where the server no longer gives that one."""
+    """Fetch the commit that the table names, or the newest one if the server no longer has it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         bare = Path(scratch) / "bare"
@@ -130,10 +129,10 @@ def _clone(source: Source, target: Path) -> None:
 
 
 def _read_repository(git_dir: Path, items: Sequence[Item], refuse: Refuse) -> Generator[tuple[Item, bytes], None, None]:
-    """Ask one `git cat-file --batch` for one object after the other, by id: ids find the file in whatever commit.
+    """Read objects by id from one `git cat-file --batch`; an id finds the file in any commit.
 
-    Git runs in an empty repository of our own that only takes its objects from there. So settings, hooks, remotes and
-    replacements of a repository that somebody else made have no say.
+    Git runs in an empty repository that only uses the objects of the other one, so that settings, hooks, remotes and
+    replacements of an untrusted repository have no effect.
     """
     objects = (git_dir / "objects").absolute()
     _check_objects(git_dir, objects)
@@ -146,7 +145,7 @@ def _read_repository(git_dir: Path, items: Sequence[Item], refuse: Refuse) -> Ge
         with Pipe(command, str(git_dir), environment=own) as git:
             for item in items:
                 if not _BLOB.fullmatch(item.blob):
-                    continue  # git would take it as a name of something else
+                    continue  # git would read it as the name of something else
                 git.write(f"{item.blob}\n")
                 answer = git.readline().split()
                 if not answer:
@@ -166,7 +165,7 @@ def _read_repository(git_dir: Path, items: Sequence[Item], refuse: Refuse) -> Ge
 
 
 def _check_objects(git_dir: Path, objects: Path) -> None:
-    """Refuse a repository whose objects lie in other places, which whoever made it may not read but we may."""
+    """Refuse a repository whose objects are links to other places: it could expose files of this machine."""
     for name in ("alternates", "http-alternates"):
         if os.path.lexists(objects / "info" / name):
             raise CorpusError(
@@ -179,7 +178,9 @@ def _check_objects(git_dir: Path, objects: Path) -> None:
         for name in (*folders, *files):
             mode = os.lstat(os.path.join(parent, name)).st_mode
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                raise CorpusError(f"{parent}/{name} is a link or no file. Give a clone that has its own objects.")
+                raise CorpusError(
+                    f"{parent}/{name} is a link or not a regular file. Give a clone that has its own objects."
+                )
 
 
 # Debian -------------------------------------------------------------------------------------------------------------
@@ -188,7 +189,7 @@ def _check_objects(git_dir: Path, objects: Path) -> None:
 def _find_package(source: Source, places: Places) -> Path:
     cached = places.cache / "debs"
     folders = [cached] if places.debs is None else [places.debs, cached]
-    version = source.version.replace(":", "%3a")  # how apt writes the colon of an epoch into a file's name
+    version = source.version.replace(":", "%3a")  # apt escapes the colon of an epoch in file names
     for pattern in (f"{source.package}_{version}_*.deb", f"{source.package}_*.deb"):
         for folder in folders:
             names = sorted(os.listdir(folder)) if folder.is_dir() else []
@@ -235,7 +236,7 @@ def _read_package(
                     path = str(PurePosixPath(member.name.removeprefix("./")))
                     if not member.isfile() or (path not in plain and path not in packed):
                         continue
-                    wanted = [plain.pop(path)] if path in plain else packed.pop(path)  # once, if it is there again
+                    wanted = [plain.pop(path)] if path in plain else packed.pop(path)  # only the first of this name
                     limit = MAX_ARCHIVE_BYTES if "!/" in wanted[0].path else MAX_FILE_BYTES
                     if member.size > limit:
                         for item in wanted:
@@ -248,7 +249,7 @@ def _read_package(
                     else:
                         yield wanted[0], file.read()
                     if not plain and not packed:
-                        return  # the rest is of no interest
+                        return
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             raise CorpusError(f"{deb} cannot be unpacked ({error}). Remove it and fetch it again.") from error
         dpkg.finish()
@@ -257,7 +258,7 @@ def _read_package(
 def _read_archive(
     file: IO[bytes], items: Sequence[Item], cache: Path, refuse: Refuse
 ) -> Generator[tuple[Item, bytes], None, None]:
-    """Files inside a .zip or .pk3 that stands in a package. It may be larger than memory, so it goes to disk first."""
+    """Yield files of a .zip or .pk3 in a package, copied to disk first, as it may be larger than memory."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=cache) as copy:
         shutil.copyfileobj(file, copy, 1 << 20)
@@ -266,7 +267,7 @@ def _read_archive(
             members = {member.filename: member for member in archive.infolist()}
         except _ZIP_FAULTS as error:
             for item in items:
-                refuse(item, f"{item.path.partition('!/')[0]} is no readable archive ({error})")
+                refuse(item, f"{item.path.partition('!/')[0]} is not a readable archive ({error})")
             return
         with archive:
             for item in items:

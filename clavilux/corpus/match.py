@@ -1,7 +1,7 @@
-"""Which file of a folder a row of its table is about.
+"""Match the files of a folder with the rows of its table.
 
-Tables are written by hand, by spreadsheets and on other systems. So names are compared whole, and in one form: see
-`clavilux.system.files.normalise_name`.
+Tables are written by hand, by spreadsheets and on other systems, so names are compared in one normalised form (see
+`clavilux.system.files.normalise_name`), and with their extension.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ def match_names(files: Collection[str], rows: Collection[str]) -> dict[str, str]
     """Return the row of each file that has one; both are normalised names, and so is the result.
 
     Equal names match first; then names that are equal without the folder `files/` of a built corpus; then names that
-    are equal in lower case as well. A name is left without a match where more than one would do.
+    are equal in lower case as well. A name that matches more than one is left out.
     """
     found: dict[str, str] = {}
     for key in (str, _inside_files, lambda name: _inside_files(name).casefold()):
@@ -24,12 +24,12 @@ def match_names(files: Collection[str], rows: Collection[str]) -> dict[str, str]
 
 
 def match_features(features: Collection[str], rows: Collection[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Return the row of each feature file, by their names alone, and those of which more than one row could be meant.
+    """Return the row of each feature file, and the ambiguous feature files with all rows that match.
 
-    `song.wav.npy` is of `song.wav` and of no other; `song.npy` is of the one row whose name is `song` with any
-    extension, if there is no second one.
+    `song.wav.npy` matches only `song.wav`. `song.npy` matches the row whose name is `song` with any extension, if
+    there is only one.
     """
-    found = match_names(features, rows)  # a table may list the feature files themselves
+    found = match_names(features, rows)  # a table may list feature files
     whole = {name.removesuffix(".npy"): name for name in features if name not in found}
     rows_left = set(rows) - set(found.values())
     found |= {whole[name]: row for name, row in match_names(whole, rows_left).items()}
@@ -53,7 +53,7 @@ def _stem(name: str) -> str:
 
 
 def _by_key(key: Callable[[str], str], names: Iterable[str]) -> dict[str, str]:
-    """Return the name of each key that only one of the names has."""
+    """Return the names by key, without the keys that several names share."""
     grouped: dict[str, list[str]] = {}
     for name in names:
         grouped.setdefault(key(name), []).append(name)

@@ -1,4 +1,4 @@
-"""Running git, apt-get and dpkg-deb: under a limit of time, without a question, with one line where they fail."""
+"""Run git, apt-get and dpkg-deb with a time limit, without prompts, and with an error of one line if they fail."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from typing import IO
 
 from clavilux.errors import CorpusError
 
-DOWNLOAD_S = 6 * 3600.0  # for the largest source, some gigabytes, over a slow line
-SILENT_S = 300.0  # that a program which reads local files may give nothing
+DOWNLOAD_S = 6 * 3600.0  # for the largest source, some gigabytes, on a slow connection
+SILENT_S = 300.0  # without output, for a program that reads local files
 _CHUNK = 1 << 20
 
-# Without the first git would wait for a password where a repository is gone; without the second, of git 2.45 and later,
-# it would fetch missing objects one by one.
+# Without the first variable git would ask for a password when a repository no longer exists. Without the second one,
+# git 2.45 and later would fetch missing objects one by one.
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
 
 
 def run_program(command: Sequence[str], name: str, *, cwd: Path | None = None, limit_s: float = DOWNLOAD_S) -> None:
-    """Run a program to its end, with the user's own settings.
+    """Run a program to its end, with the settings of the user.
 
     Parameters
     ----------
     command : sequence of str
     name : str
-        What is fetched, for messages.
+        Name of what is fetched, for messages.
     cwd : Path, optional
     limit_s : float
-        Seconds after which it is stopped.
+        Seconds after which the program is stopped.
 
     Raises
     ------
     CorpusError
-        It is not installed, fails or takes too long.
+        If it is not installed, fails or takes too long.
     """
     _require(command[0])
     try:
@@ -53,26 +53,26 @@ def run_program(command: Sequence[str], name: str, *, cwd: Path | None = None, l
         )
     except subprocess.TimeoutExpired as error:
         raise CorpusError(
-            f"{name} cannot be had: {command[0]} was stopped after {limit_s:.0f} s. Try again."
+            f"{name} cannot be fetched: {command[0]} was stopped after {limit_s:.0f} s. Try again."
         ) from error
     if done.returncode != 0:
-        raise CorpusError(f"{name} cannot be had: {command[0]} says: {_last_line(done.stderr, done.returncode)}")
+        raise CorpusError(f"{name} cannot be fetched: {command[0]} says: {_last_line(done.stderr, done.returncode)}")
 
 
 class Pipe:
-    """A program that reads local files; its output is read as it comes. To be used as a context.
+    """A running program that reads local files, as a context manager; its output is read piece by piece.
 
-    Leaving the block ends the program. Where `finish` was called it must have ended well.
+    The program is ended at the end of the block. `finish` checks that it has ended without an error.
 
     Parameters
     ----------
     command : sequence of str
     name : str
-        What is read, for messages.
+        Name of what is read, for messages.
     environment : mapping, optional
-        Variables beside those of this process; of those, none that begins with GIT_ is passed on.
+        Additional variables. Variables of this process are passed on, except those that begin with GIT_.
     limit_bytes : int, optional
-        Output after which it is stopped.
+        Bytes of output after which the program is stopped.
     """
 
     def __init__(
@@ -112,14 +112,14 @@ class Pipe:
 
     def write(self, text: str) -> None:
         """Send text to the program."""
-        assert self._process.stdin is not None, "it was asked for"
+        assert self._process.stdin is not None, "opened as a pipe"
         try:
             self._process.stdin.write(text.encode())
         except BrokenPipeError as error:
             raise self.failure() from error
 
     def read(self, n: int) -> bytes:
-        """Return the next n bytes, fewer at the end of the output."""
+        """Return the next n bytes, or fewer at the end of the output."""
         parts = []
         while n > 0 and (self._buffer or self._fill()):
             parts.append(self._buffer[:n])
@@ -128,14 +128,14 @@ class Pipe:
         return b"".join(parts)
 
     def readline(self) -> bytes:
-        """Return the next line with its end, or what there is before the end of the output."""
+        """Return the next line with its newline, or the rest of the output if it has none."""
         while b"\n" not in self._buffer and self._fill():
             pass
         line, end, self._buffer = self._buffer.partition(b"\n")
         return line + end
 
     def skip(self, n: int) -> None:
-        """Pass over the next n bytes."""
+        """Skip the next n bytes."""
         while n > 0 and (content := self.read(min(n, _CHUNK))):
             n -= len(content)
 
@@ -151,7 +151,7 @@ class Pipe:
             raise self.failure()
 
     def failure(self) -> CorpusError:
-        """Return the error that says how the program failed."""
+        """End the program and return an error with the last line of its stderr."""
         self._process.kill()
         code = self._process.wait()
         self._errors.seek(0)
@@ -159,11 +159,11 @@ class Pipe:
         return CorpusError(f"{self._name} cannot be read: {self._program} says: {line}. Remove it and fetch it again.")
 
     def _fill(self) -> bool:
-        """Wait for more output; False at its end."""
+        """Wait for more output; return False at its end."""
         stdout: IO[bytes] | None = self._process.stdout
-        assert stdout is not None, "it was asked for"
+        assert stdout is not None, "opened as a pipe"
         if not select.select([stdout], [], [], SILENT_S)[0]:
-            raise CorpusError(f"{self._name} cannot be read: {self._program} gave nothing for {SILENT_S:.0f} s")
+            raise CorpusError(f"{self._name} cannot be read: {self._program} gave no output for {SILENT_S:.0f} s")
         content = stdout.read(_CHUNK)
         if self._left is not None:
             self._left -= len(content)

@@ -1,4 +1,4 @@
-"""Listening to a recording once: does it decode, how long is it, and how would a copy in another format sound?"""
+"""Decode a recording once and compute what the build needs: its length and an acoustic fingerprint."""
 
 from dataclasses import dataclass
 
@@ -10,48 +10,48 @@ from clavilux.corpus.pictures import Unusable
 from clavilux.errors import AudioError
 
 MIN_S = 20.0  # shorter pieces are jingles and effects
-PRINT_RATE = 8_000  # Hz; what MP3 and Vorbis leave out lies above its Nyquist frequency
-PRINT_FFT = 4_096  # 0.5 s: two semitones at 65 Hz are told apart
+PRINT_RATE = 8_000  # Hz; the frequencies that MP3 and Vorbis remove are above its Nyquist frequency
+PRINT_FFT = 4_096  # 0.5 s: resolves two semitones at 65 Hz
 PRINT_HOP = 2_048
 PRINT_SEGMENTS = 48  # equal parts of the recording between its first and last sound
 PRINT_OCTAVES = 6  # from 62.5 Hz to 4 kHz
 PRINT_ROWS = 12 + PRINT_OCTAVES
-SILENCE_DB = -50.0  # under the loudest block of `BLOCK_SAMPLES`
-BLOCK_SAMPLES = 160  # 20 ms: how exactly the first and the last sound are found
-FLOOR_DB = -30.0  # under the mean; what is softer is where coders differ
-BROKEN_SHARE = 0.01  # of the packets; some published files end in a broken one and are whole all the same
+SILENCE_DB = -50.0  # relative to the loudest block of `BLOCK_SAMPLES`
+BLOCK_SAMPLES = 160  # 20 ms: resolution of the first and the last sound
+FLOOR_DB = -30.0  # relative to the mean; below it, encoders differ
+BROKEN_SHARE = 0.01  # of the packets; some complete files end with a broken packet
 
 
 @dataclass(frozen=True)
 class RecordingMeasure:
-    """What the build needs to know of a recording."""
+    """Length and fingerprint of a recording."""
 
     seconds: float  # as decoded
-    print: NDArray[np.float32]  # (PRINT_SEGMENTS, PRINT_ROWS), see `sound_print`
+    print: NDArray[np.float32]  # (PRINT_SEGMENTS, PRINT_ROWS), see `compute_fingerprint`
 
 
 def measure_recording(content: bytes) -> RecordingMeasure:
-    """Decode a recording whole and measure it.
+    """Decode a whole recording and measure it.
 
     Parameters
     ----------
     content : bytes
-        A file of any container and codec that painting reads; of several sound tracks, the one that plays by default.
+        A file of any container and codec that painting reads. Of several audio tracks the default one is measured.
 
     Raises
     ------
     Unusable
-        If it has no sound, does not decode, or is shorter than `MIN_S`.
+        If it has no audio, does not decode, is silent, or is shorter than `MIN_S`.
     """
     waveform = _decode(content)
     seconds = len(waveform) / PRINT_RATE
     if seconds < MIN_S:
         raise Unusable(f"too short: {seconds:.1f} s, at least {MIN_S:.0f} are needed")
-    return RecordingMeasure(round(seconds, 2), sound_print(waveform))
+    return RecordingMeasure(round(seconds, 2), compute_fingerprint(waveform))
 
 
-def sound_print(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fingerprint that survives lossy coding, another level and the silence that encoders add at the ends.
+def compute_fingerprint(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a fingerprint that is robust to lossy coding, gain, and silence added at the ends.
 
     Parameters
     ----------
@@ -61,21 +61,30 @@ def sound_print(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     (PRINT_SEGMENTS, PRINT_ROWS) float32
-        Mean energy a segment in 12 pitch classes and 6 octaves, in decibels over a floor of `FLOOR_DB`. The mean of
-        each row (key and timbre, which pieces of one album share) and of each segment (the envelope, which all fades
-        share) is subtracted, so that the product with another fingerprint, both of length 1, is their correlation.
+        Mean energy of each segment in 12 pitch classes and 6 octaves, in decibels above a floor of `FLOOR_DB`. The
+        mean of each row (key and timbre, which pieces of one album share) and of each segment (the envelope, which
+        all fades share) is subtracted, so the dot product of two fingerprints of unit length is their correlation.
 
     Raises
     ------
     Unusable
-        If the recording is silent throughout.
+        If the whole recording is silent.
     """
-    waveform = _without_silent_ends(waveform)
+    waveform = _trim_silence(waveform)
+    segments = _segment_means(_band_energies(waveform))
+    decibels: NDArray[np.float64] = 10 * np.log10(segments + segments.mean() * 10 ** (FLOOR_DB / 10))
+    decibels -= decibels.mean(axis=0)
+    decibels -= decibels.mean(axis=1, keepdims=True)
+    return decibels.astype(np.float32)
+
+
+def _band_energies(waveform: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the energy of each frame in the pitch classes and octaves: (frames, PRINT_ROWS)."""
     n_frames = 1 + (len(waveform) - PRINT_FFT) // PRINT_HOP
     pitch, octave = _bands()
     window = np.hanning(PRINT_FFT).astype(np.float32)
     energies = np.empty((n_frames, PRINT_ROWS), dtype=np.float64)
-    for start in range(0, n_frames, 256):  # in pieces: an hour of frames at once would need a gigabyte
+    for start in range(0, n_frames, 256):  # in parts: an hour of frames at once would need a gigabyte
         stop = min(n_frames, start + 256)
         frames = np.lib.stride_tricks.sliding_window_view(
             waveform[start * PRINT_HOP : (stop - 1) * PRINT_HOP + PRINT_FFT], PRINT_FFT
@@ -83,20 +92,24 @@ def sound_print(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
         energies[start:stop, :12] = power @ pitch
         energies[start:stop, 12:] = power @ octave
-    # Fractional borders: with whole frames two copies that start a few milliseconds apart could differ by a frame.
+    return energies
+
+
+def _segment_means(energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean energies of `PRINT_SEGMENTS` segments of equal length: (PRINT_SEGMENTS, PRINT_ROWS).
+
+    Borders are fractions of frames, as with whole frames copies that start a few milliseconds apart could differ by a
+    frame.
+    """
     running = np.vstack([np.zeros(PRINT_ROWS), np.cumsum(energies, axis=0)])
     borders = np.linspace(0, len(energies), PRINT_SEGMENTS + 1)
     whole = np.minimum(borders.astype(int), len(energies) - 1)
     at_border = running[whole] + (borders - whole)[:, None] * energies[whole]
-    segments = np.diff(at_border, axis=0) / np.diff(borders)[:, None]
-    decibels: NDArray[np.float64] = 10 * np.log10(segments + segments.mean() * 10 ** (FLOOR_DB / 10))
-    decibels -= decibels.mean(axis=0)
-    decibels -= decibels.mean(axis=1, keepdims=True)
-    return decibels.astype(np.float32)
+    return np.asarray(np.diff(at_border, axis=0) / np.diff(borders)[:, None])
 
 
-def _without_silent_ends(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """From the first sound to the last, at least one frame: copies must start at the same note, to a fraction of it."""
+def _trim_silence(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Remove silence at both ends, so that copies start at the same note; the result has at least one frame."""
     blocks = waveform[: len(waveform) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
     energy = np.square(blocks, dtype=np.float64).mean(axis=1)
     if len(energy) == 0 or energy.max() <= 1e-10:  # -100 dB of full scale
@@ -108,7 +121,7 @@ def _without_silent_ends(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _bands() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Which FFT bin counts for which pitch class and which octave: (bins, 12) and (bins, PRINT_OCTAVES) of 0 and 1."""
+    """Return pitch class and octave of each FFT bin as matrices of 0 and 1: (bins, 12), (bins, PRINT_OCTAVES)."""
     frequencies = np.fft.rfftfreq(PRINT_FFT, 1 / PRINT_RATE)
     usable = frequencies >= 62.5
     with np.errstate(divide="ignore"):
@@ -123,7 +136,7 @@ def _bands() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _decode(content: bytes) -> NDArray[np.float32]:
-    stream = AudioStream(content, "the recording", rate=PRINT_RATE)
+    stream = AudioStream(content, "the recording", sample_rate=PRINT_RATE)
     try:
         pieces = list(stream)
     except AudioError as error:

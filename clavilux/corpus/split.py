@@ -1,7 +1,7 @@
-"""Which side of the fence: training, validation or held-out, by artist, for good.
+"""Assign each artist to training, validation or held-out.
 
-A painter or a band is on one side only, in all sources. The side follows from a hash of the group's name, so it does
-not move when sources are added, files are missing, or the corpus is built on another machine.
+All works of an artist are in the same split, in all sources. The split depends only on a hash of the artist's name, so
+it stays the same when sources are added, files are missing, or the corpus is built on another machine.
 """
 
 import hashlib
@@ -14,37 +14,37 @@ from clavilux.corpus.table import Item, Kind, Split
 TRAINING_SHARE = 0.72
 VALIDATION_SHARE = 0.10  # the remaining 0.18 are held out
 
-# Chosen once, by counts alone and before anything was trained. Art: of 0 to 59999, the salt with the shares nearest to
+# Chosen once, by counts only and before anything was trained. Art: of 0 to 59999, the salt whose shares are nearest to
 # the three above in each role of the free tier, among those that put the largest of the three free generative authors
-# into training, the next into held-out and the smallest into validation (each is one group, so that a style is on one
-# side only). Music: of 0 to 39999, the salt with the shares nearest in all and in each of nine coarse genres, of the
-# core sources and of all sources.
+# into training, the next into held-out and the smallest into validation. Music: of 0 to 39999, the salt whose shares
+# are nearest over all files and in each of nine coarse genres, for the core sources and for all sources.
 SALTS: dict[Kind, str] = {"art": "52651", "music": "2902"}
 
-# One hand under several names, or hands that work together: the names on the left belong to the group on the right.
-SAME_HAND = {
+# Artists with several names, or who work together: the name on the left belongs to the group on the right.
+SAME_ARTIST = {
     "max-freeman": "chris-leutwyler",
     "max-freeman-chris-leutwyler": "chris-leutwyler",
     "chris-leutwyler-max-freeman": "chris-leutwyler",
     "utagawa-kunisada-ii": "utagawa-kunisada",
     "utagawa-toyokuni-ii": "utagawa-toyokuni",
-    # His pictures fill this folder, most of them without his name in the package.
+    # Most pictures of this folder are his; few of them carry his name in the package.
     "jakub-steiner": "debian:gnome-backgrounds:usr/share/backgrounds/gnome",
 }
 
 
 def assign_splits(items: Iterable[Item]) -> dict[str, Split]:
-    """Give each group of artists its split.
+    """Return the split of each artist.
 
     Parameters
     ----------
     items : iterable of Item
-        The whole shipped table, not only what one build takes: a group with a research item anywhere is held out.
+        The whole shipped table, not only the files of one build: an artist with any item of the tier research is
+        held out.
 
     Returns
     -------
     dict of str to Split
-        By the name that `group_of` gives. What is research is never learnt from, so it is always held out.
+        By the name that `group_of` returns. Files of the tier research are never used in training.
     """
     groups: dict[str, Kind] = {}
     research: set[str] = set()
@@ -57,7 +57,7 @@ def assign_splits(items: Iterable[Item]) -> dict[str, Split]:
 
 
 def split_of(group: str, kind: Kind, *, salt: str | None = None) -> Split:
-    """The split of a group without research items: a function of its name and of the salt alone."""
+    """Return the split of a group without research items, from its name and the salt."""
     digest = hashlib.sha256(f"{SALTS[kind] if salt is None else salt}/{group}".encode()).digest()
     place = int.from_bytes(digest[:8]) / 2**64
     if place < TRAINING_SHARE:
@@ -66,15 +66,15 @@ def split_of(group: str, kind: Kind, *, salt: str | None = None) -> Split:
 
 
 def group_of(item: Item) -> str:
-    """What must not be torn apart: the artist, or where nobody is named, the source and the folder in it."""
-    artist = normalise_name(item.artist)
+    """Return the group that stays in one split: the artist, or the source and folder if the artist is unknown."""
+    artist = normalise_artist(item.artist)
     if artist:
-        return SAME_HAND.get(artist, artist)
+        return SAME_ARTIST.get(artist, artist)
     folder = item.path.rpartition("/")[0]
     return f"{item.source}:{folder}"
 
 
-def normalise_name(name: str) -> str:
-    """A name in lower case, without accents, every other sign a hyphen: `Àlex  Almarza` -> `alex-almarza`."""
+def normalise_artist(name: str) -> str:
+    """Return a name in lower case without accents, with hyphens between words: `Àlex  Almarza` -> `alex-almarza`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")

@@ -1,4 +1,4 @@
-"""What a build has found out about each file, kept so that a build that was stopped goes on where it was."""
+"""Measurements of each file, kept on disk so that an interrupted build continues where it stopped."""
 
 import base64
 import json
@@ -18,26 +18,24 @@ STATE_FOLDER = ".state"
 CACHE_FOLDER = ".cache"
 FILES_FOLDER = "files"
 OWN_FOLDERS = (STATE_FOLDER, CACHE_FOLDER, FILES_FOLDER)
-# A number of each kind of measure: when the way of measuring changes, it is raised and files are measured again.
+# Raised when the way of measuring changes, so that files are measured again.
 STATE_VERSIONS: dict[Kind, int] = {"art": 2, "music": 1}
-
-
 N_COLOURS = 12  # mean Lab of four quadrants
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one file: its hash and measures, or why it is of no use."""
+    """Hash and measurements of a file, or the reason why it is not used."""
 
     sha256: str
     n_bytes: int
-    reason: str = ""  # "" for a file of use
+    reason: str = ""  # "" if the file is used
     picture: PictureMeasure | None = None
     recording: RecordingMeasure | None = None
 
 
 class SourceState:
-    """The records of one source by path: one JSON file, written whole or not at all."""
+    """The records of one source by path, stored in one JSON file."""
 
     def __init__(self, directory: Path, source: Source) -> None:
         self._path = directory / STATE_FOLDER / f"{source.slug}.json"
@@ -54,20 +52,21 @@ class SourceState:
                 raise CorpusError(f"{self._path} is damaged ({error}). Remove it and build again.") from error
 
     def save(self) -> None:
+        """Write the records to disk."""
         stored = {path: _to_json(record) for path, record in self.records.items()}
         write_whole(self._path, json.dumps({"version": self._version, "records": stored}).encode())
 
 
 def claim_folder(directory: Path, kind: Kind) -> None:
-    """Mark a folder as a corpus of this kind, or refuse one that holds something else.
+    """Mark a folder as a corpus of this kind.
 
-    A build removes from `files` what is not in its table, so it must not be let loose on a folder of the user's own.
+    A build removes all files that are not in its table from `files`, so it must not run in a folder of other files.
 
     Raises
     ------
     CorpusError
-        If the folder is a file, holds a corpus of the other kind, or is not empty and holds none; or if one of its own
-        folders is a link, through which a build would write and remove files elsewhere.
+        If the folder is a file, holds a corpus of the other kind, or is not empty and is not a corpus; or if one of
+        its folders is a link, through which a build would write and remove files elsewhere.
     """
     for name in OWN_FOLDERS:
         if (directory / name).is_symlink():
@@ -85,7 +84,7 @@ def claim_folder(directory: Path, kind: Kind) -> None:
     if directory.exists() and not directory.is_dir():
         raise CorpusError(f"{directory} is a file. Give a folder.")
     if directory.is_dir() and any(directory.iterdir()):
-        raise CorpusError(f"{directory} is not empty and holds no corpus. Give a new folder.")
+        raise CorpusError(f"{directory} is not empty and is not a corpus. Give a new folder.")
     write_whole(mark, f"{kind}\n".encode())
 
 

@@ -1,4 +1,4 @@
-"""Counting a corpus, for the model card."""
+"""Count the files of a corpus, for the model card."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,17 +8,18 @@ from clavilux.corpus.table import SPLITS, CorpusRow, Split
 
 @dataclass(frozen=True)
 class Count:
-    """How much of a corpus shares a source, tier, role and licence."""
+    """Number of files with the same source, tier, role and licence."""
 
     source: str
     tier: str
     role: str
     licence: str
     splits: dict[Split, int]  # files in each split, 0 where there are none
-    hours: float  # of sound, 0 for pictures
+    hours: float  # 0 for pictures
 
     @property
     def total(self) -> int:
+        """Number of files in all splits."""
         return sum(self.splits.values())
 
 
@@ -28,7 +29,7 @@ def summarise(rows: Iterable[CorpusRow]) -> list[Count]:
     Returns
     -------
     list of Count
-        Free before research, then by source, role and licence.
+        Sorted by tier, source, role and licence.
     """
     groups: dict[tuple[str, str, str, str], list[CorpusRow]] = {}
     for row in rows:
@@ -47,7 +48,7 @@ def summarise(rows: Iterable[CorpusRow]) -> list[Count]:
 
 
 def to_markdown(counts: Iterable[Count]) -> str:
-    """The counts as a table in Markdown, with sums by tier and role at the end."""
+    """Return the counts as a Markdown table, with sums by tier and role at the end."""
     counts = list(counts)
     lines = [
         "| source | tier | role | training | validation | held-out | hours | licence |",

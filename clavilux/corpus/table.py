@@ -1,22 +1,21 @@
-"""The tables: the shipped lists of public sources and files, and the table of a corpus that was built from them.
+"""The shipped tables of public sources and files, and the table of a corpus that was built from them.
 
-Shipped beside this module: `sources.tsv` (a line is a git repository or a Debian package), `art.tsv.gz` and
-`music.tsv.gz` (a line is a picture or a recording). They hold addresses and facts, no pictures and no sound. A build
-reads them and writes `corpus.csv`, which every other part reads through `load_table`.
+Shipped in this folder: `sources.tsv` (one git repository or Debian package per line), `art.tsv.gz` and `music.tsv.gz`
+(one picture or recording per line). They contain names and facts, no pictures and no audio. A build reads them and
+writes `corpus.csv`, which all other modules read with `load_table`.
 """
 
 import csv
 import gzip
 import io
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from clavilux.errors import CorpusError
-from clavilux.system.files import normalise_name
+from clavilux.system.files import normalise_name, write_whole
 from clavilux.system.tables import Row, read_number, read_table, table_text
 
 Kind = Literal["art", "music"]
@@ -36,64 +35,64 @@ class Source:
     """A git repository (`owner/name` on GitHub) or a Debian package (`debian:name`)."""
 
     kind: Kind
-    core: bool  # belongs to the smaller set that a first training needs
+    core: bool  # part of the smaller set that is enough for a first training
     name: str
-    version: str  # commit, or version of the package; "" where any will do
+    version: str  # commit, or version of the package; "" for any
     size_mb: float  # of the download
-    licence: str  # and the file that states it
+    licence: str  # with the file that states it
 
     @property
     def slug(self) -> str:
-        """Name of the source's folder: `owner+name` or `debian+package`."""
+        """Folder name of the source: `owner+name` or `debian+package`."""
         return self.name.replace("/", "+").replace(":", "+")
 
     @property
     def package(self) -> str:
-        """Name of the Debian package, "" for a git repository."""
+        """Name of the Debian package; "" for a git repository."""
         return self.name.removeprefix("debian:") if self.name.startswith("debian:") else ""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A file of a source, as the shipped table names it."""
+    """A file of a source: a line of a shipped table."""
 
     kind: Kind
     source: str
     path: str  # inside the source; `archive!/inner` for a file in a .zip or .pk3
-    blob: str  # git blob id of the content, "" where unknown
+    blob: str  # git blob id of the content; "" if unknown
     tier: Tier
     role: str  # abstract, generative, wallpaper, painting; music, labelled
     genre: str  # of a recording, guessed from folder, tag and title
-    artist: str  # "" where unknown
-    licence: str  # of this file, or else of its source
+    artist: str  # "" if unknown
+    licence: str  # of this file, or of its source
 
     @property
     def file(self) -> str:
-        """Where a build puts the file, relative to its folder."""
+        """Path of the file in a built corpus, relative to the folder of the corpus."""
         return f"files/{self.source.replace('/', '+').replace(':', '+')}/{self.path.replace('!/', '/')}"
 
 
 @dataclass(frozen=True)
 class CorpusRow:
-    """A picture or a recording of a corpus that was built."""
+    """A picture or a recording of a built corpus: a line of `corpus.csv`."""
 
     file: str  # relative to the folder of the corpus
     source: str
     path: str  # inside the source
-    artist: str  # "" where unknown
+    artist: str  # "" if unknown
     role: str  # abstract, generative, wallpaper, painting; music, labelled
     genre: str  # "" for pictures
     tier: Tier
     licence: str
     sha256: str
-    width: int  # px, 0 for recordings
-    height: int  # px, 0 for recordings
+    width: int  # px; 0 for recordings
+    height: int  # px; 0 for recordings
     seconds: float  # 0 for pictures
     split: Split
 
 
 def load_sources(kind: Kind) -> list[Source]:
-    """The shipped sources of pictures or of music, in the order of the table."""
+    """Return the shipped sources of pictures or of music, in the order of the table."""
     return [
         Source(
             kind=kind,
@@ -109,7 +108,7 @@ def load_sources(kind: Kind) -> list[Source]:
 
 
 def load_items(kind: Kind) -> list[Item]:
-    """The shipped files of all sources of a kind, in the order of the table, with the licence of each."""
+    """Return the shipped files of all sources of a kind, in the order of the table."""
     licences = {source.name: source.licence for source in load_sources(kind)}
     return [
         Item(
@@ -117,7 +116,7 @@ def load_items(kind: Kind) -> list[Item]:
             source=row["source"],
             path=row["path"],
             blob=row["blob"],
-            tier=_as_tier(row["tier"], where=f"{kind}.tsv.gz"),
+            tier=cast(Tier, row["tier"]),
             role=row["role"],
             genre=row.get("genre", ""),
             artist=row["artist"],
@@ -133,7 +132,7 @@ def load_table(directory: Path | str) -> list[CorpusRow]:
     Parameters
     ----------
     directory : Path or str
-        The folder given to the build with `-o`.
+        Folder of the corpus, given to the build with `-o`.
 
     Returns
     -------
@@ -143,7 +142,7 @@ def load_table(directory: Path | str) -> list[CorpusRow]:
     Raises
     ------
     CorpusError
-        If there is no table, a column is missing, or a value is none that the column allows.
+        If there is no table, a column is missing, or a value is not allowed in its column.
 
     Examples
     --------
@@ -159,19 +158,23 @@ def load_table(directory: Path | str) -> list[CorpusRow]:
 
 
 def read_rows(path: Path, *, required: Sequence[str]) -> list[Row]:
-    """Return the rows of a `corpus.csv`, written by a build or by hand.
+    """Return the rows of a `corpus.csv` that a build or a user wrote.
 
     Parameters
     ----------
     path : Path
     required : sequence of str
-        Columns that the table must have; `file` is one of them in any case.
+        Columns that the table must have, in addition to `file`.
 
     Raises
     ------
     CorpusError
-        If the table cannot be read, lacks a column, names a file twice or not at all, or has a split or a tier that is
-        not one of `SPLITS` and `TIERS`. Splits, tiers and roles are returned in lower case.
+        If the table cannot be read, a column is missing, a row names no file or one that an earlier row names, or a
+        split or tier is not one of `SPLITS` and `TIERS`.
+
+    Notes
+    -----
+    Splits, tiers and roles are returned in lower case.
     """
     columns, rows = read_table(path, CorpusError, required=["file", *required])
     lines: dict[str, str] = {}
@@ -196,15 +199,8 @@ def write_table(directory: Path, rows: Iterable[CorpusRow]) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table as CSV under a temporary name and move it into place."""
-    write_bytes(path, table_text(header, rows).encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name in the same folder and move it into place."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    """Write a table as CSV, whole or not at all."""
+    write_whole(path, table_text(header, rows).encode())
 
 
 def _read_shipped(name: str) -> list[dict[str, str]]:
@@ -222,27 +218,13 @@ def _parse_row(row: Row) -> CorpusRow:
             artist=row["artist"],
             role=row["role"],
             genre=row["genre"],
-            tier=_as_tier(row["tier"], where=row.where),
+            tier=cast(Tier, row["tier"]),  # checked in `read_rows`, as is the split
             licence=row["licence"],
             sha256=row["sha256"],
             width=int(row["width"]),
             height=int(row["height"]),
             seconds=read_number(row, "seconds", CorpusError),
-            split=_as_split(row["split"], where=row.where),
+            split=cast(Split, row["split"]),
         )
     except ValueError as error:
         raise CorpusError(f"{row.where} is damaged ({error}). Build the corpus again.") from error
-
-
-def _as_tier(text: str, *, where: str) -> Tier:
-    for tier in TIERS:
-        if text == tier:
-            return tier
-    raise CorpusError(f"{where}: tier is {text!r}; allowed are {', '.join(TIERS)}. Build the corpus again.")
-
-
-def _as_split(text: str, *, where: str) -> Split:
-    for split in SPLITS:
-        if text == split:
-            return split
-    raise CorpusError(f"{where}: split is {text!r}; allowed are {', '.join(SPLITS)}. Build the corpus again.")

@@ -1,1 +1,1 @@
-"""Measures of the painter, and the music of our own that they are taken on."""
+"""Evaluation of a bundle on music and art that it was not trained on, and the synthesizer of its test signals."""

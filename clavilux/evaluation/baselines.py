@@ -1,9 +1,7 @@
-"""What a mapping must beat: an affine map of song codes, fitted in closed form.
+"""The baseline of the mapping: an affine map from song codes to latents, fitted in closed form.
 
-songs and real pictures, unpaired -> principal components laid on each other, signs by guides -> **affine map**
-
-It is fitted on the very songs that are judged and on training art: it knows what the bundle does not know, and looks at
-no painting. It is the method `pca-match` of the training recipes (`clavilux.measures.transport`).
+It is fitted on the evaluated songs themselves and on training art, which gives it an advantage over the bundle, but it
+sees no painting. It is the method `pca-match` of the training recipes (`clavilux.measures.transport`).
 """
 
 from __future__ import annotations
@@ -18,31 +16,31 @@ from clavilux.measures.transport import normal_scores, pca_match, principal_comp
 Float64 = NDArray[np.float64]
 
 _COMPONENTS = 24
-_REACH = 3.5  # deviations beyond which a number of a song counts no more, as in training
+_LIMIT = 3.5  # standard deviations at which song codes are clipped, as in training
 
 
 def fit_linear_map(
     songs: Float64, song_scores: Float64, pictures: Float64, picture_scores: Float64
 ) -> Callable[[Float64], NDArray[np.float32]]:
-    """Fit the map.
+    """Return a function that maps standardised song codes (k, S) to latents (k, 64) float32.
 
     Parameters
     ----------
-    songs : (n, S) standardised song codes. song_guides : (n, G) heard sides of the guides.
-    pictures : (m, 64) latents of real pictures. picture_guides : (m, G) seen sides of the guides.
-
-    Returns
-    -------
-    callable
-        Standardised song codes (k, S) -> latents (k, 64) float32.
+    songs : (n, S)
+        Standardised song codes.
+    song_scores : (n, C)
+        Correspondence scores of the songs.
+    pictures : (m, 64)
+        Latents of real pictures.
+    picture_scores : (m, C)
+        Correspondence scores of these pictures.
     """
-    n_components = min(_COMPONENTS, len(songs) - 1, songs.shape[1])
-    standard = np.clip(songs, -_REACH, _REACH)
-    directions = principal_components(standard, n_components)
+    standard = np.clip(songs, -_LIMIT, _LIMIT)
+    directions = principal_components(standard, min(_COMPONENTS, len(songs) - 1, songs.shape[1]))
     components = standard @ directions
-    wanted = pca_match(components, normal_scores(song_scores), pictures, normal_scores(picture_scores))
-    weights, offset = ridge(components, wanted, 1e-6)
+    targets = pca_match(components, normal_scores(song_scores), pictures, normal_scores(picture_scores))
+    weights, offset = ridge(components, targets, 1e-6)
     matrix, shift = recolouring(components @ weights + offset, pictures)
     return lambda codes: np.asarray(
-        (np.clip(codes, -_REACH, _REACH) @ directions @ weights + offset) @ matrix + shift, np.float32
+        (np.clip(codes, -_LIMIT, _LIMIT) @ directions @ weights + offset) @ matrix + shift, np.float32
     )

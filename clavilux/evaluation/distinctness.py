@@ -1,14 +1,8 @@
-"""Is a picture its own, and how much may change before it is another one?
+"""Measures of whether pictures are distinct from each other and from training art, and of what changes them.
 
-Conventions: points (n, F) of a space of pictures, row i of all arguments belongs to one song.
-
-Measures, each with its value where all is right
-    indistinguishable       pairs of songs that look more alike than a picture and its own bad copy; 0
-    recitation     share of paintings that are nearer to a training picture than 99 of 100 training pictures are to
-                   their nearest other; 0.01 for new pictures of the same law
-    steadiness     distance of two paintings of one sound, in units of the median distance of two songs; 0
-    variation_auc    probability that variations of one song are nearer than two songs; 1
-    variation_change share of pairs of variations that differ more than a picture and its bad copy; 1
+Points (n, F) are of one space of pictures, and row i of all arguments belongs to song i. A degraded copy is what
+`clavilux.evaluation.painting.degrade` returns: two pictures that differ less than a picture and its degraded copy count
+as the same picture.
 """
 
 from __future__ import annotations
@@ -22,42 +16,55 @@ from clavilux.measures.similarity import auc
 
 
 def indistinguishable(points: Floats, copies: Floats) -> int:
-    """Pairs whose distance is below that between one of the two and its own copy."""
+    """Return the number of pairs that are nearer than both pictures are to their degraded copies (n, F); ideal: 0."""
     points = validate(points)
-    own = np.sqrt(((points - validate(copies)) ** 2).sum(axis=1))
+    to_copy = _row_distances(points, copies)
     rows, columns = np.triu_indices(len(points), 1)
-    return int((pairwise(points) < np.minimum(own[rows], own[columns])).sum())
+    return int((pairwise(points) < np.minimum(to_copy[rows], to_copy[columns])).sum())
 
 
-def recitation(points: Floats, training: Floats) -> float:
-    """Share of points nearer to training art than the first percentile of its own nearest distances."""
+def memorisation(points: Floats, training: Floats) -> float:
+    """Return the share of pictures that are suspiciously near to a training picture (m, F).
+
+    Near means below the first percentile of the nearest-neighbour distances within the training pictures. New pictures
+    of the same distribution reach 0.01.
+    """
     training = validate(training)
     near = np.percentile(neighbour_radii(training, 1), 1)
     return float((distances(validate(points), training).min(axis=1) < near).mean())
 
 
-def steadiness(first: Floats, second: Floats, songs: Floats) -> float:
-    """Median distance of two paintings of each sound, over the median distance of two songs."""
-    apart = np.sqrt(((validate(first) - validate(second)) ** 2).sum(axis=1))
-    usual = float(np.median(pairwise(validate(songs))))
-    return float(np.median(apart) / usual) if usual > 0 else 0.0
+def relative_distance(first: Floats, second: Floats, songs: Floats) -> float:
+    """Return the median distance of two pictures of each song over the median distance of two songs; 0 if the same."""
+    between_songs = float(np.median(pairwise(songs)))
+    return float(np.median(_row_distances(first, second)) / between_songs) if between_songs > 0 else 0.0
 
 
-def variations(families: NDArray[np.floating], copies: Floats) -> tuple[float, float]:
-    """AUC and share of visible changes.
+def measure_variations(groups: NDArray[np.floating], copies: Floats) -> tuple[float, float]:
+    """Return how near and how visibly different the variations of a song are.
 
     Parameters
     ----------
-    families : (n, k, F)
-        k variations of n songs, each song's own picture first.
+    groups : (n, k, F)
+        k pictures of each of n songs: the main one, then its variations.
     copies : (n, F)
-        Bad copies of the own pictures.
+        Degraded copies of the main pictures.
+
+    Returns
+    -------
+    auc : float
+        Probability that two pictures of one song are nearer than pictures of two songs; ideal: 1.
+    changed : float
+        Share of pairs of one song that differ more than the main picture and its degraded copy; ideal: 1.
     """
-    n, k, f = np.shape(families)
-    flat = validate(np.reshape(families, (n * k, f)))
-    between = distances(flat, flat)
+    n, k, f = np.shape(groups)
+    flat = validate(np.reshape(groups, (n * k, f)))
     rows, columns = np.triu_indices(n * k, 1)
-    related = rows // k == columns // k
-    own = np.sqrt(((flat.reshape(n, k, f)[:, 0] - validate(copies)) ** 2).sum(axis=1))
-    changed = between[rows, columns][related] > own[rows[related] // k]
-    return auc(between[rows, columns], related), float(changed.mean())
+    between, is_same_song = pairwise(flat), rows // k == columns // k
+    to_copy = _row_distances(flat[::k], copies)
+    changed = between[is_same_song] > to_copy[rows[is_same_song] // k]
+    return auc(between, is_same_song), float(changed.mean())
+
+
+def _row_distances(a: Floats, b: Floats) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(validate(a) - validate(b), axis=1))

@@ -1,17 +1,16 @@
-"""All measures of a bundle on music and art that it has not learnt from.
+"""Evaluate a bundle on music and art that it was not trained on.
 
-music, art -> songs.py, painting.py, judges.py -> **here** -> {column: {measure: figure}} -> report.py
+The result is a table of measures (`goals.py`) with these columns:
 
-Columns: `songs` (the bundle's paintings), `songs, NAME` (another bundle on the same songs), and what they must be read
-against:
-
-    real art        as many real pictures of the training split, against the same held-out art: the ceiling
-    decoder         paintings of the posterior means of training pictures: the painter's own ceiling
-    linear map      the affine map of `baselines.py` in the place of the mapping
-    retrieval       the real picture whose latent is nearest to the song's
-    random latents  paintings of normal latents, which know nothing of songs
-    shuffled songs  the bundle's paintings given to the wrong songs
-    mean song       every song at the middle of the cloud: the collapse
+    songs           paintings of the evaluated bundle
+    songs, NAME     paintings of another bundle for the same songs
+    real art        as many real pictures of the training split, against the same held-out art: the upper bound
+    decoder         paintings of the posterior means of training pictures: what the painter can reach
+    linear map      paintings of the affine map of `baselines.py` instead of the mapping network
+    retrieval       the real picture whose latent is nearest to that of the song
+    random latents  paintings of normal random latents, independent of songs
+    shuffled songs  the paintings of the bundle, assigned to the wrong songs
+    mean song       the painting of the mean latent for every song: complete collapse
 """
 
 from __future__ import annotations
@@ -24,94 +23,85 @@ from numpy.typing import NDArray
 
 from clavilux.errors import CorpusError
 from clavilux.evaluation.baselines import fit_linear_map
-from clavilux.evaluation.distinctness import indistinguishable, recitation, steadiness, variations
+from clavilux.evaluation.columns import (
+    Figures,
+    Pair,
+    Reference,
+    measure_changes,
+    measure_distribution,
+    measure_embeddings,
+    measure_halves,
+    measure_similarity,
+)
+from clavilux.evaluation.distinctness import memorisation
 from clavilux.evaluation.evaluators import EVALUATORS, Spaces
-from clavilux.evaluation.finish import (
-    active_units,
-    fine_energy_of_files,
-    fine_energy_of_latents,
-    kl_of_latents,
-    sharpness,
-    stated_kl,
-    tone_spread,
-)
 from clavilux.evaluation.goals import CEILING
-from clavilux.evaluation.manifold import compare_clouds
+from clavilux.evaluation.latent_usage import active_units, kl_of_latents, stated_kl
 from clavilux.evaluation.material import Material
-from clavilux.evaluation.painting import Sight, encode_files, measure_files, measure_latents, open_engine
-from clavilux.evaluation.pairs import measure_pairs, right_signs
-from clavilux.evaluation.songs import measure_copies, measure_songs, place_embeddings
-from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
-from clavilux.measures.diversity import distances, kernel_width
-from clavilux.measures.similarity import (
-    NEIGHBOURS,
-    correlation_with_p,
-    geometry,
-    hubs,
-    neighbours_kept,
-    same_genre,
-    same_song,
+from clavilux.evaluation.painting import (
+    Arrays,
+    Float32,
+    MeasuredPictures,
+    encode_files,
+    measure_files,
+    measure_latents,
+    open_engine,
 )
+from clavilux.evaluation.pairs import measure_pairs, right_signs
+from clavilux.evaluation.sharpness import fine_energy_of_files, fine_energy_of_latents, sharpness
+from clavilux.evaluation.songs import measure_copies, measure_songs, place_embeddings
+from clavilux.measures.crossmodal import correspondence_values
+from clavilux.measures.diversity import distances
+from clavilux.measures.similarity import NEIGHBOURS, geometry, hubs
 
-Float32 = NDArray[np.float32]
 Floats = NDArray[np.floating]
-Points = dict[str, Float32]
-Table = dict[str, dict[str, float]]
+Table = dict[str, Figures]
 
-LEAST = 12  # songs, and pictures on each side
-COMPARABLE = 100  # songs and pictures from which the goals mean something
-_FAMILIES, _VARIATIONS = 20, 3  # songs whose variations are painted, and variations of each beside its own picture
-_COPIED, _COPIED_S = 20, 60.0  # songs that are written as FLAC and MP3, and seconds of each
-_SHARP = 48  # paintings at 512 px
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """What the report shows: n songs, m training pictures.
-
-    names, genres : of the songs. sights : pictures of columns, row i of song i where the column has songs. points : of
-    the songs' paintings. latents : of each column that has songs. art_latents : (m, 64). rates : (64,) nats of each
-    latent over these pictures. ears : points of whole songs. told, shown : (n, G) sides of the guides.
-    """
-
-    names: list[str]
-    genres: list[str]
-    sights: dict[str, Sight]
-    points: Points
-    latents: dict[str, Float32]
-    art_latents: Float32
-    rates: Floats
-    embeddings: dict[str, Floats]
-    told: Floats
-    shown: Floats
+LEAST = 12  # songs, and pictures per side, without which nothing is measured
+COMPARABLE = 100  # songs and pictures per side that the goals assume
+N_COPIED, COPIED_S = 20, 60.0  # songs that are written as FLAC and MP3, and seconds of each
+N_WITH_VARIATIONS, N_VARIATIONS = 20, 3  # songs whose variations are painted, and variations of each
+N_SHARP = 48  # paintings at 512 px
 
 
 @dataclass(frozen=True)
 class Result:
-    """Everything that was measured: figures by column and measure, those of the ears, counts, remarks, faults."""
+    """The result of an evaluation, and what its report shows.
+
+    Attributes
+    ----------
+    table : dict
+        Column -> measure key -> value.
+    embeddings : dict
+        Audio embedding -> name -> value.
+    counts : dict
+        What was measured, in words -> number.
+    remarks, faults : list of str
+        Limits of this evaluation; files that could not be read.
+    names : list of str
+        Of the n songs.
+    pictures : dict
+        Column -> pictures; row i belongs to song i if the column has songs.
+    latents : dict
+        Column -> latents (n, 64), if the column has them.
+    art_latents : (m, 64)
+        Posterior means of training pictures.
+    kl_nats : (64,)
+        Mean KL divergence of each latent dimension over these pictures.
+    reference : Reference
+    """
 
     table: Table
     embeddings: Table
     counts: dict[str, int]
     remarks: list[str]
     faults: list[str]
-    gallery: Gallery
-
-
-@dataclass(frozen=True)
-class _Ground:
-    """What every column is read against."""
-
-    spaces: Spaces
-    art: Points  # n held-out pictures
-    tone: Float32
-    widths: dict[str, float]
-    training: Points
-    n: int  # pictures a side
-    embeddings: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
-    told: NDArray[np.float64]
-    genres: list[str]
-    rng: np.random.Generator
+    names: list[str]
+    pictures: dict[str, MeasuredPictures]
+    latents: Arrays
+    art_latents: Float32
+    kl_nats: Floats
+    reference: Reference
 
 
 def evaluate(
@@ -124,284 +114,250 @@ def evaluate(
     jobs: int,
     log: Callable[[str], None],
 ) -> Result:
-    """Measure a bundle.
+    """Measure a bundle on all measures.
 
     Parameters
     ----------
     bundle : str
         Name or folder.
     material : Material
+        Songs and pictures.
     beside : sequence of str
-        Other bundles, measured on the same songs; they are compared by the ear of the first.
+        Other bundles, measured on the same songs. Song similarity is that of the first bundle's song code for all.
     seed : int
-        For drawing equal numbers on all sides, random latents and permutations.
+        Random seed of samples, random latents and permutations.
     max_s : float
-        Seconds that are listened to of each song.
+        Use only the first `max_s` seconds of each song.
     jobs : int
         Processes.
     log : callable
-        Takes lines about progress.
+        Called with lines about progress.
 
     Raises
     ------
     CorpusError
-        Fewer than `LEAST` pictures or songs on one of the sides can be read.
+        Fewer than `LEAST` songs, held-out pictures or training pictures can be read.
     """
-    rng = np.random.default_rng(seed)
-    bundles = [bundle, *(other for other in dict.fromkeys(beside) if other != bundle)]
-    columns = {b: "songs" if b == bundle else f"songs, {open_engine(b).bundle.name}" for b in bundles}
-    log(f"listening to {len(material.songs)} songs")
-    files = [song.path for song in material.songs]
-    heard = measure_songs(files, bundles, max_s=max_s, jobs=jobs)
-    songs = [material.songs[i] for i in heard.chosen]
-    log(f"looking at {len(material.held_out_art)} held-out and {len(material.training_art)} training pictures")
-    held_out, _, faults = measure_files(material.held_out_art, (), jobs=jobs)
-    training, posteriors, more_faults = measure_files(material.training_art, bundles, jobs=jobs)
-    art_latents = {b: posterior[:, 0] for b, posterior in posteriors.items()}
-    n = min(len(songs), len(held_out), len(training))
-    if n < LEAST:
-        raise CorpusError(f"{n} pictures or songs on one side are too few to compare; give at least {LEAST} of each")
+    others = [other for other in dict.fromkeys(beside) if other != bundle]
+    run = _Evaluation([bundle, *others], material, seed=seed, max_s=max_s, jobs=jobs, log=log)
+    for each in run.bundles:
+        run.add_bundle(each)
+    run.log("painting the columns for comparison")
+    run.add_linear_map_and_random_latents()
+    run.add_retrieval()
+    run.add_shuffled_songs_and_mean_song()
+    run.add_decoder_and_real_art()
+    return run.result()
 
-    spaces = Spaces.of(training.features)
-    chosen_art = held_out.take(rng.permutation(len(held_out))[:n])
-    art = spaces.place(chosen_art.features)
-    ground = _Ground(
-        spaces=spaces,
-        art=art,
-        tone=held_out.tone,
-        widths={evaluator: kernel_width(art[evaluator]) for evaluator in EVALUATORS},
-        training=spaces.place(training.features),
-        n=n,
-        embeddings=place_embeddings(heard, bundle),
-        told=correspondence_values(heard.descriptors, "heard"),
-        genres=[song.genre for song in songs],
-        rng=rng,
-    )
-    log("listening to FLAC against MP3, and to controlled pairs")
-    copied = measure_copies([song.path for song in songs[:_COPIED]], bundles, max_s=min(max_s, _COPIED_S), jobs=jobs)
-    axes, pairs = measure_pairs(bundles, jobs=jobs)
-    real_energy = fine_energy_of_files(material.held_out_art, jobs=jobs)
 
-    table: Table = {}
-    sights: dict[str, Sight] = {}
-    latents: dict[str, Float32] = {}
-    halves: dict[str, tuple[Sight, Sight]] = {}
-    learnt_by = {b: encode_files(material.learnt, b, jobs=jobs) for b in bundles}
-    for b, column in columns.items():
-        log(f"painting {column}: whole, as halves, as variations, as FLAC and MP3, and the controlled pairs")
-        z = latents[column] = _map(b, heard.codes[b])
-        whole = sights[column] = measure_latents(b, z, jobs=jobs, copies=True)
-        halves[column] = _look_at_pair(b, [_map(b, heard.halves[b][:, side]) for side in range(2)], jobs)
-        versions = _look_at_pair(b, [_map(b, copied[b][:, side]) for side in range(2)], jobs)
-        low, high = _look_at_pair(b, [_map(b, pairs[b][:, side]) for side in range(2)], jobs)
-        figures = _of_pictures(whole, ground) | _of_songs(whole, ground) | _of_halves(halves[column], whole, ground)
-        figures |= _of_own(whole, versions, _look_at_families(b, z, rng, jobs), ground)
-        signs = right_signs(axes, low.image_features, high.image_features, whole.image_features)
+class _Evaluation:
+    """One evaluation: the constructor measures songs and pictures, the other methods add columns to the table.
+
+    The order of the calls matters for the figures, because all random numbers come from one generator.
+    """
+
+    def __init__(
+        self, bundles: list[str], material: Material, *, seed: int, max_s: float, jobs: int, log: Callable[[str], None]
+    ) -> None:
+        self.bundles, self.material, self.jobs, self.log = bundles, material, jobs, log
+        self.bundle = bundles[0]
+        self.columns = {self.bundle: "songs"} | {b: f"songs, {open_engine(b).bundle.name}" for b in bundles[1:]}
+        self.table: Table = {}
+        self.pictures: dict[str, MeasuredPictures] = {}
+        self.latents: Arrays = {}
+        self.half_latents: dict[str, list[Float32]] = {}
+        self.halves: dict[str, Pair] = {}
+
+        log(f"measuring {len(material.songs)} songs")
+        self.songs = measure_songs([song.path for song in material.songs], bundles, max_s=max_s, jobs=jobs)
+        chosen = [material.songs[i] for i in self.songs.chosen]
+        self.names = [song.name for song in chosen]
+        log(f"measuring {len(material.held_out_art)} held-out and {len(material.training_art)} training pictures")
+        held_out, _, faults = measure_files(material.held_out_art, (), jobs=jobs)
+        self.training, self.posteriors, more_faults = measure_files(material.training_art, bundles, jobs=jobs)
+        self.faults = [*self.songs.faults, *faults, *more_faults]
+        n = min(len(chosen), len(held_out), len(self.training))
+        if n < LEAST:
+            raise CorpusError(
+                f"{n} pictures or songs on one side are too few to compare; give at least {LEAST} of each"
+            )
+
+        rng = np.random.default_rng(seed)
+        spaces = Spaces.of(self.training.features)
+        self.reference = Reference(
+            spaces=spaces,
+            art=spaces.place(held_out.take(rng.permutation(len(held_out))[:n]).features),
+            training=spaces.place(self.training.features),
+            tone=held_out.tone,
+            n=n,
+            embeddings=place_embeddings(self.songs, self.bundle),
+            scores=correspondence_values(self.songs.descriptors, "descriptors"),
+            genres=[song.genre for song in chosen],
+            rng=rng,
+        )
+        log("measuring songs as FLAC and MP3, and controlled pairs")
+        files = [song.path for song in chosen[:N_COPIED]]
+        self.codec_codes = measure_copies(files, bundles, max_s=min(max_s, COPIED_S), jobs=jobs)
+        self.axes, self.pair_codes = measure_pairs(bundles, jobs=jobs)
+        self.art_energy = fine_energy_of_files(material.held_out_art, jobs=jobs)
+        self.trained = {b: encode_files(material.trained, b, jobs=jobs) for b in bundles}
+
+    def add_bundle(self, bundle: str) -> None:
+        """Add the paintings of a bundle."""
+        column, reference = self.columns[bundle], self.reference
+        self.log(f"painting {column}: whole, halves, variations, FLAC and MP3, controlled pairs")
+        z = self.latents[column] = _map_codes(bundle, self.songs.codes[bundle])
+        self.half_latents[column] = _map_sides(bundle, self.songs.halves[bundle])
+        whole = self.pictures[column] = measure_latents(bundle, z, jobs=self.jobs, copies=True)
+        self.halves[column] = self._paint_sides(bundle, self.half_latents[column])
+        codecs = self._paint_sides(bundle, _map_sides(bundle, self.codec_codes[bundle]))
+        low, high = self._paint_sides(bundle, _map_sides(bundle, self.pair_codes[bundle]))
+
+        figures = measure_distribution(whole, reference) | measure_similarity(whole, reference)
+        figures |= measure_halves(self.halves[column], whole, reference)
+        figures |= measure_changes(whole, codecs, self._paint_variations(bundle, z), N_VARIATIONS, reference)
+        signs = right_signs(self.axes, low.image_features, high.image_features, whole.image_features)
         figures |= {f"signs_{axis}": share for axis, share in signs.items()}
-        figures["geometry_latent"] = geometry(ground.embeddings["code"][0], z, rng=rng)[0]
-        figures["variance_ratio"] = float(z.var(axis=0).sum() / art_latents[b].var(axis=0).sum())
-        figures["active_units"] = active_units(art_latents[b])
-        figures["hubs"] = hubs(z, learnt_by[b])
-        rate = stated_kl(open_engine(b).bundle.card)
-        if rate is not None:
-            figures["kl_nats"] = rate
-        if len(real_energy) >= LEAST:
-            figures["sharpness"] = sharpness(fine_energy_of_latents(b, z[:_SHARP], jobs=jobs), real_energy)
-        table[column] = figures
+        figures["geometry_latent"] = geometry(reference.embeddings["code"][0], z, rng=reference.rng)[0]
+        art_latents = self.posteriors[bundle][:, 0]
+        figures["variance_ratio"] = float(z.var(axis=0).sum() / art_latents.var(axis=0).sum())
+        figures["active_units"] = active_units(art_latents)
+        figures["hubs"] = hubs(z, self.trained[bundle])
+        kl_nats = stated_kl(open_engine(bundle).bundle.card)
+        if kl_nats is not None:
+            figures["kl_nats"] = kl_nats
+        if len(self.art_energy) >= LEAST:
+            figures["sharpness"] = self._sharpness(bundle, z)
+        self.table[column] = figures
 
-    log("painting what the songs are read against")
-    z, z_art = latents["songs"], art_latents[bundle]
-    learnt = learnt_by[bundle]
-    linear = fit_linear_map(
-        ground.embeddings["code"][0],
-        ground.told,
-        np.asarray(z_art, np.float64),
-        correspondence_values(training.image_features, "seen"),
-    )
-    latents["linear map"] = linear(ground.embeddings["code"][0])
-    latents["random latents"] = rng.standard_normal(z.shape).astype(np.float32)
-    for column in ("linear map", "random latents"):
-        sights[column] = measure_latents(bundle, latents[column], jobs=jobs)
-        table[column] = _of_pictures(sights[column], ground) | _of_songs(sights[column], ground)
-        table[column]["hubs"] = hubs(latents[column], learnt)
-    linear_halves = [linear(ground.embeddings["code"][1][:, side]) for side in range(2)]
-    table["linear map"] |= _of_halves(_look_at_pair(bundle, linear_halves, jobs), sights["linear map"], ground)
-    table["linear map"]["geometry_latent"] = geometry(ground.embeddings["code"][0], latents["linear map"], rng=rng)[0]
-
-    nearest = [
-        distances(part, z_art).argmin(axis=1)
-        for part in (z, *(_map(bundle, heard.halves[bundle][:, side]) for side in range(2)))
-    ]
-    sights["retrieval"] = training.take(nearest[0])
-    table["retrieval"] = _of_pictures(sights["retrieval"], ground) | _of_songs(sights["retrieval"], ground)
-    table["retrieval"] |= _of_halves(
-        (training.take(nearest[1]), training.take(nearest[2])), sights["retrieval"], ground
-    )
-
-    shuffled = rng.permutation(len(z))
-    table["shuffled songs"] = _of_songs(sights["songs"].take(shuffled), ground)
-    table["shuffled songs"] |= _of_halves(
-        (halves["songs"][0], halves["songs"][1].take(shuffled)), sights["songs"], ground
-    )
-    table["mean song"] = _of_pictures(
-        measure_latents(bundle, z.mean(axis=0, keepdims=True), jobs=1).take(np.zeros(n, int)), ground
-    )
-    some = rng.permutation(len(z_art))[:n]
-    sights["decoder"] = measure_latents(bundle, z_art[some], jobs=jobs)
-    sights[CEILING] = training.take(some)
-    table["decoder"], table[CEILING] = _of_pictures(sights["decoder"], ground), _of_pictures(sights[CEILING], ground)
-    if len(real_energy) >= LEAST:
-        table["decoder"]["sharpness"] = sharpness(
-            fine_energy_of_latents(bundle, z_art[some[:_SHARP]], jobs=jobs), real_energy
+    def add_linear_map_and_random_latents(self) -> None:
+        """Add paintings of the closed-form baseline, and of latents that are independent of songs."""
+        reference, table = self.reference, self.table
+        whole, halves = reference.embeddings["code"]
+        linear_map = fit_linear_map(
+            whole,
+            reference.scores,
+            np.asarray(self.posteriors[self.bundle][:, 0], np.float64),
+            correspondence_values(self.training.image_features, "image_features"),
         )
-        learnt_energy = fine_energy_of_files(material.training_art, jobs=jobs)
-        if len(learnt_energy) >= LEAST:
-            table[CEILING]["sharpness"] = sharpness(learnt_energy, real_energy)
-    for column in ("songs", "linear map", "random latents"):
-        for key in (f"{name}_{j}" for name in ("diversity", "vendi", "coverage", "recall") for j in EVALUATORS):
-            if table["decoder"][key] > 0:
-                table[column][f"used_{key}"] = table[column][key] / table["decoder"][key]
-    # Real art cannot recite itself; what held-out art reaches is what a painting may reach.
-    table[CEILING] |= {f"recitation_{j}": recitation(ground.art[j], ground.training[j]) for j in EVALUATORS}
+        self.latents["linear map"] = linear_map(whole)
+        self.latents["random latents"] = reference.rng.standard_normal(self.latents["songs"].shape).astype(np.float32)
+        for column in ("linear map", "random latents"):
+            pictures = self.pictures[column] = measure_latents(self.bundle, self.latents[column], jobs=self.jobs)
+            table[column] = measure_distribution(pictures, reference) | measure_similarity(pictures, reference)
+            table[column]["hubs"] = hubs(self.latents[column], self.trained[self.bundle])
+        painted = self._paint_sides(self.bundle, [linear_map(halves[:, side]) for side in range(2)])
+        table["linear map"] |= measure_halves(painted, self.pictures["linear map"], reference)
+        correlation, _ = geometry(whole, self.latents["linear map"], rng=reference.rng)
+        table["linear map"]["geometry_latent"] = correlation
 
-    order = ["songs", *(columns[b] for b in bundles[1:]), CEILING, "decoder", "linear map", "retrieval"]
-    order += ["random latents", "shuffled songs", "mean song"]
-    remarks = []
-    if n < COMPARABLE:
-        remarks.append(
-            f"{n} songs and pictures a side are too few to hold against the goals, which are meant for {COMPARABLE} "
-            f"and more: by chance alone {min(1.0, NEIGHBOURS / (len(songs) - 1)):.2f} of the 10 nearest songs are kept"
+    def add_retrieval(self) -> None:
+        """Add the training picture whose latent is nearest to that of the song."""
+        art_latents = self.posteriors[self.bundle][:, 0]
+        whole, first, second = (
+            self.training.take(distances(z, art_latents).argmin(axis=1))
+            for z in (self.latents["songs"], *self.half_latents["songs"])
         )
-    if len(real_energy) < LEAST:
-        remarks.append(
-            f"sharpness needs {LEAST} held-out pictures of 512 pixels a side and there are {len(real_energy)}"
+        self.pictures["retrieval"] = whole
+        figures = measure_distribution(whole, self.reference) | measure_similarity(whole, self.reference)
+        self.table["retrieval"] = figures | measure_halves((first, second), whole, self.reference)
+
+    def add_shuffled_songs_and_mean_song(self) -> None:
+        """Add two columns that must be bad: pictures of the wrong songs, and the same picture for all songs."""
+        songs, (first, second) = self.pictures["songs"], self.halves["songs"]
+        order = self.reference.rng.permutation(len(songs))
+        figures = measure_similarity(songs.take(order), self.reference)
+        figures |= measure_halves((first, second.take(order)), songs, self.reference)
+        self.table["shuffled songs"] = figures
+        mean = measure_latents(self.bundle, self.latents["songs"].mean(axis=0, keepdims=True), jobs=1)
+        repeated = mean.take(np.zeros(self.reference.n, int))
+        self.table["mean song"] = measure_distribution(repeated, self.reference)
+
+    def add_decoder_and_real_art(self) -> None:
+        """Add the upper bounds: painted latents of training pictures, and the training pictures themselves."""
+        reference, table, art_latents = self.reference, self.table, self.posteriors[self.bundle][:, 0]
+        chosen = reference.rng.permutation(len(art_latents))[: reference.n]
+        self.pictures["decoder"] = measure_latents(self.bundle, art_latents[chosen], jobs=self.jobs)
+        self.pictures[CEILING] = self.training.take(chosen)
+        for column in ("decoder", CEILING):
+            table[column] = measure_distribution(self.pictures[column], reference)
+        if len(self.art_energy) >= LEAST:
+            table["decoder"]["sharpness"] = self._sharpness(self.bundle, art_latents[chosen])
+            training_energy = fine_energy_of_files(self.material.training_art, jobs=self.jobs)
+            if len(training_energy) >= LEAST:
+                table[CEILING]["sharpness"] = sharpness(training_energy, self.art_energy)
+        for key in (f"{name}_{e}" for name in ("diversity", "vendi", "coverage", "recall") for e in EVALUATORS):
+            for column in ("songs", "linear map", "random latents"):
+                if table["decoder"][key] > 0:
+                    table[column][f"used_{key}"] = table[column][key] / table["decoder"][key]
+        # Training pictures are their own nearest; held-out art shows how near new pictures may be.
+        for evaluator in EVALUATORS:
+            near = memorisation(reference.art[evaluator], reference.training[evaluator])
+            table[CEILING][f"memorisation_{evaluator}"] = near
+
+    def result(self) -> Result:
+        """Return everything that was measured, with the columns in the order of the report."""
+        order = [*self.columns.values(), CEILING, "decoder", "linear map", "retrieval"]
+        order += ["random latents", "shuffled songs", "mean song"]
+        means, logvars = self.posteriors[self.bundle][:, 0], self.posteriors[self.bundle][:, 1]
+        counts = dict(self.material.counts) | {
+            "songs measured": len(self.names),
+            "pictures per side": self.reference.n,
+            "held-out pictures of 512 px and more": len(self.art_energy),
+            "training pictures for hubs": len(self.trained[self.bundle]),
+        }
+        return Result(
+            table={column: self.table[column] for column in order},
+            embeddings=measure_embeddings(self.reference),
+            counts=counts,
+            remarks=self._remarks(),
+            faults=self.faults,
+            names=self.names,
+            pictures=self.pictures,
+            latents=self.latents,
+            art_latents=means,
+            kl_nats=kl_of_latents(means, logvars),
+            reference=self.reference,
         )
-    gallery = Gallery(
-        names=[song.name for song in songs],
-        genres=ground.genres,
-        sights=sights,
-        points=spaces.place(sights["songs"].features),
-        latents=latents,
-        art_latents=z_art,
-        rates=kl_of_latents(posteriors[bundle][:, 0], posteriors[bundle][:, 1]),
-        embeddings={embedding: whole for embedding, (whole, _) in ground.embeddings.items()},
-        told=ground.told,
-        shown=correspondence_values(sights["songs"].image_features, "seen"),
-    )
-    counts = dict(material.counts) | {
-        "songs listened to": len(songs),
-        "pictures a side": n,
-        "held-out pictures of 512 px and more": len(real_energy),
-        "pictures learnt from, for hubs": len(learnt),
-    }
-    return Result(
-        {column: table[column] for column in order},
-        _of_embeddings(ground),
-        counts,
-        remarks,
-        [*heard.faults, *faults, *more_faults],
-        gallery,
-    )
+
+    def _remarks(self) -> list[str]:
+        remarks, n_sharp = [], len(self.art_energy)
+        if self.reference.n < COMPARABLE:
+            chance = min(1.0, NEIGHBOURS / (len(self.names) - 1))
+            remarks.append(
+                f"{self.reference.n} songs and pictures per side are too few for the goals, which assume {COMPARABLE} "
+                f"or more: even unrelated pictures keep {chance:.2f} of the 10 nearest songs"
+            )
+        if n_sharp < LEAST:
+            remarks.append(f"sharpness needs {LEAST} held-out pictures of 512 pixels a side; there are {n_sharp}")
+        return remarks
+
+    def _sharpness(self, bundle: str, latents: Float32) -> float:
+        return sharpness(fine_energy_of_latents(bundle, latents[:N_SHARP], jobs=self.jobs), self.art_energy)
+
+    def _paint_sides(self, bundle: str, latents: Sequence[Float32]) -> Pair:
+        """Paint and measure two arrays of latents of equal length."""
+        pictures = measure_latents(bundle, np.concatenate(latents), jobs=self.jobs)
+        n = len(latents[0])
+        return pictures.take(np.arange(n)), pictures.take(np.arange(n, 2 * n))
+
+    def _paint_variations(self, bundle: str, latents: Float32) -> MeasuredPictures:
+        """Paint the first songs, each followed by its variations, as `clavilux.pipeline` makes them."""
+        own = latents[:N_WITH_VARIATIONS]
+        directions = self.reference.rng.standard_normal((len(own), N_VARIATIONS, own.shape[1]))
+        directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+        moved = own[:, None] + open_engine(bundle).bundle.variation_scale * directions
+        groups = np.concatenate([own[:, None], moved], axis=1).reshape(-1, own.shape[1]).astype(np.float32)
+        seeds = list(range(N_VARIATIONS + 1)) * len(own)
+        return measure_latents(bundle, groups, jobs=self.jobs, seeds=seeds)
 
 
-# Families of measures on one column ----------------------------------------------------------------------------------
-
-
-def _of_pictures(sight: Sight, ground: _Ground) -> dict[str, float]:
-    """Measures that know nothing of songs, on the first n pictures."""
-    points = ground.spaces.place(sight.features)
-    figures: dict[str, float] = {}
-    for evaluator in EVALUATORS:
-        found, art, width = points[evaluator][: ground.n], ground.art[evaluator], ground.widths[evaluator]
-        compared = compare_clouds(art, found, width=width, rng=ground.rng)
-        figures |= {f"{name}_{evaluator}": value for name, value in compared.items()}
-        figures[f"recitation_{evaluator}"] = recitation(found, ground.training[evaluator])
-    figures["lightness_spread"], figures["chroma_spread"] = tone_spread(sight.tone[: ground.n], ground.tone)
-    return figures
-
-
-def _of_songs(sight: Sight, ground: _Ground) -> dict[str, float]:
-    """Measures of pictures of which each belongs to a song."""
-    points = ground.spaces.place(sight.features)
-    figures: dict[str, float] = {}
-    for evaluator in EVALUATORS:
-        for embedding in ("code", "musicnn"):
-            if embedding in ground.embeddings:
-                whole = ground.embeddings[embedding][0]
-                found, p = geometry(whole, points[evaluator], rng=ground.rng)
-                figures |= {f"geometry_{embedding}_{evaluator}": found, f"geometry_{embedding}_{evaluator}_p": p}
-                figures[f"nearest_{embedding}_{evaluator}"] = neighbours_kept(whole, points[evaluator])
-        genre = same_genre(points[evaluator], ground.genres)
-        if genre is not None:
-            figures[f"same_genre_{evaluator}"] = genre
-    shown = correspondence_values(sight.image_features, "seen")
-    for i, correspondence in enumerate(CORRESPONDENCES):
-        found, p = correlation_with_p(ground.told[:, i], shown[:, i], rng=ground.rng)
-        figures |= {f"guide_{correspondence.name}": found, f"guide_{correspondence.name}_p": p}
-    return figures
-
-
-def _of_halves(halves: tuple[Sight, Sight], whole: Sight, ground: _Ground) -> dict[str, float]:
-    """Measures of pictures of two halves of each song."""
-    first, second, songs = (ground.spaces.place(sight.features) for sight in (*halves, whole))
-    figures: dict[str, float] = {}
-    for evaluator in EVALUATORS:
-        auc, top1 = same_song(first[evaluator], second[evaluator])
-        figures |= {f"same_song_auc_{evaluator}": auc, f"same_song_top1_{evaluator}": top1}
-        figures[f"half_distance_{evaluator}"] = steadiness(first[evaluator], second[evaluator], songs[evaluator])
-    return figures
-
-
-def _of_own(whole: Sight, versions: tuple[Sight, Sight], families: Sight, ground: _Ground) -> dict[str, float]:
-    """Measures of a song's picture against copies, versions and variations of it."""
-    assert whole.copies is not None, "copies were asked for"
-    points, copies = ground.spaces.place(whole.features), ground.spaces.place(whole.copies)
-    first, second, related = (ground.spaces.place(s.features) for s in (*versions, families))
-    figures: dict[str, float] = {}
-    for evaluator in EVALUATORS:
-        figures[f"identity_{evaluator}"] = indistinguishable(points[evaluator], copies[evaluator])
-        figures[f"steadiness_{evaluator}"] = steadiness(first[evaluator], second[evaluator], points[evaluator])
-        shaped = related[evaluator].reshape(-1, _VARIATIONS + 1, related[evaluator].shape[1])
-        near, change = variations(shaped, copies[evaluator][: len(shaped)])
-        figures |= {f"variation_auc_{evaluator}": near, f"variation_change_{evaluator}": change}
-    return figures
-
-
-def _of_embeddings(ground: _Ground) -> Table:
-    """What the ears themselves tell apart: the most that pictures of what they hear can show."""
-    table: Table = {}
-    code = ground.embeddings["code"][0]
-    for embedding, (whole, halves) in ground.embeddings.items():
-        auc, top1 = same_song(halves[:, 0], halves[:, 1])
-        table[embedding] = {"same song": auc, "same song, first": top1}
-        genre = same_genre(whole, ground.genres)
-        if genre is not None:
-            table[embedding]["same genre"] = genre
-        table[embedding]["geometry against the song code"] = geometry(code, whole, rng=ground.rng)[0]
-        table[embedding]["10 nearest against the song code"] = neighbours_kept(code, whole)
-    return table
-
-
-# Painting -------------------------------------------------------------------------------------------------------------
-
-
-def _map(bundle: str, codes: Float32) -> Float32:
+def _map_codes(bundle: str, codes: Float32) -> Float32:
+    """Return the latents (n, 64) of song codes (n, S)."""
     engine = open_engine(bundle).engine
     return np.stack([engine.map_song(code) for code in codes])
 
 
-def _look_at_pair(bundle: str, latents: Sequence[Float32], jobs: int) -> tuple[Sight, Sight]:
-    """Two rows of latents of one length, painted in one go."""
-    seen = measure_latents(bundle, np.concatenate(latents), jobs=jobs)
-    n = len(latents[0])
-    return seen.take(np.arange(n)), seen.take(np.arange(n, 2 * n))
-
-
-def _look_at_families(bundle: str, latents: Float32, rng: np.random.Generator, jobs: int) -> Sight:
-    """Variations of the first songs as `Clavilux.variations` makes them, each song's own picture first."""
-    own = latents[:_FAMILIES]
-    directions = rng.standard_normal((len(own), _VARIATIONS, own.shape[1]))
-    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
-    moved = own[:, None] + open_engine(bundle).bundle.variation_scale * directions
-    families = np.concatenate([own[:, None], moved], axis=1).reshape(-1, own.shape[1]).astype(np.float32)
-    return measure_latents(bundle, families, jobs=jobs, seeds=list(range(_VARIATIONS + 1)) * len(own))
+def _map_sides(bundle: str, codes: Float32) -> list[Float32]:
+    """Return the latents of the two sides of song codes (n, 2, S)."""
+    return [_map_codes(bundle, codes[:, side]) for side in range(2)]

@@ -1,13 +1,9 @@
-"""Space B: how a picture looks in numbers that no training loss has used.
+"""Evaluator B: 84 handcrafted features of a picture that no training loss uses.
 
-picture (H, W, 3) -> **here** -> (84,) float32, to be standardised on real training art by `EvaluatorBSpace`
-
-Five blocks: colour (moments and quantiles in CIELAB), layout (means of 3 x 3 fields), texture (energies of log-Gabor
-filters of 4 scales and 6 directions), edges (histogram of their directions), spectrum (slope and level). Each block
-weighs the same in a distance, however many numbers it has.
-
-The features in `clavilux.measures.image_features`, which the mapping does use, are other numbers of the same pixels;
-the second space, A, is a network's that knows neither.
+Five blocks: colour (moments and quantiles in CIELAB), layout (means of 3 x 3 tiles), texture (energies of log-Gabor
+filters, 4 scales x 6 directions), edges (histogram of their directions), spectrum (slope and level). Each block weighs
+the same in a distance, whatever its length. The mapping is trained with other features of the same pixels
+(`clavilux.measures.image_features`).
 """
 
 from __future__ import annotations
@@ -26,28 +22,27 @@ from clavilux.measures.image_features import average_down
 Float32 = NDArray[np.float32]
 
 SIDE = 128  # pictures are averaged down to this before anything is measured
-_SCALES = (48.0, 24.0, 12.0, 6.0)  # cycles along the side at the centre of a filter
+_SCALES = (48.0, 24.0, 12.0, 6.0)  # centre frequencies of the filters, in cycles per side
 _DIRECTIONS = 6
 _EDGE_BINS = 8
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_GRAIN = 2.0  # L*: white noise of this deviation is added to every energy, because nobody sees less and JPEG leaves it
+# L*, standard deviation of white noise whose energy is added to all energies: less is invisible, and JPEG adds as much.
+_GRAIN = 2.0
 BLOCKS: dict[str, int] = {"colour": 23, "layout": 27, "texture": 24, "edges": 8, "spectrum": 2}
 
 
 def measure_evaluator_b(rgb: NDArray[np.uint8]) -> Float32:
-    """All numbers of one picture of at least 128 x 128 pixels, in the order of `BLOCKS`, unscaled."""
+    """Return the unscaled features (84,) of a picture of at least 128 x 128 pixels, in the order of `BLOCKS`."""
     lab = srgb_to_lab(average_down(rgb, SIDE) / 255.0).astype(np.float64)
-    parts = [_colour(lab), _layout(lab), *_texture_and_spectrum(lab[..., 0]), _edges(lab)]
-    colour, layout, texture, spectrum, edges = parts
-    return np.concatenate([colour, layout, texture, edges, spectrum]).astype(np.float32)
+    texture, spectrum = _texture_and_spectrum(lab[..., 0])
+    return np.concatenate([_colour(lab), _layout(lab), texture, _edges(lab), spectrum]).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class EvaluatorBSpace:
-    """The space: centre and spread of real training art, and the weight of each number.
+    """The standardised space of evaluator B, in which Euclidean distances are taken.
 
-    Build it once with `Looks.of(training art)`, then `place` pictures in it; Euclidean distances there are the
-    distances of space B.
+    `mean` (84,) is that of real training art; `scale` (84,) is the block weight over the standard deviation.
     """
 
     mean: Float32
@@ -55,18 +50,19 @@ class EvaluatorBSpace:
 
     @classmethod
     def of(cls, measured: Sequence[Float32] | Float32) -> EvaluatorBSpace:
-        """Space of the art with these measured looks, (n, 84)."""
+        """Return the space that is standardised on pictures with these features (n, 84)."""
         values = np.asarray(measured, np.float32)
         deviation = np.maximum(values.std(axis=0), 1e-3)
         weights = np.concatenate([np.full(n, n**-0.5) for n in BLOCKS.values()])
         return cls(values.mean(axis=0), np.asarray(weights / deviation, np.float32))
 
     def place(self, measured: Sequence[Float32] | Float32) -> Float32:
-        """Measured looks (n, 84) -> points (n, 84)."""
+        """Return points (n, 84) for unscaled features (n, 84)."""
         return np.asarray((np.asarray(measured, np.float32) - self.mean) * self.scale, np.float32)
 
 
 def _colour(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return means, deviations and quantiles of L*, a*, b*, and mean and deviation of chroma."""
     flat = lab.reshape(-1, 3)
     chroma = np.sqrt(flat[:, 1] ** 2 + flat[:, 2] ** 2)
     quantiles = np.quantile(flat, _QUANTILES, axis=0).T.ravel()
@@ -74,27 +70,26 @@ def _colour(lab: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _layout(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means of L*, a*, b* over 3 x 3 tiles."""
     edges = np.linspace(0, SIDE, 4).astype(int)
-    fields = [
-        lab[a:b, c:d].mean(axis=(0, 1)) for a, b in itertools.pairwise(edges) for c, d in itertools.pairwise(edges)
-    ]
-    return np.concatenate(fields)
+    return np.concatenate(
+        [lab[a:b, c:d].mean(axis=(0, 1)) for a, b in itertools.pairwise(edges) for c, d in itertools.pairwise(edges)]
+    )
 
 
 def _texture_and_spectrum(lightness: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return log energies of the filters (24,), and slope and level of a line through the log-log power spectrum."""
     window, filters, log_frequency, band = _frequency_plane()
     power = np.abs(np.fft.fft2((lightness - lightness.mean()) * window)).ravel() ** 2
     power += _GRAIN**2 * (window**2).sum()
     texture = np.log(filters @ power)
-    # Least squares of log power against log frequency over the rings of the band.
-    log_power = np.log(power[band])
-    slope, level = np.polyfit(log_frequency[band], log_power, 1)
+    slope, level = np.polyfit(log_frequency[band], np.log(power[band]), 1)
     return texture, np.array([slope, level])
 
 
 @lru_cache(maxsize=1)
 def _frequency_plane() -> tuple[NDArray[np.float64], ...]:
-    """Hann window, log-Gabor filters (24, 128 * 128), log frequency of each place, and the places that count."""
+    """Return Hann window, log-Gabor filters (24, 128 * 128), log frequencies, and the mask of those that are used."""
     fy, fx = np.meshgrid(np.fft.fftfreq(SIDE) * SIDE, np.fft.fftfreq(SIDE) * SIDE, indexing="ij")
     frequency = np.maximum(np.sqrt(fx**2 + fy**2), 1e-6)
     angle = np.arctan2(fy, fx)
@@ -102,7 +97,7 @@ def _frequency_plane() -> tuple[NDArray[np.float64], ...]:
     for centre in _SCALES:
         radial = np.exp(-0.5 * (np.log(frequency / centre) / 0.45) ** 2)
         for k in range(_DIRECTIONS):
-            # Directions are modulo half a turn.
+            # Directions are equal modulo half a turn.
             off = np.abs((angle - np.pi * k / _DIRECTIONS + np.pi / 2) % np.pi - np.pi / 2)
             filters.append((radial * np.exp(-0.5 * (off / (np.pi / _DIRECTIONS / 1.5)) ** 2)).ravel())
     window = np.hanning(SIDE)[:, None] * np.hanning(SIDE)[None]
@@ -112,6 +107,7 @@ def _frequency_plane() -> tuple[NDArray[np.float64], ...]:
 
 
 def _edges(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the histogram of edge directions, weighted by edge strength."""
     gy, gx = np.gradient(lab[..., 0])
     strength = np.sqrt(gx**2 + gy**2)
     bins = np.floor((np.arctan2(gy, gx) % np.pi) / np.pi * _EDGE_BINS).astype(int) % _EDGE_BINS

@@ -1,12 +1,10 @@
-"""The two judges of pictures, neither of which any training has used.
+"""The two evaluators of pictures: feature spaces that no training loss uses.
 
-pictures -> **here** -> features {judge: (n, F)} -> `Spaces` of real training art -> points {judge: (n, F)}
+    A   pooled features of EfficientNet-lite0 (ImageNet), 1280 numbers
+    B   handcrafted features of colour, layout, texture, edges and spectrum, 84 numbers (`evaluator_b.py`)
 
-    A   pooled features of EfficientNet-lite0 (ImageNet), 1280 numbers: what is seen, as a network that knows objects
-    B   our own looks (`clavilux.evaluation.evaluator_b`), 84 numbers: colour, layout, texture, edges, spectrum
-
-Both look at 128 x 128 pixels, because most real pictures that can be had are copies of 224 x 224: at a larger size a
-judge would tell scans from paintings by their fineness alone, which `sharpness` measures by itself.
+Both see 128 x 128 pixels, because most of the available real pictures are copies of 224 x 224. At a larger size an
+evaluator would separate scans from paintings by fine detail alone, which `sharpness.py` measures separately.
 """
 
 from __future__ import annotations
@@ -31,40 +29,40 @@ _BATCH = 16
 
 
 def measure_features(pictures: Sequence[Pixels]) -> dict[str, Float32]:
-    """What each judge sees in pictures of at least 128 x 128 pixels, unscaled."""
+    """Return the unscaled features of n pictures of at least 128 x 128 pixels: evaluator -> (n, F)."""
     small = np.stack([average_down(rgb, SIDE) for rgb in pictures])
     return {"A": _network_features(small), "B": np.stack([measure_evaluator_b(rgb) for rgb in pictures])}
 
 
 @dataclass(frozen=True)
 class Spaces:
-    """Where features become points: centred and scaled on real training art, Euclidean distance is the judge's.
+    """The spaces of both evaluators, standardised on real training art.
 
-    A is divided by one number, not by the deviation of each feature: features that fire in two pictures of four hundred
-    would weigh most. B weighs its blocks alike (`EvaluatorBSpace`).
+    The features of A are divided by one number, not by the standard deviation of each: otherwise features that are
+    active in two pictures of four hundred would dominate distances. B weighs its blocks equally (`EvaluatorBSpace`).
     """
 
     mean: Float32
     scale: float
-    looks: EvaluatorBSpace
+    space_b: EvaluatorBSpace
 
     @classmethod
     def of(cls, features: Mapping[str, Float32]) -> Spaces:
-        """Spaces of the art with these features."""
+        """Return the spaces that are standardised on the pictures with these features."""
         mean = features["A"].mean(axis=0)
         return cls(mean, float(np.sqrt(((features["A"] - mean) ** 2).mean())), EvaluatorBSpace.of(features["B"]))
 
     def place(self, features: Mapping[str, Float32]) -> dict[str, Float32]:
-        """Features -> points of each judge."""
+        """Return the points (n, F) of each evaluator for unscaled features (n, F)."""
         return {
             "A": np.asarray((features["A"] - self.mean) / self.scale, np.float32),
-            "B": self.looks.place(features["B"]),
+            "B": self.space_b.place(features["B"]),
         }
 
 
 def _network_features(pictures: NDArray[np.floating]) -> Float32:
     network = _network()
-    # The network was trained on (x - 127) / 128; with that it names photographs surer than with ImageNet's means.
+    # The network was trained on (x - 127) / 128, and classifies photographs better with that than with the usual means.
     batch = torch.from_numpy(((pictures - 127.0) / 128.0).transpose(0, 3, 1, 2).astype(np.float32))
     with torch.no_grad(), threadpool_limits(1):  # one thread: work is spread over processes
         parts = [network.extract_features(batch[i : i + _BATCH]).mean(dim=(2, 3)) for i in range(0, len(batch), _BATCH)]

@@ -1,7 +1,7 @@
-"""The measures by name: what each means, which way is better, and the goal it is held against.
+"""All measures by key: title, meaning, goal, and in which family of the report they are listed.
 
-Figures of a column are absolute. A measure with a ceiling is also divided by what as many real training pictures reach
-against the same held-out art; where the goal is set on that ratio, it says so.
+The values of a column are absolute. A measure with `has_ceiling` is also divided by what real training art reaches
+against the same held-out art (the column `CEILING`); some goals apply to that ratio.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Literal
 from clavilux.evaluation.evaluators import EVALUATORS
 from clavilux.measures.crossmodal import CORRESPONDENCES
 
-CEILING = "real art"  # the column that ratios are taken to
+CEILING = "real art"
 
 Columns = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """`least`, `most`, or both, of the value or of its ratio to the ceiling."""
+    """A range that a value, or its ratio to the ceiling, should be in; None leaves a side open."""
 
     least: float | None = None
     most: float | None = None
     of: Literal["value", "ratio"] = "value"
 
     def is_met(self, figure: float) -> bool:
-        """Whether a figure, a ratio if `of` says so, reaches the goal."""
+        """Return whether a value (or a ratio, see `of`) is in the range."""
         return (self.least is None or figure >= self.least) and (self.most is None or figure <= self.most)
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Measure:
-    """A line of the table; `has_ceiling` says that it is also divided by that of real art."""
+    """A row of the report's table."""
 
     key: str
     title: str
@@ -52,20 +52,20 @@ class Measure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A figure against its goal; ratio is None where there is no ceiling to divide by."""
+    """A value, its ratio to the ceiling, and whether the goal is met; None where that cannot be said."""
 
     value: float
     ratio: float | None
     met: bool | None
 
 
-def evaluator(measure: Measure, columns: Columns, column: str) -> Verdict | None:
-    """Hold a figure of a column against the goal; None where it was not measured."""
+def check_goal(measure: Measure, columns: Columns, column: str) -> Verdict | None:
+    """Compare the value of a measure in a column with its goal; return None if it was not measured."""
     value = columns.get(column, {}).get(measure.key)
     if value is None:
         return None
     ceiling = columns.get(CEILING, {}).get(measure.key)
-    # An unbiased estimate can be 0 or less, and nothing can be divided by that.
+    # The ceiling of an unbiased estimate such as KID can be 0 or negative; then there is no ratio.
     ratio = value / ceiling if measure.has_ceiling and ceiling is not None and ceiling > 0 else None
     if measure.goal is None:
         return Verdict(value, ratio, None)
@@ -73,116 +73,102 @@ def evaluator(measure: Measure, columns: Columns, column: str) -> Verdict | None
     return Verdict(value, ratio, None if figure is None else measure.goal.is_met(figure))
 
 
-def _by_evaluator(
+def _for_both(
     key: str, title: str, meaning: str, goal: Goal | None = None, *, has_ceiling: bool = False, is_count: bool = False
 ) -> list[Measure]:
-    return [Measure(f"{key}_{j}", f"{title}, {j}", meaning, goal, has_ceiling, is_count) for j in EVALUATORS]
+    """Return the measure for each of the two evaluators."""
+    return [Measure(f"{key}_{e}", f"{title}, {e}", meaning, goal, has_ceiling, is_count) for e in EVALUATORS]
 
 
-def _ratio(key: str, title: str, meaning: str, least: float) -> list[Measure]:
-    return _by_evaluator(key, title, meaning, Goal(least=least, of="ratio"), has_ceiling=True)
+def _ratio(key: str, title: str, meaning: str, goal: float) -> list[Measure]:
+    """Return the measure for each evaluator, with a least ratio to the ceiling as its goal."""
+    return _for_both(key, title, meaning, Goal(goal, of="ratio"), has_ceiling=True)
+
+
+def _correspondence_measures() -> list[Measure]:
+    """Return a measure for each cross-modal correspondence."""
+    measures = []
+    for each in CORRESPONDENCES:
+        meaning = f"rank correlation of {' + '.join(each.descriptors)} and {' + '.join(each.image_features)}"
+        title = each.name.replace("_", " ")
+        measures.append(Measure(f"correspondence_{each.name}", title, meaning.replace("_", " "), Goal(0.5)))
+    return measures
 
 
 FAMILIES: dict[str, list[Measure]] = {
-    "Are the pictures different, and like art?": [
-        *_ratio("diversity", "diversity", "mean distance of two pictures, held-out art = 1", 0.90),
-        *_ratio("vendi", "Vendi score", "effective number of different pictures (order 2), held-out art = 1", 0.70),
+    "Are the pictures different from each other, and like real art?": [
+        *_ratio("diversity", "diversity", "mean distance of two pictures; held-out art = 1", 0.90),
+        *_ratio("vendi", "Vendi score", "effective number of different pictures (order 2); held-out art = 1", 0.70),
         *_ratio("coverage", "coverage", "share of held-out pictures with a painting among their 5 nearest", 0.80),
-        *_ratio("recall", "recall", "share of held-out pictures within a ball of 3 paintings", 0.80),
-        *_ratio("precision", "precision", "share of paintings within a ball of 3 held-out pictures", 0.90),
-        *_ratio("density", "density", "how many balls of 5 held-out pictures a painting lies in, over 5", 0.80),
-        *_by_evaluator(
-            "kid",
-            "KID",
-            "squared distance of the two laws, unbiased, subsets of 100",
-            Goal(most=2.0, of="ratio"),
+        *_ratio("recall", "recall", "share of held-out pictures within the 3-neighbour ball of a painting", 0.80),
+        *_ratio("precision", "precision", "share of paintings within the 3-neighbour ball of a held-out picture", 0.90),
+        *_ratio("density", "density", "5-neighbour balls of held-out pictures around a painting, over 5", 0.80),
+        *_for_both(
+            "kid", "KID", "kernel inception distance, unbiased, subsets of 100", Goal(most=2.0, of="ratio"),
             has_ceiling=True,
         ),
-        Measure("sharpness", "sharpness", "energy above a quarter of Nyquist at 512 px, held-out = 1", Goal(0.7, 1.3)),
-        Measure("lightness_spread", "spread of lightness", "deviation of the pictures' means, held-out art = 1"),
-        Measure("chroma_spread", "spread of chroma", "deviation of the pictures' means, held-out art = 1"),
+        Measure(
+            "sharpness", "sharpness", "energy above a quarter of Nyquist at 512 px; held-out art = 1", Goal(0.7, 1.3)
+        ),
+        Measure("lightness_spread", "spread of lightness", "standard deviation of mean lightness; held-out art = 1"),
+        Measure("chroma_spread", "spread of chroma", "standard deviation of mean chroma; held-out art = 1"),
     ],
-    "Do songs use what the painter can paint?": [
-        *_by_evaluator(
-            "used_diversity", "diversity used", "diversity over that of the column decoder", Goal(least=0.95)
-        ),
-        *_by_evaluator("used_vendi", "Vendi score used", "likewise", Goal(least=0.90)),
-        *_by_evaluator("used_coverage", "coverage used", "likewise", Goal(least=0.90)),
-        *_by_evaluator("used_recall", "recall used", "likewise", Goal(least=0.90)),
+    "Do songs use the range of the painter?": [
+        *_for_both("used_diversity", "diversity used", "diversity over that of the column decoder", Goal(0.95)),
+        *_for_both("used_vendi", "Vendi score used", "Vendi score over that of the column decoder", Goal(0.90)),
+        *_for_both("used_coverage", "coverage used", "coverage over that of the column decoder", Goal(0.90)),
+        *_for_both("used_recall", "recall used", "recall over that of the column decoder", Goal(0.90)),
     ],
-    "Has every song its own picture?": [
-        *_by_evaluator(
-            "indistinguishable",
-            "indistinguishable",
-            "pairs of songs nearer than a picture and its bad copy",
-            Goal(most=0),
-            is_count=True,
+    "Does every song have its own picture?": [
+        *_for_both(
+            "indistinguishable", "indistinguishable pairs",
+            "pairs that differ less than a picture and its degraded copy", Goal(most=0), is_count=True,
         ),
-        *_by_evaluator(
-            "same_song_auc", "same song", "two halves of one song nearer than halves of two", Goal(least=0.85)
+        *_for_both(
+            "same_song_auc", "same song", "probability that two halves of one song are nearer than halves of two",
+            Goal(0.85),
         ),
-        *_by_evaluator("same_song_top1", "same song, first", "share of halves whose nearest other half is their own"),
-        *_by_evaluator("half_distance", "halves apart", "median distance of two halves, median of two songs = 1"),
-        *_by_evaluator(
-            "steadiness", "steadiness", "FLAC against MP3 of 128 kbit/s, median of two songs = 1", Goal(most=0.05)
+        *_for_both("same_song_top1", "same song, top 1", "share of halves whose nearest other half is their own"),
+        *_for_both("half_distance", "distance of halves", "median distance of two halves; two songs = 1"),
+        *_for_both(
+            "steadiness", "steadiness", "median distance of FLAC and MP3 (128 kbit/s); two songs = 1", Goal(most=0.05)
         ),
-        *_by_evaluator("variation_auc", "variations near", "two variations of a song nearer than two songs"),
-        *_by_evaluator(
-            "variation_change", "variations differ", "share that differ more than a picture and its bad copy"
+        *_for_both("variation_auc", "variations near", "probability that variations of a song are nearer than songs"),
+        *_for_both(
+            "variation_change", "variations differ", "share that differ more than a picture and its degraded copy"
         ),
-        *_by_evaluator(
-            "recitation",
-            "recitation",
-            "paintings nearer to a training picture than 99 % of those are to their nearest; real art: held-out",
+        *_for_both(
+            "memorisation", "memorisation",
+            "share of paintings nearer to a training picture than 99 % of those are to each other; real art: held-out",
             Goal(most=0.05),
         ),
-        Measure("hubs", "hubs", "largest share of songs with one and the same nearest real picture", Goal(most=0.01)),
+        Measure("hubs", "hubs", "largest share of songs with the same nearest real picture", Goal(most=0.01)),
     ],
-    "Do songs that sound alike look alike?": [
-        *_by_evaluator("geometry_code", "geometry", "rank correlation of song and picture distances", Goal(least=0.60)),
-        *_by_evaluator("geometry_musicnn", "geometry, musicnn", "the same, songs heard by musicnn", Goal(least=0.60)),
-        *_by_evaluator(
+    "Do songs that sound similar look similar?": [
+        *_for_both("geometry_code", "geometry", "rank correlation of song and picture distances", Goal(0.60)),
+        *_for_both("geometry_musicnn", "geometry, musicnn", "the same with song distances of musicnn", Goal(0.60)),
+        *_for_both(
             "nearest_code", "10 nearest", "share of the 10 nearest songs among the 10 nearest pictures", Goal(0.40)
         ),
-        *_by_evaluator("nearest_musicnn", "10 nearest, musicnn", "the same, songs heard by musicnn", Goal(0.40)),
+        *_for_both("nearest_musicnn", "10 nearest, musicnn", "the same with song distances of musicnn", Goal(0.40)),
         Measure("geometry_latent", "geometry, latent", "rank correlation of song distances and latent distances"),
-        *_by_evaluator(
-            "same_genre", "same genre", "labelled songs: two of one genre nearer than two of different ones"
+        *_for_both(
+            "same_genre", "same genre", "probability that songs of one genre are nearer than of different genres"
         ),
     ],
-    "Does what is heard show?": [
-        Measure("signs_alone", "right signs", "controlled pairs in which one thing changes", Goal(least=0.90)),
-        Measure(
-            "signs_together", "right signs, together", "pairs in which six things change at once", Goal(least=0.90)
-        ),
-        *[
-            Measure(
-                f"guide_{correspondence.name}",
-                correspondence.name.replace("_", " "),
-                f"rank correlation of {' + '.join(correspondence.heard)} and {' + '.join(correspondence.seen)}".replace(
-                    "_", " "
-                ),
-                Goal(least=0.5),
-            )
-            for correspondence in CORRESPONDENCES
-        ],
+    "Do pictures change with the music as listeners expect?": [
+        Measure("signs_alone", "right signs", "controlled pairs in which one property changes", Goal(0.90)),
+        Measure("signs_together", "right signs, together", "pairs in which six properties change", Goal(0.90)),
+        *_correspondence_measures(),
     ],
     "Is the latent used?": [
+        Measure("kl_nats", "KL divergence", "of the picture latent over its target, in training", Goal(0.95, 1.05)),
         Measure(
-            "kl_nats",
-            "kl_nats",
-            "nats of a picture's latent over the set point, as the training measured",
-            Goal(0.95, 1.05),
-        ),
-        Measure(
-            "active_units",
-            "active units",
-            "latents whose posterior mean varies over real art",
-            Goal(least=60),
+            "active_units", "active units", "latent dimensions whose posterior mean varies over real art", Goal(60),
             is_count=True,
         ),
-        Measure("variance_ratio", "variance kept", "variance of the songs' latents, real art = 1"),
+        Measure("variance_ratio", "variance kept", "variance of the songs' latents; real art = 1"),
     ],
-}
+}  # fmt: skip
 
 MEASURES: tuple[Measure, ...] = tuple(measure for family in FAMILIES.values() for measure in family)

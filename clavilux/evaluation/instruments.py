@@ -1,8 +1,8 @@
-"""The instruments of the synthesizer: struck, plucked, bowed and electric tones, a game machine, and drums.
+"""The instruments of the synthesizer.
 
-An instrument is a function ``(frequency_hz, duration_s, velocity, rate, rng) -> (samples,)`` of a pitch, of how long
-the key is held, of a velocity in (0, 1], a sample rate in Hz and a generator for its noise. It may ring longer than the
-key is held. Drums pay no heed to pitch and duration, except `metal`, which has a pitch.
+An instrument is a function ``(frequency_hz, duration_s, velocity, rate, rng) -> (samples,)``: fundamental, time for
+which the key is held, velocity in (0, 1], sample rate in Hz, and the generator of its noise. The sound may be longer
+than `duration_s`. Drums ignore frequency and duration, except `metal`, which uses the frequency.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Instrument = Callable[[float, float, float, int, np.random.Generator], Tone]
 
 
 def piano(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """Struck strings: stiff partials on two slightly detuned strings, each dying at its own pace, and a felt hammer."""
+    """Return a piano tone: decaying inharmonic partials of two slightly detuned strings, and hammer noise."""
     time = seconds(duration_s + 0.4, rate)
     tone = np.zeros_like(time)
     stiffness = 3e-4 * (frequency_hz / 262) ** 0.8
@@ -34,9 +34,9 @@ def piano(frequency_hz: float, duration_s: float, velocity: float, rate: int, rn
 
 
 def pluck(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """Plucked string after Karplus and Strong (1983), with a fractional delay so that high notes are in tune."""
+    """Return a plucked string (Karplus & Strong 1983), with a fractional delay so that high notes are in tune."""
     time = seconds(duration_s + 0.25, rate)
-    damping = (0.02 + 0.12 * (1 - velocity)) * min(1.0, 220 / frequency_hz)  # short strings pass the loss more often
+    damping = (0.02 + 0.12 * (1 - velocity)) * min(1.0, 220 / frequency_hz)  # short strings pass the filter more often
     delay = rate / frequency_hz - 1
     whole = int(delay)
     taps = np.convolve([1 - (delay - whole), delay - whole], [damping, 1 - 2 * damping, damping])
@@ -52,7 +52,7 @@ def pluck(frequency_hz: float, duration_s: float, velocity: float, rate: int, rn
 
 
 def strings(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A bowed section: five detuned saws with vibrato behind a low-pass."""
+    """Return a string section: five detuned sawtooths with vibrato and a low-pass filter."""
     time = seconds(duration_s + 0.6, rate)
     vibrato = 0.003 / (2 * np.pi * 5.2) * np.sin(2 * np.pi * 5.2 * time)
     tone = sum(_saw(frequency_hz * 2 ** (cents / 1200), time + vibrato, rate, rng) for cents in (-9, -4, 0, 5, 8))
@@ -61,7 +61,7 @@ def strings(frequency_hz: float, duration_s: float, velocity: float, rate: int, 
 
 
 def pad(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A slow swell that opens and closes: detuned saws, dark at the ends and brighter in the middle."""
+    """Return a slow swell: detuned sawtooths, dark at both ends and brighter in the middle."""
     time = seconds(duration_s + 4.0, rate)
     tone = np.asarray(sum(_saw(frequency_hz * 2 ** (c / 1200), time, rate, rng) for c in (-11, -6, -2, 3, 7, 12)))
     dark, bright = lowpass(tone, 1.5 * frequency_hz, rate), lowpass(tone, 5 * frequency_hz, rate)
@@ -70,7 +70,7 @@ def pad(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng:
 
 
 def supersaw(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A bright stab: seven detuned saws."""
+    """Return a bright synthesizer tone: seven detuned sawtooths."""
     time = seconds(duration_s + 0.15, rate)
     tone = sum(_saw(frequency_hz * 2 ** (c / 1200), time, rate, rng) for c in (-16, -10, -4, 0, 5, 11, 15))
     tone = lowpass(np.asarray(tone), 2_000 + 7_000 * velocity, rate)
@@ -78,7 +78,7 @@ def supersaw(frequency_hz: float, duration_s: float, velocity: float, rate: int,
 
 
 def bass(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A round synthetic bass: a saw that darkens, over a sine."""
+    """Return a synthesizer bass: a sawtooth that darkens, and a sine."""
     time = seconds(duration_s + 0.1, rate)
     saw = _saw(frequency_hz, time, rate, rng)
     dark, bright = lowpass(saw, 2 * frequency_hz, rate), lowpass(saw, 14 * frequency_hz, rate)
@@ -87,21 +87,21 @@ def bass(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng
 
 
 def pulse(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """The pulse wave of an early game machine, a quarter wide."""
+    """Return the pulse wave of an early game console, with a duty cycle of 25 %."""
     time = seconds(duration_s + 0.04, rate)
     wave = _saw(frequency_hz, time, rate) - _saw(frequency_hz, time + 0.25 / frequency_hz, rate)
     return 0.4 * wave * (0.6 + 0.4 * np.exp(-time / 0.08)) * _gate(time, duration_s, attack_s=0.001, release_s=0.012)
 
 
 def triangle(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """The stepped triangle wave of the same machine: sixteen levels."""
+    """Return the triangle wave of an early game console, quantised to sixteen levels."""
     time = seconds(duration_s + 0.04, rate)
     wave = 1 - 4 * np.abs((frequency_hz * time) % 1.0 - 0.5)
     return np.round(wave * 7.5) / 7.5 * _gate(time, duration_s, attack_s=0.001, release_s=0.012)
 
 
 def bell(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A small bell by frequency modulation (Chowning 1973) with an inharmonic ratio."""
+    """Return a small bell: frequency modulation (Chowning 1973) with an inharmonic ratio."""
     time = seconds(duration_s + 2.5, rate)
     depth = 2.5 * velocity * np.exp(-time / 0.5)
     tone = np.sin(2 * np.pi * frequency_hz * time + depth * np.sin(2 * np.pi * 3.51 * frequency_hz * time))
@@ -109,7 +109,7 @@ def bell(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng
 
 
 def siren(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A whistle of feedback that wavers and rises by a tone."""
+    """Return a feedback whistle with vibrato that rises by a tone."""
     time = seconds(duration_s + 0.2, rate)
     phase = frequency_hz * (time + 0.06 * time**2 / duration_s + 0.0008 * np.sin(2 * np.pi * 6.3 * time))
     tone = np.sin(2 * np.pi * phase + 1.5 * np.sin(4 * np.pi * phase))
@@ -117,7 +117,7 @@ def siren(frequency_hz: float, duration_s: float, velocity: float, rate: int, rn
 
 
 def kick(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A bass drum: a sine that falls from 190 to 48 Hz, and a click."""
+    """Return a bass drum: a sine that falls from 190 to 48 Hz, and a click."""
     time = seconds(0.35, rate)
     phase = 48 * time + (190 - 48) * 0.028 * (1 - np.exp(-time / 0.028))
     click = highpass(rng.standard_normal(len(time)) * np.exp(-time / 0.002), 2_000, rate)
@@ -125,7 +125,7 @@ def kick(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng
 
 
 def snare(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A snare drum: two modes of the skin and rattling noise."""
+    """Return a snare drum: two modes of the drumhead and noise."""
     time = seconds(0.3, rate)
     skin = (np.sin(2 * np.pi * 185 * time) + 0.6 * np.sin(2 * np.pi * 331 * time)) * np.exp(-time / 0.05)
     rattle = highpass(rng.standard_normal(len(time)), 1_400, rate) * np.exp(-time / (0.05 + 0.05 * velocity))
@@ -133,7 +133,7 @@ def snare(frequency_hz: float, duration_s: float, velocity: float, rate: int, rn
 
 
 def clap(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """Hands: three bursts of noise 11 ms apart, the last one longer."""
+    """Return hand claps: three bursts of noise 11 ms apart, the last one longer."""
     time = seconds(0.3, rate)
     bursts = ((0.0, 0.004), (0.011, 0.004), (0.022, 0.06))
     burst = sum((time >= start) * np.exp(-np.maximum(time - start, 0) / decay) for start, decay in bursts)
@@ -142,13 +142,13 @@ def clap(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng
 
 
 def hat(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A closed hi-hat: short bright noise."""
+    """Return a closed hi-hat: short high-pass noise."""
     time = seconds(0.14, rate)
     return 0.35 * highpass(rng.standard_normal(len(time)), 6_500, rate) * np.exp(-time / (0.015 + 0.025 * velocity))
 
 
 def ride(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A ride cymbal: inharmonic modes and a wash of noise behind a tip."""
+    """Return a ride cymbal: inharmonic modes and decaying noise."""
     time = seconds(0.9, rate)
     modes = np.asarray(sum(np.sin(2 * np.pi * f * time + rng.uniform(0, 6)) for f in rng.uniform(2_800, 9_000, 14))) / 6
     wash = highpass(rng.standard_normal(len(time)), 5_000, rate)
@@ -156,7 +156,7 @@ def ride(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng
 
 
 def metal(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """A sheet of iron under a hammer: dense inharmonic partials."""
+    """Return a struck metal sheet: dense inharmonic partials."""
     time = seconds(0.7, rate)
     ratios = np.array([1, 1.47, 2.09, 2.56, 3.39, 4.08, 5.12, 6.63, 8.21, 9.77]) * rng.uniform(0.98, 1.02, 10)
     modes = sum(np.sin(2 * np.pi * frequency_hz * r * time) * np.exp(-time * (3 + 1.5 * r)) for r in ratios)
@@ -164,18 +164,19 @@ def metal(frequency_hz: float, duration_s: float, velocity: float, rate: int, rn
 
 
 def seconds(duration_s: float, rate: int) -> Tone:
+    """Return the time of each sample of a duration, in seconds."""
     return np.arange(round(duration_s * rate)) / rate
 
 
 def _gate(time: Tone, duration_s: float, attack_s: float, release_s: float) -> Tone:
-    """Envelope: rises within the attack, holds, dies away after the duration and is zero at the end of the time."""
+    """Return an envelope: linear attack, hold, exponential release after the duration, and 0 at the last sample."""
     rise = np.clip(time / min(attack_s, duration_s), 0, 1)
     fall = np.exp(-np.maximum(time - duration_s, 0) / release_s)
     return np.asarray(rise * fall * np.clip((time[-1] - time) / 0.005, 0, 1))
 
 
 def _saw(frequency_hz: float, time: Tone, rate: int, rng: np.random.Generator | None = None) -> Tone:
-    """A saw from -1 to 1 whose jump is smoothed over two samples (PolyBLEP, Valimaki & Huovilainen 2007)."""
+    """Return a band-limited sawtooth from -1 to 1 (PolyBLEP, Valimaki & Huovilainen 2007); `rng` draws its phase."""
     phase = (frequency_hz * time + (rng.uniform() if rng else 0.0)) % 1.0
     step = frequency_hz / rate
     after, before = np.clip(phase / step, 0, 1), np.clip((phase - 1) / step, -1, 0)
@@ -183,17 +184,17 @@ def _saw(frequency_hz: float, time: Tone, rate: int, rng: np.random.Generator | 
 
 
 def lowpass(signal: NDArray[np.floating], cutoff_hz: float, rate: int) -> Tone:
-    """Without phase shift, 12 dB an octave above the cutoff."""
+    """Return the signal after a zero-phase low-pass filter of 12 dB per octave."""
     return _filtered(signal, rate, lambda hz: 1 / np.sqrt(1 + (hz / cutoff_hz) ** 4))
 
 
 def highpass(signal: NDArray[np.floating], cutoff_hz: float, rate: int) -> Tone:
-    """Without phase shift, 12 dB an octave below the cutoff."""
+    """Return the signal after a zero-phase high-pass filter of 12 dB per octave."""
     return _filtered(signal, rate, lambda hz: hz**2 / np.sqrt(hz**4 + cutoff_hz**4))
 
 
 def _filtered(signal: NDArray[np.floating], rate: int, response: Callable[[Tone], Tone]) -> Tone:
     samples = signal.shape[-1]
-    padded = 1 << (samples + 255).bit_length()  # the ends do not meet, and the transform is fast
+    padded = 1 << (samples + 255).bit_length()  # no wrap-around, and a fast length
     spectrum = np.fft.rfft(signal, padded) * response(np.asarray(np.fft.rfftfreq(padded, 1 / rate), np.float64))
     return np.asarray(np.fft.irfft(spectrum, padded)[..., :samples])

@@ -1,14 +1,7 @@
-"""Do the pictures fill the ground that real art fills, and only that?
+"""Measures of how well the distribution of generated pictures matches that of real art.
 
-Conventions: `real` and `made` are points (n, F), (m, F) of one space. Compare figures at equal n and m only.
-
-Measures (Naeem et al. 2020; Kynkaanniemi et al. 2019; Binkowski et al. 2018), each with its value where both are drawn
-from one law
-    precision   share of made points within the k-th neighbour ball of some real point; falls with the dimension
-    recall      share of real points within the k-th neighbour ball of some made point; likewise
-    density     how many such balls a made point lies in, over k; 1
-    coverage    share of real points with a made point within their ball; 1 - 2^-k for n = m
-    kid         squared maximum mean discrepancy with a cubic kernel, unbiased; 0
+`real` (n, F) and `made` (m, F) are points of one space. Compare values only at equal n and m. Each docstring gives the
+value that is expected if both are drawn from one distribution.
 """
 
 from __future__ import annotations
@@ -23,13 +16,16 @@ COVERAGE_NEIGHBOURS = 5
 
 
 def neighbour_radii(points: Floats, k: int) -> NDArray[np.float64]:
-    """Distance of each point to its k-th nearest other: (n,)."""
+    """Return the distance of each point to its k-th nearest other point: (n,)."""
     within = distances(points, points)
     return np.asarray(np.partition(within, k, axis=1)[:, k])  # the nearest is the point itself
 
 
 def precision_recall(real: Floats, made: Floats, k: int = RECALL_NEIGHBOURS) -> tuple[float, float]:
-    """Precision and recall of the k-nearest-neighbour manifolds."""
+    """Return precision and recall (Kynkaanniemi et al. 2019); both fall as the dimension of the space grows.
+
+    Precision is the share of made points within the k-th-neighbour ball of a real point, recall the reverse.
+    """
     real, made = validate(real, k + 1), validate(made, k + 1)
     between = distances(real, made)
     precision = (between < neighbour_radii(real, k)[:, None]).any(axis=0).mean()
@@ -38,7 +34,11 @@ def precision_recall(real: Floats, made: Floats, k: int = RECALL_NEIGHBOURS) -> 
 
 
 def density_coverage(real: Floats, made: Floats, k: int = COVERAGE_NEIGHBOURS) -> tuple[float, float]:
-    """Density and coverage."""
+    """Return density and coverage (Naeem et al. 2020); expected: 1, and 1 - 2^-k for n = m.
+
+    Density is the mean number of k-th-neighbour balls of real points around a made point, over k. Coverage is the share
+    of real points with a made point within their ball.
+    """
     real, made = validate(real, k + 1), validate(made, k + 1)
     between, radii = distances(real, made), neighbour_radii(real, k)
     density = (between < radii[:, None]).sum(axis=0).mean() / k
@@ -49,9 +49,10 @@ def density_coverage(real: Floats, made: Floats, k: int = COVERAGE_NEIGHBOURS) -
 def kid(
     real: Floats, made: Floats, *, rng: np.random.Generator, subset: int = 100, rounds: int = 50
 ) -> tuple[float, float]:
-    """Kernel inception distance: mean and standard deviation over random subsets.
+    """Return mean and standard deviation over random subsets of the kernel inception distance; expected: 0.
 
-    The kernel is (x . y / F + 1)^3. With points standardised on real art, figures of one space compare.
+    The unbiased squared maximum mean discrepancy with the kernel (x . y / F + 1)^3 (Binkowski et al. 2018). The points
+    must be standardised on real art, so that the values of one space can be compared.
     """
     real, made = validate(real), validate(made)
     size = min(subset, len(real), len(made))
@@ -66,20 +67,20 @@ def kid(
 
 
 def compare_clouds(real: Floats, made: Floats, *, width: float, rng: np.random.Generator) -> dict[str, float]:
-    """All measures of made points that need no more than real ones beside them.
+    """Return all measures of made points against real ones.
 
     Parameters
     ----------
     real, made : (n, F)
     width : float
-        Of the kernel of the Vendi score, `kernel_width` of real points.
+        Kernel width of the Vendi score: `kernel_width` of the real points.
     rng : numpy Generator
         Draws the subsets of KID.
 
     Returns
     -------
     dict
-        diversity and vendi over those of the real points; coverage, recall, precision, density, kid.
+        diversity and vendi, both divided by that of the real points; coverage, recall, precision, density, kid.
     """
     precision, recall = precision_recall(real, made)
     density, coverage = density_coverage(real, made)

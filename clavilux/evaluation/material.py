@@ -1,6 +1,6 @@
-"""What a bundle is judged on: the held-out side of a corpus, or any two folders.
+"""The songs and pictures that a bundle is evaluated on: the held-out split of a corpus, or any two folders.
 
-Songs and pictures are drawn by the hash of their file's name, so that the same folder gives the same ones.
+Files are sampled in the order of the hashes of their names, so that the same folder always gives the same sample.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clavilux.system.files import first_names, list_folder, normalise_name, path
 
 logger = logging.getLogger("clavilux")
 
-LEARNT_PICTURES = 2_000  # of the training split, of every role, among which a song's nearest is sought
+MAX_TRAINED_PICTURES = 2_000  # of the training split, for the measure `hubs`
 _TABLE = "corpus.csv"
 _UNSUPPORTED = {PICTURE_SUFFIXES: UNSUPPORTED_PICTURE_SUFFIXES}
 
@@ -31,7 +31,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class SongFile:
-    """A song, its name in the report, and the genre that somebody gave it ("" where nobody did)."""
+    """A song file, its name in the report, and its labelled genre ("" if it has none)."""
 
     path: Path
     name: str
@@ -40,49 +40,56 @@ class SongFile:
 
 @dataclass(frozen=True)
 class Material:
-    """What a bundle is judged on.
+    """Songs and pictures for an evaluation.
 
-    songs, held_out_art : what nobody has learnt from. training_art : as the held-out art, from the training split.
-    learnt : pictures of every role that were learnt from. counts : what was taken, for the report.
+    Attributes
+    ----------
+    songs, held_out_art
+        Not used in training.
+    training_art
+        Pictures of the same kinds as `held_out_art`, from the training split.
+    trained
+        Pictures of all kinds from the training split, at most `MAX_TRAINED_PICTURES`.
+    counts
+        Number of files by kind, for the report.
     """
 
     songs: Sequence[SongFile]
     held_out_art: Sequence[Path]
     training_art: Sequence[Path]
-    learnt: Sequence[Path]
+    trained: Sequence[Path]
     counts: dict[str, int]
 
 
 def find_material(music: Path, art: Path, *, songs: int, pictures: int, report: Report = logger.warning) -> Material:
-    """Return at most so many songs, and at most so many pictures a side.
+    """Return at most `songs` songs, and at most `pictures` held-out and `pictures` training pictures.
 
-    `report` takes one line for each kind of file that is passed over, and one for rows of a table without a file.
+    `report` is called with one line for each kind of skipped file, and one for table rows without a file.
 
     Raises
     ------
     CorpusError
-        One of the two is no folder, or its table is damaged.
+        `music` or `art` is not a folder, or its table is damaged.
     """
     chosen, song_counts = _find_songs(music, songs, report)
-    held_out, training, learnt, art_counts = find_pictures(art, pictures, report=report)
-    return Material(chosen, held_out, training, learnt, song_counts | art_counts)
+    held_out, training, trained, art_counts = find_pictures(art, pictures, report=report)
+    return Material(chosen, held_out, training, trained, song_counts | art_counts)
 
 
 def _find_songs(folder: Path, n: int, report: Report) -> tuple[list[SongFile], dict[str, int]]:
-    """Of a corpus the held-out ones, half of them free and half labelled recordings; of a folder any.
+    """Return n songs and their counts: of a corpus, held-out ones, half of them labelled if possible; of a folder, any.
 
-    The genre is that of the table, for recordings that somebody labelled; in a folder it is the folder that the song
-    lies in.
+    The genre of a labelled recording is in the table of the corpus. In a plain folder, it is the name of the subfolder.
     """
     files = _files(folder, AUDIO_SUFFIXES, report)
     if not os.path.lexists(folder / _TABLE):
-        files = _drawn(files)[:n]
+        files = _sampled(files)[:n]
         songs = [SongFile(f, f.stem, f.parent.name if f.parent != folder else "") for f in files]
         return songs, {"songs": len(songs)}
     path_of = _match_rows(folder, files, report)
     rows = [row for row in path_of if row.split == "held-out"]
-    labelled = _drawn_rows([row for row in rows if row.role == "labelled"])
-    others = _drawn_rows([row for row in rows if row.role != "labelled"])
+    labelled = _sampled_rows([row for row in rows if row.role == "labelled"])
+    others = _sampled_rows([row for row in rows if row.role != "labelled"])
     n_labelled = min(len(labelled), max(n // 2, n - len(others)))
     taken = others[: n - n_labelled] + labelled[:n_labelled]
     songs = [SongFile(path_of[row], Path(row.file).stem, row.genre if row.role == "labelled" else "") for row in taken]
@@ -93,28 +100,29 @@ def _find_songs(folder: Path, n: int, report: Report) -> tuple[list[SongFile], d
 def find_pictures(
     folder: Path, n: int, *, report: Report = logger.warning
 ) -> tuple[list[Path], list[Path], list[Path], dict[str, int]]:
-    """Return at most n held-out pictures, n of training, pictures of every role that were learnt from, and counts.
+    """Return at most n held-out pictures, at most n training pictures, `Material.trained`, and counts.
 
-    Of a corpus: abstract and generative pictures of both tiers. Of a folder, which nobody has learnt from: one half and
-    the other, and the other half stands for what was learnt from.
+    Of a corpus, the first two are abstract and generative pictures of both tiers. A plain folder was not trained on: it
+    is split in two halves, and the second one also stands for `Material.trained`.
     """
     files = _files(folder, PICTURE_SUFFIXES, report)
     if not os.path.lexists(folder / _TABLE):
-        files = _drawn(files)
+        files = _sampled(files)
         held_out, training = files[: len(files) // 2][:n], files[len(files) // 2 :][:n]
-        return held_out, training, training, {"held-out art": len(held_out), "training art": len(training)}
+        return held_out, training, training, {"held-out pictures": len(held_out), "training pictures": len(training)}
     path_of = _match_rows(folder, files, report)
     art = [row for row in path_of if row.role in ("abstract", "generative")]
-    sides = {split: _drawn_rows([row for row in art if row.split == split])[:n] for split in ("held-out", "training")}
-    learnt = _drawn_rows([row for row in path_of if row.split == "training"])[:LEARNT_PICTURES]
+    sides = {split: _sampled_rows([row for row in art if row.split == split])[:n] for split in ("held-out", "training")}
+    trained = _sampled_rows([row for row in path_of if row.split == "training"])[:MAX_TRAINED_PICTURES]
     counts = Counter(f"{split} art, {row.role}, {row.tier}" for split, rows in sides.items() for row in rows)
     held_out, training = ([path_of[row] for row in rows] for rows in sides.values())
-    return held_out, training, [path_of[row] for row in learnt], dict(sorted(counts.items()))
+    return held_out, training, [path_of[row] for row in trained], dict(sorted(counts.items()))
 
 
 def _files(folder: Path, suffixes: frozenset[str], report: Report) -> list[Path]:
+    """Return the files with these suffixes, and report the others."""
     if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
-        raise CorpusError(f"{folder} is no folder")
+        raise CorpusError(f"{folder} is not a folder")
     listing = list_folder(folder, suffixes, unsupported=_UNSUPPORTED.get(suffixes, frozenset()))
     for line in (*listing.hints(), *listing.faults()):
         report(line)
@@ -122,7 +130,7 @@ def _files(folder: Path, suffixes: frozenset[str], report: Report) -> list[Path]
 
 
 def _match_rows(folder: Path, files: Sequence[Path], report: Report) -> dict[CorpusRow, Path]:
-    """Files of the rows of the table, in its order; whoever reads a file that is missing names it."""
+    """Return the file of each table row, in the order of the table; a missing file is an error only when it is read."""
     paths = {normalise_name(path.relative_to(folder).as_posix()): path for path in files}
     rows = {normalise_name(row.file): row for row in load_table(folder)}
     found = {row: paths[file] for file, row in match_names(paths, rows).items()}
@@ -133,11 +141,11 @@ def _match_rows(folder: Path, files: Sequence[Path], report: Report) -> dict[Cor
     return {row: path for row, path in paths_of_rows.items() if path is not None}
 
 
-def _drawn(files: Sequence[Path]) -> list[Path]:
+def _sampled(files: Sequence[Path]) -> list[Path]:
     return sorted(files, key=lambda path: _hash(path.name))
 
 
-def _drawn_rows(rows: Sequence[CorpusRow]) -> list[CorpusRow]:
+def _sampled_rows(rows: Sequence[CorpusRow]) -> list[CorpusRow]:
     return sorted(rows, key=lambda row: _hash(row.file))
 
 

@@ -1,11 +1,8 @@
-"""musicnn (Pons and Serra 2019): a network that tags music, as a second audio embedding that no training here has used.
+"""musicnn (Pons & Serra 2019), a music tagger, as an audio embedding that no training of this project uses.
 
-sound at 22 050 Hz -> 16 kHz -> log-mel patches of 3 s -> network -> **(1706,)** per patch, averaged over patches
-
-The weights are those that the PyPI package `musicnn` 0.1.0 holds for the Million Song Dataset, converted once (ISC
-licence, in `weights/musicnn.LICENSE`). Its other weights were trained on recordings that are partly those of our
-labelled songs, so they are not used. The forward pass is written again in PyTorch, because the package needs a
-TensorFlow of 2019.
+The weights are those of the PyPI package `musicnn` 0.1.0 for the Million Song Dataset, converted to safetensors (ISC
+licence, `weights/musicnn.LICENSE`). Its other weights were trained on some of our labelled songs, so they are not used.
+The forward pass is reimplemented in PyTorch, because the package needs a TensorFlow of 2019.
 """
 
 from __future__ import annotations
@@ -28,12 +25,12 @@ Float32 = NDArray[np.float32]
 
 WEIGHTS = Path(__file__).parent / "weights" / "musicnn.safetensors"
 RATE = 16_000  # Hz
-PATCH_FRAMES = 187  # 3 s, what the network was trained on
-PATCHES = 4  # of each half of a song, spread over it
-BLOCKS = (200, 753, 753)  # lengths of the last hidden layer, of maxima and of means over time
+PATCH_FRAMES = 187  # 3 s, as in the training of the network
+PATCHES = 4  # per sound, evenly spaced
+BLOCKS = (200, 753, 753)  # lengths of the parts of the embedding, see `measure_sound`
 _FFT, _HOP, _MELS = 512, 256, 96
-_PATCH_SAMPLES = _HOP * (PATCH_FRAMES - 1)
-_EPSILON = 1e-3  # of all batch normalisations
+PATCH_SAMPLES = _HOP * (PATCH_FRAMES - 1)
+_EPSILON = 1e-3  # of the batch normalisation
 
 
 def measure_sound(sound: Float32) -> Float32:
@@ -42,16 +39,16 @@ def measure_sound(sound: Float32) -> Float32:
     The last hidden layer (200), then the maxima and means over time (753 each) of the layers before it.
     """
     sound = resample_poly(sound, RATE, SAMPLE_RATE).astype(np.float32)
-    if len(sound) < _PATCH_SAMPLES:  # a short sound is repeated
-        sound = np.resize(sound, _PATCH_SAMPLES)
-    starts = np.linspace(0, len(sound) - _PATCH_SAMPLES, PATCHES).astype(int)
-    patches = np.stack([log_mel(sound[start : start + _PATCH_SAMPLES]) for start in starts])
+    if len(sound) < PATCH_SAMPLES:  # a short sound is repeated
+        sound = np.resize(sound, PATCH_SAMPLES)
+    starts = np.linspace(0, len(sound) - PATCH_SAMPLES, PATCHES).astype(int)
+    patches = np.stack([log_mel(sound[start : start + PATCH_SAMPLES]) for start in starts])
     with torch.no_grad(), threadpool_limits(1):  # one thread: work is spread over processes
-        return np.asarray(_load().embed(torch.from_numpy(patches)).mean(dim=0).numpy(), np.float32)
+        return np.asarray(load_network().embed(torch.from_numpy(patches)).mean(dim=0).numpy(), np.float32)
 
 
 def log_mel(sound: Float32) -> Float32:
-    """Log-mel spectrogram of mono sound at 16 kHz as musicnn takes it: (frames, 96)."""
+    """Return the log-mel spectrogram (frames, 96) of mono sound at 16 kHz, with the parameters of musicnn."""
     padded = np.pad(sound, _FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)
@@ -63,7 +60,7 @@ def log_mel(sound: Float32) -> Float32:
 
 @lru_cache(maxsize=1)
 def _mel_filters() -> NDArray[np.float64]:
-    """Triangles (96, 257) of equal area, evenly spaced on Slaney's scale from 0 to 8 kHz."""
+    """Return triangular filters (96, 257) of equal area, evenly spaced on Slaney's mel scale from 0 to 8 kHz."""
     step = np.log(6.4) / 27  # linear to 1 kHz, 15 steps; then 27 steps to 6.4 kHz
     steps = np.linspace(0, 15 + np.log(RATE / 2 / 1000) / step, _MELS + 2)
     edges = np.where(steps < 15, steps * 200 / 3, 1000 * np.exp(step * (steps - 15)))
@@ -75,24 +72,25 @@ def _mel_filters() -> NDArray[np.float64]:
 
 
 class Network:
-    """The forward pass of musicnn, from its arrays by their names."""
+    """The forward pass of musicnn; `arrays` maps the variable names of the original to tensors."""
 
     def __init__(self, arrays: dict[str, Tensor]) -> None:
         self._arrays = arrays
 
     def embed(self, patches: Tensor) -> Tensor:
-        """Patches (B, 187, 96) -> (B, 1706): last hidden layer, maxima and means over time."""
+        """Return the embeddings (B, 1706) of patches (B, 187, 96)."""
         last, most, mean = self._features(patches)
         return torch.cat([last, most, mean], dim=1)
 
     def tags(self, patches: Tensor) -> Tensor:
-        """Probabilities of the 50 tags: (B, 50)."""
+        """Return the probabilities (B, 50) of the tags for patches (B, 187, 96)."""
         return torch.sigmoid(self._dense(self._features(patches)[0], 1))
 
     def _features(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the last hidden layer (B, 200), and maxima and means over time (B, 753) of the layers before it."""
         image = self._norm(patches[:, None], 0)  # (B, 1, time, mel)
         timbre = functional.pad(image, (0, 0, 3, 3))
-        # Even kernels pad one more behind than in front, as TensorFlow does.
+        # TensorFlow pads even kernels with one more value at the end than at the start.
         rhythm = [functional.pad(image, (0, 0, length // 2 - 1, length // 2)) for length in (128, 64, 32)]
         front = [
             self._norm(functional.relu(self._conv(part, index)), index + 1).amax(dim=3)
@@ -101,10 +99,10 @@ class Network:
         layers = [torch.cat(front, dim=1)]  # (B, 561, time)
         for index in (5, 6, 7):
             padded = functional.pad(layers[-1], (3, 3))[:, None].transpose(2, 3)  # (B, 1, time + 6, channels)
-            found = self._norm(functional.relu(self._conv(padded, index)), index + 1).squeeze(3)
-            layers.append(found if index == 5 else found + layers[-1])
-        everything = torch.cat(layers, dim=1)  # (B, 753, time)
-        most, mean = everything.amax(dim=2), everything.mean(dim=2)
+            layer = self._norm(functional.relu(self._conv(padded, index)), index + 1).squeeze(3)
+            layers.append(layer if index == 5 else layer + layers[-1])
+        stacked = torch.cat(layers, dim=1)  # (B, 753, time)
+        most, mean = stacked.amax(dim=2), stacked.mean(dim=2)
         pooled = self._norm(torch.stack([most, mean], dim=2).flatten(1), 9)
         return self._norm(functional.relu(self._dense(pooled, 0)), 10), most, mean
 
@@ -130,5 +128,6 @@ def _numbered(name: str, index: int) -> str:
 
 
 @lru_cache(maxsize=1)
-def _load() -> Network:
+def load_network() -> Network:
+    """Load the network, once per process."""
     return Network(load_file(WEIGHTS))

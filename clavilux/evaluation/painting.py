@@ -1,9 +1,7 @@
-"""Painting for the measures, and what is kept of a picture: features, traits, a thumbnail.
+"""Paint latents or read picture files, and keep only what the measures need.
 
-latents or files -> paint or read -> look -> **Sight**
-
-Pictures themselves are not kept: thousands are painted. Work goes in batches to processes, each of which opens a bundle
-and loads the judge once.
+Thousands of pictures are painted, so pixels are measured and dropped. Work goes in batches to processes, each of which
+opens a bundle and loads the network of evaluator A once.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from clavilux.colour import srgb_to_lab
 from clavilux.errors import PictureError
 from clavilux.evaluation.evaluator_b import SIDE
-from clavilux.evaluation.evaluators import EVALUATORS, measure_features
+from clavilux.evaluation.evaluators import measure_features
 from clavilux.images import middle_square, read_picture, resize
 from clavilux.measures.image_features import average_down, measure_image_features
 from clavilux.pipeline import Clavilux
@@ -30,39 +28,44 @@ from clavilux.system.jobs import run_calls
 
 Pixels = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
+Arrays = dict[str, Float32]
 
-PAINTED_PX = 256  # paintings are measured at this side, averaged down by the judges
-SHARP_PX = 512  # and at this one for their sharpness
+PAINTED_PX = 256  # side at which paintings are measured; the evaluators average it down
+SHARP_PX = 512  # side at which sharpness is measured
 THUMBNAIL_PX = 96
 _BATCH = 8
 
 
-def paint_latent(clavilux: Clavilux, z_image: Float32, *, size: int, seed: int) -> Pixels:
-    """Paint one latent (64,) as the product does: (size, size, 3) uint8. The only place of the measures that paints."""
-    return clavilux.paint_latent(z_image, size=size, seed=seed)
-
-
 @dataclass(frozen=True)
-class Sight:
-    """What is kept of n pictures.
+class MeasuredPictures:
+    """Measurements of n pictures.
 
-    features : of each judge, (n, F), unscaled. traits : (n,) each. tone : (n, 2) mean lightness and mean chroma in
-    CIELAB. thumbnails : (n, 96, 96, 3) uint8. copies : features of a bad copy of each picture, where asked for.
+    Attributes
+    ----------
+    features : dict
+        Unscaled features (n, F) of each evaluator.
+    image_features : dict
+        Values (n,) of each image feature.
+    tone : (n, 2)
+        Mean lightness and mean chroma, CIELAB.
+    thumbnails : (n, 96, 96, 3) uint8
+    copies : dict or None
+        Unscaled features of a degraded copy of each picture, if they were asked for.
     """
 
-    features: dict[str, Float32]
-    image_features: dict[str, Float32]
+    features: Arrays
+    image_features: Arrays
     tone: Float32
     thumbnails: Pixels
-    copies: dict[str, Float32] | None = None
+    copies: Arrays | None = None
 
     def __len__(self) -> int:
         return len(self.tone)
 
-    def take(self, index: NDArray[np.intp] | Sequence[int]) -> Sight:
-        """Some of the pictures, in this order; one may come twice."""
+    def take(self, index: NDArray[np.intp] | Sequence[int]) -> MeasuredPictures:
+        """Return the pictures at these indices, in this order; indices may repeat."""
         order = np.asarray(index, np.intp)
-        return Sight(
+        return MeasuredPictures(
             {name: values[order] for name, values in self.features.items()},
             {name: values[order] for name, values in self.image_features.items()},
             self.tone[order],
@@ -71,86 +74,87 @@ class Sight:
         )
 
     @classmethod
-    def join(cls, parts: Sequence[Sight]) -> Sight:
-        """One after the other."""
-        copies = [part.copies for part in parts]
+    def join(cls, parts: Sequence[MeasuredPictures]) -> MeasuredPictures:
+        """Return the pictures of all parts, one after the other."""
+        copies = [part.copies for part in parts if part.copies is not None]
         return cls(
-            {name: np.concatenate([p.features[name] for p in parts]) for name in EVALUATORS},
-            {name: np.concatenate([p.image_features[name] for p in parts]) for name in parts[0].image_features},
-            np.concatenate([p.tone for p in parts]),
-            np.concatenate([p.thumbnails for p in parts]),
-            {name: np.concatenate([c[name] for c in copies if c is not None]) for name in EVALUATORS}
-            if all(c is not None for c in copies)
-            else None,
+            _concatenate([part.features for part in parts]),
+            _concatenate([part.image_features for part in parts]),
+            np.concatenate([part.tone for part in parts]),
+            np.concatenate([part.thumbnails for part in parts]),
+            _concatenate(copies) if len(copies) == len(parts) else None,
         )
 
 
-def look(pictures: Sequence[Pixels], *, copies: bool = False) -> Sight:
-    """Look at square pictures of at least 128 x 128 pixels."""
+def measure_pictures(pictures: Sequence[Pixels], *, copies: bool = False) -> MeasuredPictures:
+    """Measure square pictures of at least 128 x 128 pixels, and degraded copies of them if `copies`."""
     image_features = [measure_image_features(rgb) for rgb in pictures]
     lab = np.stack([srgb_to_lab(average_down(rgb, 32) / 255.0) for rgb in pictures])
     tone = np.stack([lab[..., 0].mean(axis=(1, 2)), np.hypot(lab[..., 1], lab[..., 2]).mean(axis=(1, 2))], axis=1)
-    return Sight(
+    return MeasuredPictures(
         measure_features(pictures),
-        {name: np.array([t[name] for t in image_features], np.float32) for name in image_features[0]},
+        {name: np.array([each[name] for each in image_features], np.float32) for name in image_features[0]},
         tone.astype(np.float32),
         np.stack([resize(rgb, THUMBNAIL_PX) for rgb in pictures]),
-        measure_features([bad_copy(rgb) for rgb in pictures]) if copies else None,
+        measure_features([degrade(rgb) for rgb in pictures]) if copies else None,
     )
 
 
 def measure_latents(
     bundle: str, latents: Float32, *, jobs: int, seeds: Sequence[int] | None = None, copies: bool = False
-) -> Sight:
-    """Paint latents (n, 64), each with its seed (0 unless given), and look at them."""
+) -> MeasuredPictures:
+    """Paint latents (n, 64), each with its seed (default 0), and measure the paintings."""
     chosen = [0] * len(latents) if seeds is None else list(seeds)
     calls = (
-        partial(_paint_and_look, bundle, latents[i : i + _BATCH], chosen[i : i + _BATCH], copies)
+        partial(_paint_batch, bundle, latents[i : i + _BATCH], chosen[i : i + _BATCH], copies)
         for i in range(0, len(latents), _BATCH)
     )
-    parts = run_calls(calls, jobs=jobs)
-    return Sight.join(parts)
+    return MeasuredPictures.join(run_calls(calls, jobs=jobs))
 
 
 def measure_files(
     files: Sequence[Path], bundles: Sequence[str], *, jobs: int
-) -> tuple[Sight, dict[str, Float32], list[str]]:
-    """Look at the middle squares of picture files.
+) -> tuple[MeasuredPictures, dict[str, Float32], list[str]]:
+    """Measure the middle squares of picture files.
 
     Returns
     -------
-    Sight, posteriors {bundle: (n, 2, 64)} by the picture encoder of each bundle, mean and log-variance, and lines about
-    files that cannot be read.
+    pictures : MeasuredPictures
+        Of the n files that can be read.
+    posteriors : dict
+        Bundle -> (n, 2, 64), mean and log-variance by its picture encoder.
+    faults : list of str
+        One line for each file that cannot be read.
 
     Raises
     ------
     PictureError
-        None of them can be read.
+        None of the files can be read.
     """
-    calls = (partial(_read_and_look, files[i : i + _BATCH], tuple(bundles)) for i in range(0, len(files), _BATCH))
+    calls = (partial(_read_batch, files[i : i + _BATCH], tuple(bundles)) for i in range(0, len(files), _BATCH))
     parts = run_calls(calls, jobs=jobs)
-    faults = [line for part in parts for line in part[2]]
-    good = [(sight, codes) for sight, codes, _ in parts if sight is not None]
+    good = [(pictures, posteriors) for pictures, posteriors, _ in parts if pictures is not None]
     if not good:
         raise PictureError(f"none of {len(files)} pictures can be read; give a folder of PNG, JPEG or WebP files")
-    posteriors = {bundle: np.concatenate([codes[bundle] for _, codes in good]) for bundle in bundles}
-    return Sight.join([sight for sight, _ in good]), posteriors, faults
+    joined = {bundle: np.concatenate([posteriors[bundle] for _, posteriors in good]) for bundle in bundles}
+    faults = [line for *_, lines in parts for line in lines]
+    return MeasuredPictures.join([pictures for pictures, _ in good]), joined, faults
 
 
 def encode_files(files: Sequence[Path], bundle: str, *, jobs: int) -> Float32:
-    """Latents (n, 64) of those of the pictures that can be read."""
+    """Return the latents (n, 64) of those picture files that can be read."""
     parts = run_calls((partial(_encode, file, bundle) for file in files), jobs=jobs)
     return np.stack([z for z in parts if z is not None])
 
 
 @lru_cache(maxsize=4)
 def open_engine(bundle: str) -> Clavilux:
-    """A bundle, opened once in each process."""
+    """Open a bundle, once per process."""
     return Clavilux(bundle)
 
 
-def bad_copy(rgb: Pixels) -> Pixels:
-    """A picture as a bad phone passes it on: cropped by 5 % and saved as JPEG of quality 50."""
+def degrade(rgb: Pixels) -> Pixels:
+    """Return a copy as a messenger might pass it on: cropped by 5 % and compressed as JPEG of quality 50."""
     height, width = rgb.shape[:2]
     top, left = round(0.025 * height), round(0.025 * width)
     buffer = io.BytesIO()
@@ -160,7 +164,7 @@ def bad_copy(rgb: Pixels) -> Pixels:
 
 
 def lay_out(pictures: Pixels, columns: int, gap: int = 2) -> Pixels:
-    """Lay (n, H, W, 3) pictures in rows on white."""
+    """Return pictures (n, H, W, 3) in rows on a white sheet, `gap` pixels apart."""
     height, width = pictures.shape[1:3]
     rows = -(-len(pictures) // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
@@ -170,18 +174,23 @@ def lay_out(pictures: Pixels, columns: int, gap: int = 2) -> Pixels:
     return sheet
 
 
-def _paint_and_look(bundle: str, latents: Float32, seeds: Sequence[int], copies: bool) -> Sight:
+def _concatenate(parts: Sequence[Arrays]) -> Arrays:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _paint_batch(bundle: str, latents: Float32, seeds: Sequence[int], copies: bool) -> MeasuredPictures:
     with threadpool_limits(1):
         clavilux = open_engine(bundle)
         pictures = [
-            paint_latent(clavilux, z, size=PAINTED_PX, seed=seed) for z, seed in zip(latents, seeds, strict=True)
+            clavilux.paint_latent(z, size=PAINTED_PX, seed=seed) for z, seed in zip(latents, seeds, strict=True)
         ]
-        return look(pictures, copies=copies)
+        return measure_pictures(pictures, copies=copies)
 
 
-def _read_and_look(
+def _read_batch(
     files: Sequence[Path], bundles: tuple[str, ...]
-) -> tuple[Sight | None, dict[str, Float32], list[str]]:
+) -> tuple[MeasuredPictures | None, dict[str, Float32], list[str]]:
+    """Return what `measure_files` does for one batch, with None if no file of it can be read."""
     with threadpool_limits(1):
         pictures, faults = [], []
         for file in files:
@@ -196,7 +205,7 @@ def _read_and_look(
         posteriors = {
             b: np.stack([np.stack(open_engine(b).engine.encode_picture(rgb)) for rgb in pictures]) for b in bundles
         }
-        return look(pictures), posteriors, faults
+        return measure_pictures(pictures), posteriors, faults
 
 
 def _encode(file: Path, bundle: str) -> Float32 | None:

@@ -1,10 +1,10 @@
-"""Songs for the measures: whole, as two halves that share no sample, and as FLAC and MP3 of one sound.
+"""Song codes and audio embeddings of songs: whole, as two halves, and as FLAC and MP3 of the same sound.
 
-files -> listen -> **codes** of each bundle, descriptors, and what the other ears hear
+Three audio embeddings say how similar two songs sound:
 
-Ears, which tell how alike two songs sound: `code` (the song code of the bundle that is judged, mean z_audio and
-descriptors, in the space that its mapping takes), `musicnn` (a network of others, where it is installed) and `mfcc`
-(means and deviations of the MFCC rows, the plain yardstick).
+    code      the song code of the evaluated bundle (mean z_audio and descriptors), scaled as its mapping scales it
+    musicnn   an independent music tagger (`musicnn.py`)
+    mfcc      means and standard deviations of the MFCC rows, as a simple baseline
 """
 
 from __future__ import annotations
@@ -37,18 +37,29 @@ from clavilux.system.jobs import run_calls
 
 Float32 = NDArray[np.float32]
 
-_CODE_FLOOR = 0.25  # of the median deviation of z_audio: a number that hardly differs between songs is noise
-_COPY_RATE = 44_100  # Hz, of the FLAC and the MP3
-_COPY_BIT_RATE = 128_000
+_CODE_FLOOR = 0.25  # least standard deviation of a dimension of z_audio, as a share of the median; below it is noise
+_COPY_SAMPLE_RATE = 44_100
+_COPY_BIT_RATE = 128_000  # of the MP3
 
 
 @dataclass(frozen=True)
 class MeasuredSongs:
-    """n songs that could be listened to.
+    """Measurements of the n songs that could be decoded.
 
-    chosen : (n,) places of the songs among the files that were given. codes : (n, S) of each bundle, the whole songs.
-    halves : (n, 2, S) of each bundle. descriptors : (n,) each, of whole songs. other_ears : (n, 2, F) of each ear, the
-    halves. faults : lines about files that could not be listened to.
+    Attributes
+    ----------
+    chosen : (n,)
+        Indices of these songs among the given files.
+    codes : dict
+        Bundle -> song codes (n, S) of whole songs.
+    halves : dict
+        Bundle -> song codes (n, 2, S) of the two halves.
+    descriptors : dict
+        Name -> (n,), of whole songs.
+    other_embeddings : dict
+        Name -> (n, 2, F), of the two halves.
+    faults : list of str
+        One line for each file that could not be decoded.
     """
 
     chosen: NDArray[np.intp]
@@ -60,12 +71,12 @@ class MeasuredSongs:
 
 
 def measure_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> MeasuredSongs:
-    """Listen to all files, each to `max_s` seconds at most; every bundle hears the same features.
+    """Measure the first `max_s` seconds of each file.
 
     Raises
     ------
     AudioError
-        Fewer than two can be listened to.
+        Fewer than two files can be decoded.
     """
     results = run_calls(
         (partial(_measure_one, file, tuple(bundles), max_s) for file in files),
@@ -74,7 +85,7 @@ def measure_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float
     )
     chosen = [i for i, result in enumerate(results) if not isinstance(result, str)]
     if len(chosen) < 2:
-        raise AudioError("fewer than two of these songs can be listened to; measures compare songs")
+        raise AudioError("fewer than two of these songs can be decoded; the measures compare songs")
     good = [result for result in results if not isinstance(result, str)]
     return MeasuredSongs(
         chosen=np.array(chosen),
@@ -89,28 +100,27 @@ def measure_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float
 
 
 def measure_copies(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> dict[str, Float32]:
-    """Codes (n, 2, S) of each bundle: each song as FLAC and as MP3 of 128 kbit/s, both written from one sound."""
+    """Return the song codes (n, 2, S) of each bundle for each song as FLAC and as MP3 of 128 kbit/s."""
     results = run_calls((partial(_measure_copies, file, tuple(bundles), max_s) for file in files), jobs=jobs)
     return {b: np.stack([result[b] for result in results]) for b in bundles}
 
 
 def measure_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
-    """Codes (S,) of each bundle of mono sound at 22 050 Hz."""
+    """Return the song code (S,) of each bundle for mono sound at 22 050 Hz."""
     features = measure_features([sound])
-    described = describe(features)
-    return {bundle: song_code(open_engine(bundle).engine, features, described) for bundle in bundles}
+    descriptors = describe(features)
+    return {bundle: song_code(open_engine(bundle).engine, features, descriptors) for bundle in bundles}
 
 
-def song_code(engine: Engine, features: Features, described: dict[str, float]) -> Float32:
-    """Code (S,) of features that were measured of a sound."""
-    windows = _audible(features)
-    z_audio = engine.encode_windows(windows).mean(axis=0, dtype=np.float64)
-    return np.array([*z_audio, *(described[name] for name in engine.bundle.descriptors)], np.float32)
+def song_code(engine: Engine, features: Features, descriptors: dict[str, float]) -> Float32:
+    """Return the song code (S,) of a sound with these features and descriptors."""
+    z_audio = engine.encode_windows(_audible(features)).mean(axis=0, dtype=np.float64)
+    return np.array([*z_audio, *(descriptors[name] for name in engine.bundle.descriptors)], np.float32)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Where numbers about songs become points: centred, divided by `deviation`, held within `limit`, weighted."""
+    """Standardisation of an audio embedding: centred, divided by `deviation`, clipped at `limit`, weighted."""
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
@@ -119,15 +129,15 @@ class Scale:
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, codes: Float32) -> Scale:
-        """For song codes (n, S): where the mapping of a bundle takes them, up to its last components.
+        """Return the scale that the mapping of a bundle applies to song codes.
 
-        A bundle that does not say it (the classic recipe does not standardise, older ones did not write it down) is
-        given the spread of these codes. A latent that hardly differs between songs is noise, and is not blown up.
+        For a bundle whose card does not state it, the scale comes from `codes` (n, S). There, dimensions of z_audio
+        that hardly differ between songs are noise and are not scaled up to unit variance.
         """
-        said = bundle.card["normalisation"]
-        if "song_weights" in said:
+        stated = bundle.card["normalisation"]
+        if "song_weights" in stated:
             mean, deviation, weights = (
-                np.array(said[f"song_{part}"], np.float64) for part in ("mean", "deviation", "weights")
+                np.array(stated[f"song_{part}"], np.float64) for part in ("mean", "deviation", "weights")
             )
             return cls(mean, deviation, weights, LIMIT)
         values = np.asarray(codes, np.float64)
@@ -138,21 +148,21 @@ class Scale:
 
     @classmethod
     def of_blocks(cls, values: Float32, blocks: Sequence[int]) -> Scale:
-        """For (n, F) numbers in blocks of these lengths: each by its spread over songs, blocks weighing alike."""
+        """Return the scale of values (n, F) in blocks of these lengths: unit variance each, equal weight per block."""
         deviation = np.maximum(np.std(values, axis=0, dtype=np.float64), 1e-6)
         weights = np.concatenate([np.full(n, n**-0.5) for n in blocks])
         return cls(np.mean(values, axis=0, dtype=np.float64), deviation, weights)
 
     def place(self, values: Float32) -> NDArray[np.float64]:
-        """(..., F) -> points (..., F)."""
+        """Return points (..., F) for values (..., F)."""
         return np.asarray(np.clip((values - self.mean) / self.deviation, -self.limit, self.limit) * self.weights)
 
 
-def place_embeddings(heard: MeasuredSongs, bundle: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """What each ear hears as points: whole songs (n, F), and halves (n, 2, F)."""
-    scale = Scale.of_bundle(open_engine(bundle).bundle, heard.codes[bundle])
-    placed = {"code": (scale.place(heard.codes[bundle]), scale.place(heard.halves[bundle]))}
-    for embedding, halves in heard.other_embeddings.items():
+def place_embeddings(songs: MeasuredSongs, bundle: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the points of each audio embedding: whole songs (n, F) and halves (n, 2, F)."""
+    scale = Scale.of_bundle(open_engine(bundle).bundle, songs.codes[bundle])
+    placed = {"code": (scale.place(songs.codes[bundle]), scale.place(songs.halves[bundle]))}
+    for embedding, halves in songs.other_embeddings.items():
         whole = halves.mean(axis=1)
         blocks = musicnn.BLOCKS if embedding == "musicnn" else (whole.shape[1],)
         scale = Scale.of_blocks(whole, blocks)
@@ -168,6 +178,7 @@ class _MeasuredSong:
 
 
 def _measure_one(file: Path, bundles: tuple[str, ...], max_s: float) -> _MeasuredSong | str:
+    """Return the measurements of a song, or the message of the error if it cannot be decoded."""
     with threadpool_limits(1):
         try:
             sound = np.concatenate(list(read_blocks(file, max_s=max_s)))
@@ -176,51 +187,52 @@ def _measure_one(file: Path, bundles: tuple[str, ...], max_s: float) -> _Measure
         middle = len(sound) // 2
         halves = (sound[:middle], sound[middle:])
         measured = [measure_features([part]) for part in (sound, *halves)]
-        described = [describe(features) for features in measured]
+        descriptors = [describe(features) for features in measured]
         codes = {
             bundle: np.stack(
-                [song_code(open_engine(bundle).engine, f, d) for f, d in zip(measured, described, strict=True)]
+                [song_code(open_engine(bundle).engine, f, d) for f, d in zip(measured, descriptors, strict=True)]
             )
             for bundle in bundles
         }
-        embeddings = {"mfcc": np.stack([_mfcc_statistics(features) for features in measured[1:]])}
-        embeddings["musicnn"] = np.stack([musicnn.measure_sound(part) for part in halves])
-        return _MeasuredSong(codes, described[0], embeddings)
+        embeddings = {
+            "mfcc": np.stack([_mfcc_statistics(features) for features in measured[1:]]),
+            "musicnn": np.stack([musicnn.measure_sound(part) for part in halves]),
+        }
+        return _MeasuredSong(codes, descriptors[0], embeddings)
 
 
 def _audible(features: Features) -> Float32:
+    """Return the MFCC windows that are not silent; all windows if every one is silent."""
     audible = features.window_db >= AUDIBLE_DB
     return features.mfcc[audible] if audible.any() else features.mfcc
 
 
 def _mfcc_statistics(features: Features) -> Float32:
+    """Return means and standard deviations of the MFCC rows over the audible windows."""
     windows = _audible(features)
     rows = windows.transpose(1, 0, 2).reshape(windows.shape[1], -1)
     return np.concatenate([rows.mean(axis=1), rows.std(axis=1)])
 
 
 def _measure_copies(file: Path, bundles: tuple[str, ...], max_s: float) -> dict[str, Float32]:
+    """Return the song codes (2, S) of each bundle for a song as FLAC and as MP3."""
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
-        codes: dict[str, list[Float32]] = {bundle: [] for bundle in bundles}
         copies = (Path(folder) / "song.flac", Path(folder) / "song.mp3")
-        _copy(file, copies[0], "flac", max_s)
-        _copy(file, copies[1], "libmp3lame", max_s)
-        for copy in copies:
-            heard = measure_sound(np.concatenate(list(read_blocks(copy))), bundles)
-            for bundle in bundles:
-                codes[bundle].append(heard[bundle])
-        return {bundle: np.stack(found) for bundle, found in codes.items()}
+        _transcode(file, copies[0], "flac", max_s)
+        _transcode(file, copies[1], "libmp3lame", max_s)
+        codes = [measure_sound(np.concatenate(list(read_blocks(copy))), bundles) for copy in copies]
+        return {bundle: np.stack([each[bundle] for each in codes]) for bundle in bundles}
 
 
-def _copy(source: Path, target: Path, codec: Literal["flac", "libmp3lame"], max_s: float) -> None:
-    """Write the first `max_s` seconds of a song again, stereo, at 44.1 kHz."""
+def _transcode(source: Path, target: Path, codec: Literal["flac", "libmp3lame"], max_s: float) -> None:
+    """Write the first `max_s` seconds of a song with another codec, stereo, at 44.1 kHz."""
     with av.open(str(source)) as container, av.open(str(target), "w") as out:
-        stream = out.add_stream(codec, rate=_COPY_RATE)
+        stream = out.add_stream(codec, rate=_COPY_SAMPLE_RATE)
         stream.layout = "stereo"
         if codec == "libmp3lame":
             stream.bit_rate = _COPY_BIT_RATE
         resampler = av.AudioResampler(
-            format="s16p" if codec == "libmp3lame" else "s16", layout="stereo", rate=_COPY_RATE
+            format="s16p" if codec == "libmp3lame" else "s16", layout="stereo", rate=_COPY_SAMPLE_RATE
         )
         written = 0
         try:
@@ -229,8 +241,8 @@ def _copy(source: Path, target: Path, codec: Literal["flac", "libmp3lame"], max_
                 for part in resampler.resample(frame):
                     out.mux(stream.encode(part))
                     written += part.samples
-                if written >= max_s * _COPY_RATE:
+                if written >= max_s * _COPY_SAMPLE_RATE:
                     break
         except av.error.FFmpegError:
-            pass  # a damaged place ends both copies alike
+            pass  # both copies end at the damaged place
         out.mux(stream.encode(None))

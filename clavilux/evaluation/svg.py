@@ -1,7 +1,4 @@
-"""Plots as SVG, a function each: a page with them needs no library and no network.
-
-Data in, text out. Positions are in px of the plot; text is escaped.
-"""
+"""Plots as SVG text, one function each, for the HTML report. Positions are in px; titles and labels are escaped."""
 
 from __future__ import annotations
 
@@ -16,21 +13,21 @@ from PIL import Image
 
 Floats = NDArray[np.floating]
 
-# A page may give other colours, for a dark ground; alone, a plot is for a light one.
+# The page may override the colours for a dark background; the defaults suit a light one.
 BLUE, ORANGE = "var(--blue, #2563a8)", "var(--orange, #c2571a)"
 GREY, INK, LINE = "var(--grey, #b9bcc2)", "var(--ink, #33363b)", "var(--line, #e4e5e8)"
 _SMALL = f'font-size="11" style="fill: {INK}" font-family="system-ui, sans-serif"'
 
 
 def data_uri(rgb: NDArray[np.uint8], quality: int = 85) -> str:
-    """A picture (H, W, 3) as a JPEG inside an address."""
+    """Return a picture (H, W, 3) as a data URI with a JPEG."""
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def scatter(x: Floats, y: Floats, *, title: str, x_label: str, y_label: str, side: int = 200) -> str:
-    """Points of two measures, each ranked, because the correlations beside it are of ranks."""
+    """Return a scatter plot of the ranks of two arrays (n,), in a square of `side` px."""
     left, top, inner, inset = 26, 24, side - 44, 5
     across = left + inset + (inner - 2 * inset) * _ranks(x)
     down = top + inset + (inner - 2 * inset) * (1 - _ranks(y))
@@ -59,7 +56,7 @@ def bars(
     x_label: str,
     width: int = 860,
 ) -> str:
-    """Bars from 0, and on each a short line for a second figure if there is one; a key below."""
+    """Return bars for `values`, and on each a short line for `marks` if given; with a legend."""
     height, left, top, bottom = 210, 44, 10, 54
     inner = height - top - bottom
     reach = max(float(values.max()), 0.0 if marks is None else float(marks.max()), 1e-9)
@@ -101,7 +98,7 @@ def picture_map(
     picture_px: int,
     width: int = 860,
 ) -> str:
-    """Grey dots (m, 2), dots (n, 2), and small pictures on the first of these, as many as there are pictures."""
+    """Return a map of `ground` (m, 2) as grey dots and `places` (n, 2) as pictures, dots after the last picture."""
     left, top, bottom, edge = 26, 6, 42, picture_px // 2 + 4
     height = round(width * 0.72)
     inner = np.array([width - left - 1, height - top - bottom])
@@ -137,7 +134,7 @@ def _box(left: int, top: int, wide: int, tall: int) -> str:
 
 
 def _labels(left: int, top: int, wide: int, tall: int, x_label: str, y_label: str) -> str:
-    """Names of the axes, below and to the left of a box."""
+    """Return the labels of the axes, below and to the left of a box."""
     return (
         f'<text x="{left + wide / 2}" y="{top + tall + 14}" text-anchor="middle" {_SMALL}>{html.escape(x_label)}</text>'
         f'<text transform="translate(14 {top + tall / 2}) rotate(-90)" text-anchor="middle" {_SMALL}>'

@@ -1,22 +1,19 @@
-"""A small synthesizer: music of our own, whose every property is known, for examples, controlled pairs and tests.
+"""A small synthesizer for the example pieces, the controlled pairs and tests.
 
-melody text -> notes -> **render** with an instrument -> tracks -> mix -> effects -> (2, samples)
-
-Times of notes are in beats, sounds are float32 of shape (2, samples). The same seed gives the same sound.
+A piece is written as text (`melody`, `pattern`), rendered with instruments (`render`), mixed and processed. Note times
+are in beats; signals are float32 of shape (2, samples). The same seed gives the same samples.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio.features import k_weighting
-from clavilux.constants import SAMPLE_RATE
-from clavilux.evaluation.instruments import Instrument, Tone, highpass, lowpass, piano, pluck, pulse, seconds, strings
+from clavilux.audio.filters import k_weighting
+from clavilux.evaluation.instruments import Instrument, Tone, highpass, lowpass, seconds
 
 Signal = NDArray[np.float32]
 
@@ -28,7 +25,7 @@ STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}  # semitones a
 
 @dataclass(frozen=True)
 class Note:
-    """One note: start and length in beats, pitch as a MIDI number (69 is 440 Hz), velocity in (0, 1]."""
+    """A note: start and length in beats, pitch as a MIDI number (69 is 440 Hz), velocity in (0, 1]."""
 
     start: float
     length: float
@@ -37,16 +34,20 @@ class Note:
 
 
 def pitch_number(name: str) -> int:
-    """MIDI number of a pitch such as ``A4`` (69), ``F#3`` or ``Bb2``; anything else is a `ValueError`."""
+    """Return the MIDI number of a pitch such as ``A4`` (69), ``F#3`` or ``Bb2``; raise `ValueError` for other text."""
     step, sign, octave = name[:1], name[1:-1], name[-1:]
     if step not in STEPS or sign not in ("", "#", "b") or not octave.isdigit():
-        raise ValueError(f"{name!r} is no pitch; write a letter from A to G, # or b, and an octave, as in F#3")
+        raise ValueError(f"{name!r} is not a pitch; write a letter from A to G, # or b, and an octave, as in F#3")
     return 12 * (int(octave) + 1) + STEPS[step] + {"": 0, "#": 1, "b": -1}[sign]
 
 
 def melody(text: str, *, start: float = 0.0, velocity: float = 0.8) -> list[Note]:
-    """Notes of a line such as ``C5:1 -:.5 A3+C4:2``: pitch:beats, ``-`` is a rest, ``+`` a chord, ``|`` nothing.
+    """Return the notes of a line such as ``C5:1 -:.5 A3+C4:2``.
 
+    Each word is pitch:beats. ``-`` is a rest, ``+`` joins the notes of a chord, ``|`` is ignored.
+
+    Examples
+    --------
     >>> [(note.start, note.pitch) for note in melody("A4:1 -:1 | C5+E5:2")]
     [(0.0, 69), (2.0, 72), (2.0, 76)]
     """
@@ -61,7 +62,7 @@ def melody(text: str, *, start: float = 0.0, velocity: float = 0.8) -> list[Note
 
 
 def pattern(text: str, *, step: float = 0.25, start: float = 0.0, pitch: float = 60.0) -> list[Note]:
-    """Strokes of a drum: ``X`` loud, ``x`` normal, ``o`` soft, ``-`` none, one character a step of that many beats."""
+    """Return drum strokes, one character per `step` beats: ``X`` loud, ``x`` normal, ``o`` soft, ``-`` none."""
     loudness = {"X": 1.0, "x": 0.7, "o": 0.4}
     return [
         Note(start + i * step, step, pitch, loudness[mark])
@@ -71,12 +72,12 @@ def pattern(text: str, *, step: float = 0.25, start: float = 0.0, pitch: float =
 
 
 def shift(notes: Iterable[Note], *, beats: float = 0.0, semitones: float = 0.0) -> list[Note]:
-    """The same notes later and higher."""
+    """Return the notes moved in time and pitch."""
     return [replace(note, start=note.start + beats, pitch=note.pitch + semitones) for note in notes]
 
 
 def loosen(notes: Iterable[Note], *, beats: float, velocity: float, seed: int) -> list[Note]:
-    """Notes as a hand plays them: starts and velocities scattered by these standard deviations."""
+    """Return the notes with normal noise of these standard deviations on starts (beats) and velocities."""
     rng = np.random.default_rng(seed)
     return [
         replace(
@@ -100,20 +101,20 @@ def render(
     spread: float = 0.0,
     seed: int = 0,
 ) -> Signal:
-    """Play notes on one instrument.
+    """Return notes played on one instrument: (2, samples) float32, not limited to [-1, 1].
 
     Parameters
     ----------
-    swing : place of the off-beat in its beat; 0.5 is straight, 0.67 a full triplet swing.
-    gain : factor on the samples.
-    pan : -1 is left, 0 the middle, 1 right, at constant power.
-    spread : how much an octave above or below middle C moves to the right or left, as on a keyboard.
-
-    Returns
-    -------
-    (2, samples) float32, ending where the last note has rung out; not limited to [-1, 1].
+    swing : float
+        Position of the off-beat within its beat: 0.5 is straight, 0.67 a full triplet swing.
+    gain : float
+        Factor on the samples.
+    pan : float
+        -1 is left, 0 the middle, 1 right, at constant power.
+    spread : float
+        Pan per octave above middle C.
     """
-    tones: dict[tuple[float, float, float], Tone] = {}  # a note that comes again sounds the same and costs nothing
+    tones: dict[tuple[float, float, float], Tone] = {}  # repeated notes are computed once
     placed = []
     for note in notes:
         start_s = _swung(note.start, swing) * 60 / tempo_bpm
@@ -141,7 +142,7 @@ def _swung(beat: float, swing: float) -> float:
 
 
 def mix(*tracks: Signal) -> Signal:
-    """The sum of tracks, the shorter ones followed by silence."""
+    """Return the sum of tracks; shorter ones are padded with silence."""
     total = np.zeros((2, max(track.shape[1] for track in tracks)), np.float32)
     for track in tracks:
         total[:, : track.shape[1]] += track
@@ -149,7 +150,7 @@ def mix(*tracks: Signal) -> Signal:
 
 
 def reverb(signal: Signal, *, decay_s: float, wet: float, rate: int = 44_100, seed: int = 0) -> Signal:
-    """A room: convolution with noise of each ear that falls by 60 dB in ``decay_s``, its treble twice as fast."""
+    """Return the signal with reverb: convolution with noise that falls by 60 dB in `decay_s`, treble twice as fast."""
     rng = np.random.default_rng([seed, 7])
     time = seconds(1.2 * decay_s, rate)
     noise = rng.standard_normal((2, len(time)))
@@ -165,7 +166,7 @@ def reverb(signal: Signal, *, decay_s: float, wet: float, rate: int = 44_100, se
 
 
 def echo(signal: Signal, *, delay_s: float, feedback: float, wet: float, rate: int = 44_100) -> Signal:
-    """Repeats that change sides."""
+    """Return the signal with five repeats `delay_s` apart that alternate between the channels."""
     delay = round(delay_s * rate)
     tracks, level = [signal], wet
     for repeat in range(1, 6):
@@ -176,18 +177,18 @@ def echo(signal: Signal, *, delay_s: float, feedback: float, wet: float, rate: i
 
 
 def drive(signal: Signal, gain: float) -> Signal:
-    """Overdrive: the signal times ``gain``, bent into (-1, 1)."""
+    """Return the signal with overdrive: tanh of the signal times `gain`."""
     return np.asarray(np.tanh(gain * signal), np.float32)
 
 
 def duck(signal: Signal, *, tempo_bpm: float, depth: float, rate: int = 44_100) -> Signal:
-    """Make room for a bass drum: the level falls by ``depth`` on every beat and comes back before the next one."""
+    """Return the signal with its level lowered by `depth` on each beat (sidechain compression by a bass drum)."""
     beat = np.arange(signal.shape[1]) / rate * tempo_bpm / 60 % 1.0
     return np.asarray(signal * (1 - depth * (1 - np.clip(beat / 0.6, 0, 1)) ** 2), np.float32)
 
 
 def fit(signal: Signal, duration_s: float, *, fade_s: float, rate: int = 44_100) -> Signal:
-    """Cut, or fill with silence, to a duration; the last ``fade_s`` seconds die away."""
+    """Return the signal cut or padded to a duration, with a fade-out over the last `fade_s` seconds."""
     samples = round(duration_s * rate)
     signal = np.pad(signal, ((0, 0), (0, max(0, samples - signal.shape[1]))))[:, :samples]
     fade = np.clip((samples - 1 - np.arange(samples)) / (fade_s * rate), 0, 1)
@@ -195,139 +196,13 @@ def fit(signal: Signal, duration_s: float, *, fade_s: float, rate: int = 44_100)
 
 
 def set_peak(signal: Signal, peak_db: float) -> Signal:
-    """The largest sample at this level in dB of full scale."""
+    """Return the signal scaled to a peak in dB of full scale."""
     return np.asarray(signal * (10 ** (peak_db / 20) / np.abs(signal).max()), np.float32)
 
 
 def loudness_db(signal: NDArray[np.floating], rate: int) -> float:
-    """Loudness in LUFS of the whole signal: K-weighted as in ITU-R BS.1770, but not gated."""
+    """Return the loudness in LUFS of the whole signal, K-weighted as in ITU-R BS.1770 but not gated."""
     hz = np.asarray(np.fft.rfftfreq(signal.shape[-1], 1 / rate), np.float64)
     power = np.abs(np.fft.rfft(np.atleast_2d(signal))) ** 2 * k_weighting(hz)
-    mean_square = 2 * power.sum() / signal.shape[-1] ** 2  # Parseval; the spectrum is the half of two
+    mean_square = 2 * power.sum() / signal.shape[-1] ** 2  # Parseval; 2 for the negative frequencies
     return float(-0.691 + 10 * np.log10(mean_square))
-
-
-# Controlled pairs --------------------------------------------------------------------------------------------------
-
-PAIR_S = 15.0  # seconds of each signal
-PAIR_TEMPO_BPM = 96.0
-PAIR_LOUDNESS_DB = -30.0  # LUFS of all signals but those of the loudness axis, so that loudness gives nothing away
-VOICES: dict[str, Instrument] = {"piano": piano, "pluck": pluck, "strings": strings, "pulse": pulse}
-
-TUNE = "E5:1 G5:.5 E5:.5 C5:1 E5:1 | A5:.5 G5:.5 F5:1 D5:1 F5:1 | E5:.5 D5:.5 C5:1 A4:1 C5:1 | B4:.5 C5:.5 D5:1 G4:2"
-CHORDS = ("C3 G3 C4 E4", "F3 A3 C4 F4", "A3 C4 E4 A4", "G3 B3 D4 G4")  # one a bar
-
-
-class ControlledPair(NamedTuple):
-    """One tune played twice, different in one thing only; both signals mono float32 at ``SAMPLE_RATE``.
-
-    The axis is one of tempo (slow, fast), mode (minor, major), register (low, high), harshness (soft, harsh), loudness
-    (quiet, loud) and density (sparse, dense); ``low`` is the first of the two.
-    """
-
-    name: str
-    axis: str
-    low: Signal
-    high: Signal
-
-
-AXES = ("tempo", "mode", "register", "harshness", "loudness", "density")
-
-
-def controlled_pairs(voices: Iterable[str] = VOICES) -> list[ControlledPair]:
-    """Our own tune on each of four instruments along each of six axes: 24 pairs, always the same samples.
-
-    All signals last ``PAIR_S`` seconds and, but for the axis of loudness, are equally loud.
-    """
-    pairs = []
-    for voice in voices:
-        instrument = VOICES[voice]
-        plain = _play(instrument)
-        for axis, low, high in (
-            ("tempo", _play(instrument, tempo_bpm=60), _play(instrument, tempo_bpm=150)),
-            ("mode", _play(instrument, minor=True), plain),
-            ("register", _play(instrument, semitones=-12), _play(instrument, semitones=12)),
-            ("harshness", np.asarray(lowpass(plain, 700, SAMPLE_RATE), np.float32), _roughen(plain)),
-            ("loudness", plain, plain),
-            ("density", _play(instrument, notes=_thin()), _play(instrument, notes=_thicken())),
-        ):
-            pairs.append(_pair(voice, axis, low, high, louder=axis == "loudness"))
-    return pairs
-
-
-def combined_pairs(voices: Iterable[str] = VOICES) -> list[ControlledPair]:
-    """The same tune with all six changed at once, one pair for each instrument; the axis is ``together``."""
-    pairs = []
-    for voice in voices:
-        instrument = VOICES[voice]
-        low = _play(instrument, tempo_bpm=60, minor=True, semitones=-12, notes=_thin())
-        high = _play(instrument, tempo_bpm=150, semitones=12, notes=_thicken())
-        soft = np.asarray(lowpass(low, 700, SAMPLE_RATE), np.float32)
-        pairs.append(_pair(voice, "together", soft, _roughen(high), louder=True))
-    return pairs
-
-
-def _pair(voice: str, axis: str, low: Signal, high: Signal, *, louder: bool) -> ControlledPair:
-    step_db = 9.0 if louder else 0.0
-    levels = (PAIR_LOUDNESS_DB - step_db, PAIR_LOUDNESS_DB + step_db)
-    signals = [_level(signal, level) for signal, level in zip((low, high), levels, strict=True)]
-    return ControlledPair(f"{axis}-{voice}", axis, signals[0], signals[1])
-
-
-def _tune() -> list[Note]:
-    """Four bars: the tune, and its chords as two half notes a bar."""
-    notes = melody(TUNE, velocity=0.8)
-    for bar, names in enumerate(CHORDS):
-        notes += melody("{0}:2 {0}:2".format(names.replace(" ", "+")), start=4 * bar, velocity=0.45)
-    return notes
-
-
-def _thin() -> list[Note]:
-    """Four bars: the first note of the tune and the chord, held through each bar."""
-    notes = [replace(note, length=4.0) for note in melody(TUNE, velocity=0.8) if note.start % 4 == 0]
-    for bar, names in enumerate(CHORDS):
-        notes += melody(f"{names.replace(' ', '+')}:4", start=4 * bar, velocity=0.45)
-    return notes
-
-
-def _thicken() -> list[Note]:
-    """Four bars: the tune in repeated semiquavers over semiquaver arpeggios of its chords."""
-    notes = [
-        Note(note.start + 0.25 * i, 0.25, note.pitch, 0.8)
-        for note in melody(TUNE)
-        for i in range(round(note.length / 0.25))
-    ]
-    for bar, names in enumerate(CHORDS):
-        notes += [Note(4 * bar + 0.25 * i, 0.25, pitch_number(names.split()[i % 4]), 0.45) for i in range(16)]
-    return notes
-
-
-def _play(
-    instrument: Instrument,
-    *,
-    tempo_bpm: float = PAIR_TEMPO_BPM,
-    minor: bool = False,
-    semitones: float = 0.0,
-    notes: list[Note] | None = None,
-) -> Signal:
-    """The four bars again and again for ``PAIR_S`` seconds, in a small room."""
-    bars = _tune() if notes is None else notes
-    if minor:  # the harmonic minor: third and sixth lowered, the leading note kept
-        bars = [replace(note, pitch=note.pitch - (note.pitch % 12 in (4, 9))) for note in bars]
-    rounds = int(np.ceil(PAIR_S * tempo_bpm / 60 / 16))
-    played = [note for i in range(rounds) for note in shift(bars, beats=16 * i, semitones=semitones)]
-    track = render(played, instrument, tempo_bpm=tempo_bpm, rate=SAMPLE_RATE, seed=3)
-    return fit(reverb(track, decay_s=0.8, wet=0.15, rate=SAMPLE_RATE), PAIR_S, fade_s=0.5, rate=SAMPLE_RATE)
-
-
-def _roughen(signal: Signal) -> Signal:
-    """Overdriven, shaken 70 times a second, and breathed on: rough, bright and noisy at the same notes."""
-    shake = 1 + 0.8 * np.sin(2 * np.pi * 70 * np.arange(signal.shape[1]) / SAMPLE_RATE)
-    bent = drive(set_peak(signal, 0.0), 12.0) * shake
-    noise = highpass(np.random.default_rng(5).standard_normal(signal.shape), 1_500, SAMPLE_RATE)
-    return np.asarray(bent + 0.15 * noise * np.sqrt(np.abs(bent)), np.float32)
-
-
-def _level(signal: Signal, level_db: float) -> Signal:
-    mono = signal.mean(axis=0)
-    return np.asarray(mono * 10 ** ((level_db - loudness_db(mono, SAMPLE_RATE)) / 20), np.float32)

@@ -1,1 +1,1 @@
-"""Measures that training and evaluation share: image features, cross-modal correspondences, transport, likeness."""
+"""Measures that training and evaluation share: image features, cross-modal correspondences, similarity, transport."""

@@ -1,13 +1,15 @@
-"""Guides: what people hear and see together, as pairs of a descriptor of a song and a trait of a picture.
+"""Cross-modal correspondences: descriptors of a song that people match with features of a picture.
 
-The transport from songs to pictures is drawn towards them; the measures ask how far it came. Each has the sign that
-studies found; they are averages over listeners, carried by emotion, and differ between people and cultures.
+The training of the mapping aligns songs and pictures by them, and the evaluation measures how well that worked. The
+signs are those that studies found. They are averages over listeners, are mediated by emotion, and differ between people
+and cultures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +17,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Correspondence:
-    """Weighted sums of standardised descriptors and of standardised traits that should rise together."""
+    """A weighted sum of standardised descriptors and one of standardised image features that should rise together."""
 
     name: str
-    heard: Mapping[str, float]
-    seen: Mapping[str, float]
+    descriptors: Mapping[str, float]
+    image_features: Mapping[str, float]
     source: str
 
 
@@ -58,26 +60,28 @@ CORRESPONDENCES: tuple[Correspondence, ...] = (
         "loudness_range",
         {"loudness_range": 1.0},
         {"contrast_spread": 1.0},
-        "our own choice, without a study behind it",
+        "our own choice; no study",
     ),
 )
 
 
-def correspondence_values(columns: Mapping[str, NDArray[np.floating]], side: str) -> NDArray[np.float64]:
-    """Values of all guides: {descriptor or trait: (n,)} -> (n, G).
+def correspondence_values(
+    columns: Mapping[str, NDArray[np.floating]], side: Literal["descriptors", "image_features"]
+) -> NDArray[np.float64]:
+    """Return the scores of n songs or n pictures for all C correspondences: (n, C).
 
     Parameters
     ----------
     columns : mapping
-        Descriptors of n songs, or traits of n pictures.
-    side : {"heard", "seen"}
-        Which of the two.
+        Descriptors of n songs or image features of n pictures: name -> (n,). They are standardised over the n.
+    side : {"descriptors", "image_features"}
+        What `columns` holds.
     """
-    values = []
+    scores = []
     for correspondence in CORRESPONDENCES:
         total = 0.0
         for name, weight in getattr(correspondence, side).items():
             column = np.asarray(columns[name], np.float64)
             total = total + weight * (column - column.mean()) / (column.std() + 1e-9)
-        values.append(total)
-    return np.stack(np.broadcast_arrays(*values), axis=1)
+        scores.append(total)
+    return np.stack(np.broadcast_arrays(*scores), axis=1)

@@ -1,11 +1,7 @@
-"""Are the pictures different from each other?
+"""Measures of how different the pictures of a set are from each other.
 
-Conventions: pictures are points (n, F) of a space in which Euclidean distance means how different they look
-(`clavilux.evaluation.evaluator_b`). Compare figures at equal n only.
-
-Measures
-    mean_pairwise_distance   0 when all pictures are the same; no upper bound; read it over that of real art
-    vendi_score              effective number of different pictures, 1 (all the same) to n; order 2
+Pictures are points (n, F) of a space in which the Euclidean distance says how different they look, such as the spaces
+of `clavilux.evaluation.evaluators`. Compare values only at equal n.
 """
 
 from __future__ import annotations
@@ -17,7 +13,7 @@ Floats = NDArray[np.floating]
 
 
 def validate(points: Floats, least: int = 2) -> NDArray[np.float64]:
-    """Points as (n, F) float64; a `ValueError` where they are too few, of another shape or not finite."""
+    """Return points (n, F) as float64; raise `ValueError` if n < `least`, or for another shape or non-finite values."""
     checked = np.asarray(points, np.float64)
     if checked.ndim != 2 or len(checked) < least:
         raise ValueError(f"points have shape {checked.shape}; they are (n, F) with n of at least {least}")
@@ -27,32 +23,32 @@ def validate(points: Floats, least: int = 2) -> NDArray[np.float64]:
 
 
 def distances(a: Floats, b: Floats) -> NDArray[np.float64]:
-    """Euclidean distances of all pairs: (n, F), (m, F) -> (n, m)."""
+    """Return the Euclidean distances of all pairs: (n, F), (m, F) -> (n, m)."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2.0 * a @ b.T
     return np.asarray(np.sqrt(np.maximum(square, 0.0)))
 
 
 def pairwise(points: Floats) -> NDArray[np.float64]:
-    """Distances of the n (n - 1) / 2 pairs, in the order of `numpy.triu_indices`."""
-    return distances(points, points)[np.triu_indices(len(points), 1)]
+    """Return the distances of the n (n - 1) / 2 pairs, in the order of `numpy.triu_indices(n, 1)`."""
+    return distances(validate(points), points)[np.triu_indices(len(points), 1)]
 
 
 def mean_pairwise_distance(points: Floats) -> float:
-    """Mean distance of two different pictures."""
-    return float(pairwise(validate(points)).mean())
+    """Return the mean distance of two pictures; 0 if all are the same, without upper bound."""
+    return float(pairwise(points).mean())
 
 
 def kernel_width(reference: Floats) -> float:
-    """Width of the Gaussian kernel of `vendi_score`: the median distance of real pictures, fixed once for all sides."""
-    return float(np.median(pairwise(validate(reference))))
+    """Return the kernel width for `vendi_score`: the median distance of two reference pictures (real art)."""
+    return float(np.median(pairwise(reference)))
 
 
 def vendi_score(points: Floats, width: float) -> float:
-    """Vendi score of order 2 (Friedman & Dieng 2023; order 2: Pasarkar & Dieng 2024).
+    """Return the Vendi score of order 2: the effective number of different pictures, 1 (all the same) to n.
 
-    1 / sum of squared eigenvalues of K / n, with K_ij = exp(-|x_i - x_j|^2 / (2 width^2)). Order 2 converges with the
-    number of pictures, order 1 does not.
+    1 / sum of squared eigenvalues of K / n, with K_ij = exp(-|x_i - x_j|^2 / (2 width^2)) (Friedman & Dieng 2023; order
+    2: Pasarkar & Dieng 2024). Order 2 converges with the number of pictures, order 1 does not.
     """
     points = validate(points)
     kernel = np.exp(-0.5 * (distances(points, points) / width) ** 2)

@@ -1,7 +1,7 @@
-"""Traits of a picture that people match with music: measured on pixels, each a plain number.
+"""Image features that people match with music, computed from pixels.
 
-picture (H, W, 3) -> **here** -> chroma, contrast, warmth, lightness, edge density, spatial frequency, angularity and
-spread of contrast. The mapping lays songs on pictures by them, and the measures ask whether it did.
+The mapping is trained to align them with descriptors of songs (`clavilux.measures.crossmodal`), and the evaluation
+measures the result.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ IMAGE_FEATURES: dict[str, str] = {
     "contrast": "CIELAB, standard deviation of lightness",
     "warmth": "CIELAB, mean of (a* + b*) / sqrt 2: red and yellow against green and blue",
     "lightness": "CIELAB, mean L*",
-    "edge_density": "share of places where lightness or colour changes by more than 12 within a 1/128 of the side",
-    "spatial_frequency": "cycles along the side, logarithmic centroid of the lightness spectrum",
-    "angularity": "0 to 1, mean straightness of borders: coherence of the structure tensor where there are borders",
-    "contrast_spread": "CIELAB, standard deviation over 8 x 8 fields of the contrast within a field",
+    "edge_density": "share of pixels of 128 x 128 at which the colour changes by more than 12 to the next one",
+    "spatial_frequency": "cycles per side, centroid of the lightness spectrum on a logarithmic axis",
+    "angularity": "0 to 1, straightness of edges: coherence of the structure tensor, weighted by its energy",
+    "contrast_spread": "CIELAB, standard deviation over 8 x 8 tiles of the contrast within a tile",
 }
 _SIDE = 128
-_EDGE = 12.0
+_EDGE = 12.0  # CIELAB distance
+_BOX = 7  # pixels a side, of the local means of the structure tensor
 
 
 def measure_image_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
-    """Measure the traits of a picture of at least 128 x 128 pixels.
+    """Return the image features of a picture.
 
     Parameters
     ----------
     rgb : (H, W, 3) uint8
-        sRGB. It is averaged down to 128 x 128, so that the traits do not depend on its size.
+        sRGB, at least 128 x 128. It is averaged down to 128 x 128, so that the features do not depend on its size.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def measure_image_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
     jxx, jyy, jxy = (_box(v) for v in (gx * gx, gy * gy, gx * gy))
     energy = jxx + jyy
     coherence = np.sqrt((jxx - jyy) ** 2 + 4 * jxy**2) / (energy + 1e-6)
-    fields = lightness.reshape(8, _SIDE // 8, 8, _SIDE // 8)
+    tiles = lightness.reshape(8, _SIDE // 8, 8, _SIDE // 8)
     return {
         "chroma": float(chroma.mean()),
         "contrast": float(lightness.std()),
@@ -64,15 +65,15 @@ def measure_image_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
         "edge_density": float((step > _EDGE).mean()),
         "spatial_frequency": float(centroid),
         "angularity": float((coherence * energy).sum() / (energy.sum() + 1e-6)),
-        "contrast_spread": float(fields.std(axis=(1, 3)).std()),
+        "contrast_spread": float(tiles.std(axis=(1, 3)).std()),
     }
 
 
 def average_down(rgb: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
-    """Mean over the pixels of each of side x side equal fields (their borders rounded to whole pixels)."""
+    """Return the means (side, side, 3) over side x side equal tiles; tile borders are rounded to whole pixels."""
     height, width = rgb.shape[:2]
     if min(height, width) < side:
-        raise ValueError(f"the picture is {width} x {height}; traits are measured on at least {side} x {side}")
+        raise ValueError(f"the picture is {width} x {height}; image features need at least {side} x {side}")
     rows, columns = (np.arange(side) * height) // side, (np.arange(side) * width) // side
     sums = np.add.reduceat(np.add.reduceat(rgb.astype(np.float64), rows, axis=0), columns, axis=1)
     counts = np.diff(np.append(rows, height))[:, None] * np.diff(np.append(columns, width))[None]
@@ -80,7 +81,7 @@ def average_down(rgb: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
 
 
 def _box(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Mean over 7 x 7 places, by running sums; the picture's border is left out."""
+    """Return the means over all `_BOX` x `_BOX` windows that lie within the array, by running sums."""
     total = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    n = 7
+    n = _BOX
     return np.asarray((total[n:, n:] - total[:-n, n:] - total[n:, :-n] + total[:-n, :-n]) / (n * n))

@@ -1,10 +1,13 @@
-"""From the cloud of songs to the cloud of pictures, without pairs.
+"""Maps from the distribution of songs to that of pictures, fitted without pairs.
 
-Legend: n songs, m pictures, S numbers of a song, D latent dimensions, G guides.
+Shapes: n songs with S numbers each, m pictures with D latent dimensions, C cross-modal correspondences.
 
-A guide is something that can be heard and seen: arousal and chroma, valence and warmth, ... `songs` and `pictures` come
-standardised; guides are ranked to normal scores on both sides, so that a guide of one side can be laid on the other's.
-Without guides (G = 0) the shapes of the clouds decide alone.
+`songs` and `pictures` are standardised by the caller. `song_scores` (n, C) and `picture_scores` (m, C) are the scores
+of the correspondences (`clavilux.measures.crossmodal`) as normal scores, so that both sides have one scale. Without
+correspondences (C = 0) the shapes of the two distributions decide alone.
+
+Ridge regression, principal components and the map between Gaussians are a few lines of NumPy each, so that `clavilux
+evaluate` needs neither scikit-learn nor POT.
 """
 
 from __future__ import annotations
@@ -17,13 +20,16 @@ Float64 = NDArray[np.float64]
 
 
 def normal_scores(values: NDArray[np.floating]) -> Float64:
-    """Each column ranked and spread to a standard normal: (n, G) -> (n, G)."""
+    """Return the normal scores of each column, (n, C): ranks mapped to quantiles of N(0, 1)."""
     ranks = rankdata(values, axis=0)
     return np.asarray(norm.ppf((ranks - 0.5) / len(values)), np.float64)
 
 
 def ridge(inputs: Float64, outputs: Float64, strength: float) -> tuple[Float64, Float64]:
-    """Ridge regression: weights (S, D) and offset (D,). `strength` is in units of the inputs' mean variance."""
+    """Return weights (S, D) and offset (D,) of a ridge regression.
+
+    `strength`, the penalty, is in units of the mean variance of the inputs.
+    """
     mean_in, mean_out = inputs.mean(0), outputs.mean(0)
     centred = inputs - mean_in
     gram = centred.T @ centred / len(inputs)
@@ -33,64 +39,36 @@ def ridge(inputs: Float64, outputs: Float64, strength: float) -> tuple[Float64, 
 
 
 def recolouring(cloud: Float64, target: Float64) -> tuple[Float64, Float64]:
-    """The affine map of least cost between two Gaussians: gives `cloud` the mean and covariance of `target`.
+    """Return the optimal transport map between two Gaussians, with the moments of `cloud` (n, D) and `target` (m, D).
 
-    A = Sc^-1/2 (Sc^1/2 St Sc^1/2)^1/2 Sc^-1/2 (Bures; Peyre & Cuturi 2019, remark 2.31). Every regression shrinks on
-    new songs; this undoes it.
+    A = Sc^-1/2 (Sc^1/2 St Sc^1/2)^1/2 Sc^-1/2 (Peyre & Cuturi 2019, remark 2.31). A regression predicts too small a
+    variance for new songs; this map restores that of the target.
 
     Returns
     -------
-    matrix : (D, D), offset : (D,)
-        y = x @ matrix + offset.
+    matrix : (D, D)
+    offset : (D,)
+        y = x @ matrix + offset has the mean and covariance of `target`.
     """
     return recolouring_to(cloud, target.mean(0), np.cov(target.T))
 
 
 def recolouring_to(cloud: Float64, mean: Float64, covariance: Float64) -> tuple[Float64, Float64]:
-    """`recolouring` to a Gaussian of this mean (D,) and covariance (D, D)."""
+    """Return the map of `recolouring` to a Gaussian with this mean (D,) and covariance (D, D)."""
     present = np.cov(cloud.T) + 1e-6 * np.eye(cloud.shape[1])
     root, inverse_root = _power(present, 0.5), _power(present, -0.5)
     matrix = inverse_root @ _power(root @ covariance @ root, 0.5) @ inverse_root
     return matrix, mean - cloud.mean(0) @ matrix
 
 
-def recolouring_where_seen(
-    cloud: Float64, target: Float64, to_features: Float64, n_directions: int
-) -> tuple[Float64, Float64]:
-    """`recolouring` in those directions alone along which pictures change most; elsewhere the mean is moved.
-
-    What a regression cannot tell of new songs it leaves near 0. Recolouring stretches that to full size too, and two
-    halves of one song part in what was noise.
-
-    Parameters
-    ----------
-    cloud : (n, D). target : (m, D).
-    to_looks : (D, F)
-        Weights from latents to looks.
-    n_directions : int
-        Of the directions of `target`, whitened, by the variance of looks that they carry.
-
-    Returns
-    -------
-    matrix : (D, D), offset : (D,)
-        y = x @ matrix + offset.
-    """
-    covariance = np.cov(target.T)
-    root, inverse_root = _power(covariance, 0.5), _power(covariance, -0.5)
-    leading = np.linalg.eigh(root @ to_features @ to_features.T @ root)[1][:, ::-1][:, :n_directions]
-    into, back = inverse_root @ leading, leading.T @ root
-    inner, _ = recolouring(cloud @ into, target @ into)
-    matrix = np.eye(len(root)) + into @ (inner - np.eye(inner.shape[0])) @ back
-    return matrix, target.mean(0) - cloud.mean(0) @ matrix
-
-
 def _power(symmetric: Float64, exponent: float) -> Float64:
+    """Return a power of a symmetric positive matrix; eigenvalues below 1e-9 count as 1e-9."""
     values, vectors = np.linalg.eigh(symmetric)
     return np.asarray((vectors * np.maximum(values, 1e-9) ** exponent) @ vectors.T)
 
 
 def principal_components(cloud: Float64, n: int) -> Float64:
-    """Leading directions of a centred cloud, (S, n), with a fixed sign (the largest weight is positive)."""
+    """Return the n leading principal axes (S, n) of a cloud (N, S); the largest weight of each is positive."""
     _, _, rows = np.linalg.svd(cloud - cloud.mean(0), full_matrices=False)
     rows = rows[:n]
     signs = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])
@@ -98,26 +76,24 @@ def principal_components(cloud: Float64, n: int) -> Float64:
 
 
 def pca_match(songs: Float64, song_scores: Float64, pictures: Float64, picture_scores: Float64) -> Float64:
-    """Closed-form match of two clouds: where songs go, (n, D), given by a linear map of `songs`.
+    """Return latents (n, D) for songs, by a linear map in closed form.
 
-    The optimal map between Gaussians in the Gromov-Wasserstein sense lays principal components on principal components
-    in the order of their variance (Delon, Desolneux & Salmona 2022); it leaves their signs open, and the picture cloud
-    of a VAE is nearly round, so that its components mean little. Here the guides choose: the directions of the picture
-    cloud that best foretell the guides of pictures come first and carry the guides of songs; the rest of the songs is
-    laid on the rest of the pictures, component by component.
+    The Gromov-Wasserstein optimal map between Gaussians matches principal components in the order of their variance
+    (Delon, Desolneux & Salmona 2022). It leaves the signs open, and the latents of a VAE are nearly isotropic, so that
+    their components mean little. So the correspondences choose first: the directions of the latent space that best
+    predict the scores of pictures get the scores of songs. The remaining principal components of the songs are mapped
+    to the remaining directions, in order.
     """
     white = _whitener(pictures)
-    round_pictures = (pictures - pictures.mean(0)) @ white
-    directions, _ = ridge(round_pictures, picture_scores, 0.05)
-    seen = _orthonormal(directions)  # (D, G)
-    heard = _uncorrelated(song_scores)  # (n, G)
+    directions, _ = ridge((pictures - pictures.mean(0)) @ white, picture_scores, 0.05)
+    leading = _orthonormal(directions)  # (D, C)
     rest = songs - song_scores @ np.linalg.lstsq(song_scores, songs, rcond=None)[0]
-    room = pictures.shape[1] - seen.shape[1]
-    others = principal_components(rest, min(room, np.linalg.matrix_rank(rest)))
+    n_others = pictures.shape[1] - leading.shape[1]
+    others = principal_components(rest, min(n_others, np.linalg.matrix_rank(rest)))
     scores = (rest - rest.mean(0)) @ others
     scores = scores / np.maximum(scores.std(axis=0), 1e-6)
-    complement = np.linalg.svd(np.eye(len(seen)) - seen @ seen.T)[0][:, : scores.shape[1]]
-    placed = heard @ seen.T + scores @ complement.T
+    complement = np.linalg.svd(np.eye(len(leading)) - leading @ leading.T)[0][:, : scores.shape[1]]
+    placed = _uncorrelated(song_scores) @ leading.T + scores @ complement.T
     return np.asarray(pictures.mean(0) + placed @ np.linalg.pinv(white))
 
 
@@ -129,7 +105,7 @@ def fused_gromov_wasserstein(
     picture_features: Float64,
     structure: float,
 ) -> Float64:
-    """Where songs go, (n, D): the mean picture of each song under `fused_plan`."""
+    """Return latents (n, D) for songs: the mean picture of each under the plan of `fused_plan`."""
     plan = fused_plan(songs, song_scores, pictures, picture_scores, picture_features, structure)
     return np.asarray(plan @ pictures / plan.sum(axis=1, keepdims=True))
 
@@ -142,23 +118,20 @@ def fused_plan(
     picture_features: Float64,
     structure: float,
 ) -> Float64:
-    """The fused Gromov-Wasserstein plan, (n, m): how much of each song goes to each picture; 1 in all.
+    """Return the fused Gromov-Wasserstein plan (n, m), whose entries sum to 1 (Vayer et al. 2020).
 
-    Distances between songs, those between the looks (m, F) of pictures, and the squared difference of guides between
-    songs and pictures, all scaled to mean 1; structure and guides are weighted `structure` to 1 - `structure` (Vayer et
-    al. 2020; solver: POT). Several starts, because the structure alone has many good plans; the best by its own cost is
-    kept.
+    The costs are the distances between songs, those between the visual features (m, F) of pictures, and the squared
+    differences of scores between songs and pictures, each scaled to mean 1. Distances weigh `structure`, scores
+    1 - `structure`. The solver, POT, finds local minima, so it runs from two starts, and the better plan is returned.
     """
-    import ot  # the extra `train`; slow to import
+    import ot  # only the extra `train` has it; slow to import
 
-    within_songs, within_pictures = (
-        ot.dist(songs, songs, "euclidean"),
-        ot.dist(picture_features, picture_features, "euclidean"),
-    )
+    within_songs = ot.dist(songs, songs, "euclidean")
+    within_pictures = ot.dist(picture_features, picture_features, "euclidean")
     between = ot.dist(song_scores, picture_scores, "sqeuclidean")
     within_songs /= within_songs.mean()
     within_pictures /= within_pictures.mean()
-    between /= max(between.mean(), 1e-9)  # 0 everywhere without guides
+    between /= max(between.mean(), 1e-9)  # 0 everywhere without correspondences
     song_mass, picture_mass = ot.unif(len(songs)), ot.unif(len(pictures))
     matched = pca_match(songs, song_scores, pictures, picture_scores)
     starts = [
@@ -176,17 +149,18 @@ def fused_plan(
 
 
 def _whitener(cloud: Float64) -> Float64:
+    """Return the symmetric matrix (D, D) that whitens a cloud (N, D)."""
     return _power(np.cov(cloud.T) + 1e-6 * np.eye(cloud.shape[1]), -0.5)
 
 
 def _orthonormal(directions: Float64) -> Float64:
-    """The nearest orthonormal columns (Loewdin 1950): no guide comes before another."""
+    """Return the nearest orthonormal columns (Loewdin 1950), which favours no column, unlike Gram-Schmidt."""
     unit = directions / np.linalg.norm(directions, axis=0)
     left, _, right = np.linalg.svd(unit, full_matrices=False)
     return np.asarray(left @ right)
 
 
 def _uncorrelated(scores: Float64) -> Float64:
-    """The nearest uncorrelated columns of unit variance."""
+    """Return the nearest centred, uncorrelated columns of unit variance."""
     centred = scores - scores.mean(0)
     return np.asarray(centred @ _power(np.cov(centred.T), -0.5))

@@ -1,7 +1,7 @@
-"""AudioVAE: 5 s of MFCC <-> z_audio.
+"""AudioVAE: MFCC of a window of 5 s <-> z_audio.
 
-Legend: B batch, R feature rows (20), T frames (216), D latent dimensions (64), K of them that tell the song, S numbers
-of the statistics of a window (5 R).
+Legend: B batch, R feature rows (20), T frames (216), D latent dimensions (64), K of them the track
+embedding, S statistics of a window (5 R).
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch.nn import functional
 
 from clavilux.constants import LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
 
-# 216 frames halve three times to 27, whatever the width.
-_COARSE_FRAMES = WINDOW_FRAMES // 8
-_LAGS = (1, 4, 16)  # frames: 23 ms, 93 ms, 0.37 s; how fast the rows move is rhythm and articulation
+_COARSE_FRAMES = WINDOW_FRAMES // 8  # after three halvings: 27
+_LAGS = (1, 4, 16)  # frames: 23 ms, 93 ms, 0.37 s; changes over these describe rhythm and articulation
 _STATISTICS = 2 + len(_LAGS)
 _TRACK_WIDTH = 256
-_LIMIT = 5.0  # deviations of a statistic: beyond it a sound is like no music, however far
+_LIMIT = 5.0  # standard deviations at which statistics are clipped
 
 
 class TrackEmbedding(nn.Module):
-    """A direction that the windows of one track share: statistics of a window -> K numbers.
+    """Track embedding: statistics of a window -> K numbers that are similar for windows of the same track.
 
-    It learns by contrast (`clavilux.training.train_track_embedding`) and knows of no order in time beyond 0.4 s.
+    It is trained by contrast (`clavilux.training.train_track_embedding`). Its inputs do not depend on the order of
+    frames beyond 0.4 s.
 
     Parameters
     ----------
@@ -49,32 +49,31 @@ class TrackEmbedding(nn.Module):
         self.last = nn.Linear(_TRACK_WIDTH, dims)
 
     def standardise(self, statistics: Tensor) -> Tensor:
-        """Statistics (B, S) -> zero mean and unit deviation each over the training corpus."""
+        """Standardise statistics (B, S) by their mean and deviation over the training corpus."""
         return ((statistics - self.mean) / self.deviation).clamp(-_LIMIT, _LIMIT)
 
     def direct(self, standard: Tensor, drop: Callable[[Tensor], Tensor] = lambda hidden: hidden) -> Tensor:
-        """Standardised statistics (B, S) -> (B, K) of length sqrt K, which a draw of K normal numbers has.
+        """Return the embedding (B, K) of standardised statistics (B, S).
 
-        `drop` is laid on the two hidden layers, in training.
+        Its norm is sqrt(K), about that of K standard normal numbers. In training, `drop` is applied to the two hidden
+        layers.
         """
         hidden = drop(functional.silu(self.first(standard)))
         hidden = drop(functional.silu(self.second(hidden)))
         return math.sqrt(self.dims) * functional.normalize(self.last(hidden).float(), dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Identity (B, K) of plain MFCC (B, R, T)."""
+        """Return the track embedding (B, K) of MFCC (B, R, T)."""
         return self.direct(self.standardise(window_statistics(features)))
 
 
 class AudioVAE(nn.Module):
-    """Variational autoencoder of feature windows, convolving along time with the rows as channels.
+    """Variational autoencoder of feature windows: convolutions along time with the rows as channels.
 
-    The normalisation of the rows over the training corpus is part of the network, so that every user of it takes plain
-    MFCC.
+    The normalisation of the rows is part of the network, so its input is plain MFCC.
 
-    The first K numbers of a latent are its *identity*, learnt before and kept: what a reconstruction would like to know
-    of a window must not bend what it shares with its song. The other D - K are its *detail*, which the convolutions
-    find: what the reconstruction needs beside it.
+    The first K numbers of a latent are the track embedding, which is trained before and frozen, so that the
+    reconstruction loss does not change it. The other D - K are the *detail*: what the reconstruction needs in addition.
 
     Parameters
     ----------
@@ -84,7 +83,7 @@ class AudioVAE(nn.Module):
         D.
     rows : int
         R.
-    identity_dims : int
+    track_dims : int
         K; 0 for a plain autoencoder.
     """
 
@@ -119,30 +118,30 @@ class AudioVAE(nn.Module):
         )
 
     def normalise(self, features: Tensor) -> Tensor:
-        """Plain MFCC -> zero mean and unit deviation a row over the training corpus: (B, R, T)."""
+        """Normalise MFCC (B, R, T) by mean and deviation of each row over the training corpus."""
         return (features - self.row_mean) / self.row_deviation
 
     def encode(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the posterior, each (B, D), of plain MFCC (B, R, T)."""
+        """Return mean and log-variance of the posterior, each (B, D), of MFCC (B, R, T)."""
         mean, logvar = self.to_posterior(self.encoder(self.normalise(features))).float().split(self.sizes, dim=1)
         if self.track_embedding is not None:
             mean = torch.cat([self.track_embedding(features), mean], dim=1)
         return mean, logvar.clamp(-10.0, 4.0)
 
     def decode(self, z_audio: Tensor) -> Tensor:
-        """Normalised features (B, R, T) of latents (B, D)."""
+        """Return the normalised MFCC (B, R, T) of latents (B, D)."""
         features: Tensor = self.decoder(self.from_latent(z_audio))
         return features.float()
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean, which is z_audio, and log-variance of the posterior: what is exported."""
+        """Return mean (z_audio) and log-variance of the posterior; this method is exported."""
         return self.encode(features)
 
 
 def window_statistics(features: Tensor) -> Tensor:
-    """What a window sounds like whenever it is heard: (B, R, T) -> (B, S).
+    """Return statistics of windows: (B, R, T) -> (B, S).
 
-    Of each row its mean, its deviation, and the deviations of its changes over 1, 4 and 16 frames.
+    They are the mean and the deviation of each row, and the deviations of its changes over 1, 4 and 16 frames.
     """
     parts = [features.mean(dim=2), _deviation(features)]
     parts += [_deviation(features[:, :, lag:] - features[:, :, :-lag]) for lag in _LAGS]

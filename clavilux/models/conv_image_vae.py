@@ -1,6 +1,6 @@
-"""ConvImageVAE: a plain convolutional autoencoder, picture <-> z_image, whose decoder gives pixels.
+"""ConvImageVAE: a plain convolutional autoencoder, picture <-> z_image, whose decoder predicts pixels.
 
-The network of the classic recipe, and the control that the painter must beat.
+The network of the classic recipe, the baseline of the painter.
 
 Legend: B batch, D latent dimensions (64), S side of the decoded picture (128).
 """
@@ -15,7 +15,7 @@ DECODED_SIDE_PX = 128
 
 
 class ConvImageVAE(nn.Module):
-    """Strided convolutions down, transposed convolutions up; ReLU, no normalisation: as a first version is written.
+    """Strided convolutions, transposed convolutions and ReLU, without normalisation.
 
     Parameters
     ----------
@@ -45,17 +45,17 @@ class ConvImageVAE(nn.Module):
         )
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""
+        """Return mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""
         mean, logvar = self.to_posterior(self.encoder(pictures)).float().chunk(2, dim=1)
         return mean, logvar.clamp(-10.0, 4.0)
 
     def decode(self, z_image: Tensor) -> Tensor:
-        """Pictures (B, 3, 128, 128) in [0, 1] of latents (B, D)."""
+        """Return pictures (B, 3, 128, 128) in [0, 1] of latents (B, D)."""
         pictures: Tensor = self.decoder(z_image)
         return pictures.float()
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the posterior: what is exported as the picture encoder."""
+        """Return mean and log-variance of the posterior; this method is exported as the picture encoder."""
         return self.encode(pictures)
 
 

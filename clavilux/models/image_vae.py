@@ -1,7 +1,7 @@
 """ImageVAE: a picture <-> z_image, and z_image -> the controls of the painter.
 
-The decoder never sees a pixel. It is asked for what 64 numbers can know: which palette, which colour where and how sure
-that is, and what the marks are like; all by classification, which chooses, where regression would average to brown.
+The decoder does not predict pixels, but what 64 numbers can describe: a palette, the probability of each colour at each
+place, and properties of the marks. Palette, plan and kind are classified; a regression would average them to brown.
 
 Legend: B batch, D latent dimensions (64), K palette slots (8), S side of the plan (32).
 """
@@ -18,13 +18,13 @@ from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, LATENT_DIM,
 
 
 class RawControls(NamedTuple):
-    """What the decoder says of a batch of latents.
+    """Outputs of the decoder for a batch of latents.
 
     plan : (B, K, S, S) logits of the palette slots.
     palette : (B, n_palettes) logits of the codebook's palettes.
     kind : (B, n_kinds) logits of the kinds of marks.
     frequency : (B,) marks along the short side.
-    direction : (B, 2) cosine and sine of twice the angle; its length is the certainty.
+    direction : (B, 2) cosine and sine of twice the angle; its length is the confidence.
     chaos : (B,) weight of the marks.
     finish : (B, 6) softness, glaze, brush, outline, mirror and flip, each in [0, 1] of its range.
     """
@@ -39,7 +39,7 @@ class RawControls(NamedTuple):
 
 
 class ImageVAE(nn.Module):
-    """Picture encoder and painter's decoder around a latent of 64 numbers, with nothing that goes around it.
+    """Picture encoder, and decoder to controls of the painter; there are no skip connections around the latent.
 
     Parameters
     ----------
@@ -73,18 +73,18 @@ class ImageVAE(nn.Module):
             nn.SiLU(),
             nn.Conv2d(decoder_width, SLOTS, 3, padding=1),
         )
-        # Straight from the latent: what is chosen has one convex region each, so that near latents choose alike. A
-        # perceptron here learnt the training pictures by heart and gave a ragged map of choices.
+        # Linear, so that each class has a convex region and similar latents get the same class. A perceptron memorised
+        # the training pictures and had irregular regions.
         self.to_palette = nn.Linear(latent_dim, n_palettes)
         self.to_kind = nn.Linear(latent_dim, n_kinds)
         self.to_marks = nn.Linear(latent_dim, 4 + len(FINISH))
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""
+        """Return mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""
         return encode_pictures(self.encoder, self.to_posterior, pictures)
 
     def decode(self, z_image: Tensor) -> RawControls:
-        """Raw controls of latents (B, D)."""
+        """Return the outputs of the decoder for latents (B, D)."""
         marks = self.to_marks(z_image).float()
         low, high = (math.log(v) for v in FREQUENCY_RANGE)
         return RawControls(
@@ -98,12 +98,12 @@ class ImageVAE(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the posterior: what is exported as the picture encoder."""
+        """Return mean and log-variance of the posterior; this method is exported as the picture encoder."""
         return self.encode(pictures)
 
 
 def picture_encoder(width: int) -> nn.Sequential:
-    """Pictures (B, 3, 64, 64) in [-1, 1] -> (B, 64 * width)."""
+    """Return a network from pictures (B, 3, 64, 64) in [-1, 1] to features (B, 64 * width)."""
     return nn.Sequential(  # 64 px -> 4 px
         nn.Conv2d(3, width, 3, stride=2, padding=1),
         *_block(width, 2 * width, stride=2),
@@ -113,12 +113,12 @@ def picture_encoder(width: int) -> nn.Sequential:
         nn.GroupNorm(8, 4 * width),
         nn.SiLU(),
         nn.Flatten(),
-        nn.Dropout(0.1),  # the encoder is what overfits in a VAE
+        nn.Dropout(0.1),  # in a VAE, the encoder overfits first
     )
 
 
 def encode_pictures(encoder: nn.Module, to_posterior: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean, within (-4, 4), and log-variance of the posterior of pictures in [0, 1], each (B, D)."""
+    """Return mean, within (-4, 4), and log-variance of the posterior of pictures in [0, 1], each (B, D)."""
     mean, logvar = to_posterior(encoder(2.0 * pictures - 1.0)).float().chunk(2, dim=1)
     return 4.0 * torch.tanh(mean / 4.0), logvar.clamp(-10.0, 4.0)
 

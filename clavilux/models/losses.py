@@ -1,9 +1,9 @@
-"""Losses of the variational autoencoders, and the controller that holds their rate.
+"""Losses of the variational autoencoders, and control of their KL divergence.
 
-Everything is summed over places and dimensions and averaged over the batch only. Averaging over pixels is what makes a
-VAE forget: it multiplies the effective weight of the rate by the number of pixels.
+Losses are summed over positions and dimensions and averaged over the batch only. An average over pixels would multiply
+the effective weight of the KL divergence by the number of pixels, and the latent would carry no information.
 
-Legend: B batch, D latent dimensions, K classes, H W places.
+Legend: B batch, D latent dimensions, K classes.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from torch.nn import functional
 
 
 def kl_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mean, exp logvar) || N(0, 1)) in nats per dimension, averaged over the batch: (B, D), (B, D) -> (D,)."""
+    """Return KL(N(mean, exp logvar) || N(0, 1)) in nats per dimension, mean over B: (B, D) -> (D,)."""
     return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean(dim=0)
 
 
 def sample_posterior(mean: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
-    """One draw of N(mean, exp logvar) by the reparameterisation trick: (B, D)."""
+    """Return a sample of N(mean, exp logvar) by the reparameterisation trick, (B, D)."""
     noise = torch.randn(mean.shape, generator=generator, dtype=torch.float32).to(mean.device)
     return mean + (0.5 * logvar).exp() * noise
 
 
 def optimal_sigma_nll(target: Tensor, reconstruction: Tensor) -> Tensor:
-    """Gaussian negative log-likelihood with the best common deviation, in nats a sample, up to a constant.
+    """Return the Gaussian negative log-likelihood with the optimal common deviation, in nats per sample.
 
-    (N / 2) ln MSE for N numbers a sample (sigma-VAE, Rybkin, Daniilidis & Levine 2021, equation 5): the weight of the
-    reconstruction grows by itself as it gets better.
+    (N / 2) ln MSE for N numbers per sample, up to a constant (sigma-VAE, Rybkin, Daniilidis & Levine 2021, equation 5):
+    the weight of the reconstruction grows as it improves.
     """
     numbers = target[0].numel()
     mse = (target - reconstruction).square().mean()
@@ -39,24 +39,24 @@ def optimal_sigma_nll(target: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 def mean_squared_loss(target: Tensor, reconstruction: Tensor, kl_nats: Tensor, weight: float) -> Tensor:
-    """Squared error averaged over the numbers of a sample, plus `weight` times the rate, which is summed: classic.
+    """Return the mean squared error plus `weight` times the summed KL divergence: the loss of the classic recipe.
 
-    For N numbers a sample and unit variance the evidence lower bound asks for a weight of 2 / N. At N = 49 152 pixel
-    values and a weight that rises to 6 the rate is held 147 000 times too dear, and what little it could tell is gone.
+    For N numbers per sample and unit variance, the evidence lower bound has a weight of 2 / N. With N = 49 152 pixel
+    values and a weight of 6, the KL divergence has 147 000 times that weight and collapses to zero.
     """
     return (target - reconstruction).square().mean() + weight * kl_nats
 
 
 def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
-    """Cross-entropy against shares (sum 1 over dimension 1), summed over places, mean over B: (B, K, ...) -> ()."""
+    """Return the cross-entropy against shares (B, K, ...): sum over positions, mean over B."""
     return -(shares * functional.log_softmax(logits, dim=1)).flatten(1).sum(dim=1).mean()
 
 
 def same_track_loss(points: Tensor, temperature: float) -> Tensor:
-    """Which of all others is of the same track, by cosine? Cross-entropy in nats, mean over B.
+    """Return the contrastive loss of pairs from the same track, in nats, mean over B.
 
     InfoNCE (van den Oord, Li & Vinyals 2018) in the form of SimCLR (Chen et al. 2020): row i of the first half of
-    `points` (B, D) and row i of the second half belong together.
+    `points` (B, D) and row i of the second half are a positive pair.
     """
     unit = functional.normalize(points, dim=1)
     own = torch.arange(len(points), device=points.device)
@@ -66,18 +66,18 @@ def same_track_loss(points: Tensor, temperature: float) -> Tensor:
 
 @dataclass
 class KLController:
-    """Holds the rate of a VAE at a target by steering beta.
+    """Holds the KL divergence of a VAE at a target by adjusting beta.
 
-    Integral control in the logarithm of beta on a running mean of the rate, the multiplicative rule of GECO (Rezende &
-    Viola 2018) with the rate in the place of the reconstruction, as in ControlVAE (Shao et al. 2020). Because beta is
-    clamped after each step, the integral cannot wind up.
+    Integral control of ln(beta) on a running mean of the KL divergence: the multiplicative rule of GECO (Rezende &
+    Viola 2018) with the KL divergence instead of the reconstruction, as in ControlVAE (Shao et al. 2020). Beta is
+    clamped in each step, which prevents integral wind-up.
 
     Attributes
     ----------
     target_nats : float
-        Rate to hold, summed over dimensions.
+        Target, summed over dimensions.
     gain : float
-        Step in ln(beta) for a rate that is wrong by 100 %.
+        Step in ln(beta) for an error of 100 %.
     """
 
     target_nats: float
@@ -90,11 +90,11 @@ class KLController:
 
     @property
     def beta(self) -> float:
-        """Present weight of the rate in the loss."""
+        """Weight of the KL divergence in the loss."""
         return math.exp(self.log_beta)
 
     def update(self, kl_nats: float) -> None:
-        """Take in the rate of one step."""
+        """Adjust beta to the KL divergence of one step."""
         mean = kl_nats if self.kl_mean is None else self.decay * self.kl_mean + (1 - self.decay) * kl_nats
         self.kl_mean = mean
         error = max(-1.0, min(1.0, mean / self.target_nats - 1.0))
@@ -102,19 +102,19 @@ class KLController:
         self.log_beta = max(math.log(low), min(math.log(high), self.log_beta + self.gain * error))
 
     def state_dict(self) -> dict[str, float | None]:
-        """What a resumed run needs."""
-        return {"log_beta": self.log_beta, "rate_mean": self.kl_mean}
+        """Return the state for a checkpoint."""
+        return {"log_beta": self.log_beta, "kl_mean": self.kl_mean}
 
     def load_state_dict(self, state: dict[str, float | None]) -> None:
-        """Go on from a saved state."""
+        """Restore the state from a checkpoint."""
         log_beta = state["log_beta"]
         assert log_beta is not None, "a saved controller always has a beta"
-        self.log_beta, self.kl_mean = log_beta, state["rate_mean"]
+        self.log_beta, self.kl_mean = log_beta, state["kl_mean"]
 
 
 @dataclass
 class RisingBeta:
-    """Beta that rises in a straight line from 0 to its maximum over a training, as in the classic recipe."""
+    """Beta that rises linearly from 0 to its maximum during a training, as in the classic recipe."""
 
     max_beta: float
     steps: int
@@ -122,26 +122,26 @@ class RisingBeta:
 
     @property
     def beta(self) -> float:
-        """Present weight of the rate in the loss."""
+        """Weight of the KL divergence in the loss."""
         return self.max_beta * self.step / self.steps
 
     def update(self, kl_nats: float) -> None:
-        """Go one step on; the rate has no say."""
+        """Advance by one step; the KL divergence is ignored."""
         self.step += 1
 
     def state_dict(self) -> dict[str, float | None]:
-        """What a resumed run needs."""
+        """Return the state for a checkpoint."""
         return {"step": self.step}
 
     def load_state_dict(self, state: dict[str, float | None]) -> None:
-        """Go on from a saved state."""
+        """Restore the state from a checkpoint."""
         step = state["step"]
         assert step is not None, "a saved schedule always has a step"
         self.step = int(step)
 
 
 def water_filling_nats(variances: Tensor, keep: float = 0.95) -> float:
-    """Rate in nats at which a linear code keeps `keep` of the variance that these directions carry.
+    """Return the rate in nats at which a linear code keeps a share `keep` of the variance of these directions.
 
     Reverse water-filling (Cover & Thomas, section 10.3.3): at water level t, direction k keeps max(0, v_k - t) of its
     variance v_k and costs max(0, ln(v_k / t) / 2) nats.
@@ -149,40 +149,14 @@ def water_filling_nats(variances: Tensor, keep: float = 0.95) -> float:
     Parameters
     ----------
     variances : (D,) tensor
-        Variances of the data along the D directions that the latent has room for, such as its leading principal
-        components.
+        Variances of the data along D directions, such as leading principal components.
     keep : float
-        Share of their sum to keep, in (0, 1).
+        In (0, 1).
     """
     spectrum = variances[variances > 0].double()
     low, high = 0.0, float(spectrum.max())
     for _ in range(200):
         level = 0.5 * (low + high)
-        kept = float((spectrum - level).clamp(min=0).sum() / spectrum.sum())
-        low, high = (level, high) if kept > keep else (low, level)
+        share = float((spectrum - level).clamp(min=0).sum() / spectrum.sum())
+        low, high = (level, high) if share > keep else (low, level)
     return float(0.5 * torch.log(spectrum / low).clamp(min=0).sum()) if low > 0 else math.inf
-
-
-def water_filling_kept(variances: Tensor, kl_nats: float) -> tuple[float, float]:
-    """Variance that a linear code of this rate keeps of these directions: by a draw and by the mean of its posterior.
-
-    The other side of `water_filling_nats`: at the level t whose rate is `kl_nats`, a draw keeps max(0, v_k - t). The
-    mean, which a linear VAE decodes to (1 - t / v_k) of the coordinate (Lucas et al. 2019), misses only t^2 / v_k.
-
-    Parameters
-    ----------
-    variances : (D,) tensor
-        As in `water_filling_nats`.
-    rate_nats : float
-        Above 0.
-    """
-    spectrum = variances[variances > 0].double()
-    high = float(spectrum.max().log())
-    low = float(spectrum.min().log()) - 2.0 * kl_nats  # where the smallest direction alone costs as much
-    for _ in range(200):
-        log_level = 0.5 * (low + high)
-        nats = float(0.5 * (spectrum.log() - log_level).clamp(min=0).sum())
-        low, high = (log_level, high) if nats > kl_nats else (low, log_level)
-    level = math.exp(high)
-    above = spectrum[spectrum > level]
-    return float((above - level).sum()), float((above - level**2 / above).sum())

@@ -1,6 +1,6 @@
 """MappingNetwork: song code -> z_image.
 
-A song code is the mean of z_audio over a song with the song's descriptors behind it.
+A song code is the mean of z_audio over a song, with the descriptors of the song appended.
 
 Legend: B batch, S numbers of a song code (64 + descriptors), P components, C centres, D latent dimensions (64).
 """
@@ -12,16 +12,15 @@ from torch import Tensor, nn
 
 from clavilux.constants import LATENT_DIM
 
-LIMIT = 3.5  # deviations: a song far outside the corpus is held at its border instead of being flung off the canvas
+LIMIT = 3.5  # standard deviations at which song codes are clipped, so that unusual songs stay near the corpus
 
 
 class MappingNetwork(nn.Module):
-    """Standardise over the songs of the corpus; then a straight path, and beside it a bent one through radial bases.
+    """Standardisation and principal components of song codes, a linear path, and optionally radial basis functions.
 
-    The straight path alone holds every linear mapping (such as the PCA match). The bent one holds a kernel regression:
-    C songs as centres in the space of the P leading components, each with its pull. Standardising by the spread of
-    *songs* undoes the shrinking that averaging over windows brings. Recolouring to the cloud of real art is linear, and
-    folded into both paths.
+    The linear path holds a linear mapping. The radial basis functions hold a kernel regression: C songs are centres in
+    the space of the P components, each with a weight. Codes are standardised by their deviation over *songs*, which is
+    smaller than that over windows. The recolouring to the distribution of art is linear and part of the weights.
 
     Parameters
     ----------
@@ -30,7 +29,7 @@ class MappingNetwork(nn.Module):
     n_components : int
         P.
     n_centres : int
-        C; 0 for a straight mapping.
+        C; 0 for a linear mapping.
     """
 
     song_mean: Tensor
@@ -49,19 +48,19 @@ class MappingNetwork(nn.Module):
         self.pull = nn.Parameter(torch.zeros(n_centres, latent_dim))
 
     def to_components(self, songs: Tensor) -> Tensor:
-        """Song codes (B, S) -> leading components (B, P) of the standardised codes."""
+        """Return the principal components (B, P) of song codes (B, S)."""
         standard = ((songs - self.song_mean) / self.song_deviation).clamp(-LIMIT, LIMIT)
         components: Tensor = self.components(standard)
         return components
 
     def kernel(self, components: Tensor) -> Tensor:
-        """Gaussian radial bases: (B, P) -> (B, C), exp(-|x - c|^2 / (2 scale^2))."""
-        # Differences first: |x|^2 + |c|^2 - 2 x.c loses digits where x is near c, and then the exported graph differs.
+        """Return Gaussian radial basis functions: (B, P) -> (B, C), exp(-|x - c|^2 / (2 scale^2))."""
+        # |x|^2 + |c|^2 - 2 x.c would lose digits where x is near c, and the exported graph would differ.
         square = (components[:, None] - self.centres[None]).square().sum(dim=2)
         return torch.exp(-0.5 * square * torch.exp(-2.0 * self.log_scale))
 
     def forward(self, songs: Tensor) -> Tensor:
-        """z_image (B, D) of song codes (B, S)."""
+        """Return z_image (B, D) of song codes (B, S)."""
         components = self.to_components(songs)
         z_image: Tensor = self.straight(components)
         if len(self.centres):
@@ -70,7 +69,7 @@ class MappingNetwork(nn.Module):
 
 
 class PerceptronMapping(nn.Module):
-    """Three layers from a song code to z_image: the mapping of the classic recipe, fitted by descent.
+    """Perceptron with two hidden layers from song codes to z_image: the mapping of the classic recipe.
 
     Parameters
     ----------
@@ -91,6 +90,6 @@ class PerceptronMapping(nn.Module):
         )
 
     def forward(self, songs: Tensor) -> Tensor:
-        """z_image (B, D) of song codes (B, S)."""
+        """Return z_image (B, D) of song codes (B, S)."""
         z_image: Tensor = self.layers(songs)
         return z_image

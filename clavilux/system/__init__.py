@@ -1,1 +1,1 @@
-"""Files, processes, threads and memory: what every command needs from the machine."""
+"""Files, tables, arguments, processes, threads and memory: the tools that all other packages use."""

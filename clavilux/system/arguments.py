@@ -1,7 +1,7 @@
-"""Arguments of public functions: what was given becomes a plain Python or NumPy value, or a `ClaviluxError`.
+"""Check the arguments of public functions and convert them to plain Python or NumPy values.
 
-Whole numbers may come as NumPy integers or as floats without a fraction, since both come out of other people's
-calculations. Truth values and text are refused where a number is meant: they are mistakes more often than numbers.
+Integers may be given as NumPy integers or as floats without a fraction, because both are common results of
+calculations. Booleans and text are not accepted as numbers, because they are usually mistakes.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Number = SupportsIndex | float | np.floating[Any]
 Size = Number | Sequence[Number] | NDArray[Any]
 FileName = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-MAX_SEED = 10**100 - 1  # Python refuses to write integers of more than 4 300 digits, and records hold the seed
+MAX_SEED = 10**100 - 1  # Python cannot print integers of more than 4300 digits, and records have the seed
 MAX_THREADS = 1_024
 
-_LONG = 10**15  # whole numbers from here on are not written out in messages
+_LONG = 10**15  # messages do not print larger integers
 
 
 class _Shortener(reprlib.Repr):
-    """Writes values of any size and type in a short line."""
+    """Formats values of any size and type as one short line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,32 +51,34 @@ class _Shortener(reprlib.Repr):
 
 
 def show(value: object) -> str:
-    """Return what a message says of a value: one short line, whatever the value is."""
+    """Return a value as one short line for a message."""
     return " ".join(_Shortener().repr(value).split())
 
 
 def whole_number(
     name: str, value: Any, low: int = 0, high: int | None = None, *, fault: type[ClaviluxError] = PictureError
 ) -> int:
-    """Return a whole number as an int.
+    """Return an integer in a range as an int.
 
     Parameters
     ----------
     name : str
-        Of the argument, for the message.
+        Name of the argument, for the message.
     value : Any
-        What was given: an integer of Python or NumPy, or a float without a fraction.
-    low, high : int
-        Smallest and largest allowed value; no largest one if left out.
+        A Python or NumPy integer, or a float without a fraction.
+    low : int
+        Smallest allowed value.
+    high : int, optional
+        Largest allowed value; unlimited by default.
     fault : type of ClaviluxError
-        Raised if it is anything else.
+        Raised for any other value.
     """
     plain = _scalar(value)
     is_whole = isinstance(plain, Integral) or (isinstance(plain, float | np.floating) and float(plain).is_integer())
     number = int(plain) if is_whole else low - 1
     if number < low or (high is not None and number > high):
-        allowed = f"of {low} or more" if high is None else f"from {low} to {_write_limit(high)}"
-        raise fault(f"{name} is {show(value)}; it is a whole number {allowed}")
+        allowed = f"of {low} or more" if high is None else f"from {low} to {_format_limit(high)}"
+        raise fault(f"{name} is {show(value)}; it must be a whole number {allowed}")
     return number
 
 
@@ -88,7 +90,7 @@ def real_number(
     *,
     fault: type[ClaviluxError] = PictureError,
 ) -> float:
-    """Return a finite number as a float; parameters as in `whole_number`."""
+    """Return a finite number in a range as a float. The parameters are those of `whole_number`."""
     plain = _scalar(value)
     number = math.nan
     if isinstance(plain, Real):
@@ -101,7 +103,7 @@ def real_number(
             allowed = f"a number from {low:g} to {high:g}"
         else:
             allowed = "a finite number" if math.isinf(low) else f"a finite number of {low:g} or more"
-        raise fault(f"{name} is {show(value)}; it is {allowed}")
+        raise fault(f"{name} is {show(value)}; it must be {allowed}")
     return number + 0.0  # no -0.0
 
 
@@ -111,44 +113,44 @@ def check_size(size: Any) -> tuple[int, int]:
     Parameters
     ----------
     size : Any
-        What was given: a side, or width and height as a tuple, a list or an array.
+        Length of both sides, or width and height as a tuple, a list or an array.
 
     Raises
     ------
     PictureError
-        If it is anything else.
+        For any other value.
     """
     low, high = SIZE_RANGE_PX
     is_pair = isinstance(size, tuple | list) or (isinstance(size, np.ndarray) and size.ndim == 1)
     sides = size if is_pair else (size, size)
     try:
         width, height = (whole_number("side", side, low, high) for side in sides)
-    except (PictureError, ValueError) as error:  # ValueError: not two
+    except (PictureError, ValueError) as error:  # ValueError: not two values
         raise PictureError(
-            f"size is {show(size)}; give a side or (width, height) in whole numbers, each side lies between {low} and "
+            f"size is {show(size)}; give a side or (width, height) in whole numbers, each side between {low} and "
             f"{high} pixels"
         ) from error
     return width, height
 
 
 def file_path(name: str, value: Any, *, fault: type[ClaviluxError] = PictureError) -> Path:
-    """Return a path as a `Path`, from text, bytes or any `os.PathLike`; parameters as in `whole_number`."""
+    """Return text, bytes or any `os.PathLike` as a `Path`. The parameters are those of `whole_number`."""
     try:
         text = os.fsdecode(value)
         raw = os.fsencode(text)
     except (TypeError, UnicodeError) as error:
-        raise fault(f"{name} is {show(value)}; it is a path: text or a pathlib.Path") from error
+        raise fault(f"{name} is {show(value)}; it must be a path: text or a pathlib.Path") from error
     if not raw or b"\0" in raw:
-        raise fault(f"{name} is {show(text)}; it is a path of one or more characters, none of them zero")
+        raise fault(f"{name} is {show(text)}; it must be a path of one or more characters without zero bytes")
     return Path(text)
 
 
 def float_array(
     name: str, value: Any, shape: tuple[int | None, ...], *, fault: type[ClaviluxError] = PictureError
 ) -> NDArray[np.float32]:
-    """Return finite numbers as a float32 array; ``None`` in ``shape`` stands for one or more.
+    """Return finite numbers as a float32 array of a shape, in which ``None`` is any length of at least one.
 
-    Parameters as in `whole_number`.
+    The other parameters are those of `whole_number`.
     """
     array = None
     try:
@@ -163,16 +165,16 @@ def float_array(
         or not all(n == m if m is not None else n > 0 for n, m in zip(array.shape, shape, strict=True))
         or not np.isfinite(array).all()
     ):
-        wanted = ", ".join("n" if side is None else str(side) for side in shape)
-        raise fault(f"{name} is {show(value)}; it is an array of finite numbers of shape ({wanted})")
+        expected = ", ".join("n" if side is None else str(side) for side in shape)
+        raise fault(f"{name} is {show(value)}; it must be an array of finite numbers of shape ({expected})")
     return array
 
 
 def _scalar(value: Any) -> Any:
-    """The number in an array without dimensions; None for truth values, which Python counts as integers."""
+    """Return a value unchanged, that of a 0-dimensional array, and None for booleans, which are integers in Python."""
     plain = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
     return None if isinstance(plain, bool | np.bool_) else plain
 
 
-def _write_limit(high: int) -> str:
+def _format_limit(high: int) -> str:
     return str(high) if high < _LONG else f"10^{len(str(high + 1)) - 1}"

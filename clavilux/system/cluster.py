@@ -1,11 +1,8 @@
-"""Songs on a Dask cluster, in shards; the part of `clavilux.system.jobs` that needs the extra ``cluster``.
+"""Apply a function to songs on a Dask cluster; the part of `clavilux.system.jobs` that needs the extra ``cluster``.
 
-songs, a function of one song -> **here** -> the scheduler, its workers -> what became of each song
-
-joblib's Dask backend is the seam. A worker does the songs of its shard one after another, and the function writes each
-result at once, under a temporary name that it then renames. If a worker dies, the scheduler gives its shard to another
-one; so the function must be one that finds what is there already and leaves it. Workers see the same files as the
-caller, under the same paths.
+Songs are sent in shards through joblib's Dask backend. A worker processes the songs of a shard one after another, and
+the function writes each result atomically. If a worker dies, the scheduler gives its shard to another worker, so the
+function must skip results that exist. Workers must have access to the same files as the caller, under the same paths.
 """
 
 from __future__ import annotations
@@ -28,9 +25,9 @@ from clavilux.version import __version__
 if TYPE_CHECKING:
     import distributed
 
-CONNECT_S = 10.0  # to reach a scheduler
-WORKERS_S = 10.0  # for its first worker to be there
-AHEAD_SHARDS = 1_000  # sent before the first comes back: bounds the scheduler's memory, and how many workers are busy
+CONNECT_S = 10.0  # timeout for the connection to a scheduler
+WORKERS_S = 10.0  # timeout for its first worker
+AHEAD_SHARDS = 1_000  # sent in advance: limits the memory of the scheduler and the number of busy workers
 
 T = TypeVar("T")
 
@@ -51,7 +48,7 @@ def run_on_cluster(
     return_as = "generator" if ordered else "generator_unordered"
     lost: list[_Lost] = []
     with connected(scheduler) as client, parallel_config(backend=_dask_backend(client)):
-        # A tuple goes with its task. What joblib takes for large data would be left on one worker, and die with it.
+        # A tuple is sent with its task. joblib would store large data on one worker, and lose it with the worker.
         calls = (delayed(work)(shard) for shard in _cut(songs, shard_songs))
         try:
             outcomes = Parallel(batch_size=1, pre_dispatch=AHEAD_SHARDS, return_as=return_as)(calls)
@@ -67,7 +64,7 @@ def run_on_cluster(
                     yield from done
         except CancelledError as error:
             raise ClusterError(
-                f"the scheduler at {scheduler} was lost; what is done is kept, run this again when it is back"
+                f"the scheduler at {scheduler} was lost; finished songs are kept, run this again when it is back"
             ) from error
         except (ModuleNotFoundError, RuntimeError) as error:
             # Raised on a worker, or on the scheduler.
@@ -80,14 +77,14 @@ def run_on_cluster(
             ) from error
     if lost:
         raise ClusterError(
-            f"{len(lost)} of the shards ended worker after worker, most likely for want of memory; what they had done "
-            f"is kept, run the rest with more memory: {'; '.join(shard.songs for shard in lost)}"
+            f"{len(lost)} of the shards ended several workers, probably because memory ran out; finished songs are "
+            f"kept, run the rest with more memory: {'; '.join(shard.songs for shard in lost)}"
         )
 
 
 @dataclass(frozen=True)
 class _Lost:
-    """A shard that the scheduler gave up, as its workers died one after another; its songs in words."""
+    """A shard that the scheduler gave up because several workers died, with a description of its songs."""
 
     songs: str
 
@@ -95,7 +92,7 @@ class _Lost:
 def _run_shard(
     function: Callable[[T], Any], folders: tuple[Path, ...], version: str, songs: tuple[T, ...]
 ) -> list[tuple[T, Outcome]]:
-    """Work on the songs of a shard. Runs on a worker of a cluster."""
+    """Return the songs of a shard with their outcomes. Runs on a worker of the cluster."""
     from threadpoolctl import threadpool_limits
 
     if version != __version__:
@@ -105,15 +102,15 @@ def _run_shard(
     for folder in folders:
         if not folder.is_dir():
             raise ClusterError(
-                f"the worker {platform.node()} does not see {folder}; caller and workers share a file system, under "
-                "the same paths"
+                f"the worker {platform.node()} cannot access {folder}; all machines need a shared file "
+                "system with the same paths"
             )
-    with threadpool_limits(1, user_api="blas"):  # whatever the worker was started with: the same bits as elsewhere
+    with threadpool_limits(1, user_api="blas"):  # for identical results on every worker
         return [(song, attempt(function, song)) for song in songs]
 
 
 def _cut(songs: Iterable[T], n: int) -> Iterator[tuple[T, ...]]:
-    """Shards of n songs, the last one shorter."""
+    """Yield shards of n songs; the last one may be shorter."""
     rest = iter(songs)
     while shard := tuple(islice(rest, n)):
         yield shard
@@ -121,19 +118,19 @@ def _cut(songs: Iterable[T], n: int) -> Iterator[tuple[T, ...]]:
 
 @contextmanager
 def connected(scheduler: str) -> Iterator[distributed.Client]:
-    """Give a client of the scheduler at an address, or raise `ClusterError` if none answers there."""
-    import asyncio  # 0.02 s, which only a cluster is worth
+    """Yield a client of the scheduler at an address; raise `ClusterError` if there is none."""
+    import asyncio  # takes 0.02 s
 
     from distributed import Client
 
     with _silent_dask():
         try:
-            with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop of its own
+            with ThreadPoolExecutor(1) as thread:  # a notebook already runs an event loop
                 kind = thread.submit(asyncio.run, _ask_kind(scheduler)).result()
             if kind != "Scheduler":
                 raise ValueError(f"it answers as {kind}")
             client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:  # refused, silent or cut off; malformed or no scheduler
+        except (OSError, ValueError, TypeError) as error:  # refused, no answer, disconnected; invalid, not a scheduler
             raise ClusterError(
                 f"no Dask scheduler can be reached at {scheduler!a} ({str(error) or 'no answer'}); give the address "
                 "that `dask scheduler` prints, such as tcp://10.0.0.1:8786"
@@ -144,7 +141,7 @@ def connected(scheduler: str) -> Iterator[distributed.Client]:
 
 @contextmanager
 def _silent_dask() -> Iterator[None]:
-    """Keep Dask from logging its tries and tracebacks: what goes wrong becomes one line of ours."""
+    """Disable the log messages of Dask; errors are reported as `ClusterError`."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -157,31 +154,31 @@ def _silent_dask() -> Iterator[None]:
 
 
 async def _ask_kind(address: str) -> str:
-    """Ask what listens there, a "Scheduler" or a "Worker"; for what is silent Dask's own client waits for ever."""
+    """Return the type of the server at an address, such as "Scheduler", with a timeout that Dask's client lacks."""
     import asyncio
 
     from distributed import Security, rpc
 
-    secrets = Security().get_connection_args("client")  # of Dask's configuration, for tls:// addresses
+    secrets = Security().get_connection_args("client")  # from Dask's configuration, for tls:// addresses
     async with asyncio.timeout(CONNECT_S), rpc(address, timeout=CONNECT_S, connection_args=secrets) as there:
         return str((await there.identity())["type"])
 
 
 def _dask_backend(client: distributed.Client) -> Any:
-    """joblib's Dask backend, with three of its gaps closed; the class is made here, as it needs the extra."""
+    """Return joblib's Dask backend with workarounds for two limitations; defined here because it needs the extra."""
     from distributed import KilledWorker
     from joblib._dask import DaskDistributedBackend
 
     class Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types
         def effective_n_jobs(self, n_jobs: int) -> int:
-            # With one worker of one thread joblib would do all the work on the caller.
+            # With one worker of one thread, joblib would run all calls in this process.
             return max(2, int(super().effective_n_jobs(n_jobs)))
 
         def submit(self, func: Any, callback: Any = None) -> Any:
-            # joblib passes on what a task returns or raises, but waits for ever for one that Dask itself gives up.
+            # joblib waits forever for a task that Dask gives up.
             future = super().submit(func, callback)
 
-            def tell(future: Any) -> None:
+            def report(future: Any) -> None:
                 error = future.exception()
                 if isinstance(error, KilledWorker):
                     ((_, (shard,), _),) = func.items
@@ -189,7 +186,7 @@ def _dask_backend(client: distributed.Client) -> Any:
                 elif error is not None:
                     callback(error)
 
-            future.add_done_callback(tell)
+            future.add_done_callback(report)
             return future
 
     return Backend(client=client, wait_for_workers_timeout=WORKERS_S)

@@ -1,7 +1,6 @@
-"""Files on disk: which files of a folder are read, and how files are written.
+"""List the files of a folder, check file names, and write files atomically.
 
-Every command walks folders, names files and writes results through this module, so that all of them treat hidden files,
-links, odd names and a full disk alike.
+All commands use this module, so that they treat hidden files, links, unusual names and a full disk in the same way.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ from pathlib import Path, PurePosixPath
 from clavilux.errors import ClaviluxError, OutputError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Error numbers that mean: there is no room left for the file."""
+"""Error numbers for a disk or quota without room for the file."""
 
 SHORTAGES = {
     errno.EMFILE: "this process may open no more files; raise the limit (`ulimit -n 4096`) or lower --jobs",
     errno.ENFILE: "the system can open no more files; close other programs",
     errno.ENOMEM: "there is no memory left; close other programs or lower --jobs",
 }
-"""Error numbers that say nothing about the file, and what to do."""
+"""Error numbers for a shortage in the system, which are not about the file, with advice for the user."""
 
-Identity = tuple[int, int]
+Identity = tuple[int, int]  # device and inode
 
 _TEMPORARY_PREFIX = ".clavilux-"
-_FOREIGN_AGE_S = 86_400.0
+_FOREIGN_AGE_S = 86_400.0  # age from which temporary files of other machines are removed
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ class FolderListing:
     files : tuple of Path
         Files with a wanted extension, sorted by path.
     skipped : dict of Path to str
-        What was left out although a user may expect it to be read, with the reason: an unreadable folder, a link to
-        a folder, a broken link, a file in a related format that is not supported.
+        Paths that were skipped although a user may expect them, with the reason: an unreadable folder, a link to a
+        folder, a broken link, a file in a format that is not supported.
     unreadable : frozenset of Path
-        Those of `skipped` that could not be read, so that wanted files may be missing.
+        Members of `skipped` that could not be read, so that files may be missing in `files`.
     """
 
     files: tuple[Path, ...]
@@ -56,37 +55,37 @@ class FolderListing:
     unreadable: frozenset[Path] = frozenset()
 
     def faults(self) -> list[str]:
-        """Return a line for each reason why something could not be read: the first few names and the reason."""
-        return _notes({path: reason for path, reason in self.skipped.items() if path in self.unreadable})
+        """Return a line for each reason why paths could not be read, with the first names and the reason."""
+        return _summarise({path: reason for path, reason in self.skipped.items() if path in self.unreadable})
 
     def hints(self) -> list[str]:
-        """Return a line for each reason why something else was passed over."""
-        return _notes({path: reason for path, reason in self.skipped.items() if path not in self.unreadable})
+        """Return a line for each reason why other paths were skipped, with the first names and the reason."""
+        return _summarise({path: reason for path, reason in self.skipped.items() if path not in self.unreadable})
 
 
-def _notes(skipped: dict[Path, str]) -> list[str]:
+def _summarise(skipped: dict[Path, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for path, reason in skipped.items():
         by_reason.setdefault(reason, []).append(str(path))
-    return [f"{first_names(names)}: passed over, {reason}" for reason, names in by_reason.items()]
+    return [f"{first_names(names)}: skipped, {reason}" for reason, names in by_reason.items()]
 
 
-def first_names(names: Sequence[str], shown: int = 3) -> str:
-    """Return the first names of a list and how many more there are.
+def first_names(names: Sequence[str], limit: int = 3) -> str:
+    """Return the first names of a list and the number of the others.
 
     Examples
     --------
     >>> first_names(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
-    rest = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def check_shortage(error: OSError) -> None:
-    """Raise a `ClaviluxError` if the system lacks something, so that no file is called damaged for it.
+    """Raise a `ClaviluxError` if an error is one of `SHORTAGES`, which do not mean that a file is damaged.
 
-    For clauses that catch `OSError` and go on to say that a file cannot be read.
+    Call it in an ``except OSError`` clause before reporting that a file cannot be read.
     """
     if error.errno in SHORTAGES:
         where = f"{error.filename}: " if error.filename else ""
@@ -98,24 +97,24 @@ def list_folder(
 ) -> FolderListing:
     """List the files of a folder tree that have one of the given extensions.
 
-    Left out silently: files and folders whose names begin with a dot (macOS writes a ``._song.mp3`` beside each song,
-    Jupyter keeps copies in ``.ipynb_checkpoints``). Left out and reported: folders that cannot be read, links to
-    folders (they may lead in a circle or out of the tree), links that lead nowhere, anything that is not a regular
-    file, and files with an extension of ``unsupported``.
+    Names that begin with a dot are skipped without a report: macOS writes a ``._song.mp3`` beside each song, Jupyter
+    keeps copies in ``.ipynb_checkpoints``. Skipped and reported are folders that cannot be read, links to folders
+    (they may form a cycle or point outside the tree), broken links, paths that are not regular files, and files with
+    an extension in ``unsupported``.
 
     Parameters
     ----------
     folder : Path
         An existing folder.
     suffixes : frozenset of str or None
-        Wanted extensions, lower case, with their dot; None for all files.
+        Extensions in lower case, with the dot; None for all files.
     unsupported : frozenset of str
-        Extensions that a user may expect to be read, to be reported instead.
+        Extensions to report, because a user may expect such files to be read.
 
     Raises
     ------
     ClaviluxError
-        The system lacks memory or may open no more files.
+        If the system has no memory or file handles left.
     """
     files: list[Path] = []
     skipped: dict[Path, str] = {}
@@ -130,7 +129,7 @@ def list_folder(
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in folders:
             path = Path(parent, name)
-            if path.is_symlink():  # os.walk does not follow it
+            if path.is_symlink():  # os.walk does not follow links
                 skipped[path] = "a link to a folder; name that folder itself"
         for name in names:
             path = Path(parent, name)
@@ -144,7 +143,7 @@ def list_folder(
                 mode = path.stat().st_mode
             except OSError as error:
                 if path.is_symlink():
-                    skipped[path] = "a link to nowhere"
+                    skipped[path] = "a broken link"
                 else:
                     cannot_read(error)
                 continue
@@ -156,14 +155,14 @@ def list_folder(
 
 
 def normalise_name(name: str) -> str:
-    """Return a relative file name in the one form in which names from tables and from disks are compared.
+    r"""Return a relative file name in the normal form, for comparing names from tables with names on disk.
 
-    Slashes separate folders, Unicode is composed (NFC; macOS stores names decomposed), ``.`` and empty parts are gone.
-    Case is kept.
+    The separator is a slash, Unicode is composed (NFC; macOS stores names decomposed), and ``.`` and empty parts are
+    removed. Case is unchanged.
 
     Examples
     --------
-    >>> normalise_name("sub\\\\a.png")
+    >>> normalise_name("sub\\a.png")
     'sub/a.png'
     """
     parts = unicodedata.normalize("NFC", name).replace("\\", "/").split("/")
@@ -171,15 +170,15 @@ def normalise_name(name: str) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Return whether a file's name is text: Linux allows any bytes, which Python keeps as lone surrogates."""
+    """Return whether a file name is valid Unicode; Linux allows any bytes, which Python stores as lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def path_inside(folder: Path, name: str) -> Path | None:
-    """Return the path of a relative name inside a folder, or None if it leads outside.
+    """Return the path of a relative name inside a folder, or None if it is outside.
 
-    Names come from tables and notes that anybody may have written. Absolute names, ``..``, drive letters and names
-    that pass through a link out of the folder lead outside.
+    Names in tables and notes are not trusted. Absolute names, ``..``, drive letters and names that pass through a link
+    to another place are outside.
     """
     pure = PurePosixPath(name.replace("\\", "/"))
     if not pure.parts or "\0" in name or pure.is_absolute() or ".." in pure.parts or pure.parts[0][1:2] == ":":
@@ -193,7 +192,7 @@ def path_inside(folder: Path, name: str) -> Path | None:
 
 
 def same_file(first: Path, second: Path) -> bool:
-    """Return whether two paths name one file, through links and other spellings too; False if either is missing."""
+    """Return whether two paths are the same file, also through links; False if either is missing."""
     try:
         return os.path.samefile(first, second)
     except (OSError, ValueError):
@@ -201,10 +200,9 @@ def same_file(first: Path, second: Path) -> bool:
 
 
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise `OutputError` if a file that is to be written is one that is read, under whatever name.
+    """Raise `OutputError` if an output file is also an input file.
 
-    Links, hard links, other spellings and disks that do not tell cases apart are seen through, as files are compared
-    by their number on the disk.
+    Files are compared by device and inode, so links, hard links and case-insensitive disks are handled.
     """
     present = {identity(path): path for path in outputs}
     present.pop(None, None)
@@ -215,7 +213,8 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
             raise OutputError(f"{name} is read and would be overwritten; give another output")
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path) -> Identity | None:
+    """Return the device and the inode of a file, None if it does not exist."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -224,14 +223,14 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write a file so that it is there as a whole or not at all, and make its folder if it is missing.
+    """Write a file atomically, and create its folder if it is missing.
 
-    With ``durable`` it also survives a loss of power, which costs a wait for the disk.
+    With ``durable`` the file also survives a loss of power; this waits for the disk.
 
     Raises
     ------
     OSError
-        As raised by the system; the old file, if there was one, is unchanged, and nothing temporary stays.
+        If it cannot be written. The previous file is then unchanged and no temporary file remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, durable=durable) as temporary:
@@ -240,12 +239,12 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> Iterator[Path]:
-    """Give a temporary path in the same folder, and move what was written there into place at the end of the block.
+    """Yield a temporary path in the same folder, and rename it to ``path`` at the end of the block.
 
-    The temporary name is short, so a name of any length that the file system allows can be written. If the block
-    raises, the temporary file is removed and the old file stays. With ``durable`` the data reach the disk before the
-    rename, so that a loss of power leaves no empty file. With ``exclusive`` nothing is replaced: if a file of that name
-    is there by then, `FileExistsError` is raised, and of two processes that write at once one gets the name.
+    The temporary name is short, so ``path`` may have any length that the file system allows. If the block raises, the
+    temporary file is removed and the previous file is unchanged. With ``durable`` the data are on the disk before the
+    rename, so a loss of power does not leave an empty file. With ``exclusive`` an existing file is not replaced:
+    `FileExistsError` is raised, also in one of two processes that write at the same time.
     """
     temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.tmp")
     _own_temporaries.add(temporary)
@@ -260,10 +259,10 @@ def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> 
             os.replace(temporary, path)
     except OSError as error:
         if error.filename in (None, str(temporary)):
-            error.filename = str(path)  # what the user knows
+            error.filename = str(path)  # the name that the user knows
         raise
     finally:
-        with suppress(OSError):  # the folder is a file, or has become read-only; what is raised already says so
+        with suppress(OSError):  # e.g. the folder is read-only; the error above reports it
             temporary.unlink(missing_ok=True)
         _own_temporaries.discard(temporary)
 
@@ -273,7 +272,7 @@ def _rename_to_free_name(source: Path, target: Path) -> None:
         os.link(source, target)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links: an empty file takes the name for the moment
+    except OSError:  # no hard links here: an empty file reserves the name
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         try:
             os.replace(source, target)
@@ -286,45 +285,45 @@ _own_temporaries: set[Path] = set()
 
 
 def remove_own_temporaries() -> None:
-    """Remove the temporary files of this process, which is to end in the middle of its work."""
+    """Remove the temporary files of this process before it is ended."""
     for path in tuple(_own_temporaries):
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
 
 def _machine() -> str:
-    """Return eight letters for this machine; on a shared disk the same number is another process elsewhere."""
+    """Return a hash of the name of this machine; on a shared disk, machines may have the same process IDs."""
     name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
     return f"{zlib.crc32(os.fsencode(name)):08x}"
 
 
 def remove_leftovers(folder: Path, *, is_running: Callable[[int], bool] | None = None) -> int:
-    """Remove temporary files that a killed run of Clavilux left directly in a folder; return how many.
+    """Remove temporary files of killed processes from a folder, without its subfolders, and return their number.
 
-    A temporary file carries the number of the process that wrote it and its machine. Those of running processes stay,
-    and those of other machines, whose processes cannot be seen from here, for a day.
+    The name of a temporary file has the ID of the process that wrote it and of its machine. Files of running processes
+    are not removed. Files of other machines, whose processes are unknown here, are removed after a day.
     """
     is_running = is_running or process_is_running
     removed = 0
     try:
         names = [name for name in os.listdir(folder) if name.startswith(_TEMPORARY_PREFIX) and name.endswith(".tmp")]
-    except OSError:  # not there, or not to be read: what follows says so
+    except OSError:  # missing or unreadable; later steps report it
         return 0
     for path in (folder / name for name in names):
-        number, _, rest = path.name.removeprefix(_TEMPORARY_PREFIX).partition("-")
-        with suppress(OSError):  # another run removes it too, or the folder cannot be written to
+        process_id, _, rest = path.name.removeprefix(_TEMPORARY_PREFIX).partition("-")
+        with suppress(OSError):  # removed by another run, or the folder is read-only
             is_local = rest.startswith(_machine())
             is_old = time.time() - path.lstat().st_mtime > _FOREIGN_AGE_S
-            if number.isdigit() and path.is_file() and (not is_running(int(number)) if is_local else is_old):
+            if process_id.isdecimal() and path.is_file() and (not is_running(int(process_id)) if is_local else is_old):
                 path.unlink()
                 removed += 1
     return removed
 
 
-def process_is_running(number: int) -> bool:
-    """Return whether a process of this machine has this number."""
+def process_is_running(process_id: int) -> bool:
+    """Return whether a process with this ID is running on this machine."""
     try:
-        os.kill(number, 0)
+        os.kill(process_id, 0)
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):

@@ -1,10 +1,9 @@
-"""Where many songs are worked on: in processes of this machine, or on a Dask cluster.
+"""Apply a function to many songs, in processes on this machine or on a Dask cluster.
 
-songs, a function of one song -> **here** -> what became of each song
-
-Whatever one song does, the others are done and that one is named: an exception of any type, a crash of its process, too
-much memory. A song whose process died beside others is tried once more while nothing else runs, as the memory that all
-took together may have been the reason. Results are the same, and in the same order, for any number of processes.
+If one song fails (an exception, a crash of its process, not enough memory), the others are still processed and the
+failure is reported with its name. If a process dies while others are running, its song is tried once more alone,
+because the processes together may have used too much memory. Results and their order are the same for any number of
+processes.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from clavilux.system.outcomes import Failed, Outcome, Raised, attempt
 from clavilux.system.threads import count_cores
 from clavilux.system.workers import Worker, can_fork, end_workers, start_worker, wait_for
 
-SHARD_SONGS = 50  # about a minute: the sending is nothing beside it, and a worker that dies leaves little to look at
-AHEAD_SONGS = 1_000  # done before the one whose turn it is: bounds the memory that results take
+SHARD_SONGS = 50  # about a minute of work: little overhead, and little work is lost if a worker dies
+AHEAD_SONGS = 1_000  # results that may wait for an earlier song; limits the memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,37 +43,36 @@ def run_songs(
     folders: Iterable[Path] = (),
     ordered: bool = True,
 ) -> Iterator[R]:
-    """Yield what a function makes of each song.
+    """Yield the result of a function for each song.
 
     Parameters
     ----------
     function : callable
-        Of one song; a function of a module, which a worker can import. A `ClaviluxError` that it raises ends the run;
-        what else it raises is a failure of that song alone.
+        Function of one song, defined at module level so that workers can import it. A `ClaviluxError` ends the run;
+        any other exception is a failure of this song only.
     songs : iterable
-        What it takes; small, as it is sent. Songs are taken from it as processes become free.
+        Arguments of the function; they should be small, because they are pickled. The iterable is consumed lazily.
     jobs : int
-        Processes on this machine, -1 for one a core. With 1, songs run in one process beside this one where this one
-        can be forked (Linux, no other threads), else in this one, where a crash ends the run. Ignored on a cluster.
+        Number of processes on this machine; -1 for one per core. With 1, songs are processed in one forked process, or
+        in this process if it cannot be forked (see `can_fork`); then a crash ends the run. Ignored on a cluster.
     failed : callable, optional
-        Makes the result of a song that could not be finished, from the song and the reason in words. If left out, the
-        first such song ends the run.
+        Returns the result for a song that failed, from the song and the reason. By default, a failure ends the run.
     scheduler : str, optional
-        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``; this machine if left out.
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``; by default, use this machine.
     shard_songs : int
-        Songs that are sent to a worker of a cluster at a time.
+        Number of songs that are sent to a worker of a cluster at a time.
     folders : iterable of Path
-        Folders that a worker of a cluster must see.
+        Folders that the workers of a cluster must be able to access.
     ordered : bool
-        Whether results come in the order of the songs, or as they are done.
+        Whether results are in the order of the songs, or in the order in which they are finished.
 
     Raises
     ------
     ClusterError
-        The scheduler cannot be reached or was lost, has no workers, or a worker is of another version or does not see
-        a folder. Shards that ended several workers are named after all others are done.
+        If the scheduler cannot be reached, is lost or has no workers, or if a worker has another version or cannot
+        access a folder. Shards that ended several workers are reported after all others are done.
     ClaviluxError
-        As raised by the function, or for a song that could not be finished, if `failed` is left out.
+        If the function raises it, or if a song fails and `failed` is None.
     """
     outcomes: Generator[tuple[T, Outcome], None, None]
     if scheduler is not None:
@@ -85,7 +83,7 @@ def run_songs(
         outcomes = ((song, attempt(function, song)) for song in songs)
     else:
         outcomes = _Pool(function, count_jobs(jobs), ordered=ordered).run(songs)
-    with closing(outcomes):  # whoever wants no more results lets the processes end
+    with closing(outcomes):  # ends the processes if the caller stops early
         for song, outcome in outcomes:
             yield _result(song, outcome, failed)
 
@@ -93,9 +91,9 @@ def run_songs(
 def run_calls(
     calls: Iterable[partial[R]], *, jobs: int, failed: Callable[[partial[R], str], R] | None = None
 ) -> list[R]:
-    """Return the results of calls of functions of modules, made in processes of this machine as in `run_songs`.
+    """Return the results of calls, made in processes of this machine as in `run_songs`.
 
-    With one job and without `failed` they are made in this process, and what they raise is raised as it is.
+    With one job and without `failed`, the calls are made in this process and their exceptions are raised unchanged.
 
     Examples
     --------
@@ -108,7 +106,7 @@ def run_calls(
 
 
 def count_jobs(jobs: int) -> int:
-    """Return a number of processes, 1 or more; -1 means one a core, -2 one less, and so on."""
+    """Return the number of processes, at least 1; -1 means one per core, -2 one less, and so on."""
     return jobs if jobs > 0 else max(1, count_cores() + 1 + (jobs or -1))
 
 
@@ -136,37 +134,37 @@ def _result(song: T, outcome: Outcome, failed: Failure[T, R] | None) -> R:
 
 
 def _name(song: object) -> str:
-    """What was worked on, in words: for a call its first argument where that is a file, else its function."""
+    """Return a name for messages: for a call, its first argument if that is a path, else the name of the function."""
     if isinstance(song, partial):
         first = song.args[0] if song.args else None
         return str(first) if isinstance(first, str | Path) else getattr(song.func, "__name__", "a call")
     return str(song)
 
 
-_kept: list[Worker] = []  # idle workers that are no forks: to start one and to import PyTorch takes seconds
+_reusable: list[Worker] = []  # idle workers that were not forked, for reuse: importing PyTorch takes seconds
 
 
 class _Pool(Generic[T]):
-    """Processes of this machine that work on songs, one song each at a time."""
+    """Processes on this machine that apply a function to songs, one song at a time each."""
 
     def __init__(self, function: Callable[[T], Any], jobs: int, *, ordered: bool) -> None:
         self._function = function
-        self._jobs = self._most = jobs  # processes that are wanted; at most so many can be had
+        self._jobs = self._most = jobs  # requested number, and the number that the system allows
         self._ordered = ordered
         self._busy: dict[Worker, tuple[int, T]] = {}
         self._idle: list[Worker] = []
-        self._again: list[tuple[int, T]] = []  # songs whose process died beside others
+        self._retries: list[tuple[int, T]] = []  # songs whose process died while others were running
         self._is_second_try = False
-        self._done: dict[int, tuple[T, Outcome]] = {}  # waiting for their turn
+        self._done: dict[int, tuple[T, Outcome]] = {}  # outcomes that wait for an earlier song
 
     def run(self, songs: Iterable[T]) -> Generator[tuple[T, Outcome], None, None]:
         """Yield each song with its outcome."""
-        coming: Iterator[tuple[int, T]] = enumerate(songs)
+        remaining: Iterator[tuple[int, T]] = enumerate(songs)
         turn = 0
         try:
             while True:
-                coming = self._hand_out(coming)
-                if not self._busy and not self._done and not self._again:
+                remaining = self._distribute(remaining)
+                if not self._busy and not self._done and not self._retries:
                     return
                 if self._busy:
                     for worker in wait_for(list(self._busy)):
@@ -177,28 +175,31 @@ class _Pool(Generic[T]):
         finally:
             self._close()
 
-    def _hand_out(self, coming: Iterator[tuple[int, T]]) -> Iterator[tuple[int, T]]:
-        """Give songs to processes that have none; return the songs that are left."""
-        if self._again:
+    def _distribute(self, remaining: Iterator[tuple[int, T]]) -> Iterator[tuple[int, T]]:
+        """Give songs to idle processes; return the remaining songs."""
+        if self._retries:
             if not self._busy:
                 self._is_second_try = True
-                self._end_idle()  # for their memory, and because the song gets a process without a past
-                self._give(self._again.pop())
-            return coming
+                self._end_idle()  # to free their memory; the song gets a new process
+                self._give(self._retries.pop())
+            return remaining
         self._is_second_try = False
         while len(self._busy) < max(1, self._most) and len(self._done) < AHEAD_SONGS:
-            job = next(coming, None)
+            job = next(remaining, None)
             if job is None:
                 return iter(())
             if not self._give(job):
-                return chain([job], coming)
-        return coming
+                return chain([job], remaining)
+        return remaining
 
     def _give(self, job: tuple[int, T]) -> bool:
-        """Give a song to a process; where none can be had, work on it here, but not beside other processes."""
+        """Give a song to a process; return False if the system allows no more.
+
+        If no process can be started at all, the song is processed in this one.
+        """
         if not self._idle and self._most:
-            if not can_fork() and _kept:
-                self._idle.append(_kept.pop())
+            if not can_fork() and _reusable:
+                self._idle.append(_reusable.pop())
             else:
                 try:
                     self._idle.append(start_worker())
@@ -218,18 +219,18 @@ class _Pool(Generic[T]):
         return True
 
     def _collect(self, worker: Worker) -> None:
-        """Take what a process has sent; one that has died leaves its song to a second try or to its fate."""
+        """Read the message of a process; if it has died, schedule a second try of its song or record the failure."""
         number, song = self._busy[worker]
         try:
             outcome = worker.read()
-            if outcome is None:  # a line of its log
+            if outcome is None:  # a log message
                 return
             self._idle.append(worker)
         except (EOFError, OSError):
             outcome = Failed(worker.explain_death())
         del self._busy[worker]
         if worker.has_died and self._jobs > 1 and not self._is_second_try:
-            self._again.append((number, song))
+            self._retries.append((number, song))
         else:
             self._done[number] = (song, outcome)
 
@@ -238,11 +239,11 @@ class _Pool(Generic[T]):
         self._idle.clear()
 
     def _close(self) -> None:
-        _kept.extend(worker for worker in self._idle if not worker.is_forked)
+        _reusable.extend(worker for worker in self._idle if not worker.is_forked)
         end_workers([*self._busy, *(worker for worker in self._idle if worker.is_forked)])
 
 
 @atexit.register
-def _end_kept() -> None:
-    end_workers(_kept)
-    _kept.clear()
+def _end_reusable() -> None:
+    end_workers(_reusable)
+    _reusable.clear()

@@ -1,7 +1,4 @@
-"""What becomes of one song: a result, an error that ends the run, or a failure of that song alone.
-
-a function, a song -> **here** -> outcome
-"""
+"""Apply a function to one song; the outcome is a result, an error that ends the run, or a failure of this song."""
 
 from __future__ import annotations
 
@@ -13,28 +10,28 @@ from typing import Any
 
 from clavilux.errors import ClaviluxError
 
-LONGEST_REASON = 300  # characters of an exception's text that are shown
+LONGEST_REASON = 300  # characters of the message of an exception
 
 logger = logging.getLogger("clavilux")
 
 
 @dataclass(frozen=True)
 class Done:
-    """The function returned this."""
+    """The function returned a value."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Raised:
-    """The function raised an error that is no fault of the song and ends the run, such as a folder that is full."""
+    """The function raised an error that ends the run, such as a full disk."""
 
     error: ClaviluxError
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The song could not be finished, for a reason in words."""
+    """The song could not be processed; the reason is text for the user."""
 
     reason: str
 
@@ -43,10 +40,9 @@ Outcome = Done | Raised | Failed
 
 
 def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
-    """Return what became of one song; only an interrupt from the keyboard is raised.
+    """Return the outcome of a function of one song; only `KeyboardInterrupt` is raised.
 
-    An exception that is no `ClaviluxError` gives a `Failed` that says where it was raised; its traceback goes to the
-    log.
+    A `ClaviluxError` gives `Raised`. Any other exception gives `Failed`, and its traceback is logged.
     """
     try:
         return Done(function(song))
@@ -59,15 +55,15 @@ def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
 
 
 def describe_failure(error: BaseException) -> str:
-    """Log the traceback of an exception that a song raised, and return one line about it.
+    """Log the traceback of an exception, and return one line about it for the user.
 
-    It is a fault of the machine, or one of Clavilux, with its place.
+    The line describes an error of the system, or a bug of Clavilux with file and line.
     """
-    import traceback  # 2 ms, that only a failure is worth
+    import traceback  # takes 2 ms
 
     logger.info("%s", "".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, MemoryError):
-        return "needs more memory than there is; free some, or use fewer --jobs"
+        return "there is not enough memory; free some, or lower --jobs"
     text = " ".join(str(error).split())
     text = text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + " ..."
     if isinstance(error, OSError) and error.strerror:
@@ -78,4 +74,4 @@ def describe_failure(error: BaseException) -> str:
         trace = trace.tb_next
     place = f" in {Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace is not None else ""
     name = type(error).__name__
-    return f"{name}{': ' if text else ''}{text}{place}; this is a fault of Clavilux, please report it"
+    return f"{name}{': ' if text else ''}{text}{place}; this is a bug of Clavilux, please report it"

@@ -1,8 +1,8 @@
-"""How a command ends when it is told to: Ctrl-C, SIGTERM, or a terminal that is closed.
+"""End a command at a signal: Ctrl-C, SIGTERM, or SIGHUP when the terminal is closed.
 
-The first signal raises `KeyboardInterrupt` where the main thread is, so that open files are removed and workers end.
-Code that is compiled, a network that runs or a sound that is decoded does not come back to Python for seconds; commands
-that do such work themselves are watched by a thread, which ends the process `GRACE_S` after the signal.
+The first signal raises `KeyboardInterrupt` in the main thread, so that temporary files are removed and workers end.
+Compiled code, networks and decoders may not return to Python for seconds. For commands that run them in this process,
+`watch` starts a thread that ends the process `GRACE_S` after the signal.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 SHOW_CURSOR = b"\x1b[?25h"  # a progress bar hides it
 
 _received: list[int] = []
-_watching: list[int] = []  # the end of a pipe that signals are written to
-_blocks: list[None] = []  # as many as `interruptible` blocks have been entered
+_watching: list[int] = []  # write end of the pipe for signal numbers
+_blocks: list[None] = []  # one entry for each active `interruptible` block
 
 
 def exit_code() -> int:
-    """Return the exit code of a command that a signal has ended: 130 for Ctrl-C; 0 if none has come."""
+    """Return the exit code after a signal, such as 130 for Ctrl-C; 0 without a signal."""
     return 128 + _received[0] if _received else 0
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let a signal that comes in this block take effect at its end; a process that is started in it gets none."""
+    """Block signals until the end of the block; a process that is started in it inherits the block."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -44,7 +44,7 @@ def held_back() -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Have the first signal raise `KeyboardInterrupt` in this block, and a second one end the process at once."""
+    """Let the first signal in this block raise `KeyboardInterrupt`, and a second one end the process at once."""
     _received.clear()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -55,7 +55,7 @@ def interruptible() -> Iterator[None]:
 
     before = {}
     for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup, or a shell that runs this in the background
+        if signal.getsignal(number) != signal.SIG_IGN:  # ignored by nohup or a background shell
             with suppress(ValueError):  # not in the main thread
                 before[number] = signal.signal(number, interrupt)
     hook = sys.unraisablehook
@@ -63,7 +63,7 @@ def interruptible() -> Iterator[None]:
     def without_interrupts(unraisable: Any) -> None:
         if not (_received and issubclass(unraisable.exc_type, KeyboardInterrupt)):
             hook(unraisable)
-        elif hasattr(signal, "setitimer"):  # in a destructor or a callback, where it was lost: once more, soon
+        elif hasattr(signal, "setitimer"):  # it was lost in a destructor or a callback: raise it again
             number = _received.pop()
             signal.signal(signal.SIGALRM, lambda _, frame: interrupt(number, frame))
             signal.setitimer(signal.ITIMER_REAL, 0.05)
@@ -83,10 +83,10 @@ def interruptible() -> Iterator[None]:
 
 
 def watch() -> None:
-    """Watch for the signals in a thread, which ends this process if it has not ended `GRACE_S` after one.
+    """Start a thread that ends this process if it is still running `GRACE_S` after a signal.
 
-    It does nothing outside of `interruptible`, and on Windows, where Python wakes by a socket only. The thread
-    keeps this process from being forked later, see `clavilux.system.workers.can_fork`.
+    This does nothing outside of `interruptible`, and on Windows, where Python supports only sockets for this. With the
+    thread, this process can no longer be forked; see `clavilux.system.workers.can_fork`.
     """
     if os.name != "posix" or not _blocks or _watching:
         return
@@ -96,7 +96,7 @@ def watch() -> None:
     os.set_blocking(writer, False)
     try:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    except ValueError:  # not in the main thread, where no signal comes either
+    except ValueError:  # not in the main thread, which alone receives signals
         os.close(reader)
         os.close(writer)
         return
@@ -110,7 +110,7 @@ def _end_soon(reader: int) -> None:
     number = -1
     while number not in SIGNALS:
         content = os.read(reader, 1)
-        if not content:  # the command is done
+        if not content:  # the command has ended
             os.close(reader)
             return
         number = content[0]

@@ -1,4 +1,4 @@
-"""Tables: CSV files of any common dialect, as people write them by hand, become rows of text, and are written."""
+"""Read CSV files of any common dialect, as spreadsheets and text editors write them, and write CSV files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from clavilux.system.files import check_shortage
 
 SEPARATORS = ",;\t"
 
-# A spreadsheet takes a cell that begins so for a formula and carries it out; an apostrophe before it makes it text.
+# Spreadsheets evaluate a cell that begins like this as a formula; an apostrophe before it makes it text.
 _FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 
-_ENCODINGS = {  # by byte-order mark; that of UTF-32 begins like that of UTF-16
+_ENCODINGS = {  # by byte-order mark; UTF-32 first, because its mark begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -28,12 +28,12 @@ _ENCODINGS = {  # by byte-order mark; that of UTF-32 begins like that of UTF-16
 
 
 class Row(dict[str, str]):
-    """Values of a row by the names of their columns.
+    """Values of a row by column name.
 
     Attributes
     ----------
     where : str
-        Path and line, as messages name them.
+        Path and line number, for messages.
     """
 
     def __init__(self, values: Mapping[str, str], where: str) -> None:
@@ -48,11 +48,11 @@ def read_text(path: Path, fault: type[ClaviluxError]) -> str:
     ----------
     path : Path
     fault : type of ClaviluxError
-        Raised, in one line, if the file cannot be read or is in another encoding.
+        Raised if the file cannot be read or has another encoding.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for, perhaps for ever
-            raise fault(f"{path}: is not a regular file; give a file of text")
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe may block forever
+            raise fault(f"{path}: is not a regular file; give a text file")
         content = path.read_bytes()
     except OSError as error:
         check_shortage(error)
@@ -66,7 +66,7 @@ def read_text(path: Path, fault: type[ClaviluxError]) -> str:
             f"{path}: is not text in {name} ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from error
     if "\0" in text:
-        raise fault(f"{path}: holds zero bytes, so it is not text in UTF-8; save it as UTF-8")
+        raise fault(f"{path}: has zero bytes, so it is not text in UTF-8; save it as UTF-8")
     return text
 
 
@@ -79,25 +79,25 @@ def read_table(
 ) -> tuple[list[str], list[Row]]:
     """Return the columns and the rows of a CSV file.
 
-    Comma, semicolon and tabulator separate columns; the one that divides the header into most columns is taken, or the
-    one that a first line such as ``sep=;`` names. Names of columns are taken in lower case. Spaces around names and
-    values are removed; empty lines, and empty columns at the end, are passed over. Values are as `table_text` was given
-    them.
+    The separator is comma, semicolon or tab: the one that divides the header into most columns, or the one in a first
+    line such as ``sep=;``. Column names are converted to lower case. Spaces around names and values, empty lines, and
+    empty columns at the end are removed. Values that `table_text` has escaped are restored.
 
     Parameters
     ----------
     path : Path
     fault : type of ClaviluxError
-        Raised, in one line with the number of the line, if the table cannot be read, has no header, lacks a column,
-        names one twice, or has a row with more or fewer values than columns.
+        Raised, with the line number, if the table cannot be read, has no header, lacks a required column, has a
+        column twice, or has a row with more or fewer values than columns.
     required : sequence of str
-        Columns that the table must have, in any order; others may be there too.
+        Columns that the table must have, in any order; more are allowed.
     skip : callable, optional
-        Takes the fault of a row with more or fewer values than columns, which is then left out and not raised.
+        Called with a message for each row with more or fewer values than columns, which is then skipped. By default,
+        the row raises ``fault``.
     """
     text = read_text(path, fault).lstrip("\r\n")
     first_line = re.split("[\r\n]", text, maxsplit=1)[0]
-    named = re.fullmatch(r"sep=(.)", first_line.strip(' "'), re.IGNORECASE)  # written for spreadsheets
+    named = re.fullmatch(r"sep=(.)", first_line.strip(' "'), re.IGNORECASE)  # a line for spreadsheets
     separator = named[1] if named else max(SEPARATORS, key=lambda mark: len(_split_header(first_line, mark)))
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     columns: list[str] = []
@@ -133,7 +133,7 @@ def read_table(
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table as CSV, separated by commas, in which no spreadsheet finds a formula; see `escape_cell`."""
+    """Return a table as comma-separated text, with formulas escaped by `escape_cell`."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -142,9 +142,9 @@ def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def escape_cell(value: str) -> str:
-    """Return the text of a cell with an apostrophe before it if a spreadsheet would take it for a formula.
+    """Return the text of a cell, with an apostrophe before it if a spreadsheet would evaluate it as a formula.
 
-    A number stays as it is, negative too.
+    Numbers are unchanged, also negative ones.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def escape_cell(value: str) -> str:
 
 
 def unescape_cell(value: str) -> str:
-    """Return what `escape_cell` was given."""
+    """Return the text from which `escape_cell` made a cell."""
     return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
 
 
@@ -175,21 +175,21 @@ def read_number(row: Row, column: str, fault: type[ClaviluxError]) -> float:
     row : Row
     column : str
     fault : type of ClaviluxError
-        Raised, with the line and the column, if there is no finite number.
+        Raised, with the line and the column, if the value is not a finite number.
     """
     try:
         value = float(row[column])
     except ValueError:
         value = float("nan")
     if not abs(value) < float("inf"):
-        raise fault(f"{row.where}: {column} is {row[column]!r}; it is a number such as 0.5")
+        raise fault(f"{row.where}: {column} is {row[column]!r}; it must be a number such as 0.5")
     return value
 
 
 def _split_header(line: str, separator: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-    except csv.Error:  # too long for a header; the reader of the whole table says so
+    except csv.Error:  # too long for a header; reading the whole table reports it
         return []
 
 

@@ -1,8 +1,7 @@
-"""Two things at once in one process: tiles of a picture side by side, and blocks of sound decoded ahead.
+"""Threads for painting the tiles of a picture in parallel and for decoding sound ahead.
 
-NumPy, FFmpeg and zlib let go of Python's lock while they work, so that threads do run side by side. One thread is the
-default everywhere: where many songs are painted, each core has a process of its own, and threads would only wait. What
-comes out is the same to the last bit for any number of threads.
+NumPy, FFmpeg and zlib release the global interpreter lock, so threads do run in parallel. The default is one thread
+everywhere, because many songs are painted with one process per core. Results are identical for any number of threads.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
-AHEAD = 4  # blocks that wait at most: about six seconds of sound
+AHEAD = 4  # maximum number of blocks in the queue: about six seconds of sound
 
 
 @lru_cache(maxsize=1)
 def count_cores() -> int:
-    """Return the number of cores that this process may use, 1 or more; a container may get less than there are."""
+    """Return the number of cores that this process may use, at least 1, with the CPU limit of a container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for name in ("cpu.max", "cpu/cpu.cfs_quota_us"):  # control groups of Linux, version 2 and 1
+    for name in ("cpu.max", "cpu/cpu.cfs_quota_us"):  # Linux control groups, version 2 and 1
         try:
             quota, *period = (CONTROL_GROUP / name).read_text().split()
             period = period or (CONTROL_GROUP / "cpu/cpu.cfs_period_us").read_text().split()
-            if float(quota) > 0:  # -1: no limit; "max" is the same in version 2 and no number
+            if float(quota) > 0:  # -1, or "max" in version 2, means no limit
                 return max(1, min(cores, math.ceil(float(quota) / float(period[0]))))
         except (OSError, ValueError):
             continue
@@ -39,9 +38,9 @@ def count_cores() -> int:
 
 
 def run_each(work: Callable[[T], object], parts: Iterable[T], threads: int) -> None:
-    """Call a function with each part, in so many threads; parts must not write to the same place.
+    """Call a function with each part in a number of threads; the calls must not write to the same memory.
 
-    What a call raises is raised here, and parts that have not begun are left out.
+    The first exception of a call is raised again, and parts that have not started are skipped.
     """
     if threads == 1:
         for part in parts:
@@ -53,39 +52,39 @@ def run_each(work: Callable[[T], object], parts: Iterable[T], threads: int) -> N
 
 
 def read_ahead(items: Iterable[T], *, ahead: int = AHEAD) -> Iterator[T]:
-    """Yield the same items in the same order, made in a thread that is at most `ahead` items in front.
+    """Yield the items in their order, while a thread produces up to `ahead` further items.
 
-    What making them raises is raised here, after the items before it. The thread ends with this iterator, also where
-    that is closed early.
+    An exception of the producer is raised after the items before it. The thread ends with this generator, also if the
+    generator is closed early.
     """
-    waiting: Queue[tuple[T] | BaseException | None] = Queue(ahead)  # None: that was all
-    unwanted = Event()
+    queue: Queue[tuple[T] | BaseException | None] = Queue(ahead)  # items in 1-tuples; None: the end
+    closed = Event()
 
     def put(entry: tuple[T] | BaseException | None) -> None:
-        while not unwanted.is_set():
+        while not closed.is_set():
             try:
-                waiting.put(entry, timeout=0.1)
+                queue.put(entry, timeout=0.1)
                 return
             except Full:
                 continue
 
-    def make() -> None:
+    def produce() -> None:
         try:
             for item in items:
                 put((item,))
-                if unwanted.is_set():
+                if closed.is_set():
                     return
             put(None)
         except BaseException as error:
             put(error)
 
-    thread = Thread(target=make, name="clavilux read ahead", daemon=True)
+    thread = Thread(target=produce, name="clavilux read ahead", daemon=True)
     thread.start()
     try:
-        while (entry := waiting.get()) is not None:
+        while (entry := queue.get()) is not None:
             if isinstance(entry, BaseException):
                 raise entry
             yield entry[0]
     finally:
-        unwanted.set()
+        closed.set()
         thread.join()

@@ -1,13 +1,13 @@
-"""Processes that work on one song at a time, so that whatever a song does to its process happens to that song alone.
+"""Worker processes that process one song at a time, so that a crash affects one song only.
 
-caller: `start_worker` -> pipe -> `serve` in another process -> pipe -> outcome
+caller: `start_worker` -> pipe -> `serve` in the worker process -> pipe -> outcome
 
-The caller knows which song each process has, so a process that dies names its song. Two pipes connect caller and
-worker, nothing else: no semaphore, no shared memory, no temporary file, so a missing or tiny /dev/shm does not matter.
-A worker ends when its pipe is closed, also where the caller was killed.
+The caller knows the song of each worker, so it can report which song ended a process. Caller and worker use two pipes
+and no semaphores, shared memory or temporary files, so a missing or small /dev/shm does not matter. A worker ends when
+its pipe is closed, also if the caller was killed.
 
-On Linux a process that has one thread, as that of the command line, is forked: a worker then costs some milliseconds
-and finds everything loaded. Everywhere else a new Python is started.
+On Linux, a process with a single thread, as on the command line, is forked: this takes milliseconds, and all modules
+are already imported. Otherwise a new Python process is started.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from clavilux.system.signals import SIGNALS, held_back
 if TYPE_CHECKING:
     import subprocess
 
-END_S = 0.5  # a worker whose pipe was closed has this long before it is killed
+END_S = 0.5  # a worker whose pipe is closed is killed after this time
 
-# One thread for each worker: the cores are shared by processes. Read when the libraries are first imported.
+# Libraries that read NAME_NUM_THREADS when they are imported; workers use one thread each.
 _ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB", "NUMBA", "NUMEXPR")
 _LENGTH = struct.Struct("<Q")
 _START = (
@@ -45,14 +45,14 @@ logger = logging.getLogger("clavilux")
 
 @dataclass(frozen=True)
 class _Log:
-    """A line for the log of the caller."""
+    """A message for the log of the caller."""
 
     level: int
     line: str
 
 
 class Worker:
-    """A process that works on one song at a time, as its caller sees it."""
+    """The caller's handle of a worker process."""
 
     def __init__(self, inbox: int, outbox: int, *, pid: int = 0, program: subprocess.Popen[bytes] | None = None):
         self._write_fd, self._read_fd = inbox, outbox
@@ -63,22 +63,22 @@ class Worker:
 
     @property
     def is_forked(self) -> bool:
-        """Whether it is a copy of this process, as it was when the worker was made."""
+        """Whether the worker is a fork of this process."""
         return self._program is None
 
     def give(self, function: Callable[[Any], Any], song: Any) -> None:
-        """Send a song to a worker that has none; one that has died is noticed when its outcome is read."""
+        """Send a song to an idle worker; if the worker has died, `read` reports it."""
         content = pickle.dumps((function, song, logger.getEffectiveLevel()), pickle.HIGHEST_PROTOCOL)
         with suppress(BrokenPipeError):
             _write(self._write_fd, content)
 
     def read(self) -> Outcome | None:
-        """Return the outcome of its song, or None if it sent a line of the log, which then is logged.
+        """Return the outcome of the song, or None after logging a message of the worker.
 
         Raises
         ------
         EOFError
-            The process has ended.
+            If the process has ended.
         """
         message = pickle.loads(_read(self._read_fd))
         if isinstance(message, _Log):
@@ -88,12 +88,12 @@ class Worker:
         return message
 
     def explain_death(self) -> str:
-        """Return in words how the process ended, after `read` has raised."""
+        """Return a message about how the process ended, after `read` has raised."""
         self.has_died = True
         self._close_pipes()
         code = self._exit_code(wait=True)
         if code == -getattr(signal, "SIGKILL", 9):
-            return "the system ended its process (SIGKILL), most likely for want of memory; free some, or use --jobs 1"
+            return "the system ended its process (SIGKILL), probably because memory ran out; free some, or use --jobs 1"
         if code is not None and code < 0:
             try:
                 name = signal.Signals(-code).name
@@ -103,12 +103,12 @@ class Worker:
         return f"its process ended before it was done (exit code {code}); please report it"
 
     def _exit_code(self, *, wait: bool) -> int | None:
-        """Return the exit code of the process, or minus the signal that ended it; None if it works on."""
+        """Return the exit code of the process, or minus the signal that ended it; None if it is running."""
         if self._program is not None:
             return self._program.wait() if wait else self._program.poll()
         try:
             pid, status = os.waitpid(self._pid, 0 if wait else os.WNOHANG)
-        except ChildProcessError:  # the caller ignores SIGCHLD
+        except ChildProcessError:  # this process ignores SIGCHLD
             return 0
         return os.waitstatus_to_exitcode(status) if pid else None
 
@@ -127,19 +127,19 @@ class Worker:
 
 
 def start_worker() -> Worker:
-    """Start a process, forked where that is safe.
+    """Start a worker process, by a fork if that is safe.
 
     Raises
     ------
     OSError
-        The system allows no more processes, or has no memory for one.
+        If the system allows no more processes or has no memory for one.
     """
     return _fork() if can_fork() else _spawn()
 
 
 def can_fork() -> bool:
-    """Return whether a copy of this process can work on: on Linux, where there is no other thread to hold a lock."""
-    if sys.platform != "linux":  # macOS has libraries that refuse to work in a fork, Windows has no fork
+    """Return whether this process can be forked: on Linux, with no other thread that may hold a lock."""
+    if sys.platform != "linux":  # some libraries of macOS fail after a fork, Windows has none
         return False
     try:
         return len(os.listdir("/proc/self/task")) == 1
@@ -148,7 +148,7 @@ def can_fork() -> bool:
 
 
 def end_workers(workers: Sequence[Worker]) -> None:
-    """Let workers end. Together they get `END_S` to remove what they were writing, then they are killed."""
+    """End workers: close their pipes, wait up to `END_S` in total until they have cleaned up, then kill the rest."""
     for worker in workers:
         worker._close_pipes()
     until = time.monotonic() + END_S
@@ -162,7 +162,7 @@ def end_workers(workers: Sequence[Worker]) -> None:
 
 
 def wait_for(workers: Sequence[Worker]) -> list[Worker]:
-    """Wait until at least one of the workers has sent something or has ended; return those that have."""
+    """Wait until workers have sent a message or have ended, and return those workers."""
     if sys.platform == "win32":
         import _winapi
         import msvcrt
@@ -195,7 +195,7 @@ _open_workers: set[Worker] = set()
 def _fork() -> Worker:
     inbox, outbox = os.pipe(), os.pipe()
     try:
-        with held_back():  # what is raised in a callback of fork is lost
+        with held_back():  # an exception in a callback of fork would be lost
             pid = os.fork()
             if pid == 0:
                 _set_signals()
@@ -207,9 +207,9 @@ def _fork() -> Worker:
         try:
             os.close(inbox[1])
             os.close(outbox[0])
-            for other in tuple(_open_workers):  # they would not see their caller end
+            for other in tuple(_open_workers):  # else they would not notice the end of their caller
                 other._close_pipes()
-            os.dup2(2, 1)  # what a song prints is no result
+            os.dup2(2, 1)  # stdout is the pipe for results
             sys.stdout = sys.stderr
             serve(inbox[0], outbox[1])
         finally:
@@ -230,32 +230,32 @@ def _spawn() -> Worker:
             stdout=subprocess.PIPE,
             env={**os.environ, **variables, "VECLIB_MAXIMUM_THREADS": "1"},
             bufsize=0,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # of Windows: no Ctrl-C
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows: no Ctrl-C
         )
-    assert program.stdin is not None and program.stdout is not None  # both were asked for
+    assert program.stdin is not None and program.stdout is not None  # both are pipes
     inbox, outbox = os.dup(program.stdin.fileno()), os.dup(program.stdout.fileno())
     program.stdin.close()
     program.stdout.close()
     return Worker(inbox, outbox, program=program)
 
 
-# In the other process -------------------------------------------------------------------------------------------------
+# In the worker process ------------------------------------------------------------------------------------------------
 
 
 def serve_on_standard_pipes() -> NoReturn:
-    """Work for the caller that started this Python, through its standard input and output."""
+    """Serve the caller that started this Python process, through standard input and output."""
     inbox, outbox = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.dup2(2, 1)  # what a song prints is no result
+    os.dup2(2, 1)  # stdout is the pipe for results
     _set_signals()
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were held back when this process was started
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were blocked when this process was started
     serve(inbox, outbox)
 
 
 def serve(inbox: int, outbox: int) -> NoReturn:
-    """Work on songs as they come, until the pipe is closed. Never returns."""
+    """Process songs from the pipe until it is closed; this function does not return."""
     from queue import SimpleQueue
     from threading import Lock, Thread
 
@@ -275,7 +275,7 @@ def serve(inbox: int, outbox: int) -> NoReturn:
     tasks: SimpleQueue[bytes] = SimpleQueue()
 
     def receive() -> None:
-        # In a thread, so that a worker ends with its caller in the middle of a song too.
+        # In a thread, so that a worker ends with its caller also while it processes a song.
         try:
             while True:
                 tasks.put(_read(inbox))
@@ -298,15 +298,15 @@ def serve(inbox: int, outbox: int) -> NoReturn:
                 send(outcome)
             except BrokenPipeError:
                 raise
-            except BaseException as error:  # it cannot be sent, or imported here, or raised KeyboardInterrupt itself
+            except BaseException as error:  # not picklable or importable, or KeyboardInterrupt
                 send(Failed(describe_failure(error)))
-    finally:  # the caller is gone
+    finally:  # the caller has ended
         remove_own_temporaries()
         os._exit(0)
 
 
 def _set_signals() -> None:
-    """Leave interrupts to the caller; what else ends a process ends this one."""
+    """Ignore SIGINT, which the caller handles, and use the default handlers of SIGTERM and SIGHUP."""
     with suppress(ValueError):  # not in the main thread
         signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -316,7 +316,7 @@ def _set_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-# Words and bytes ------------------------------------------------------------------------------------------------------
+# Messages -------------------------------------------------------------------------------------------------------------
 
 
 def _write(fd: int, content: bytes) -> None:

@@ -1,7 +1,8 @@
-"""Controls read off real pictures: the palette, the plan, and by the eye the marks.
+"""Palettes and plans of real pictures.
 
-picture -> windows (128 px squares) -> palette and plan by k-means in CIELAB; kind, frequency, direction and chaos by
-`clavilux.training.eye`. Done once; the ImageVAE learns from the result without painting anything.
+picture -> windows (squares, resized to 128 px) -> k-means in CIELAB -> palette and plan of each window
+
+The ImageVAE is trained on the result. Marks are read by `clavilux.training.train_mark_classifier`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from clavilux.training.datasets import Entry, list_entries
 from clavilux.training.recipe import AnalysisRecipe
 
 WINDOW_PX = 128  # side of a window: 4 x 4 pixels for each cell of the plan
-_MARGIN_LEVELS = 6.0  # a margin's pixels differ from its mean by less, in 8-bit levels
-_MARGIN_SHARE = 0.2  # of a side that a margin may take at each edge
-_SMOOTHING = (0.1, 0.8, 0.1)  # of the shares along each axis: a border may lie half a pixel off
+_MARGIN_LEVELS = 6.0  # mean difference from the first row within which a row belongs to a margin, in 8-bit levels
+_MARGIN_SHARE = 0.2  # of a side: largest margin at each edge
+_SMOOTHING = (0.1, 0.8, 0.1)  # filter of the shares along each axis, because borders are uncertain by half a pixel
 
 Bytes = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
@@ -33,13 +34,20 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of pictures and what was read off them. n windows.
+    """n windows of pictures with their palettes and plans.
 
-    windows : (n, 128, 128, 3) uint8 sRGB.
-    palettes : (n, 8, 3) float32 sRGB in [0, 1], dark to light.
-    shares : (n, 8, 32, 32) uint8, share of each slot in each cell, times 255.
-    source : (n,) int, index of the picture that the window was cut from.
-    names : names of the pictures; roles : their roles.
+    Attributes
+    ----------
+    windows : (n, 128, 128, 3) uint8
+        sRGB.
+    palettes : (n, 8, 3) float32
+        sRGB in [0, 1], dark to light.
+    shares : (n, 8, 32, 32) uint8
+        Share of each palette slot in each cell, times 255.
+    source : (n,) int
+        Index of the picture that the window was cut from.
+    names, roles : list of str
+        Names and roles of the pictures.
     """
 
     windows: Bytes
@@ -50,7 +58,7 @@ class Windows:
     roles: list[str]
 
     def small(self) -> Bytes:
-        """What the picture encoder sees: (n, 64, 64, 3) uint8, the mean of 2 x 2 pixels."""
+        """Return the input of the picture encoder, (n, 64, 64, 3) uint8: the mean of 2 x 2 pixels."""
         factor = WINDOW_PX // ENCODER_SIDE_PX
         n = len(self.windows)
         blocks = self.windows.reshape(n, ENCODER_SIDE_PX, factor, ENCODER_SIDE_PX, factor, 3)
@@ -66,12 +74,12 @@ def analyse_folder(
     jobs: int,
     log: Callable[[str], None],
 ) -> Windows:
-    """Cut windows out of all pictures of a split and read palette and plan off each.
+    """Cut windows from all pictures of a split, and compute palette and plan of each.
 
     Raises
     ------
     CorpusError
-        No picture of the split can be read.
+        If no picture of the split can be read.
     """
     entries = [entry for entry in list_entries(folder, PICTURE_SUFFIXES, report=log) if entry.split == split]
     results = run_calls(
@@ -99,17 +107,17 @@ def analyse_folder(
 
 
 def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
-    """Palette and plan of a square picture.
+    """Return palette and plan of a square picture.
 
-    k-means in CIELAB with k-means++ starts (Arthur & Vassilvitskii 2007), which finds rare colours too; slots sorted by
-    lightness; the colour of a slot is the median of its pixels.
+    k-means in CIELAB with k-means++ initialisation (Arthur & Vassilvitskii 2007), which also finds rare colours. Slots
+    are sorted by lightness; the colour of a slot is the median of its pixels.
 
     Parameters
     ----------
     rgb : (128, 128, 3) uint8
         Picture.
     rng : numpy Generator
-        Draws the starts.
+        For the initialisation.
 
     Returns
     -------
@@ -126,8 +134,8 @@ def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
     flat = rgb.reshape(-1, 3)
     palette: Float32 = np.empty((SLOTS, 3), np.float32)
     for k in range(SLOTS):
-        mine = flat[slot == k]
-        palette[k] = np.median(mine, axis=0) if len(mine) else flat[((lab - centres[k]) ** 2).sum(1).argmin()]
+        pixels = flat[slot == k]
+        palette[k] = np.median(pixels, axis=0) if len(pixels) else flat[((lab - centres[k]) ** 2).sum(1).argmin()]
     step = WINDOW_PX // PLAN_SIDE
     one_hot = slot.reshape(PLAN_SIDE, step, PLAN_SIDE, step)[None] == np.arange(SLOTS)[:, None, None, None, None]
     shares = one_hot.mean(axis=(2, 4), dtype=np.float32)
@@ -135,32 +143,33 @@ def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
 
 
 def read_symmetries(windows: Bytes) -> Float32:
-    """How far windows (n, 128, 128, 3) are their own mirror images, left to right and top to bottom: (n, 2) in [0, 1].
+    """Return how symmetric windows (n, 128, 128, 3) are, left to right and top to bottom: (n, 2) in [0, 1].
 
-    The correlation of a window with its image, in CIELAB on 32 x 32 cells: symmetry is seen in shapes, not in strokes.
+    The correlation of a window with its mirror image in CIELAB, on 32 x 32 cells because symmetry is visible in shapes
+    and not in single strokes.
     """
     step = WINDOW_PX // PLAN_SIDE
     cells = windows.reshape(-1, PLAN_SIDE, step, PLAN_SIDE, step, 3).mean(axis=(2, 4), dtype=np.float32)
     lab = srgb_to_lab(cells / np.float32(255))
     lab -= lab.mean(axis=(1, 2), keepdims=True)
-    variance = (lab * lab).sum(axis=(1, 2, 3)) + np.float32(1.0)  # of one even colour, no symmetry
+    variance = (lab * lab).sum(axis=(1, 2, 3)) + np.float32(1.0)  # so that a single colour has no symmetry
     images = (lab[:, :, ::-1], lab[:, ::-1])
     alike = np.stack([(lab * image).sum(axis=(1, 2, 3)) / variance for image in images], axis=1)
     return np.asarray(np.clip(alike, 0, 1), np.float32)
 
 
 def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Float32:
-    """Choose n real palettes that stand for all: (m, 8, 3) -> (n, 8, 3), sRGB.
+    """Return n of the palettes as a codebook: (m, 8, 3) -> (n, 8, 3), sRGB.
 
-    k-medoids by alternation on the Lab distance of slots. The starts are drawn k-means++-like, so that rare, colourful
-    palettes have codes of their own.
+    k-medoids by alternation on the CIELAB distance of slots. The initialisation resembles k-means++, so that rare,
+    colourful palettes have their own codes.
     """
     n = min(n, len(palettes))
     lab = srgb_to_lab(palettes).reshape(len(palettes), -1)
     chosen = [int(rng.integers(len(lab)))]
     nearest = ((lab - lab[chosen[0]]) ** 2).sum(1)
     for _ in range(n - 1):
-        weight = np.sqrt(nearest)  # plain distance, not its square: outliers are wanted, but not alone
+        weight = np.sqrt(nearest)  # distance instead of its square: outliers are wanted, but not only outliers
         chosen.append(int(rng.choice(len(lab), p=weight / weight.sum())) if weight.sum() > 0 else chosen[0])
         nearest = np.minimum(nearest, ((lab - lab[chosen[-1]]) ** 2).sum(1))
     medoids = np.array(chosen)
@@ -175,7 +184,7 @@ def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Flo
 
 
 def palette_distance(palettes: Float32, codebook: Float32) -> Float32:
-    """Root mean square Lab distance of slots: (m, 8, 3), (n, 8, 3) sRGB -> (m, n)."""
+    """Return the root mean square CIELAB distance of slots: (m, 8, 3), (n, 8, 3) sRGB -> (m, n)."""
     a = srgb_to_lab(palettes).reshape(len(palettes), -1)
     b = srgb_to_lab(codebook).reshape(len(codebook), -1)
     square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
@@ -183,7 +192,7 @@ def palette_distance(palettes: Float32, codebook: Float32) -> Float32:
 
 
 def trim_margins(rgb: Bytes) -> Bytes:
-    """Cut off margins of one even colour: frames and the paper around a scan would make every layout a centred one."""
+    """Cut off margins of one colour, such as frames and the paper around a scan."""
     top, bottom = _margin(rgb), _margin(rgb[::-1])
     across = rgb.transpose(1, 0, 2)
     left, right = _margin(across), _margin(across[::-1])
@@ -197,7 +206,7 @@ def _margin(rgb: Bytes) -> int:
     for row in range(limit):
         if np.abs(rgb[row].astype(np.float32) - first).mean() > _MARGIN_LEVELS:
             return row
-    # So deep a margin is no margin but a calm edge of the picture.
+    # A wider one is not a margin but a uniform part of the picture.
     return 0
 
 
@@ -206,19 +215,19 @@ def _analyse_picture(entry: Entry, recipe: AnalysisRecipe, seed: int) -> list[tu
         rgb = read_picture(entry.path)
     except PictureError as error:
         return str(error)
-    # The same picture gives the same windows whatever else is in the folder.
+    # A picture gives the same windows whatever else is in the folder.
     name_key = int.from_bytes(entry.name.encode()[-32:], "big")
     rng = np.random.default_rng([seed, name_key])
     count = recipe.painting_windows if entry.role == "painting" else recipe.abstract_windows
-    found = []
+    analysed = []
     for window in _cut(trim_margins(rgb), count, rng):
         palette, shares = read_plan(window, rng)
-        found.append((window, palette, np.rint(shares * 255).astype(np.uint8)))
-    return found
+        analysed.append((window, palette, np.rint(shares * 255).astype(np.uint8)))
+    return analysed
 
 
 def _cut(rgb: Bytes, count: int, rng: np.random.Generator) -> list[Bytes]:
-    """The middle square, then random squares of 45 to 95 % of the short side."""
+    """Return the middle square, then random squares of 45 to 95 % of the short side."""
     windows = [resize(middle_square(rgb), WINDOW_PX)]
     height, width = rgb.shape[:2]
     for _ in range(count - 1):
@@ -236,17 +245,17 @@ def _kmeans(points: Float32, rng: np.random.Generator, rounds: int = 8) -> Float
         total = distance.sum()
         centres.append(points[rng.choice(len(points), p=distance / total)] if total > 1e-6 else points[0])
         distance = np.minimum(distance, ((points - centres[-1]) ** 2).sum(1))
-    found = np.stack(centres)
+    means = np.stack(centres)
     for _ in range(rounds):
-        owner = nearest_of(points, found)
+        owner = nearest_of(points, means)
         counts = np.bincount(owner, minlength=SLOTS)
         sums = np.stack([np.bincount(owner, points[:, c], SLOTS) for c in range(3)], axis=1)
-        found = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], found).astype(np.float32)
-    return found
+        means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], means).astype(np.float32)
+    return means
 
 
 def nearest_of(points: Float32, centres: Float32) -> NDArray[np.int64]:
-    """Number of the nearest of centres (k, D) for each of points (n, D): (n,)."""
+    """Return the index of the nearest of centres (k, D) for each of points (n, D): (n,)."""
     return np.asarray(((centres**2).sum(1)[None] - 2 * points @ centres.T).argmin(1))
 
 

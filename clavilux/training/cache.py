@@ -1,6 +1,6 @@
-"""Results of one stage that a later stage, or a resumed run, uses again: dataclasses of arrays, in .npz files.
+"""Cached results of a stage for later stages and resumed runs: dataclasses of arrays in .npz files.
 
-The files hold no pickle, so that a run folder from elsewhere cannot run code.
+The files contain no pickles, so that a run folder from an untrusted source cannot execute code.
 """
 
 from __future__ import annotations
@@ -28,54 +28,54 @@ T = TypeVar("T", bound="DataclassInstance")
 
 _KEY = "__key__"
 _FORMAT = 1
-# What NumPy and zipfile raise for files that are cut, damaged, or of another format.
+# Raised by NumPy and zipfile for truncated or damaged files and files of another format.
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error, MemoryError)
 
 
 def load_or_make(path: Path, key: object, kind: type[T], make: Callable[[], T], *, log: Callable[[str], None]) -> T:
-    """Return the record that is kept under a key; make and keep it where there is none.
+    """Return the cached record with this key, or make and cache it.
 
-    A file with another key, or of another version of Clavilux, is replaced. A damaged one is replaced too, and the log
-    says so.
+    A file with another key or from another version of Clavilux is replaced. A damaged file is replaced too, with a
+    message.
 
     Parameters
     ----------
     path : Path
         An .npz file.
     key : object
-        Anything that JSON can hold: what the record was made from.
+        JSON-serialisable description of what the record is made from.
     kind : type
-        Dataclass whose fields are arrays or lists of text.
+        Dataclass whose fields are arrays or lists of strings.
     make : callable
         Returns the record.
     log : callable
-        Takes one line about a damaged file.
+        Receives one line about a damaged file.
 
     Raises
     ------
     TrainingError
-        The file cannot be written.
+        If the file cannot be written.
     """
     if path.is_file():
         try:
-            kept = load_record(path, kind, key)
+            record = load_record(path, kind, key)
         except TrainingError as error:
-            log(f"{error}; made anew")
+            log(f"{error}; it is made again")
         else:
-            if kept is not None:
-                return kept
+            if record is not None:
+                return record
     record = make()
     save_record(path, key, record)
     return record
 
 
 def save_record(path: Path, key: object, record: DataclassInstance) -> None:
-    """Write a dataclass of arrays and lists of text under a key, whole or not at all."""
+    """Write a dataclass of arrays and lists of strings with a key, atomically."""
     arrays: dict[str, Any] = {_KEY: np.array(_key_text(key))}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         arrays[field.name] = np.array(value, dtype=np.str_) if isinstance(value, list) else value
-    assert not any(array.dtype.hasobject for array in arrays.values()), "objects could only be kept as a pickle"
+    assert not any(array.dtype.hasobject for array in arrays.values()), "object arrays would need pickles"
     with writing_to(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, temporary.open("wb") as file:
@@ -83,16 +83,16 @@ def save_record(path: Path, key: object, record: DataclassInstance) -> None:
 
 
 def load_record(path: Path, kind: type[T], key: object = None) -> T | None:
-    """Return the record in a file, or None if a key is given and the file has another one.
+    """Return the record in a file; None if a key is given and the file has another key.
 
     Raises
     ------
     TrainingError
-        The file is damaged or holds something else.
+        If the file is damaged or contains something else.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            # Nothing is compressed when written; a small file that unpacks to a large one was made by somebody else.
+            # We never compress; a small file that expands to a large one is not ours.
             if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
                 raise ValueError("it is compressed")
         with np.load(path, allow_pickle=False) as arrays:
@@ -101,14 +101,14 @@ def load_record(path: Path, kind: type[T], key: object = None) -> T | None:
             fields = {field.name: _read_field(arrays, field) for field in dataclasses.fields(kind)}
     except _DAMAGE as error:
         reason = str(error) or type(error).__name__
-        raise TrainingError(f"{path}: is not a whole {kind.__name__} file ({reason.splitlines()[0]})") from error
+        raise TrainingError(f"{path}: is not a valid {kind.__name__} file ({reason.splitlines()[0]})") from error
     return kind(**fields)
 
 
 def _read_field(arrays: Any, field: dataclasses.Field[Any]) -> NDArray[Any] | list[str]:
     array = arrays[field.name]
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufU":  # NumPy hands on other members as bytes
-        raise ValueError(f"{field.name} is no array of numbers or text")
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufU":  # NumPy returns other members as bytes
+        raise ValueError(f"{field.name} is not an array of numbers or text")
     if str(field.type).startswith("list"):
         return [str(value) for value in array]
     return array

@@ -1,11 +1,11 @@
-"""Arousal and valence as listeners hear them: descriptors of labelled songs -> weights of `clavilux.audio.descriptors`.
+"""Calibrate arousal and valence: descriptors of labelled songs -> weights of `clavilux.audio.descriptors.mood`.
 
     python -m clavilux.training.calibrate_mood features/descriptors.csv data.csv --corpus corpus.csv
 
-The labels are Emotify's (Aljanaki, Wiering & Veltkamp 2016): about twenty listeners a song said which of the nine
-feelings of the Geneva Emotional Music Scale they had, up to three each. A song's value on a feeling is the share of
-its listeners. Arousal and valence are sums of these shares by the place of each feeling in Russell's circumplex
-(1980); feelings that lie on neither side count for neither:
+The labels come from Emotify (Aljanaki, Wiering & Veltkamp 2016): about twenty listeners per song selected up to three
+of the nine feelings of the Geneva Emotional Music Scale. Its value is the share of listeners who selected it.
+Arousal and valence are sums of these shares, by the position of each feeling in Russell's circumplex (1980); feelings
+without a clear position are not used:
 
 =========  =====================================  =================================
            plus                                   minus
@@ -15,10 +15,10 @@ valence    joyful activation, tenderness,         tension, sadness
            calmness, amazement
 =========  =====================================  =================================
 
-Ridge regression on standardised descriptors, read in ten folds that keep an artist's songs together. Loudness is left
-out, so that a quiet copy of a song has the mood of the song. The correlation of held-out predictions with the labels
-is printed, beside how well one crowd of as many listeners foretells another and how well a rule from the literature
-does without any labels. The labels choose these weights and train no network.
+Ridge regression on standardised descriptors, cross-validated in ten folds; songs of an artist are in the same fold.
+Loudness is not used, so that a quiet copy of a song has the same mood. The script prints the correlation of held-out
+predictions with the labels, of two groups of listeners with each other, and of a rule from the literature that needs no
+labels. The labels determine these weights only; no network is trained on them.
 """
 
 from __future__ import annotations
@@ -69,16 +69,16 @@ FOLDS = 10
 
 @dataclass(frozen=True)
 class Labelled:
-    """Songs with labels; n songs, J listeners at most.
+    """n songs with labels by up to J listeners.
 
     Attributes
     ----------
     inputs : dict of str to (n,)
         Descriptors.
     votes : list of (J, 9)
-        What each listener of a song felt, 0 or 1.
+        Feelings of each listener of a song, 0 or 1.
     groups : list of str
-        Artist of each song, or its file where the artist is not known.
+        Artist of each song, or its file name if the artist is unknown.
     genres : list of str
     """
 
@@ -91,8 +91,8 @@ class Labelled:
 def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | None) -> Labelled:
     """Join descriptors, labels and artists.
 
-    Songs are those with `emotify` in their path, which ends like `classical/17.mp3`: the genre and the song's number
-    in it.
+    Songs are the files with `emotify` in their path. Paths end like `classical/17.mp3`: genre, and number of the song
+    in the genre.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | No
     votes: dict[str, list[list[float]]] = defaultdict(list)
     for row in read_table(labels_csv, CorpusError, required=("track id", "genre", *FEELINGS))[1]:
         number = int(read_number(row, "track id", CorpusError))
-        # Tracks are numbered through; files start again at 1 in each genre of a hundred.
+        # Track ids are consecutive; file names start at 1 in each genre of a hundred songs.
         felt = [read_number(row, name, CorpusError) for name in FEELINGS]
         votes[f"{row['genre']}/{(number - 1) % 100 + 1}"].append(felt)
     known = read_rows(corpus_csv, required=("artist",)) if corpus_csv else []
@@ -125,13 +125,13 @@ def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | No
 
 
 def labels_of(votes: list[Float64], axis: str) -> Float64:
-    """Label of each song on an axis, standardised: (n,)."""
+    """Return the standardised label of each song on an axis, (n,)."""
     weights = np.array([AXES[axis].get(feeling, 0) for feeling in FEELINGS], np.float64)
     return _standardise(np.array([listeners.mean(axis=0) @ weights for listeners in votes]))
 
 
 def agreement(votes: list[Float64], axis: str, rng: np.random.Generator, *, times: int = 50) -> float:
-    """Correlation of labels of this many listeners with those of as many others: split halves, Spearman & Brown."""
+    """Return the correlation of labels of two groups of listeners: split halves with the Spearman-Brown formula."""
     halves = []
     for _ in range(times):
         shuffled = [listeners[rng.permutation(len(listeners))] for listeners in votes]
@@ -142,13 +142,13 @@ def agreement(votes: list[Float64], axis: str, rng: np.random.Generator, *, time
 
 
 def fit_ridge(inputs: Float64, labels: Float64) -> Float64:
-    """Weights (D,) for standardised inputs (n, D) and centred labels (n,)."""
+    """Return ridge weights (D,) for standardised inputs (n, D) and centred labels (n,)."""
     n, width = inputs.shape
     return np.asarray(np.linalg.solve(inputs.T @ inputs / n + STRENGTH * np.eye(width), inputs.T @ labels / n))
 
 
 def folds_of(groups: list[str], n_folds: int) -> NDArray[np.int64]:
-    """Fold of each song (n,): groups stay whole, the largest are dealt out first to the emptiest fold."""
+    """Return the fold of each song, (n,). Groups are not divided; the largest ones are assigned first."""
     sizes: dict[str, int] = defaultdict(int)
     for group in groups:
         sizes[group] += 1
@@ -161,7 +161,7 @@ def folds_of(groups: list[str], n_folds: int) -> NDArray[np.int64]:
 
 
 def predict_held_out(inputs: Float64, labels: Float64, groups: list[str]) -> Float64:
-    """Predictions (n,) of each fold by a regression on the others."""
+    """Return the predictions (n,) for each fold from a regression on the other folds."""
     fold_of = folds_of(groups, FOLDS)
     predicted = np.zeros(len(labels))
     for fold in range(FOLDS):
@@ -173,7 +173,7 @@ def predict_held_out(inputs: Float64, labels: Float64, groups: list[str]) -> Flo
 
 
 def correlations(predicted: Float64, labels: Float64, genres: list[str]) -> tuple[float, float]:
-    """Pearson correlation over all songs, and within genres (both sides centred by genre)."""
+    """Return the Pearson correlation over all songs, and within genres (both sides centred by genre)."""
     one, other = predicted.copy(), labels.copy()
     for genre in set(genres):
         inside = np.array([g == genre for g in genres])
@@ -183,10 +183,11 @@ def correlations(predicted: Float64, labels: Float64, genres: list[str]) -> tupl
 
 
 def main() -> None:
+    """Print the figures and the weights."""
     parser = argparse.ArgumentParser(description="Calibrate arousal and valence on labelled songs.")
     parser.add_argument("descriptors", type=Path, help="descriptors.csv of `clavilux features`")
-    parser.add_argument("labels", type=Path, help="data.csv of Emotify: one line a listener and song")
-    parser.add_argument("--corpus", type=Path, help="corpus.csv of `clavilux corpus build`, which knows the artists")
+    parser.add_argument("labels", type=Path, help="data.csv of Emotify: one line for each listener and song")
+    parser.add_argument("--corpus", type=Path, help="corpus.csv of `clavilux corpus build`, with the artists")
     given = parser.parse_args()
     data = read_labelled(given.descriptors, given.labels, given.corpus)
     inputs = np.stack([data.inputs[name] for name in INPUTS], axis=1)
@@ -211,7 +212,7 @@ def main() -> None:
         )
     for name, pairs in rows.items():
         print(f"  {name:58} " + "   ".join(f"{over_all:5.2f} / {within:.2f}" for over_all, within in pairs))
-    print(f"  {'one crowd of listeners by another':58} " + "   ".join(f"{value:5.2f}       " for value in ceiling))
+    print(f"  {'one group of listeners by another':58} " + "   ".join(f"{value:5.2f}       " for value in ceiling))
     print()
     mean, sd = inputs.mean(axis=0), inputs.std(axis=0)
     _print_table(

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training on disk, from which it goes on."""
+"""Checkpoints: the state of a training on disk, from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clavilux.system.files import write_whole
 from clavilux.training.writing import writing_to
 from clavilux.version import __version__
 
-FORMAT = 2  # raised when an older checkpoint cannot be gone on from
+FORMAT = 3  # raised when older checkpoints cannot be resumed
 _PARTS: dict[str, type | tuple[type, ...]] = {
     "step": int,
     "settings": dict,
@@ -26,43 +26,44 @@ _PARTS: dict[str, type | tuple[type, ...]] = {
     "optimizer": dict,
     "controller": (dict, type(None)),
 }
-_ADVICE = "remove it to train this network anew, or give another folder with --run"
+_ADVICE = "remove it to train this network again, or give another folder with --run"
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all; it survives a loss of power.
+    """Write a checkpoint atomically and durably.
 
     Raises
     ------
     TrainingError
-        The folder cannot be written to. The last whole checkpoint stays.
+        If the folder cannot be written to. The previous checkpoint is kept.
     """
-    content = io.BytesIO()  # in memory first: where a disk is full, PyTorch itself raises no OSError
+    content = io.BytesIO()  # in memory first, because PyTorch does not raise an OSError on a full disk
     torch.save({"format": FORMAT, "clavilux": __version__, **state}, content)
     with writing_to(path.parent):
         write_whole(path, content.getvalue(), durable=True)
 
 
 def load_checkpoint(path: Path, *, resume: bool, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the state in a checkpoint, or None if there is none.
+    """Return the state of a checkpoint, or None if there is no checkpoint.
 
     Parameters
     ----------
     path : Path
     resume : bool
-        Whether the user wants to go on from it.
+        Whether the user wants to resume.
     settings : dict
-        What must be as it was when the checkpoint was made. "data" may differ where the training is finished.
+        Settings that must equal those of the checkpoint. "data" may differ if the training is finished.
 
     Raises
     ------
     TrainingError
-        There is one and `resume` is false; it is damaged, of another version, or was made with other settings.
+        If there is a checkpoint and `resume` is false, or it is damaged, from another version or made with other
+        settings.
     """
     if not path.exists():
         return None
     if not resume:
-        raise TrainingError(f"{path} is there; go on from it with --resume, or give another folder with --run")
+        raise TrainingError(f"{path} exists; continue it with --resume, or give another folder with --run")
     saved = _read(path)
     changed = sorted(key for key, value in settings.items() if saved["settings"].get(key, value) != value)
     if changed == ["data"] and saved["step"] >= settings["steps"]:
@@ -83,13 +84,15 @@ def load_checkpoint(path: Path, *, resume: bool, settings: dict[str, Any]) -> di
 
 def mismatch(path: Path) -> TrainingError:
     """Return the error for a checkpoint whose weights do not fit the network."""
-    return TrainingError(f"{path} holds a network of another kind or size; resume with the same recipe, or {_ADVICE}")
+    return TrainingError(
+        f"{path} contains a network of another kind or size; resume with the same recipe, or {_ADVICE}"
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
-    damaged = TrainingError(f"{path} is not a whole checkpoint: it was cut off, damaged or overwritten; {_ADVICE}")
-    # `torch.save` writes a zip file. What is none is refused here, as the reader of older formats raises anything; and
-    # the check sums are compared, as `torch.load` does not.
+    damaged = TrainingError(f"{path} is not a valid checkpoint: it was truncated, damaged or overwritten; {_ADVICE}")
+    # `torch.save` writes a zip file. Other files are refused here, because the reader of older formats may raise any
+    # exception; checksums are compared because `torch.load` does not compare them.
     try:
         if not path.is_file():
             raise damaged

@@ -1,7 +1,7 @@
-"""What is refused before a training begins: all that would end it hours later.
+"""Checks before a training starts, for errors that would otherwise end it hours later.
 
-Tables, recipes against a bundle that is gone on from, folders that cannot be written, and data that cannot be learnt
-from: too little of it, numbers that are not finite, songs without sound, pictures that are all the same.
+They cover output folders, tables, whether a recipe fits the bundle that the training starts from, and data that cannot
+be learned from: too few files, values that are not finite, silent songs, identical pictures.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resiz
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 from clavilux.training.datasets import (
@@ -37,89 +36,95 @@ from clavilux.training.datasets import (
     read_descriptors,
 )
 from clavilux.training.export import check_output
-from clavilux.training.run import NEEDS_TEACHER, Run, start_from
-from clavilux.training.stage_pictures import take_eye
+from clavilux.training.run import Run, part_names, start_from
+from clavilux.training.stage_pictures import start_classifier_from
 from clavilux.training.weights import load_mark_classifier
 
 MINIMUM_PICTURES = {TRAINING: 20, VALIDATION: 1}
-MINIMUM_TRACKS = {TRAINING: 10, VALIDATION: 3}  # a correlation of distances takes three songs
+MINIMUM_TRACKS = {TRAINING: 10, VALIDATION: 3}  # a correlation of distances needs three songs
 _THUMBNAIL_PX = 32
-_SAME_LEVELS = 4  # pictures whose thumbnails differ by no more, in 8-bit levels, are one picture saved twice
-_SAME_MFCC = 1e-3  # windows that vary by no more are silence; songs whose statistics differ by no more, one song
-_LARGEST_MFCC = 1e6  # a hundred times beyond what sound gives
-_BLOCK = 256  # windows that are read at a time, 4 MB
+_SAME_LEVELS = 4  # largest difference of thumbnails of the same picture, in 8-bit levels
+_SAME_MFCC = 1e-3  # largest variation of silence, and largest difference of statistics of the same song
+_LARGEST_MFCC = 1e6  # a hundred times the MFCC of any sound
+_BLOCK = 256  # windows read at once, 4 MB
 
 
 def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) -> None:
-    """Refuse what has nothing to do with the music: folders to write, a recipe and a bundle that do not fit.
+    """Refuse output folders that cannot be used, and a recipe that does not fit the bundle of `--from`.
 
     Parameters
     ----------
     run : Run
     output : Path or None
-        Where the bundle will go, if one is written.
+        Folder of the bundle, if one is written.
     songs, pictures : bool
-        Which sides are trained.
+        Which networks are trained.
 
     Raises
     ------
     TrainingError, BundleError, ModuleNotFoundError
     """
-    _check_writable(run.folder, "--run")
-    for stage, trained in (("audio-vae", songs), ("image-vae", pictures)):
-        checkpoint = run.folder / f"{stage}.ckpt"
-        if trained and not run.resume and checkpoint.exists():
-            raise TrainingError(
-                f"{checkpoint} is there; go on from it with --resume, or give another folder with --run"
-            )
+    _check_run_folder(run, songs=songs, pictures=pictures)
     if output is not None:
-        check_output(output)
-        _check_writable(output.parent, "-o")
-        if Path(os.path.realpath(run.folder)).is_relative_to(os.path.realpath(output)):
-            raise TrainingError(f"{output}: holds the folder of the run, so it cannot be a bundle; give another -o")
-        for package in ("onnxscript", "ot"):
-            if find_spec(package) is None:
-                raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-    decoder = run.recipe.image_vae.decoder
-    if pictures and decoder == "implicit" and run.teacher is None:
-        raise TrainingError(NEEDS_TEACHER)
+        _check_output(run, output)
     quiet = dataclasses.replace(run, log=lambda line: None)
-    audio, image = run.recipe.audio_vae, run.recipe.image_vae
     if songs and run.start is not None:
-        start_from(quiet, AudioVAE(width=audio.width, track_dims=run.recipe.track_embedding.dims), "audio_vae")
-    if not pictures:
-        return
+        width, track_dims = run.recipe.audio_vae.width, run.recipe.track_embedding.dims
+        start_from(quiet, AudioVAE(width=width, track_dims=track_dims), "audio_vae")
+    if pictures:
+        _check_picture_networks(quiet)
+
+
+def _check_run_folder(run: Run, *, songs: bool, pictures: bool) -> None:
+    _check_writable(run.folder, "--run")
+    networks = ["audio-vae"] if songs else []
+    networks += part_names("image-vae", run.recipe.image_vae.restarts) if pictures else []
+    for checkpoint in (run.folder / f"{network}.ckpt" for network in networks):
+        if not run.resume and checkpoint.exists():
+            raise TrainingError(f"{checkpoint} exists; continue it with --resume, or give another folder with --run")
+
+
+def _check_output(run: Run, output: Path) -> None:
+    check_output(output)
+    _check_writable(output.parent, "-o")
+    if Path(os.path.realpath(run.folder)).is_relative_to(os.path.realpath(output)):
+        raise TrainingError(f"{output}: contains the folder of the run, so it cannot be a bundle; give another -o")
+    for package in ("onnxscript", "ot"):  # needed hours later
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+
+def _check_picture_networks(run: Run) -> None:
+    """Load the weights of `--from` and `--classifier-from` into networks of the recipe."""
+    recipe, decoder = run.recipe.image_vae, run.recipe.image_vae.decoder
     if decoder == "painter":
         if run.classifier_from is not None and tuple(run.classifier_from.kinds) == KINDS:
             load_mark_classifier(run.classifier_from)
         else:
-            take_eye(quiet, MarkClassifier(n_kinds=len(KINDS), width=run.recipe.mark_classifier.width))
+            start_classifier_from(run, MarkClassifier(n_kinds=len(KINDS), width=run.recipe.mark_classifier.width))
     if run.start is None:
         return
-    if decoder == "implicit":
-        start_from(quiet, ImplicitImageVAE(width=image.width, decoder_width=image.decoder_width), "image_vae")
-    elif decoder != run.start.decoder:
+    if decoder != run.start.decoder:
         raise TrainingError(
             f'the bundle {run.start.name} has the decoder "{run.start.decoder}" and the recipe "{decoder}"; train with '
             "the recipe that made it (`clavilux bundle show`), or without --from"
         )
-    elif decoder == "pixels":
-        start_from(quiet, ConvImageVAE(width=image.width), "image_vae")
-    else:
-        sizes = {"width": image.width, "decoder_width": image.decoder_width}
-        network = ImageVAE(n_palettes=len(run.start.palettes), n_kinds=len(KINDS), **sizes)
-        start_from(quiet, network, "image_vae")
+    if decoder == "pixels":
+        start_from(run, ConvImageVAE(width=recipe.width), "image_vae")
+        return
+    sizes = {"width": recipe.width, "decoder_width": recipe.decoder_width}
+    start_from(run, ImageVAE(n_palettes=len(run.start.palettes), n_kinds=len(KINDS), **sizes), "image_vae")
 
 
 def check_pictures(run: Run) -> None:
-    """Refuse pictures that cannot be learnt from.
+    """Refuse pictures that cannot be learned from.
 
     Raises
     ------
     TrainingError
-        There are too few, or too few that differ.
+        If there are too few, or too few different ones.
     CorpusError
-        No folder, or its table is wrong.
+        If there is no folder, or its table is invalid.
     """
     describe_folder(run.art)
     entries = list_entries(run.art, PICTURE_SUFFIXES, report=run.note)
@@ -127,32 +132,32 @@ def check_pictures(run: Run) -> None:
         of_split = [entry for entry in entries if entry.split == split]
         if len(of_split) < fewest:
             raise TrainingError(
-                f"{run.art} has {len(of_split)} pictures for {split}, and at least {fewest} are needed to tell what "
-                "they share from what one of them is. Add pictures"
+                f"{run.art} has {len(of_split)} pictures for {split}; at least {fewest} are needed to learn what "
+                "pictures have in common. Add pictures"
             )
         n = _count_different(_thumbnails(of_split), fewest, _SAME_LEVELS)
         if n < fewest:
             raise TrainingError(
                 f"{run.art}: of its {len(of_split)} pictures for {split} only {n} can be read and differ from each "
-                f"other, and at least {fewest} have to. Add pictures"
+                f"other; at least {fewest} are needed. Add pictures"
             )
 
 
 def check_songs(run: Run, *, descriptors: bool) -> None:
-    """Refuse features that cannot be learnt from; all of them are read once.
+    """Refuse features that cannot be learned from. All of them are read once.
 
     Parameters
     ----------
     run : Run
     descriptors : bool
-        Whether `descriptors.csv` is needed.
+        Whether `descriptors.csv` is required.
 
     Raises
     ------
     TrainingError
-        There are too few tracks, too few with sound that differ, or numbers that are not finite.
+        If there are too few tracks, too few different ones with sound, or values that are not finite.
     CorpusError
-        No folder, or one of its tables is wrong or lacks a track.
+        If there is no folder, or one of its tables is invalid or lacks a track.
     """
     describe_folder(run.features)
     entries = list_entries(run.features, FEATURE_SUFFIXES, report=run.note)
@@ -161,8 +166,8 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
         of_split = [entry for entry in entries if entry.split == split]
         if len(of_split) < fewest:
             raise TrainingError(
-                f"{run.features} has {len(of_split)} tracks for {split}; a song code is standardised over songs and "
-                f"takes at least {fewest}. Add music"
+                f"{run.features} has {len(of_split)} tracks for {split}; at least {fewest} are needed to standardise "
+                f"song codes. Add music"
             )
         summaries = []
         for entry in of_split:
@@ -180,18 +185,18 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
         if n < fewest:
             raise TrainingError(
                 f"{run.features}: of its {len(of_split)} tracks for {split}, {len(summaries) - len(sounding)} are "
-                f"silent and only {n} differ from each other; at least {fewest} have to. Add music"
+                f"silent and only {n} differ from each other; at least {fewest} are needed. Add music"
             )
 
 
 def _check_writable(folder: Path, option: str) -> None:
-    """Refuse a folder that cannot be written or made; nothing is left there."""
+    """Refuse a folder that cannot be written to or created; leaves no file there."""
     there = Path(os.path.abspath(folder))
     while not os.path.lexists(there):
         there = there.parent
     try:
         with suppress(FileNotFoundError):
-            os.lstat(folder)  # a name that is too long for a new folder
+            os.lstat(folder)  # raises if the name is too long
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
@@ -203,23 +208,23 @@ def _thumbnails(entries: Sequence[Entry]) -> Iterator[NDArray[np.float64]]:
         try:
             yield resize(middle_square(read_picture(entry.path)), _THUMBNAIL_PX).astype(np.float64)
         except PictureError:
-            continue  # the analysis names it
+            continue  # the analysis reports it
 
 
 def _summarise(path: Path, windows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Mean and deviation of each row of MFCC over a track, (40,).
+    """Return mean and deviation of each row of MFCC over a track, (40,).
 
     Raises
     ------
     TrainingError
-        A number is not finite, or beyond any MFCC.
+        If a value is not finite or too large.
     """
     total, square = np.zeros(windows.shape[1]), np.zeros(windows.shape[1])
     for start in range(0, len(windows), _BLOCK):
         block = np.asarray(windows[start : start + _BLOCK], np.float64)
         if not np.abs(block).max() < _LARGEST_MFCC:  # NaN compares false
             raise TrainingError(
-                f"{path}: holds numbers that are not finite or beyond {_LARGEST_MFCC:g}; measure it again with "
+                f"{path}: contains values that are not finite or above {_LARGEST_MFCC:g}; measure it again with "
                 "`clavilux features`, or remove it"
             )
         total += block.sum(axis=(0, 2))
@@ -229,12 +234,12 @@ def _summarise(path: Path, windows: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.concatenate([mean, np.sqrt(np.maximum(variance, 0))])
 
 
-def _count_different(found: Iterable[NDArray[np.float64]], most: int, same: float) -> int:
-    """Count, up to a number, those of the arrays that differ by more than `same` from all others counted."""
+def _count_different(arrays: Iterable[NDArray[np.float64]], most: int, same: float) -> int:
+    """Return how many arrays, up to `most`, differ by more than `same` from each other."""
     different: list[NDArray[np.float64]] = []
-    for one in found:
-        if all(np.abs(one - other).max() > same for other in different):
-            different.append(one)
+    for array in arrays:
+        if all(np.abs(array - other).max() > same for other in different):
+            different.append(array)
             if len(different) == most:
                 break
     return len(different)

@@ -1,9 +1,9 @@
-"""The two folders that a training learns from: feature files and pictures.
+"""The two folders of training data: feature files and pictures.
 
-`datasets/audio_features/` holds `.npy` files, each one window (20, 216) or many (n, 20, 216): what `clavilux features`
-writes. `datasets/abstract_art/` holds pictures of any size and mode. Both are split by track and by source picture; a
-`corpus.csv` that `clavilux corpus build` wrote beside them says how, else a hash of the file's name does: about one
-file in eight is for validation, and at least three.
+`datasets/audio_features/` has `.npy` files from `clavilux features`, each with one window (20, 216) or several
+(n, 20, 216). `datasets/abstract_art/` has pictures of any size and mode. Both are split by track and by source picture:
+by the `corpus.csv` that `clavilux corpus build` writes, or else by a hash of the file name, which puts about one file
+in eight, and at least three, into the validation split.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from torch.utils.data import Dataset
 
 from clavilux.audio.clips import CLIP_SUFFIX, read_clips
 from clavilux.audio.descriptors import DESCRIPTORS
-from clavilux.audio.feature_files import HALVES, TABLE
-from clavilux.constants import ENCODER_SIDE_PX, MFCC_ROWS, WINDOW_FRAMES
+from clavilux.audio.feature_table import HALVES, TABLE
+from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES
 from clavilux.corpus.match import match_features, match_names
 from clavilux.corpus.table import TABLE_NAME, read_rows
-from clavilux.errors import AudioError, CorpusError, PictureError, TrainingError
-from clavilux.images import PICTURE_SUFFIXES, UNSUPPORTED_PICTURE_SUFFIXES, middle_square, read_picture, resize
+from clavilux.errors import AudioError, CorpusError, TrainingError
+from clavilux.images import PICTURE_SUFFIXES, UNSUPPORTED_PICTURE_SUFFIXES
 from clavilux.system.files import check_shortage, first_names, is_text, list_folder, normalise_name
 from clavilux.system.tables import Row, read_number, read_table
 
-TRAINING, VALIDATION, HELD_OUT = "training", "validation", "held-out"
+TRAINING, VALIDATION = "training", "validation"
 FEATURE_SUFFIXES = frozenset({CLIP_SUFFIX})
 _VALIDATION_SHARE = 0.12
-_FEWEST_FOR_VALIDATION = 3  # two songs have one distance, and a correlation over one number is none
+_FEWEST_FOR_VALIDATION = 3  # a correlation of distances needs three songs
 logger = logging.getLogger("clavilux")
 
 Report = Callable[[str], None]
@@ -47,7 +47,7 @@ _WINDOW_BYTES = 4 * MFCC_ROWS * WINDOW_FRAMES
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a folder: its path, its name relative to the folder, its split and its role."""
+    """A file of a folder: path, name relative to the folder, split and role."""
 
     path: Path
     name: str
@@ -56,7 +56,7 @@ class Entry:
 
 
 class FeatureFiles:
-    """Feature files that lie on disk; each is opened when it is asked for, so that there may be any number of them."""
+    """Feature files on disk. Each is opened when it is read, so there may be any number of them."""
 
     def __init__(self) -> None:
         self.lengths: list[int] = []  # windows
@@ -69,11 +69,13 @@ class FeatureFiles:
         Raises
         ------
         AudioError
-            It cannot be used; the message says why.
+            If it cannot be used; the message gives the reason.
         """
         array = read_clips(path)
         if array.dtype != np.float32 or not array.flags.c_contiguous or not isinstance(array, np.memmap):
-            raise AudioError(f"{path}: holds {array.dtype}; training takes float32, as `clavilux features` writes it")
+            raise AudioError(
+                f"{path}: contains {array.dtype}; training needs float32, as written by `clavilux features`"
+            )
         self.lengths.append(len(array))
         self._paths.append(path)
         self._offsets.append(array.offset)
@@ -90,18 +92,18 @@ class FeatureFiles:
         try:
             return np.memmap(self._paths[index], np.float32, "r", self._offsets[index], shape)
         except (OSError, ValueError) as error:
-            raise self._lost(index, error) from error
+            raise self._changed(index, error) from error
 
     def window(self, index: int, number: int) -> NDArray[np.float32]:
-        """Return one window of a file, (20, 216); without a map, which takes three times as long."""
+        """Return one window of a file, (20, 216). Reads it directly, because a memory map takes three times as long."""
         offset = self._offsets[index] + number * _WINDOW_BYTES
         try:
             values = np.fromfile(self._paths[index], np.float32, MFCC_ROWS * WINDOW_FRAMES, offset=offset)
             return values.reshape(MFCC_ROWS, WINDOW_FRAMES)
         except (OSError, ValueError) as error:
-            raise self._lost(index, error) from error
+            raise self._changed(index, error) from error
 
-    def _lost(self, index: int, error: OSError | ValueError) -> TrainingError:
+    def _changed(self, index: int, error: OSError | ValueError) -> TrainingError:
         if isinstance(error, OSError):
             check_shortage(error)
         return TrainingError(f"{self._paths[index]}: has changed since the training began ({error}); start it again")
@@ -110,7 +112,7 @@ class FeatureFiles:
 class AudioFeatureDataset(Dataset[Tensor]):
     """Windows of features, (20, 216) float32 each, of the tracks of one split.
 
-    Files stay on disk, so that a folder may be larger than the memory, and are opened when they are used.
+    Files stay on disk, so a folder may be larger than the memory.
 
     Parameters
     ----------
@@ -119,14 +121,14 @@ class AudioFeatureDataset(Dataset[Tensor]):
     split : str
         "training", "validation" or "held-out".
     skip : callable
-        Takes one line for each file that cannot be used.
+        Receives one line for each file that cannot be used.
     report : callable
         As in `list_entries`.
 
     Raises
     ------
     CorpusError
-        The folder is missing, or nothing in it can be used.
+        If the folder is missing or has no usable file of the split.
     """
 
     def __init__(
@@ -165,74 +167,24 @@ class AudioFeatureDataset(Dataset[Tensor]):
         return torch.from_numpy(self.arrays.window(track, index - first))
 
     def clips(self, per_track: int) -> Tensor:
-        """Indices of at most so many windows of each track, evenly spread over it: (n,)."""
+        """Return the indices of at most `per_track` windows of each track, evenly spaced, (n,)."""
         starts = self._ends - np.array(self.arrays.lengths)
-        found = [
+        clips = [
             start + np.unique(np.linspace(0, length - 1, per_track + 2).round().astype(int)[1:-1])
             for start, length in zip(starts, self.arrays.lengths, strict=True)
         ]
-        return torch.from_numpy(np.concatenate(found))
+        return torch.from_numpy(np.concatenate(clips))
 
     def track_weights(self) -> Tensor:
-        """Weight of each window that gives a long track no more than the square root of its length: (n,)."""
+        """Return sampling weights of windows, (n,), by which tracks are drawn as the square root of their length."""
         return torch.cat([torch.full((length,), length**-0.5) for length in self.arrays.lengths])
-
-
-class ImageDataset(Dataset[Tensor]):
-    """Pictures of one split as (3, side, side) float32 in [0, 1]: the middle square, area-averaged.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder tree of PNG, JPEG or WebP of any size and mode. Broken files are named and skipped when they are met.
-    split : str
-        "training", "validation" or "held-out".
-    side : int
-        Pixels.
-
-    Raises
-    ------
-    CorpusError
-        The folder is missing, or has no picture of this split that can be read.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        split: str = TRAINING,
-        *,
-        side: int = ENCODER_SIDE_PX,
-        skip: Report = warnings.warn,
-        report: Report = logger.warning,
-    ) -> None:
-        self.side = side
-        self.entries: list[Entry] = []
-        self.pictures: list[NDArray[np.uint8]] = []
-        for entry in list_entries(folder, PICTURE_SUFFIXES, report=report):
-            if entry.split != split:
-                continue
-            try:
-                rgb = read_picture(entry.path)
-            except PictureError as error:
-                skip(f"{error}; skipped")
-                continue
-            self.entries.append(entry)
-            self.pictures.append(resize(middle_square(rgb), side))
-        if not self.entries:
-            raise CorpusError(f"{folder} has no {split} pictures; put PNG, JPEG or WebP files into it")
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return to_tensor(self.pictures[index])
 
 
 def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = logger.warning) -> list[Entry]:
     """Return all files with one of these extensions, sorted by name, with their split and role.
 
-    With a `corpus.csv` in the folder, those that have a row there. A picture is the file that the row names; a feature
-    file is of the recording that `descriptors.csv` names, or where that table is missing, of the one with its name.
+    If the folder has a `corpus.csv`, only files with a row in it are returned. The row of a picture names its file. The
+    row of a feature file names the recording, which `descriptors.csv` assigns to the feature file, or else the name.
 
     Parameters
     ----------
@@ -240,15 +192,15 @@ def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = log
     suffixes : frozenset of str
         `FEATURE_SUFFIXES` or `PICTURE_SUFFIXES`.
     report : callable
-        Takes one line for each kind of file that is passed over, for files without a row and for rows without a file.
+        Receives one line for each kind of ignored file, for files without a row and for rows without a file.
 
     Raises
     ------
     CorpusError
-        It is no folder, one of the tables is wrong, or it cannot be said which row a file belongs to.
+        If it is not a folder, one of the tables is invalid, or the row of a file is ambiguous.
     """
-    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
-        raise CorpusError(f"{folder} is no folder")
+    if not os.path.isdir(folder):  # Path.is_dir raises if the name is too long
+        raise CorpusError(f"{folder} is not a folder")
     unsupported = UNSUPPORTED_PICTURE_SUFFIXES if suffixes <= PICTURE_SUFFIXES else frozenset()
     listing = list_folder(folder, suffixes, unsupported=unsupported)
     for line in (*listing.hints(), *listing.faults()):
@@ -257,9 +209,11 @@ def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = log
     for path in listing.files:
         name = normalise_name(path.relative_to(folder).as_posix())
         if not is_text(name):
-            report(f"{str(path)!a}: passed over, its name is not UTF-8; give it another name")
+            report(f"{str(path)!a}: ignored, because its name is not UTF-8; rename it")
         elif name in named:
-            raise CorpusError(f"{path} and {named[name]} have one name, {name}, on other systems; rename one of them")
+            raise CorpusError(
+                f"{path} and {named[name]} have the same name, {name}, on other systems; rename one of them"
+            )
         else:
             named[name] = path
     rows = _read_splits(folder)
@@ -267,7 +221,7 @@ def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = log
         return [Entry(named[name], name, split, "abstract") for name, split in _split_by_hash(list(named)).items()]
     row_of = _match_features(folder, list(named), rows) if suffixes <= FEATURE_SUFFIXES else match_names(named, rows)
     for what, names in (
-        (f"left out, as they have no row in {TABLE_NAME}", [name for name in named if name not in row_of]),
+        (f"left out, because they have no row in {TABLE_NAME}", [name for name in named if name not in row_of]),
         (f"missing, though they have a row in {TABLE_NAME}", sorted(rows.keys() - set(row_of.values()))),
     ):
         if names:
@@ -285,29 +239,29 @@ def read_descriptors(folder: Path) -> dict[str, Row]:
     Raises
     ------
     CorpusError
-        The table is missing or cannot be read, or has two rows for one feature file.
+        If the table is missing or unreadable, or has two rows for one feature file.
     """
     path = folder / TABLE
     if not os.path.lexists(path):
         raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
-    found: dict[str, Row] = {}
+    by_name: dict[str, Row] = {}
     files: set[str] = set()
     for row in read_table(path, CorpusError, required=("file", "npy"))[1]:
         file, npy = (normalise_name(row[column]) for column in ("file", "npy"))
-        if npy in found or file in files:
-            raise CorpusError(f"{row.where}: {file} or {npy} has a row already; run `clavilux features` again")
-        found[npy] = row
+        if npy in by_name or file in files:
+            raise CorpusError(f"{row.where}: {file} or {npy} already has a row; run `clavilux features` again")
+        by_name[npy] = row
         files.add(file)
-    return found
+    return by_name
 
 
 def descriptors_of(entry: Entry, rows: dict[str, Row], folder: Path) -> list[list[float]]:
-    """Return the descriptors of a song, of its first half and of its second half, (3, descriptors).
+    """Return the descriptors of a song, its first half and its second half, (3, descriptors).
 
     Raises
     ------
     CorpusError
-        The rows, by `read_descriptors`, lack the song or a descriptor, or a value is not a finite number.
+        If the rows (from `read_descriptors`) lack the song or a descriptor, or a value is not a finite number.
     """
     row = rows.get(entry.name)
     if row is None:
@@ -319,12 +273,12 @@ def descriptors_of(entry: Entry, rows: dict[str, Row], folder: Path) -> list[lis
 
 
 def describe_folder(folder: Path) -> dict[str, Any]:
-    """Return what a folder is made of: counts, sources with licence and the hash of its `corpus.csv`, if it has one.
+    """Return the contents of a folder: counts, sources with licences, and the hash of its `corpus.csv` if it has one.
 
     Raises
     ------
     CorpusError
-        The table lacks a column, or a row that is learnt from is not free.
+        If the table lacks a column, or a training or validation row is not free.
     """
     path = folder / TABLE_NAME
     if not os.path.lexists(path):
@@ -334,8 +288,8 @@ def describe_folder(folder: Path) -> dict[str, Any]:
     closed = [row for row in rows if row["tier"] != "free"]
     if closed:
         raise CorpusError(
-            f"{closed[0].where}: tier is {closed[0]['tier']!r} in a row for {closed[0]['split']}, and a bundle must "
-            "learn from free files alone; make its split held-out"
+            f"{closed[0].where}: tier is {closed[0]['tier']!r} in a row for {closed[0]['split']}, but bundles may "
+            "only learn from free files; change its split to held-out"
         )
     return {
         "table_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -347,13 +301,8 @@ def describe_folder(folder: Path) -> dict[str, Any]:
     }
 
 
-def to_tensor(rgb: NDArray[np.uint8]) -> Tensor:
-    """(H, W, 3) uint8 -> (3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))).float() / 255.0
-
-
 def _read_splits(folder: Path) -> dict[str, Row] | None:
-    """Rows of `corpus.csv` by normalised name; None where there is no table."""
+    """Return the rows of `corpus.csv` by normalised name; None if there is no table."""
     path = folder / TABLE_NAME
     if not os.path.lexists(path):
         return None
@@ -361,7 +310,7 @@ def _read_splits(folder: Path) -> dict[str, Row] | None:
 
 
 def _match_features(folder: Path, names: list[str], rows: dict[str, Row]) -> dict[str, str]:
-    """Row of `corpus.csv` of each feature file that has one."""
+    """Return the name of the row of `corpus.csv` for each feature file that has one."""
     if not os.path.lexists(folder / TABLE):
         found, several = match_features(names, rows)
         for name, candidates in several.items():
@@ -371,16 +320,16 @@ def _match_features(folder: Path, names: list[str], rows: dict[str, Row]) -> dic
             )
         return found
     recordings = {name: normalise_name(row["file"]) for name, row in read_descriptors(folder).items()}
-    found = match_names(names, rows)  # a table may list the feature files themselves
+    found = match_names(names, rows)  # a table may list feature files directly
     left = {recordings[name]: name for name in names if name in recordings and name not in found}
     matched = match_names(left, rows.keys() - set(found.values()))
     return found | {left[recording]: row for recording, row in matched.items()}
 
 
 def _split_by_hash(names: list[str]) -> dict[str, str]:
-    """A stable split for folders without a table: in all but very small folders a file stays on its side."""
+    """Return a split by a hash of the file name. Adding files changes it only in small folders."""
     place = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32 for name in names}
-    # A small folder may have no file below the share by bad luck; the nearest ones stand in.
+    # In a small folder, no hash may be below the share; the smallest ones are used then.
     fewest = min(_FEWEST_FOR_VALIDATION, len(names) // 4)
     stand_ins = set(sorted(names, key=place.__getitem__)[:fewest])
     return {n: VALIDATION if place[n] < _VALIDATION_SHARE or n in stand_ins else TRAINING for n in names}

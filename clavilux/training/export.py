@@ -1,7 +1,6 @@
-"""From trained networks to a bundle: ONNX graphs, weights to train on from, and a card that says what it is.
+"""Write trained networks as a bundle: ONNX graphs, weights for further training, and `bundle.json`.
 
-The graphs are compared with PyTorch stage by stage before the bundle is put in its place; a bundle that differs is not
-written.
+Each graph is compared with its PyTorch network; a bundle with a graph that differs is not written.
 """
 
 from __future__ import annotations
@@ -39,27 +38,26 @@ from clavilux.graphs.onnx_file import read_graph
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import EXPORTED_SIDE_PX, ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.training.writing import prepare_folder, writing_to
 from clavilux.version import __version__
 
-PARITY_TOLERANCE = 1e-4  # largest difference, relative to the largest value of the stage where that is above 1
+PARITY_TOLERANCE = 1e-4  # largest difference, relative to the largest output if that is above 1
 _PARITY_BATCH = 3
 
 
 class ControlsGraph(nn.Module):
-    """The part of the ImageVAE that paints: latents in, named controls out."""
+    """Decoder of the ImageVAE: latents to controls."""
 
     def __init__(self, network: ImageVAE) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, z_image: Tensor) -> tuple[Tensor, ...]:
-        """z_image (B, 64) -> plan, palette, kind, frequency, angle (turns), chaos, finish."""
+        """Return plan, palette, kind, frequency, angle (turns), chaos and finish of z_image (B, 64)."""
         raw = self.network.decode(z_image)
-        # ONNX has no atan2; this is the half-angle formula, exact but for the direction (-1, 0).
+        # ONNX has no atan2. The half-angle formula is exact except for the direction (-1, 0).
         cosine, sine = raw.direction[:, 0], raw.direction[:, 1]
         length = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
         twice = 2.0 * torch.atan(sine / (length + cosine + 1e-6))
@@ -70,37 +68,35 @@ class ControlsGraph(nn.Module):
 
 
 class PixelsGraph(nn.Module):
-    """A decoder of pixels: latents in, pictures out."""
+    """Decoder of the ConvImageVAE: latents to pixels."""
 
-    def __init__(self, network: ConvImageVAE | ImplicitImageVAE) -> None:
+    def __init__(self, network: ConvImageVAE) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, z_image: Tensor) -> Tensor:
-        """z_image (B, 64) -> pictures (B, 3, 128, 128) in [0, 1]; (B, 3, 512, 512) of a function of place."""
-        if isinstance(self.network, ImplicitImageVAE):
-            return self.network.decode(z_image, EXPORTED_SIDE_PX)
+        """Return pictures (B, 3, 128, 128) in [0, 1] of z_image (B, 64)."""
         return self.network.decode(z_image)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The networks of one training and what they need."""
+    """The networks of one training and the codebook of palettes."""
 
     audio_vae: AudioVAE
-    image_vae: ImageVAE | ConvImageVAE | ImplicitImageVAE
+    image_vae: ImageVAE | ConvImageVAE
     mapping: MappingNetwork | PerceptronMapping
     mark_classifier: MarkClassifier | None
     palettes: NDArray[np.float32] | None
 
 
 def check_output(folder: Path) -> None:
-    """Refuse a place for a bundle that is not empty: what is there would be lost.
+    """Refuse an output folder that is not empty, because its contents would be lost.
 
     Raises
     ------
     TrainingError
-        It is a file, or a folder that is not empty or cannot be read.
+        If it is a file, is not empty or cannot be read.
     """
     if not os.path.lexists(folder):
         return
@@ -126,12 +122,12 @@ def export_bundle(
     measures: Mapping[str, Any],
     command: str,
 ) -> dict[str, float]:
-    """Write a bundle, whole or not at all, and return the parity of each stage.
+    """Write a bundle atomically, and return the difference of each graph from its network.
 
     Raises
     ------
     TrainingError
-        A graph differs from its network by more than `PARITY_TOLERANCE`; see `check_output` as well.
+        If a graph differs from its network by more than `PARITY_TOLERANCE`, or for the reasons of `check_output`.
     """
     check_output(folder)
     with _new_folder(folder) as work:
@@ -146,7 +142,7 @@ def export_bundle(
         ):
             if network is None:
                 continue
-            weights = _half(network)
+            weights = _half_precision(network)
             (work / f"{file}.safetensors").write_bytes(save(weights))
         (work / "parity.json").write_text(json.dumps(parity, indent=1) + "\n", "utf-8")
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(work.iterdir())}
@@ -177,14 +173,15 @@ def export_bundle(
     return {stage: values["difference"] for stage, values in parity.items()}
 
 
-def _half(network: nn.Module) -> dict[str, Tensor]:
-    """Weights to train on from, in half precision: a start needs no more, and the package is 6 MB smaller.
+def _half_precision(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights in half precision, which is enough to start a training and saves 6 MB.
 
-    Buffers, the normalisations among them, stay as they are.
+    Buffers, such as normalisations, keep their precision.
     """
-    learnt = {name for name, _ in network.named_parameters()}
+    parameters = {name for name, _ in network.named_parameters()}
     return {
-        name: (value.half() if name in learnt else value).contiguous() for name, value in network.state_dict().items()
+        name: (value.half() if name in parameters else value).contiguous()
+        for name, value in network.state_dict().items()
     }
 
 
@@ -222,8 +219,8 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
 
 
 def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: str, outputs: list[str]) -> None:
-    """Write a network as ONNX, without traces of this machine; the batch may have any size."""
-    # Says, for each of four operators of torchvision, that it is not installed; no network here has one.
+    """Write a network as ONNX with a variable batch size, and without paths of this machine."""
+    # It warns about four operators of torchvision, which no network here uses.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own future versions
@@ -239,7 +236,7 @@ def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: st
         )
     assert program is not None, "the dynamo exporter returns a program"
     model = program.model_proto
-    # Traces of the exporting machine (paths, stack frames) have no place in a file that is shipped.
+    # Paths and stack frames of this machine do not belong into a shipped file.
     for node in model.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
@@ -254,27 +251,27 @@ def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: st
 
 
 def _check_graph(path: Path, example: Tensor) -> None:
-    """Check a written graph as every reader of the bundle will."""
+    """Check a graph in the same way as readers of the bundle do."""
     try:
         graph = read_graph(path.read_bytes())
         for n in {1, BATCH_WINDOWS if path.name == ENCODERS[0] else 1}:
             check_network(graph, NETWORKS[path.name], n, tuple(example.shape[1:]), {})
     except BundleError as error:
         raise TrainingError(
-            f"the graph {path.name} {error}, so nothing could paint with it; use the versions of constraints.txt, or a "
+            f"the graph {path.name} {error}, so no reader would accept it; use the versions of constraints.txt, or a "
             "smaller network; the bundle was not written"
         ) from error
 
 
 def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:
-    """Largest difference of a written graph from its network, relative to the largest value where that is above 1."""
+    """Return the difference of a graph from its network, relative to the largest output if that is above 1."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    found = session.run(outputs, {session.get_inputs()[0].name: example.numpy()})
+    outputs_of_graph = session.run(outputs, {session.get_inputs()[0].name: example.numpy()})
     with torch.no_grad():
-        wanted = network(example)
-    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+        expected = network(example)
+    expected = expected if isinstance(expected, tuple) else (expected,)
     worst, largest = 0.0, 0.0
-    for a, b in zip(wanted, found, strict=True):
+    for a, b in zip(expected, outputs_of_graph, strict=True):
         reach = max(1.0, float(a.abs().max()))
         worst = max(worst, float(np.abs(a.numpy() - b).max()) / reach)
         largest = max(largest, reach)
@@ -283,8 +280,8 @@ def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder, and move it into place at the end of the block; remove it if the block raises."""
-    folder = Path(os.path.realpath(folder))  # a link stays a link
+    """Create a temporary folder and move it to `folder` at the end of the block; delete it if the block raises."""
+    folder = Path(os.path.realpath(folder))  # a link is kept
     prepare_folder(folder.parent)
     with writing_to(folder.parent):
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -292,7 +289,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             yield work
             work.chmod(0o755)
             if folder.exists():
-                folder.rmdir()  # it was empty, and must still be so
+                folder.rmdir()  # raises if it is not empty any more
             os.replace(work, folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)

@@ -1,25 +1,26 @@
-"""Songs that sound alike look alike: a straight map from songs to latents, fitted through the looks of paintings.
+"""Fit a linear map from songs to latents by gradient descent through a surrogate model of the painter.
 
-    latents and the looks of their paintings -> `LookPredictor`, a network that foretells looks
-    components of songs, foresight           -> **here** -> weights of the straight path of a `MappingNetwork`
+latents and visual features of their paintings -> `LookPredictor`, the surrogate model
+principal components of songs, surrogate model -> **here** -> weights of the linear path of a `MappingNetwork`
 
-A transport plan lays songs on single pictures, and what regression then makes of it keeps distances in the latent. But
-painters are rough: two latents that are near each other may be painted with other marks. Here the map is fitted by
-descent on what is seen, and goes where the painter is smooth: directions of the latent in which pictures change
-reliably are given to what differs most between songs.
+A transport plan maps songs to single latents and preserves distances in the latent space. But the painter is not
+smooth: two nearby latents may be painted with different marks. This fit preserves distances between the visual features
+of the paintings. It assigns what differs most between songs to directions of the latent space in which paintings change
+predictably.
 
-What the painter is told in choices (which kinds of marks, which palette) can be told it by what is steadiest in a
-song, where the recipe asks for it (`steady_kinds`, `steady_palettes`). Some of what is heard differs between two halves
-of a song as much as between songs, and some hardly at all; where the former picks the marks, each half gets others.
+Kinds of marks are discrete choices. With `steady_kinds`, the fit makes them depend on what two halves of a song have in
+common, so that both halves are painted with the same marks.
 
-Legend: n songs, P components, m pictures, D latent dimensions, T numbers that the painter is told, F numbers of looks,
-G guides.
+Legend: n songs, P components, m pictures, D latent dimensions, T inputs of the predictor, F visual features,
+G cross-modal correspondences.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -34,30 +35,30 @@ from clavilux.training.recipe import MappingRecipe
 
 Float64 = NDArray[np.float64]
 
-_WIDTH = 512
-_DROPOUT = 0.3
+_PREDICTOR_WIDTH = 512
+_PREDICTOR_DROPOUT = 0.3
 _PREDICTOR_BATCH = 256
-_PREDICTOR_CHECK = 100
-_PREDICTOR_DECAY = 1e-2
+_PREDICTOR_LEARNING_RATE = 1e-3
+_PREDICTOR_WEIGHT_DECAY = 1e-2
+_VALIDATE_EVERY = 100  # steps of the predictor
 _LEARNING_RATE = 1e-2
-_DIRECTIONS = 128  # of a sliced distance, drawn anew in each step
-_ENOUGH = 0.8  # correlation of a guide beyond which it pulls no more
+_DIRECTIONS = 128  # of the sliced Wasserstein distance, drawn in each step
+_ENOUGH = 0.8  # correlation of a correspondence from which it has no more weight
 _LAB_CENTRE, _LAB_SCALE = 50.0, 25.0
-_NO_LEAD = 1e-6
+_LEAST_LEAD = 1e-6
 
 
 class PredictorInputs(nn.Module):
-    """Latents (B, D) -> what the painter is told of them, but for the plan (B, T): the latents themselves, areas of
-    kinds, palette in CIELAB, logits of the marks.
+    """Inputs of the look predictor for latents (B, D): what the decoder gives the painter, without the plan.
 
-    The areas are those of `clavilux.painter.controls.share_of_second`, with a slope.
+    The output (B, T) is the latents, areas of the kinds of marks, the palette in CIELAB, and logits of the marks.
 
     Parameters
     ----------
     network : ImageVAE
-        Its straight layers are taken, and are not changed.
+        Its linear heads are copied.
     palettes : (n_palettes, 8, 3)
-        The codebook, sRGB.
+        Codebook, sRGB.
     """
 
     palettes: Tensor
@@ -73,209 +74,255 @@ class PredictorInputs(nn.Module):
 
     @property
     def size(self) -> int:
-        """T."""
+        """Number of inputs, T."""
         return LATENT_DIM + self.to_kind.out_features + self.palettes.shape[1] + self.to_marks.out_features
 
     def forward(self, latents: Tensor) -> Tensor:
+        """Return the inputs (B, T) of latents (B, D)."""
         palettes = torch.softmax(self.to_palette(latents), dim=1) @ self.palettes
         return torch.cat([latents, areas_of_kinds(self.to_kind(latents)), palettes, self.to_marks(latents)], dim=1)
 
-    def choices(self) -> tuple[Tensor, Tensor]:
-        """Matrices (D, n_kinds), (D, n_palettes) that score kinds and palettes, less what raises all alike."""
-        kind, palette = ((w - w.mean(dim=0)).T for w in (self.to_kind.weight, self.to_palette.weight))
-        return kind, palette
+    def kind_scores(self) -> Tensor:
+        """Return the matrix (D, n_kinds) from latents to scores of kinds, without what all kinds share."""
+        weight = self.to_kind.weight
+        return (weight - weight.mean(dim=0)).T
 
 
 def areas_of_kinds(scores: Tensor) -> Tensor:
-    """Area of each kind, (B, n_kinds), by its score."""
+    """Return the area of each kind by its score, (B, n_kinds).
+
+    Equals `clavilux.painter.controls.share_of_second` for the second kind, and is differentiable.
+    """
     if scores.shape[1] < 3:
         return functional.one_hot(scores.argmax(dim=1), scores.shape[1]).float()
     top = scores.topk(3, dim=1)
     first, second, third = top.values.T
-    share = 0.5 * (1.0 - (first - second) / (first - third).clamp(min=_NO_LEAD))
+    share = 0.5 * (1.0 - (first - second) / (first - third).clamp(min=_LEAST_LEAD))
     return torch.zeros_like(scores).scatter(1, top.indices[:, :2], torch.stack([1.0 - share, share], dim=1))
 
 
 class LookPredictor(nn.Module):
-    """Latents (B, D) -> looks (B, F) that their pictures are expected to have; by way of what the painter is told,
-    where a painter makes them."""
+    """Surrogate model of the painter: latents (B, D) -> expected visual features (B, F) of their paintings."""
 
-    def __init__(self, n_features: int, told: PredictorInputs | None) -> None:
+    def __init__(self, n_features: int, inputs: PredictorInputs | None) -> None:
         super().__init__()
-        self.told = told
-        size = LATENT_DIM if told is None else told.size
-        self.straight = nn.Linear(size, n_features)
-        self.bent = nn.Sequential(
-            nn.Linear(size, _WIDTH),
+        self.inputs = inputs
+        size = LATENT_DIM if inputs is None else inputs.size
+        self.linear = nn.Linear(size, n_features)
+        self.perceptron = nn.Sequential(
+            nn.Linear(size, _PREDICTOR_WIDTH),
             nn.SiLU(),
-            nn.Dropout(_DROPOUT),
-            nn.Linear(_WIDTH, _WIDTH),
+            nn.Dropout(_PREDICTOR_DROPOUT),
+            nn.Linear(_PREDICTOR_WIDTH, _PREDICTOR_WIDTH),
             nn.SiLU(),
-            nn.Linear(_WIDTH, n_features),
+            nn.Linear(_PREDICTOR_WIDTH, n_features),
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        known = latents if self.told is None else self.told(latents)
-        looks: Tensor = self.straight(known) + self.bent(known)
-        return looks
+        """Return the visual features (B, F) of latents (B, D)."""
+        inputs = latents if self.inputs is None else self.inputs(latents)
+        features: Tensor = self.linear(inputs) + self.perceptron(inputs)
+        return features
 
 
-def predict(
-    latents: Float64, looks: Float64, told: PredictorInputs | None, *, steps: int, seed: int
+def fit_predictor(
+    latents: Float64, features: Float64, inputs: PredictorInputs | None, *, steps: int, seed: int
 ) -> tuple[LookPredictor, float]:
-    """Learn to foretell looks (m, F) of latents (m, D), in so many steps.
+    """Train a predictor of visual features (m, F) from latents (m, D).
 
     Returns
     -------
-    network as it was when it foretold most of an eighth that it does not learn from, and that share of variance.
+    The predictor from the step with the best validation figure (an eighth of the data), and that figure: the share of
+    the variance that it predicts.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    z, y = _tensor(latents), _tensor(looks)
+    z, y = _tensor(latents), _tensor(features)
     order = torch.randperm(len(z), generator=generator)
-    unseen, learnt = order[: len(z) // 8], order[len(z) // 8 :]
-    network = LookPredictor(y.shape[1], told)
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=1e-3, weight_decay=_PREDICTOR_DECAY)
+    validation, training = order[: len(z) // 8], order[len(z) // 8 :]
+    network = LookPredictor(y.shape[1], inputs)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=_PREDICTOR_LEARNING_RATE, weight_decay=_PREDICTOR_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    scatter = (y[unseen] - y[unseen].mean(dim=0)).square().sum()
-    best, kept = -math.inf, network.state_dict()
+    variance = (y[validation] - y[validation].mean(dim=0)).square().sum()
+    best, best_state = -math.inf, network.state_dict()
     for step in range(1, steps + 1):
-        some = learnt[torch.randint(len(learnt), (_PREDICTOR_BATCH,), generator=generator)]
-        loss = (network(z[some]) - y[some]).square().sum(dim=1).mean()
+        batch = training[torch.randint(len(training), (_PREDICTOR_BATCH,), generator=generator)]
+        loss = (network(z[batch]) - y[batch]).square().sum(dim=1).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        if step % _PREDICTOR_CHECK == 0:
+        if step % _VALIDATE_EVERY == 0:
             network.eval()
             with torch.no_grad():
-                share = 1 - float((network(z[unseen]) - y[unseen]).square().sum() / scatter)
+                predicted = 1 - float((network(z[validation]) - y[validation]).square().sum() / variance)
             network.train()
-            if share > best:
-                best, kept = share, {name: value.clone() for name, value in network.state_dict().items()}
-    network.load_state_dict(kept)
+            if predicted > best:
+                best, best_state = predicted, {name: value.clone() for name, value in network.state_dict().items()}
+    network.load_state_dict(best_state)
     return network.eval().requires_grad_(False), best
 
 
+@dataclass(frozen=True)
+class SongsToFit:
+    """Training songs of `fit_by_surrogate`.
+
+    Attributes
+    ----------
+    components : (n, P)
+    halves : (n, 2, P)
+        Components of the first and the second half of each song.
+    scores : (n, G)
+        Normal scores in the cross-modal correspondences; G may be 0.
+    start : (n, D)
+        Latents from which the descent starts.
+    """
+
+    components: Float64
+    halves: Float64
+    scores: Float64
+    start: Float64
+
+    def starting_at(self, start: Float64) -> SongsToFit:
+        """Return the songs with other latents to start from."""
+        return dataclasses.replace(self, start=start)
+
+
 def fit_by_surrogate(
-    components: Float64,
-    halves: Float64,
-    song_scores: Float64,
-    start: Float64,
+    songs: SongsToFit,
     latents: Float64,
-    looks: Float64,
-    correspondences_of_features: Float64,
+    features: Float64,
+    to_scores: Float64,
     predictor: LookPredictor,
     recipe: MappingRecipe,
     *,
     seed: int,
 ) -> tuple[Float64, Float64, dict[str, float]]:
-    """Weights (P, D) and offset (D,) that carry songs to latents.
+    """Return weights (P, D) and offset (D,) of a linear map from songs to latents, and the terms of the objective.
 
-    What is climbed, with what the recipe calls the terms: the correlation of distances between songs and between
-    their foretold looks; the correlations of guides, each up to `_ENOUGH`; less the squared sliced Wasserstein
-    distances (Bonneel et al. 2015) of songs and art, in the latent (`fill`), in looks (`fill_features`) and in what
-    guides read off looks (`fill_correspondences`), without which all songs would gather where the painter is smoothest; less
-    what two halves of a song differ in the scores of kinds and of palettes, of what all songs differ in them
-    (`steady_kinds`, `steady_palettes`; Fisher's ratio, 1936). Latents are jittered (`jitter`): what holds only at
-    one point of the latent does not hold for the next song.
+    The objective, which is maximised, is the sum of
+
+    - the correlation of distances between songs and distances between their predicted visual features,
+    - the mean correlation of the correspondences, each up to `_ENOUGH`, times `correspondence_weight`,
+
+    minus penalties, each with its weight in the recipe:
+
+    - `fill`, `fill_features`, `fill_correspondences`: squared Wasserstein distances between songs and art (sliced,
+      Bonneel et al. 2015) in the latent space, in visual features and in correspondence scores. Without them, songs
+      gather where the painter is smoothest.
+    - `steady_kinds`: variance of the scores of kinds within songs over their variance between songs (Fisher 1936).
+
+    Latents get noise of deviation `jitter`: what holds only at one point does not hold for new songs.
 
     Parameters
     ----------
-    components : (n, P)
-    halves : (n, 2, P)
-        Components of the first and of the second half of each song.
-    song_guides : (n, G)
-        Normal scores; G may be 0.
-    start : (n, D)
-        Where songs go at first.
-    latents, looks : (m, D), (m, F)
-        Of real art, as the painter paints it. The foretold looks of songs should vary as much as these do, though what
-        is foretold of art varies less: held to that, songs were painted a fifth less different.
-    guides_of_looks : (F, G)
-        Reads guides off looks.
-    foresight : Foresight
+    songs : SongsToFit
+    latents, features : (m, D), (m, F)
+        Latents of real art and the visual features of their paintings. The predicted features of songs are compared
+        with the measured ones, which vary more than predictions do; compared with predictions, songs differed by a
+        fifth less.
+    to_scores : (F, G)
+        Matrix from visual features to correspondence scores.
+    predictor : LookPredictor
     recipe : MappingRecipe
     seed : int
-
-    Returns
-    -------
-    weights, offset, and the terms at the end.
     """
     generator = torch.Generator().manual_seed(seed)
-    songs, heard, reader = _tensor(components), _tensor(song_scores), _tensor(correspondences_of_features)
-    art, seen = _tensor(latents), _tensor(looks)
-    n_correspondences = heard.shape[1]
-    # In double precision: in single, the same call gives other last digits each time, and the descent other mappings.
-    solution = np.linalg.lstsq(np.column_stack([components, np.ones(len(components))]), start, rcond=None)[0]
+    objective = _Objective(songs, latents, features, to_scores, predictor, recipe, generator)
+    # In double precision: in single precision the last digits vary from call to call, and the descent amplifies that.
+    inputs = np.column_stack([songs.components, np.ones(len(songs.components))])
+    solution = np.linalg.lstsq(inputs, songs.start, rcond=None)[0]
     weights, offset = (_tensor(part).requires_grad_() for part in (solution[:-1], solution[-1]))
     optimizer = torch.optim.Adam([weights, offset], lr=_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.descent_steps)
-    between_songs = torch.pdist(songs)
-    within = _tensor(halves[:, 0] - halves[:, 1])
-    noise, total = within.T @ within / (2 * len(within)), torch.cov(songs.T)
-    kinds, palettes = (None, None) if predictor.told is None else predictor.told.choices()
-    spread = seen.var(dim=0).mean()
     terms: dict[str, Tensor] = {}
     for _ in range(recipe.descent_steps):
-        placed = songs @ weights + offset
-        some = torch.randint(len(art), (len(songs),), generator=generator)
-        shown = predictor(placed + recipe.jitter * torch.randn(placed.shape, generator=generator))
-        geometry = _correlation(between_songs, torch.pdist(shown))
-        pairs = zip(heard.T, (shown @ reader).T, strict=True)
-        correspondences = torch.stack([_correlation(a, b) for a, b in pairs]) if n_correspondences else torch.zeros(1)
-        gap = sliced_distance(placed, art[some], generator)
-        gap_features = sliced_distance(shown, seen[some], generator) / spread
-        gap_correspondences = _gap(shown @ reader, seen[some] @ reader) if n_correspondences else torch.zeros(())
-        unsteady_kinds, unsteady_palettes = (
-            torch.zeros(()) if scores is None else _fisher_ratio(weights @ scores, noise, total)
-            for scores in (kinds, palettes)
-        )
-        unsteady = recipe.steady_kinds * unsteady_kinds + recipe.steady_palettes * unsteady_palettes
-        gain = geometry + recipe.correspondence_weight * correspondences.clamp(max=_ENOUGH).mean()
-        filled = (
-            recipe.fill * gap + recipe.fill_features * gap_features + recipe.fill_correspondences * gap_correspondences
-        )
-        loss = filled + unsteady - gain
+        loss, terms = objective(weights, offset)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        terms = {"geometry": geometry, "correspondences": correspondences.mean(), "gap": gap, "gap_looks": gap_features}
-        terms |= {
-            "gap_guides": gap_correspondences,
+    last = {name: value.item() for name, value in terms.items()}
+    return weights.detach().double().numpy(), offset.detach().double().numpy(), last
+
+
+class _Objective:
+    """The objective of `fit_by_surrogate` with a negative sign, and its terms."""
+
+    def __init__(
+        self,
+        songs: SongsToFit,
+        latents: Float64,
+        features: Float64,
+        to_scores: Float64,
+        predictor: LookPredictor,
+        recipe: MappingRecipe,
+        generator: torch.Generator,
+    ) -> None:
+        self.songs, self.song_scores, self.to_scores = map(_tensor, (songs.components, songs.scores, to_scores))
+        self.latents, self.features = _tensor(latents), _tensor(features)
+        self.predictor, self.recipe, self.generator = predictor, recipe, generator
+        self.song_distances = torch.pdist(self.songs)
+        within = _tensor(songs.halves[:, 0] - songs.halves[:, 1])
+        self.within_songs = within.T @ within / (2 * len(within))
+        self.between_songs = torch.cov(self.songs.T)
+        self.kind_scores = None if predictor.inputs is None else predictor.inputs.kind_scores()
+        self.feature_variance = self.features.var(dim=0).mean()
+
+    def __call__(self, weights: Tensor, offset: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        recipe, generator, zero = self.recipe, self.generator, torch.zeros(())
+        placed = self.songs @ weights + offset
+        art = torch.randint(len(self.latents), (len(self.songs),), generator=generator)
+        features = self.predictor(placed + recipe.jitter * torch.randn(placed.shape, generator=generator))
+        geometry = _correlation(self.song_distances, torch.pdist(features))
+        has_scores = self.song_scores.shape[1] > 0
+        pairs = zip(self.song_scores.T, (features @ self.to_scores).T, strict=True)
+        correspondences = torch.stack([_correlation(a, b) for a, b in pairs]) if has_scores else torch.zeros(1)
+        gap = sliced_distance(placed, self.latents[art], generator)
+        gap_features = sliced_distance(features, self.features[art], generator) / self.feature_variance
+        gap_scores = zero
+        if has_scores:
+            gap_scores = _column_distance(features @ self.to_scores, self.features[art] @ self.to_scores)
+        unsteady_kinds = zero
+        if self.kind_scores is not None:
+            unsteady_kinds = _variance_ratio(weights @ self.kind_scores, self.within_songs, self.between_songs)
+        gain = geometry + recipe.correspondence_weight * correspondences.clamp(max=_ENOUGH).mean()
+        filled = recipe.fill * gap + recipe.fill_features * gap_features + recipe.fill_correspondences * gap_scores
+        return filled + recipe.steady_kinds * unsteady_kinds - gain, {
+            "geometry": geometry,
+            "correspondences": correspondences.mean(),
+            "gap": gap,
+            "gap_features": gap_features,
+            "gap_correspondences": gap_scores,
             "unsteady_kinds": unsteady_kinds,
-            "unsteady_palettes": unsteady_palettes,
         }
-    told = {name: value.item() for name, value in terms.items()}
-    return weights.detach().double().numpy(), offset.detach().double().numpy(), told
 
 
 def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
-    """Squared sliced Wasserstein distance of two clouds of n points, (n, F) each, over random directions."""
+    """Return the squared sliced Wasserstein distance of two samples (n, F) over random directions."""
     directions = torch.randn(a.shape[1], _DIRECTIONS, generator=generator)
     directions = directions / directions.norm(dim=0)
     gaps: Tensor = (a @ directions).sort(dim=0).values - (b @ directions).sort(dim=0).values
     return gaps.square().mean()
 
 
-def _gap(a: Tensor, b: Tensor) -> Tensor:
-    """Squared Wasserstein distances of the columns of two samples (n, G), over the variance of the second; the mean."""
+def _column_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return the mean over columns of the squared Wasserstein distance of samples (n, G), over the variance of b."""
     apart: Tensor = (a.sort(dim=0).values - b.sort(dim=0).values).square().mean(dim=0) / b.var(dim=0)
     return apart.mean()
 
 
-def _fisher_ratio(scores: Tensor, noise: Tensor, total: Tensor) -> Tensor:
-    """Variance within songs of scores (P, K) of components, of that over songs; covariances (P, P) of components."""
-    ratio: Tensor = (scores * (noise @ scores)).sum() / (scores * (total @ scores)).sum()
+def _variance_ratio(scores: Tensor, within: Tensor, between: Tensor) -> Tensor:
+    """Return the ratio of the variances of linear scores (P, K) under two covariances (P, P) of components."""
+    ratio: Tensor = (scores * (within @ scores)).sum() / (scores * (between @ scores)).sum()
     return ratio
 
 
 def _correlation(a: Tensor, b: Tensor) -> Tensor:
     a, b = a - a.mean(), b - b.mean()
-    found: Tensor = (a * b).sum() / (a.norm() * b.norm() + 1e-9)
-    return found
+    correlation: Tensor = (a * b).sum() / (a.norm() * b.norm() + 1e-9)
+    return correlation
 
 
 def _tensor(values: NDArray[np.floating]) -> Tensor:

@@ -1,17 +1,17 @@
-"""What the painter reads off a latent beside the plan: palette, kind and marks, fitted in closed form.
+"""Linear heads of the ImageVAE (palette, kind and marks), fitted in closed form.
 
     posterior means of training art, and what was read off that art -> **here** -> three linear layers of the ImageVAE
 
-A decoder that is trained on choices answers, where it is unsure, with the commonest one, and its borders between them
-run wherever the training pictures happen to lie: near latents get far pictures. Here each layer follows what a straight
-line through the readings foretells, with two things put right:
+A decoder trained by gradient descent predicts the most frequent class where it is uncertain, and its class boundaries
+depend on single training pictures, so that similar latents get different pictures. Here each layer is a linear
+regression with two corrections:
 
-- *spread*: every regression shrinks. What it foretells is stretched until it varies over the cloud as much as the
-  readings do (palettes by the optimal map between Gaussians, scales by their deviation);
+- *spread*: predictions of a regression vary less than its targets. They are stretched until they vary as much
+  (palettes by the optimal transport map between Gaussians, scalars by their standard deviation);
 - *shares*: every kind is chosen as often as it was read off the art.
 
-Choices are judged on draws from the normal distribution with the mean and covariance of the latents: what mapped songs
-look like, and nothing that the network knows by heart.
+Both are estimated on samples from the normal distribution with the mean and covariance of the latents, which resemble
+mapped songs and not the training data.
 """
 
 from __future__ import annotations
@@ -32,23 +32,32 @@ from clavilux.models.image_vae import ImageVAE
 
 Float64 = NDArray[np.float64]
 
-LINEAR_HEADS = ("to_palette", "to_kind", "to_marks")  # layers of an ImageVAE that are set here
+LINEAR_HEADS = ("to_palette", "to_kind", "to_marks")  # layers of an ImageVAE
 
-_DRAWS = 8_000
+_SAMPLES = 8_000
 _RIDGE = 1e-2
 _ROUNDS = 500
 _BLENDS = 1_000
-_MAP_DIM = 12  # of the map of kinds: in fewer, cells are small and borders many; in 25, neighbours are no kin
-_REACHES = tuple(1.0 + 0.05 * step for step in range(21))
-_INSIDE = 0.02  # of a range: scales at its very ends have no finite logit
+_MAP_DIM = 12  # of the space of kinds: with fewer, regions are small; with 25, neighbouring kinds are not similar
+_STRETCHES = tuple(1.0 + 0.05 * step for step in range(21))
+_INSIDE = 0.02  # of a range: values at its ends have no finite logit
 
 
 @dataclass(frozen=True)
 class HeadTargets:
-    """What was read off n pictures.
+    """Palettes and marks of n pictures.
 
-    palette : (n, 8, 3) sRGB, dark to light. kind : (n, n_kinds) probabilities. log_frequency, chaos : (n,).
-    direction : (n, 2) cosine and sine of twice the angle. finish : (n, 6) in [0, 1] of the ranges.
+    Attributes
+    ----------
+    palette : (n, 8, 3)
+        sRGB, dark to light.
+    kind : (n, n_kinds)
+        Probabilities.
+    log_frequency, chaos : (n,)
+    direction : (n, 2)
+        Cosine and sine of twice the angle.
+    finish : (n, 6)
+        In [0, 1] of their ranges.
     """
 
     palette: NDArray[np.floating]
@@ -62,119 +71,120 @@ class HeadTargets:
 def fit_linear_heads(
     network: ImageVAE,
     latents: Float64,
-    readings: HeadTargets,
+    targets: HeadTargets,
     palettes: NDArray[np.float32],
     similarity: Float64,
     *,
     palette_blend: float,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Set `to_palette`, `to_kind` and `to_marks` of a trained network, in place.
+    """Set `to_palette`, `to_kind` and `to_marks` of a trained network in place.
 
     Parameters
     ----------
     network : ImageVAE
     latents : (n, 64)
-        Posterior means of the art that songs are mapped to.
-    readings : Readings
+        Posterior means of art.
+    targets : HeadTargets
         Of the same n pictures.
     palettes : (n_palettes, 8, 3)
         The codebook, sRGB.
-    likeness : (n_kinds, >= 3)
-        Where kinds lie by how alike they look, leading coordinates first.
+    similarity : (n_kinds, >= 3)
+        Coordinates of kinds by visual similarity, leading ones first.
     palette_blend : float
-        CIELAB distance of slots over which palettes of the codebook are blended.
+        CIELAB distance of slots within which palettes of the codebook are blended.
+    rng : numpy Generator
 
     Returns
     -------
     dict
-        How much of the readings' variance the latents foretell, and how far the shares of kinds are from those read.
+        Share of the variance of each target that is predicted, the stretch and spread of palettes, and how far the
+        shares of kinds are from those of the targets.
     """
-    drawn = rng.multivariate_normal(latents.mean(0), np.cov(latents.T), _DRAWS)
-    report = _fit_palette(network.to_palette, latents, drawn, readings.palette, palettes, palette_blend)
-    report |= _fit_kind(network.to_kind, latents, drawn, readings.kind, similarity[:, :_MAP_DIM])
-    report |= _fit_marks(network.to_marks, latents, readings)
+    samples = rng.multivariate_normal(latents.mean(0), np.cov(latents.T), _SAMPLES)
+    report = _fit_palette(network.to_palette, latents, samples, targets.palette, palettes, palette_blend)
+    report |= _fit_kind(network.to_kind, latents, samples, targets.kind, similarity[:, :_MAP_DIM])
+    report |= _fit_marks(network.to_marks, latents, targets)
     return report
 
 
 def _fit_palette(
     layer: nn.Linear,
     latents: Float64,
-    drawn: Float64,
-    read: NDArray[np.floating],
+    samples: Float64,
+    targets: NDArray[np.floating],
     palettes: NDArray[np.float32],
     blend: float,
 ) -> dict[str, float]:
-    """Logits that are, up to a constant, minus half the squared distance from the foretold palette in units of `blend`.
+    """Set logits that are, up to a constant, minus half the squared distance to the predicted palette.
 
-    Their softmax weights the codes that lie around what is foretold, so that palettes pass into each other and stay
-    among real ones.
+    The unit of distance is `blend`. The softmax then gives weight to the codes near the prediction, so that palettes
+    change continuously and stay among real ones.
     """
-    lab = srgb_to_lab(np.asarray(read, np.float32)).reshape(len(read), -1).astype(np.float64)
+    lab = srgb_to_lab(np.asarray(targets, np.float32)).reshape(len(targets), -1).astype(np.float64)
     codes = srgb_to_lab(palettes).reshape(len(palettes), -1).astype(np.float64)
     weights, offset = ridge(latents, lab, _RIDGE)
-    told = _told(latents @ weights + offset, lab)
-    matrix, shift = recolouring(drawn @ weights + offset, lab)
+    predicted = _explained(latents @ weights + offset, lab)
+    matrix, shift = recolouring(samples @ weights + offset, lab)
     weights, offset = weights @ matrix, offset @ matrix + shift
     # |t - c|^2 = |t|^2 - 2 t.c + |c|^2, and |t|^2 is the same for all codes.
     scale = 1.0 / (SLOTS * blend**2)
     constants = -0.5 * scale * (codes**2).sum(axis=1)
-    # A blend lies between its palettes: what is foretold goes further out, until blends vary as much as what was read.
-    centre, wanted = lab.mean(axis=0), lab.var(axis=0).sum()
-    some = drawn[:_BLENDS] @ weights + offset - centre
-    for reach in _REACHES:
-        shares = softmax(scale * (centre + reach * some) @ codes.T + constants, axis=1)
-        spread = float((shares @ codes).var(axis=0).sum() / wanted)
+    # A blend is between its palettes, so predictions are stretched until blends vary as much as the targets.
+    centre, variance = lab.mean(axis=0), lab.var(axis=0).sum()
+    deviations = samples[:_BLENDS] @ weights + offset - centre
+    for stretch in _STRETCHES:
+        shares = softmax(scale * (centre + stretch * deviations) @ codes.T + constants, axis=1)
+        spread = float((shares @ codes).var(axis=0).sum() / variance)
         if spread >= 1:
             break
-    weights, offset = reach * weights, centre + reach * (offset - centre)
+    weights, offset = stretch * weights, centre + stretch * (offset - centre)
     _set(layer, scale * codes @ weights.T, scale * codes @ offset + constants)
-    return {"palette_predicted": told, "palette_reach": reach, "palette_spread": spread}
+    return {"palette_predicted": predicted, "palette_reach": stretch, "palette_spread": spread}
 
 
 def _fit_kind(
-    layer: nn.Linear, latents: Float64, drawn: Float64, read: NDArray[np.floating], places: Float64
+    layer: nn.Linear, latents: Float64, samples: Float64, kinds: NDArray[np.floating], places: Float64
 ) -> dict[str, float]:
-    """A map on which kinds that look alike are neighbours, and a latent's place on it; the nearest kind is chosen, with
-    constants that give each its share.
+    """Set scores of kinds from a predicted position in the space of kinds, with biases that give each kind its share.
 
-    As with palettes, the scores are minus half the squared distance, up to a constant. Where all kinds were as far from
-    each other (directions of their own), a latent at a border passed to a kind that had nothing to do with the last.
+    As with palettes, scores are minus half the squared distance, up to a constant. Similar kinds are neighbours in that
+    space, so the kind changes to a similar one at a boundary; with one-hot positions it changed to any other.
     """
-    readings = np.asarray(read, np.float64)
-    shares = readings.mean(axis=0)
+    targets = np.asarray(kinds, np.float64)
+    shares = targets.mean(axis=0)
     centre = shares @ places
     spread = np.cov(places.T, aweights=shares, bias=True)
-    weights, offset = ridge(latents, readings @ places, _RIDGE)
-    told = _told(latents @ weights + offset, readings @ places)
-    # A normal cloud with the mean and covariance of the kinds: what is foretold is stretched over the whole map.
-    matrix, shift = recolouring_to(drawn @ weights + offset, centre, spread)
+    weights, offset = ridge(latents, targets @ places, _RIDGE)
+    predicted = _explained(latents @ weights + offset, targets @ places)
+    # Stretch the predictions to the mean and covariance of the kinds.
+    matrix, shift = recolouring_to(samples @ weights + offset, centre, spread)
     weights, offset = weights @ matrix, offset @ matrix + shift
     scale = len(spread) / np.trace(spread)
     constants = -0.5 * scale * (places**2).sum(axis=1)
-    bias, missed = share_biases(scale * (drawn @ weights + offset) @ places.T + constants, shares)
+    bias, missed = share_biases(scale * (samples @ weights + offset) @ places.T + constants, shares)
     _set(layer, scale * places @ weights.T, scale * places @ offset + constants + bias)
-    return {"kind_predicted": told, "kind_shares_missed": missed}
+    return {"kind_predicted": predicted, "kind_shares_missed": missed}
 
 
-def _fit_marks(layer: nn.Linear, latents: Float64, readings: HeadTargets) -> dict[str, float]:
-    """Scales as logits within their ranges, with the spread of the readings; directions as foretold."""
+def _fit_marks(layer: nn.Linear, latents: Float64, targets: HeadTargets) -> dict[str, float]:
+    """Set logits of scalars with the spread of the targets, and directions without a correction."""
     low, high = (math.log(v) for v in FREQUENCY_RANGE)
-    scales = {
-        "frequency": (np.asarray(readings.log_frequency, np.float64) - low) / (high - low),
-        "chaos": np.asarray(readings.chaos, np.float64) / CHAOS_RANGE[1],
-        **{name: np.asarray(readings.finish[:, i], np.float64) for i, name in enumerate(FINISH)},
+    scalars = {
+        "frequency": (np.asarray(targets.log_frequency, np.float64) - low) / (high - low),
+        "chaos": np.asarray(targets.chaos, np.float64) / CHAOS_RANGE[1],
+        **{name: np.asarray(targets.finish[:, i], np.float64) for i, name in enumerate(FINISH)},
     }
     weights, offsets, report = {}, {}, {}
-    for name, share in scales.items():
+    for name, share in scalars.items():
         inside = np.clip(share, _INSIDE, 1 - _INSIDE)
         logits = np.log(inside / (1 - inside))[:, None]
         slope, _ = ridge(latents, logits, _RIDGE)
         predicted = latents @ slope
         stretch = logits.std() / max(float(predicted.std()), 1e-9)
         weights[name], offsets[name] = stretch * slope[:, 0], float(logits.mean() - stretch * predicted.mean())
-        report[f"{name}_predicted"] = _told(predicted - predicted.mean() + logits.mean(), logits)
-    directions, offset = ridge(latents, np.asarray(readings.direction, np.float64), _RIDGE)
+        report[f"{name}_predicted"] = _explained(predicted - predicted.mean() + logits.mean(), logits)
+    directions, offset = ridge(latents, np.asarray(targets.direction, np.float64), _RIDGE)
     rest = ("chaos", *FINISH)
     matrix = np.stack([weights["frequency"], directions[:, 0], directions[:, 1], *(weights[name] for name in rest)])
     _set(layer, matrix, np.array([offsets["frequency"], *offset, *(offsets[name] for name in rest)]))
@@ -182,13 +192,15 @@ def _fit_marks(layer: nn.Linear, latents: Float64, readings: HeadTargets) -> dic
 
 
 def share_biases(scores: Float64, shares: Float64) -> tuple[Float64, float]:
-    """Constants (K,) such that the argmax over scores (n, K) + constants is code k in a share `shares[k]` of rows.
+    """Return biases (K,) such that the argmax of scores (n, K) + biases is k in a share `shares[k]` of the rows.
 
-    The dual of a transport from rows to codes with these masses, climbed by steps in the logarithm that shrink.
+    Solves the dual of an optimal transport from rows to classes with these masses, by shrinking steps in the logarithm.
 
     Returns
     -------
-    constants, and half the sum of absolute differences between the shares and those that were reached.
+    biases
+    missed : float
+        Half the sum of absolute differences between `shares` and the shares that were reached.
     """
     bias, reached = np.zeros(len(shares)), np.zeros(len(shares))
     floor = 0.5 / len(scores)
@@ -198,9 +210,9 @@ def share_biases(scores: Float64, shares: Float64) -> tuple[Float64, float]:
     return bias - bias.mean(), float(0.5 * np.abs(reached - shares).sum())
 
 
-def _told(predicted: Float64, read: Float64) -> float:
-    """Share of the variance of the readings that is foretold."""
-    return float(1 - ((predicted - read) ** 2).sum() / ((read - read.mean(axis=0)) ** 2).sum())
+def _explained(predicted: Float64, targets: Float64) -> float:
+    """Return the share of the variance of the targets that is predicted."""
+    return float(1 - ((predicted - targets) ** 2).sum() / ((targets - targets.mean(axis=0)) ** 2).sum())
 
 
 def _set(layer: nn.Linear, weight: Float64, bias: Float64) -> None:

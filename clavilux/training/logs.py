@@ -1,4 +1,4 @@
-"""Figures of a training by step: CSV files, and curves for TensorBoard."""
+"""Figures of a training by step, as CSV files and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ Row = dict[str, str]
 
 
 class Logs:
-    """Figures by step, as CSV and for TensorBoard. What a killed run wrote after its last checkpoint is cut off.
+    """Figures by step, as CSV files and for TensorBoard.
+
+    Rows that an interrupted run wrote after its last checkpoint are removed.
 
     Parameters
     ----------
     folder : Path
-        Of the run.
+        Folder of the run.
     name : str
-        Of the task: figures go to `<name>.csv`, `<name>-validation.csv` and `tensorboard/<name>`.
+        Name of the task; figures are written to `<name>.csv`, `<name>-validation.csv` and `tensorboard/<name>`.
     first_step : int
-        Step of the checkpoint that the run goes on from; 0 for a new run.
+        Step of the checkpoint from which the run is resumed; 0 for a new run.
     log : callable
-        Takes one line where figures of an earlier run are lost.
+        Receives one line if figures of an earlier run are damaged.
 
     Raises
     ------
     TrainingError
-        The folder cannot be written to; `add` and the end of the block raise it too.
+        If the folder cannot be written to; `add` and the end of the block raise it too.
     """
 
     def __init__(self, folder: Path, name: str, first_step: int, log: Callable[[str], None]) -> None:
@@ -43,12 +45,12 @@ class Logs:
                 if path.exists():
                     rows, damaged = _read_rows(path)
                     if damaged:
-                        log(f"{path}: {damaged} lines were damaged and are left out")
+                        log(f"{path}: {damaged} damaged lines are left out")
                     write_whole(path, _to_csv([row for row in rows if float(row["step"]) <= first_step]))
             self._board = SummaryWriter(folder / "tensorboard" / name, purge_step=first_step + 1)
 
     def add(self, kind: str, step: int, figures: dict[str, float]) -> None:
-        """Append a row to `<name><kind>.csv` and points to the board."""
+        """Append a row to `<name><kind>.csv` and points to the TensorBoard log."""
         path = self._path(kind)
         row = {"step": float(step), **figures}
         with writing_to(self._folder):
@@ -70,7 +72,7 @@ class Logs:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        # After a fault, what is left of the curves may fail to be written, and matters less.
+        # After another error, an error of writing the curves matters less.
         with suppress(OSError) if kind else writing_to(self._folder):
             self._board.close()
 
@@ -79,26 +81,26 @@ class Logs:
 
 
 def last_validation(folder: Path, name: str) -> dict[str, float]:
-    """Return the last validation figures of a task, with their step; none if there was no validation."""
+    """Return the last validation figures of a task, with their step; empty if there are none."""
     path = folder / f"{name}-validation.csv"
     rows = _read_rows(path)[0] if path.is_file() else []
     return {key: float(value) for key, value in rows[-1].items()} if rows else {}
 
 
 def _read_rows(path: Path) -> tuple[list[Row], int]:
-    """Return the rows that are whole, and how many lines before the last one are not.
+    """Return the valid rows, and the number of damaged lines before the last one.
 
-    The last line may have been cut off by a kill, which is no damage.
+    The last line may be incomplete because the training was interrupted; it does not count as damaged.
     """
     text = path.read_text(encoding="utf-8", errors="replace")
     header, *lines = [line.split(",") for line in text.splitlines()] or [[]]
     if header[:1] != ["step"] or len(set(header)) != len(header):
         return [], len(text.splitlines())
-    whole = [len(values) == len(header) and all(_is_number(value) for value in values) for values in lines]
+    valid = [len(values) == len(header) and all(_is_number(value) for value in values) for values in lines]
     if text and not text.endswith("\n"):
-        whole[-1:] = [False] * len(whole[-1:])
-    rows = [dict(zip(header, values, strict=True)) for values, good in zip(lines, whole, strict=True) if good]
-    return rows, whole[:-1].count(False)
+        valid[-1:] = [False] * len(valid[-1:])
+    rows = [dict(zip(header, values, strict=True)) for values, good in zip(lines, valid, strict=True) if good]
+    return rows, valid[:-1].count(False)
 
 
 def _is_number(text: str) -> bool:

@@ -1,9 +1,9 @@
-"""The one training loop: read it from top to bottom.
+"""The training loop that all networks share.
 
-A `Task` knows its network, its data and its loss; the loop knows everything else: the order of the data, the number
-format, processes and devices, the learning rate, the rate controller, averaged weights, checkpoints, the logs. Every
-random number of step n comes from a generator seeded by (seed, n), so a run that was killed and resumed equals one that
-was not. With several processes each takes its share of every batch and gradients are averaged over them.
+A task gives the network, batches, loss and validation; the loop does the rest: processes and devices, learning rate,
+KL control, averaged weights, checkpoints and logs. The random numbers of step n depend on (seed, n) alone, so a run
+that was interrupted and resumed gives the same weights as an uninterrupted one. With several processes, each takes its
+share of every batch, and gradients are averaged.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from clavilux.errors import TrainingError
@@ -29,25 +28,35 @@ from clavilux.system.memory import keep_memory
 from clavilux.training.checkpoint import load_checkpoint, mismatch, save_checkpoint
 from clavilux.training.logs import Logs
 from clavilux.training.pace import Precision, choose_precision, choose_threads, using_threads
+from clavilux.training.processes import ONE_PROCESS, Processes
 from clavilux.training.writing import writing_to
 
 Batch = dict[str, Tensor]
+Log = Callable[[str], None]
+
+_LARGEST_GRADIENT = 500.0  # norm; losses are summed, so normal gradients are large, and only rare spikes are clipped
+_EXPLODED = 1e8  # norm; larger than any spike from which a training recovered
+_ADVICE = "lower learning_rate or raise warmup in the recipe, and train again in another --run"
+_LOG_SECONDS = 5.0  # between two lines about progress
 
 
 class Task(nn.Module):
-    """What is trained. `forward(batch, noise, beta)` gives the loss and its parts, each a scalar; "kl_nats" is in nats."""
+    """A network with its data and its loss.
 
-    name: str
-    items: str = "items"  # what a batch holds, for the unit of speeds
+    `forward(batch, noise, beta)` returns "loss" and the parts of it, each a scalar; the KL divergence is "kl_nats".
+    """
+
+    name: str  # of checkpoints and logs
+    items: str = "items"  # what a batch contains, as unit of the speed
     network: nn.Module
-    betas: tuple[float, float] = (0.9, 0.99)  # of AdamW: how long gradients and their squares are remembered
+    betas: tuple[float, float] = (0.9, 0.99)  # of AdamW
 
     def n_items(self) -> int:
-        """Number of training items."""
+        """Return the number of training items."""
         raise NotImplementedError
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Order of the items in one epoch; a task that balances its data overrides it."""
+        """Return the order of the items in one epoch. Tasks that balance their data override this method."""
         return torch.randperm(self.n_items(), generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
@@ -55,15 +64,26 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def validate(self) -> dict[str, float]:
-        """Figures on the validation split, with the averaged weights in `network`."""
+        """Return figures on the validation split; `network` has the averaged weights during the call."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long and how fast.
+    """Numbers of one training.
 
-    `data` is a hash of what is learnt from, or "" where a resumed run need not have the same.
+    Attributes
+    ----------
+    steps, batch, learning_rate, warmup, final_learning_rate
+        Linear warm-up over `warmup` steps, then a cosine down to `final_learning_rate` times `learning_rate`.
+    ema : float
+        Decay of the averaged weights.
+    target_nats : float or None
+        KL divergence to hold, from a first beta of `first_beta`.
+    max_beta : float or None
+        Last value of a beta that rises linearly. If neither is given, beta is 0.
+    data : str
+        Hash of the training data; a resumed run must have the same. "" is not compared.
     """
 
     steps: int
@@ -82,51 +102,10 @@ class LoopSettings:
     log_every: int = 20
     validate_every: int = 1_000
 
-
-class _WholeInputs(MixedPrecision):
-    """Mixed precision that leaves inputs and targets as they are: rounded to 8 bits, an MFCC of -500 is off by one, and
-    autocast rounds what enters a convolution anyway."""
-
-    def convert_input(self, data: Any) -> Any:
-        return data
-
-
-@dataclass(frozen=True)
-class Processes:
-    """How many processes train together: one for each device of each node.
-
-    Attributes
-    ----------
-    devices : int
-        GPUs of a node; processes of a node where there is none.
-    num_nodes : int
-        Machines.
-    """
-
-    devices: int = 1
-    num_nodes: int = 1
-
-    def join(self, precision: Precision = "32-true") -> Fabric:
-        """Start the processes, or join those that run already.
-
-        The first call in the first process of a node starts the others there, with the same command line. On several
-        machines the same command is run on each, with MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment.
-        """
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-        strategy = "ddp" if self.devices * self.num_nodes > 1 else "auto"
-        mixed = None if precision == "32-true" else _WholeInputs(precision, accelerator)
-        fabric = Fabric(
-            accelerator=accelerator,
-            strategy=strategy,
-            devices=self.devices,
-            num_nodes=self.num_nodes,
-            plugins=mixed,
-        )
-        fabric.launch()
-        return fabric
-
-
-ONE_PROCESS = Processes()
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that a resumed run must share."""
+        names = ("steps", "batch", "learning_rate", "warmup", "final_learning_rate", "ema", "seed", "target_nats")
+        return {name: getattr(self, name) for name in (*names, "max_beta", "data")}
 
 
 def train(
@@ -135,7 +114,7 @@ def train(
     run_dir: Path,
     *,
     resume: bool,
-    log: Callable[[str], None],
+    log: Log,
     after_validation: Callable[[int], None] | None = None,
     processes: Processes = ONE_PROCESS,
 ) -> nn.Module:
@@ -144,24 +123,24 @@ def train(
     Parameters
     ----------
     task, settings
-        What is trained, and how long.
+        What to train, and how long.
     run_dir : Path
-        Takes `<name>.ckpt`, `<name>.csv`, `<name>-validation.csv` and the TensorBoard log `tensorboard/<name>`.
+        Folder for `<name>.ckpt`, `<name>.csv`, `<name>-validation.csv` and the TensorBoard log `tensorboard/<name>`.
     resume : bool
-        Go on from the checkpoint if there is one; else a checkpoint that is already there is an error, because it
-        would be lost.
+        Continue from the checkpoint if there is one. Without it, an existing checkpoint is an error, because it would
+        be overwritten.
     log : callable
-        Takes lines about progress.
+        Receives lines about progress.
     after_validation : callable, optional
         Called with the step after each validation, for contact sheets.
     processes : Processes
-        How many train together.
+        How many processes train together.
 
     Raises
     ------
     TrainingError
-        The loss is no number, the gradient explodes, a checkpoint is there and `resume` is not given, a checkpoint is
-        damaged or belongs to other settings, or `run_dir` cannot be written to.
+        If the loss is not finite, the gradient explodes, a checkpoint exists and `resume` is false, a checkpoint is
+        damaged or has other settings, or `run_dir` cannot be written to.
     """
     keep_memory()
     fabric = processes.join()
@@ -169,142 +148,163 @@ def train(
         run_dir.mkdir(parents=True, exist_ok=True)
         if fabric.is_global_zero:
             remove_leftovers(run_dir)
-    checkpoint_path = run_dir / f"{task.name}.ckpt"
-    saved = load_checkpoint(checkpoint_path, resume=resume, settings=_identity(settings))
+    checkpoint = run_dir / f"{task.name}.ckpt"
+    saved = load_checkpoint(checkpoint, resume=resume, settings=settings.identity())
     if settings.batch % fabric.world_size:
         raise TrainingError(
-            f"{task.name}: a batch of {settings.batch} cannot be shared by {fabric.world_size} processes evenly; give "
-            "another number of devices, or another batch in the recipe"
+            f"{task.name}: a batch of {settings.batch} cannot be divided evenly among {fabric.world_size} processes; "
+            "give another number of devices, or another batch in the recipe"
         )
     precision: Precision = saved["precision"] if saved else choose_precision(task, settings, log)
-    # All processes have looked for the checkpoint before the first writes one, and use the format of the first.
+    # All processes have looked for the checkpoint before the first one writes it, and use the precision of the first.
     fabric = processes.join(fabric.broadcast(precision))
     threads = choose_threads(task, settings, precision, log, before=saved["threads"] if saved else None)
     with using_threads(threads):
-        network = _run_steps(task, settings, checkpoint_path, saved, precision, fabric, log, after_validation)
+        network = _run_steps(_Training(task, settings, checkpoint, precision, fabric, saved, log, after_validation))
     fabric.barrier()
     return network
 
 
-def _run_steps(
-    task: Task,
-    settings: LoopSettings,
-    checkpoint_path: Path,
-    saved: dict[str, Any] | None,
-    precision: Precision,
-    fabric: Fabric,
-    log: Callable[[str], None],
-    after_validation: Callable[[int], None] | None,
-) -> nn.Module:
-    """Train from the state of a checkpoint, or from the first step, to the last step."""
-    optimizer = torch.optim.AdamW(task.parameters(), lr=settings.learning_rate, weight_decay=1e-4, betas=task.betas)
-    averaged = copy.deepcopy(task.network).eval()
-    controller = _controller(settings)
-    first_step = 0
-    if saved:
-        try:
-            task.load_state_dict(saved["task"])
-            optimizer.load_state_dict(saved["optimizer"])
-            averaged.load_state_dict(saved["averaged"])
-            if controller:
-                controller.load_state_dict(saved["controller"])
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:  # of other shapes, names or parts
-            raise mismatch(checkpoint_path) from error
-        first_step = saved["step"]
-        torch.set_rng_state(saved["random"])  # dropout draws from the global generator
-        log(f"{task.name}: going on from step {first_step}")
-    model, optimizer = fabric.setup(task, optimizer)
-    averaged.to(fabric.device)
-
-    logs = Logs(checkpoint_path.parent, task.name, first_step, log) if fabric.is_global_zero else None
-
-    def validate(step: int) -> None:
-        assert logs is not None, "the first process alone validates"
-        # On the processor, where the data are.
-        with _using(task, copy.deepcopy(averaged).cpu()), torch.no_grad():
-            figures = task.validate()
-            logs.add("-validation", step, figures)
-            log(f"{task.name}: validation " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
-            if after_validation:
-                after_validation(step)
-
-    order, order_epoch = torch.empty(0, dtype=torch.long), -1
-    started, last_saved, last_told = time.monotonic(), time.monotonic(), 0.0
+def _run_steps(training: _Training) -> nn.Module:
+    """Train up to the last step, and return the network with its averaged weights."""
+    task, settings = training.task, training.settings
+    started = saved = time.monotonic()
+    logged = 0.0
     task.train()
-    with logs or nullcontext():
-        for step in range(first_step, settings.steps):
-            # Data: the step alone says which items come, in which order.
-            per_epoch = max(1, task.n_items() // settings.batch)
-            epoch, place = divmod(step, per_epoch)
-            if epoch != order_epoch:
-                order, order_epoch = task.order(seeded_generator(settings.seed, epoch, 0)), epoch
-            items = order[place * settings.batch : (place + 1) * settings.batch]
-            noise = seeded_generator(settings.seed, step, 1 + fabric.global_rank)
-            batch = fabric.to_device(task.batch(items[fabric.global_rank :: fabric.world_size], noise))
-
-            # One step.
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * _schedule(step, settings)
-            beta = controller.beta if controller else 0.0
-            optimizer.zero_grad(set_to_none=True)
-            parts: dict[str, Tensor] = model(batch, noise, beta)
-            loss = parts["loss"]
-            if not math.isfinite(loss.item()):
-                raise TrainingError(f"{task.name}: the loss is {loss.item()} at step {step}; {_ADVICE}")
-            fabric.backward(loss)
-            gradient = nn.utils.clip_grad_norm_(task.parameters(), _CLIP).item()
-            if not gradient <= _EXPLODED:  # NaN compares false
-                raise TrainingError(
-                    f"{task.name}: the gradient explodes at step {step} (norm {gradient:.3g}); {_ADVICE}"
-                )
-            optimizer.step()
-            if controller:
-                rate = fabric.all_reduce(parts["kl_nats"].detach(), reduce_op="mean")
-                assert isinstance(rate, Tensor)
-                controller.update(rate.item())
-            _average(averaged, task.network, min(settings.ema, (1 + step) / (10 + step)))
-
-            # Report, validate, save: the first process alone, the others wait at the next gradient.
-            if logs is None:
+    with training.logs or nullcontext():
+        for step in range(training.first_step, settings.steps):
+            figures = training.update(step, training.load_batch(step))
+            if training.logs is None:  # the first process reports and saves; the others wait at the next gradient
                 continue
-            done = step + 1
-            now = time.monotonic()
+            done, now = step + 1, time.monotonic()
             last = done == settings.steps
             if done % settings.log_every == 0 or last:
-                figures = {"beta": beta, "gradient": gradient, **{key: value.item() for key, value in parts.items()}}
-                logs.add("", done, figures)
-                if now - last_told > 5.0 or last:
-                    last_told = now
-                    speed = (done - first_step) * settings.batch / (now - started)
-                    text = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
-                    log(f"{task.name}: step {done}/{settings.steps}, {text}, {speed:.0f} {task.items}/s")
+                values = {name: float(value) for name, value in figures.items()}
+                training.logs.add("", done, values)
+                if now - logged > _LOG_SECONDS or last:
+                    logged = now
+                    speed = (done - training.first_step) * settings.batch / (now - started)
+                    text = _list_figures(values)
+                    training.log(f"{task.name}: step {done}/{settings.steps}, {text}, {speed:.0f} {task.items}/s")
             if done % settings.validate_every == 0 or last:
-                validate(done)
-            if now - last_saved > settings.checkpoint_s or last:
-                last_saved = now
-                save_checkpoint(
-                    checkpoint_path,
-                    {
-                        "step": done,
-                        "settings": _identity(settings),
-                        "precision": precision,
-                        "threads": torch.get_num_threads(),
-                        "random": torch.get_rng_state(),
-                        "task": task.state_dict(),
-                        "averaged": averaged.state_dict(),
-                        "optimizer": optimizer.state_dict(),
-                        "controller": controller.state_dict() if controller else None,
-                    },
-                )
-        if logs and not logs.has_validation(settings.steps):  # a finished run whose log was lost or cut
-            validate(settings.steps)
-    task.network.load_state_dict(averaged.state_dict())
+                training.validate(done)
+            if now - saved > settings.checkpoint_s or last:
+                saved = now
+                training.save(done)
+        if training.logs and not training.logs.has_validation(settings.steps):  # the log of a finished run was damaged
+            training.validate(settings.steps)
+    task.network.load_state_dict(training.averaged.state_dict())
     return task.network.eval().cpu()
 
 
-_CLIP = 500.0  # losses are summed, so healthy gradients are large; this only breaks the rare spike
-_EXPLODED = 1e8  # beyond any spike that a training recovered from
-_ADVICE = "lower learning_rate or raise warmup in the recipe and train anew in another --run"
+class _Training:
+    """The state of a training between two steps, and what is done in one."""
+
+    def __init__(
+        self,
+        task: Task,
+        settings: LoopSettings,
+        checkpoint: Path,
+        precision: Precision,
+        fabric: Fabric,
+        saved: dict[str, Any] | None,
+        log: Log,
+        after_validation: Callable[[int], None] | None,
+    ) -> None:
+        self.task, self.settings, self.checkpoint, self.precision = task, settings, checkpoint, precision
+        self.fabric, self.log, self.after_validation = fabric, log, after_validation
+        self.optimizer = torch.optim.AdamW(
+            task.parameters(), lr=settings.learning_rate, weight_decay=1e-4, betas=task.betas
+        )
+        self.averaged = copy.deepcopy(task.network).eval()
+        self.controller = _make_controller(settings)
+        self.first_step = 0
+        self._order, self._epoch = torch.empty(0, dtype=torch.long), -1
+        if saved:
+            self._restore(saved)
+        self.model, self.optimizer = fabric.setup(task, self.optimizer)
+        self.averaged.to(fabric.device)
+        self.logs = Logs(checkpoint.parent, task.name, self.first_step, log) if fabric.is_global_zero else None
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        try:
+            self.task.load_state_dict(saved["task"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.averaged.load_state_dict(saved["averaged"])
+            if self.controller:
+                self.controller.load_state_dict(saved["controller"])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:  # other shapes, names or parts
+            raise mismatch(self.checkpoint) from error
+        self.first_step = saved["step"]
+        torch.set_rng_state(saved["random"])  # dropout uses the global generator
+        self.log(f"{self.task.name}: resuming at step {self.first_step}")
+
+    def load_batch(self, step: int) -> Batch:
+        """Return the batch of a step; the step alone decides which items it contains."""
+        settings, fabric = self.settings, self.fabric
+        per_epoch = max(1, self.task.n_items() // settings.batch)
+        epoch, place = divmod(step, per_epoch)
+        if epoch != self._epoch:
+            self._order, self._epoch = self.task.order(seeded_generator(settings.seed, epoch, 0)), epoch
+        items = self._order[place * settings.batch : (place + 1) * settings.batch]
+        self._noise = seeded_generator(settings.seed, step, 1 + fabric.global_rank)
+        batch: Batch = fabric.to_device(self.task.batch(items[fabric.global_rank :: fabric.world_size], self._noise))
+        return batch
+
+    def update(self, step: int, batch: Batch) -> dict[str, Tensor | float]:
+        """Take one optimiser step, and return the loss, its parts, beta and the norm of the gradient.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is not finite or the gradient explodes.
+        """
+        task, settings = self.task, self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * _schedule(step, settings)
+        beta = self.controller.beta if self.controller else 0.0
+        self.optimizer.zero_grad(set_to_none=True)
+        parts: dict[str, Tensor] = self.model(batch, self._noise, beta)
+        loss = parts["loss"]
+        if not math.isfinite(loss.item()):
+            raise TrainingError(f"{task.name}: the loss is {loss.item()} at step {step}; {_ADVICE}")
+        self.fabric.backward(loss)
+        gradient = nn.utils.clip_grad_norm_(task.parameters(), _LARGEST_GRADIENT).item()
+        if not gradient <= _EXPLODED:  # also true for NaN
+            raise TrainingError(f"{task.name}: the gradient explodes at step {step} (norm {gradient:.3g}); {_ADVICE}")
+        self.optimizer.step()
+        if self.controller:
+            kl_nats = self.fabric.all_reduce(parts["kl_nats"].detach(), reduce_op="mean")
+            assert isinstance(kl_nats, Tensor)
+            self.controller.update(kl_nats.item())
+        _update_average(self.averaged, task.network, min(settings.ema, (1 + step) / (10 + step)))
+        return {"beta": beta, "gradient": gradient, **{name: part.detach() for name, part in parts.items()}}
+
+    def validate(self, step: int) -> None:
+        """Log the validation figures of the averaged weights."""
+        assert self.logs is not None, "only the first process validates"
+        # On the CPU, where the data are.
+        with _swapped_network(self.task, copy.deepcopy(self.averaged).cpu()), torch.no_grad():
+            figures = self.task.validate()
+            self.logs.add("-validation", step, figures)
+            self.log(f"{self.task.name}: validation {_list_figures(figures)}")
+            if self.after_validation:
+                self.after_validation(step)
+
+    def save(self, step: int) -> None:
+        """Write the checkpoint after so many steps."""
+        state = {
+            "step": step,
+            "settings": self.settings.identity(),
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+            "random": torch.get_rng_state(),
+            "task": self.task.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "controller": self.controller.state_dict() if self.controller else None,
+        }
+        save_checkpoint(self.checkpoint, state)
 
 
 def seeded_generator(seed: int, step: int, stream: int) -> torch.Generator:
@@ -314,58 +314,38 @@ def seeded_generator(seed: int, step: int, stream: int) -> torch.Generator:
 
 
 def _schedule(step: int, settings: LoopSettings) -> float:
-    """Linear warm-up, then a cosine from 1 to `final_learning_rate`."""
+    """Return the factor of the learning rate: linear warm-up, then a cosine from 1 to `final_learning_rate`."""
     if step < settings.warmup:
         return (step + 1) / settings.warmup
     done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
     return settings.final_learning_rate + (1 - settings.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-@torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
-        mean.lerp_(value, 1 - decay)
-    for kept, buffer in zip(averaged.buffers(), network.buffers(), strict=True):
-        kept.copy_(buffer)
-
-
-class _using:
-    """Puts other weights into `task.network` for the time of a block."""
-
-    def __init__(self, task: Task, network: nn.Module) -> None:
-        self.task, self.network = task, network
-
-    def __enter__(self) -> None:
-        self.mine, self.task.network = self.task.network, self.network
-
-    def __exit__(self, *_: object) -> None:
-        self.task.network = self.mine
-
-
-def _identity(settings: LoopSettings) -> dict[str, Any]:
-    """What must be the same when a run goes on."""
-    return {
-        key: getattr(settings, key)
-        for key in (
-            *(
-                "steps",
-                "batch",
-                "learning_rate",
-                "warmup",
-                "final_learning_rate",
-                "ema",
-                "seed",
-                "target_nats",
-                "max_beta",
-            ),
-            "data",
-        )
-    }
-
-
-def _controller(settings: LoopSettings) -> KLController | RisingBeta | None:
+def _make_controller(settings: LoopSettings) -> KLController | RisingBeta | None:
     if settings.target_nats is not None:
         return KLController(settings.target_nats, log_beta=math.log(settings.first_beta))
     if settings.max_beta is not None:
         return RisingBeta(settings.max_beta, settings.steps)
     return None
+
+
+@torch.no_grad()
+def _update_average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
+        mean.lerp_(value, 1 - decay)
+    for copied, buffer in zip(averaged.buffers(), network.buffers(), strict=True):
+        copied.copy_(buffer)
+
+
+@contextmanager
+def _swapped_network(task: Task, network: nn.Module) -> Iterator[None]:
+    """Replace `task.network` inside a block."""
+    original, task.network = task.network, network
+    try:
+        yield
+    finally:
+        task.network = original
+
+
+def _list_figures(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())

@@ -1,4 +1,4 @@
-"""How a training runs fastest on this machine, found by trial: the number format, and the number of threads."""
+"""The fastest number format and number of threads for a training on this machine, found by short trials."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 Precision = Literal["32-true", "bf16-mixed"]
 
 _REPETITIONS = 3
-_LEAST_GAIN = 1.15  # twice the threads must be faster by this, else they only wait for each other
+_LEAST_GAIN = 1.15  # least speed-up for which the number of threads is doubled
 
 
 def choose_precision(task: Task, settings: LoopSettings, log: Callable[[str], None]) -> Precision:
-    """Return the number format that is faster on this machine, unless the settings say one.
+    """Return the number format of the settings, or for "auto" the faster one on this machine.
 
-    With AMX bfloat16 convolutions are several times faster than float32; on processors that emulate them they are many
-    times slower. No list of processors says it as well as half a second of each.
+    With AMX, bfloat16 convolutions are several times faster than float32; on processors that emulate them, they are
+    many times slower. A trial of half a second is more reliable than a list of processors.
     """
     if settings.precision != "auto":
         return settings.precision
@@ -44,20 +44,20 @@ def choose_precision(task: Task, settings: LoopSettings, log: Callable[[str], No
 def choose_threads(
     task: Task, settings: LoopSettings, precision: Precision, log: Callable[[str], None], *, before: int | None = None
 ) -> int | None:
-    """Return the number of threads with which a step is fastest, or None to leave PyTorch's number as it is.
+    """Return the number of threads with which a step is fastest, or None to keep PyTorch's setting.
 
-    It is left where OMP_NUM_THREADS or MKL_NUM_THREADS says it, which several processes set for each other too, and on
-    a GPU. Else it is doubled as long as that makes steps clearly faster: small networks are fastest with few threads,
-    and with one for each core they become many times slower where another program needs a core too.
+    PyTorch's setting is kept on a GPU and if OMP_NUM_THREADS or MKL_NUM_THREADS is set. Otherwise the number is doubled
+    while steps get clearly faster. Small networks are fastest with few threads; with one thread per core they become
+    many times slower if another program uses a core.
 
     Parameters
     ----------
     task, settings, precision
-        What is trained.
+        What to train.
     log : callable
-        Takes a line with the times.
+        Receives a line with the times.
     before : int, optional
-        Number with which this training began. It is taken again, as other numbers round sums in other ways.
+        Number with which this training started. It is used again, because sums depend on the number of threads.
     """
     if not _may_choose_threads():
         return None
@@ -70,7 +70,7 @@ def choose_threads(
         with (
             using_threads(threads),
             torch.random.fork_rng(devices=[]),
-        ):  # training draws the same with and without trial
+        ):  # the random numbers of the training do not depend on the trial
             seconds[threads] = _time_step(task, settings, precision)
         if seconds[threads] * _LEAST_GAIN > seconds[best] and threads > 1:
             break
@@ -81,7 +81,7 @@ def choose_threads(
 
 @contextmanager
 def using_threads(number: int | None) -> Iterator[None]:
-    """Let PyTorch compute with this many threads in a block; None changes nothing."""
+    """Set the number of threads of PyTorch in a block; None changes nothing."""
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:
@@ -91,12 +91,12 @@ def using_threads(number: int | None) -> Iterator[None]:
 
 
 def _may_choose_threads() -> bool:
-    said = any(os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
-    return not said and not torch.cuda.is_available()
+    is_set = any(os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
+    return not is_set and not torch.cuda.is_available()
 
 
 def _time_step(task: Task, settings: LoopSettings, precision: Precision) -> float:
-    """Return the seconds of a forward and a backward pass on a batch, the least of several."""
+    """Return the shortest time of several forward and backward passes of a batch, in seconds."""
     from clavilux.training.loop import seeded_generator
 
     batch = task.batch(torch.arange(settings.batch) % task.n_items(), seeded_generator(settings.seed, 0, 0))

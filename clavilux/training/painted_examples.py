@@ -1,7 +1,7 @@
-"""Studies: our own paintings with known controls, from which the eye learns to read marks.
+"""Painted examples: paintings with known controls, the training data of the mark classifier.
 
-Plan and palette come from real pictures, blurred to a random degree, so that the composition is real and the marks fill
-in what the blur took away; kinds, frequency, angle, chaos and surface are drawn, and known.
+Plans and palettes come from real pictures; plans are blurred to a random degree, so that the composition is real and
+the marks replace the detail. Kinds, frequency, angle, chaos and surface are random and known.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from clavilux.painter.paint import LINE_TO_MARK, paint
 from clavilux.system.jobs import run_calls
 from clavilux.training.analysis import WINDOW_PX, Windows
 
-_CHAOS = (0.3, 1.25)  # below, no marks are seen; above, no plan
-_FREQUENCY = (3.5, FREQUENCY_RANGE[1])  # fewer marks than this are no texture, and nobody could name them
-_TWO_KINDS, _SECOND_SHARE = 0.5, (0.15, 0.5)  # pictures with two kinds, and the area of the second
-_WORKED = 0.6  # pictures that have softness, glaze, brush or outlines, each
-_BARE = 1.5  # little of these is commoner than much
-_BLUR_CELLS = (1.0, 7.0)  # deviation of the blur, drawn evenly in the logarithm
+_CHAOS = (0.3, 1.25)  # below, marks are invisible; above, the plan is
+_FREQUENCY = (3.5, FREQUENCY_RANGE[1])  # fewer marks do not make a texture that could be recognised
+_TWO_KINDS, _SECOND_SHARE = 0.5, (0.15, 0.5)  # share of pictures with two kinds, and area of the second one
+_WITH_PROPERTY = 0.6  # share of pictures with softness, glaze, brush or outlines, each
+_EXPONENT = 1.5  # small amounts of these are more frequent
+_BLUR_CELLS = (1.0, 7.0)  # standard deviation of the blur, log-uniform
 
 Float32 = NDArray[np.float32]
 
@@ -34,9 +34,15 @@ Float32 = NDArray[np.float32]
 class PaintedExamples:
     """n paintings with known marks.
 
-    pictures : (n, 128, 128, 3) uint8.
-    kind : (n, n_kinds) float32, the area of each kind. log_frequency, angle (turns), chaos : (n,) float32.
-    surface : (n, 4) float32 in [0, 1], softness, glaze, brush and outline within their ranges.
+    Attributes
+    ----------
+    pictures : (n, 128, 128, 3) uint8
+    kind : (n, n_kinds)
+        Area of each kind.
+    log_frequency, angle, chaos : (n,)
+        The angle is in turns.
+    surface : (n, 4)
+        Softness, glaze, brush and outline, in [0, 1] of their ranges.
     """
 
     pictures: NDArray[np.uint8]
@@ -48,25 +54,25 @@ class PaintedExamples:
 
 
 def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> PaintedExamples:
-    """Paint n studies over the plans and palettes of these windows."""
-    drawn = [_draw(windows, seed, index) for index in range(n)]
-    calls = (partial(_paint_study, controls, seed + index) for index, controls in enumerate(drawn))
+    """Paint n examples with the plans and palettes of these windows."""
+    controls_list = [_draw(windows, seed, index) for index in range(n)]
+    calls = (partial(_paint_example, controls, seed + index) for index, controls in enumerate(controls_list))
     pictures = run_calls(calls, jobs=jobs)
     return PaintedExamples(
         np.stack(pictures),
-        np.stack([_areas(c) for c in drawn]),
-        np.array([math.log(c.frequency) for c in drawn], np.float32),
-        np.array([c.angle for c in drawn], np.float32),
-        np.array([c.chaos for c in drawn], np.float32),
+        np.stack([_areas(c) for c in controls_list]),
+        np.array([math.log(c.frequency) for c in controls_list], np.float32),
+        np.array([c.angle for c in controls_list], np.float32),
+        np.array([c.chaos for c in controls_list], np.float32),
         np.array(
-            [[(getattr(c, name) - low) / (high - low) for name, (low, high) in SURFACE.items()] for c in drawn],
+            [[(getattr(c, name) - low) / (high - low) for name, (low, high) in SURFACE.items()] for c in controls_list],
             np.float32,
         ),
     )
 
 
 def blur_plan(shares: Float32, sigma_cells: float) -> Float32:
-    """Gaussian blur of shares (8, 32, 32) by a deviation in cells, edges held; still sums to 1."""
+    """Blur shares (8, 32, 32) with a Gaussian, repeating the edges; they still sum to 1."""
     at = np.arange(PLAN_SIDE)
     # Each row holds the weights of one cell's neighbours; beyond the edge the last cell is repeated.
     weights = np.zeros((PLAN_SIDE, PLAN_SIDE), np.float32)
@@ -83,8 +89,8 @@ def _draw(windows: Windows, seed: int, index: int) -> Controls:
     which = int(rng.integers(len(windows.palettes)))
     sigma = _log_uniform(rng, *_BLUR_CELLS)
     frequency = _log_uniform(rng, *_FREQUENCY)
-    surface = {name: _worked(rng, *bounds) for name, bounds in SURFACE.items()}
-    widest = 100 * LINE_TO_MARK / frequency  # what is not painted cannot be read
+    surface = {name: _random_amount(rng, *bounds) for name, bounds in SURFACE.items()}
+    widest = 100 * LINE_TO_MARK / frequency  # wider outlines are not painted
     surface["outline"] = min(max(surface["outline"], -widest), widest)
     shares = blur_plan(windows.shares[which].astype(np.float32) / 255, sigma)
     return Controls(
@@ -100,21 +106,21 @@ def _draw(windows: Windows, seed: int, index: int) -> Controls:
     )
 
 
-def _worked(rng: np.random.Generator, low: float, high: float) -> float:
-    """None of a property of the surface, or some."""
-    amount = high * rng.random() ** _BARE if rng.random() < _WORKED else 0.0
+def _random_amount(rng: np.random.Generator, low: float, high: float) -> float:
+    """Return a random amount of a property of the surface, often none."""
+    amount = high * rng.random() ** _EXPONENT if rng.random() < _WITH_PROPERTY else 0.0
     return -amount if low < 0 and rng.random() < 0.5 else amount
 
 
 def _areas(controls: Controls) -> Float32:
-    """Share of the picture that each kind of marks covers, (n_kinds,)."""
+    """Return the share of the picture that each kind of marks covers, (n_kinds,)."""
     areas = np.zeros(len(KINDS), np.float32)
     for kind, area in zip(controls.kinds, (1 - controls.second_area, controls.second_area), strict=False):
         areas[KINDS.index(kind)] += area
     return areas
 
 
-def _paint_study(controls: Controls, seed: int) -> NDArray[np.uint8]:
+def _paint_example(controls: Controls, seed: int) -> NDArray[np.uint8]:
     return paint(controls, width=WINDOW_PX, height=WINDOW_PX, seed=seed)
 
 

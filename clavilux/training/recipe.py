@@ -1,4 +1,7 @@
-"""Recipes: every number of a training, as frozen records read from TOML files of differences from `default.toml`."""
+"""Recipes: every number of a training, as frozen dataclasses read from TOML.
+
+`recipes/default.toml` has every key. Any other recipe holds only what differs from it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import RecipeError
@@ -19,8 +22,8 @@ Objective = Literal["kl_target", "beta"]
 
 RECIPES = Path(__file__).parent / "recipes"
 
-# What each number may be: from, to; 0 and more where nothing is said. Beyond the ends of a width or a count there is no
-# memory for it; shares and decays end at 1, and a rate of 1 would divide by zero where `_BELOW_ONE` says so.
+# Allowed range of each key, ends included; 0 to `_LARGEST` for keys that are not listed. Larger widths and counts do
+# not fit into memory.
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**62),
     "dims": (0, LATENT_DIM),
@@ -39,7 +42,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "predictor_steps": (1, 10**7),
     "descent_steps": (1, 10**7),
     "rounds": (1, 1_000),
-    "recoloured": (1, LATENT_DIM),
     "components": (1, 10_000),
     "patience": (0, 10**6),
     "learning_rate": (0, 10),
@@ -47,25 +49,32 @@ _RANGES: dict[str, tuple[float, float]] = {
     "ema": (0, 1),
     "dropout": (0, 1),
     "kind_evenness": (0, 1),
-    "trial_evenness": (0, 1),
     "painting_share": (0, 1),
     "structure": (0, 1),
     "temperature": (1e-3, 1e3),
-    "trial_temperature": (1e-3, 1e3),
     "palette_softness": (1e-3, 1e3),
     "palette_blend": (1e-3, 1e3),
     "gain_jitter_db": (0, 100),
     "jitter": (0, 1e3),
     "target_nats": (0, 1e4),
 }
-_LARGEST = 1e6  # of what is not in the table: weights of losses and scales of noise
-_BELOW_ONE = frozenset({"ema", "dropout"})
-_EIGHTS = frozenset({"width", "decoder_width"})  # normalised in eight groups
+_LARGEST = 1e6  # of loss weights and noise scales
+_BELOW_ONE = frozenset({"ema", "dropout"})  # 1 itself would divide by zero
+_MULTIPLES_OF_8 = frozenset({"width", "decoder_width"})  # group normalisation has eight groups
+
+
+@dataclass(frozen=True)
+class Restart:
+    """One more part of a training: a warm restart from the weights of the part before, with a fresh optimiser."""
+
+    steps: int
+    learning_rate: float
+    warmup: int
 
 
 @dataclass(frozen=True)
 class TrackEmbeddingRecipe:
-    """Numbers of the training of the identity, which tells windows of one track from those of others."""
+    """Training of the track embedding, which separates windows of one track from windows of others."""
 
     dims: int
     steps: int
@@ -80,7 +89,7 @@ class TrackEmbeddingRecipe:
 
 @dataclass(frozen=True)
 class AudioVAERecipe:
-    """Numbers of the AudioVAE's training; `default.toml` gives their reasons."""
+    """Training of the AudioVAE."""
 
     steps: int
     epochs: int
@@ -99,7 +108,7 @@ class AudioVAERecipe:
 
 @dataclass(frozen=True)
 class MarkClassifierRecipe:
-    """Numbers of the training of the eye, which reads marks off pictures."""
+    """Training of the mark classifier."""
 
     paintings: int
     steps: int
@@ -108,26 +117,25 @@ class MarkClassifierRecipe:
     warmup: int
     ema: float
     width: int
+    restarts: tuple[Restart, ...]
 
 
 @dataclass(frozen=True)
 class AnalysisRecipe:
-    """How pictures are cut and read."""
+    """How pictures are cut into windows and analysed."""
 
     abstract_windows: int
     painting_windows: int
     palettes: int
     palette_softness: float
     kind_evenness: float
-    trial_temperature: float
-    trial_evenness: float
 
 
 @dataclass(frozen=True)
 class ImageVAERecipe:
-    """Numbers of the ImageVAE's training."""
+    """Training of the ImageVAE."""
 
-    decoder: Literal["painter", "pixels", "implicit"]
+    decoder: Literal["painter", "pixels"]
     steps: int
     epochs: int
     batch: int
@@ -147,13 +155,12 @@ class ImageVAERecipe:
     palette_weight: float
     kind_weight: float
     marks_weight: float
-    feature_weight: float
-    adversary_weight: float
+    restarts: tuple[Restart, ...]
 
 
 @dataclass(frozen=True)
 class MappingRecipe:
-    """How songs are carried to pictures."""
+    """How the mapping from songs to pictures is fitted."""
 
     method: Literal["look-preserving", "fused-gromov-wasserstein", "pca-match", "shuffled-pairs"]
     structure: float
@@ -165,10 +172,8 @@ class MappingRecipe:
     fill_correspondences: float
     rounds: int
     steady_kinds: float
-    steady_palettes: float
     jitter: float
     mark_weight: float
-    recoloured: int
     components: int
     detail_weight: float
     descriptor_weight: float
@@ -180,7 +185,7 @@ class MappingRecipe:
 
 @dataclass(frozen=True)
 class PaintingRecipe:
-    """What the bundle paints with unless told otherwise."""
+    """Random variation with which the bundle paints by default."""
 
     noise_std: float
     logvar_scale: float
@@ -188,7 +193,7 @@ class PaintingRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All of a training."""
+    """Every number of a training."""
 
     seed: int
     precision: Literal["auto", "32-true", "bf16-mixed"]
@@ -201,17 +206,19 @@ class Recipe:
     painting: PaintingRecipe
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain dictionary, for writing beside the weights."""
+        """Return the recipe as nested dictionaries and lists, as `bundle.json` holds it."""
         return dataclasses.asdict(self)
 
 
 def load_recipe(name: str) -> Recipe:
     """Read a recipe by the name of a shipped one or by the path of a TOML file.
 
+    A recipe that changes `steps` or `epochs` of a network and names no `restarts` trains that network in one part.
+
     Raises
     ------
     RecipeError
-        No such recipe, no TOML or nothing in it, an unknown key, a value of the wrong type or out of range.
+        If there is no such recipe, it is not TOML or empty, a key is unknown, or a value has the wrong type or range.
     """
     path = Path(name) if name.lower().endswith(".toml") else RECIPES / f"{name}.toml"
     if not os.path.lexists(path):
@@ -221,8 +228,8 @@ def load_recipe(name: str) -> Recipe:
     if path != RECIPES / "default.toml":
         changes = _read(path)
         if not changes:
-            raise RecipeError(f"{path}: changes nothing; name at least one key, or take `--recipe default`")
-        fields = _differ(fields, changes, path.name)
+            raise RecipeError(f"{path}: changes nothing; set at least one key, or use `--recipe default`")
+        fields = _merge(fields, changes, path.name)
     recipe = _build(Recipe, fields, path.name)
     assert isinstance(recipe, Recipe)
     return recipe
@@ -232,11 +239,12 @@ def _read(path: Path) -> dict[str, Any]:
     text = read_text(path, RecipeError)
     try:
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # of a number with thousands of digits it is a plain ValueError
-        raise RecipeError(f"{path}: is no TOML ({str(error).splitlines()[0]})") from error
+    except (ValueError, RecursionError) as error:  # a number with thousands of digits raises a plain ValueError
+        raise RecipeError(f"{path}: is not valid TOML ({str(error).splitlines()[0]})") from error
 
 
-def _differ(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
+def _merge(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return `base` with the values of `changes`; `where` names the file and table for messages."""
     merged = dict(base)
     for key, value in changes.items():
         if key not in base:
@@ -247,14 +255,17 @@ def _differ(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[s
             raise RecipeError(f"{where}: unknown key {key!r}; {hint}")
         if isinstance(base[key], dict):
             if not isinstance(value, dict):
-                raise RecipeError(f"{where}: {key} is {_short(value)}; it is a table, written [{key}]")
-            merged[key] = _differ(base[key], value, f"{where} [{key}]")
+                raise RecipeError(f"{where}: {key} is {_shorten(value)}; it is a table, written [{key}]")
+            merged[key] = _merge(base[key], value, f"{where} [{key}]")
         else:
             merged[key] = value
+    if "restarts" in base and "restarts" not in changes and {"steps", "epochs"} & changes.keys():
+        merged["restarts"] = []
     return merged
 
 
 def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
+    """Return a dataclass of these fields, each checked."""
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for key, hint in hints.items():
@@ -262,13 +273,23 @@ def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
         if dataclasses.is_dataclass(hint):
             assert isinstance(hint, type)
             values[key] = _build(hint, value, f"{where} [{key}]")
+        elif get_origin(hint) is tuple:
+            values[key] = _build_restarts(key, value, where)
         elif get_args(hint):
             if value not in get_args(hint):
-                raise RecipeError(f"{where}: {key} is {_short(value)}; it is one of {', '.join(get_args(hint))}")
+                raise RecipeError(f"{where}: {key} is {_shorten(value)}; it is one of {', '.join(get_args(hint))}")
             values[key] = value
         else:
             values[key] = _check_number(key, value, hint, where)
     return kind(**values)
+
+
+def _build_restarts(key: str, value: Any, where: str) -> tuple[Restart, ...]:
+    names = [field.name for field in dataclasses.fields(Restart)]
+    tables = value if isinstance(value, list) else [value]
+    if not isinstance(value, list) or any(not isinstance(t, dict) or t.keys() != set(names) for t in tables):
+        raise RecipeError(f"{where}: {key} is {_shorten(value)}; it is a list of tables, each with {', '.join(names)}")
+    return tuple(_build(Restart, table, f"{where} [[{key}]]") for table in tables)
 
 
 def _check_number(key: str, value: Any, kind: type, where: str) -> Any:
@@ -276,14 +297,14 @@ def _check_number(key: str, value: Any, kind: type, where: str) -> Any:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and (low <= value < high or (value == high and key not in _BELOW_ONE)):
         whole = kind is not int or value == math.floor(value)
-        if whole and (key not in _EIGHTS or value % 8 == 0):
+        if whole and (key not in _MULTIPLES_OF_8 or value % 8 == 0):
             return kind(value)
     what = "a whole number" if kind is int else "a number"
-    what = "a multiple of 8" if key in _EIGHTS else what
+    what = "a multiple of 8" if key in _MULTIPLES_OF_8 else what
     to = f"below {high:g}" if key in _BELOW_ONE else f"to {high:g}"
-    raise RecipeError(f"{where}: {key} is {_short(value)}; it is {what} from {low:g} {to}")
+    raise RecipeError(f"{where}: {key} is {_shorten(value)}; it is {what} from {low:g} {to}")
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."

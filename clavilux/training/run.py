@@ -1,59 +1,64 @@
-"""A whole training: two folders in, a bundle out. Each stage keeps its result in the run's folder; none is done twice.
+r"""What the stages of a training share: its settings, the bundle it starts from, and training in parts.
 
-features -> `stage_audio`: AudioVAE ------------------------------------------\\
-pictures -> `stage_pictures`: windows -> eye -> marks -> lessons -> ImageVAE ---> `stage_mapping` -> bundle
-                                  \\-> (decoder = "pixels") ------/
+features -> `stage_audio` (AudioVAE) -----------\
+pictures -> `stage_pictures` (ImageVAE) ---------> `stage_mapping` -> bundle
 
-Here is what the stages share: the settings of a run, checks of its two folders, and weights of the bundle that it
-starts from.
+Each stage stores its results in the folder of the run and does not repeat finished work.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from clavilux.bundle import Bundle, open_bundle
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
+from clavilux.training.cache import load_or_make
 from clavilux.training.linear_heads import LINEAR_HEADS
-from clavilux.training.loop import ONE_PROCESS, LoopSettings, Processes
-from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
+from clavilux.training.loop import LoopSettings, Task, train
+from clavilux.training.processes import ONE_PROCESS, Processes
+from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe, Restart
 from clavilux.training.weights import load_weights, read_weights
 
-_ENCODES = ("encoder", "to_posterior")  # parts of an ImageVAE
-NEEDS_TEACHER = 'the decoder "implicit" learns from a teacher\'s features; give --teacher nsfwjs-4.4.0.tgz'
-_BETA_OF_TRAINED = 0.5  # where the shipped ImageVAE ended; from 0.05 a short training lets its rate run to the double
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+
+# First beta of a network that is trained already: where the shipped ImageVAE ended. From 0.05, the KL divergence of a
+# short training doubles before it is under control.
+_BETA_OF_TRAINED = 0.5
 
 
 @dataclass(frozen=True)
 class Run:
-    """Where a training reads and writes, and how it talks.
+    """Where a training reads and writes.
 
     Attributes
     ----------
     recipe : Recipe
     folder : Path
-        Takes checkpoints, logs, sheets.
+        Folder for checkpoints, logs and contact sheets.
     art, features : Path
         Folders of pictures and of feature files.
     resume : bool
-        Go on from checkpoints.
-    start, eye_from : Bundle or None
-        Shipped weights to go on from; the eye to take, which need not be trained anew for every ImageVAE.
+        Continue from checkpoints.
+    start, classifier_from : Bundle or None
+        Bundle whose weights the training starts from; bundle whose mark classifier is used without training one.
     jobs : int
-        Processes for painting and reading; -1 for all cores.
+        Processes that paint and read; -1 for all cores.
     log : callable
-        Takes lines.
+        Receives lines about progress.
     processes : Processes
-        Those that train; all of them read the same folders.
-    teacher : Path or None
-        Package of the network that says which kinds of marks look most like a picture; without it, the eye says it.
+        Processes that train; all of them read the same folders.
     command : sequence of str
-        Words of the command line after `clavilux`, for the card of the bundle; none where Python called.
+        Command line after `clavilux`, for `bundle.json`; empty when called from Python.
     """
 
     recipe: Recipe
@@ -66,24 +71,23 @@ class Run:
     jobs: int
     log: Callable[[str], None]
     processes: Processes = ONE_PROCESS
-    teacher: Path | None = None
     command: Sequence[str] = ()
-    said: set[str] = field(default_factory=set, repr=False)
+    notes: set[str] = field(default_factory=set, repr=False)
 
     def note(self, line: str) -> None:
-        """Log a line about the data, once: several stages find the same."""
-        if line not in self.said:
-            self.said.add(line)
+        """Log a line about the data once, although several stages find the same."""
+        if line not in self.notes:
+            self.notes.add(line)
             self.log(line)
 
 
 def start_bundle(name: str | None) -> Bundle | None:
-    """Return the bundle that a training goes on from, with its weights checked; None without a name.
+    """Return the bundle that a training starts from, with its weights checked; None without a name.
 
     Raises
     ------
     BundleError
-        If the bundle or weights that it lists are damaged: before the training, not after its first stage.
+        If the bundle or one of its weight files is damaged.
     """
     if name is None:
         return None
@@ -94,10 +98,25 @@ def start_bundle(name: str | None) -> Bundle | None:
     return bundle
 
 
+def start_from(run: Run, network: nn.Module, file: str) -> None:
+    """Load the weights of the bundle that the run starts from; do nothing if it starts from none.
+
+    The linear heads of an ImageVAE are not loaded: they were fitted in closed form at the end of the last training, and
+    their large losses would disturb the encoder.
+    """
+    if run.start is None:
+        return
+    weights = read_weights(run.start, file)
+    if isinstance(network, ImageVAE):
+        weights |= _linear_heads(network)
+    load_weights(network, weights, run.start, file)
+    run.log(f"{file}: starting from the bundle {run.start.name}")
+
+
 def loop_settings(
     run: Run, recipe: AudioVAERecipe | ImageVAERecipe, seed: int, n_items: int, target_nats: float, data: str
 ) -> LoopSettings:
-    """Return what the loop takes from a recipe; `data` is a hash of what is learnt from."""
+    """Return the settings of the loop for a VAE; `data` is a hash of the training data."""
     steps = recipe.epochs * max(1, n_items // recipe.batch) if recipe.epochs else recipe.steps
     holds_kl = recipe.objective == "kl_target"
     return LoopSettings(
@@ -116,22 +135,55 @@ def loop_settings(
     )
 
 
-def start_from(run: Run, network: torch.nn.Module, file: str) -> None:
-    """Load the weights of the bundle that the run starts from into a network; do nothing if it starts from none."""
-    start = run.start
-    if start is None:
-        return
-    weights = read_weights(start, file)
-    if isinstance(network, ImplicitImageVAE) and start.decoder == "painter":
-        # Its posterior is kept as it is, but for the dropout of training: the two decoders answer to the same latents.
-        weights = {name: value for name, value in weights.items() if name.partition(".")[0] in _ENCODES}
-        weights |= {name: value for name, value in network.state_dict().items() if name not in weights}
-        for part in _ENCODES:
-            network.get_submodule(part).requires_grad_(False)
-    if isinstance(network, ImageVAE):
-        # Layers of the readout say what to paint, not how probable it is, and are fitted anew at the end; their losses
-        # would tear at the encoder.
-        fresh = network.state_dict()
-        weights |= {name: fresh[name] for name in fresh if name.partition(".")[0] in LINEAR_HEADS}
-    load_weights(network, weights, start, file)
-    run.log(f"{file}: going on from the bundle {start.name}")
+def part_names(name: str, restarts: Sequence[Restart]) -> list[str]:
+    """Return the names of the checkpoints and logs of a network that is trained in parts; the last has its own name."""
+    return [f"{name}-part-{number}" for number in range(1, len(restarts) + 1)] + [name]
+
+
+def train_in_parts(
+    run: Run,
+    task: Task,
+    settings: LoopSettings,
+    restarts: Sequence[Restart] = (),
+    *,
+    after_validation: Callable[[int], None] | None = None,
+) -> nn.Module:
+    """Train a network, then train it further in the parts of the recipe, and return it.
+
+    A part starts from the averaged weights of the part before as `--from` starts from a bundle: with a fresh optimiser,
+    initial linear heads, and the beta of a trained network. Each part has its own checkpoint, from which it is resumed.
+    """
+    heads, random = _linear_heads(task.network), torch.get_rng_state()
+    parts = [settings]
+    for restart in restarts:
+        changes = dataclasses.asdict(restart) | {"first_beta": _BETA_OF_TRAINED}
+        parts.append(dataclasses.replace(settings, **changes))
+    for number, (name, part) in enumerate(zip(part_names(task.name, restarts), parts, strict=True), start=1):
+        if number > 1:
+            run.log(f"{name}: part {number} of {len(parts)}")
+            task.network.load_state_dict(task.network.state_dict() | heads)
+            torch.set_rng_state(random)  # a part does not depend on whether the part before was trained or loaded
+        task.name = name
+        network = train(
+            task,
+            part,
+            run.folder,
+            resume=run.resume,
+            log=run.log,
+            processes=run.processes,
+            after_validation=after_validation,
+        )
+    return network
+
+
+def cached(run: Run, file: str, key: object, kind: type[T], make: Callable[[], T]) -> T:
+    """Return the record that an earlier stage or the first process stored under this key, or make and store it."""
+    with run.processes.join().rank_zero_first():
+        return load_or_make(run.folder / file, key, kind, make, log=run.log)
+
+
+def _linear_heads(network: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of the weights of the linear heads; empty for networks without them."""
+    return {
+        name: value.clone() for name, value in network.state_dict().items() if name.partition(".")[0] in LINEAR_HEADS
+    }

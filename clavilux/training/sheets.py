@@ -1,4 +1,4 @@
-"""Contact sheets: what a training sees, to be looked at."""
+"""Contact sheets, to inspect a training by eye."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from clavilux.training.writing import writing_to
 
 
 def save_sheet(path: Path, pictures: Sequence[NDArray[np.uint8]], *, columns: int, gap: int = 4) -> None:
-    """Lay pictures of one size in rows and save them, whole or not at all.
+    """Arrange pictures of the same size in rows, and save them atomically.
 
     Parameters
     ----------
     path : Path
-        PNG, JPEG or WebP by its suffix.
+        PNG, JPEG or WebP, by the suffix.
     pictures : sequence of (H, W, 3) uint8
         In reading order.
     columns : int
-        Pictures a row.
+        Pictures per row.
     gap : int
         White pixels between them.
 
     Raises
     ------
     TrainingError
-        The folder cannot be written to.
+        If the folder cannot be written to.
     """
     height, width = pictures[0].shape[:2]
     rows = math.ceil(len(pictures) / columns)
@@ -46,7 +46,7 @@ def save_sheet(path: Path, pictures: Sequence[NDArray[np.uint8]], *, columns: in
 
 
 def features_as_pictures(features: NDArray[np.float32], *, scale: int = 3) -> list[NDArray[np.uint8]]:
-    """Normalised features (n, rows, frames) as grey pictures: mid-grey is the mean, white and black 3 deviations."""
+    """Return normalised features (n, rows, frames) as grey pictures; black and white are -3 and 3 deviations."""
     grey = np.clip(127.5 + features * (127.5 / 3.0), 0, 255).astype(np.uint8)
     tall = np.repeat(grey[:, ::-1], scale, axis=1)
     return [np.repeat(picture[..., None], 3, axis=2) for picture in tall]

@@ -1,9 +1,12 @@
-"""Last stage of a training: the mapping is fitted on the two trained networks, and the bundle is written."""
+r"""Last stage of a training: fit the mapping on the two trained networks, and write the bundle.
+
+AudioVAE, song features -> song codes --------------\
+ImageVAE, windows -> latents -> linear heads -> paintings -> mapping -> bundle
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,148 +25,91 @@ from clavilux.training.fit_by_surrogate import PredictorInputs
 from clavilux.training.linear_heads import HeadTargets, fit_linear_heads
 from clavilux.training.logs import last_validation
 from clavilux.training.run import Run
-from clavilux.training.second_look import Trials, try_kinds
-from clavilux.training.stage_pictures import (
-    PictureSide,
-    encode_windows,
-    folder_key,
-    kept,
-    paint_latents,
-    prepare_windows,
-)
+from clavilux.training.shuffled_pairs import fit_on_shuffled_pairs
+from clavilux.training.songs import SongCodes, encode_songs, song_weights
+from clavilux.training.stage_pictures import PictureSide, encode_windows, paint_latents, prepare_windows
 from clavilux.training.train_image_vae import picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
-    Art,
     check_variety,
-    controls_of_latents,
-    encode_songs,
     fit_mapping,
-    fit_on_shuffled_pairs,
     local_spread,
     map_songs,
     mapping_figures,
-    measure_art,
     refuse_degenerate,
-    song_weights,
 )
-from clavilux.training.train_mark_classifier import kind_weights, weigh_kinds
+from clavilux.training.visual_features import Art, FeatureScale, Float64, measure_art
 
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
+_LATENTS = 3_000  # of training art; more take longer and change little
+
+
+@dataclass(frozen=True)
+class _ArtLatents:
+    """Training windows chosen to represent art: their numbers (n,) and latents (n, 64)."""
+
+    chosen: NDArray[np.int64]
+    latents: Float64
 
 
 @refuse_degenerate()
 def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -> dict[str, Any]:
-    """Fit the mapping on trained networks, write the bundle and return its measures."""
-    recipe = run.recipe.mapping
-    mapped_descriptors = () if recipe.method == "shuffled-pairs" else MAPPED_DESCRIPTORS
-    songs = {
-        split: encode_songs(
-            audio_vae,
-            AudioFeatureDataset(run.features, split, skip=run.note, report=run.note),
-            run.features,
-            mapped_descriptors,
-        )
-        for split in (TRAINING, VALIDATION)
-    }
+    """Fit the linear heads and the mapping, write the bundle, and return its measures."""
+    descriptors = () if run.recipe.mapping.method == "shuffled-pairs" else MAPPED_DESCRIPTORS
+    songs = {split: _encode(run, audio_vae, split, descriptors) for split in (TRAINING, VALIDATION)}
+    measures = {name.replace("-", "_"): last_validation(run.folder, name) for name in ("audio-vae", "image-vae")}
     windows = prepare_windows(run, TRAINING)
-    latents = encode_windows(pictures.network, windows)
-    # As in the training of the ImageVAE: paintings of other subjects are a part of the cloud, not all of it.
     rng = np.random.default_rng(run.recipe.seed)
-    weights = picture_weights(windows_of_paintings(windows), run.recipe.image_vae.painting_share).numpy()
-    n = min(3_000, int((weights > 0).sum()))
-    chosen = rng.choice(len(latents), n, replace=False, p=weights / weights.sum())
-    measures: dict[str, Any] = {
-        "audio_vae": last_validation(run.folder, "audio-vae"),
-        "image_vae": last_validation(run.folder, "image-vae"),
-    }
+    art_latents = _choose_latents(run, pictures, windows, rng)
     if pictures.mark_classifier is not None:
         measures["mark_classifier"] = last_validation(run.folder, "mark_classifier")
-        measures["linear_heads"] = _fit_linear_heads(run, pictures, windows, latents[chosen], chosen, rng)
-        if run.teacher is not None:
-            learnt = _look_again(run, run.teacher, pictures, windows, latents[chosen], chosen)
-            measures["linear_heads"] = _fit_linear_heads(run, learnt, windows, latents[chosen], chosen, rng)
-    shown = latents[chosen]
-    check_variety(songs[TRAINING], shown)
-    if recipe.method == "look-preserving":
-        # As many again, drawn from their normal distribution: looks are learnt to be foretold where songs may lie.
-        drawn = rng.multivariate_normal(shown.mean(axis=0), np.cov(shown.T), n)
-        shown = np.concatenate([shown, drawn])
-    painted = paint_latents(run, pictures.network, pictures.palettes, shown)
-    both = measure_art(
-        shown, painted, jobs=run.jobs, mark_classifier=pictures.mark_classifier, mark_weight=recipe.mark_weight
-    )
-    art, practice = both.take(slice(None, n)), both.take(slice(n, None))
-    if recipe.method == "shuffled-pairs":
-        mapping: MappingNetwork | PerceptronMapping = fit_on_shuffled_pairs(
-            songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log
-        )
-    else:
-        told = None
-        if isinstance(pictures.network, ImageVAE) and pictures.palettes is not None:
-            told = PredictorInputs(pictures.network, pictures.palettes)
-
-        def show(latents: NDArray[np.float64]) -> Art:
-            made = paint_latents(run, pictures.network, pictures.palettes, latents)
-            return measure_art(
-                latents,
-                made,
-                jobs=run.jobs,
-                mark_classifier=pictures.mark_classifier,
-                mark_weight=recipe.mark_weight,
-                scale=both.scale,
-            )
-
-        mapping = fit_mapping(
-            songs[TRAINING], art, recipe, seed=run.recipe.seed, log=run.log, practice=practice, told=told, show=show
-        )
-    mapped_latents = map_songs(mapping, songs[VALIDATION])
-    painted = paint_latents(run, pictures.network, pictures.palettes, mapped_latents)
-    mapped = measure_art(mapped_latents, painted, jobs=run.jobs)
-    measures["mapping"] = mapping_figures(mapping, songs[VALIDATION], art, mapped)
+        measures["linear_heads"] = _fit_heads(run, pictures, windows, art_latents, rng)
+    check_variety(songs[TRAINING], art_latents.latents)
+    mapping, art = _fit(run, pictures, songs[TRAINING], art_latents.latents, rng)
+    mapped = map_songs(mapping, songs[VALIDATION])
+    painted = measure_art(mapped, paint_latents(run, pictures.network, pictures.palettes, mapped), jobs=run.jobs)
+    measures["mapping"] = mapping_figures(mapping, songs[VALIDATION], art, painted)
     run.log("mapping: validation songs, " + ", ".join(f"{k} {v:.3f}" for k, v in measures["mapping"].items()))
-    normalisation: dict[str, Any] = {
-        "feature_mean": audio_vae.row_mean.flatten().tolist(),
-        "feature_deviation": audio_vae.row_deviation.flatten().tolist(),
-        "descriptor_mean": [float(songs[TRAINING].descriptors[name].mean()) for name in mapped_descriptors],
-    }
-    if isinstance(mapping, MappingNetwork):
-        normalisation |= {
-            "song_mean": mapping.song_mean.tolist(),
-            "song_deviation": mapping.song_deviation.tolist(),
-            "song_weights": song_weights(songs[TRAINING], recipe).tolist(),
-        }
     parity = export_bundle(
         Trained(audio_vae, pictures.network, mapping, pictures.mark_classifier, pictures.palettes),
         output,
         name=output.name,
         kinds=KINDS if pictures.mark_classifier is not None else (),
-        descriptors=mapped_descriptors,
-        variation_scale=local_spread(latents[chosen]),
+        descriptors=descriptors,
+        variation_scale=local_spread(art_latents.latents),
         painting=run.recipe.as_dict()["painting"],
         config=run.recipe.as_dict(),
-        normalisation=normalisation,
+        normalisation=_normalisation(run, audio_vae, mapping, songs[TRAINING], descriptors),
         corpus={"art": describe_folder(run.art), "music": describe_folder(run.features)},
         measures=measures,
-        # Folders by their own name alone: where they lay on this machine is nobody's business.
+        # Folders without their path, which is private to this machine.
         command="clavilux " + " ".join(Path(word).name for word in run.command),
     )
     run.log(f"bundle: {output}, parity " + ", ".join(f"{stage} {value:.1e}" for stage, value in parity.items()))
     return measures
 
 
-def _fit_linear_heads(
-    run: Run,
-    pictures: PictureSide,
-    windows: Windows,
-    latents: NDArray[np.float64],
-    chosen: NDArray[np.int64],
-    rng: np.random.Generator,
+def _encode(run: Run, audio_vae: AudioVAE, split: str, descriptors: tuple[str, ...]) -> SongCodes:
+    dataset = AudioFeatureDataset(run.features, split, skip=run.note, report=run.note)
+    return encode_songs(audio_vae, dataset, run.features, descriptors)
+
+
+def _choose_latents(run: Run, pictures: PictureSide, windows: Windows, rng: np.random.Generator) -> _ArtLatents:
+    """Draw training windows, with the share of paintings of other subjects that the ImageVAE was trained with."""
+    latents = encode_windows(pictures.network, windows)
+    weights = picture_weights(windows_of_paintings(windows), run.recipe.image_vae.painting_share).numpy()
+    n = min(_LATENTS, int((weights > 0).sum()))
+    chosen = rng.choice(len(latents), n, replace=False, p=weights / weights.sum())
+    return _ArtLatents(chosen, latents[chosen])
+
+
+def _fit_heads(
+    run: Run, pictures: PictureSide, windows: Windows, art: _ArtLatents, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Fit what the painter reads off a latent to what was read off the chosen windows."""
-    marks = pictures.marks
+    """Fit the linear heads of the ImageVAE to what was read off the chosen windows."""
+    marks, chosen = pictures.marks, art.chosen
     assert marks is not None and pictures.similarity is not None and pictures.palettes is not None
     assert isinstance(pictures.network, ImageVAE)
-    readings = HeadTargets(
+    targets = HeadTargets(
         palette=windows.palettes[chosen],
         kind=marks.kind[chosen],
         log_frequency=marks.log_frequency[chosen],
@@ -173,36 +119,68 @@ def _fit_linear_heads(
     )
     blend = run.recipe.image_vae.palette_blend
     figures = fit_linear_heads(
-        pictures.network, latents, readings, pictures.palettes, pictures.similarity, palette_blend=blend, rng=rng
+        pictures.network, art.latents, targets, pictures.palettes, pictures.similarity, palette_blend=blend, rng=rng
     )
-    run.log("readout: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
+    run.log("linear heads: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
     return figures
 
 
-def _look_again(
+def _fit(
+    run: Run, pictures: PictureSide, songs: SongCodes, latents: Float64, rng: np.random.Generator
+) -> tuple[MappingNetwork | PerceptronMapping, Art]:
+    """Return the mapping of the recipe, and the art that it was fitted to."""
+    recipe, seed, n = run.recipe.mapping, run.recipe.seed, len(latents)
+
+    def measure(latents: Float64, scale: FeatureScale | None = None) -> Art:
+        return measure_art(
+            latents,
+            paint_latents(run, pictures.network, pictures.palettes, latents),
+            jobs=run.jobs,
+            mark_classifier=pictures.mark_classifier,
+            mark_weight=recipe.mark_weight,
+            scale=scale,
+        )
+
+    if recipe.method == "look-preserving":
+        # As many again from a normal distribution: the look predictor must also be right between the latents of art.
+        latents = np.concatenate([latents, rng.multivariate_normal(latents.mean(axis=0), np.cov(latents.T), n)])
+    both = measure(latents)
+    art, more_art = both.take(slice(None, n)), both.take(slice(n, None))
+    if recipe.method == "shuffled-pairs":
+        return fit_on_shuffled_pairs(songs, art, recipe, seed=seed, log=run.log), art
+    inputs = None
+    if isinstance(pictures.network, ImageVAE) and pictures.palettes is not None:
+        inputs = PredictorInputs(pictures.network, pictures.palettes)
+    mapping = fit_mapping(
+        songs,
+        art,
+        recipe,
+        seed=seed,
+        log=run.log,
+        more_art=more_art,
+        inputs=inputs,
+        measure=lambda latents: measure(latents, both.scale),
+    )
+    return mapping, art
+
+
+def _normalisation(
     run: Run,
-    tarball: Path,
-    pictures: PictureSide,
-    windows: Windows,
-    latents: NDArray[np.float64],
-    chosen: NDArray[np.int64],
-) -> PictureSide:
-    """The same with the kinds of the chosen windows, and how alike kinds are, as trials with a teacher tell them."""
-    marks = pictures.marks
-    assert marks is not None and pictures.palettes is not None and isinstance(pictures.network, ImageVAE)
-    network, palettes, analysis = pictures.network, pictures.palettes, run.recipe.analysis
-
-    def try_them() -> Trials:
-        run.log(f"teacher: trying {len(KINDS)} kinds on {len(chosen)} windows")
-        controls = controls_of_latents(network, palettes, KINDS, latents)
-        return try_kinds(windows.windows[chosen], controls, tarball, jobs=run.jobs)
-
-    state = hashlib.sha256(latents.round(2).tobytes()).hexdigest()
-    trials = kept(run, "trials.npz", [folder_key(run), state, *KINDS], Trials, try_them)
-    told = dataclasses.replace(marks, kind=marks.kind.copy())
-    told.kind[chosen] = trials.kinds(analysis.trial_temperature)
-    seen = dataclasses.replace(told, kind=told.kind[chosen])
-    told = weigh_kinds(told, kind_weights(seen, analysis.trial_evenness))
-    counts = np.bincount(told.kind[chosen].argmax(1), minlength=len(KINDS))
-    run.log("teacher: kinds kept " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
-    return dataclasses.replace(pictures, marks=told, similarity=trials.similarity())
+    audio_vae: AudioVAE,
+    mapping: MappingNetwork | PerceptronMapping,
+    songs: SongCodes,
+    descriptors: tuple[str, ...],
+) -> dict[str, Any]:
+    """Return the constants of the training corpus for `bundle.json`."""
+    normalisation: dict[str, Any] = {
+        "feature_mean": audio_vae.row_mean.flatten().tolist(),
+        "feature_deviation": audio_vae.row_deviation.flatten().tolist(),
+        "descriptor_mean": [float(songs.descriptors[name].mean()) for name in descriptors],
+    }
+    if isinstance(mapping, MappingNetwork):
+        normalisation |= {
+            "song_mean": mapping.song_mean.tolist(),
+            "song_deviation": mapping.song_deviation.tolist(),
+            "song_weights": song_weights(songs, run.recipe.mapping).tolist(),
+        }
+    return normalisation

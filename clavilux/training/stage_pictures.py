@@ -1,40 +1,34 @@
-"""Stage two of a training: the eye learns to read marks, and the ImageVAE learns from what was read off pictures.
+r"""Second stage of a training: the ImageVAE learns from pictures.
 
-pictures -> windows -> eye -> marks -> lessons -> ImageVAE
-                \\-> (decoder = "pixels" or "implicit") ---/
+pictures -> windows -> mark classifier -> targets -> ImageVAE
+                \-> (decoder = "pixels") ----------/
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clavilux.errors import TrainingError
 from clavilux.images import PICTURE_SUFFIXES
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 from clavilux.system.files import list_folder
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
-from clavilux.training.cache import load_or_make
 from clavilux.training.datasets import TRAINING, VALIDATION
-from clavilux.training.loop import LoopSettings, train
+from clavilux.training.loop import LoopSettings
 from clavilux.training.painted_examples import PaintedExamples, paint_examples
-from clavilux.training.run import NEEDS_TEACHER, Run, loop_settings, start_from
+from clavilux.training.run import Run, cached, loop_settings, start_from, train_in_parts
 from clavilux.training.sheets import save_sheet
 from clavilux.training.train_conv_vae import ConvImageVAETask
 from clavilux.training.train_image_vae import ImageVAETask, make_targets, picture_weights, windows_of_paintings
-from clavilux.training.train_implicit_vae import ImplicitImageVAETask
-from clavilux.training.train_mapping import controls_of_latents, decode_pixels, paint_controls
 from clavilux.training.train_mark_classifier import (
     MarkClassifierTask,
     MarksRead,
@@ -43,94 +37,79 @@ from clavilux.training.train_mark_classifier import (
     read_marks,
     weigh_kinds,
 )
+from clavilux.training.visual_features import Float64, controls_of_latents, decode_pixels, paint_controls
 from clavilux.training.weights import check_shapes, load_mark_classifier, read_weights
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-PixelsVAE = ConvImageVAE | ImplicitImageVAE
-T = TypeVar("T", bound="DataclassInstance")
-
-_DROPOUT_EXCESS = 1.07  # rate of a training step, whose encoder has dropout, over the rate without, which is meant
+_DROPOUT_EXCESS = 1.07  # KL divergence with the encoder's dropout, as in a training step, over that without
+_SHEET_COLUMNS = 12
 
 
 @dataclass(frozen=True)
 class PictureSide:
-    """A trained ImageVAE; with a painter's decoder, the eye, the palettes and the marks that it learnt from, and where
-    kinds lie by how alike they look."""
+    """A trained ImageVAE and what was made for its training.
 
-    network: ImageVAE | PixelsVAE
+    All but `network` are None for a decoder of pixels. `similarity` is (n_kinds, n_kinds - 1), see `kind_similarity`.
+    """
+
+    network: ImageVAE | ConvImageVAE
     mark_classifier: MarkClassifier | None = None
     palettes: NDArray[np.float32] | None = None
     marks: MarksRead | None = None
-    similarity: NDArray[np.float64] | None = None
+    similarity: Float64 | None = None
 
 
 def train_image_vae(run: Run) -> PictureSide:
-    """Train the ImageVAE on the run's pictures."""
-    recipe = run.recipe.image_vae
+    """Train the ImageVAE, and the mark classifier that it needs, on the pictures of the run."""
     windows = prepare_windows(run, TRAINING)
-    seen = prepare_windows(run, VALIDATION)
-    if recipe.decoder != "painter":
-        return PictureSide(_train_on_pixels(run, windows, seen))
+    validation = prepare_windows(run, VALIDATION)
+    if run.recipe.image_vae.decoder == "pixels":
+        return PictureSide(_train_pixel_decoder(run, windows, validation))
     mark_classifier = train_mark_classifier(run, windows)
-    marks, seen_marks = read_marks(mark_classifier, windows.windows), read_marks(mark_classifier, seen.windows)
+    marks = read_marks(mark_classifier, windows.windows)
     weights = kind_weights(marks, run.recipe.analysis.kind_evenness)
-    marks, seen_marks = weigh_kinds(marks, weights), weigh_kinds(seen_marks, weights)
+    marks = weigh_kinds(marks, weights)
+    validation_marks = weigh_kinds(read_marks(mark_classifier, validation.windows), weights)
     counts = np.bincount(marks.kind.argmax(1), minlength=len(KINDS))
-    run.log("mark classifier: kinds read " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
+    run.log("mark classifier: kinds found " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
     if run.start is not None:
         palettes = run.start.palettes
     else:
         rng = np.random.default_rng(run.recipe.seed)
         palettes = palette_codebook(windows.palettes, run.recipe.analysis.palettes, rng)
     targets = make_targets(windows, marks, palettes, run.recipe.analysis)
-    validation_targets = make_targets(seen, seen_marks, palettes, run.recipe.analysis)
+    validation_targets = make_targets(validation, validation_marks, palettes, run.recipe.analysis)
     torch.manual_seed(run.recipe.seed + 2)
-    task = ImageVAETask(targets, validation_targets, recipe)
-    data = _hash_pictures(windows.windows, palettes)
-    network = _train_on_windows(
-        run, task, data, seen, lambda latents: paint_latents(run, task.network, palettes, latents)
-    )
+    task = ImageVAETask(targets, validation_targets, run.recipe.image_vae)
+    network = _train_on_windows(run, task, _hash_pictures(windows.windows, palettes), validation, palettes)
     assert isinstance(network, ImageVAE)
     return PictureSide(network, mark_classifier, palettes, marks, kind_similarity(mark_classifier))
 
 
 def prepare_windows(run: Run, split: str) -> Windows:
-    """Cut and read the pictures of a split, or take what an earlier stage read."""
+    """Return the windows of the pictures of a split, analysed, from the cache if an earlier stage made them."""
 
-    def read() -> Windows:
+    def analyse() -> Windows:
         windows = analyse_folder(run.art, split, run.recipe.analysis, seed=run.recipe.seed, jobs=run.jobs, log=run.note)
         run.log(f"pictures: {len(windows.names)} for {split}, {len(windows.windows)} windows")
         return windows
 
-    return kept(run, f"windows-{split}.npz", folder_key(run), Windows, read)
-
-
-def folder_key(run: Run) -> str:
-    """Return a hash of the names, sizes and times of the pictures and their table, and of how they are cut."""
-    analysis = run.recipe.analysis
-    cut = [analysis.abstract_windows, analysis.painting_windows, run.recipe.seed]
-    digest = hashlib.sha256(json.dumps(cut).encode())
-    for path in list_folder(run.art, PICTURE_SUFFIXES | {".csv"}).files:  # the table of a corpus says the splits
-        stat = path.stat()
-        digest.update(json.dumps([str(path.relative_to(run.art)), stat.st_size, stat.st_mtime_ns]).encode())
-    return digest.hexdigest()
+    return cached(run, f"windows-{split}.npz", _hash_folder(run), Windows, analyse)
 
 
 def train_mark_classifier(run: Run, windows: Windows) -> MarkClassifier:
-    """Train the eye on studies, or take the one of the bundle that the run starts from."""
+    """Train the mark classifier on painted examples, or return that of the bundle `classifier_from`."""
     recipe = run.recipe.mark_classifier
     torch.manual_seed(run.recipe.seed + 1)
     if run.classifier_from is not None and tuple(run.classifier_from.kinds) == KINDS:
         run.log(f"mark classifier: taken from the bundle {run.classifier_from.name}")
         return load_mark_classifier(run.classifier_from)
 
-    def paint_them() -> PaintedExamples:
-        run.log(f"mark classifier: painting {recipe.paintings} studies")
+    def paint() -> PaintedExamples:
+        run.log(f"mark classifier: painting {recipe.paintings} examples")
         return paint_examples(windows, recipe.paintings, seed=run.recipe.seed, jobs=run.jobs)
 
-    studies = kept(run, "studies.npz", [folder_key(run), recipe.paintings, *KINDS], PaintedExamples, paint_them)
+    key = [_hash_folder(run), recipe.paintings, *KINDS]
+    examples = cached(run, "painted-examples.npz", key, PaintedExamples, paint)
     settings = LoopSettings(
         steps=recipe.steps,
         batch=recipe.batch,
@@ -139,52 +118,48 @@ def train_mark_classifier(run: Run, windows: Windows) -> MarkClassifier:
         ema=recipe.ema,
         seed=run.recipe.seed + 1,
         precision=run.recipe.precision,
-        data=_hash_pictures(studies.pictures),
+        data=_hash_pictures(examples.pictures),
     )
-    task = MarkClassifierTask(studies, recipe)
-    take_eye(run, task.network)
-    network = train(task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes)
+    task = MarkClassifierTask(examples, recipe)
+    start_classifier_from(run, task.network)
+    network = train_in_parts(run, task, settings, recipe.restarts)
     assert isinstance(network, MarkClassifier)
     return network
 
 
-def take_eye(run: Run, network: MarkClassifier) -> None:
-    """Begin with the eye of the bundle that the run starts from: what it knows of a kind goes where that kind is now,
-    and kinds that it does not know begin by chance."""
+def start_classifier_from(run: Run, network: MarkClassifier) -> None:
+    """Load the mark classifier of the bundle that the run starts from, if there is one.
+
+    The bundle may have fewer kinds, or kinds in another order: their rows of the last layer are moved, and kinds that
+    it does not have keep their initial weights.
+    """
     start = run.start
     if start is None or "mark_classifier.safetensors" not in start.card["files"]:
         return
     weights = read_weights(start, "mark_classifier")
     known = [KINDS.index(kind) for kind in start.kinds]
-    wanted = {name: value.shape for name, value in network.state_dict().items()}
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
     heads = [f"head.{len(network.head) - 1}.{part}" for part in ("weight", "bias")]
     for name in heads:
-        n_rows, *sides = wanted[name]
-        wanted[name] = torch.Size([n_rows - len(KINDS) + len(known), *sides])
-    check_shapes(weights, wanted, start, "mark_classifier")
+        n_rows, *sides = shapes[name]
+        shapes[name] = torch.Size([n_rows - len(KINDS) + len(known), *sides])
+    check_shapes(weights, shapes, start, "mark_classifier")
     for name in heads:
         rows = network.state_dict()[name].clone()
         rows[known] = weights[name][: len(known)].to(rows.dtype)
         rows[len(KINDS) :] = weights[name][len(known) :].to(rows.dtype)
         weights[name] = rows
     network.load_state_dict(weights)
-    run.log(f"mark classifier: going on from the bundle {start.name}")
+    run.log(f"mark classifier: starting from the bundle {start.name}")
 
 
-def _train_on_pixels(run: Run, windows: Windows, seen: Windows) -> PixelsVAE:
-    """Train an ImageVAE whose decoder gives pixels on the same windows."""
+def _train_pixel_decoder(run: Run, windows: Windows, validation: Windows) -> ConvImageVAE:
     recipe = run.recipe.image_vae
     torch.manual_seed(run.recipe.seed + 2)
     weights = picture_weights(windows_of_paintings(windows), recipe.painting_share)
-    if recipe.decoder == "pixels":
-        task = ConvImageVAETask(windows.windows, seen.windows, weights, recipe)
-    elif run.teacher is None:
-        raise TrainingError(NEEDS_TEACHER)
-    else:
-        task = ImplicitImageVAETask(windows.windows, seen.windows, weights, recipe, run.teacher)
-    data = _hash_pictures(windows.windows)
-    network = _train_on_windows(run, task, data, seen, lambda latents: paint_latents(run, task.network, None, latents))
-    assert isinstance(network, PixelsVAE)
+    task = ConvImageVAETask(windows.windows, validation.windows, weights, recipe)
+    network = _train_on_windows(run, task, _hash_pictures(windows.windows), validation, None)
+    assert isinstance(network, ConvImageVAE)
     return network
 
 
@@ -192,56 +167,60 @@ def _train_on_windows(
     run: Run,
     task: ImageVAETask | ConvImageVAETask,
     data: str,
-    seen: Windows,
-    show: Callable[[NDArray[np.float64]], Sequence[NDArray[np.uint8]]],
+    validation: Windows,
+    palettes: NDArray[np.float32] | None,
 ) -> torch.nn.Module:
-    """Train an ImageVAE of either kind, with sheets of validation windows, what is made of them, and random latents."""
+    """Train an ImageVAE of either kind.
+
+    The contact sheets show validation windows, pictures of their latents, and pictures of random latents.
+    """
     recipe = run.recipe.image_vae
     start_from(run, task.network, "image_vae")
-    held = recipe.target_nats * _DROPOUT_EXCESS
-    settings = loop_settings(run, recipe, run.recipe.seed + 2, task.n_items(), held, data)
+    target = recipe.target_nats * _DROPOUT_EXCESS
+    settings = loop_settings(run, recipe, run.recipe.seed + 2, task.n_items(), target, data)
 
-    def sheet(step: int) -> None:
-        shown = np.linspace(0, len(seen.windows) - 1, 12).astype(int)
-        latents = encode_windows(task.network, seen)[shown]
-        random = np.random.default_rng(0).standard_normal((12, latents.shape[1]))
-        rows = [*seen.windows[shown], *show(np.concatenate([latents, random]))]
-        save_sheet(run.folder / "sheets" / f"image-vae-{step:06d}.png", rows, columns=12)
+    def save_pictures(step: int) -> None:
+        shown = np.linspace(0, len(validation.windows) - 1, _SHEET_COLUMNS).astype(int)
+        latents = encode_windows(task.network, validation)[shown]
+        random = np.random.default_rng(0).standard_normal((_SHEET_COLUMNS, latents.shape[1]))
+        painted = paint_latents(run, task.network, palettes, np.concatenate([latents, random]))
+        path = run.folder / "sheets" / f"{task.name}-{step:06d}.png"
+        save_sheet(path, [*validation.windows[shown], *painted], columns=_SHEET_COLUMNS)
 
-    return train(
-        task, settings, run.folder, resume=run.resume, log=run.log, processes=run.processes, after_validation=sheet
-    )
+    return train_in_parts(run, task, settings, recipe.restarts, after_validation=save_pictures)
 
 
 @torch.no_grad()
-def encode_windows(network: ImageVAE | PixelsVAE, windows: Windows) -> NDArray[np.float64]:
-    """Posterior means (n, 64) of all windows."""
+def encode_windows(network: ImageVAE | ConvImageVAE, windows: Windows) -> Float64:
+    """Return the posterior means of all windows, (n, 64)."""
     pictures = torch.from_numpy(windows.small()).permute(0, 3, 1, 2)
     parts = [network.encode(part.float() / 255.0)[0] for part in torch.split(pictures, 256)]
     return np.asarray(torch.cat(parts).double().numpy())
 
 
 def paint_latents(
-    run: Run, network: ImageVAE | PixelsVAE, palettes: NDArray[np.float32] | None, latents: NDArray[np.float64]
+    run: Run, network: ImageVAE | ConvImageVAE, palettes: NDArray[np.float32] | None, latents: Float64
 ) -> Sequence[NDArray[np.uint8]]:
-    """What a bundle of this network would show of these latents, 128 x 128."""
+    """Return the pictures, 128 x 128, that a bundle with this network paints of latents (n, 64)."""
     if not isinstance(network, ImageVAE):
         return list(decode_pixels(network, latents))
     assert palettes is not None, "a painter has palettes"
     return paint_controls(controls_of_latents(network, palettes, KINDS, latents), jobs=run.jobs)
 
 
-def kept(run: Run, file: str, key: object, kind: type[T], make: Callable[[], T]) -> T:
-    """Return what an earlier stage, or the first process, made under this key; else make it and keep it."""
-    with run.processes.join().rank_zero_first():
-        return load_or_make(run.folder / file, key, kind, make, log=run.log)
+def _hash_folder(run: Run) -> str:
+    """Return a hash of names, sizes and times of the pictures and their table, and of how they are cut."""
+    analysis = run.recipe.analysis
+    cut = [analysis.abstract_windows, analysis.painting_windows, run.recipe.seed]
+    digest = hashlib.sha256(json.dumps(cut).encode())
+    for path in list_folder(run.art, PICTURE_SUFFIXES | {".csv"}).files:  # the table of a corpus has the splits
+        stat = path.stat()
+        digest.update(json.dumps([str(path.relative_to(run.art)), stat.st_size, stat.st_mtime_ns]).encode())
+    return digest.hexdigest()
 
 
 def _hash_pictures(pictures: NDArray[np.uint8], palettes: NDArray[np.float32] | None = None) -> str:
-    """Return a hash of some pixels of each picture and of the palettes that they are read with.
-
-    It tells whether a resumed run learns from the same data.
-    """
+    """Return a hash of some pixels of each picture and of the palettes; a resumed run must have the same."""
     digest = hashlib.sha256(pictures[:, ::8, ::8].tobytes())
     if palettes is not None:
         digest.update(palettes.round(3).tobytes())  # the last digits may depend on the processor

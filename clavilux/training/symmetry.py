@@ -1,7 +1,7 @@
 """The eight symmetries of the square, for pictures, plans and directions together.
 
-A symmetry s in 0..7 is s % 4 quarter turns counter-clockwise after a mirror across the vertical axis where s >= 4. An
-abstract picture may be hung any way round.
+Symmetry s in 0..7: a mirror across the vertical axis if s >= 4, then s % 4 quarter turns counter-clockwise. They are a
+data augmentation: an abstract picture has no fixed orientation.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ N_SYMMETRIES = 8
 
 
 def turn_pictures(maps: Tensor, symmetry: int) -> Tensor:
-    """Turn maps (..., H, W)."""
+    """Apply a symmetry to maps (..., H, W)."""
     if symmetry >= 4:
         maps = maps.flip(-1)
     return torch.rot90(maps, symmetry % 4, dims=(-2, -1))
 
 
 def turn_finish(finish: Tensor, symmetry: int) -> Tensor:
-    """Turn what ``clavilux.constants.FINISH`` names, (..., 6): after a quarter turn, mirror and flip change places."""
+    """Apply a symmetry to the properties of `FINISH`, (..., 6): a quarter turn exchanges mirror and flip."""
     if symmetry % 2 == 0:
         return finish
     return torch.cat([finish[..., :-2], finish[..., -2:].flip(-1)], dim=-1)
 
 
 def turn_direction(direction: Tensor, symmetry: int) -> Tensor:
-    """Turn directions (..., 2), cosine and sine of twice an angle that counts counter-clockwise.
+    """Apply a symmetry to directions (..., 2): cosine and sine of twice the counter-clockwise angle.
 
-    A mirror changes the sign of the angle, a quarter turn adds half a turn to its double.
+    A mirror changes the sign of the angle; a quarter turn adds half a turn to twice the angle.
     """
     cosine, sine = direction[..., 0], direction[..., 1]
     if symmetry >= 4:

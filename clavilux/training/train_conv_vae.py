@@ -1,4 +1,4 @@
-"""Train the plain convolutional ImageVAE: that of the classic recipe, and the control that the painter must beat."""
+"""Train the plain convolutional ImageVAE of the classic recipe, the baseline of the painter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from clavilux.models.conv_image_vae import DECODED_SIDE_PX, ConvImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.losses import kl_per_dimension, mean_squared_loss, optimal_sigma_nll, sample_posterior
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import ImageVAERecipe
@@ -17,56 +16,56 @@ from clavilux.training.train_image_vae import ACTIVE_VARIANCE
 
 
 class ConvImageVAETask(Task):
-    """Squared error of pixels; averaged and with a rising beta (classic), or by sigma-VAE with the rate held.
+    """Squared error of pixels: averaged with a rising beta (classic), or a sigma-VAE with controlled KL divergence.
 
     Parameters
     ----------
     training, validation : (n, 128, 128, 3) uint8
         Windows of pictures.
     weights : (n,) tensor
-        How often each training window is shown.
+        Sampling weight of each training window.
     """
 
     name = "image-vae"
     items = "pictures"
-    network: ConvImageVAE | ImplicitImageVAE
+    network: ConvImageVAE
 
     def __init__(
         self, training: NDArray[np.uint8], validation: NDArray[np.uint8], weights: Tensor, recipe: ImageVAERecipe
     ) -> None:
         super().__init__()
-        assert training.shape[1] == DECODED_SIDE_PX, "windows are as large as what is decoded"
-        self.network = self.make_network(recipe)
+        assert training.shape[1] == DECODED_SIDE_PX, "windows have the size of decoded pictures"
+        self.network = ConvImageVAE(width=recipe.width)
         self.recipe, self.weights = recipe, weights
         self.training_pictures, self.validation_pictures = (torch.from_numpy(p) for p in (training, validation))
 
-    @staticmethod
-    def make_network(recipe: ImageVAERecipe) -> ConvImageVAE | ImplicitImageVAE:
-        """The network that is trained, with weights of chance."""
-        return ConvImageVAE(width=recipe.width)
-
     def n_items(self) -> int:
+        """Return the number of training items."""
         return len(self.training_pictures)
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
+        """Return the order of the items in one epoch, drawn by their weights."""
         return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
+        """Load and augment these items."""
         return {"pictures": as_tensor(self.training_pictures[items])}
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
+        """Return the loss of a batch and its parts."""
         pictures = batch["pictures"]
         mean, logvar = self.network.encode(shrink(pictures))
         reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))
-        rate = kl_per_dimension(mean, logvar).sum()
+        kl_nats = kl_per_dimension(mean, logvar).sum()
         if self.recipe.objective == "beta":
-            loss = mean_squared_loss(pictures, reconstruction, rate, beta * self.recipe.kld_weight)
+            loss = mean_squared_loss(pictures, reconstruction, kl_nats, beta * self.recipe.kld_weight)
         else:
-            loss = optimal_sigma_nll(pictures, reconstruction) + beta * rate
-        return {"loss": loss, "kl_nats": rate, "mse": (pictures - reconstruction).square().mean()}
+            loss = optimal_sigma_nll(pictures, reconstruction) + beta * kl_nats
+        return {"loss": loss, "kl_nats": kl_nats, "mse": (pictures - reconstruction).square().mean()}
 
     def validate(self) -> dict[str, float]:
-        means, rates, error, total = [], [], 0.0, 0.0
+        """Return figures on the validation split."""
+        means, kl_parts, error, total = [], [], 0.0, 0.0
         centre = as_tensor(self.validation_pictures).mean(dim=0)
         n = len(self.validation_pictures)
         for part in torch.split(self.validation_pictures, 128):
@@ -75,20 +74,20 @@ class ConvImageVAETask(Task):
             error += float((pictures - self.network.decode(mean)).square().sum())
             total += float((pictures - centre).square().sum())
             means.append(mean)
-            rates.append(kl_per_dimension(mean, logvar) * len(part) / n)
+            kl_parts.append(kl_per_dimension(mean, logvar) * len(part) / n)
         variance = torch.cat(means).var(dim=0)
         return {
             "explained_variance": 1.0 - error / total,
-            "kl_nats": float(torch.stack(rates).sum()),
+            "kl_nats": float(torch.stack(kl_parts).sum()),
             "active_units": float((variance > ACTIVE_VARIANCE).sum()),
         }
 
 
 def as_tensor(pictures: Tensor) -> Tensor:
-    """(n, H, W, 3) uint8 -> (n, 3, H, W) in [0, 1]."""
+    """Convert pictures (n, H, W, 3) uint8 to (n, 3, H, W) in [0, 1]."""
     return pictures.permute(0, 3, 1, 2).float() / 255.0
 
 
 def shrink(pictures: Tensor) -> Tensor:
-    """What the encoder sees: half the side, the mean of 2 x 2 pixels."""
+    """Return the input of the encoder: half the side, the mean of 2 x 2 pixels."""
     return functional.avg_pool2d(pictures, 2)

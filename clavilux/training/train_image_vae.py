@@ -1,4 +1,4 @@
-"""Train the ImageVAE on what was read off pictures: palette, plan and marks."""
+"""Train the ImageVAE on palettes, plans and marks of pictures."""
 
 from __future__ import annotations
 
@@ -18,18 +18,28 @@ from clavilux.training.recipe import AnalysisRecipe, ImageVAERecipe
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_finish, turn_pictures
 from clavilux.training.train_mark_classifier import MarksRead
 
-ACTIVE_VARIANCE = 0.01
-_FREQUENCY_UNIT = 0.35  # natural logarithm: an error of this size counts 1
+ACTIVE_VARIANCE = 0.01  # of posterior means over the data: more is an active unit
+# Errors that have a loss of 1:
+_FREQUENCY_UNIT = 0.35  # of the natural logarithm
 _CHAOS_UNIT = 0.25
-_FINISH_UNIT = 0.2  # of a range
+_FINISH_UNIT = 0.2  # of the range
 
 
 @dataclass(frozen=True)
 class PictureTargets:
-    """What the ImageVAE learns from: n windows seen at 64 px, and what was read off them, as tensors.
+    """Inputs and targets of the ImageVAE for n windows.
 
-    pictures (n, 3, 64, 64) uint8; shares (n, 8, 32, 32) uint8; palette (n, n_palettes) float16 soft labels;
-    kind (n, n_kinds); log_frequency (n,); direction (n, 2); chaos (n,); finish (n, 6); painting (n,) bool.
+    Attributes
+    ----------
+    pictures : (n, 3, 64, 64) uint8
+    shares : (n, 8, 32, 32) uint8
+        Share of each palette slot in each cell, times 255.
+    palette : (n, n_palettes) float16
+        Soft labels.
+    kind, log_frequency, direction, chaos, finish : (n, n_kinds), (n,), (n, 2), (n,), (n, 6)
+        Marks, see `MarksRead`.
+    painting : (n,) bool
+        Whether the window shows a painting of another subject.
     """
 
     pictures: Tensor
@@ -46,9 +56,9 @@ class PictureTargets:
 def make_targets(
     windows: Windows, marks: MarksRead, codebook: NDArray[np.float32], recipe: AnalysisRecipe
 ) -> PictureTargets:
-    """Put windows, marks and palettes together; a palette is labelled with the codes that look like it."""
+    """Return the targets of windows. The label of a palette is spread over similar palettes of the codebook."""
     distance = torch.from_numpy(palette_distance(windows.palettes, codebook))
-    # From the nearest code on: a palette that is far from all codes still has one right answer or two.
+    # Relative to the nearest code, so that a palette far from all codes still has few correct labels.
     excess = distance - distance.min(dim=1, keepdim=True).values
     labels = torch.softmax(-0.5 * (excess / recipe.palette_softness).square() * 4.0, dim=1)
     return PictureTargets(
@@ -65,12 +75,12 @@ def make_targets(
 
 
 def windows_of_paintings(windows: Windows) -> Tensor:
-    """Which windows show a painting of another subject, (n,) bool."""
+    """Return which windows show a painting of another subject, (n,) bool."""
     return torch.tensor([windows.roles[i] == "painting" for i in windows.source])
 
 
 def picture_weights(painting: Tensor, painting_share: float) -> Tensor:
-    """Weight of each window, (n,) bool -> (n,): paintings of other subjects have `painting_share` of all weight."""
+    """Return the sampling weight of each window, (n,): `painting` windows together have a share of `painting_share`."""
     paintings = painting.double()
     if not 0 < paintings.sum() < len(paintings):
         return torch.ones(len(paintings), dtype=torch.float64)
@@ -79,7 +89,7 @@ def picture_weights(painting: Tensor, painting_share: float) -> Tensor:
 
 
 class ImageVAETask(Task):
-    """Plan, palette and marks by classification; the rate held at its target."""
+    """Cross-entropy of plan, palette and kind, squared error of the other marks, and a controlled KL divergence."""
 
     name = "image-vae"
     items = "pictures"
@@ -98,12 +108,15 @@ class ImageVAETask(Task):
         self.weights = picture_weights(training.painting, recipe.painting_share)
 
     def n_items(self) -> int:
+        """Return the number of training items."""
         return len(self.training_targets.pictures)
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
+        """Return the order of the items in one epoch, drawn by their weights."""
         return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
+        """Load and augment these items."""
         targets = self.training_targets
         symmetry = int(torch.randint(N_SYMMETRIES, (1,), generator=generator))
         return {
@@ -118,16 +131,17 @@ class ImageVAETask(Task):
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
+        """Return the loss of a batch and its parts."""
         mean, logvar = self.network.encode(batch["pictures"])
         raw = self.network.decode(sample_posterior(mean, logvar, noise))
-        rate = kl_per_dimension(mean, logvar).sum()
+        kl_nats = kl_per_dimension(mean, logvar).sum()
         parts = self.parts(raw, batch)
-        loss = self.weigh(parts) + beta * rate
+        loss = self.weigh(parts) + beta * kl_nats
         per_cell = parts["plan"] / batch["shares"][0, 0].numel()
-        return {"loss": loss, "kl_nats": rate, **parts, "plan": per_cell}
+        return {"loss": loss, "kl_nats": kl_nats, **parts, "plan": per_cell}
 
     def weigh(self, parts: dict[str, Tensor]) -> Tensor:
-        """The four losses, weighted as the recipe says."""
+        """Return the sum of the four losses with the weights of the recipe."""
         return (
             self.recipe.plan_weight * parts["plan"]
             + self.recipe.palette_weight * parts["palette"]
@@ -137,7 +151,7 @@ class ImageVAETask(Task):
 
     @staticmethod
     def parts(raw: RawControls, batch: Batch) -> dict[str, Tensor]:
-        """The four losses, averaged over the batch and summed over cells."""
+        """Return the four losses, averaged over the batch and summed over cells."""
         marks = (
             ((raw.frequency.log() - batch["log_frequency"]) / _FREQUENCY_UNIT).square()
             + (raw.direction - batch["direction"]).square().sum(dim=1)
@@ -152,10 +166,11 @@ class ImageVAETask(Task):
         }
 
     def validate(self) -> dict[str, float]:
+        """Return figures on the validation split."""
         targets = self.validation_targets
         n = min(2_000, len(targets.pictures))
         sums: dict[str, float] = {}
-        means, rates, right = [], [], 0.0
+        means, kl_parts, correct = [], [], 0.0
         for items in torch.split(torch.linspace(0, len(targets.pictures) - 1, n).round().long(), 128):
             batch = {
                 "shares": targets.shares[items].float() / 255.0,
@@ -170,14 +185,14 @@ class ImageVAETask(Task):
             raw = self.network.decode(mean)
             for key, value in self.parts(raw, batch).items():
                 sums[key] = sums.get(key, 0.0) + float(value) * len(items) / n
-            right += float((raw.kind.argmax(1) == batch["kind"].argmax(1)).sum()) / n
+            correct += float((raw.kind.argmax(1) == batch["kind"].argmax(1)).sum()) / n
             means.append(mean)
-            rates.append(kl_per_dimension(mean, logvar) * len(items) / n)
+            kl_parts.append(kl_per_dimension(mean, logvar) * len(items) / n)
         variance = torch.cat(means).var(dim=0)
         sums["plan"] /= targets.shares[0, 0].numel()
         return {
             **sums,
-            "kind_accuracy": right,
-            "kl_nats": float(torch.stack(rates).sum()),
+            "kind_accuracy": correct,
+            "kl_nats": float(torch.stack(kl_parts).sum()),
             "active_units": float((variance > ACTIVE_VARIANCE).sum()),
         }

@@ -1,30 +1,29 @@
-"""Fit the MappingNetwork: from song codes to the latents of real art, in closed form.
+"""Fit the MappingNetwork, which maps song codes to latents of the ImageVAE.
 
-Nothing here is a pair of a song and a picture: there are none. Songs and pictures meet by the shape of their clouds and
-by the guides of `clavilux.measures.crossmodal`.
+There are no pairs of songs and pictures. The mapping compares the distribution of songs with the distribution of real
+art, and uses the cross-modal correspondences of `clavilux.measures.crossmodal`.
+
+song codes -> principal components -> transport to latents of art -> regression that new songs can use -> recolouring
+           -> for "look-preserving": gradient descent from there (`clavilux.training.fit_by_surrogate`)
+
+Legend: n songs, P components, m pictures, D latent dimensions (64), G correspondences.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
-from clavilux.audio.descriptors import DESCRIPTORS
-from clavilux.colour import srgb_to_lab
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import TrainingError
 from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
-from clavilux.measures.image_features import IMAGE_FEATURES, average_down, measure_image_features
 from clavilux.measures.transport import (
     Float64,
     fused_gromov_wasserstein,
@@ -32,210 +31,27 @@ from clavilux.measures.transport import (
     pca_match,
     principal_components,
     recolouring,
-    recolouring_where_seen,
     ridge,
 )
-from clavilux.models.audio_vae import AudioVAE
-from clavilux.models.conv_image_vae import ConvImageVAE
-from clavilux.models.image_vae import ImageVAE
-from clavilux.models.implicit_decoder import ImplicitImageVAE
 from clavilux.models.mapping_network import LIMIT, MappingNetwork, PerceptronMapping
-from clavilux.models.mark_classifier import MarkClassifier
-from clavilux.painter.controls import Controls, choose_controls
-from clavilux.painter.paint import paint
-from clavilux.system.jobs import run_calls
-from clavilux.training.datasets import AudioFeatureDataset, descriptors_of, read_descriptors
-from clavilux.training.fit_by_surrogate import PredictorInputs, fit_by_surrogate, predict
+from clavilux.training.fit_by_surrogate import PredictorInputs, SongsToFit, fit_by_surrogate, fit_predictor
 from clavilux.training.recipe import MappingRecipe
-from clavilux.training.train_mark_classifier import mark_statistics
+from clavilux.training.songs import SongCodes, song_weights
+from clavilux.training.visual_features import Art, correspondences_of_features
 
 _DEVIATION_FLOOR = 0.25  # of the median deviation: a latent that hardly differs between songs is noise
 _KERNEL_STRENGTH = 0.3  # ridge of the kernel regression, in units of the kernel's mean eigenvalue
 _FOLDS = 5
 _FEATURES_RIDGE = 1e-2
-_LAYOUT_FIELDS = 8  # a side, of the layout by which pictures are told apart
-_PICTURES = 2_000  # latents of real art that the transport takes; its cost grows with their square
+_TRANSPORT_PICTURES = 2_000  # the cost of the transport grows with their square
+_SONGS_PER_COMPONENT = 3
 _NEIGHBOUR = 10
-_TELL_EVERY = 10  # epochs
-_SONGS_A_COMPONENT = 3
-_NO_VARIETY = 1e-9  # deviation of what is meant to differ
-_TOO_MUCH_ALIKE = "mapping: the songs or the pictures are too much alike to be told apart; add ones that differ"
-_REHEARSED = 1_500  # latents of made-up songs that are painted after each round
+_NO_VARIETY = 1e-9  # standard deviation
+_TOO_SIMILAR = "mapping: the songs or the pictures are too similar to each other; add ones that differ"
+_SIMULATED_SONGS = 1_500  # painted after each round of a look-preserving fit
 
-Float32 = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class SongCodes:
-    """Codes (n, 64 + D) of n songs and (n, 2, 64 + D) of their two halves, names, and descriptors by name, (n,) each.
-
-    `track_dims` of the 64, the first ones, tell the song; 0 where z_audio is not divided so.
-    """
-
-    names: list[str]
-    codes: Float64
-    halves: Float64
-    descriptors: dict[str, Float64]
-    track_dims: int = 0
-
-
-@dataclass(frozen=True)
-class FeatureScale:
-    """Means and deviations of traits, layout and signs of the eye, in which looks are measured; (F,) each, the signs
-    None where there is no eye. The layout has one deviation for all."""
-
-    image_features: tuple[Float64, Float64]
-    layout: tuple[Float64, float]
-    signs: tuple[Float64, Float64] | None
-
-
-@dataclass(frozen=True)
-class Art:
-    """Latents (m, 64) of real pictures, and what was measured on what the painter makes of them.
-
-    guides : (m, G). traits : (m,) each. looks : (m, F) traits, layout in CIELAB and, where there is an eye, what it
-    sees; each of the blocks of unit variance in all, the last one weighted, over the pictures of `scale`.
-    """
-
-    latents: Float64
-    correspondences: Float64
-    image_features: dict[str, Float64]
-    looks: Float64
-    scale: FeatureScale
-
-    def take(self, some: slice) -> Art:
-        """Some of the pictures."""
-        image_features = {name: values[some] for name, values in self.image_features.items()}
-        return Art(self.latents[some], self.correspondences[some], image_features, self.looks[some], self.scale)
-
-
-def encode_songs(
-    network: AudioVAE, dataset: AudioFeatureDataset, folder: Path, mapped_descriptors: tuple[str, ...]
-) -> SongCodes:
-    """Mean z_audio of each track of a dataset and of its halves, with the mapped descriptors of `descriptors.csv`
-    behind it.
-
-    Raises
-    ------
-    CorpusError
-        `descriptors.csv` is missing, or lacks a track or a descriptor, or holds something that is no number.
-    """
-    rows = read_descriptors(folder)
-    names, z_audio, described = [], [], []
-    for entry, windows in zip(dataset.entries, dataset.arrays, strict=True):
-        values = descriptors_of(entry, rows, folder)
-        with torch.no_grad():
-            parts = [network(torch.from_numpy(np.array(p)))[0] for p in np.array_split(windows, 1 + len(windows) // 64)]
-        z = torch.cat(parts).double().numpy()
-        middle = len(z) // 2
-        names.append(entry.name)
-        z_audio.append([part.mean(axis=0) for part in (z, z[: max(middle, 1)], z[middle:])])
-        described.append(values)
-    whole = np.array(described)  # (n, 3, descriptors): the song, its first half, its second half
-    mapped = whole[:, :, [list(DESCRIPTORS).index(name) for name in mapped_descriptors]]
-    codes = np.concatenate([np.array(z_audio), mapped], axis=2)
-    descriptors = dict(zip(DESCRIPTORS, whole[:, 0].T, strict=True))
-    dims = network.track_embedding.dims if network.track_embedding is not None else 0
-    return SongCodes(names, codes[:, 0], codes[:, 1:], descriptors, dims)
-
-
-def song_weights(songs: SongCodes, recipe: MappingRecipe) -> Float64:
-    """How much each standardised number of a song code counts when songs are compared: (64 + D,)."""
-    weights = np.ones(songs.codes.shape[1])
-    if songs.track_dims:
-        weights[songs.track_dims : LATENT_DIM] = recipe.detail_weight
-    weights[LATENT_DIM:] = recipe.descriptor_weight
-    return weights
-
-
-def measure_art(
-    latents: Float64,
-    pictures: Sequence[NDArray[np.uint8]],
-    *,
-    jobs: int,
-    mark_classifier: MarkClassifier | None = None,
-    mark_weight: float = 1.0,
-    scale: FeatureScale | None = None,
-) -> Art:
-    """Measure guides and looks on the pictures of these latents, looks in a given scale or in their own."""
-    measured = run_calls((partial(measure_image_features, rgb) for rgb in pictures), jobs=jobs)
-    image_features = {name: np.array([m[name] for m in measured]) for name in IMAGE_FEATURES}
-    layout = np.stack([srgb_to_lab(average_down(rgb, _LAYOUT_FIELDS) / 255.0).reshape(-1) for rgb in pictures])
-    values = np.stack(list(image_features.values()), axis=1).astype(np.float64)
-    signs = None if mark_classifier is None else mark_statistics(mark_classifier, np.stack(pictures))
-    if scale is None:
-        scale = FeatureScale(
-            (values.mean(axis=0), values.std(axis=0) + 1e-9),
-            (layout.mean(axis=0), float(np.sqrt(layout.var(axis=0).sum())) + 1e-9),
-            None if signs is None else (signs.mean(axis=0), signs.std(axis=0) + 1e-6),
-        )
-    looks = [
-        (values - scale.image_features[0]) / scale.image_features[1] / np.sqrt(len(image_features)),
-        (layout - scale.layout[0]) / scale.layout[1],
-    ]
-    if signs is not None:
-        assert scale.signs is not None, "the scale is of looks without an eye"
-        looks.append(mark_weight * (signs - scale.signs[0]) / scale.signs[1] / np.sqrt(signs.shape[1]))
-    return Art(
-        latents,
-        correspondence_values(image_features, "seen"),
-        image_features,
-        np.concatenate(looks, axis=1).astype(np.float64),
-        scale,
-    )
-
-
-def correspondences_of_features(n_features: int) -> Float64:
-    """Matrix (F, G) that reads guides off looks, up to their scale: traits come first in looks, standardised."""
-    reader = np.zeros((n_features, len(CORRESPONDENCES)))
-    for column, correspondence in enumerate(CORRESPONDENCES):
-        for name, weight in correspondence.seen.items():
-            reader[list(IMAGE_FEATURES).index(name), column] = weight
-    return reader
-
-
-def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[np.uint8]]:
-    """Paint controls, 128 x 128, seed 0."""
-    return run_calls((partial(_paint_small, c) for c in controls), jobs=jobs)
-
-
-@torch.no_grad()
-def decode_pixels(network: ConvImageVAE | ImplicitImageVAE, latents: Float64) -> NDArray[np.uint8]:
-    """Pictures (m, S, S, 3) that a decoder of pixels gives for latents (m, 64)."""
-    # 64 at a time: of 512 pixels a side they are 0.2 GB.
-    parts = [network.decode(torch.from_numpy(p).float()) for p in np.array_split(latents, 1 + len(latents) // 64)]
-    return np.asarray((255 * torch.cat(parts)).round().permute(0, 2, 3, 1).numpy(), np.uint8)
-
-
-def controls_of_latents(
-    network: ImageVAE, palettes: Float32, kinds: tuple[str, ...], latents: Float64
-) -> list[Controls]:
-    """Controls that the decoder gives for latents (m, 64)."""
-    found = []
-    for part in np.array_split(latents, 1 + len(latents) // 256):
-        with torch.no_grad():
-            raw = network.decode(torch.from_numpy(part).float())
-        angle = (torch.atan2(raw.direction[:, 1], raw.direction[:, 0]) / (4 * math.pi)) % 0.5
-        for i in range(len(part)):
-            found.append(
-                choose_controls(
-                    plan=raw.plan[i].numpy(),
-                    palette=raw.palette[i].numpy(),
-                    kind=raw.kind[i].numpy(),
-                    frequency=float(raw.frequency[i]),
-                    angle=float(angle[i]),
-                    chaos=float(raw.chaos[i]),
-                    finish=raw.finish[i].numpy(),
-                    palettes=palettes,
-                    kinds=kinds,
-                )
-            )
-    return found
-
-
-def weights_to_features(art: Art) -> Float64:
-    """Weights (64, F) that tell looks from latents in a straight line: how far apart two latents look."""
-    return ridge(art.latents, art.looks, _FEATURES_RIDGE)[0]
+Log = Callable[[str], None]
+Measure = Callable[[Float64], Art]
 
 
 def fit_mapping(
@@ -244,256 +60,121 @@ def fit_mapping(
     recipe: MappingRecipe,
     *,
     seed: int,
-    log: Callable[[str], None],
-    practice: Art | None = None,
-    told: PredictorInputs | None = None,
-    show: Callable[[Float64], Art] | None = None,
+    log: Log,
+    more_art: Art | None = None,
+    inputs: PredictorInputs | None = None,
+    measure: Measure | None = None,
 ) -> MappingNetwork:
     """Fit the mapping on training songs and latents of training art.
 
-    Standardise; take the leading components; let the method of the recipe say where each training song goes; put a
-    regression through it that new songs can use; recolour, so that new songs fill the cloud of art. The recolouring is
-    read off songs that the regression had not seen (five folds), because those shrink more than the ones that it had.
-    "look-preserving" begins there and goes on by descent (`clavilux.training.fit_by_surrogate`).
-
-    The last method alone takes `told`, what the painter is told of a latent, and `practice`: more latents and what the
-    painter makes of them, measured in the scale of `art`, from which it learns to foretell looks. With `show`, which
-    paints latents and measures them in that scale, it does so again in each round of the recipe: where songs have gone
-    there was little to learn from, and what is climbed there are the mistakes of the foresight as well.
-    """
-    # The last of n - 1 components tells the n songs it was read off apart and is noise on others: from eleven songs in
-    # ten components, new ones were flung a thousand times too far. Three songs for a component hold them in.
-    n_components = min(recipe.components, len(songs.codes) // _SONGS_A_COMPONENT, songs.codes.shape[1])
-    mean, deviation = songs.codes.mean(0), songs.codes.std(0)
-    floor = np.full_like(deviation, 1e-9)  # the units of descriptors differ, no floor fits all
-    floor[:LATENT_DIM] = _DEVIATION_FLOOR * np.median(deviation[:LATENT_DIM])
-    deviation = np.maximum(deviation, floor)
-    standard = np.clip((songs.codes - mean) / deviation, -LIMIT, LIMIT)
-    weights_of_numbers = song_weights(songs, recipe)
-    directions = weights_of_numbers[:, None] * principal_components(standard * weights_of_numbers, n_components)
-    components = standard @ directions
-    n_correspondences = len(CORRESPONDENCES) if recipe.structure < 1 else 0
-    song_scores = normal_scores(correspondence_values(songs.descriptors, "heard")[:, :n_correspondences])
-    picture_scores = normal_scores(art.correspondences[:, :n_correspondences])
-    if recipe.method == "pca-match":
-        wanted = pca_match(components, song_scores, art.latents, picture_scores)
-    else:
-        chosen = np.random.default_rng(seed).permutation(len(art.latents))[:_PICTURES]
-        wanted = fused_gromov_wasserstein(
-            components, song_scores, art.latents[chosen], picture_scores[chosen],
-            art.latents[chosen] @ weights_to_features(art), recipe.structure,
-        )  # fmt: skip
-
-    bent = recipe.method != "pca-match"
-    network = _bare_network(songs, mean, deviation, directions, len(components) if bent else 0)
-    scale = float(np.median(pdist(components)))
-    regress = _kernel_ridge(scale) if bent else _straight
-    unseen = np.empty_like(wanted)
-    folds = np.random.default_rng(seed).permutation(len(components)) % _FOLDS
-    for fold in range(_FOLDS):
-        rest = folds != fold
-        unseen[~rest] = regress(components[rest], wanted[rest])[0](components[~rest])
-    _, (weights, offset) = regress(components, wanted)
-    if recipe.recoloured < LATENT_DIM:
-        matrix, shift = recolouring_where_seen(unseen, art.latents, weights_to_features(art), recipe.recoloured)
-    else:
-        matrix, shift = recolouring(unseen, art.latents)
-    weights, offset = weights @ matrix, offset @ matrix + shift
-    if recipe.method == "look-preserving":
-        bent = False
-        start = _kernel(components, components, scale) @ weights + offset
-        halves = np.clip((songs.halves - mean) / deviation, -LIMIT, LIMIT) @ directions
-        paintings = [art] if practice is None else [art, practice]
-        with _one_thread():
-            weights, offset = _descend(
-                components, halves, song_scores, start, paintings, recipe, seed=seed, log=log, told=told, show=show
-            )
-        network = _bare_network(songs, mean, deviation, directions, 0)
-    with torch.no_grad():
-        if bent:
-            network.straight.weight.zero_()
-            network.centres.copy_(torch.from_numpy(components))
-            network.log_scale.fill_(math.log(scale))
-            network.pull.copy_(torch.from_numpy(weights))
-        else:
-            network.straight.weight.copy_(torch.from_numpy(weights.T.copy()))
-        network.straight.bias.copy_(torch.from_numpy(offset))
-    log(f"mapping: {recipe.method}, {len(components)} songs, {len(art.latents)} pictures, {n_components} components")
-    return network.eval()
-
-
-def _descend(
-    components: Float64,
-    halves: Float64,
-    song_scores: Float64,
-    start: Float64,
-    paintings: list[Art],
-    recipe: MappingRecipe,
-    *,
-    seed: int,
-    log: Callable[[str], None],
-    told: PredictorInputs | None,
-    show: Callable[[Float64], Art] | None,
-) -> tuple[Float64, Float64]:
-    """Weights and offset by `fit_by_surrogate`, in rounds; the first of the paintings are of the art that is filled."""
-    art, rng = paintings[0], np.random.default_rng(seed)
-    reader = correspondences_of_features(art.looks.shape[1])[:, : song_scores.shape[1]]
-    for rounds_left in reversed(range(recipe.rounds)):
-        latents, looks = (np.concatenate(p) for p in zip(*((p.latents, p.looks) for p in paintings), strict=True))
-        predictor, predicted = predict(latents, looks, told, steps=recipe.predictor_steps, seed=seed)
-        weights, offset, terms = fit_by_surrogate(
-            components, halves, song_scores, start, art.latents, art.looks, reader, predictor, recipe, seed=seed
-        )
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
-        log(f"mapping: round {recipe.rounds - rounds_left}, looks foretold {predicted:.3f}; training songs {figures}")
-        if show is None or rounds_left == 0:
-            break
-        start = components @ weights + offset
-        made_up = rng.multivariate_normal(components.mean(axis=0), np.cov(components.T), _REHEARSED)
-        placed = made_up @ weights + offset
-        paintings = [*paintings, show(placed + recipe.jitter * rng.standard_normal(placed.shape))]
-    return weights, offset
-
-
-@contextmanager
-def refuse_degenerate() -> Iterator[None]:
-    """Raise a `TrainingError` where statistics of the block fail, as they do for data without variety."""
-    try:
-        yield
-    except np.linalg.LinAlgError as error:
-        raise TrainingError(f"{_TOO_MUCH_ALIKE} ({error})") from error
-
-
-def check_variety(songs: SongCodes, latents: Float64) -> None:
-    """Refuse songs or pictures that are too much alike to be told apart.
-
-    Raises
-    ------
-    TrainingError
-        All codes of songs or all latents of pictures are the same, or one of them is not finite.
-    """
-    for what, values in (("songs", songs.codes), ("pictures", latents)):
-        if not np.isfinite(values).all():
-            raise TrainingError(f"mapping: codes of {what} are not finite; train the networks anew in another --run")
-        if values.std(axis=0).max() < _NO_VARIETY:
-            raise TrainingError(f"{_TOO_MUCH_ALIKE} (all {what} have one code)")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Several threads add in any order, and hundreds of steps make of that another mapping."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _bare_network(
-    songs: SongCodes, mean: Float64, deviation: Float64, directions: Float64, n_centres: int
-) -> MappingNetwork:
-    """A mapping that takes songs to their components, and no further yet."""
-    network = MappingNetwork(song_dim=songs.codes.shape[1], n_components=directions.shape[1], n_centres=n_centres)
-    with torch.no_grad():
-        network.song_mean.copy_(torch.from_numpy(mean))
-        network.song_deviation.copy_(torch.from_numpy(deviation))
-        network.components.weight.copy_(torch.from_numpy(directions.T.copy()))
-    return network
-
-
-def fit_on_shuffled_pairs(
-    songs: SongCodes, art: Art, recipe: MappingRecipe, *, seed: int, log: Callable[[str], None]
-) -> PerceptronMapping:
-    """The mapping of the classic recipe: squared error between songs and pictures that have nothing to do with each
-    other, paired anew by chance in each epoch. What is learnt is the mean picture, and a little of the last pairs.
-    """
-    torch.manual_seed(seed)
-    network = PerceptronMapping(song_dim=songs.codes.shape[1])
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-    patience = (
-        torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=recipe.patience)
-        if recipe.patience
-        else None
-    )
-    generator = torch.Generator().manual_seed(seed)
-    heard, seen = torch.from_numpy(songs.codes).float(), torch.from_numpy(art.latents).float()
-    n = min(len(heard), len(seen))
-    loss_of_epoch = math.nan
-    for epoch in range(1, recipe.epochs + 1):
-        total = 0.0
-        order, partner = (torch.randperm(len(side), generator=generator)[:n] for side in (heard, seen))
-        for start in range(0, n, recipe.batch):
-            items, partners = order[start : start + recipe.batch], partner[start : start + recipe.batch]
-            loss = (network(heard[items]) - seen[partners]).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(items)
-        loss_of_epoch = total / n
-        if patience:
-            patience.step(loss_of_epoch)
-        if epoch % _TELL_EVERY == 0 or epoch == recipe.epochs:
-            log(f"mapping: shuffled-pairs, epoch {epoch}/{recipe.epochs}, loss {loss_of_epoch:.3f}")
-    return network.eval()
-
-
-def mapping_figures(
-    network: MappingNetwork | PerceptronMapping, songs: SongCodes, art: Art, seen: Art
-) -> dict[str, float]:
-    """Figures of a mapping on songs that it was not fitted on.
+    The methods "pca-match" and "fused-gromov-wasserstein" give each training song a latent; a linear or a kernel
+    regression extends this to new songs, and a recolouring gives their latents the mean and covariance of art.
+    "look-preserving" starts from the second one.
 
     Parameters
     ----------
-    network : MappingNetwork
-    songs : SongCodes
-        Validation songs.
-    art : Art
-        The art that the mapping was fitted to.
-    seen : Art
-        What the painter makes of the mapped songs, by `measure_art`.
-
-    Returns
-    -------
-    dict
-        variance_ratio: total variance of mapped songs over that of art (1 is right, 0 the collapse); geometry: Spearman
-        correlation of distances between songs and between their latents; one correlation for each guide.
+    songs, art, recipe, seed, log
+        Training data, method, random seed, and a function that receives lines about progress.
+    more_art : Art, optional
+        More latents with visual features in the scale of `art`, to train the look predictor of "look-preserving".
+    inputs : PredictorInputs, optional
+        Inputs of the look predictor; the latents themselves without it.
+    measure : callable, optional
+        Paints latents and measures them in the scale of `art`. With it, each round of "look-preserving" trains the
+        predictor also on paintings of latents to which songs are mapped; without it, one round is enough.
     """
-    components = _components(network, songs)
-    figures = {
-        "variance_ratio": float(np.trace(np.cov(seen.latents.T)) / np.trace(np.cov(art.latents.T))),
-        "geometry": _rank_correlation(pdist(components), pdist(seen.latents)),
-    }
-    heard = correspondence_values(songs.descriptors, "heard")
-    for i, correspondence in enumerate(CORRESPONDENCES):
-        figures[correspondence.name] = _rank_correlation(heard[:, i], seen.correspondences[:, i])
-    return figures
+    space = _SongSpace.fit(songs, recipe)
+    components = space.components(songs.codes)
+    n_correspondences = len(CORRESPONDENCES) if recipe.structure < 1 else 0
+    song_scores = normal_scores(correspondence_values(songs.descriptors, "descriptors")[:, :n_correspondences])
+    placed = _place_songs(components, song_scores, art, recipe, seed=seed)
+    linear = recipe.method == "pca-match"
+    scale = float(np.median(pdist(components)))
+    weights, offset = _fit_recoloured_regression(
+        _fit_linear if linear else _kernel_ridge(scale), components, placed, art.latents, seed=seed
+    )
+    if recipe.method == "look-preserving":
+        fit = SongsToFit(
+            components=components,
+            halves=space.components(songs.halves),
+            scores=song_scores,
+            start=_kernel(components, components, scale) @ weights + offset,
+        )
+        paintings = [art] if more_art is None else [art, more_art]
+        with _one_thread():
+            weights, offset = _fit_in_rounds(fit, paintings, recipe, seed=seed, log=log, inputs=inputs, measure=measure)
+        linear = True
+    network = _build_network(space, weights, offset, None if linear else components, scale)
+    n_components = components.shape[1]
+    log(f"mapping: {recipe.method}, {len(components)} songs, {len(art.latents)} pictures, {n_components} components")
+    return network
 
 
-def map_songs(network: MappingNetwork | PerceptronMapping, songs: SongCodes) -> Float64:
-    """z_image (n, 64) of songs."""
-    with torch.no_grad():
-        return np.asarray(network(torch.from_numpy(songs.codes).float()).double().numpy())
+@dataclass(frozen=True)
+class _SongSpace:
+    """Standardisation of song codes and their weighted principal directions, (S, P)."""
+
+    mean: Float64
+    deviation: Float64
+    directions: Float64
+
+    @classmethod
+    def fit(cls, songs: SongCodes, recipe: MappingRecipe) -> _SongSpace:
+        # Three songs for a component, because the last components of few songs are noise: from eleven songs in ten
+        # components, new songs were mapped a thousand times too far.
+        n_components = min(recipe.components, len(songs.codes) // _SONGS_PER_COMPONENT, songs.codes.shape[1])
+        mean, deviation = songs.codes.mean(0), songs.codes.std(0)
+        floor = np.full_like(deviation, 1e-9)  # descriptors have different units, so no common floor fits them
+        floor[:LATENT_DIM] = _DEVIATION_FLOOR * np.median(deviation[:LATENT_DIM])
+        space = cls(mean, np.maximum(deviation, floor), np.eye(len(mean)))
+        weights = song_weights(songs, recipe)
+        directions = principal_components(space.standardise(songs.codes) * weights, n_components)
+        return cls(mean, space.deviation, weights[:, None] * directions)
+
+    def standardise(self, codes: Float64) -> Float64:
+        return np.clip((codes - self.mean) / self.deviation, -LIMIT, LIMIT)
+
+    def components(self, codes: Float64) -> Float64:
+        return np.asarray(self.standardise(codes) @ self.directions)
 
 
-def local_spread(latents: Float64) -> float:
-    """Step of a variation: a third of the median distance to the tenth nearest latent."""
-    square = (latents**2).sum(1)[:, None] + (latents**2).sum(1)[None] - 2 * latents @ latents.T
-    place = min(_NEIGHBOUR, len(latents) - 1)
-    tenth = np.sqrt(np.maximum(np.partition(square, place, axis=1)[:, place], 0))
-    return float(np.median(tenth) / 3)
-
-
-def _rank_correlation(a: Float64, b: Float64) -> float:
-    """Spearman's; 0 where one side is constant, as all pictures of a collapsed mapping are."""
-    return float(spearmanr(a, b).statistic) if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
+def _place_songs(components: Float64, song_scores: Float64, art: Art, recipe: MappingRecipe, *, seed: int) -> Float64:
+    """Return a latent for each training song, (n, D)."""
+    picture_scores = normal_scores(art.correspondences[:, : song_scores.shape[1]])
+    if recipe.method == "pca-match":
+        return pca_match(components, song_scores, art.latents, picture_scores)
+    chosen = np.random.default_rng(seed).permutation(len(art.latents))[:_TRANSPORT_PICTURES]
+    latents = art.latents[chosen]
+    # Distances between pictures are those of the visual features that a linear model predicts from their latents.
+    to_features = ridge(art.latents, art.visual_features, _FEATURES_RIDGE)[0]
+    return fused_gromov_wasserstein(
+        components, song_scores, latents, picture_scores[chosen], latents @ to_features, recipe.structure
+    )
 
 
 Predict = Callable[[Float64], Float64]
 Fitted = tuple[Predict, tuple[Float64, Float64]]
 
 
-def _straight(inputs: Float64, outputs: Float64) -> Fitted:
+def _fit_recoloured_regression(
+    regress: Callable[[Float64, Float64], Fitted], components: Float64, placed: Float64, art: Float64, *, seed: int
+) -> tuple[Float64, Float64]:
+    """Return weights and offset of a regression from components to latents, recoloured to the latents of art.
+
+    The recolouring is estimated on predictions for held-out songs (five folds): a regression shrinks them more than the
+    songs that it was fitted on.
+    """
+    held_out = np.empty_like(placed)
+    folds = np.random.default_rng(seed).permutation(len(components)) % _FOLDS
+    for fold in range(_FOLDS):
+        rest = folds != fold
+        held_out[~rest] = regress(components[rest], placed[rest])[0](components[~rest])
+    _, (weights, offset) = regress(components, placed)
+    matrix, shift = recolouring(held_out, art)
+    return weights @ matrix, offset @ matrix + shift
+
+
+def _fit_linear(inputs: Float64, outputs: Float64) -> Fitted:
     weights, offset = ridge(inputs, outputs, 1e-6)
     return lambda x: x @ weights + offset, (weights, offset)
 
@@ -514,12 +195,149 @@ def _kernel(a: Float64, b: Float64, scale: float) -> Float64:
     return np.asarray(np.exp(-0.5 * np.maximum(square, 0) / scale**2))
 
 
-def _components(network: MappingNetwork | PerceptronMapping, songs: SongCodes) -> Float64:
-    if isinstance(network, PerceptronMapping):
-        return songs.codes
+def _fit_in_rounds(
+    songs: SongsToFit,
+    paintings: list[Art],
+    recipe: MappingRecipe,
+    *,
+    seed: int,
+    log: Log,
+    inputs: PredictorInputs | None,
+    measure: Measure | None,
+) -> tuple[Float64, Float64]:
+    """Return weights (P, D) and offset by `fit_by_surrogate`; the first of `paintings` is the art to be covered.
+
+    After each round but the last, simulated songs are mapped, painted and added to the training data of the predictor:
+    where the songs go, it had little data, and the fit exploits its errors there.
+    """
+    art, rng = paintings[0], np.random.default_rng(seed)
+    to_scores = correspondences_of_features(art.visual_features.shape[1])[:, : songs.scores.shape[1]]
+    components = songs.components
+    for number in range(1, recipe.rounds + 1):
+        latents = np.concatenate([p.latents for p in paintings])
+        features = np.concatenate([p.visual_features for p in paintings])
+        predictor, predicted = fit_predictor(latents, features, inputs, steps=recipe.predictor_steps, seed=seed)
+        weights, offset, terms = fit_by_surrogate(
+            songs, art.latents, art.visual_features, to_scores, predictor, recipe, seed=seed
+        )
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
+        log(f"mapping: round {number}, visual features predicted {predicted:.3f}; training songs: {figures}")
+        if measure is None or number == recipe.rounds:
+            break
+        songs = songs.starting_at(components @ weights + offset)
+        simulated = rng.multivariate_normal(components.mean(axis=0), np.cov(components.T), _SIMULATED_SONGS)
+        placed = simulated @ weights + offset
+        paintings = [*paintings, measure(placed + recipe.jitter * rng.standard_normal(placed.shape))]
+    return weights, offset
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Use one thread: several add numbers in varying order, and hundreds of steps amplify the difference."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _build_network(
+    space: _SongSpace, weights: Float64, offset: Float64, centres: Float64 | None, scale: float
+) -> MappingNetwork:
+    """Return a network with the fitted weights: of a kernel regression with these centres, else of a linear one."""
+    n_songs, n_components = space.directions.shape
+    n_centres = 0 if centres is None else len(centres)
+    network = MappingNetwork(song_dim=n_songs, n_components=n_components, n_centres=n_centres)
     with torch.no_grad():
-        return np.asarray(network.to_components(torch.from_numpy(songs.codes).float()).double().numpy())
+        network.song_mean.copy_(torch.from_numpy(space.mean))
+        network.song_deviation.copy_(torch.from_numpy(space.deviation))
+        network.components.weight.copy_(torch.from_numpy(space.directions.T.copy()))
+        if centres is None:
+            network.straight.weight.copy_(torch.from_numpy(weights.T.copy()))
+        else:
+            network.straight.weight.zero_()
+            network.centres.copy_(torch.from_numpy(centres))
+            network.log_scale.fill_(math.log(scale))
+            network.pull.copy_(torch.from_numpy(weights))
+        network.straight.bias.copy_(torch.from_numpy(offset))
+    return network.eval()
 
 
-def _paint_small(controls: Controls) -> NDArray[np.uint8]:
-    return paint(controls, width=128, height=128, seed=0)
+@contextmanager
+def refuse_degenerate() -> Iterator[None]:
+    """Turn errors of linear algebra, which data without variety cause, into a `TrainingError`."""
+    try:
+        yield
+    except np.linalg.LinAlgError as error:
+        raise TrainingError(f"{_TOO_SIMILAR} ({error})") from error
+
+
+def check_variety(songs: SongCodes, latents: Float64) -> None:
+    """Refuse songs or pictures that do not differ.
+
+    Raises
+    ------
+    TrainingError
+        If all song codes or all latents are equal, or one of them is not finite.
+    """
+    for what, values in (("songs", songs.codes), ("pictures", latents)):
+        if not np.isfinite(values).all():
+            raise TrainingError(f"mapping: codes of {what} are not finite; train the networks again in another --run")
+        if values.std(axis=0).max() < _NO_VARIETY:
+            raise TrainingError(f"{_TOO_SIMILAR} (all {what} have the same code)")
+
+
+def map_songs(network: MappingNetwork | PerceptronMapping, songs: SongCodes) -> Float64:
+    """Return z_image of songs, (n, 64)."""
+    with torch.no_grad():
+        return np.asarray(network(torch.from_numpy(songs.codes).float()).double().numpy())
+
+
+def mapping_figures(
+    network: MappingNetwork | PerceptronMapping, songs: SongCodes, art: Art, painted: Art
+) -> dict[str, float]:
+    """Measure a mapping on songs that it was not fitted on.
+
+    Parameters
+    ----------
+    network : MappingNetwork or PerceptronMapping
+    songs : SongCodes
+        Validation songs.
+    art : Art
+        The art that the mapping was fitted to.
+    painted : Art
+        Latents and paintings of the songs.
+
+    Returns
+    -------
+    dict
+        "variance_ratio": total variance of the latents of songs over that of art; 1 is ideal, 0 is a collapse.
+        "geometry": Spearman correlation of distances between songs and between their latents. And one Spearman
+        correlation for each cross-modal correspondence.
+    """
+    components = songs.codes
+    if isinstance(network, MappingNetwork):
+        with torch.no_grad():
+            components = network.to_components(torch.from_numpy(songs.codes).float()).double().numpy()
+    figures = {
+        "variance_ratio": float(np.trace(np.cov(painted.latents.T)) / np.trace(np.cov(art.latents.T))),
+        "geometry": _rank_correlation(pdist(components), pdist(painted.latents)),
+    }
+    song_scores = correspondence_values(songs.descriptors, "descriptors")
+    for i, correspondence in enumerate(CORRESPONDENCES):
+        figures[correspondence.name] = _rank_correlation(song_scores[:, i], painted.correspondences[:, i])
+    return figures
+
+
+def _rank_correlation(a: Float64, b: Float64) -> float:
+    """Return Spearman's correlation; 0 where one side is constant, as after a collapse."""
+    return float(spearmanr(a, b).statistic) if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
+
+
+def local_spread(latents: Float64) -> float:
+    """Return the step of a variation: a third of the median distance to the tenth nearest latent."""
+    square = (latents**2).sum(1)[:, None] + (latents**2).sum(1)[None] - 2 * latents @ latents.T
+    place = min(_NEIGHBOUR, len(latents) - 1)
+    tenth = np.sqrt(np.maximum(np.partition(square, place, axis=1)[:, place], 0))
+    return float(np.median(tenth) / 3)

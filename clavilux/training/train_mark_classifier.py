@@ -1,4 +1,4 @@
-"""Train the eye on studies, and let it read the marks of real pictures."""
+"""Train the mark classifier on painted examples, and read the marks of real pictures with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from clavilux.constants import SURFACE
-from clavilux.models.mark_classifier import MarkClassifier, MarksSeen
+from clavilux.models.mark_classifier import MarkClassifier, MarkPredictions
 from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import read_symmetries
 from clavilux.training.loop import Batch, Task
@@ -25,31 +25,35 @@ _VALIDATION_SHARE = 0.1
 
 
 class MarkClassifierTask(Task):
-    """Areas of kinds by cross-entropy; scales in the logarithm, directions as unit vectors, chaos and surface, by
-    squared error."""
+    """Cross-entropy of the areas of kinds, and squared errors of the other marks.
+
+    Frequency is compared in the logarithm, direction as a unit vector.
+    """
 
     name = "mark_classifier"
     items = "pictures"
     network: MarkClassifier
 
-    def __init__(self, studies: PaintedExamples, recipe: MarkClassifierRecipe) -> None:
+    def __init__(self, examples: PaintedExamples, recipe: MarkClassifierRecipe) -> None:
         super().__init__()
         self.network = MarkClassifier(n_kinds=len(KINDS), width=recipe.width)
-        self.pictures = torch.from_numpy(studies.pictures).permute(0, 3, 1, 2).contiguous()
-        self.kind = torch.from_numpy(studies.kind)
-        self.log_frequency = torch.from_numpy(studies.log_frequency)
-        self.angle = torch.from_numpy(studies.angle)
-        self.chaos = torch.from_numpy(studies.chaos)
-        self.surface = torch.from_numpy(studies.surface)
+        self.pictures = torch.from_numpy(examples.pictures).permute(0, 3, 1, 2).contiguous()
+        self.kind = torch.from_numpy(examples.kind)
+        self.log_frequency = torch.from_numpy(examples.log_frequency)
+        self.angle = torch.from_numpy(examples.angle)
+        self.chaos = torch.from_numpy(examples.chaos)
+        self.surface = torch.from_numpy(examples.surface)
         self.n_training = len(self.pictures) - max(1, int(_VALIDATION_SHARE * len(self.pictures)))
 
     def n_items(self) -> int:
+        """Return the number of training items."""
         return self.n_training
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
+        """Load and augment these items."""
         symmetry = int(torch.randint(N_SYMMETRIES, (1,), generator=generator))
         pictures = self.pictures[items].float() / 255.0
-        # Scans and JPEG have noise and are a little soft; the eye must not rely on our clean edges.
+        # Scans and JPEG files have noise and soft edges; the painted examples have neither.
         noise = 0.03 * torch.rand(len(items), 1, 1, 1, generator=generator)
         pictures = pictures + noise * torch.randn(pictures.shape, generator=generator)
         if torch.rand(1, generator=generator) < 0.5:
@@ -65,48 +69,59 @@ class MarkClassifierTask(Task):
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        seen: MarksSeen = self.network(batch["pictures"])
-        kind = functional.cross_entropy(seen.kind, batch["kind"])
-        frequency = (seen.frequency - batch["log_frequency"]).square().mean()
-        # Where a kind has no direction to be seen, the best answer is the shortest: no table of such kinds is needed.
-        direction = (seen.direction - batch["direction"]).square().sum(dim=1).mean()
-        chaos = (seen.chaos - batch["chaos"]).square().mean()
-        surface = (seen.surface - batch["surface"]).square().sum(dim=1).mean()
+        """Return the loss of a batch and its parts."""
+        predicted: MarkPredictions = self.network(batch["pictures"])
+        kind = functional.cross_entropy(predicted.kind, batch["kind"])
+        frequency = (predicted.frequency - batch["log_frequency"]).square().mean()
+        # For kinds without a direction, the best prediction is the zero vector, so no table of them is needed.
+        direction = (predicted.direction - batch["direction"]).square().sum(dim=1).mean()
+        chaos = (predicted.chaos - batch["chaos"]).square().mean()
+        surface = (predicted.surface - batch["surface"]).square().sum(dim=1).mean()
         loss = kind + frequency + direction + 4.0 * chaos + 6.0 * surface
         parts = {"kind": kind, "frequency": frequency, "direction": direction, "chaos": chaos, "surface": surface}
         return {"loss": loss, **parts}
 
     def validate(self) -> dict[str, float]:
-        seen, truth = self.read_validation()
-        right = seen.kind.argmax(dim=1) == truth["kind"].argmax(dim=1)
-        sure = seen.direction.norm(dim=1) > 0.5
-        cosine = functional.cosine_similarity(seen.direction, direction_of(truth["angle"]))
+        """Return figures on the validation split."""
+        predicted, truth = self.read_validation()
+        correct = predicted.kind.argmax(dim=1) == truth["kind"].argmax(dim=1)
+        confident = predicted.direction.norm(dim=1) > 0.5
+        cosine = functional.cosine_similarity(predicted.direction, direction_of(truth["angle"]))
         return {
-            "kind_accuracy": float(right.float().mean()),
-            "frequency_correlation": _correlation(seen.frequency, truth["log_frequency"]),
-            "direction_sure": float(sure.float().mean()),
-            "direction_cosine": float(cosine[sure].mean()) if sure.any() else 0.0,
-            "chaos_correlation": _correlation(seen.chaos, truth["chaos"]),
+            "kind_accuracy": float(correct.float().mean()),
+            "frequency_correlation": _correlation(predicted.frequency, truth["log_frequency"]),
+            "direction_sure": float(confident.float().mean()),
+            "direction_cosine": float(cosine[confident].mean()) if confident.any() else 0.0,
+            "chaos_correlation": _correlation(predicted.chaos, truth["chaos"]),
             **{
-                f"{name}_correlation": _correlation(seen.surface[:, i], truth["surface"][:, i])
+                f"{name}_correlation": _correlation(predicted.surface[:, i], truth["surface"][:, i])
                 for i, name in enumerate(SURFACE)
             },
         }
 
-    def read_validation(self) -> tuple[MarksSeen, dict[str, Tensor]]:
-        """What the eye sees in the studies that it did not learn from, and the truth."""
+    def read_validation(self) -> tuple[MarkPredictions, dict[str, Tensor]]:
+        """Return predictions for the validation examples, and their true marks."""
         rest = slice(self.n_training, None)
-        seen = _look(self.network, self.pictures[rest])
+        predicted = _predict(self.network, self.pictures[rest])
         truth = {"kind": self.kind[rest], "log_frequency": self.log_frequency[rest]}
-        return seen, truth | {"angle": self.angle[rest], "chaos": self.chaos[rest], "surface": self.surface[rest]}
+        return predicted, truth | {"angle": self.angle[rest], "chaos": self.chaos[rest], "surface": self.surface[rest]}
 
 
 @dataclass(frozen=True)
 class MarksRead:
-    """Marks read off n windows.
+    """Marks of n windows.
 
-    kind : (n, n_kinds) areas. log_frequency, chaos : (n,). direction : (n, 2). surface : (n, 4) in [0, 1] of ranges.
-    symmetry : (n, 2) mirror and flip, which no eye is needed for.
+    Attributes
+    ----------
+    kind : (n, n_kinds)
+        Area of each kind; sums to 1.
+    log_frequency, chaos : (n,)
+    direction : (n, 2)
+        Cosine and sine of twice the angle.
+    surface : (n, 4)
+        Softness, glaze, brush and outline, in [0, 1] of their ranges.
+    symmetry : (n, 2)
+        Mirror and flip, see `read_symmetries`.
     """
 
     kind: NDArray[np.float32]
@@ -123,14 +138,14 @@ class MarksRead:
 
 
 def read_marks(mark_classifier: MarkClassifier, windows: NDArray[np.uint8]) -> MarksRead:
-    """Let the eye read windows (n, 128, 128, 3) uint8."""
-    seen = _look(mark_classifier, torch.from_numpy(windows).permute(0, 3, 1, 2))
+    """Return the marks of windows (n, 128, 128, 3) uint8."""
+    predicted = _predict(mark_classifier, torch.from_numpy(windows).permute(0, 3, 1, 2))
     return MarksRead(
-        torch.softmax(seen.kind, dim=1).numpy(),
-        seen.frequency.numpy(),
-        seen.direction.numpy(),
-        seen.chaos.numpy(),
-        seen.surface.numpy(),
+        torch.softmax(predicted.kind, dim=1).numpy(),
+        predicted.frequency.numpy(),
+        predicted.direction.numpy(),
+        predicted.chaos.numpy(),
+        predicted.surface.numpy(),
         read_symmetries(windows),
     )
 
@@ -139,72 +154,72 @@ def read_marks(mark_classifier: MarkClassifier, windows: NDArray[np.uint8]) -> M
 def mark_statistics(
     mark_classifier: MarkClassifier, windows: NDArray[np.uint8], batch: int = 128
 ) -> NDArray[np.float64]:
-    """What the maps of the eye find in windows (n, 128, 128, 3) before it names it: (n, 8 width)."""
-    size = mark_classifier.map_signs
+    """Return the pooled feature maps of windows (n, 128, 128, 3): (n, 8 width)."""
+    size = mark_classifier.n_map_features
     pictures = torch.from_numpy(windows).permute(0, 3, 1, 2)
     parts = [
-        mark_classifier.signs(pictures[i : i + batch].float() / 255.0)[:, :size] for i in range(0, len(pictures), batch)
+        mark_classifier.pool(pictures[i : i + batch].float() / 255.0)[:, :size] for i in range(0, len(pictures), batch)
     ]
     return np.asarray(torch.cat(parts).double().numpy())
 
 
 def kind_weights(marks: MarksRead, evenness: float) -> NDArray[np.float64]:
-    """Weights (n_kinds,) that take the eye's prejudice for a few kinds out of what it read.
+    """Return weights of kinds, (n_kinds,), that make their frequencies more even.
 
-    The eye has learnt on paintings with sharp marks. Real pictures have gradients and brush strokes that are none of
-    its kinds, and it names most of them by the one or two kinds that look most like "something else". Each kind gets a
-    constant weight, such that over all these windows the mean probability of kind k is p_k^(1 - evenness), normalised,
-    where p_k is what the eye said; within a kind the order of the windows stays what the eye saw.
+    The classifier has learned from paintings with sharp marks. Real pictures have gradients and brush strokes that
+    belong to none of its kinds, and it assigns most of them to the same one or two kinds. With these weights, the mean
+    probability of kind k over all windows is p_k^(1 - evenness), normalised, where p_k is the mean probability without
+    them. The order of the windows within a kind does not change.
 
     Parameters
     ----------
     marks : MarksRead
     evenness : float
-        0 leaves the eye its prejudice, 1 gives all kinds the same share.
+        0 changes nothing, 1 makes all kinds equally frequent.
     """
-    said = marks.kind.mean(axis=0, dtype=np.float64) + 1e-4
-    wanted = said ** (1.0 - evenness)
-    wanted /= wanted.sum()
-    weight = np.ones_like(wanted)
+    mean = marks.kind.mean(axis=0, dtype=np.float64) + 1e-4
+    target = mean ** (1.0 - evenness)
+    target /= target.sum()
+    weight = np.ones_like(target)
     for _ in range(200):  # iterative proportional fitting (Deming & Stephan 1940)
         weighted = marks.kind * weight
         weighted /= weighted.sum(axis=1, keepdims=True)
-        weight *= wanted / weighted.mean(axis=0)
+        weight *= target / weighted.mean(axis=0)
     return np.asarray(weight / weight.mean(), np.float64)
 
 
 def kind_similarity(mark_classifier: MarkClassifier) -> NDArray[np.float64]:
-    """How alike kinds look to the eye: (n_kinds, n_kinds - 1) coordinates, the leading ones first.
+    """Return coordinates of kinds by visual similarity, (n_kinds, n_kinds - 1), the leading ones first.
 
-    Principal components of what its last layer looks for in each kind: kinds that are told by the same signs lie near
+    They are the principal components of the rows of the last layer: kinds that depend on the same features are near
     each other.
     """
     layer = mark_classifier.head[-1]
     assert isinstance(layer, torch.nn.Linear)
-    signs = layer.weight[: mark_classifier.n_kinds].detach().double().numpy()
-    left, values, _ = np.linalg.svd(signs - signs.mean(axis=0), full_matrices=False)
+    rows = layer.weight[: mark_classifier.n_kinds].detach().double().numpy()
+    left, values, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
     left = left * np.sign(left[np.abs(left).argmax(axis=0), np.arange(left.shape[1])])
     return np.asarray((left * values)[:, : mark_classifier.n_kinds - 1])
 
 
 def weigh_kinds(marks: MarksRead, weights: NDArray[np.float64]) -> MarksRead:
-    """Marks with the probabilities of the kinds weighted, and summing to 1 again."""
+    """Return the marks with weighted probabilities of kinds, which sum to 1."""
     weighted = marks.kind * weights
     weighted /= weighted.sum(axis=1, keepdims=True)
     return dataclasses.replace(marks, kind=weighted.astype(np.float32))
 
 
 def direction_of(angle_turns: Tensor) -> Tensor:
-    """Cosine and sine of twice the angle: (B,) turns in [0, 0.5) -> (B, 2)."""
+    """Return cosine and sine of twice the angle: (B,) turns in [0, 0.5) -> (B, 2)."""
     twice = 4.0 * math.pi * angle_turns
     return torch.stack([twice.cos(), twice.sin()], dim=1)
 
 
 @torch.no_grad()
-def _look(mark_classifier: MarkClassifier, pictures: Tensor, batch: int = 128) -> MarksSeen:
+def _predict(mark_classifier: MarkClassifier, pictures: Tensor, batch: int = 128) -> MarkPredictions:
     mark_classifier.eval()
     parts = [mark_classifier(pictures[i : i + batch].float() / 255.0) for i in range(0, len(pictures), batch)]
-    return MarksSeen(*(torch.cat(values) for values in zip(*parts, strict=True)))
+    return MarkPredictions(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
 def _correlation(a: Tensor, b: Tensor) -> float:

@@ -1,9 +1,9 @@
-"""Teach an AudioVAE's identity to tell windows of one track from those of others.
+"""Train the track embedding of an AudioVAE by contrast: windows of one track near each other, others far away.
 
-windows of 5 s -> statistics -> **identity** (K,), near for windows of one track, far for those of two
+windows of 5 s -> statistics -> track embedding (K,)
 
-Nobody has to say what a track sounds like: that two windows come from one recording is all that is asked for. What
-singers, instruments and rooms share across songs comes along, and so do styles.
+No labels are needed except which windows come from the same recording. The embedding also captures what songs share:
+voices, instruments, rooms and styles.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from clavilux.training.recipe import TrackEmbeddingRecipe
 
 
 class TrackEmbeddingTask(Task):
-    """Two windows of each of many tracks, louder or softer and with noise: which two belong together?
+    """Contrastive loss over two windows of each of many tracks, with random gain and noise.
 
     Parameters
     ----------
-    network : WindowIdentity
-        Trained in place. Its standardisation is set here.
+    network : TrackEmbedding
+        Trained in place; its standardisation is set here.
     training, validation : AudioFeatureDataset
-    recipe : IdentityRecipe
+    recipe : TrackEmbeddingRecipe
     level_jitter_db : float
-        Standard deviation of the level by which a window is louder or softer.
+        Standard deviation of the gain, in dB.
     """
 
     name = "track_embedding"
@@ -51,7 +51,7 @@ class TrackEmbeddingTask(Task):
     ) -> None:
         super().__init__()
         self.network, self.recipe = network.requires_grad_(), recipe
-        # A hundred numbers a window: few enough to keep those of all of them.
+        # A hundred numbers for each window, so all of them fit into memory.
         self.training_tracks, self.validation_tracks = (_statistics_of_tracks(side) for side in (training, validation))
         everything = torch.cat(self.training_tracks)
         network.mean.copy_(everything.mean(dim=0))
@@ -60,9 +60,11 @@ class TrackEmbeddingTask(Task):
         self.level_jitter = level_jitter_db * math.sqrt(MEL_BANDS)
 
     def n_items(self) -> int:
+        """Return the number of training items."""
         return len(self.training_tracks)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
+        """Load and augment these items."""
         length = torch.tensor([len(self.training_tracks[i]) for i in items])
         first = (torch.rand(len(items), generator=generator) * length).long()
         step = 1 + (torch.rand(len(items), generator=generator) * (length - 1)).long()  # never 0 but in short tracks
@@ -77,14 +79,16 @@ class TrackEmbeddingTask(Task):
         return {"standard": standard + self.recipe.jitter * torch.randn(standard.shape, generator=generator)}
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
+        """Return the loss of a batch and its parts."""
+
         def drop(hidden: Tensor) -> Tensor:
-            kept = torch.rand(hidden.shape, generator=noise) >= self.recipe.dropout
-            return hidden * kept.to(hidden.device) / (1 - self.recipe.dropout)
+            mask = torch.rand(hidden.shape, generator=noise) >= self.recipe.dropout
+            return hidden * mask.to(hidden.device) / (1 - self.recipe.dropout)
 
         return {"loss": same_track_loss(self.network.direct(batch["standard"], drop), self.recipe.temperature)}
 
     def validate(self) -> dict[str, float]:
-        """AUC and top-1 of halves of the validation tracks, by the mean identity of their windows."""
+        """Return AUC and top-1 accuracy of matching the halves of validation tracks by their mean embedding."""
         tracks = [track for track in self.validation_tracks if len(track) > 1]
         if len(tracks) < 2:
             return {}
@@ -98,5 +102,5 @@ class TrackEmbeddingTask(Task):
 
 
 def _statistics_of_tracks(dataset: AudioFeatureDataset) -> list[Tensor]:
-    """Statistics (n, S) of the n windows of each track."""
+    """Return the statistics (n, S) of the n windows of each track."""
     return [window_statistics(torch.from_numpy(np.array(array))) for array in dataset.arrays]

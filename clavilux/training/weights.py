@@ -1,9 +1,9 @@
-"""Weights of a bundle that a training goes on from, or that is asked what it sees.
+"""Load the PyTorch networks of a bundle.
 
-bundle -> checked bytes of a ``.safetensors`` file -> **here** -> weights that fit a network
+bundle -> verified bytes of a `.safetensors` file -> weights -> network
 
-A bundle may come from anybody: bytes are hashed before they are used, and shapes are compared before a network of
-their size is made.
+Bundles may come from untrusted sources: hashes are verified before use, and shapes are compared before a network of
+their size is created.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from clavilux.bundle import Bundle
 from clavilux.errors import BundleError, TrainingError
-from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 
@@ -28,7 +27,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def read_weights(bundle: Bundle, part: str) -> dict[str, Tensor]:
-    """Return the weights of a network of a bundle by name; all are floating-point and finite.
+    """Return the weights of a network of a bundle by name. All are floating-point and finite.
 
     Parameters
     ----------
@@ -39,7 +38,7 @@ def read_weights(bundle: Bundle, part: str) -> dict[str, Tensor]:
     Raises
     ------
     BundleError
-        If the file is missing, damaged, or not weights of a network.
+        If the file is missing or damaged, or does not contain weights of a network.
     """
     content = bundle.read(f"{part}.safetensors")
     fault = f"bundle {bundle.folder}: {part}.safetensors"
@@ -47,15 +46,15 @@ def read_weights(bundle: Bundle, part: str) -> dict[str, Tensor]:
         weights = load(content)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BundleError(f"{fault} holds no weights ({reason[:200]}); export the bundle again") from error
+        raise BundleError(f"{fault} contains no weights ({reason[:200]}); write the bundle again") from error
     for name, values in weights.items():
         if not values.is_floating_point() or not torch.isfinite(values.float()).all():
-            raise BundleError(f"{fault} holds a {name[:60]!r} that is not finite numbers; export the bundle again")
+            raise BundleError(f"{fault} contains a {name[:60]!r} that is not finite numbers; write the bundle again")
     return weights
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], bundle: Bundle, part: str) -> None:
-    """Put weights into a network.
+    """Load weights into a network.
 
     Raises
     ------
@@ -66,9 +65,9 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], bundle: Bund
     network.load_state_dict(weights)
 
 
-def check_shapes(weights: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], bundle: Bundle, part: str) -> None:
-    """Raise `TrainingError` if names or shapes of weights differ from those that are wanted."""
-    if {name: value.shape for name, value in weights.items()} != dict(wanted):
+def check_shapes(weights: Mapping[str, Tensor], expected: Mapping[str, torch.Size], bundle: Bundle, part: str) -> None:
+    """Raise a `TrainingError` if names or shapes of weights differ from the expected ones."""
+    if {name: value.shape for name, value in weights.items()} != dict(expected):
         raise TrainingError(
             f"the {part} of bundle {bundle.name} has other shapes than this recipe; train with the recipe that made "
             "it (`clavilux bundle show`), or without --from"
@@ -79,42 +78,27 @@ def load_mark_classifier(bundle: Bundle) -> MarkClassifier:
     """Return the mark classifier of a bundle whose kinds are those of this version."""
     weights = read_weights(bundle, "mark_classifier")
     width = _side(weights, "features.0.weight", bundle, "mark_classifier")
-    return _of_weights(lambda: MarkClassifier(n_kinds=len(KINDS), width=width), weights, bundle, "mark_classifier")
-
-
-def load_image_vae(bundle: Bundle) -> ImageVAE:
-    """Return the ImageVAE of a bundle whose decoder is the painter's."""
-    weights = read_weights(bundle, "image_vae")
-    n_palettes, n_kinds, width, decoder_width = (
-        _side(weights, name, bundle, "image_vae")
-        for name in ("to_palette.weight", "to_kind.weight", "encoder.0.weight", "to_plan.2.weight")
-    )
-    return _of_weights(
-        lambda: ImageVAE(n_palettes=n_palettes, n_kinds=n_kinds, width=width, decoder_width=decoder_width),
-        weights,
-        bundle,
-        "image_vae",
-    )
+    return _make_network(lambda: MarkClassifier(n_kinds=len(KINDS), width=width), weights, bundle, "mark_classifier")
 
 
 def _side(weights: Mapping[str, Tensor], name: str, bundle: Bundle, part: str) -> int:
-    """Return the first side of a weight, which is the width of its layer."""
+    """Return the first dimension of a weight, which is the width of its layer."""
     shape = weights[name].shape if name in weights else ()
     if not shape or not 1 <= shape[0] <= MAX_WIDTH:
-        raise BundleError(f"bundle {bundle.folder}: {part}.safetensors has no usable {name}; export the bundle again")
+        raise BundleError(f"bundle {bundle.folder}: {part}.safetensors has no usable {name}; write the bundle again")
     return shape[0]
 
 
-def _of_weights(make: Callable[[], Network], weights: Mapping[str, Tensor], bundle: Bundle, part: str) -> Network:
-    """Return a network with these weights; it is made only if they fill it."""
+def _make_network(make: Callable[[], Network], weights: Mapping[str, Tensor], bundle: Bundle, part: str) -> Network:
+    """Return a network with these weights, created only after their shapes are checked."""
     try:
-        with torch.device("meta"):  # shapes without memory
-            wanted = {name: value.shape for name, value in make().state_dict().items()}
+        with torch.device("meta"):  # no memory is allocated
+            expected = {name: value.shape for name, value in make().state_dict().items()}
     except (ValueError, RuntimeError) as error:
         raise BundleError(
-            f"bundle {bundle.folder}: {part}.safetensors has impossible widths; export it again"
+            f"bundle {bundle.folder}: {part}.safetensors has impossible widths; write the bundle again"
         ) from error
-    check_shapes(weights, wanted, bundle, part)
+    check_shapes(weights, expected, bundle, part)
     network = make()
     network.load_state_dict(weights)
     return network.eval()

@@ -1,4 +1,4 @@
-"""Faults of the disk while a training writes become one line that names the folder."""
+"""Errors of the disk during a training as messages that name the folder."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from clavilux.errors import TrainingError
 
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Raise a `TrainingError` that names the folder where the block raises an `OSError`.
+    """Convert an `OSError` of the block into a `TrainingError` that names the folder.
 
-    For blocks that only write: what they wrote before stays whole and can be used.
+    For blocks that only write files.
     """
     try:
         yield
@@ -24,7 +24,7 @@ def writing_to(folder: Path) -> Iterator[None]:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make a folder if it is missing, and raise a `TrainingError` if nothing can be written there."""
+    """Create a folder if it is missing; raise a `TrainingError` if it cannot be written to."""
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -32,7 +32,7 @@ def prepare_folder(folder: Path) -> None:
 
 
 def cannot_write(folder: Path, reason: str) -> TrainingError:
-    """Return the error that says that a folder of a training cannot be written to."""
+    """Return the error for a folder that cannot be written to."""
     return TrainingError(
-        f"{folder}: cannot be written to ({reason}); make room or give another folder. What was written whole is kept"
+        f"{folder}: cannot be written to ({reason}); make room or give another folder. Files that are complete are kept"
     )

@@ -1,6 +1,6 @@
 """Marks that were learnt: small fields with the textures of art, uniform, that wrap around.
 
-fields.npz (made by `clavilux.training.learn_fields`) -> **here** -> one field for all slots, stacked from dark to light
+fields.npz (made by `research/code/learn_fields.py`) -> **here** -> one field for all slots, stacked from dark to light
 
 A field holds ranks. They are read as normal numbers, twice: as they lie, and elsewhere and upside down. A slow field
 says where which of the two is seen, and mixes them between: a mixture of normal numbers whose squared weights sum to 1

@@ -25,8 +25,8 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional
 
-from clavilux.corpus.table import write_bytes
 from clavilux.painter.marks.learnt import FAMILIES, SIDE, VARIANTS
+from clavilux.system.files import write_whole
 from clavilux.training.analysis import Windows
 from clavilux.training.cache import load_record
 from clavilux.training.teacher import Teacher
@@ -66,7 +66,7 @@ def main() -> None:
     content = {name: fields[VARIANTS * n : VARIANTS * (n + 1)] for n, name in enumerate(FAMILIES)}
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **content)
-    write_bytes(arguments.output, packed.getvalue())
+    write_whole(arguments.output, packed.getvalue())
 
 
 def choose_exemplars(windows: Windows, teacher: Teacher, *, seed: int) -> Float32:

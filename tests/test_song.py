@@ -58,14 +58,14 @@ def test_a_silent_file_is_a_song_with_a_warning(tmp_path: Path) -> None:
     assert song.is_silent and not song.audible.any()
     assert song.windows.shape == (2, 20, 216)
     assert np.isfinite(song.windows).all() and np.isfinite(list(song.descriptors.values())).all()
-    assert song.warnings == ("it is silent: nothing reaches -60 dB of full scale",)
+    assert song.warnings == ("it is silent: no window reaches -60 dB of full scale",)
 
 
 def test_warnings_of_reading_go_with_the_song(tmp_path: Path) -> None:
     path = sounds.write_sound(tmp_path / "long.wav", sounds.sine_a4(9.0))
     song = read_song(path, max_s=6.5)
     assert song.duration_s == 6.5
-    assert song.warnings == ("only the first 6.5 s were listened to",)
+    assert song.warnings == ("only the first 6.5 s were used",)
     path.write_bytes(path.read_bytes()[:200_000])
     assert "cut off" in read_song(path).warnings[0]
 

@@ -1,8 +1,9 @@
-"""Traits of pictures whose traits are known, and the guides that use them."""
+"""Image features of pictures with known values, and the correspondences that use them."""
 
 import numpy as np
 import pytest
 
+from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
 from clavilux.measures.image_features import IMAGE_FEATURES, measure_image_features
 
@@ -16,13 +17,7 @@ def _stripes(period):
     return np.where(dark[None, :, None], 20, 230).astype(np.uint8).repeat(256, axis=0).repeat(3, axis=2)
 
 
-def _rings():
-    y, x = np.mgrid[:256, :256] - 128
-    dark = (np.sqrt(x * x + y * y) // 8) % 2 == 0
-    return np.where(dark[..., None], 20, 230).astype(np.uint8).repeat(3, axis=2)
-
-
-def test_every_trait_is_measured():
+def test_every_feature_is_measured():
     assert list(measure_image_features(_flat(90))) == list(IMAGE_FEATURES)
 
 
@@ -51,7 +46,7 @@ def test_straight_lines_are_more_angular_than_noise():
     assert measure_image_features(noise)["angularity"] < 0.6
 
 
-def test_contrast_in_one_corner_is_spread():
+def test_contrast_in_one_corner_raises_contrast_spread():
     picture = _flat(128)
     picture[:32, :32] = np.random.default_rng(0).integers(0, 255, (32, 32, 1), np.uint8)
     assert (
@@ -60,30 +55,28 @@ def test_contrast_in_one_corner_is_spread():
     )
 
 
-def test_traits_hardly_depend_on_the_size():
+def test_features_hardly_depend_on_the_size():
     small, large = measure_image_features(_stripes(32)), measure_image_features(_stripes(32).repeat(3, 0).repeat(3, 1))
     for name in IMAGE_FEATURES:
         assert small[name] == pytest.approx(large[name], rel=0.02, abs=0.02)
 
 
-def test_too_small_a_picture_is_refused():
+def test_a_picture_that_is_too_small_raises_an_error():
     with pytest.raises(ValueError, match="at least 128"):
         measure_image_features(np.zeros((64, 64, 3), np.uint8))
 
 
-def test_guides_use_traits_that_exist_and_descriptors_that_exist():
-    from clavilux.audio.descriptors import DESCRIPTORS
-
+def test_correspondences_use_existing_descriptors_and_features():
     for correspondence in CORRESPONDENCES:
-        assert set(correspondence.seen) <= set(IMAGE_FEATURES)
-        assert set(correspondence.heard) <= set(DESCRIPTORS)
+        assert set(correspondence.image_features) <= set(IMAGE_FEATURES)
+        assert set(correspondence.descriptors) <= set(DESCRIPTORS)
         assert correspondence.source
 
 
-def test_guide_values_are_weighted_standard_scores():
+def test_correspondence_scores_are_weighted_standard_scores():
     rng = np.random.default_rng(0)
     columns = {name: rng.random(50) * 10 for name in IMAGE_FEATURES}
-    values = correspondence_values(columns, "seen")
+    values = correspondence_values(columns, "image_features")
     assert values.shape == (50, len(CORRESPONDENCES))
     z = {name: (c - c.mean()) / c.std() for name, c in columns.items()}
     np.testing.assert_allclose(values[:, 0], 0.7 * z["chroma"] + 0.3 * z["contrast"], atol=1e-6)

@@ -1,4 +1,4 @@
-"""The identity of a window: tracks that sound alike throughout can be told after a short training."""
+"""The track embedding: windows of the same track are near each other after a short training."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from clavilux.training.train_track_embedding import TrackEmbeddingTask
 
 
 def _write_tracks(folder, n=40):
-    """Tracks that differ in how fast row 3 swings, which no mean and no deviation of a row tells."""
+    """Write tracks that differ only in the frequency of row 3, not in mean or deviation of a row."""
     folder.mkdir()
     for index in range(n):
         rng = np.random.default_rng(index)
@@ -24,22 +24,23 @@ def _write_tracks(folder, n=40):
     return AudioFeatureDataset(folder), AudioFeatureDataset(folder, VALIDATION)
 
 
-def test_training_tells_tracks_apart_by_what_moves_and_not_by_level(tmp_path):
+@pytest.mark.slow
+def test_training_separates_tracks_by_movement_and_not_by_level(tmp_path):
     training, validation = _write_tracks(tmp_path / "features")
     recipe = load_recipe("default").track_embedding
     torch.manual_seed(0)
     task = TrackEmbeddingTask(TrackEmbedding(8), training, validation, recipe, level_jitter_db=8.0)
     settings = LoopSettings(steps=200, batch=32, learning_rate=3e-3, warmup=10, ema=0.9, seed=0, precision="32-true")
     with torch.no_grad():
-        before = _told(task.network, training)
+        before = _auc(task.network, training)
     network = train(task, settings, tmp_path / "run", resume=False, log=lambda line: None)
     with torch.no_grad():
-        after = _told(network, training)
+        after = _auc(network, training)
     assert before < 0.75 < 0.9 < after
 
 
-def _told(network, dataset):
-    """AUC of the first against the last windows of all tracks, the last ones louder by 10 dB and softer by 10 dB."""
+def _auc(network, dataset):
+    """Return the AUC of matching the first and the last windows of all tracks, the last ones with other levels."""
     level = 10 * 128**0.5 * torch.tensor([1.0, -1.0, 1.0])
     halves = []
     for array in dataset.arrays:
@@ -63,7 +64,7 @@ def test_a_batch_holds_two_different_windows_of_each_track(tmp_path):
         assert torch.equal(task.network.standardise(track)[rows[1]], b)
 
 
-def test_validation_says_how_well_halves_are_told(tmp_path):
+def test_validation_measures_how_well_halves_are_matched(tmp_path):
     training, validation = _write_tracks(tmp_path / "features")
     task = TrackEmbeddingTask(
         TrackEmbedding(8), training, validation, load_recipe("default").track_embedding, level_jitter_db=0.0
@@ -72,7 +73,7 @@ def test_validation_says_how_well_halves_are_told(tmp_path):
         figures = task.validate()
     assert set(figures) == {"same_song_auc", "same_song_top1"}
     assert 0 <= figures["same_song_auc"] <= 1
-    # A network that says the same of every window tells nothing: half of the pairs, by chance.
+    # A constant network has an AUC of a half.
     for parameter in task.network.last.parameters():
         torch.nn.init.zeros_(parameter)
     torch.nn.init.ones_(task.network.last.bias)

@@ -12,18 +12,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.paint import paint
-from clavilux.system.jobs import run_calls
 from clavilux.training.analysis import WINDOW_PX
 from clavilux.training.teacher import Teacher
 
@@ -76,8 +76,9 @@ def try_kinds(windows: Pixels, controls: Sequence[Controls], tarball: Path, *, j
     signs = [np.concatenate(part) for part in zip(*parts, strict=True)]
     scales = [np.maximum(sign.std(axis=0), _FLOOR) for sign in signs]
     chunks = [slice(i, i + _CHUNK) for i in range(0, len(windows), _CHUNK)]
-    calls = (partial(_try_some, controls[chunk], [sign[chunk] for sign in signs], scales, tarball) for chunk in chunks)
-    found = run_calls(calls, jobs=jobs)
+    found = Parallel(n_jobs=jobs)(
+        delayed(_try_some)(controls[chunk], [sign[chunk] for sign in signs], scales, tarball) for chunk in chunks
+    )
     by_tap = np.concatenate(found)
     # Each tap counts alike, however many channels it has and however far it tells pictures apart.
     return Trials(np.asarray((by_tap / by_tap.mean(axis=(0, 1))).mean(axis=2), np.float32))

@@ -1,4 +1,4 @@
-"""What the painter reads off a latent: foretold in a straight line, with the spread and the shares of the readings."""
+"""The linear heads: regressions with the spread and the shares of their targets."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ N, KINDS = 3_000, 6
 
 @pytest.fixture(scope="module")
 def fitted():
-    """A network fitted to readings that depend on the latent and on chance."""
+    """Return a network fitted to targets that depend on the latent and on noise."""
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((N, 64))
     palette = np.sort(np.clip(0.5 + 0.12 * (latents[:, :24] + rng.standard_normal((N, 24))), 0, 1).reshape(N, 8, 3), 1)
@@ -24,70 +24,70 @@ def fitted():
     direction = 0.5 * latents[:, 41:43]
     chaos = np.clip(0.6 + 0.15 * (latents[:, 43] + rng.standard_normal(N)), 0.05, 1.3)
     finish = np.clip(0.2 + 0.05 * (latents[:, 44:50] + rng.standard_normal((N, 6))), 0, 1)
-    readings = HeadTargets(palette, kind, log_frequency, direction, chaos, finish)
+    targets = HeadTargets(palette, kind, log_frequency, direction, chaos, finish)
     network = ImageVAE(n_palettes=200, n_kinds=KINDS, width=16, decoder_width=32).eval()
     codebook = palette[:200].astype(np.float32)
     similarity = np.eye(KINDS)[:, : KINDS - 1] - 1 / KINDS
     figures = fit_linear_heads(
-        network, latents, readings, codebook, similarity, palette_blend=4.0, rng=np.random.default_rng(1)
+        network, latents, targets, codebook, similarity, palette_blend=4.0, rng=np.random.default_rng(1)
     )
     fresh = rng.standard_normal((2_000, 64))
     with torch.no_grad():
         raw = network.decode(torch.from_numpy(fresh).float())
-    return readings, codebook, figures, fresh, raw
+    return targets, codebook, figures, fresh, raw
 
 
-def test_half_of_what_varies_is_foretold(fitted):
+def test_the_predictable_half_of_the_variance_is_predicted(fitted):
     _, _, figures, _, _ = fitted
     assert figures["palette_predicted"] == pytest.approx(0.4, abs=0.15)
     assert figures["chaos_predicted"] == pytest.approx(0.5, abs=0.1)
     assert figures["frequency_predicted"] == pytest.approx(0.5, abs=0.1)
 
 
-def test_kinds_are_chosen_as_often_as_they_were_read(fitted):
-    readings, _, figures, _, raw = fitted
+def test_kinds_are_chosen_as_often_as_in_the_targets(fitted):
+    targets, _, figures, _, raw = fitted
     chosen = np.bincount(raw.kind.argmax(1).numpy(), minlength=KINDS) / len(raw.kind)
-    np.testing.assert_allclose(chosen, readings.kind.mean(axis=0), atol=0.04)
+    np.testing.assert_allclose(chosen, targets.kind.mean(axis=0), atol=0.04)
     assert figures["kind_shares_missed"] < 0.02
 
 
-def test_kinds_follow_what_foretells_them(fitted):
+def test_scores_of_kinds_follow_their_predictors(fitted):
     _, _, _, fresh, raw = fitted
     for kind in range(KINDS):
         assert np.corrcoef(raw.kind[:, kind].numpy(), fresh[:, 30 + kind])[0, 1] > 0.6
 
 
-def test_scales_keep_the_spread_of_the_readings(fitted):
-    readings, _, _, _, raw = fitted
-    assert raw.frequency.log().std().item() == pytest.approx(readings.log_frequency.std(), rel=0.1)
-    assert raw.chaos.std().item() == pytest.approx(readings.chaos.std(), rel=0.15)
-    np.testing.assert_allclose(raw.finish.std(dim=0), readings.finish.std(axis=0), rtol=0.25)
+def test_scalars_keep_the_spread_of_the_targets(fitted):
+    targets, _, _, _, raw = fitted
+    assert raw.frequency.log().std().item() == pytest.approx(targets.log_frequency.std(), rel=0.1)
+    assert raw.chaos.std().item() == pytest.approx(targets.chaos.std(), rel=0.15)
+    np.testing.assert_allclose(raw.finish.std(dim=0), targets.finish.std(axis=0), rtol=0.25)
 
 
-def test_palettes_are_near_for_near_latents_and_vary_as_real_ones(fitted):
-    readings, codebook, _, _, raw = fitted
+def test_palettes_vary_like_real_ones_and_are_sorted_by_lightness(fitted):
+    targets, codebook, _, _, raw = fitted
     painted = np.stack([blend_palettes(codebook, logits.numpy()) for logits in raw.palette[:300]])
     spread = [
         srgb_to_lab(p.reshape(-1, 3).astype(np.float32)).reshape(len(p), -1).var(0).sum()
-        for p in (painted, readings.palette)
+        for p in (painted, targets.palette)
     ]
     assert 0.25 < spread[0] / spread[1] < 1.1
     assert (np.diff(srgb_to_lab(painted)[..., 0], axis=1) >= -3).mean() > 0.95  # dark to light
 
 
-def test_kinds_that_look_alike_are_neighbours():
-    """Four kinds in a row on the map: from one to the next, a latent passes all between."""
+def test_similar_kinds_are_neighbours():
+    """Four kinds in a row: between two of them, a latent passes all kinds in between."""
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((N, 64))
     at = np.digitize(latents[:, 0] + 0.5 * rng.standard_normal(N), [-0.7, 0.0, 0.7])
-    readings = HeadTargets(
+    targets = HeadTargets(
         rng.random((N, 8, 3)), np.eye(4)[at], np.full(N, 2.5) + 0.1 * latents[:, 1], latents[:, 2:4],
         np.full(N, 0.5) + 0.01 * latents[:, 4], np.full((N, 6), 0.2) + 0.01 * latents[:, 5:11],
     )  # fmt: skip
     network = ImageVAE(n_palettes=20, n_kinds=4, width=16, decoder_width=32).eval()
     similarity = np.array([[0, 0], [1, 0.1], [2, -0.1], [3, 0.0]])
     palettes = rng.random((20, 8, 3)).astype(np.float32)
-    fit_linear_heads(network, latents, readings, palettes, similarity, palette_blend=4.0, rng=rng)
+    fit_linear_heads(network, latents, targets, palettes, similarity, palette_blend=4.0, rng=rng)
     way = np.zeros((41, 64), np.float32)
     way[:, 0] = np.linspace(-3, 3, 41)
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_kinds_that_look_alike_are_neighbours():
     assert (np.diff(kinds) >= 0).all()
 
 
-def test_constants_give_every_code_its_share():
+def test_biases_give_every_class_its_share():
     rng = np.random.default_rng(0)
     scores = rng.standard_normal((4000, 6)) + np.array([2.0, 1.0, 0, 0, 0, -1.0])
     shares = np.array([0.3, 0.1, 0.2, 0.2, 0.15, 0.05])

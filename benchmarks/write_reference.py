@@ -1,0 +1,114 @@
+"""Write docs/reference.md: every command with its help text, and every public name of the Python package.
+
+    python benchmarks/write_reference.py
+
+Needs the extras `train` and `eval`, which some commands import. `tests/test_reference.py` checks that the page is
+current.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+import clavilux
+from clavilux.cli import cli
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+WIDTH = 100  # columns of the help texts
+INTRODUCTION = """\
+<!-- Written by benchmarks/write_reference.py; do not edit. -->
+# Which commands, options and functions are there?
+
+The text of every `--help`, then the docstrings of everything that `import clavilux` offers. `python -m clavilux` is the
+same as `clavilux`.
+"""
+
+
+def write_page() -> str:
+    """Return the page as Markdown."""
+    parts = [INTRODUCTION, "## Commands\n"]
+    for path, text in command_helps(cli, ("clavilux",)):
+        parts.append(f"### {path}\n\n```text\n{text.rstrip()}\n```\n")
+    parts.append("## Python\n")
+    for name in clavilux.__all__:
+        if not name.startswith("__"):
+            parts += describe(f"clavilux.{name}", getattr(clavilux, name))
+    return "\n".join(parts)
+
+
+def command_helps(command: click.Command, path: tuple[str, ...], parent: click.Context | None = None) -> Iterator:
+    """Yield the name and the help text of a command and of all commands below it."""
+    context = click.Context(command, parent, path[-1], terminal_width=WIDTH, max_content_width=WIDTH)
+    context.help_option_names = ["-h", "--help"]
+    yield " ".join(path), command.get_help(context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None, f"{name} is listed by its group"
+            if not child.hidden:
+                yield from command_helps(child, (*path, name), context)
+
+
+def describe(name: str, thing: Any) -> list[str]:
+    """Return the signature and the docstring of a function or a class, and those of its public methods."""
+    parts = [
+        f"### {name}\n",
+        f"```text\n{signature_of(name, thing)}\n```\n",
+        markdown_of(inspect.getdoc(thing) or ""),
+    ]
+    for member, value in vars(thing).items() if inspect.isclass(thing) else ():
+        function = inspect.unwrap(getattr(value, "__func__", value))
+        if member.startswith("_") or not (inspect.isfunction(function) or isinstance(value, property)):
+            continue
+        short = f"{name.rpartition('.')[2]}.{member}"
+        signature = short if isinstance(value, property) else signature_of(short, function)
+        parts += [f"#### `{signature}`\n", markdown_of(inspect.getdoc(value) or "")]
+    return parts
+
+
+def signature_of(name: str, thing: Any) -> str:
+    """Return a call such as `paint(song, *, size=1024)`: names and defaults, without annotations."""
+    if inspect.isclass(thing) and issubclass(thing, Exception):
+        return f"{name}(message)"
+    signature = inspect.signature(thing)
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.name not in ("self", "cls")
+    ]
+    return name + str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+
+
+def markdown_of(docstring: str) -> str:
+    """Return a docstring in the NumPy style as Markdown: sections as bold lines, their entries as lists."""
+    sections = re.split(r"^(\w[\w ]*)\n-{3,}\n", docstring, flags=re.MULTILINE)
+    parts = [sections[0].strip() + "\n"]
+    for title, body in zip(sections[1::2], sections[2::2], strict=True):
+        parts.append(f"**{title}**\n")
+        if title == "Examples":
+            example = body.strip().replace("  # doctest: +SKIP", "")
+            parts.append(f"```python\n{example}\n```\n")
+        elif re.search(r"^\s", body, flags=re.MULTILINE):
+            parts.append("\n".join(list_entries(body)) + "\n")
+        else:
+            parts.append(body.strip() + "\n")
+    return "\n".join(parts)
+
+
+def list_entries(body: str) -> Iterator[str]:
+    """Yield the entries of a section as items of a list: `name` (type): description."""
+    for entry in re.split(r"\n(?=\S)", body.strip()):
+        head, _, text = entry.partition("\n")
+        name, _, kind = head.partition(" : ")
+        description = " ".join(text.split())
+        yield f"- `{name}`" + (f" ({kind})" if kind else "") + (f": {description}" if description else "")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(write_page(), "utf-8")

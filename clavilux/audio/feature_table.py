@@ -1,0 +1,197 @@
+"""The table `descriptors.csv` of a folder of feature files, and the notes that are not in the table yet.
+
+==========================  ===========================================================================
+column                      content
+==========================  ===========================================================================
+``file``                    sound file, relative to the folder of sound
+``npy``                     feature file, relative to the folder of the table
+``seconds``                 duration of the song
+``sha256``                  hash of the sound file
+``version``                 version of the methods; rows of other versions are computed again
+a column per descriptor     defined in `clavilux.audio.descriptors.DESCRIPTORS`
+the same with ``_1, _2``    descriptors of the first and of the second half of the song
+==========================  ===========================================================================
+
+The process that computes the features of a song, here or on a cluster, writes its row as a note (JSON) in the hidden
+folder `.measured`. The calling process moves the rows of the notes into the table. So the results of a killed process
+are not lost: the next run reads its notes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from clavilux.audio.descriptors import DESCRIPTORS, DESCRIPTORS_VERSION
+from clavilux.audio.features import FEATURES_VERSION
+from clavilux.audio.song import Song
+from clavilux.errors import AudioError
+from clavilux.system.files import check_shortage, write_whole
+from clavilux.system.tables import read_table, table_text
+
+TABLE = "descriptors.csv"
+HALVES = tuple(tuple(f"{name}_{half}" for name in DESCRIPTORS) for half in (1, 2))  # columns of each half
+COLUMNS = ("file", "npy", "seconds", "sha256", "version", *DESCRIPTORS, *HALVES[0], *HALVES[1])
+VERSION = f"{FEATURES_VERSION}.{DESCRIPTORS_VERSION}"
+
+NOTES = ".measured"  # folder of the notes
+SAVE_EVERY_S = 30.0  # each save writes the whole table, which takes seconds for a million songs
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """Result for one sound file: a fault, a row, or neither if the features of an earlier run are still valid."""
+
+    file: str
+    row: Row | None = None
+    fault: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def make_row(file: str, npy: str, song: Song, halves: tuple[dict[str, float], dict[str, float]]) -> Row:
+    """Return the row of a song, with the descriptors of its halves."""
+    row = {"file": file, "npy": npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256, "version": VERSION}
+    row |= {name: f"{value:.7g}" for name, value in song.descriptors.items()}
+    for columns, half in zip(HALVES, halves, strict=True):
+        row |= {column: f"{value:.7g}" for column, value in zip(columns, half.values(), strict=True)}
+    return row
+
+
+def note_path(out_dir: Path, file: str) -> Path:
+    """Return the path of the note about a sound file."""
+    return out_dir / NOTES / f"{hashlib.sha256(file.encode()).hexdigest()[:32]}.json"
+
+
+def read_note(path: Path, out_dir: Path) -> FileResult | None:
+    """Return the result in a note; None if it is missing, damaged or of another version, or has no feature file."""
+    try:
+        note = json.loads(path.read_bytes())
+        row, warnings = note["row"], tuple(map(str, note["warnings"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # it may be empty after a loss of power
+        return None
+    if not isinstance(row, dict) or set(row) != set(COLUMNS) or not all(isinstance(v, str) for v in row.values()):
+        return None
+    if row["version"] != VERSION or not _is_valid(row, out_dir) or not (out_dir / row["npy"]).is_file():
+        return None
+    return FileResult(row["file"], row, warnings=warnings)
+
+
+class FeatureTable:
+    """Rows of `descriptors.csv` and of the notes, by sound file; saved regularly."""
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._rows = _read_table(folder / TABLE, warn)
+        self._file_of = {row["npy"]: file for file, row in self._rows.items()}
+        self._saved_at = time.monotonic()
+        self._unsaved: list[str] = []
+        for path in sorted((folder / NOTES).glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
+            note = read_note(path, folder)
+            if note is not None and note.row is not None:
+                self.put(note.row)
+
+    def seconds(self, file: str) -> float:
+        """Return the duration of a song in seconds."""
+        return float(self._rows[file]["seconds"])
+
+    def known_sha256(self, file: str, npy: str) -> str | None:
+        """Return the hash of the sound file in its row; None unless the row and the feature file are valid."""
+        row = self._rows.get(file)
+        if row is None or row["version"] != VERSION or row["npy"] != npy or not os.path.isfile(self._folder / npy):
+            return None  # Path.is_file raises if a name is too long
+        return row["sha256"]
+
+    def put(self, row: Row) -> None:
+        """Add or replace a row, and save the table if the last save is long ago."""
+        before = self._rows.get(row["file"])
+        if before is not None and before["npy"] != row["npy"]:
+            self.forget(row["file"])  # another file with the same stem was added, see `name_features`
+        owner = self._file_of.get(row["npy"], row["file"])
+        if owner != row["file"]:
+            del self._rows[owner]  # the song was saved in another format; its feature file is overwritten
+        self._rows[row["file"]] = row
+        self._file_of[row["npy"]] = row["file"]
+        self._unsaved.append(row["file"])
+        if time.monotonic() - self._saved_at > SAVE_EVERY_S:
+            self.save()
+
+    def forget(self, file: str) -> None:
+        """Remove the row and the feature file of a sound file, if they exist."""
+        row = self._rows.pop(file, None)
+        if row is not None:
+            del self._file_of[row["npy"]]
+            (self._folder / row["npy"]).unlink(missing_ok=True)
+
+    def save(self) -> None:
+        """Write the table, and remove the notes whose rows are in it."""
+        rows = (self._rows[file] for file in sorted(self._rows))
+        text = table_text(COLUMNS, ([row[column] for column in COLUMNS] for row in rows))
+        try:
+            write_whole(self._folder / TABLE, text.encode())
+            for file in self._unsaved:
+                note_path(self._folder, file).unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+        self._unsaved.clear()
+        self._saved_at = time.monotonic()
+
+    def clear_notes(self) -> None:
+        """Remove all notes and their folder at the end of a run; notes that remain are of other versions."""
+        for path in (self._folder / NOTES).glob("*"):
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # it does not exist, or has a folder of the user in it
+            (self._folder / NOTES).rmdir()
+
+
+def _read_table(path: Path, warn: Callable[[str], None]) -> dict[str, Row]:
+    """Return the valid rows of a table by sound file; none if it is missing, or has other columns or another encoding.
+
+    The features of songs without a row are computed again.
+    """
+    if not os.path.lexists(path):
+        return {}
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        raise AudioError(f"{path}: is not a file that can be read; remove it, or give another folder")
+    try:
+        columns, rows = read_table(path, AudioError, skip=lambda line: warn(f"{line}; its features are computed again"))
+    except AudioError as error:
+        warn(f"{error}; the features of its songs are computed again")
+        return {}
+    return {row["file"]: row for row in rows if _is_valid(row, path.parent)} if set(columns) == set(COLUMNS) else {}
+
+
+def _is_valid(row: Row, folder: Path) -> bool:
+    """Return whether a row has a duration, and a feature file inside the folder of the table.
+
+    The feature file must be inside because it may be overwritten or removed.
+    """
+    if not is_inside(folder, row["npy"]):
+        return False
+    try:
+        return math.isfinite(float(row["seconds"]))
+    except ValueError:
+        return False
+
+
+def is_inside(folder: Path, npy: str) -> bool:
+    """Return whether a name is that of a feature file inside a folder, also after links are resolved."""
+    name = PurePosixPath(npy)
+    if not npy.endswith(".npy") or "\0" in npy or name.is_absolute() or ".." in name.parts or Path(npy).drive:
+        return False
+    return Path(os.path.realpath((folder / name).parent)).is_relative_to(os.path.realpath(folder))
+
+
+def cannot_write(folder: Path, error: OSError) -> AudioError:
+    """Return the error for a folder that cannot be written to."""
+    check_shortage(error)
+    return AudioError(f"{folder}: cannot be written to ({error.strerror}); give another folder or make room")

@@ -1,0 +1,102 @@
+"""Compute the constant arrays of the spectral analysis: windows, filter banks and weights.
+
+Each is computed once for a process and cached. Frames have 2048 samples, so spectra have 1025 bins.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.constants import FFT_SAMPLES, MEL_BANDS, MFCC_ROWS, SAMPLE_RATE
+
+Float32 = NDArray[np.float32]
+
+
+@lru_cache(maxsize=2)
+def hann(n: int) -> Float32:
+    """Return the periodic Hann window of ``n`` samples, (n,)."""
+    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n), np.float32)
+
+
+def bin_hz() -> NDArray[np.float64]:
+    """Return the frequencies of the bins of a short frame in Hz, (1025,)."""
+    return np.asarray(np.arange(1 + FFT_SAMPLES // 2) * (SAMPLE_RATE / FFT_SAMPLES), np.float64)
+
+
+@lru_cache(maxsize=1)
+def mel_filters() -> Float32:
+    """Return the mel filter bank, (1025, 128), as `librosa.filters.mel` computes it by default.
+
+    The filters are triangles on Slaney's mel scale (Auditory Toolbox 1998), which is linear below 1 kHz. Each has the
+    area 1 over frequency in Hz.
+    """
+    linear, knee_hz, step = 200 / 3, 1_000.0, np.log(6.4) / 27
+    top_mel = knee_hz / linear + np.log(SAMPLE_RATE / 2 / knee_hz) / step
+    mel = np.linspace(0, top_mel, MEL_BANDS + 2)
+    edge_hz = np.where(mel < knee_hz / linear, mel * linear, knee_hz * np.exp(step * (mel - knee_hz / linear)))
+    low, mid, high = edge_hz[:-2], edge_hz[1:-1], edge_hz[2:]
+    hz = bin_hz()[:, None]
+    triangles = np.minimum((hz - low) / (mid - low), (high - hz) / (high - mid))
+    return np.asarray(np.maximum(triangles, 0) * 2 / (high - low), np.float32)
+
+
+@lru_cache(maxsize=1)
+def dct_basis() -> NDArray[np.float64]:
+    """Return the first 20 basis vectors of the orthonormal DCT-II over 128 bands, (128, 20)."""
+    phase = np.pi / MEL_BANDS * (np.arange(MEL_BANDS) + 0.5)
+    basis = np.sqrt(2 / MEL_BANDS) * np.cos(phase[:, None] * np.arange(MFCC_ROWS))
+    basis[:, 0] *= np.sqrt(0.5)
+    return np.asarray(basis)
+
+
+@lru_cache(maxsize=1)
+def chroma_filters() -> Float32:
+    """Return the chroma filter bank, (1025, 12), for the pitch classes from C at A = 440 Hz (Ellis 2007).
+
+    Each filter is a Gaussian one semitone wide, as in `librosa.filters.chroma`. The bins are weighted by a Gaussian
+    around 880 Hz whose standard deviation is two octaves.
+    """
+    hz = np.arange(FFT_SAMPLES) * (SAMPLE_RATE / FFT_SAMPLES)  # the formula covers both halves of the spectrum
+    semitone = 12 * np.log2(hz[1:] / (440 / 16))
+    semitone = np.concatenate([[semitone[0] - 18], semitone])  # 0 Hz has no pitch: put 1.5 octaves below bin 1
+    width = np.concatenate([np.maximum(np.diff(semitone), 1), [1]])
+    distance = np.remainder(semitone[:, None] - np.arange(12) + 6, 12) - 6
+    filters = np.exp(-0.5 * (2 * distance / width[:, None]) ** 2)
+    filters /= np.sqrt((filters**2).sum(axis=1, keepdims=True))
+    filters *= np.exp(-0.5 * ((semitone / 12 - 5) / 2) ** 2)[:, None]
+    from_c = np.roll(filters, -3, axis=1)  # from A to C as the first pitch class
+    return np.asarray(from_c[: 1 + FFT_SAMPLES // 2], np.float32)
+
+
+@lru_cache(maxsize=1)
+def power_sums() -> Float32:
+    """Return weights (1025, 3) that turn a power spectrum into mean square, K-weighted mean square and squared norm."""
+    window = hann(FFT_SAMPLES).astype(np.float64)
+    both_sides = np.full(1 + FFT_SAMPLES // 2, 2.0)
+    both_sides[[0, -1]] = 1
+    mean_square = both_sides / (FFT_SAMPLES * (window**2).sum())  # Parseval
+    weights = [mean_square, mean_square * k_weighting(bin_hz()), np.ones_like(mean_square)]
+    return np.asarray(np.stack(weights, axis=1), np.float32)
+
+
+@lru_cache(maxsize=1)
+def frequency_moments() -> Float32:
+    """Return powers 0, 1 and 2 of the bin frequencies in kHz, (1025, 3); in Hz, float32 would lose precision."""
+    return np.asarray((bin_hz() / 1e3)[:, None] ** np.arange(3), np.float32)
+
+
+def k_weighting(hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the power response of K-weighting at frequencies in Hz, up to 24 kHz.
+
+    ITU-R BS.1770-5, annex 1, tables 1 and 2: a shelving filter and a high-pass filter, defined at a sample rate of
+    48 kHz. The response is evaluated at that rate.
+    """
+    z = np.exp(-2j * np.pi * hz / 48_000)
+    shelf = (1.53512485958697 - 2.69169618940638 * z + 1.19839281085285 * z**2) / (
+        1 - 1.69065929318241 * z + 0.73248077421585 * z**2
+    )
+    high_pass = (1 - 2 * z + z**2) / (1 - 1.99004745483398 * z + 0.99007225036621 * z**2)
+    return np.asarray(np.abs(shelf * high_pass) ** 2)

@@ -1,0 +1,85 @@
+"""Songs as the mapping receives them: song codes.
+
+feature files -> AudioVAE -> mean z_audio of a song, with its descriptors appended -> song code
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.constants import LATENT_DIM
+from clavilux.models.audio_vae import AudioVAE
+from clavilux.training.datasets import AudioFeatureDataset, descriptors_of, read_descriptors
+from clavilux.training.recipe import MappingRecipe
+
+Float64 = NDArray[np.float64]
+
+_BATCH = 64  # windows
+
+
+@dataclass(frozen=True)
+class SongCodes:
+    """Codes of n songs and of their halves, with D descriptors in each code.
+
+    Attributes
+    ----------
+    names : list of str
+    codes : (n, 64 + D)
+    halves : (n, 2, 64 + D)
+        Codes of the first and the second half of each song.
+    descriptors : dict of str to (n,)
+        All descriptors by name, also those that are not in the codes.
+    track_dims : int
+        How many of the first 64 numbers are the track embedding; 0 without one.
+    """
+
+    names: list[str]
+    codes: Float64
+    halves: Float64
+    descriptors: dict[str, Float64]
+    track_dims: int = 0
+
+
+def encode_songs(
+    network: AudioVAE, dataset: AudioFeatureDataset, folder: Path, mapped_descriptors: tuple[str, ...]
+) -> SongCodes:
+    """Return the song codes of the tracks of a dataset.
+
+    Raises
+    ------
+    CorpusError
+        If `descriptors.csv` in `folder` is missing, lacks a track or a descriptor, or a value is not a number.
+    """
+    rows = read_descriptors(folder)
+    names, z_audio, described = [], [], []
+    for entry, windows in zip(dataset.entries, dataset.arrays, strict=True):
+        values = descriptors_of(entry, rows, folder)
+        n_parts = 1 + len(windows) // _BATCH
+        with torch.no_grad():
+            parts = [network(torch.from_numpy(np.array(part)))[0] for part in np.array_split(windows, n_parts)]
+        z = torch.cat(parts).double().numpy()
+        middle = len(z) // 2
+        names.append(entry.name)
+        z_audio.append([part.mean(axis=0) for part in (z, z[: max(middle, 1)], z[middle:])])
+        described.append(values)
+    all_descriptors = np.array(described)  # (n, 3, descriptors): the song, its first half, its second half
+    mapped = all_descriptors[:, :, [list(DESCRIPTORS).index(name) for name in mapped_descriptors]]
+    codes = np.concatenate([np.array(z_audio), mapped], axis=2)
+    descriptors = dict(zip(DESCRIPTORS, all_descriptors[:, 0].T, strict=True))
+    track_dims = network.track_embedding.dims if network.track_embedding is not None else 0
+    return SongCodes(names, codes[:, 0], codes[:, 1:], descriptors, track_dims)
+
+
+def song_weights(songs: SongCodes, recipe: MappingRecipe) -> Float64:
+    """Return the weight of each standardised number of a song code when songs are compared, (64 + D,)."""
+    weights = np.ones(songs.codes.shape[1])
+    if songs.track_dims:
+        weights[songs.track_dims : LATENT_DIM] = recipe.detail_weight
+    weights[LATENT_DIM:] = recipe.descriptor_weight
+    return weights
