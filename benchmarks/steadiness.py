@@ -22,7 +22,7 @@ from clavilux.constants import SURFACE, SYMMETRIES
 from clavilux.corpus.table import load_table
 from clavilux.evaluation.distinctness import relative_distance
 from clavilux.evaluation.evaluators import EVALUATORS, Spaces, measure_features
-from clavilux.evaluation.painting import PAINTED_PX, open_engine
+from clavilux.evaluation.painting import PAINTED_PX, open_clavilux
 from clavilux.evaluation.songs import measure_copies
 from clavilux.painter.controls import Controls
 from clavilux.painter.paint import paint
@@ -55,7 +55,7 @@ def main() -> None:
     step = max(1, len(rows) // arguments.songs)
     files = [arguments.music / row.file for row in rows[::step][: arguments.songs]]
     codes = measure_copies(files, [arguments.bundle], max_s=_MAX_S, jobs=arguments.jobs)[arguments.bundle]
-    engine = open_engine(arguments.bundle).engine
+    engine = open_clavilux(arguments.bundle).engine
     latents = np.array([[engine.map_song(code) for code in pair] for pair in codes])
     controls = [[engine.decode_controls(latent) for latent in pair] for pair in latents]
 

@@ -45,7 +45,7 @@ from clavilux.evaluation.painting import (
     encode_files,
     measure_files,
     measure_latents,
-    open_engine,
+    open_clavilux,
 )
 from clavilux.evaluation.pairs import measure_pairs, right_signs
 from clavilux.evaluation.sharpness import fine_energy_of_files, fine_energy_of_latents, sharpness
@@ -161,7 +161,7 @@ class _Evaluation:
     ) -> None:
         self.bundles, self.material, self.jobs, self.log = bundles, material, jobs, log
         self.bundle = bundles[0]
-        self.columns = {self.bundle: "songs"} | {b: f"songs, {open_engine(b).bundle.name}" for b in bundles[1:]}
+        self.columns = {self.bundle: "songs"} | {b: f"songs, {open_clavilux(b).bundle.name}" for b in bundles[1:]}
         self.table: Table = {}
         self.pictures: dict[str, MeasuredPictures] = {}
         self.latents: Arrays = {}
@@ -223,7 +223,7 @@ class _Evaluation:
         figures["variance_ratio"] = float(z.var(axis=0).sum() / art_latents.var(axis=0).sum())
         figures["active_units"] = active_units(art_latents)
         figures["hubs"] = hubs(z, self.trained[bundle])
-        kl_nats = stated_kl(open_engine(bundle).bundle.card)
+        kl_nats = stated_kl(open_clavilux(bundle).bundle.card)
         if kl_nats is not None:
             figures["kl_nats"] = kl_nats
         if len(self.art_energy) >= LEAST:
@@ -346,7 +346,7 @@ class _Evaluation:
         own = latents[:N_WITH_VARIATIONS]
         directions = self.reference.rng.standard_normal((len(own), N_VARIATIONS, own.shape[1]))
         directions /= np.linalg.norm(directions, axis=2, keepdims=True)
-        moved = own[:, None] + open_engine(bundle).bundle.variation_scale * directions
+        moved = own[:, None] + open_clavilux(bundle).bundle.variation_scale * directions
         groups = np.concatenate([own[:, None], moved], axis=1).reshape(-1, own.shape[1]).astype(np.float32)
         seeds = list(range(N_VARIATIONS + 1)) * len(own)
         return measure_latents(bundle, groups, jobs=self.jobs, seeds=seeds)
@@ -354,7 +354,7 @@ class _Evaluation:
 
 def _map_codes(bundle: str, codes: Float32) -> Float32:
     """Return the latents (n, 64) of song codes (n, S)."""
-    engine = open_engine(bundle).engine
+    engine = open_clavilux(bundle).engine
     return np.stack([engine.map_song(code) for code in codes])
 
 

@@ -148,7 +148,7 @@ def encode_files(files: Sequence[Path], bundle: str, *, jobs: int) -> Float32:
 
 
 @lru_cache(maxsize=4)
-def open_engine(bundle: str) -> Clavilux:
+def open_clavilux(bundle: str) -> Clavilux:
     """Open a bundle, once per process."""
     return Clavilux(bundle)
 
@@ -180,7 +180,7 @@ def _concatenate(parts: Sequence[Arrays]) -> Arrays:
 
 def _paint_batch(bundle: str, latents: Float32, seeds: Sequence[int], copies: bool) -> MeasuredPictures:
     with threadpool_limits(1):
-        clavilux = open_engine(bundle)
+        clavilux = open_clavilux(bundle)
         pictures = [
             clavilux.paint_latent(z, size=PAINTED_PX, seed=seed) for z, seed in zip(latents, seeds, strict=True)
         ]
@@ -203,13 +203,13 @@ def _read_batch(
         if not pictures:
             return None, {}, faults
         posteriors = {
-            b: np.stack([np.stack(open_engine(b).engine.encode_picture(rgb)) for rgb in pictures]) for b in bundles
+            b: np.stack([np.stack(open_clavilux(b).engine.encode_picture(rgb)) for rgb in pictures]) for b in bundles
         }
         return measure_pictures(pictures), posteriors, faults
 
 
 def _encode(file: Path, bundle: str) -> Float32 | None:
     try:
-        return open_engine(bundle).engine.encode_picture(read_picture(file))[0]
+        return open_clavilux(bundle).engine.encode_picture(read_picture(file))[0]
     except PictureError:
         return None

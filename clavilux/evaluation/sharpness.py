@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from clavilux.colour import srgb_to_lab
 from clavilux.errors import PictureError
-from clavilux.evaluation.painting import SHARP_PX, Float32, Pixels, open_engine
+from clavilux.evaluation.painting import SHARP_PX, Float32, Pixels, open_clavilux
 from clavilux.images import middle_square, read_picture, resize
 from clavilux.measures.diversity import Floats
 from clavilux.system.jobs import run_calls
@@ -55,7 +55,7 @@ def tone_spread(made: Floats, real: Floats) -> tuple[float, float]:
 
 def _of_latent(bundle: str, z_image: Float32) -> float:
     with threadpool_limits(1):
-        return fine_energy(open_engine(bundle).paint_latent(z_image, size=SHARP_PX, seed=0))
+        return fine_energy(open_clavilux(bundle).paint_latent(z_image, size=SHARP_PX, seed=0))
 
 
 def _of_file(file: Path) -> float | None:

@@ -31,7 +31,7 @@ from clavilux.constants import LATENT_DIM
 from clavilux.engine import Engine
 from clavilux.errors import AudioError
 from clavilux.evaluation import musicnn
-from clavilux.evaluation.painting import open_engine
+from clavilux.evaluation.painting import open_clavilux
 from clavilux.models.mapping_network import LIMIT
 from clavilux.system.jobs import run_calls
 
@@ -109,7 +109,7 @@ def measure_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
     """Return the song code (S,) of each bundle for mono sound at 22 050 Hz."""
     features = measure_features([sound])
     descriptors = describe(features)
-    return {bundle: song_code(open_engine(bundle).engine, features, descriptors) for bundle in bundles}
+    return {bundle: song_code(open_clavilux(bundle).engine, features, descriptors) for bundle in bundles}
 
 
 def song_code(engine: Engine, features: Features, descriptors: dict[str, float]) -> Float32:
@@ -160,7 +160,7 @@ class Scale:
 
 def place_embeddings(songs: MeasuredSongs, bundle: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return the points of each audio embedding: whole songs (n, F) and halves (n, 2, F)."""
-    scale = Scale.of_bundle(open_engine(bundle).bundle, songs.codes[bundle])
+    scale = Scale.of_bundle(open_clavilux(bundle).bundle, songs.codes[bundle])
     placed = {"code": (scale.place(songs.codes[bundle]), scale.place(songs.halves[bundle]))}
     for embedding, halves in songs.other_embeddings.items():
         whole = halves.mean(axis=1)
@@ -190,7 +190,7 @@ def _measure_one(file: Path, bundles: tuple[str, ...], max_s: float) -> _Measure
         descriptors = [describe(features) for features in measured]
         codes = {
             bundle: np.stack(
-                [song_code(open_engine(bundle).engine, f, d) for f, d in zip(measured, descriptors, strict=True)]
+                [song_code(open_clavilux(bundle).engine, f, d) for f, d in zip(measured, descriptors, strict=True)]
             )
             for bundle in bundles
         }
