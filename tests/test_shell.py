@@ -254,7 +254,7 @@ def test_wrong_usage_is_harmless_too(here: Path) -> None:
 
 def test_exit_codes_are_in_the_help() -> None:
     text = " ".join(run("--help").stdout.split())
-    assert "Exit codes: 0 done, 1 something could not be done" in text and "130 ended by Ctrl-C" in text
+    assert "Exit codes: 0 success; 1 something failed" in text and "130 interrupted by Ctrl-C" in text
 
 
 # Names ---------------------------------------------------------------------------------------------------------------
