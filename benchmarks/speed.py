@@ -377,13 +377,14 @@ NOISE_OPERATIONS, BRISTLE_OPERATIONS = 30, 8 * 17 + 3 * 28
 def count_operations(controls: Controls, size: int) -> float:
     """Arithmetic that a picture needs: that of its marks, plan and colours at each sample, and of its surface. What
     outlines take, mostly comparisons, is left out."""
-    from clavilux.painter import paint as painter
+    from clavilux.painter.borders import find_steps
+    from clavilux.painter.canvas import Canvas
     from clavilux.painter.marks.trace import Op, Program, record
 
-    canvas = painter._Canvas(controls, size, size, 0, None)
+    canvas = Canvas(controls, size, size, 0, None)
     picture = np.empty((size, size, 3), np.uint8)
     canvas.mix(picture, None, 1)
-    n_samples = size * size + 9 * np.count_nonzero(painter._differs_from_another(picture, None, 1))
+    n_samples = size * size + 9 * np.count_nonzero(find_steps(picture, None, 1))
 
     def count(program: Program) -> int:
         steps = [(Op(int(step[0])).name, int(step[5])) for step in program.steps]
@@ -391,7 +392,7 @@ def count_operations(controls: Controls, size: int) -> float:
 
     def marks(kind: str) -> int:
         def draw(x: Any, y: Any) -> list[Any]:
-            field = canvas._field(kind, x, y)
+            field = canvas.mark_field(kind, x, y)
             return [field.u, field.x, field.y]
 
         return count(record(draw))
@@ -400,7 +401,7 @@ def count_operations(controls: Controls, size: int) -> float:
     kinds = [marks(kind) for kind in controls.kinds]
     a_sample += kinds[0] + controls.second_area * (kinds[-1] - kinds[0])
     if len(kinds) == 2:
-        a_sample += count(record(lambda x, y: [canvas._is_second(x, y)]))
+        a_sample += count(record(lambda x, y: [canvas.is_second(x, y)]))
     a_pixel = NOISE_OPERATIONS * (10 if controls.glaze else 2) + (BRISTLE_OPERATIONS if controls.brush else 0)
     return float(n_samples * a_sample + size * size * a_pixel)
 
@@ -441,7 +442,7 @@ def measure_floors(folder: Path, n: int) -> Iterator[Row]:
     """What no other arrangement of the same steps could go below on this machine."""
     from threadpoolctl import threadpool_limits
 
-    from clavilux.painter.paint import SLOTS
+    from clavilux.constants import SLOTS
     from clavilux.pipeline import Clavilux
     from clavilux.system.memory import reuse_memory
 

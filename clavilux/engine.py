@@ -180,17 +180,7 @@ class Engine:
         Controls
         """
         outputs = {name: value[0] for name, value in self._run("controls.onnx", z_image[None]).items()}
-        return choose_controls(
-            plan=outputs["plan"],
-            palette=outputs["palette"],
-            kind=outputs["kind"],
-            frequency=float(outputs["frequency"]),
-            angle=float(outputs["angle"]),
-            chaos=float(outputs["chaos"]),
-            finish=outputs["finish"],
-            palettes=self.bundle.palettes,
-            kinds=self.bundle.kinds,
-        )
+        return choose_controls(outputs, palettes=self.bundle.palettes, kinds=self.bundle.kinds)
 
     def check(self, *, painting_only: bool = False) -> None:
         """Load networks and palettes now, and compare their inputs and outputs with the contract of a bundle.

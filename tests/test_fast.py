@@ -8,8 +8,7 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from clavilux.painter import compiled
-from clavilux.painter import paint as painter
+from clavilux.painter import borders, canvas, compiled
 from clavilux.painter.marks import KINDS
 from clavilux.painter.marks.trace import Op, record
 from clavilux.painter.paint import paint, paint_slots
@@ -82,7 +81,8 @@ def test_tiles_and_threads_have_no_say(compile_, by_numpy, monkeypatch):
 
     whole = call()
     for tile in (1_000, 7_001):
-        monkeypatch.setattr(painter, "_TILE", tile)
+        monkeypatch.setattr(canvas, "_TILE", tile)
+        monkeypatch.setattr(borders, "_BLOCK", tile)
         np.testing.assert_array_equal(call(threads=3), whole)
 
 
@@ -95,8 +95,8 @@ def test_a_second_start_compiles_nothing():
         "paint(make_controls('facets', second_kind='marble', second_share=0.5, glaze=2.0, brush=2.0),"
         " width=128, height=128)\n"
         "fast = compiled_painter(1)\n"
-        "made = (fast._paint_pixels, fast.find_borders, fast.add_paper, fast.add_bristles, fast.add_noise)\n"
-        "print([len(f.stats.cache_misses) for f in made], [sum(f.stats.cache_hits.values()) for f in made])\n"
+        "used = (fast.paint_pixels, fast.find_steps, fast.add_value_noise, fast.add_bristles, fast.add_noise)\n"
+        "print([len(f.stats.cache_misses) for f in used], [sum(f.stats.cache_hits.values()) for f in used])\n"
     )
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)

@@ -10,7 +10,7 @@ from clavilux.constants import SLOTS
 from clavilux.errors import ClaviluxError
 from clavilux.painter.marks import KINDS, MARKS, Field, mark_field
 from clavilux.painter.marks.cells import distance_to_border, nearest_points
-from clavilux.painter.marks.chance import cell_hash, choose, draws, happens, key, unit
+from clavilux.painter.marks.hashing import cell_hash, choose, draws, happens, key, unit
 from clavilux.painter.marks.place import Place, normal_to_uniform
 from clavilux.painter.marks.rings import turns
 

@@ -8,7 +8,7 @@ from scipy.ndimage import distance_transform_edt
 
 from clavilux.constants import OUTLINE_RANGE
 from clavilux.images import resize
-from clavilux.painter.outline import _distance, add_outlines
+from clavilux.painter.outline import find_distances, add_outlines
 from clavilux.painter.paint import paint, paint_slots
 from tests.test_painter import make_controls, smooth_plan
 
@@ -27,7 +27,7 @@ def test_distances_are_exact_within_reach(reach):
     exact = distance_transform_edt(~borders)
     near = exact <= reach
     assert 0.01 < near.mean() < 0.99
-    found = _distance(borders, reach)
+    found = find_distances(borders, reach)
     np.testing.assert_allclose(found[near], exact[near], atol=1e-4)
     assert (found[~near] > reach).all()
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 from test_painter import make_controls
 
-from clavilux.painter import paint as painter
+from clavilux.painter import borders, canvas
 from clavilux.painter.controls import Controls
 from clavilux.painter.paint import paint
 from clavilux.picture import Picture
@@ -94,7 +94,8 @@ def test_no_seams(controls: Controls, supersample: int | None, monkeypatch: pyte
     """Tiles of any size, in any number of threads, are parts of one and the same picture."""
     whole = paint(controls, width=350, height=260, seed=2, supersample=supersample)
     for tile, threads in ((350, 1), (4001, 2), (20_000, 3)):
-        monkeypatch.setattr(painter, "_TILE", tile)
+        monkeypatch.setattr(canvas, "_TILE", tile)
+        monkeypatch.setattr(borders, "_BLOCK", tile)
         tiled = paint(controls, width=350, height=260, seed=2, supersample=supersample, threads=threads)
         np.testing.assert_array_equal(tiled, whole)
 

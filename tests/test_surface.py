@@ -179,20 +179,25 @@ def test_controls_with_a_surface_come_back_from_json():
 def test_what_the_eye_says_of_bare_paintings_is_painted_bare():
     raw = {
         "plan": np.zeros((8, 32, 32), np.float32), "palette": np.zeros(1, np.float32),
-        "kind": np.arange(len(KINDS), dtype=np.float32), "frequency": 10.0, "angle": 0.1, "chaos": 0.8,
-        "palettes": np.full((1, 8, 3), 0.5, np.float32), "kinds": KINDS,
+        "kind": np.arange(len(KINDS), dtype=np.float32), "frequency": np.float32(10), "angle": np.float32(0.1),
+        "chaos": np.float32(0.8),
     }  # fmt: skip
-    bare = choose_controls(**raw, finish=np.array([0.1, 0.1, 0.04, 0.51, 0.4, 0.4], np.float32))
+
+    def choose(finish):
+        outputs = raw | {"finish": np.array(finish, np.float32)}
+        return choose_controls(outputs, palettes=np.full((1, 8, 3), 0.5, np.float32), kinds=KINDS)
+
+    bare = choose([0.1, 0.1, 0.04, 0.51, 0.4, 0.4])
     assert [getattr(bare, name) for name in FINISH] == [0] * 6
-    barely_dark = choose_controls(**raw, finish=np.array([0.1, 0.1, 0.04, 0.495, 0.4, 0.4], np.float32))
+    barely_dark = choose([0.1, 0.1, 0.04, 0.495, 0.4, 0.4])
     assert "-0.0" not in barely_dark.to_json().partition('"plan"')[0]
-    full = choose_controls(**raw, finish=np.ones(6, np.float32))
+    full = choose(np.ones(6))
     assert full.softness == pytest.approx(0.7)
     assert full.glaze == pytest.approx(0.8 * 16)
     assert full.brush == pytest.approx(0.7 * 16)
     assert full.outline == pytest.approx(1.6)
     assert (full.mirror, full.flip) == (1, 1)
-    dark = choose_controls(**raw, finish=np.zeros(6, np.float32))
+    dark = choose(np.zeros(6))
     assert dark.outline == pytest.approx(-1.6)
 
 

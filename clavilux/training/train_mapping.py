@@ -81,7 +81,8 @@ class SongCodes:
 @dataclass(frozen=True)
 class FeatureScale:
     """Means and deviations of traits, layout and signs of the eye, in which looks are measured; (F,) each, the signs
-    None where there is no eye. The layout has one deviation for all."""
+    None where there is no eye. The layout has one deviation for all.
+    """
 
     image_features: tuple[Float64, Float64]
     layout: tuple[Float64, float]
@@ -215,20 +216,10 @@ def controls_of_latents(
         with torch.no_grad():
             raw = network.decode(torch.from_numpy(part).float())
         angle = (torch.atan2(raw.direction[:, 1], raw.direction[:, 0]) / (4 * math.pi)) % 0.5
+        batch = raw._asdict() | {"angle": angle}
         for i in range(len(part)):
-            found.append(
-                choose_controls(
-                    plan=raw.plan[i].numpy(),
-                    palette=raw.palette[i].numpy(),
-                    kind=raw.kind[i].numpy(),
-                    frequency=float(raw.frequency[i]),
-                    angle=float(angle[i]),
-                    chaos=float(raw.chaos[i]),
-                    finish=raw.finish[i].numpy(),
-                    palettes=palettes,
-                    kinds=kinds,
-                )
-            )
+            outputs = {name: values[i].numpy() for name, values in batch.items()}
+            found.append(choose_controls(outputs, palettes=palettes, kinds=kinds))
     return found
 
 
