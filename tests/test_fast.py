@@ -1,13 +1,17 @@
 """The extra `fast`: the same pictures compiled, the same bytes from any tiling, and what happens without it."""
 
+import inspect
 import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import clavilux
 from clavilux.painter import borders, canvas, compiled
 from clavilux.painter.marks import KINDS
 from clavilux.painter.marks.trace import Op, record
@@ -101,6 +105,46 @@ def test_a_second_start_compiles_nothing():
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[0, 0, 0, 0, 0] [1, 1, 1, 1, 1]"
+
+
+@needs_numba
+@pytest.mark.slow
+def test_a_change_in_another_module_compiles_its_callers_again(tmp_path):
+    """Without the digest of all sources, the stored code of a caller would still contain the old function."""
+    ignored = shutil.ignore_patterns("__pycache__", "bundles", "corpus", "training", "evaluation", "models")
+    shutil.copytree(Path(clavilux.__file__).parent, tmp_path / "clavilux", ignore=ignored)
+    code = (
+        "import numpy as np\n"
+        "from clavilux.painter.surface import ValueNoise\n"
+        "from clavilux.painter.compiled import fast\n"
+        "noise = np.zeros((1, 64), np.float32)\n"
+        "ValueNoise(64, 64, 8, 0, 1.0, fast).add_to(noise, 0)\n"
+        "print(noise.sum(), len(fast.add_value_noise.stats.cache_misses))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "HOME": "/dev/null"}  # the cache is beside the modules
+
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=tmp_path
+        )
+        return done.stdout.split()
+
+    first, again = run(), run()
+    assert first == [again[0], "1"] and again[1] == "0"
+    arithmetic = tmp_path / "clavilux" / "painter" / "compiled" / "arithmetic.py"
+    source = arithmetic.read_text()
+    assert source.count("np.uint32(0x846CA68B)") == 1
+    arithmetic.write_text(source.replace("np.uint32(0x846CA68B)", "np.uint32(0x846CA68D)"))
+    changed = run()
+    assert changed[0] != first[0] and changed[1] == "1"
+
+
+@needs_numba
+def test_every_operation_can_be_run():
+    from clavilux.painter.compiled.programs import run
+
+    source = inspect.getsource(run.py_func)
+    assert [op.name for op in Op if f"op == Op.{op.name}:" not in source] == []
 
 
 @pytest.fixture

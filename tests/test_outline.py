@@ -8,7 +8,7 @@ from scipy.ndimage import distance_transform_edt
 
 from clavilux.constants import OUTLINE_RANGE
 from clavilux.images import resize
-from clavilux.painter.outline import find_distances, add_outlines
+from clavilux.painter.outline import add_outlines, find_distances
 from clavilux.painter.paint import paint, paint_slots
 from tests.test_painter import make_controls, smooth_plan
 
