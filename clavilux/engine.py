@@ -180,7 +180,12 @@ class Engine:
         Controls
         """
         outputs = {name: value[0] for name, value in self._run("controls.onnx", z_image[None]).items()}
-        return choose_controls(outputs, palettes=self.bundle.palettes, kinds=self.bundle.kinds)
+        return choose_controls(
+            outputs,
+            palettes=self.bundle.palettes,
+            kinds=self.bundle.kinds,
+            corrections=self.bundle.finish_corrections,
+        )
 
     def check(self, *, painting_only: bool = False) -> None:
         """Load networks and palettes now, and compare their inputs and outputs with the contract of a bundle.

@@ -176,16 +176,16 @@ def test_controls_with_a_surface_come_back_from_json():
     assert (again.second_kind, again.second_share, again.softness) == ("dots", 0.25, 0.5)
 
 
-def test_what_the_eye_says_of_bare_paintings_is_painted_bare():
+def test_estimates_below_the_threshold_paint_nothing_and_others_are_scaled():
     raw = {
         "plan": np.zeros((8, 32, 32), np.float32), "palette": np.zeros(1, np.float32),
         "kind": np.arange(len(KINDS), dtype=np.float32), "frequency": np.float32(10), "angle": np.float32(0.1),
         "chaos": np.float32(0.8),
     }  # fmt: skip
 
-    def choose(finish):
+    def choose(finish, **options):
         outputs = raw | {"finish": np.array(finish, np.float32)}
-        return choose_controls(outputs, palettes=np.full((1, 8, 3), 0.5, np.float32), kinds=KINDS)
+        return choose_controls(outputs, palettes=np.full((1, 8, 3), 0.5, np.float32), kinds=KINDS, **options)
 
     bare = choose([0.1, 0.1, 0.04, 0.51, 0.4, 0.4])
     assert [getattr(bare, name) for name in FINISH] == [0] * 6
@@ -199,6 +199,8 @@ def test_what_the_eye_says_of_bare_paintings_is_painted_bare():
     assert (full.mirror, full.flip) == (1, 1)
     dark = choose(np.zeros(6))
     assert dark.outline == pytest.approx(-1.6)
+    as_estimated = choose(np.full(6, 0.75), corrections=dict.fromkeys(FINISH, (0.0, 1.0)))
+    assert (as_estimated.softness, as_estimated.glaze, as_estimated.mirror) == (0.75, 12.0, 0.75)
 
 
 @pytest.mark.parametrize(("kind", "second"), [("glass", None), ("stripes", "impasto")])

@@ -26,11 +26,14 @@ from clavilux.system.arguments import float_array, real_number, show
 Float32 = NDArray[np.float32]
 
 
-# Corrections of the decoder's estimates, as shares of a range: the largest estimate for pictures without the property,
-# and a factor for estimates above it. The mark classifier, whose estimates the decoder learns, overestimates softness,
-# glaze and brush of real pictures, and gives less than half of the width of outlines. Unsymmetric layouts correlate
-# with their mirror image by up to 0.8, while painted symmetry is exact.
-_CORRECTIONS = {
+Corrections = Mapping[str, Sequence[float]]
+
+# Corrections of the estimates that a decoder has learnt from the mark classifier, which bundles contain: for each
+# property of ``FINISH`` the largest estimate for pictures without the property, as a share of the range, and a factor
+# for estimates above it. The classifier overestimates softness, glaze and brush of real pictures, and gives less than
+# half of the width of outlines. Unsymmetric layouts correlate with their mirror image by up to 0.8, while painted
+# symmetry is exact.
+FINISH_CORRECTIONS: Corrections = {
     "softness": (0.3, 0.7),
     "glaze": (0.15, 0.8),
     "brush": (0.05, 0.7),
@@ -167,7 +170,11 @@ class Controls:
 
 
 def choose_controls(
-    outputs: Mapping[str, NDArray[np.floating]], *, palettes: Float32, kinds: Sequence[str]
+    outputs: Mapping[str, NDArray[np.floating]],
+    *,
+    palettes: Float32,
+    kinds: Sequence[str],
+    corrections: Corrections = FINISH_CORRECTIONS,
 ) -> Controls:
     """Convert the outputs of a decoder for one latent to controls.
 
@@ -179,11 +186,13 @@ def choose_controls(
     outputs : mapping of str to array
         By the names of the outputs of ``controls.onnx``, without the batch axis. plan: (8, 32, 32) logits of the slots;
         palette, kind: (n_palettes,), (n_kinds,) logits; frequency, angle, chaos: numbers, the angle in turns; finish:
-        (6,) estimates of the properties of ``FINISH`` in [0, 1] of their ranges, see `_CORRECTIONS`.
+        (6,) estimates of the properties of ``FINISH`` in [0, 1] of their ranges.
     palettes : (n_palettes, 8, 3) float32
         The codebook of palettes, sRGB.
     kinds : sequence of str
         Names of the kinds, in the order of the output.
+    corrections : mapping of str to (float, float)
+        Of the estimates of ``FINISH``, as in `FINISH_CORRECTIONS`.
     """
     scores = outputs["kind"]
     order = np.argsort(-scores, kind="stable")
@@ -197,14 +206,16 @@ def choose_controls(
         frequency=min(max(float(outputs["frequency"]), FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
         angle=float(outputs["angle"]),
         chaos=min(max(float(outputs["chaos"]), CHAOS_RANGE[0]), CHAOS_RANGE[1]),
-        **{name: _correct(name, float(value)) for name, value in zip(FINISH, finish, strict=True)},
+        **{
+            name: _correct(float(value), FINISH[name], corrections[name])
+            for name, value in zip(FINISH, finish, strict=True)
+        },
     )
 
 
-def _correct(name: str, share: float) -> float:
-    """Return the value of a property of ``FINISH`` for an estimate in [0, 1] of its range."""
-    low, high = FINISH[name]
-    threshold, factor = _CORRECTIONS[name]
+def _correct(share: float, span: tuple[float, float], correction: Sequence[float]) -> float:
+    """Return the value of a property of the finish for an estimate in [0, 1] of its range."""
+    (low, high), (threshold, factor) = span, correction
     estimate = share if low == 0 else 2.0 * share - 1.0  # of signed ranges, the middle is 0
     return math.copysign(high * min(1.0, factor * max(0.0, abs(estimate) - threshold) / (1.0 - threshold)), estimate)
 

@@ -42,6 +42,7 @@ from clavilux.models.image_vae import ImageVAE
 from clavilux.models.implicit_decoder import EXPORTED_SIDE_PX, ImplicitImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.models.mark_classifier import MarkClassifier
+from clavilux.painter.controls import FINISH_CORRECTIONS
 from clavilux.training.writing import prepare_folder, writing_to
 from clavilux.version import __version__
 
@@ -163,6 +164,7 @@ def export_bundle(
             "descriptors": list(descriptors),
             "variation": {"scale": variation_scale},
             "painting": dict(painting),
+            **({"finish_corrections": FINISH_CORRECTIONS} if isinstance(trained.image_vae, ImageVAE) else {}),
             "normalisation": normalisation,
             "corpus": corpus,
             "measures": measures,
