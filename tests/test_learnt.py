@@ -1,10 +1,10 @@
-"""Marks that were learnt: the fields that ship, how they are read, and that they can be learnt again."""
+"""Learnt marks: the shipped fields, how they are read, and that they can be learnt again."""
 
 import numpy as np
 import pytest
 import torch
 
-from clavilux.painter.marks.learnt import FAMILIES, SIDE, VARIANTS, _ranks, _table, read_field
+from clavilux.painter.marks.learnt import FAMILIES, SIDE, VARIANTS, load_ranks, load_table, read_field
 from clavilux.training.analysis import Windows
 from clavilux.training.learn_fields import _correlations, choose_exemplars, learn_fields, make_relief
 from clavilux.training.teacher import Teacher
@@ -12,7 +12,7 @@ from tests.test_second_look import write_package
 
 
 def test_shipped_fields_are_uniform_and_differ():
-    ranks = _ranks()
+    ranks = load_ranks()
     assert tuple(ranks) == FAMILIES
     fields = [field for family in FAMILIES for field in ranks[family]]
     assert len(fields) == len({field.tobytes() for field in fields}) == len(FAMILIES) * VARIANTS
@@ -23,17 +23,17 @@ def test_shipped_fields_are_uniform_and_differ():
 
 
 def test_a_table_is_normal_and_passes_through_its_field():
-    table = _table("planes", 1)
+    table = load_table("planes", 1)
     inside = table[:-1, :-1]
     assert abs(float(inside.mean())) < 1e-3 and float(inside.std()) == pytest.approx(1, abs=2e-3)
     np.testing.assert_array_equal(table[-1], table[0])
     np.testing.assert_array_equal(table[:, -1], table[:, 0])
-    field = _ranks()["planes"][1].ravel().astype(int)
-    read = inside[::3, ::3].ravel()  # at the numbers of the field themselves, order is kept
+    field = load_ranks()["planes"][1].ravel().astype(int)
+    read = inside[::3, ::3].ravel()  # at the samples of the field, the order is unchanged
     assert np.corrcoef(field.argsort(kind="stable").argsort(), read.argsort().argsort())[0, 1] > 0.99
 
 
-def test_a_field_is_read_between_its_numbers_and_wraps_around():
+def test_a_field_is_interpolated_and_periodic():
     table = np.pad(np.arange(16, dtype=np.float32).reshape(4, 4), (0, 1), mode="wrap")
     at = np.float32
     s, t = np.array([0, 0.25, 0.125, -0.75, 2.5, 0.875], at), np.array([0, 0.25, 0.25, 1.25, 0.5, 0], at)
@@ -62,7 +62,8 @@ def _blobs(sigma, n, rng):
     return (ranks / ranks[0].size).astype(np.float32)
 
 
-def test_learning_comes_nearer_to_its_exemplar_and_stays_uniform(teacher):
+@pytest.mark.slow
+def test_learnt_fields_approach_their_exemplar_and_stay_uniform(teacher):
     exemplars = _blobs(3.0, 1, np.random.default_rng(0))
     torch.manual_seed(0)
     begun, learnt = (learn_fields(exemplars, teacher, seed=1, steps=steps)[0] for steps in (1, 60))
@@ -79,7 +80,8 @@ def test_learning_comes_nearer_to_its_exemplar_and_stays_uniform(teacher):
     np.testing.assert_array_equal(again, learnt)
 
 
-def test_exemplars_come_from_different_pictures_and_none_of_other_subjects(teacher):
+@pytest.mark.slow
+def test_exemplars_come_from_different_abstract_pictures(teacher):
     rng = np.random.default_rng(0)
     fine, coarse = _blobs(0.7, 40, rng), _blobs(4.0, 40, rng)
     grey = np.concatenate([fine, coarse, _blobs(2.0, 20, rng)])

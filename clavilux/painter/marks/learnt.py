@@ -37,7 +37,7 @@ def draw_family(family: str) -> Callable[[Place], Marks]:
 
     def draw(place: Place) -> Marks:
         which, *shifts = place.draw("learnt", 5)
-        table = _table(family, int(which * VARIANTS))
+        table = load_table(family, int(which * VARIANTS))
         s, t = place.s * np.float32(1 / _MARKS), place.t * np.float32(1 / _MARKS)
         down, right, up, left = (np.float32(shift) for shift in shifts)
         upright = read_field(s + right, t + down, table)
@@ -75,9 +75,9 @@ def read_field(s: Float32, t: Float32, table: Float32) -> Float32:
 
 
 @lru_cache(maxsize=len(FAMILIES) * VARIANTS)
-def _table(family: str, variant: int) -> Float32:
+def load_table(family: str, variant: int) -> Float32:
     """Return a field as normal numbers, refined with Catmull-Rom splines (1974), (577, 577)."""
-    values = _normal_numbers(256)[_ranks()[family][variant]]
+    values = _normal_numbers(256)[load_ranks()[family][variant]]
     for _ in range(2):  # along rows, then along columns
         values = _refine_rows(values).T
     order = values.argsort(axis=None, kind="stable")
@@ -110,7 +110,7 @@ def _refine_rows(values: Float32) -> Float32:
 
 
 @lru_cache(maxsize=1)
-def _ranks() -> dict[str, np.ndarray]:
+def load_ranks() -> dict[str, np.ndarray]:
     """Return the ranks of all fields by family, each (VARIANTS, SIDE, SIDE) uint8."""
     with files("clavilux.painter.marks").joinpath("fields.npz").open("rb") as file, np.load(file) as content:
         return {family: content[family] for family in FAMILIES}
