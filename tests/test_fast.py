@@ -94,6 +94,7 @@ def test_tiles_and_threads_change_nothing(compile_, by_numpy, monkeypatch):
 
 
 @needs_numba
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing():
     code = (
         "from clavilux.painter.compiled import compiled_painter\n"

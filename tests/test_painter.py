@@ -16,7 +16,7 @@ from clavilux.painter.paint import paint, paint_slots
 Float32 = NDArray[np.float32]
 
 _FEW_PIECES = ("stripes", "rings", "spirals", "rays")  # a mean over more pictures is needed
-_QUICK = ("facets", "marble")  # the other kinds are tested with the slow tests
+_MOSTLY_SLOW = [kind if kind in ("facets", "marble") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 _PALETTE = np.array(
     [
         [0.05, 0.05, 0.12],
@@ -58,9 +58,7 @@ def half_plan() -> Float32:
     return logits
 
 
-@pytest.mark.parametrize(
-    "kind", [kind if kind in _QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
-)
+@pytest.mark.parametrize("kind", _MOSTLY_SLOW)
 @pytest.mark.parametrize("chaos", [1.0, 0.6])
 def test_slots_cover_the_shares_of_the_plan(kind: str, chaos: float) -> None:
     """Within 1 %, for an even and a skewed plan; at chaos c the shares are softmax(log p / c)."""
@@ -83,7 +81,7 @@ def test_the_skewed_plan_is_far_from_even() -> None:
     assert np.abs(np.exp(smooth_plan(3)).mean(axis=(1, 2)) - 1 / SLOTS).max() > 0.05
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", _MOSTLY_SLOW)
 @pytest.mark.parametrize(("width", "height"), [(256, 256), (240, 144)])
 def test_same_place_at_two_sizes_is_the_same_picture(kind: str, width: int, height: int) -> None:
     controls = make_controls(kind, frequency=7.0)
@@ -176,6 +174,7 @@ def test_the_same_call_gives_the_same_bytes(supersample: int | None) -> None:
     assert first.tobytes() == second.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["blobs", "dots", "strokes"])
 @pytest.mark.parametrize("supersample", [None, 1, 2])
 def test_same_bytes_from_any_number_of_threads(kind: str, supersample: int | None) -> None:
