@@ -43,10 +43,8 @@ def draw_family(family: str) -> Callable[[Place], Marks]:
         upright = read_field(s + right, t + down, table)
         turned = read_field(left - s, up - t, table)
         patch = np.float32(1 / _PATCH)
-        share = place.smooth_field(place.s * patch, place.t * patch, "copies", n=6) * np.float32(_STEEP) + np.float32(
-            0.5
-        )
-        share = np.clip(share, np.float32(0), np.float32(1))
+        copies = place.smooth_field(place.s * patch, place.t * patch, "copies", n=6)
+        share = np.clip(copies * np.float32(_STEEP) + np.float32(0.5), np.float32(0), np.float32(1))
         rest = np.float32(1) - share
         mixed = (upright * share + turned * rest) / np.sqrt(share * share + rest * rest)
         return Marks(normal_to_uniform(mixed)[None])

@@ -177,7 +177,7 @@ class Traced(NDArrayOperatorsMixin):
         return Traced(self._tape, self.values.copy(), np.dtype(dtype))
 
     def astype(self, dtype: Any) -> Traced:
-        """Return the values converted as by NumPy."""
+        """Return the values converted to a type, as NumPy converts them."""
         to = np.dtype(dtype)
         if (self.dtype == FLOAT) == (to == FLOAT):
             return self.view(to)
