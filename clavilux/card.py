@@ -86,6 +86,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _are_corrections(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == set(FINISH)
+        and all(isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair)) for pair in value.values())
+        and all(0 <= threshold <= 0.999 and 0 <= factor <= 100 for threshold, factor in value.values())
+    )
+
+
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
@@ -163,6 +172,16 @@ FIELDS = (
     Field("painting", _OBJECT, "the noise that is painted with if nothing else is said; 0 but in the classic recipe"),
     Field("painting.noise_std", _number(0, 100), "deviation of the noise of a latent"),
     Field("painting.logvar_scale", _number(0, 100), "variance of the codes of windows, as a multiple of their own"),
+    Field(
+        "finish_corrections",
+        Kind(
+            f"an object with a threshold from 0 to 0.999 and a factor from 0 to 100 for each of {', '.join(FINISH)}",
+            lambda value, card: _are_corrections(value),
+        ),
+        "for the output `finish` of `controls.onnx`: estimates up to the threshold count as 0, the rest is scaled by "
+        "the factor; by default those of the shipped mark classifier",
+        required=False,
+    ),
     Field("normalisation", _OBJECT, "constants of the training corpus"),
     Field("normalisation.descriptor_mean", _numbers("D", -_LARGE, _LARGE), "mean of each descriptor, in its own unit"),
     *(
