@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from clavilux.card import CARD, DECODERS, ENCODERS, MAX_CARD_BYTES, PALETTES, read_card
 from clavilux.constants import SLOTS
 from clavilux.errors import BundleError
+from clavilux.painter.controls import FINISH_CORRECTIONS, Corrections
 
 SHIPPED = Path(__file__).parent / "bundles"
 MAX_FILE_BYTES = 256_000_000  # the largest network that is shipped has 4 MB
@@ -99,6 +100,12 @@ class Bundle:
     def networks(self) -> tuple[str, ...]:
         """File names of the four networks, the decoder last."""
         return (*ENCODERS, DECODERS[self.decoder])
+
+    @property
+    def finish_corrections(self) -> Corrections:
+        """Corrections of the decoder's estimates of the finish, see `clavilux.painter.controls.FINISH_CORRECTIONS`."""
+        corrections: Corrections = self.card.get("finish_corrections", FINISH_CORRECTIONS)
+        return corrections
 
     @cached_property
     def palettes(self) -> Float32:

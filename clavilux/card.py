@@ -87,6 +87,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _are_corrections(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == set(FINISH)
+        and all(isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair)) for pair in value.values())
+        and all(0 <= threshold <= 0.999 and 0 <= factor <= 100 for threshold, factor in value.values())
+    )
+
+
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
@@ -167,6 +176,16 @@ FIELDS = (
         "painting.logvar_scale",
         _number(0, 100),
         "factor of the posterior variance that z_audio of each window is drawn with; 0 uses the mean",
+    ),
+    Field(
+        "finish_corrections",
+        Kind(
+            f"an object with a threshold from 0 to 0.999 and a factor from 0 to 100 for each of {', '.join(FINISH)}",
+            lambda value, card: _are_corrections(value),
+        ),
+        "for the output `finish` of `controls.onnx`: estimates up to the threshold count as 0, the rest is scaled by "
+        "the factor; by default those of the shipped mark classifier",
+        required=False,
     ),
     Field("normalisation", _OBJECT, "constants computed over the training corpus"),
     Field("normalisation.descriptor_mean", _numbers("D", -_LARGE, _LARGE), "mean of each descriptor, in its own unit"),

@@ -150,15 +150,10 @@ class Engine:
         """Return the controls of the painter for a latent (64,), if the bundle has the decoder "painter"."""
         outputs = {name: value[0] for name, value in self._run("controls.onnx", z_image[None]).items()}
         return choose_controls(
-            plan=outputs["plan"],
-            palette=outputs["palette"],
-            kind=outputs["kind"],
-            frequency=float(outputs["frequency"]),
-            angle=float(outputs["angle"]),
-            chaos=float(outputs["chaos"]),
-            finish=outputs["finish"],
+            outputs,
             palettes=self.bundle.palettes,
             kinds=self.bundle.kinds,
+            corrections=self.bundle.finish_corrections,
         )
 
     def check(self, *, painting_only: bool = False) -> None:

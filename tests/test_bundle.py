@@ -18,6 +18,7 @@ from fake_bundle import DESCRIPTOR_MEAN, DESCRIPTORS, KINDS, N_PALETTES, VARIATI
 
 from clavilux.bundle import ENCODERS, SHIPPED, find_bundle, open_bundle, shipped_bundles
 from clavilux.card import field_table, network_table
+from clavilux.constants import FINISH
 from clavilux.errors import BundleError
 
 
@@ -196,6 +197,10 @@ def test_palettes_of_another_shape_are_refused(tmp_path: Path, palettes: np.ndar
         *({"descriptors": value} for value in (["tempo", "tempo"], [None, "a"], ["tempo", "a\x00"])),
         *({"variation": {"scale": value}} for value in (True, "1", -1, 1e400, 10**20, [1], 1e308)),
         *({"painting": value} for value in ({}, [], {"noise_std": 0.0}, {"noise_std": -1, "logvar_scale": 0})),
+        *(
+            {"finish_corrections": value}
+            for value in ([], {}, {"softness": [0.3, 0.7]}, {name: [1.0, 1.0] for name in FINISH})
+        ),
         *({"painting": {"noise_std": value, "logvar_scale": 0}} for value in (1e9, float("inf"), "0", True)),
         *(
             {"normalisation": {"descriptor_mean": value}}

@@ -1,4 +1,4 @@
-"""Rounding by chance: right on average, exact where nothing is to be rounded, the same for the same pixel."""
+"""Dithering: correct means, exact integers, and the same rounding of the same pixel."""
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ def test_the_mean_is_the_value(steps):
     np.testing.assert_allclose(rounded.mean(axis=0), steps, atol=0.01)
 
 
-def test_chance_has_no_rows_columns_or_channels():
+def test_rounding_errors_of_neighbours_and_channels_are_uncorrelated():
     rgb = np.full((N, 3), 100.5 / 255, np.float32)
     noise = dither(rgb, np.arange(N), width=WIDTH, seed=0).astype(float).reshape(-1, WIDTH, 3) - 100.5
     for shifted in (noise[:, 1:] * noise[:, :-1], noise[1:] * noise[:-1], noise[..., 1:] * noise[..., :-1]):
         assert abs(shifted.mean()) < 0.003  # of a variance of 1/4
 
 
-def test_a_pixel_is_rounded_the_same_way_in_any_company():
+def test_the_rounding_of_a_pixel_does_not_depend_on_others():
     rgb = np.random.default_rng(0).random((N, 3), np.float32)
     whole = dither(rgb, np.arange(N), width=WIDTH, seed=3)
     some = np.array([5, 70_000, 12_345])

@@ -19,7 +19,7 @@ from test_bundle import replace_file
 
 from clavilux.bundle import open_bundle
 from clavilux.colour import srgb_to_lab
-from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE
+from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE
 from clavilux.engine import BATCH_WINDOWS, Engine
 from clavilux.errors import BundleError, PictureError
 from clavilux.pipeline import Clavilux
@@ -161,6 +161,16 @@ def test_only_the_networks_that_are_used_are_read(tmp_path: Path, make_song: Mak
     engine.decode_controls(engine.map_song(engine.encode_song(make_song())))
     with pytest.raises(BundleError, match=r"no readable picture_encoder\.onnx"):
         engine.check()
+
+
+def test_a_bundle_corrects_the_estimates_of_its_decoder(tmp_path: Path) -> None:
+    none, all_of_it = (
+        write_fake_bundle(tmp_path / name, finish_corrections={key: [threshold, 100.0] for key in FINISH})
+        for name, threshold in (("a", 0.999), ("b", 0.0))
+    )
+    z_image = np.random.default_rng(0).standard_normal(64).astype(np.float32)
+    assert Engine(open_bundle(none)).controls(z_image).softness == 0.0
+    assert Engine(open_bundle(all_of_it)).controls(z_image).softness == 1.0
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
-"""The extra `fast`: the same pictures compiled, the same bytes from any tiling, and what happens without it."""
+"""The compiled painter: the same pictures as NumPy, its cache, and painting without Numba."""
 
+import inspect
 import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clavilux.painter import compiled
-from clavilux.painter import paint as painter
+import clavilux
+from clavilux.painter import borders, canvas, compiled
 from clavilux.painter.marks import KINDS
 from clavilux.painter.marks.trace import Op, record
 from clavilux.painter.paint import paint, paint_slots
@@ -20,13 +23,13 @@ needs_numba = pytest.mark.skipif(not compiled.name_painter().startswith("Numba")
 
 @pytest.fixture(autouse=True)
 def every_picture(monkeypatch):
-    """Small pictures too are painted compiled."""
+    """Use the compiled painter for small pictures too."""
     monkeypatch.setenv(compiled.SWITCH, "1")
 
 
 @pytest.fixture
 def by_numpy(monkeypatch):
-    """Call a function with NumPy painting."""
+    """Call a function while NumPy paints."""
 
     def call(function, *args, **options):
         with monkeypatch.context() as patch:
@@ -37,14 +40,16 @@ def by_numpy(monkeypatch):
 
 
 def share_that_differs(a, b):
-    """Share of the pixels that are more than one step of 255 apart."""
+    """Share of the pixels that differ by more than 1 of 255."""
     return float(np.mean(np.abs(a.astype(int) - b).max(axis=2) > 1))
 
 
 @needs_numba
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_the_same_picture_compiled(kind, by_numpy):
-    """To one step; sines that differ in the last bit move a sample across a border in fewer than 1 of 2 000 pixels."""
+@pytest.mark.parametrize(
+    "kind", [kind if kind in ("tiles", "marble") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
+def test_compiled_code_paints_the_same_picture(kind, by_numpy):
+    """Sines that differ in the last bit change fewer than 1 of 2 000 pixels by more than 1 of 255."""
     crisp = make_controls(kind, frequency=9.0, chaos=0.8)
     second = KINDS[(KINDS.index(kind) + 7) % len(KINDS)]
     rich = {"second_kind": second, "second_share": 0.4, "softness": 0.5, "glaze": 6.0, "brush": 6.0}
@@ -56,8 +61,9 @@ def test_every_kind_is_the_same_picture_compiled(kind, by_numpy):
 
 
 @needs_numba
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"supersample": 1}, {"supersample": 2}, {"chaos": 0.0}, {"chaos": 0.05}])
-def test_other_ways_through_the_painter(options, by_numpy):
+def test_supersampling_and_little_chaos_give_the_same_picture_too(options, by_numpy):
     controls = {"frequency": 9.0, "chaos": options.pop("chaos", 0.8)}
     for surface in ({}, {"softness": 0.7}, {"outline": -0.8}):
         for kind in ("tiles", "marble"):
@@ -73,7 +79,7 @@ def test_the_comparison_can_fail(by_numpy):
 
 
 @pytest.mark.parametrize("compile_", [pytest.param(True, marks=needs_numba), False])
-def test_tiles_and_threads_have_no_say(compile_, by_numpy, monkeypatch):
+def test_tiles_and_threads_change_nothing(compile_, by_numpy, monkeypatch):
     controls = make_controls("glass", second_kind="bands", second_share=0.5, softness=0.3, glaze=4.0, brush=4.0)
     size = {"width": 300, "height": 210, "seed": 3}
 
@@ -82,11 +88,13 @@ def test_tiles_and_threads_have_no_say(compile_, by_numpy, monkeypatch):
 
     whole = call()
     for tile in (1_000, 7_001):
-        monkeypatch.setattr(painter, "_TILE", tile)
+        monkeypatch.setattr(canvas, "_TILE", tile)
+        monkeypatch.setattr(borders, "_BLOCK", tile)
         np.testing.assert_array_equal(call(threads=3), whole)
 
 
 @needs_numba
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing():
     code = (
         "from clavilux.painter.compiled import compiled_painter\n"
@@ -95,22 +103,62 @@ def test_a_second_start_compiles_nothing():
         "paint(make_controls('facets', second_kind='marble', second_share=0.5, glaze=2.0, brush=2.0),"
         " width=128, height=128)\n"
         "fast = compiled_painter(1)\n"
-        "made = (fast._paint_pixels, fast.find_borders, fast.add_paper, fast.add_bristles, fast.add_noise)\n"
-        "print([len(f.stats.cache_misses) for f in made], [sum(f.stats.cache_hits.values()) for f in made])\n"
+        "used = (fast.paint_pixels, fast.find_steps, fast.add_value_noise, fast.add_bristles, fast.add_noise)\n"
+        "print([len(f.stats.cache_misses) for f in used], [sum(f.stats.cache_hits.values()) for f in used])\n"
     )
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[0, 0, 0, 0, 0] [1, 1, 1, 1, 1]"
 
 
+@needs_numba
+@pytest.mark.slow
+def test_a_change_in_another_module_compiles_its_callers_again(tmp_path):
+    """Without the digest of all sources, the stored code of a caller would still contain the old function."""
+    ignored = shutil.ignore_patterns("__pycache__", "bundles", "corpus", "training", "evaluation", "models")
+    shutil.copytree(Path(clavilux.__file__).parent, tmp_path / "clavilux", ignore=ignored)
+    code = (
+        "import numpy as np\n"
+        "from clavilux.painter.surface import ValueNoise\n"
+        "from clavilux.painter.compiled import fast\n"
+        "noise = np.zeros((1, 64), np.float32)\n"
+        "ValueNoise(64, 64, 8, 0, 1.0, fast).add_to(noise, 0)\n"
+        "print(noise.sum(), len(fast.add_value_noise.stats.cache_misses))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "HOME": "/dev/null"}  # the cache is beside the modules
+
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=tmp_path
+        )
+        return done.stdout.split()
+
+    first, again = run(), run()
+    assert first == [again[0], "1"] and again[1] == "0"
+    arithmetic = tmp_path / "clavilux" / "painter" / "compiled" / "arithmetic.py"
+    source = arithmetic.read_text()
+    assert source.count("np.uint32(0x846CA68B)") == 1
+    arithmetic.write_text(source.replace("np.uint32(0x846CA68B)", "np.uint32(0x846CA68D)"))
+    changed = run()
+    assert changed[0] != first[0] and changed[1] == "1"
+
+
+@needs_numba
+def test_every_operation_can_be_run():
+    from clavilux.painter.compiled.programs import run
+
+    source = inspect.getsource(run.py_func)
+    assert [op.name for op in Op if f"op == Op.{op.name}:" not in source] == []
+
+
 @pytest.fixture
-def afresh():
+def fresh_choice():
     compiled._load.cache_clear()
     yield
     compiled._load.cache_clear()
 
 
-def test_without_numba_numpy_paints(monkeypatch, afresh):
+def test_without_numba_numpy_paints(monkeypatch, fresh_choice):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
 
@@ -120,19 +168,19 @@ def test_without_numba_numpy_paints(monkeypatch, afresh):
     assert paint(make_controls("dots"), width=64, height=64).std() > 10
 
 
-def test_it_can_be_switched_off(monkeypatch, afresh):
+def test_the_compiled_painter_can_be_switched_off(monkeypatch, fresh_choice):
     monkeypatch.setenv("CLAVILUX_FAST", "0")
     assert compiled.compiled_painter(10**9) is None
 
 
 @needs_numba
-def test_it_is_for_large_pictures_unless_told_otherwise(monkeypatch):
+def test_the_compiled_painter_is_for_large_pictures_by_default(monkeypatch):
     monkeypatch.delenv(compiled.SWITCH)
     assert compiled.compiled_painter(compiled.WORTH_PX - 1) is None
     assert compiled.compiled_painter(compiled.WORTH_PX) is not None
 
 
-def test_a_numba_that_cannot_work_is_warned_of(monkeypatch, afresh):
+def test_a_numba_that_does_not_work_gives_a_warning(monkeypatch, fresh_choice):
     monkeypatch.setattr(compiled.metadata, "version", lambda name: "0.1")
     monkeypatch.setitem(sys.modules, "clavilux.painter.compiled.fast", None)  # importing it raises ImportError
     monkeypatch.delattr("clavilux.painter.compiled.fast", raising=False)
@@ -140,7 +188,7 @@ def test_a_numba_that_cannot_work_is_warned_of(monkeypatch, afresh):
         assert compiled.compiled_painter(10**9) is None
 
 
-def test_a_program_has_what_is_needed_and_nothing_else():
+def test_a_program_contains_only_what_the_outputs_need():
     def function(x, y):
         unused = np.sin(x)
         assert unused.size == -1
@@ -151,11 +199,11 @@ def test_a_program_has_what_is_needed_and_nothing_else():
 
     program = record(function)
     assert [Op(step) for step in program.steps[:, 0]] == [Op.MUL_C, Op.ADD, Op.MORE_C, Op.TO_FLOAT, Op.MUL]
-    assert program.rows == 5, "rows are used again, but never for the result of the step that reads them"
+    assert program.rows == 5, "rows are reused, but never for the result of the operation that reads them"
     assert all(step[1] not in step[2:4] for step in program.steps)
 
 
-def test_what_a_program_cannot_do_is_refused():
+def test_operations_that_cannot_be_recorded_are_errors():
     for function in (
         lambda x, y: [np.add.reduce(x)],
         lambda x, y: [x.astype(np.float64) + y],

@@ -1,4 +1,4 @@
-"""Mark fields: uniform, independent, functions of place, without period, and moved by their parameters."""
+"""Mark fields: uniform, independent, functions of place, not periodic, and dependent on their parameters."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from clavilux.constants import SLOTS
 from clavilux.errors import ClaviluxError
 from clavilux.painter.marks import KINDS, MARKS, Field, mark_field
 from clavilux.painter.marks.cells import distance_to_border, nearest_points
-from clavilux.painter.marks.chance import cell_hash, choose, draws, happens, key, unit
+from clavilux.painter.marks.hashing import cell_hash, choose, draws, happens, key, unit
 from clavilux.painter.marks.place import Place, normal_to_uniform
 from clavilux.painter.marks.rings import turns
 
 Float32 = NDArray[np.float32]
 
-# Kinds around one centre or of endless stripes have few pieces in a picture, so that more pictures are needed to judge.
+# Kinds with few pieces in a picture, for which a mean over more pictures is needed.
 _FEW_PIECES = ("stripes", "rings", "spirals", "rays")
 
 
@@ -57,7 +57,7 @@ def test_fields_are_uniform_and_slots_independent(kind: str) -> None:
     assert u.min() > 0.0 and u.max() < 1.0
     rank = (np.arange(u.shape[1]) + 0.5) / u.shape[1]
     kolmogorov = max(float(np.abs(np.sort(row) - rank).max()) for row in u)
-    assert kolmogorov < 0.02, "0.009 is the 5 % point for as many independent draws; draws of one piece are the same"
+    assert kolmogorov < 0.02, "0.009 is the 5 % quantile for independent values; those of one piece are equal"
     if len(u) == SLOTS:
         correlation = np.corrcoef(u) - np.eye(SLOTS)
         assert np.abs(correlation).max() < 0.04
@@ -74,7 +74,7 @@ def test_field_is_a_function_of_place(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_parameters_move_the_marks(kind: str) -> None:
+def test_parameters_change_the_marks(kind: str) -> None:
     x, y = _lattice(64)
     base = _draw(kind, x, y).u
     for change in ({"frequency": 18.0}, {"seed": 6}):
@@ -95,12 +95,12 @@ def test_frequency_makes_marks_finer(kind: str) -> None:
         u = np.stack([_draw(kind, x, y, frequency=frequency, seed=seed).u[0] for seed in range(3)]).reshape(3, 192, 192)
         return float(np.mean(np.abs(np.diff(u, axis=2))) + np.mean(np.abs(np.diff(u, axis=1))))
 
-    assert 1.5 < changes(24.0) / changes(6.0) < 6.0, "4 for marks that scale as a whole"
+    assert 1.5 < changes(24.0) / changes(6.0) < 6.0, "4 if all of the marks scale"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_visible_period(kind: str) -> None:
-    """Shifted by any number of whole marks, along or across, a field does not meet itself again."""
+    """A field shifted by a whole number of marks differs from itself."""
     x, y = _lattice(96)
     frequency = 8.0
     here = _draw(kind, x, y, frequency=frequency, angle=0.0).u[:1]
@@ -111,13 +111,13 @@ def test_no_visible_period(kind: str) -> None:
             _draw(kind, x, y + shift, frequency=frequency, angle=0.0),
         ):
             same = float(np.mean(np.abs(there.u[:1] - here) < 1e-4))
-            # The rows of stripes are endless along their direction, and the bend is all that parts two places of a row.
+            # Stripes are constant along their direction.
             assert same < 0.3 or kind == "stripes", (steps, same)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if MARKS[kind].uses_angle])
 def test_angle_turns_the_marks_counterclockwise(kind: str) -> None:
-    """The field at a place is the unbent field of the turned place; only the bend keeps to the picture."""
+    """The field of a rotated place is the rotated field; the bend, which does not rotate, is left out."""
     x, y = _lattice(64)
     draw = MARKS[kind].draw
     upright = draw(Place(x * 9, y * 9, 9.0, 3)).u
@@ -126,7 +126,7 @@ def test_angle_turns_the_marks_counterclockwise(kind: str) -> None:
 
 
 def test_strokes_run_along_the_angle() -> None:
-    """Horizontal at 0, vertical at a quarter turn: neighbours along a stroke are alike."""
+    """Strokes are horizontal at angle 0 and vertical at 0.25: the field varies less along a stroke."""
     x, y = _lattice(128)
     for angle, along_axis in ((0.0, 1), (0.25, 0)):
         for kind in ("strokes", "stripes", "drips"):
@@ -143,7 +143,7 @@ def test_pieces_read_the_plan_at_one_place() -> None:
     assert len(np.unique(np.round(field.x, 4) + 1j * np.round(field.y, 4))) < 20 * 20
     loose = mark_field("tiles", x, y, frequency=16.0, angle=0.1, seed=5, hold=0.0)
     np.testing.assert_array_equal(loose.u, field.u)
-    assert np.hypot(loose.x - x, loose.y - y).max() < 0.06, "only the bend is left"
+    assert np.hypot(loose.x - x, loose.y - y).max() < 0.06, "only the bend moves the reading"
 
 
 def test_nearest_point_is_the_nearest() -> None:
@@ -168,7 +168,7 @@ def test_nearest_point_is_the_nearest() -> None:
         assert border[n] == pytest.approx(to_borders.min(), abs=2e-3) or to_borders.min() > 0.2
 
 
-def test_turns_is_the_direction() -> None:
+def test_turns_gives_the_direction() -> None:
     angle = np.linspace(-0.4999, 0.4999, 20_001)
     found = turns(np.sin(2 * np.pi * angle).astype(np.float32), np.cos(2 * np.pi * angle).astype(np.float32))
     assert np.abs(found - angle).max() < 3e-6
@@ -180,7 +180,7 @@ def test_normal_distribution_function() -> None:
     np.testing.assert_allclose(normal_to_uniform(z), expected, atol=3e-4)
 
 
-def test_hashes_are_uniform_and_apart() -> None:
+def test_hashes_are_uniform_and_uncorrelated() -> None:
     i, j = (v.ravel().astype(np.float32) for v in np.meshgrid(np.arange(-200, 200), np.arange(-200, 200)))
     h = cell_hash(i, j, 0, "test")
     assert len(np.unique(h)) > 159_990, "160 000 hashes of 32 bits collide three times on average"
@@ -195,12 +195,12 @@ def test_hashes_are_uniform_and_apart() -> None:
 
 
 def test_keys_do_not_change() -> None:
-    """Pictures of old records must come out the same: these numbers are the contract."""
+    """Pictures are painted again from records, so hashes must not change between versions."""
     assert key(0, "facets") == 3717918327
     np.testing.assert_allclose(draws(7, "centre", 2), [0.2362765549911, 0.4746600427898], rtol=1e-10)
 
 
-def test_choose_is_where() -> None:
+def test_choose_equals_where() -> None:
     a, b = np.arange(5, dtype=np.uint32), np.arange(10, 15, dtype=np.uint32)
     mask = np.array([True, False, True, False, False])
     np.testing.assert_array_equal(choose(mask, a, b), np.where(mask, a, b))

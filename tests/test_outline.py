@@ -8,7 +8,7 @@ from scipy.ndimage import distance_transform_edt
 
 from clavilux.constants import OUTLINE_RANGE
 from clavilux.images import resize
-from clavilux.painter.outline import _distance, add_outlines
+from clavilux.painter.outline import add_outlines, find_distances
 from clavilux.painter.paint import paint, paint_slots
 from tests.test_painter import make_controls, smooth_plan
 
@@ -21,18 +21,18 @@ def _draw(slots, width, colour=(255, 0, 0), threads=1):
 
 @pytest.mark.parametrize("reach", [6, 145])
 def test_distances_are_exact_within_reach(reach):
-    """145 places is as far as the widest line of the largest picture reaches."""
+    """The widest line of the largest picture reaches 145 places."""
     rng = np.random.default_rng(1)
     borders = rng.random((400, 320)) < 0.02 / reach**2
     exact = distance_transform_edt(~borders)
     near = exact <= reach
     assert 0.01 < near.mean() < 0.99
-    found = _distance(borders, reach)
+    found = find_distances(borders, reach)
     np.testing.assert_allclose(found[near], exact[near], atol=1e-4)
     assert (found[~near] > reach).all()
 
 
-def test_a_line_has_its_width_on_the_mean_and_swells():
+def test_lines_have_the_given_mean_width_and_vary():
     side, width = 1_000, 0.01
     slots = np.zeros((side, side), np.uint8)
     slots[:, side // 2 :] = 3
@@ -45,7 +45,7 @@ def test_a_line_has_its_width_on_the_mean_and_swells():
     assert (red[:, : side // 2 - 12] == 128).all()
 
 
-def test_lines_stand_at_borders_of_either_colour_and_nowhere_else():
+def test_lines_of_both_signs_are_at_borders_only():
     plan = smooth_plan(4)
     bare = make_controls("tiles", plan=plan, frequency=8.0)
     pictures = {o: paint(dataclasses.replace(bare, outline=o), width=256, height=256) for o in (-1.0, 0.0, 1.0)}
@@ -62,7 +62,7 @@ def test_lines_stand_at_borders_of_either_colour_and_nowhere_else():
     assert pictures[-1.0].mean() < pictures[0.0].mean() < pictures[1.0].mean()
 
 
-def test_wider_lines_cover_more_and_there_is_no_jump_at_none():
+def test_wider_lines_change_more_and_thin_ones_little():
     def painted(outline):
         return paint(make_controls("blobs", outline=outline), width=192, height=192).astype(float)
 
@@ -71,7 +71,7 @@ def test_wider_lines_cover_more_and_there_is_no_jump_at_none():
     assert steps[0] < 0.5 < 4 < steps[-1]
 
 
-def test_among_small_marks_lines_are_thin():
+def test_small_marks_limit_the_width_of_lines():
     """At 40 marks a side, the widest line is 0.3 / 40 = 0.75 % of it, so 1 % and 1.6 % are the same."""
     painted = [paint(make_controls("tiles", frequency=40.0, outline=o), width=128, height=128) for o in (0.5, 1.0, 1.6)]
     assert np.array_equal(painted[1], painted[2])
@@ -82,6 +82,7 @@ def test_among_small_marks_lines_are_thin():
     ("width", "height", "frequency", "supersample"),
     [(64, 4_200, 9.0, 1), (8_192, 64, 4.0, None), (5_000, 70, 40.0, None), (64, 64, 48.0, 2)],
 )
+@pytest.mark.slow
 def test_every_size_has_lines(width, height, frequency, supersample):
     size = {"width": width, "height": height, "supersample": supersample, "threads": 2}
     bare, lined = (paint(make_controls("tiles", frequency=frequency, outline=o), **size) for o in (0.0, -1.0))
@@ -95,7 +96,7 @@ def test_the_same_lines_at_two_sizes(kind):
     assert np.abs(resize(large, 256).astype(int) - small).mean() < 8
 
 
-def test_threads_and_blocks_change_nothing(monkeypatch):
+def test_threads_and_block_sizes_change_nothing(monkeypatch):
     slots = paint_slots(make_controls("dots", frequency=9.0), width=300, height=400)
     whole = _draw(slots, 0.012)
     assert np.array_equal(whole, _draw(slots, 0.012, threads=2))

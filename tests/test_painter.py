@@ -1,4 +1,4 @@
-"""The painter: shares of the plan, the same picture at every size, determinism, and errors."""
+"""Painting: shares of the plan, the same picture at every size, determinism, and errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from clavilux.painter.paint import paint, paint_slots
 
 Float32 = NDArray[np.float32]
 
-_FEW_PIECES = ("stripes", "rings", "spirals", "rays")  # need more pictures before shares settle
+_FEW_PIECES = ("stripes", "rings", "spirals", "rays")  # a mean over more pictures is needed
+_MOSTLY_SLOW = [kind if kind in ("facets", "marble") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 _PALETTE = np.array(
     [
         [0.05, 0.05, 0.12],
@@ -32,7 +33,7 @@ _PALETTE = np.array(
 
 
 def smooth_plan(seed: int, strength: float = 2.0) -> Float32:
-    """Log-probabilities whose logits are a few random waves for each slot: skewed, different from place to place."""
+    """Log-probabilities with a constant and a few random waves for each slot."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:PLAN_SIDE, 0:PLAN_SIDE] / PLAN_SIDE
     logits = np.zeros((SLOTS, PLAN_SIDE, PLAN_SIDE))
@@ -50,14 +51,14 @@ def make_controls(kind: str = "facets", *, plan: Float32 | None = None, **change
 
 
 def half_plan() -> Float32:
-    """Surely slot 1 on the left half and slot 6 on the right half."""
+    """Slot 1 on the left half and slot 6 on the right half, with almost no uncertainty."""
     logits = np.full((SLOTS, PLAN_SIDE, PLAN_SIDE), -12.0, np.float32)
     logits[1, :, : PLAN_SIDE // 2] = 0.0
     logits[6, :, PLAN_SIDE // 2 :] = 0.0
     return logits
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", _MOSTLY_SLOW)
 @pytest.mark.parametrize("chaos", [1.0, 0.6])
 def test_slots_cover_the_shares_of_the_plan(kind: str, chaos: float) -> None:
     """Within 1 %, for an even and a skewed plan; at chaos c the shares are softmax(log p / c)."""
@@ -75,35 +76,35 @@ def test_slots_cover_the_shares_of_the_plan(kind: str, chaos: float) -> None:
         np.testing.assert_allclose(shares, expected, atol=0.01)
 
 
-def test_even_a_skewed_plan_differs_from_an_even_one() -> None:
-    """The test of shares can fail: the plan it uses is far from even."""
+def test_the_skewed_plan_is_far_from_even() -> None:
+    """Otherwise the test of shares could not fail."""
     assert np.abs(np.exp(smooth_plan(3)).mean(axis=(1, 2)) - 1 / SLOTS).max() > 0.05
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", _MOSTLY_SLOW)
 @pytest.mark.parametrize(("width", "height"), [(256, 256), (240, 144)])
 def test_same_place_at_two_sizes_is_the_same_picture(kind: str, width: int, height: int) -> None:
     controls = make_controls(kind, frequency=7.0)
     small = paint(controls, width=width, height=height, seed=4)
     large = paint(controls, width=3 * width, height=3 * height, seed=4)
-    light = (large / 255.0) ** 2.2  # an eye that stands back mixes light
+    light = (large / 255.0) ** 2.2  # means are taken in linear light
     shrunk = 255.0 * light.reshape(height, 3, width, 3, 3).mean(axis=(1, 3)) ** (1 / 2.2)
     difference = np.abs(shrunk - small).max(axis=2)
     # Learnt fields have details of less than a pixel in pictures as small as these.
     limit, same = (6.0, 0.75) if MARKS[kind].family == "learnt" else (4.0, 0.8)
-    assert difference.mean() < limit, "grain alone makes about 1.5"
-    assert np.mean(difference < 8.0) > same, "more than 0.9 but where lines are as thin as pixels"
+    assert difference.mean() < limit, "the grain of paper gives about 1.5"
+    assert np.mean(difference < 8.0) > same, "above 0.9 except for lines as thin as pixels"
     other = paint(controls, width=width, height=height, seed=5).astype(np.float64)
-    assert np.mean(np.abs(shrunk - other).max(axis=2) < 8.0) < 0.7, "another seed is another picture"
+    assert np.mean(np.abs(shrunk - other).max(axis=2) < 8.0) < 0.7, "another seed gives another picture"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_slots_at_the_same_places_are_equal(kind: str) -> None:
-    """The middle of each pixel is the middle of every third pixel at three times the size."""
+    """The centre of each pixel is the centre of every third pixel at three times the size."""
     controls = make_controls(kind, frequency=7.0)
     small = paint_slots(controls, width=96, height=80, seed=4)
     large = paint_slots(controls, width=288, height=240, seed=4)
-    assert np.mean(large[1::3, 1::3] == small) > 0.998, "but for places within rounding of a border"
+    assert np.mean(large[1::3, 1::3] == small) > 0.998, "except for rounding at borders"
 
 
 def test_plan_covers_the_whole_picture() -> None:
@@ -116,8 +117,8 @@ def test_plan_covers_the_whole_picture() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_sure_plan_is_obeyed(kind: str) -> None:
-    """Marks have no say where the plan leaves nothing open, but for pieces that lie across the border."""
+def test_marks_do_not_change_a_certain_plan(kind: str) -> None:
+    """Only pieces that cross the border of the plan have another slot."""
     slots = paint_slots(make_controls(kind, plan=half_plan(), chaos=0.5, frequency=16.0), width=128, height=128)
     assert (slots[:, :40] == 1).mean() > 0.99
     assert (slots[:, -40:] == 6).mean() > 0.99
@@ -132,8 +133,7 @@ def test_without_chaos_the_most_probable_slot_is_painted(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["facets", "bands", "strokes"])
-def test_chaos_fades_in(kind: str) -> None:
-    """A little chaos changes little, more changes more."""
+def test_more_chaos_changes_more_places(kind: str) -> None:
     calm = paint_slots(make_controls(kind, chaos=0.0), width=96, height=96)
     changed = [
         np.mean(paint_slots(make_controls(kind, chaos=chaos), width=96, height=96) != calm)
@@ -143,7 +143,7 @@ def test_chaos_fades_in(kind: str) -> None:
 
 
 def test_colours_are_those_of_the_palette() -> None:
-    """Inside a slot, within the grain; on borders, between."""
+    """Inside slots up to the grain of paper; borders have mixed colours."""
     controls = make_controls("facets", frequency=4.0)
     picture = paint(controls, width=256, height=256, seed=2)
     assert picture.dtype == np.uint8
@@ -156,7 +156,7 @@ def test_colours_are_those_of_the_palette() -> None:
 
 
 def test_borders_are_means_of_light() -> None:
-    """A pixel that is half black, half white is as bright as grey 188, not 128."""
+    """A pixel that is half black and half white has the value 188, not 128."""
     palette = np.zeros((SLOTS, 3), np.float32)
     palette[6] = 1.0
     controls = Controls(palette, half_plan(), "blobs", 4.0, 0.0, 0.0)
@@ -165,7 +165,7 @@ def test_borders_are_means_of_light() -> None:
 
 
 @pytest.mark.parametrize("supersample", [None, 1, 2])
-def test_same_bytes_again(supersample: int | None) -> None:
+def test_the_same_call_gives_the_same_bytes(supersample: int | None) -> None:
     controls = make_controls("dabs")
     with threadpool_limits(1):
         first = paint(controls, width=200, height=120, seed=3, supersample=supersample)
@@ -174,6 +174,7 @@ def test_same_bytes_again(supersample: int | None) -> None:
     assert first.tobytes() == second.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["blobs", "dots", "strokes"])
 @pytest.mark.parametrize("supersample", [None, 1, 2])
 def test_same_bytes_from_any_number_of_threads(kind: str, supersample: int | None) -> None:
@@ -193,7 +194,7 @@ def test_controls_that_were_saved_paint_the_same() -> None:
     assert np.mean(a == b) > 0.99, "plans are saved with three digits"
 
 
-def test_seeds_differ_also_large_ones() -> None:
+def test_different_seeds_give_different_pictures() -> None:
     controls = make_controls("facets")
     pictures = [paint_slots(controls, width=64, height=64, seed=seed) for seed in (0, 1, 2**32, 2**64 + 1)]
     for n, a in enumerate(pictures):
@@ -201,8 +202,8 @@ def test_seeds_differ_also_large_ones() -> None:
             assert np.mean(a != b) > 0.3
 
 
-def test_smooth_sampling_agrees_with_exhaustive_sampling() -> None:
-    """Sampling borders alone finds what sampling everywhere finds."""
+@pytest.mark.slow
+def test_sampling_borders_agrees_with_sampling_everywhere() -> None:
     for kind in ("glass", "marble", "scribble", "hatching"):
         controls = make_controls(kind, frequency=12.0)
         quick = paint(controls, width=320, height=320, seed=1).astype(float)
@@ -220,11 +221,12 @@ def test_smooth_sampling_agrees_with_exhaustive_sampling() -> None:
         ({"supersample": 9}, "supersample is 9"),
     ],
 )
-def test_wrong_requests_are_refused(options: dict[str, int], message: str) -> None:
+def test_arguments_out_of_range_are_errors(options: dict[str, int], message: str) -> None:
     with pytest.raises(PictureError, match=message):
         paint(make_controls(), **options)
 
 
+@pytest.mark.slow
 def test_smallest_and_longest_pictures() -> None:
     for width, height in ((64, 64), (8192, 64), (64, 2000)):
         picture = paint(make_controls("rings"), width=width, height=height)

@@ -1,4 +1,4 @@
-"""Print sizes: memory that grows no faster than the picture, no seams, the same picture at every size, covers."""
+"""Print sizes: memory, tiles without seams, the same picture at every size, covers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 from test_painter import make_controls
 
-from clavilux.painter import paint as painter
+from clavilux.painter import borders, canvas
 from clavilux.painter.controls import Controls
 from clavilux.painter.paint import paint
 from clavilux.picture import Picture
@@ -44,7 +44,7 @@ print(status, peak)
 
 
 def peak_of_command(song: Path, bundle: Path, picture: Path, size: str) -> int:
-    """Most bytes that `clavilux paint` has in memory, in a process of its own."""
+    """Peak memory in bytes of `clavilux paint` in a new process."""
     arguments = ["paint", song, "-o", picture, "--size", size, "--bundle", bundle]
     command = [sys.executable, "-c", MEASURE, *map(str, arguments)]
     core = os.environ | {"CLAVILUX_FAST": "0"}  # Numba adds 100 MB, at any size
@@ -54,9 +54,10 @@ def peak_of_command(song: Path, bundle: Path, picture: Path, size: str) -> int:
     return 1024 * int(peak)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
-def test_what_the_command_takes_for_a_pixel_leaves_the_largest_below_two_gigabytes(
+def test_the_largest_picture_needs_less_than_two_gigabytes(
     tone_file: Path, fake_bundle: Path, tmp_path: Path, name: str
 ) -> None:
     small, large = (peak_of_command(tone_file, fake_bundle, tmp_path / name, size) for size in ("64", "1600x1200"))
@@ -65,7 +66,7 @@ def test_what_the_command_takes_for_a_pixel_leaves_the_largest_below_two_gigabyt
 
 
 def peak_of_painting(controls: Controls, width: int, height: int) -> int:
-    """Most bytes of arrays while a picture is painted."""
+    """Peak memory of arrays in bytes while a picture is painted."""
     tracemalloc.start()
     try:
         paint(controls, width=width, height=height)
@@ -74,6 +75,7 @@ def peak_of_painting(controls: Controls, width: int, height: int) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("controls", [PLAIN, WORKED])
 def test_memory_grows_no_faster_than_the_picture(controls: Controls) -> None:
     sides = (512, 1024, 2048)
@@ -83,32 +85,36 @@ def test_memory_grows_no_faster_than_the_picture(controls: Controls) -> None:
     assert peaks[-1] < 6 * 3 * sides[-1] ** 2
 
 
-def test_a_long_picture_takes_little_beside_its_pixels() -> None:
-    """The paper of a long picture has more cells than pixels; they once took 30 times as much as these."""
+@pytest.mark.slow
+def test_the_noise_of_a_long_picture_needs_little_memory() -> None:
+    """The noise of a long picture has more cells than pixels, which are not all needed at once."""
     assert peak_of_painting(WORKED, 2048, 512) < 20e6 + 8 * 3 * 2048 * 512
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("controls", [PLAIN, WORKED])
 @pytest.mark.parametrize("supersample", [None, 2])
-def test_no_seams(controls: Controls, supersample: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles of any size, in any number of threads, are parts of one and the same picture."""
+def test_tiles_have_no_seams(controls: Controls, supersample: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any size of tiles and any number of threads give the same bytes."""
     whole = paint(controls, width=350, height=260, seed=2, supersample=supersample)
     for tile, threads in ((350, 1), (4001, 2), (20_000, 3)):
-        monkeypatch.setattr(painter, "_TILE", tile)
+        monkeypatch.setattr(canvas, "_TILE", tile)
+        monkeypatch.setattr(borders, "_BLOCK", tile)
         tiled = paint(controls, width=350, height=260, seed=2, supersample=supersample, threads=threads)
         np.testing.assert_array_equal(tiled, whole)
 
 
-def test_a_picture_for_the_wall_is_the_one_on_the_screen() -> None:
+def test_a_print_is_the_same_picture_as_on_a_screen() -> None:
     small = paint(WORKED, width=192, height=256, seed=1)
     large = paint(WORKED, width=768, height=1024, seed=1)
-    light = (large / 255.0) ** 2.2  # an eye that stands back mixes light
+    light = (large / 255.0) ** 2.2  # means are taken in linear light
     shrunk = 255 * light.reshape(256, 4, 192, 4, 3).mean(axis=(1, 3)) ** (1 / 2.2)
     assert np.abs(shrunk - small).mean() < 5
     assert np.abs(shrunk[::-1] - small).mean() > 20
 
 
-def test_a_cover_that_shops_accept(make_song: MakeSong, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_cover_fulfils_the_requirements_of_shops(make_song: MakeSong, tmp_path: Path) -> None:
     """Square, 3000 pixels, baseline JPEG of quality 95, RGB in sRGB, colour at full resolution, 300 dpi, below 4 MB."""
     pixels = paint(WORKED, width=3000, height=3000, threads=2)
     Picture(pixels, {}, WORKED, np.zeros(64, np.float32), make_song()).save(tmp_path / "cover.jpg")
@@ -125,19 +131,19 @@ def test_a_cover_that_shops_accept(make_song: MakeSong, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
-def test_every_format_says_srgb_and_its_density(make_song: MakeSong, tmp_path: Path, name: str) -> None:
+def test_every_format_contains_a_profile_and_the_density(make_song: MakeSong, tmp_path: Path, name: str) -> None:
     pixels = paint(PLAIN, width=64, height=64)
     Picture(pixels, {}, PLAIN, np.zeros(64, np.float32), make_song()).save(tmp_path / name)
     with Image.open(tmp_path / name) as image:
         exif = image.getexif()
         assert (exif[0x011A], exif[0x011B], exif[0x0128]) == (300, 300, 2)
-        if name != "a.webp":  # which has no place for it but Exif
+        if name != "a.webp":  # which stores it in Exif only
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.02)
         assert_is_srgb(image)
 
 
 def quantization_of_quality(quality: int) -> dict[int, list[int]]:
-    """Tables of a JPEG that Pillow writes at a quality."""
+    """Quantization tables of a JPEG of a quality by Pillow."""
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "JPEG", quality=quality)
     with Image.open(buffer) as image:
@@ -146,7 +152,7 @@ def quantization_of_quality(quality: int) -> dict[int, list[int]]:
 
 
 def assert_is_srgb(image: Image.Image) -> None:
-    """Its profile takes colours to where sRGB takes them: converted, they stay as they are."""
+    """Converting from the embedded profile to sRGB changes nothing."""
     profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
     colours = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     to_srgb, to_lab = (

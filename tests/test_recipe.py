@@ -144,3 +144,16 @@ def test_a_recipe_that_changes_the_steps_has_its_own_parts_or_none(tmp_path):
     assert load_recipe(str(path)).image_vae.restarts == (Restart(5, 1e-4, 2),)
     path.write_text("[image_vae]\nbatch = 8\n")
     assert len(load_recipe(str(path)).image_vae.restarts) == 3
+
+
+def test_former_names_of_keys_are_read_with_a_warning(tmp_path, caplog):
+    (tmp_path / "old.toml").write_text("[identity]\nsteps = 7\n[mapping]\nguide_weight = 0.5\n")
+    recipe = load_recipe(str(tmp_path / "old.toml"))
+    assert (recipe.track_embedding.steps, recipe.mapping.correspondence_weight) == (7, 0.5)
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        "'identity' is now called 'track_embedding'",
+        "'guide_weight' is now called 'correspondence_weight'",
+    ]
+    (tmp_path / "both.toml").write_text("[identity]\nsteps = 7\n[track_embedding]\nsteps = 8\n")
+    with pytest.raises(RecipeError, match="mean the same"):
+        load_recipe(str(tmp_path / "both.toml"))

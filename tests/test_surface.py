@@ -30,7 +30,7 @@ def test_two_kinds_keep_the_shares_of_the_plan(first, second):
     np.testing.assert_allclose(found / found.sum(), expected, atol=0.015)
 
 
-def test_the_second_kind_covers_its_share_and_the_first_is_untouched_elsewhere():
+def test_the_second_kind_covers_its_share_and_the_first_is_unchanged_elsewhere():
     alone = [paint_slots(make_controls(kind), width=256, height=256) for kind in ("tiles", "spirals")]
     covered = []
     for share in (0.1, 0.3, 0.5, 0.9):
@@ -43,13 +43,13 @@ def test_the_second_kind_covers_its_share_and_the_first_is_untouched_elsewhere()
     assert covered[-1] > 0.7
 
 
-def test_a_kind_keeps_its_place_when_the_other_overtakes_it():
+def test_the_order_of_two_equal_kinds_does_not_matter():
     a = make_controls("tiles", second_kind="strokes", second_share=0.5)
     b = make_controls("strokes", second_kind="tiles", second_share=0.5)
     assert np.array_equal(paint(a, width=96, height=96), paint(b, width=96, height=96))
 
 
-def test_no_share_and_all_of_it_are_one_kind():
+def test_a_share_of_0_or_1_gives_one_kind():
     plain = paint(make_controls("dots"), width=96, height=96)
     assert np.array_equal(paint(make_controls("dots", second_kind="rays"), width=96, height=96), plain)
     whole = make_controls("rays", second_kind="dots", second_share=1.0)
@@ -57,7 +57,7 @@ def test_no_share_and_all_of_it_are_one_kind():
     assert np.array_equal(paint(whole, width=96, height=96), plain)
 
 
-def test_the_area_of_the_second_kind_passes_without_a_jump():
+def test_the_share_of_the_second_kind_is_continuous():
     assert share_of_second(np.array([2.0, 2.0, 0.0])) == 0.5
     assert share_of_second(np.array([2.0, 1.0, 1.0])) == 0.0
     assert share_of_second(np.array([2.0, 1.5, 0.0])) == pytest.approx(0.375)
@@ -68,7 +68,7 @@ def test_the_area_of_the_second_kind_passes_without_a_jump():
 
 
 @pytest.mark.parametrize("kind", ["blobs", "marble", "tiles"])
-def test_softness_lets_colours_pass_into_each_other(kind):
+def test_softness_mixes_colours(kind):
     crisp, soft = (paint(make_controls(kind, softness=s), width=192, height=192, supersample=1) for s in (0.0, 0.6))
     palette = {tuple(c) for c in np.unique(crisp.reshape(-1, 3) // 8, axis=0)}
     mixed = np.mean([tuple(c) not in palette for c in soft.reshape(-1, 3)[::7] // 8])
@@ -78,12 +78,14 @@ def test_softness_lets_colours_pass_into_each_other(kind):
 
 
 def _slow_ramp(dark, light, side):
-    """Painting of two colours that pass into each other from left to right, and the ramp (side,) in 8-bit steps that it
-    stands for: their mixture in linear light by the softmax of a plan whose bids are straight lines."""
+    """Return a painted gradient between two greys, and the exact gradient (side,) in 8-bit steps.
+
+    The gradient is a mixture in linear light by the softmax of a plan whose logits are linear in x.
+    """
     palette = np.repeat(np.linspace(dark, light, 8, dtype=np.float32)[:, None], 3, axis=1)
-    bids = (np.arange(32) + 0.5) / 32 - 0.5
+    logits = (np.arange(32) + 0.5) / 32 - 0.5
     plan = np.full((8, 32, 32), -40.0, np.float32)
-    plan[0], plan[7] = -2 * bids, 2 * bids
+    plan[0], plan[7] = -2 * logits, 2 * logits
     controls = Controls(palette, plan, "tiles", frequency=4.0, angle=0.0, chaos=0.0, softness=1.0)
     x = (np.arange(side) + 0.5) / side - 0.5
     share = 1 / (1 + np.exp(-4 * x / 1.2))
@@ -93,7 +95,7 @@ def _slow_ramp(dark, light, side):
 
 @pytest.mark.parametrize(("dark", "light"), [(0.05, 0.065), (0.6, 0.63)])
 def test_slow_gradients_have_no_bands(dark, light):
-    """Rounded without dither, means of columns are off by up to half a step: bands that an eye sees."""
+    """Without dithering, means of columns are wrong by up to half a step, which is visible as bands."""
     side, wide = 640, 18
     picture, ramp = _slow_ramp(dark, light, side)
     inner = slice(side // 20, -side // 20)  # where the plan is a straight line
@@ -104,7 +106,7 @@ def test_slow_gradients_have_no_bands(dark, light):
     assert np.ptp(ramp[inner]) > 2, "the ramp passes several steps"
 
 
-def test_softness_changes_nothing_where_the_plan_is_sure():
+def test_softness_changes_nothing_where_the_plan_is_certain():
     controls = make_controls("tiles", plan=half_plan(), chaos=0.5)
     crisp, soft = (
         paint(controls, width=96, height=96),
@@ -147,7 +149,7 @@ def test_the_same_place_at_two_sizes(changes):
     assert _far(resize(large, 256), small) < 5.0
 
 
-def test_threads_change_nothing():
+def test_the_number_of_threads_changes_nothing():
     controls = make_controls("facets", second_kind="dots", second_share=0.3, softness=0.2, glaze=4.0, brush=4.0)
     one, two = (paint(controls, width=300, height=200, threads=threads) for threads in (1, 2))
     assert np.array_equal(one, two)
@@ -163,12 +165,12 @@ def test_threads_change_nothing():
         ({"brush": float("nan")}, "brush is nan"),
     ],
 )
-def test_what_is_out_of_range_is_refused(changes, message):
+def test_values_out_of_range_are_errors(changes, message):
     with pytest.raises(ControlsError, match=message):
         make_controls("tiles", **changes)
 
 
-def test_controls_with_a_surface_come_back_from_json():
+def test_controls_with_a_surface_survive_json():
     worked = {"softness": 0.5, "glaze": 3.0, "brush": 2.0, "outline": -0.7}
     controls = make_controls("tiles", second_kind="dots", second_share=0.25, **worked)
     again = Controls.from_json(controls.to_json())
@@ -176,24 +178,31 @@ def test_controls_with_a_surface_come_back_from_json():
     assert (again.second_kind, again.second_share, again.softness) == ("dots", 0.25, 0.5)
 
 
-def test_what_the_eye_says_of_bare_paintings_is_painted_bare():
+def test_estimates_below_the_threshold_paint_nothing_and_others_are_scaled():
     raw = {
         "plan": np.zeros((8, 32, 32), np.float32), "palette": np.zeros(1, np.float32),
-        "kind": np.arange(len(KINDS), dtype=np.float32), "frequency": 10.0, "angle": 0.1, "chaos": 0.8,
-        "palettes": np.full((1, 8, 3), 0.5, np.float32), "kinds": KINDS,
+        "kind": np.arange(len(KINDS), dtype=np.float32), "frequency": np.float32(10), "angle": np.float32(0.1),
+        "chaos": np.float32(0.8),
     }  # fmt: skip
-    bare = choose_controls(**raw, finish=np.array([0.1, 0.1, 0.04, 0.51, 0.4, 0.4], np.float32))
+
+    def choose(finish, **options):
+        outputs = raw | {"finish": np.array(finish, np.float32)}
+        return choose_controls(outputs, palettes=np.full((1, 8, 3), 0.5, np.float32), kinds=KINDS, **options)
+
+    bare = choose([0.1, 0.1, 0.04, 0.51, 0.4, 0.4])
     assert [getattr(bare, name) for name in FINISH] == [0] * 6
-    barely_dark = choose_controls(**raw, finish=np.array([0.1, 0.1, 0.04, 0.495, 0.4, 0.4], np.float32))
+    barely_dark = choose([0.1, 0.1, 0.04, 0.495, 0.4, 0.4])
     assert "-0.0" not in barely_dark.to_json().partition('"plan"')[0]
-    full = choose_controls(**raw, finish=np.ones(6, np.float32))
+    full = choose(np.ones(6))
     assert full.softness == pytest.approx(0.7)
     assert full.glaze == pytest.approx(0.8 * 16)
     assert full.brush == pytest.approx(0.7 * 16)
     assert full.outline == pytest.approx(1.6)
     assert (full.mirror, full.flip) == (1, 1)
-    dark = choose_controls(**raw, finish=np.zeros(6, np.float32))
+    dark = choose(np.zeros(6))
     assert dark.outline == pytest.approx(-1.6)
+    as_estimated = choose(np.full(6, 0.75), corrections=dict.fromkeys(FINISH, (0.0, 1.0)))
+    assert (as_estimated.softness, as_estimated.glaze, as_estimated.mirror) == (0.75, 12.0, 0.75)
 
 
 @pytest.mark.parametrize(("kind", "second"), [("glass", None), ("stripes", "impasto")])
@@ -217,7 +226,7 @@ def test_a_mirrored_picture_is_its_own_mirror_image(kind, second, size):
 
 
 @pytest.mark.slow
-def test_a_picture_becomes_symmetric_by_area():
+def test_the_area_of_symmetry_follows_the_control():
     symmetric = []
     for share in (0.0, 0.3, 0.6, 1.0):
         found = []
@@ -226,14 +235,14 @@ def test_a_picture_becomes_symmetric_by_area():
             slots = paint_slots(controls, width=64, height=64, seed=seed)
             found.append(np.mean(slots == slots[:, ::-1]))
         symmetric.append(float(np.mean(found)))
-    by_chance = symmetric[0]
-    expected = [by_chance + share * (1 - by_chance) for share in (0.0, 0.3, 0.6, 1.0)]
+    at_random = symmetric[0]
+    expected = [at_random + share * (1 - at_random) for share in (0.0, 0.3, 0.6, 1.0)]
     np.testing.assert_allclose(symmetric, expected, atol=0.06)
 
 
 @pytest.mark.parametrize("kind", ["marble", "cubist"])
-def test_soft_steps_to_black_and_back_are_no_negative_light(kind):
-    """Palettes of one channel from bright to black: rounding must not fall below it (NumPy would warn of its root)."""
+def test_soft_mixtures_with_black_have_no_negative_light(kind):
+    """Rounding must not give values below black, for which NumPy would warn of a power of a negative number."""
     for seed in range(6):
         palette = np.random.default_rng(seed).random((8, 3)).astype(np.float32)
         palette[-1] = 0.0

@@ -1,1 +1,4 @@
-"""The painter: controls become pixels, at any size, as a function of place."""
+"""The painter: controls become pixels of any size.
+
+controls -> paint -> canvas (marks, plan, slots, dither) -> outline -> surface -> sRGB picture
+"""

@@ -1,8 +1,8 @@
-"""The controls of the painter: what a latent says about a picture, named and bounded.
+"""The controls of the painter: named and bounded parameters of a picture.
 
-z_image -> (decoder of the bundle) -> raw outputs -> **here** -> Controls -> painter -> picture
+z_image -> decoder of the bundle -> raw outputs -> **here** -> Controls -> painter -> picture
 
-Controls can be saved as JSON, edited by hand and painted again at any size.
+Controls can be saved as JSON, edited and painted again at any size.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,14 @@ from clavilux.system.arguments import float_array, real_number, show
 Float32 = NDArray[np.float32]
 
 
-# Of a range: what the eye says of paintings that have none of it, and how much of what is above is painted. It reads
-# too much rather than too little into real pictures; but of the width of lines it says less than half.
-# Layouts that are even by chance correlate with their mirror image by up to 0.8; ours is one to the last line.
-_BARE = {
+Corrections = Mapping[str, Sequence[float]]
+
+# Corrections of the estimates that a decoder has learnt from the mark classifier, which bundles contain: for each
+# property of ``FINISH`` the largest estimate for pictures without the property, as a share of the range, and a factor
+# for estimates above it. The classifier overestimates softness, glaze and brush of real pictures, and gives less than
+# half of the width of outlines. Unsymmetric layouts correlate with their mirror image by up to 0.8, while painted
+# symmetry is exact.
+FINISH_CORRECTIONS: Corrections = {
     "softness": (0.3, 0.7),
     "glaze": (0.15, 0.8),
     "brush": (0.05, 0.7),
@@ -37,21 +41,21 @@ _BARE = {
     "mirror": (0.8, 2.0),
     "flip": (0.8, 2.0),
 }
-_MAX_TURNS = 1e15  # beyond, a float has no fraction of a turn left
-_LEAST_WEIGHT = 1e-4  # of the likeliest palette; what weighs less is not seen
+_MAX_TURNS = 1e15  # larger floats have no fractional part
+_LEAST_WEIGHT = 1e-4  # relative to the most probable palette; smaller weights do not change the mean visibly
 
 
 @dataclass(frozen=True, eq=False)
 class Controls:
-    """What the painter paints from.
+    """The parameters of a picture.
 
     Attributes
     ----------
     palette : (8, 3) float32
         sRGB colours in [0, 1], sorted from dark to light.
     plan : (8, 32, 32) float32
-        Log-probability of each palette slot at each cell (slot, row from the top, column from the left); each cell's
-        probabilities sum to 1.
+        Log-probability of each palette slot at each cell (slot, row from the top, column from the left). Other logits
+        are normalised so that the probabilities of each cell sum to 1.
     kind : str
         Kind of the marks, one of ``clavilux.painter.marks.KINDS``.
     frequency : float
@@ -59,23 +63,23 @@ class Controls:
     angle : float
         Direction of the marks in turns, in [0, 0.5): 0 is horizontal, 0.25 vertical, counter-clockwise.
     chaos : float
-        Weight of the marks against the plan, in ``CHAOS_RANGE``: 0 paints the most probable slot everywhere, 1 gives
-        every slot the area that the plan gives it.
+        Weight of the marks against the plan, in ``CHAOS_RANGE``: at 0 every place has its most probable slot, at 1
+        every slot covers its share of the plan.
     second_kind : str or None
-        Kind of the marks in a share ``second_share`` of the picture; None where one kind covers it all.
+        Kind of the marks in a share ``second_share`` of the picture; None for one kind everywhere.
     second_share : float
         From 0 to 1.
     softness : float
-        In ``SOFTNESS_RANGE``: how far colours pass into each other.
+        In ``SOFTNESS_RANGE``: how much colours mix at borders.
     glaze, brush : float
-        L*, in ``GLAZE_RANGE`` and ``BRUSH_RANGE``: how much the tone of a colour changes slowly, and with the bristles
-        of a brush.
+        Standard deviation in L* of slow changes of tone, and of the bristles of a brush, in ``GLAZE_RANGE`` and
+        ``BRUSH_RANGE``.
     outline : float
-        In ``OUTLINE_RANGE``: mean width of the lines where two slots meet, in percent of the short side; at most 0.3
-        marks are painted. Below 0 they have the darkest colour, above 0 the lightest, at 0 there are none.
+        In ``OUTLINE_RANGE``: mean width of the lines where two slots meet, in percent of the short side, limited to 0.3
+        marks. Lines have the darkest colour below 0 and the lightest above; at 0 there are none.
     mirror, flip : float
-        In ``SYMMETRY_RANGE``: share of the picture in which the left half repeats the right one, and the upper half
-        the lower one. Both together make a kaleidoscope of four quarters.
+        In ``SYMMETRY_RANGE``: share of the picture in which the left half mirrors the right one, and the upper half the
+        lower one. Both at 1 give four mirrored quarters.
     """
 
     palette: Float32
@@ -109,14 +113,16 @@ class Controls:
         for name, (low, high) in numbers.items():
             object.__setattr__(self, name, real_number(name, getattr(self, name), low, high, fault=ControlsError))
         angle = real_number("angle", self.angle, -_MAX_TURNS, _MAX_TURNS, fault=ControlsError)
-        object.__setattr__(self, "angle", angle % 0.5 % 0.5)  # the remainder of -1e-20 rounds to 0.5
+        object.__setattr__(self, "angle", angle % 0.5 % 0.5)  # twice, because the remainder of -1e-20 rounds to 0.5
         object.__setattr__(self, "palette", palette)
         object.__setattr__(self, "plan", log_softmax(plan))
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds that are seen, one or two, in the order of ``KINDS``: a kind keeps its side of the picture when
-        another overtakes it."""
+        """Return the one or two kinds that are visible, in the order of ``KINDS``.
+
+        The order does not depend on the shares, so that a kind keeps its region when its share passes one half.
+        """
         if self.second_kind in (None, self.kind) or self.second_share == 0:
             return (self.kind,)
         if self.second_share == 1:
@@ -126,14 +132,14 @@ class Controls:
 
     @property
     def second_area(self) -> float:
-        """Share of the picture that the second of `kinds` covers; 0 where there is one."""
+        """Return the share of the picture that the second of `kinds` covers; 0 if there is only one."""
         kinds = self.kinds
         if len(kinds) == 1:
             return 0.0
         return self.second_share if kinds[1] == self.second_kind else 1.0 - self.second_share
 
     def to_json(self) -> str:
-        """Write the controls as one JSON object; numbers are rounded to 4 digits, which no picture shows."""
+        """Return the controls as a JSON object; numbers are rounded to 4 digits, which is not visible."""
         return json.dumps(
             {
                 "palette": [[round(float(c), 4) for c in colour] for colour in self.palette],
@@ -150,11 +156,11 @@ class Controls:
 
     @classmethod
     def from_json(cls, text: str) -> Controls:
-        """Read controls that `to_json` wrote; an unknown or a missing key is a `ControlsError`."""
+        """Read controls from the JSON of `to_json`; raise a `ControlsError` for unknown or missing keys."""
         try:
             fields: Any = json.loads(text)
         except TypeError as error:
-            raise ControlsError(f"the controls are {show(text)}; they are text in JSON") from error
+            raise ControlsError(f"the controls are {show(text)}; they are JSON text") from error
         except (ValueError, RecursionError) as error:
             raise ControlsError(f"the controls are no JSON: {error}") from error
         names = {field.name for field in dataclasses.fields(cls)}
@@ -164,66 +170,66 @@ class Controls:
 
 
 def choose_controls(
+    outputs: Mapping[str, NDArray[np.floating]],
     *,
-    plan: Float32,
-    palette: Float32,
-    kind: Float32,
-    frequency: float,
-    angle: float,
-    chaos: float,
-    finish: Float32,
     palettes: Float32,
     kinds: Sequence[str],
+    corrections: Corrections = FINISH_CORRECTIONS,
 ) -> Controls:
-    """Turn what a decoder says of one latent into controls.
+    """Convert the outputs of a decoder for one latent to controls.
 
-    The kinds are the two that score highest, see `share_of_second`. The palette is the mean, slot by slot in CIELAB, of
-    the codebook's palettes weighted by their probability: those that count lie close together, so that near latents
-    have near palettes and colours stay colours. (Slots are sorted by lightness, so the mean is also the one by
-    transport along it.)
+    The kinds are the two with the highest scores, see `share_of_second`. The palette is the mean of the codebook's
+    palettes, see `blend_palettes`. Frequency and chaos are clipped to their ranges.
 
     Parameters
     ----------
-    plan : (8, 32, 32) float32
-        Log-probabilities of the slots, or logits.
-    palette, kind : (n_palettes,), (n_kinds,) float32
-        Logits.
-    frequency, angle, chaos : float
-        Marks along the short side, turns, weight; clipped to their ranges.
-    finish : (6,) float32
-        The properties of ``FINISH`` as they are read off pictures, each in [0, 1] of its range; see `_BARE`.
+    outputs : mapping of str to array
+        By the names of the outputs of ``controls.onnx``, without the batch axis. plan: (8, 32, 32) logits of the slots;
+        palette, kind: (n_palettes,), (n_kinds,) logits; frequency, angle, chaos: numbers, the angle in turns; finish:
+        (6,) estimates of the properties of ``FINISH`` in [0, 1] of their ranges.
     palettes : (n_palettes, 8, 3) float32
-        The codebook that the palette is chosen from.
+        The codebook of palettes, sRGB.
     kinds : sequence of str
-        The names that the kind is chosen from.
+        Names of the kinds, in the order of the output.
+    corrections : mapping of str to (float, float)
+        Of the estimates of ``FINISH``, as in `FINISH_CORRECTIONS`.
     """
-    order = np.argsort(-kind, kind="stable")
+    scores = outputs["kind"]
+    order = np.argsort(-scores, kind="stable")
+    finish = np.clip(outputs["finish"], 0, 1)
     return Controls(
-        palette=blend_palettes(palettes, palette),
-        plan=plan,
+        palette=blend_palettes(palettes, outputs["palette"]),
+        plan=outputs["plan"],
         kind=kinds[int(order[0])],
         second_kind=kinds[int(order[1])] if len(kinds) > 1 else None,
-        second_share=share_of_second(kind[order]),
-        frequency=min(max(frequency, FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
-        angle=angle,
-        chaos=min(max(chaos, CHAOS_RANGE[0]), CHAOS_RANGE[1]),
-        **{name: _worked(name, float(value)) for name, value in zip(FINISH, np.clip(finish, 0, 1), strict=True)},
+        second_share=share_of_second(scores[order]),
+        frequency=min(max(float(outputs["frequency"]), FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
+        angle=float(outputs["angle"]),
+        chaos=min(max(float(outputs["chaos"]), CHAOS_RANGE[0]), CHAOS_RANGE[1]),
+        **{
+            name: _correct(float(value), FINISH[name], corrections[name])
+            for name, value in zip(FINISH, finish, strict=True)
+        },
     )
 
 
-def _worked(name: str, share: float) -> float:
-    """How much of a property of the finish is painted, by what is read, in [0, 1] of its range."""
-    low, high = FINISH[name]
-    bare, painted = _BARE[name]
-    read = share if low == 0 else 2.0 * share - 1.0  # of ranges on both sides of 0, the middle is none
-    return math.copysign(high * min(1.0, painted * max(0.0, abs(read) - bare) / (1.0 - bare)), read)
+def _correct(share: float, span: tuple[float, float], correction: Sequence[float]) -> float:
+    """Return the value of a property of the finish for an estimate in [0, 1] of its range."""
+    (low, high), (threshold, factor) = span, correction
+    estimate = share if low == 0 else 2.0 * share - 1.0  # of signed ranges, the middle is 0
+    return math.copysign(high * min(1.0, factor * max(0.0, abs(estimate) - threshold) / (1.0 - threshold)), estimate)
 
 
 def share_of_second(scores: Float32) -> float:
-    """Area of the second of the kinds, by their scores from high to low, (n_kinds,): 0 to 1/2.
+    """Return the share of the picture, 0 to 1/2, for the second of the kinds.
 
-    Half where the two are equal, none where the second is no nearer to the first than the third. So a picture passes
-    from one kind to another, and one partner to the next, without a jump.
+    It is 1/2 if the best two scores are equal and 0 if the second is equal to the third, so that pictures change
+    continuously when kinds change places.
+
+    Parameters
+    ----------
+    scores : (n_kinds,) float32
+        From high to low.
     """
     if len(scores) < 3:
         return 0.0
@@ -232,17 +238,32 @@ def share_of_second(scores: Float32) -> float:
 
 
 def blend_palettes(palettes: Float32, logits: Float32) -> Float32:
-    """Mean in CIELAB of palettes (n, 8, 3) sRGB weighted by softmax(logits (n,)): (8, 3) sRGB."""
+    """Return the mean of palettes in CIELAB, slot by slot, weighted by the softmax of logits.
+
+    Palettes with a considerable weight are similar, so the mean is a plausible palette and changes continuously with
+    the latent. Slots are sorted by lightness, so the mean is also the optimal transport barycentre along lightness.
+
+    Parameters
+    ----------
+    palettes : (n, 8, 3) float32
+        sRGB.
+    logits : (n,) float32
+
+    Returns
+    -------
+    (8, 3) float32
+        sRGB.
+    """
     weights = np.exp(logits - logits.max(), dtype=np.float64)
     near = np.flatnonzero(weights > _LEAST_WEIGHT)
     weights = weights[near] / weights[near].sum()
     lab = srgb_to_lab(palettes[near]).astype(np.float64)
-    # einsum without BLAS: no thread has a say in the last bit.
+    # einsum without BLAS: the result does not depend on the number of threads.
     mean = np.einsum("n,nkc->kc", weights, lab, optimize=False)
     return np.clip(lab_to_srgb(mean.astype(np.float32)), 0, 1).astype(np.float32)
 
 
 def log_softmax(logits: Float32) -> Float32:
-    """Log-probabilities over the first axis."""
+    """Return log-probabilities over the first axis."""
     shifted = logits - logits.max(axis=0, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=0, keepdims=True)), np.float32)

@@ -1,10 +1,9 @@
-"""Colours rounded to 8 bits up or down by chance, so that slow gradients keep their slope.
+"""Dithering: rounding colours to 8 bits up or down at random, so that slow gradients show no bands.
 
 soft colours in [0, 1] -> **here** -> bytes
 
-Noise that is even over one step makes the expected value of a rounded number the number itself (Roberts 1962). The
-grain of the paper cannot do it: it is laid on colours that are rounded already, hides their stairs and leaves them
-there.
+Noise that is uniform over one 8-bit step makes the expected value of the rounded number equal to the number (Roberts
+1962). The grain of paper cannot replace it, because it is added to colours that are already rounded.
 """
 
 from __future__ import annotations
@@ -12,22 +11,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.painter.marks.chance import Float32, cell_hash, rehash, unit
+from clavilux.painter.marks.hashing import Float32, cell_hash, rehash, unit
 
 
 def dither(rgb: Float32, pixels: NDArray[np.intp], *, width: int, seed: int) -> NDArray[np.uint8]:
-    """Round sRGB colours.
+    """Round sRGB colours to 8 bits with random thresholds.
 
     Parameters
     ----------
     rgb : (n, 3) float32
         In [0, 1].
     pixels : (n,) int
-        Where they are: row times width plus column. The same pixel of the same picture is rounded the same way.
+        Positions: row times width plus column. Position and seed determine the thresholds.
     width : int
-        Of the picture, in pixels.
+        Pixels of a row of the picture.
     seed : int
-        What chance hangs on.
+        Random seed.
 
     Returns
     -------

@@ -1,9 +1,9 @@
-"""Outlines: lines along the borders of shapes, as a pen or a brush draws them.
+"""Outlines: lines along the borders of shapes.
 
-    slots of all pixels, picture, width and colour -> **here** -> the picture with lines where two slots meet
+slots of all pixels, picture, width and colour -> **here** -> the picture with lines where two slots meet
 
-A pixel's distance to the nearest border says how much of it the line covers, so that its edges need no samples. The
-line swells and thins on its way, and is gone where it is thinnest.
+The distance of a pixel to the nearest border gives the share of the pixel that the line covers, so that no samples are
+needed. A slow noise changes the width along the line, down to zero.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.colour import from_light, to_light
-from clavilux.painter.marks.chance import Float32
-from clavilux.painter.surface import Paper
+from clavilux.painter.borders import find_borders
+from clavilux.painter.marks.hashing import Float32
+from clavilux.painter.surface import ValueNoise
 from clavilux.system.threads import run_each
 
 UInt8 = NDArray[np.uint8]
 
-_SWELL_CELLS = 7  # cells of the swelling along the short side
-_SWELL = 0.45  # deviation of the width, of itself
-_WIDEST = 2.2  # of the width
-_BLOCK = 131_072  # pixels at a time; a block looks as far as lines reach beyond its rows
+_SWELL_CELLS = 7  # cells of the noise of the width along the short side
+_SWELL = 0.45  # standard deviation of the width, as a share of it
+_WIDEST = 2.2  # limit of the width, as a multiple of the mean
+_BLOCK = 131_072  # pixels of a block; it needs the slots around it as far as lines reach
 _TO_LIGHT = to_light(np.arange(256) / 255)
 
 
@@ -45,24 +46,24 @@ def add_outlines(
     picture : (H, W, 3) uint8
         sRGB.
     slots : (H, W) or (2 H, 2 W) uint8
-        Slots at the middle of each pixel, or at twice as many places each way.
+        Slots at the centre of each pixel, or at twice as many places each way.
     width : float
-        Of the lines, in short sides.
+        Mean width of the lines, in short sides.
     colour : (3,) uint8
-        sRGB.
+        sRGB of the lines.
     seed : int
-        What chance hangs on.
+        Random seed of the noise of the width.
     fast : module or None
-        What computes noise; None for NumPy.
+        The compiled painter; None for NumPy.
     threads : int
-        How many blocks at a time.
+        Number of blocks that are processed at the same time.
     """
     n_rows, n_columns = slots.shape
-    places = n_rows // len(picture)  # of a pixel, each way
-    half = 0.5 * width * min(n_rows, n_columns)  # in places
+    places = n_rows // len(picture)  # per pixel, each way
+    half = 0.5 * width * min(n_rows, n_columns)  # half of the width, in places
     reach = math.ceil(half * _WIDEST)
     rows = places * max(2 * reach, _BLOCK // n_columns, 1)
-    swelling = Paper(n_columns, n_rows, _SWELL_CELLS, seed, _SWELL, fast, "swell")
+    swelling = ValueNoise(n_columns, n_rows, _SWELL_CELLS, seed, _SWELL, fast, "swell")
     light = _TO_LIGHT[colour]
 
     def draw(top: int) -> None:
@@ -75,9 +76,10 @@ def add_outlines(
             fast.draw_lines(block, slots, top, reach, covered, _TO_LIGHT, light)
             return
         above = max(0, top - reach)
-        seen = find_borders(slots[max(0, above - 1) : top + rows + reach + 1])
-        seen = seen[above - max(0, above - 1) :][: min(top + rows + reach, n_rows) - above]
-        covered -= _distance(seen, reach)[top - above :][: len(covered)]
+        first = max(0, above - 1)
+        borders = find_borders(slots[first : top + rows + reach + 1])
+        borders = borders[above - first :][: min(top + rows + reach, n_rows) - above]
+        covered -= find_distances(borders, reach)[top - above :][: len(covered)]
         np.clip(covered, 0, 1, out=covered)
         if places > 1:
             covered = covered.reshape(len(block), places, -1, places).mean(axis=(1, 3))
@@ -90,25 +92,24 @@ def add_outlines(
     run_each(draw, range(0, n_rows, rows), threads)
 
 
-def find_borders(slots: UInt8) -> NDArray[np.bool_]:
-    """Pixels whose slot differs from that to the left, right, above or below."""
-    borders = np.zeros(slots.shape, bool)
-    across, down = slots[:, 1:] != slots[:, :-1], slots[1:] != slots[:-1]
-    borders[:, 1:] |= across
-    borders[:, :-1] |= across
-    borders[1:] |= down
-    borders[:-1] |= down
-    return borders
+def find_distances(borders: NDArray[np.bool_], reach: int) -> Float32:
+    """Return the distance of each pixel to the nearest border, in pixels.
 
+    Squared distances are minimised along columns, then along rows (Felzenszwalb and Huttenlocher 2012); along rows, all
+    steps up to `reach` are tried.
 
-def _distance(borders: NDArray[np.bool_], reach: int) -> Float32:
-    """Distance in pixels to the nearest that is set, (h, w), exact up to `reach` and more than it beyond.
+    Parameters
+    ----------
+    borders : (h, w) bool
+    reach : int
+        Distances up to this one are exact; all others are larger than it.
 
-    First along columns, then along rows, as squares can be (Felzenszwalb & Huttenlocher 2012); along rows each step
-    within reach is tried.
+    Returns
+    -------
+    (h, w) float32
     """
     far = reach + 1
-    assert far**2 + reach**2 < 2**16, "squares are held in 16 bits"
+    assert far**2 + reach**2 < 2**16, "squared distances must fit into 16 bits"
     along = np.where(borders, 0, far).astype(np.uint16)
     for row in range(1, len(along)):
         np.minimum(along[row], along[row - 1] + 1, out=along[row])

@@ -1,6 +1,7 @@
-"""The surface of a picture: what paint leaves on a canvas, as noise of place.
+"""The surface of a picture: noise of paint and paper, as a function of place.
 
-sRGB picture, controls (glaze, brush, angle), seed -> **here** -> the same picture with tones and the grain of paper
+sRGB picture, controls (glaze, brush, angle), seed -> **here** -> the picture with changes of tone and the grain of
+paper
 """
 
 from __future__ import annotations
@@ -13,45 +14,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.painter.controls import Controls
-from clavilux.painter.marks.chance import COLUMN, ROW, Float32, draws, key, mix, unit, whole_bits
-from clavilux.painter.marks.place import plane_waves
-from clavilux.painter.marks.place import waves as smooth_field
+from clavilux.painter.marks.hashing import COLUMN, ROW, Float32, draws, key, mix, unit, whole_bits
+from clavilux.painter.marks.place import plane_waves, sum_waves
 from clavilux.system.threads import run_each
 
 UInt8 = NDArray[np.uint8]
 
-_BLOCK = 65_536  # pixels at a time
-_GRAIN_CELLS = (640, 2560)  # cells of the paper along the short side: felt at 1024 pixels, and in print
-_GRAIN = 1.2  # deviation of each grain, in 8-bit steps: the hand feels it, the eye does not see dots
+_BLOCK = 65_536  # pixels of a block
+_GRAIN_CELLS = (640, 2560)  # cells of the paper along the short side: for screens of 1024 pixels, and for print
+_GRAIN = 1.2  # standard deviation of each grain, in 8-bit steps: too little to show as dots
 _STEPS_PER_LIGHTNESS = 2.55  # 8-bit steps of grey per L*, nearly the same everywhere
 _GLAZE_CELLS = (4, 9)  # cells along the short side
-_GLAZE_COMMON = 0.85  # of glaze is lightness, the rest tint
+_GLAZE_COMMON = 0.85  # share of glaze that all channels have in common; the rest changes the tint
 _BRISTLES = (44.0, 96.0, 220.0)  # cells across the strokes along the short side
-_BRISTLE_LENGTH = 6.0  # of a cell along the stroke, in its widths
-_BRISTLE_TABLE = 512  # cells after which bristles would come again: more than two short sides of the finest
-_FLOW = 0.06  # deviation of the bend of bristles, in short sides
-_EASED_DEVIATION = 0.2144  # deviation of value noise between values that are uniform on an interval of length 1
+_BRISTLE_LENGTH = 6.0  # length of a cell of bristles along the stroke, in widths of the cell
+_BRISTLE_TABLE = 512  # period of the bristles, in cells: more than two short sides even for the finest
+_FLOW = 0.06  # standard deviation of the bend of bristles, in short sides
+_EASED_DEVIATION = 0.2144  # standard deviation of value noise whose lattice values are uniform on (-0.5, 0.5)
 
 
 def add_surface(picture: UInt8, controls: Controls, seed: int, fast: ModuleType | None, threads: int) -> None:
-    """Add glaze, brush and the grain of the paper, in place: noise of place, in 8-bit steps. `fast` is the module that
-    computes it, or None for NumPy."""
+    """Add glaze, brush and the grain of paper to a picture, in place.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) uint8
+        sRGB.
+    controls : Controls
+        Gives glaze, brush and the angle of the bristles.
+    seed : int
+        Random seed of the noise.
+    fast : module or None
+        The compiled painter; None for NumPy.
+    threads : int
+        Number of blocks that are processed at the same time.
+    """
     height, width = picture.shape[:2]
     rows = max(1, _BLOCK // width)
     steps = _STEPS_PER_LIGHTNESS
     common = _GLAZE_COMMON * controls.glaze * steps / len(_GLAZE_CELLS) ** 0.5
     own = (1 - _GLAZE_COMMON**2) ** 0.5 * controls.glaze * steps / len(_GLAZE_CELLS) ** 0.5
     glazes = _GLAZE_CELLS if controls.glaze else ()
-    tones: list[Paper | _Bristles] = [Paper(width, height, cells, seed, _GRAIN, fast) for cells in _GRAIN_CELLS]
-    tones += [Paper(width, height, cells, seed, common, fast) for cells in glazes]
+    tones: list[ValueNoise | Bristles] = [
+        ValueNoise(width, height, cells, seed, _GRAIN, fast) for cells in _GRAIN_CELLS
+    ]
+    tones += [ValueNoise(width, height, cells, seed, common, fast) for cells in glazes]
     if controls.brush:
-        tones.append(_Bristles(width, height, controls.angle, controls.brush * steps, seed, fast))
-    tints = [[Paper(width, height, cells, seed, own, fast, f"tint {c}") for cells in glazes] for c in range(3)]
+        tones.append(Bristles(width, height, controls.angle, controls.brush * steps, seed, fast))
+    tints = [[ValueNoise(width, height, cells, seed, own, fast, f"tint {c}") for cells in glazes] for c in range(3)]
 
     def fill(top: int) -> None:
         block = picture[top : top + rows]
         tone = _sum(tones, top, block.shape)
-        tint = np.array([_sum(papers, top, block.shape) for papers in tints if papers], np.float32)
+        tint = np.array([_sum(noises, top, block.shape) for noises in tints if noises], np.float32)
         if fast is not None:
             fast.add_noise(block, tone, tint.reshape(-1, *tone.shape))
             return
@@ -65,22 +80,27 @@ def add_surface(picture: UInt8, controls: Controls, seed: int, fast: ModuleType 
     run_each(fill, range(0, height, rows), threads)
 
 
-def _sum(noises: Sequence[Paper | _Bristles], top: int, shape: tuple[int, ...]) -> Float32:
+def _sum(noises: Sequence[ValueNoise | Bristles], top: int, shape: tuple[int, ...]) -> Float32:
+    """Return the sum of noises on the rows of a block, (n, width)."""
     total = np.zeros(shape[:2], np.float32)
     for noise in noises:
         noise.add_to(total, top)
     return total
 
 
-class _Bristles:
-    """Noise stretched along a bending flow, at three scales, thicker here and thinner there."""
+class Bristles:
+    """Noise like the bristles of a brush: value noise of three scales, stretched along a bending flow.
+
+    A slow field varies its strength. `deviation` is its standard deviation in 8-bit steps, `angle` its direction in
+    turns.
+    """
 
     def __init__(
         self, width: int, height: int, angle: float, deviation: float, seed: int, fast: ModuleType | None
     ) -> None:
         self.width, self.height, self.short, self.seed = width, height, min(width, height), seed
         self._turn = math.tau * angle
-        # A pixel that covers many cells shows their mean.
+        # A pixel that covers many cells shows their mean, which deviates less.
         self._scales = [
             (np.float32(cells), np.float32(deviation * min(1.0, self.short / cells))) for cells in _BRISTLES
         ]
@@ -90,7 +110,7 @@ class _Bristles:
         self._table = table * np.float32(1 / (_EASED_DEVIATION * len(_BRISTLES) ** 0.5))
 
     def add_to(self, total: Float32, top: int) -> None:
-        """Add the noise of the rows from `top` on to (n, width)."""
+        """Add the noise of the rows that begin at `top` to an array (n, width), in place."""
         n = len(total)
         x = ((np.arange(self.width) + 0.5 - self.width / 2) / self.short).astype(np.float32)
         y = ((np.arange(top, top + n) + 0.5 - self.height / 2) / self.short).astype(np.float32)
@@ -108,11 +128,11 @@ class _Bristles:
             )
             return
         x, y = np.tile(x, n), np.repeat(y, self.width)
-        # One slow wave each way bends the flow, and one makes the paint thicker here than there.
+        # One slow field bends the flow, another varies the strength.
         cos, sin = np.float32(math.cos(self._turn)), np.float32(math.sin(self._turn))
         s, t = x * cos - y * sin, x * sin + y * cos
-        t += smooth_field(s, t, self.seed, "flow", n=4) * np.float32(_FLOW)
-        thickness = np.exp(np.float32(0.2) * smooth_field(x * 2, y * 2, self.seed, "thickness", n=4))
+        t += sum_waves(s, t, self.seed, "flow", n=4) * np.float32(_FLOW)
+        thickness = np.exp(np.float32(0.2) * sum_waves(x * 2, y * 2, self.seed, "thickness", n=4))
         noise = np.zeros_like(x)
         for shift, (cells, weight) in enumerate(self._scales):
             noise += weight * self._read(s * (cells / np.float32(_BRISTLE_LENGTH)), t * cells, shift)
@@ -120,6 +140,7 @@ class _Bristles:
         total += noise.reshape(n, self.width)
 
     def _read(self, s: Float32, t: Float32, shift: int) -> Float32:
+        """Return value noise at (s, t), in cells of the periodic table; `shift` tells scales apart."""
         side = _BRISTLE_TABLE
         i, j = np.floor(s), np.floor(t)
         right, down = _ease(s - i), _ease(t - j)
@@ -135,8 +156,24 @@ class _Bristles:
         return np.asarray(a, np.float32)
 
 
-class Paper:
-    """Value noise (smooth between random values on a lattice) of so many cells along the short side."""
+class ValueNoise:
+    """Value noise: random values on a lattice, smoothly interpolated.
+
+    Parameters
+    ----------
+    width, height : int
+        Pixels of the picture.
+    cells : int
+        Cells of the lattice along the short side.
+    seed : int
+        Random seed.
+    deviation : float
+        Standard deviation, where a pixel is smaller than a cell.
+    fast : module or None
+        The compiled painter; None for NumPy.
+    name : str
+        Noises with different names are independent.
+    """
 
     def __init__(
         self,
@@ -154,18 +191,18 @@ class Paper:
         y = (np.arange(height) + 0.5 - height / 2) / short * cells
         left, above = np.floor(x).astype(np.float32), np.floor(y).astype(np.float32)
         self._right, self._down = _ease((x - left).astype(np.float32)), _ease((y - above).astype(np.float32))
-        i, j = np.union1d(left, left + 1), np.union1d(above, above + 1)  # the lines of the lattice that pixels touch
+        i, j = np.union1d(left, left + 1), np.union1d(above, above + 1)  # the lattice lines next to pixels
         self._columns, self._rows = np.searchsorted(i, left), np.searchsorted(j, above)
-        self._i = whole_bits(i) * ROW + np.uint32(key(seed, f"{name} {cells}"))  # the two halves of `cell_hash`
+        self._i = whole_bits(i) * ROW + np.uint32(key(seed, f"{name} {cells}"))  # the two terms of `cell_hash`
         self._j = whole_bits(j) * COLUMN
         # A pixel that covers many cells shows their mean, whose deviation falls with the square root of their number.
         self._scale = np.float32(deviation / _EASED_DEVIATION * min(1.0, short / cells))
 
     def add_to(self, total: Float32, top: int) -> None:
-        """Add the noise of the rows from `top` on to (n, width)."""
+        """Add the noise of the rows that begin at `top` to an array (n, width), in place."""
         at, down = self._rows[top : top + len(total)], self._down[top : top + len(total)]
         if self._fast is not None:
-            self._fast.add_paper(total, self._i, self._columns, self._right, self._j, at, down, self._scale)
+            self._fast.add_value_noise(total, self._i, self._columns, self._right, self._j, at, down, self._scale)
             return
         first = at[0]
         values = unit(mix(self._i + self._j[first : at[-1] + 2, None]))
@@ -181,6 +218,6 @@ class Paper:
 
 
 def _ease(f: Float32) -> Float32:
-    """0 to 1 with level ends."""
+    """Return the smoothstep polynomial: 0 to 1 with zero slope at both ends."""
     eased: Float32 = f * f * (3 - 2 * f)
     return eased

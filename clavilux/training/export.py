@@ -40,6 +40,7 @@ from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.models.mark_classifier import MarkClassifier
+from clavilux.painter.controls import FINISH_CORRECTIONS
 from clavilux.training.writing import prepare_folder, writing_to
 from clavilux.version import __version__
 
@@ -158,6 +159,7 @@ def export_bundle(
             "descriptors": list(descriptors),
             "variation": {"scale": variation_scale},
             "painting": dict(painting),
+            **({"finish_corrections": FINISH_CORRECTIONS} if isinstance(trained.image_vae, ImageVAE) else {}),
             "normalisation": normalisation,
             "corpus": corpus,
             "measures": measures,

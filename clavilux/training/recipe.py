@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import math
 import os
 import tomllib
@@ -21,6 +22,8 @@ from clavilux.system.tables import read_text
 Objective = Literal["kl_target", "beta"]
 
 RECIPES = Path(__file__).parent / "recipes"
+
+logger = logging.getLogger("clavilux")
 
 # Allowed range of each key, ends included; 0 to `_LARGEST` for keys that are not listed. Larger widths and counts do
 # not fit into memory.
@@ -61,6 +64,20 @@ _RANGES: dict[str, tuple[float, float]] = {
 _LARGEST = 1e6  # of loss weights and noise scales
 _BELOW_ONE = frozenset({"ema", "dropout"})  # 1 itself would divide by zero
 _MULTIPLES_OF_8 = frozenset({"width", "decoder_width"})  # group normalisation has eight groups
+
+
+FORMER_NAMES = {
+    "identity": "track_embedding",
+    "eye": "mark_classifier",
+    "studies": "paintings",
+    "final_rate": "final_learning_rate",
+    "foresight_steps": "predictor_steps",
+    "guide_weight": "correspondence_weight",
+    "fill_looks": "fill_features",
+    "fill_guides": "fill_correspondences",
+    "eye_weight": "mark_weight",
+}
+"""Names of keys in recipes of earlier versions; they are still read, with a warning."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +263,12 @@ def _read(path: Path) -> dict[str, Any]:
 def _merge(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
     """Return `base` with the values of `changes`; `where` names the file and table for messages."""
     merged = dict(base)
-    for key, value in changes.items():
+    for given, value in changes.items():
+        key = given if given in base else FORMER_NAMES.get(given, given)
+        if key != given and key in base:
+            if key in changes:
+                raise RecipeError(f"{where}: has {given!r} and {key!r}, which mean the same; remove the first")
+            logger.warning("%s: %r is now called %r", where, given, key)
         if key not in base:
             tables = [f"[{name}]" for name, known in base.items() if isinstance(known, dict) and key in known]
             near = difflib.get_close_matches(key, base, n=1)

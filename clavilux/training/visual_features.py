@@ -122,20 +122,10 @@ def controls_of_latents(
         with torch.no_grad():
             raw = network.decode(torch.from_numpy(part).float())
         angle = (torch.atan2(raw.direction[:, 1], raw.direction[:, 0]) / (4 * math.pi)) % 0.5
+        batch = raw._asdict() | {"angle": angle}
         for i in range(len(part)):
-            controls.append(
-                choose_controls(
-                    plan=raw.plan[i].numpy(),
-                    palette=raw.palette[i].numpy(),
-                    kind=raw.kind[i].numpy(),
-                    frequency=float(raw.frequency[i]),
-                    angle=float(angle[i]),
-                    chaos=float(raw.chaos[i]),
-                    finish=raw.finish[i].numpy(),
-                    palettes=palettes,
-                    kinds=kinds,
-                )
-            )
+            outputs = {name: values[i].numpy() for name, values in batch.items()}
+            controls.append(choose_controls(outputs, palettes=palettes, kinds=kinds))
     return controls
 
 

@@ -1,9 +1,9 @@
-"""Whether the painter runs compiled: the one place that chooses.
+"""The choice between the compiled painter and NumPy; no other module makes it.
 
-The extra `fast` brings Numba, and `clavilux.painter.compiled.fast` is what it compiles. It begins half a second later
-in each process, so pictures of fewer than `WORTH_PX` pixels are painted by NumPy all the same. ``CLAVILUX_FAST=1`` has
-every picture painted by it, which is worth it for a series; ``CLAVILUX_FAST=0`` has none painted by it. Where Numba is
-not installed or cannot work, NumPy paints: the same picture, but for a few pixels on borders.
+The extra ``fast`` installs Numba, which compiles `clavilux.painter.compiled.fast`. Importing Numba costs each process
+half a second, so by default only pictures of at least ``WORTH_PX`` pixels are painted with it. ``CLAVILUX_FAST=1`` uses
+it for every picture, which pays off for a series of them; ``CLAVILUX_FAST=0`` never uses it. If Numba is missing or
+does not work, NumPy paints. The two pictures differ in few pixels, all of them on borders.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WORTH_PX = 2_048**2
 
 
 def name_painter() -> str:
-    """What paints, for people: says what is installed, without the time that importing it takes."""
+    """Return the name and version of what paints, for messages. Does not import Numba."""
     if os.environ.get(SWITCH) == "0":
         return f"NumPy ({SWITCH}=0)"
     try:
@@ -29,7 +29,7 @@ def name_painter() -> str:
 
 
 def compiled_painter(n_pixels: int) -> ModuleType | None:
-    """`clavilux.painter.compiled.fast`, or None where NumPy paints a picture of so many pixels."""
+    """Return `clavilux.painter.compiled.fast`, or None if NumPy is to paint a picture of `n_pixels`."""
     if n_pixels < WORTH_PX and os.environ.get(SWITCH) != "1":
         return None
     return _load() if name_painter().startswith("Numba") else None
@@ -37,10 +37,13 @@ def compiled_painter(n_pixels: int) -> ModuleType | None:
 
 @lru_cache(maxsize=1)
 def _load() -> ModuleType | None:
-    """Import it; a Numba that is there and cannot work is warned of."""
+    """Import the compiled painter, or warn and return None if Numba is installed but does not work."""
     try:
         from clavilux.painter.compiled import fast
-    except (ImportError, RuntimeError) as error:  # it refuses this NumPy, or finds no folder for compiled code
+    except (
+        ImportError,
+        RuntimeError,
+    ) as error:  # Numba refuses this version of NumPy, or finds no writable folder for compiled code
         warnings.warn(f"Numba is installed but cannot be used, NumPy paints: {error}", RuntimeWarning, stacklevel=3)
         return None
     return fast

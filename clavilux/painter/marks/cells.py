@@ -1,4 +1,4 @@
-"""Cells around scattered points: facets, stained glass, dabs of a brush."""
+"""Marks from Voronoi cells of random points: facets, stained glass, dabs of a brush."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from clavilux.painter.marks.chance import COLUMN, ROW, Float32, Uint32, key, mix, rehash, whole_bits
-from clavilux.painter.marks.place import Marks, Place, calm, on_ground, pieces
+from clavilux.painter.marks.hashing import COLUMN, ROW, Float32, Uint32, key, mix, rehash, whole_bits
+from clavilux.painter.marks.place import Marks, Place, on_ground, pieces, slow_fields
 
-_JITTER = 0.8  # points lie anywhere in the middle 0.8 of their squares: no lattice shows, no two points fall together
+_JITTER = 0.8  # points are anywhere in the central 0.8 of their squares: no visible lattice, no two points at one place
 _MARGIN = np.float32((1.0 - _JITTER) / 2.0)
 _STEP = np.float32(_JITTER / 65536.0)
 _LOW = np.uint32(0xFFFF)
 
-_DAB_S, _DAB_T = np.float32(0.5), np.float32(1.1)  # dabs to a mark, along and across
+_DAB_S, _DAB_T = np.float32(0.5), np.float32(1.1)  # dabs per mark, along and across
 
 
 def nearest_points(place: Place, s: Float32, t: Float32, name: str) -> tuple[Uint32, Float32, Float32]:
-    """Hash and place of the nearest of the points that are jittered inside the unit squares of a lattice (Worley 1996).
+    """Return hash and place of the nearest of random points, one in each unit square of a lattice (Worley 1996).
 
-    The nine squares around a position are searched. Distances that are not negative sort like their bits, so the
-    nearest is kept by an integer minimum, with the number of the square in the lowest four bits.
+    The nine squares around a position are searched. Non-negative floats have the same order as their bits, so an
+    integer minimum finds the nearest point, with the number of its square in the lowest four bits.
     """
     i0, j0 = np.floor(s), np.floor(t)
     nearest = np.full_like(s, 0x7F000000, np.uint32)
@@ -38,11 +38,11 @@ def nearest_points(place: Place, s: Float32, t: Float32, name: str) -> tuple[Uin
 
 
 def distance_to_border(place: Place, s: Float32, t: Float32, mid_s: Float32, mid_t: Float32, name: str) -> Float32:
-    """Distance from (s, t) to the border of the cell of `nearest_points` around (mid_s, mid_t)."""
+    """Return the distance from (s, t) to the border of its Voronoi cell, whose point is (mid_s, mid_t)."""
     near_s, near_t = mid_s - s, mid_t - t
     nearest = np.full_like(s, 9.0)
     for _, _, to_s, to_t in _points_around(place, s, t, np.floor(s), np.floor(t), name):
-        # The border to a point is where both are equally far; the cell's own point is left out by the large number.
+        # A border is where two points are equally far; the large number excludes the cell's own point.
         apart_s, apart_t = to_s - near_s, to_t - near_t
         apart = apart_s * apart_s + apart_t * apart_t
         along = (to_s + near_s) * apart_s + (to_t + near_t) * apart_t
@@ -55,7 +55,7 @@ def distance_to_border(place: Place, s: Float32, t: Float32, mid_s: Float32, mid
 def _points_around(
     place: Place, s: Float32, t: Float32, i0: Float32, j0: Float32, name: str
 ) -> Iterator[tuple[int, Uint32, Float32, Float32]]:
-    """Number and hash of each of the nine squares around (s, t), and the way to its point."""
+    """Yield the number and hash of each of the nine squares around (s, t), and the offset to its point."""
     columns = [whole_bits(i0 + np.float32(di)) * ROW for di in (-1, 0, 1)]
     ds0, dt0 = i0 - s, j0 - t
     for dj in (-1, 0, 1):
@@ -72,7 +72,7 @@ def _points_around(
 
 
 def _point(h: Uint32) -> tuple[Float32, Float32]:
-    """Where in its square the point of square h lies."""
+    """Return the position of a point in its square, from the hash of the square."""
     p, q = (h >> np.uint32(16)).astype(np.float32), (h & _LOW).astype(np.float32)
     p *= _STEP
     p += _MARGIN
@@ -82,6 +82,7 @@ def _point(h: Uint32) -> tuple[Float32, Float32]:
 
 
 def _unpack(place: Place, packed: Uint32, i0: Float32, j0: Float32, name: str) -> tuple[Uint32, Float32, Float32]:
+    """Return hash and place of the point whose square number is in the lowest four bits of `packed`."""
     number = (packed & np.uint32(15)).astype(np.float32)
     dj = np.floor(number * np.float32(1 / 3 + 1e-4))
     i, j = i0 + number - 3 * dj - 1, j0 + dj - 1
@@ -91,22 +92,24 @@ def _unpack(place: Place, packed: Uint32, i0: Float32, j0: Float32, name: str) -
 
 
 def facets(place: Place) -> Marks:
-    """Cut paper: cells with straight edges."""
-    return pieces(place, *nearest_points(place, place.s, place.t, "facets"), loyalty=0.5)
+    """Draw cut paper: cells with straight edges."""
+    return pieces(place, *nearest_points(place, place.s, place.t, "facets"), cluster_share=0.5)
 
 
 def glass(place: Place) -> Marks:
-    """Stained glass: panes, and leads between them that keep their colour over a wide area."""
+    """Draw stained glass: panes, and lead between them whose colour changes slowly."""
     h, s, t = nearest_points(place, place.s, place.t, "glass")
     border = distance_to_border(place, place.s, place.t, s, t, "glass")
-    return on_ground(border > np.float32(0.06), pieces(place, h, s, t, loyalty=0.5), calm(place, "lead", 8.0))
+    return on_ground(
+        border > np.float32(0.06), pieces(place, h, s, t, cluster_share=0.5), slow_fields(place, "lead", 8.0)
+    )
 
 
 def dabs(place: Place) -> Marks:
-    """Short dabs with round ends, laid over each other along a bending flow."""
+    """Draw short overlapping dabs with round ends, along a bending flow."""
     s, t = place.s * _DAB_S, place.t * _DAB_T
     i0, j0 = np.floor(s), np.floor(t)
-    top = np.zeros_like(s, np.uint32)  # of the dabs that cover a position, the one with the largest hash is on top
+    top = np.zeros_like(s, np.uint32)  # the dab with the largest hash covers the others
     for number, h, to_s, to_t in _points_around(place, s, t, i0, j0, "dabs"):
         to_s *= np.float32(1.35)
         to_s *= to_s
@@ -119,5 +122,5 @@ def dabs(place: Place) -> Marks:
         h *= to_s < np.float32(0.45)
         np.maximum(top, h, out=top)
     h, mid_s, mid_t = _unpack(place, top, i0, j0, "dabs")
-    marks = pieces(place, rehash(h, 9), mid_s / _DAB_S, mid_t / _DAB_T, loyalty=0.4, clan_size=5.0)
-    return on_ground(top > 0, marks, calm(place, "ground", 5.0))
+    marks = pieces(place, rehash(h, 9), mid_s / _DAB_S, mid_t / _DAB_T, cluster_share=0.4, cluster_size=5.0)
+    return on_ground(top > 0, marks, slow_fields(place, "ground", 5.0))

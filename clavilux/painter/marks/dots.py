@@ -1,24 +1,34 @@
-"""Round marks in order: dots, targets, scales."""
+"""Round marks in regular order: dots, targets, scales."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from clavilux.painter.marks.chance import choose, rehash, unit
 from clavilux.painter.marks.grids import nearest_hexagon
-from clavilux.painter.marks.place import Marks, Place, calm, clan, odd, on_ground, pieces, slot_draws, with_clans
+from clavilux.painter.marks.hashing import choose, rehash, unit
+from clavilux.painter.marks.place import (
+    Marks,
+    Place,
+    cluster,
+    odd,
+    on_ground,
+    pieces,
+    slot_draws,
+    slow_fields,
+    with_clusters,
+)
 
 
 def dots(place: Place) -> Marks:
-    """Discs of many sizes in a lattice, on a calm ground."""
+    """Draw discs of many sizes in a lattice, on a slowly varying ground."""
     h, s, t = nearest_hexagon(place)
     radius = np.float32(0.12) + np.float32(0.38) * unit(rehash(h, 2))
     on_disc = (place.s - s) ** 2 + (place.t - t) ** 2 < radius * radius
-    return on_ground(on_disc, pieces(place, h, s, t, loyalty=0.5), calm(place, "ground", 5.0))
+    return on_ground(on_disc, pieces(place, h, s, t, cluster_share=0.5), slow_fields(place, "ground", 5.0))
 
 
 def targets(place: Place) -> Marks:
-    """Squares of two marks with circles in circles, in front of corners that neighbours share."""
+    """Draw concentric circles in squares of two marks; the corners of neighbouring squares often share a colour."""
     i, j = np.floor(place.s * np.float32(0.5)), np.floor(place.t * np.float32(0.5))
     mid_s, mid_t = 2 * i + 1, 2 * j + 1
     to_s, to_t = mid_s - place.s, mid_t - place.t
@@ -27,17 +37,17 @@ def targets(place: Place) -> Marks:
     radius = np.float32(0.8) + np.float32(0.16) * unit(rehash(h, 3))
     ring = np.floor(r * (np.float32(2.0) + np.float32(2.0) * unit(rehash(h, 1))) + unit(rehash(h, 2)))
     circle = rehash(h ^ place.hash(ring, 0, "ring"), 5)
-    corner = with_clans(place, h, mid_s, mid_t, 0.7, 6.0)
+    corner = with_clusters(place, h, mid_s, mid_t, 0.7, 6.0)
     return Marks(slot_draws(choose(r < radius, circle, corner)), to_s, to_t)
 
 
 def scales(place: Place) -> Marks:
-    """Overlapping scales in rows: bodies of their own colour in rims that many share."""
+    """Draw rows of overlapping scales; each body has its own colour, neighbouring rims share one."""
     s, t = place.s * np.float32(0.75), place.t * np.float32(1.5)
     row = np.floor(t)
     h = np.zeros_like(s, np.uint32)
     to_s, to_t, radius = np.zeros_like(s), np.zeros_like(s), np.zeros_like(s)
-    for dj in (2, 1, 0, -1):  # later rows lie on earlier ones
+    for dj in (2, 1, 0, -1):  # later rows cover earlier ones
         j = row + np.float32(dj)
         shift = odd(j) * np.float32(0.5)
         i = np.floor(s - shift)
@@ -54,5 +64,5 @@ def scales(place: Place) -> Marks:
     to_t /= np.float32(0.75)
     mid_s, mid_t = place.s + to_s, place.t + to_t
     rim = (radius > np.float32(0.41)) | ((radius > np.float32(0.2)) & (radius < np.float32(0.28)))
-    body = with_clans(place, h, mid_s, mid_t, 0.4, 5.0)
-    return Marks(slot_draws(choose(rim, clan(place, mid_s, mid_t, "rim", 8.0), body)), to_s, to_t)
+    body = with_clusters(place, h, mid_s, mid_t, 0.4, 5.0)
+    return Marks(slot_draws(choose(rim, cluster(place, mid_s, mid_t, "rim", 8.0), body)), to_s, to_t)

@@ -1,4 +1,4 @@
-"""Tilings of the plane: tiles, triangles, hexagons, weave, truchet, mosaic."""
+"""Marks from tilings of the plane: tiles, triangles, hexagons, weave, truchet, mosaic."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from clavilux.painter.marks.chance import Float32, Uint32, choose, happens, rehash, unit
-from clavilux.painter.marks.place import Marks, Place, calm, lay_over, odd, on_ground, pieces, slot_draws
+from clavilux.painter.marks.hashing import Float32, Uint32, choose, happens, rehash, unit
+from clavilux.painter.marks.place import Marks, Place, odd, on_ground, overlay, pieces, slot_draws, slow_fields
 
 # Sides and rows of equilateral triangles whose rhombus of two has an area of 1 mark.
 _SIDE = math.sqrt(2.0 / math.sqrt(3.0))
@@ -15,9 +15,9 @@ _ROW_HEIGHT = 1.0 / _SIDE
 
 
 def uneven(v: Float32, place: Place, other: Float32 | int, name: str, amount: float) -> tuple[Float32, Float32]:
-    """Strips about 1 wide: number of the strip that v lies in, and the middle of it.
+    """Divide the line into strips of random width, 1 on average; return the number of the strip of v, and its centre.
 
-    The border between strips n - 1 and n lies within `amount` / 2 of n (amount < 1).
+    The border between strips n - 1 and n is within `amount` / 2 of n (amount < 1).
     """
     near = np.floor(v + np.float32(0.5))
     h = place.hash(near, other, name)
@@ -27,14 +27,14 @@ def uneven(v: Float32, place: Place, other: Float32 | int, name: str, amount: fl
 
 
 def tiles(place: Place) -> Marks:
-    """Squares of a hand-made quilt: rows of uneven height, in each of them tiles of uneven width."""
+    """Draw tiles of uneven width in rows of uneven height, like a patchwork quilt."""
     j, mid_t = uneven(place.t, place, 0, "rows", 0.5)
     i, mid_s = uneven(place.s, place, j, "columns", 0.6)
-    return pieces(place, place.hash(i, j, "tiles"), mid_s, mid_t, loyalty=0.45)
+    return pieces(place, place.hash(i, j, "tiles"), mid_s, mid_t, cluster_share=0.45)
 
 
 def triangles(place: Place) -> Marks:
-    """Equilateral triangles."""
+    """Draw equilateral triangles."""
     q = place.t * np.float32(1.0 / _ROW_HEIGHT)
     p = place.s * np.float32(1.0 / _SIDE) - q * np.float32(0.5)
     i, j = np.floor(p), np.floor(q)
@@ -44,11 +44,13 @@ def triangles(place: Place) -> Marks:
     third = upper * np.float32(1 / 3) + np.float32(1 / 3)
     mid_q = j + third
     mid_p = i + third + mid_q * np.float32(0.5)
-    return pieces(place, h, mid_p * np.float32(_SIDE), mid_q * np.float32(_ROW_HEIGHT), loyalty=0.5, clan_size=3.5)
+    return pieces(
+        place, h, mid_p * np.float32(_SIDE), mid_q * np.float32(_ROW_HEIGHT), cluster_share=0.5, cluster_size=3.5
+    )
 
 
 def nearest_hexagon(place: Place) -> tuple[Uint32, Float32, Float32]:
-    """Hash and middle of the hexagon (area 1 mark) around each position: the nearer centre of two square lattices."""
+    """Return hash and centre of the hexagon (area 1) around each position: the nearer centre of two lattices."""
     side, row = np.float32(_SIDE), np.float32(2.0 * _ROW_HEIGHT)
     s, t = place.s / side, place.t / row
     i, j = np.floor(s + np.float32(0.5)), np.floor(t + np.float32(0.5))
@@ -60,15 +62,15 @@ def nearest_hexagon(place: Place) -> tuple[Uint32, Float32, Float32]:
 
 
 def hexagons(place: Place) -> Marks:
-    """Honeycomb."""
-    return pieces(place, *nearest_hexagon(place), loyalty=0.55)
+    """Draw a honeycomb of regular hexagons."""
+    return pieces(place, *nearest_hexagon(place), cluster_share=0.55)
 
 
 def weave(place: Place) -> Marks:
-    """Ribbons that pass over and under each other, on a calm ground."""
+    """Draw ribbons that pass over and under each other, on a slowly varying ground."""
     i, j = np.floor(place.s), np.floor(place.t)
     mid_s, mid_t = i + np.float32(0.5), j + np.float32(0.5)
-    # Each ribbon changes its colour every nine marks or so, at a place of its own.
+    # Each ribbon changes its colour about every nine marks, at a random place.
     down = place.hash(i, np.floor(place.t / 9 + unit(place.hash(i, 0, "cut"))), "down")
     along = place.hash(np.floor(place.s / 9 + unit(place.hash(j, 1, "cut"))), j, "along")
     on_down = np.abs(place.s - mid_s) < np.float32(0.41)
@@ -77,11 +79,11 @@ def weave(place: Place) -> Marks:
     shows_down = on_down & (down_is_over | ~on_along)
     ribbons = slot_draws(choose(shows_down, down, along))
     marks = Marks(ribbons, mid_s - place.s, mid_t - place.t)
-    return on_ground(on_down | on_along, marks, calm(place, "ground", 6.0))
+    return on_ground(on_down | on_along, marks, slow_fields(place, "ground", 6.0))
 
 
 def truchet(place: Place) -> Marks:
-    """Quarter arcs in squares that are turned by chance and join to winding ribbons (Smith 1987), on a calm ground."""
+    """Draw winding ribbons: quarter arcs in randomly rotated squares (Smith 1987), on a slowly varying ground."""
     i, j = np.floor(place.s), np.floor(place.t)
     p, q = place.s - i, place.t - j
     turned = place.hash(i, j, "turned") < np.uint32(0x80000000)
@@ -89,11 +91,11 @@ def truchet(place: Place) -> Marks:
     p2, q2 = p * p, q * q
     r = np.sqrt(np.minimum(p2 + q2, p2 + q2 + 2 * (1 - p - q)))  # from the nearer of two opposite corners
     ribbon = np.abs(r - np.float32(0.5)) < np.float32(0.2)
-    return Marks(lay_over(ribbon, calm(place, "ribbon", 3.0), calm(place, "ground", 4.0)))
+    return Marks(overlay(ribbon, slow_fields(place, "ribbon", 3.0), slow_fields(place, "ground", 4.0)))
 
 
 def mosaic(place: Place) -> Marks:
-    """Rectangles cut again and again, each at its own place, from 7 marks down to a quarter."""
+    """Draw rectangles from 7 marks down to a quarter, by repeated random cuts."""
     size = np.float32(7.0)
     s, t = place.s / size, place.t / size
     i, j = np.floor(s), np.floor(t)
@@ -116,4 +118,4 @@ def mosaic(place: Place) -> Marks:
         h = choose(cuts, half, h)
     mid_s = place.s + (np.float32(0.5) - p) * width * size
     mid_t = place.t + (np.float32(0.5) - q) * height * size
-    return pieces(place, h, mid_s, mid_t, loyalty=0.3)
+    return pieces(place, h, mid_s, mid_t, cluster_share=0.3)

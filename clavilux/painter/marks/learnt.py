@@ -1,10 +1,11 @@
-"""Marks that were learnt: small fields with the textures of art, uniform, that wrap around.
+"""Learnt marks: small periodic fields with textures of art.
 
 fields.npz (made by `research/code/learn_fields.py`) -> **here** -> one field for all slots, stacked from dark to light
 
-A field holds ranks. They are read as normal numbers, twice: as they lie, and elsewhere and upside down. A slow field
-says where which of the two is seen, and mixes them between: a mixture of normal numbers whose squared weights sum to 1
-is normal again (Heitz and Neyret 2018). So the marks stay uniform, and no period is seen.
+A field holds ranks, which are converted to normal numbers. A picture reads it twice: upright, and rotated by half a
+turn and shifted. A slow random field decides which of the two copies a place shows, and mixes them in between. A
+mixture of normal numbers whose squared weights sum to 1 is normal (Heitz and Neyret 2018), so the marks stay uniform,
+and no period is visible.
 """
 
 from __future__ import annotations
@@ -16,34 +17,34 @@ from statistics import NormalDist
 
 import numpy as np
 
-from clavilux.painter.marks.chance import Float32
+from clavilux.painter.marks.hashing import Float32
 from clavilux.painter.marks.place import Marks, Place, normal_to_uniform
 from clavilux.painter.marks.trace import one_step
 
 FAMILIES = ("cubist", "machine", "leaded", "pebbles", "planes", "impasto")
-VARIANTS = 3  # fields of a family; a picture has one of them
-SIDE = 192  # numbers along each side of a field
+VARIANTS = 3  # fields of a family; a picture uses one of them
+SIDE = 192  # samples along each side of a field
 
-_MARKS = 8.0  # along a side of a field
-_FINE = 3  # numbers to each of a field after splines have gone through them; between these it is straight
-_STEPS = 4_096  # of the normal distribution; between them it is straight
+_MARKS = 8.0  # marks along a side of a field
+_FINE = 3  # samples of the refined table per sample of a field; linear in between
+_STEPS = 4_096  # quantiles of the normal distribution; linear in between
 _PATCH = 4.0  # marks across a patch of one of the two copies
-_STEEP = 1.5  # of the passage from one copy to the other
+_STEEP = 1.5  # slope of the transition between the copies
 
 
 def draw_family(family: str) -> Callable[[Place], Marks]:
-    """The kind of marks that a family is."""
+    """Return the drawing function of a family of fields."""
 
     def draw(place: Place) -> Marks:
         which, *shifts = place.draw("learnt", 5)
-        table = _table(family, int(which * VARIANTS))
+        table = load_table(family, int(which * VARIANTS))
         s, t = place.s * np.float32(1 / _MARKS), place.t * np.float32(1 / _MARKS)
         down, right, up, left = (np.float32(shift) for shift in shifts)
         upright = read_field(s + right, t + down, table)
         turned = read_field(left - s, up - t, table)
         patch = np.float32(1 / _PATCH)
-        share = place.waves(place.s * patch, place.t * patch, "copies", n=6) * np.float32(_STEEP) + np.float32(0.5)
-        share = np.clip(share, np.float32(0), np.float32(1))
+        copies = place.smooth_field(place.s * patch, place.t * patch, "copies", n=6)
+        share = np.clip(copies * np.float32(_STEEP) + np.float32(0.5), np.float32(0), np.float32(1))
         rest = np.float32(1) - share
         mixed = (upright * share + turned * rest) / np.sqrt(share * share + rest * rest)
         return Marks(normal_to_uniform(mixed)[None])
@@ -53,7 +54,10 @@ def draw_family(family: str) -> Callable[[Place], Marks]:
 
 @one_step
 def read_field(s: Float32, t: Float32, table: Float32) -> Float32:
-    """A field (side + 1, side + 1) whose last row and column repeat the first, at places counted in whole fields."""
+    """Interpolate a periodic field linearly.
+
+    The table is (side + 1, side + 1): its last row and column repeat the first. (s, t) are in periods.
+    """
     side = len(table) - 1
     column, row = (s - np.floor(s)) * np.float32(side), (t - np.floor(t)) * np.float32(side)
     whole_column = np.minimum(np.floor(column), np.float32(side - 1))
@@ -69,9 +73,9 @@ def read_field(s: Float32, t: Float32, table: Float32) -> Float32:
 
 
 @lru_cache(maxsize=len(FAMILIES) * VARIANTS)
-def _table(family: str, variant: int) -> Float32:
-    """Normal numbers of a field, finer by Catmull-Rom splines (1974), (577, 577)."""
-    values = _normal_numbers(256)[_ranks()[family][variant]]
+def load_table(family: str, variant: int) -> Float32:
+    """Return a field as normal numbers, refined with Catmull-Rom splines (1974), (577, 577)."""
+    values = _normal_numbers(256)[load_ranks()[family][variant]]
     for _ in range(2):  # along rows, then along columns
         values = _refine_rows(values).T
     order = values.argsort(axis=None, kind="stable")
@@ -83,13 +87,13 @@ def _table(family: str, variant: int) -> Float32:
 
 
 def _normal_numbers(n: int) -> Float32:
-    """The middles of n equal shares of the normal distribution, in rising order."""
+    """Return n quantiles of the normal distribution, the medians of n equal parts, in rising order."""
     normal = NormalDist()
     return np.array([normal.inv_cdf((i + 0.5) / n) for i in range(n)], np.float32)
 
 
 def _refine_rows(values: Float32) -> Float32:
-    """(n, m) -> (n, _FINE * m), around the edge."""
+    """Interpolate periodic rows with Catmull-Rom splines: (n, m) -> (n, _FINE * m)."""
     before, after, beyond = (np.roll(values, shift, axis=1) for shift in (1, -1, -2))
     parts = []
     for step in range(_FINE):
@@ -104,7 +108,7 @@ def _refine_rows(values: Float32) -> Float32:
 
 
 @lru_cache(maxsize=1)
-def _ranks() -> dict[str, np.ndarray]:
-    """All fields, (VARIANTS, SIDE, SIDE) uint8 by family."""
+def load_ranks() -> dict[str, np.ndarray]:
+    """Return the ranks of all fields by family, each (VARIANTS, SIDE, SIDE) uint8."""
     with files("clavilux.painter.marks").joinpath("fields.npz").open("rb") as file, np.load(file) as content:
         return {family: content[family] for family in FAMILIES}

@@ -7,15 +7,15 @@ import math
 import numpy as np
 
 from clavilux.painter.marks.cells import nearest_points
-from clavilux.painter.marks.chance import Float32, rehash, unit
 from clavilux.painter.marks.grids import uneven
+from clavilux.painter.marks.hashing import Float32, rehash, unit
 from clavilux.painter.marks.place import Marks, Place, odd, slot_draws
 
 
 def turns(t: Float32, s: Float32) -> Float32:
-    """Direction of (s, t) in turns, in [-0.5, 0.5], within 2e-6.
+    """Return the direction of (s, t) in turns, in [-0.5, 0.5], within 2e-6.
 
-    NumPy's arctan2 is slow without AVX-512; the polynomial is number 4.4.49 of Abramowitz and Stegun, cut at degree 9.
+    NumPy's arctan2 is slow without AVX-512; the polynomial is 4.4.49 of Abramowitz and Stegun, truncated at degree 9.
     """
     a, b = np.abs(s), np.abs(t)
     r = np.minimum(a, b)
@@ -35,7 +35,7 @@ def turns(t: Float32, s: Float32) -> Float32:
 
 
 def _from_centre(place: Place, reach: float) -> tuple[Float32, Float32]:
-    """Position from a centre that lies within `reach` short sides of the middle of the picture, each way."""
+    """Return positions relative to a random centre, at most `reach` short sides from that of the picture, each way."""
     u = place.draw("centre", 2)
     return (
         place.s - np.float32(reach * (2 * u[0] - 1) * place.frequency),
@@ -44,23 +44,23 @@ def _from_centre(place: Place, reach: float) -> tuple[Float32, Float32]:
 
 
 def rings(place: Place) -> Marks:
-    """Rings of many widths around one centre."""
+    """Draw rings of many widths around one centre."""
     s, t = _from_centre(place, 0.4)
     r = np.sqrt(s * s + t * t)
     ring, middle = uneven(r * np.float32(1.3), place, 0, "rings", 0.9)
-    out = middle / (np.float32(1.3) * r + np.float32(1e-6)) - 1  # to the middle of the ring
+    out = middle / (np.float32(1.3) * r + np.float32(1e-6)) - 1  # relative distance to the middle of the ring
     return Marks(slot_draws(place.hash(ring, 0, "ring")), s * out, t * out)
 
 
 def arcs(place: Place) -> Marks:
-    """Wheels: rings around many centres, in quarters that counterchange their colours."""
+    """Draw rings around many centres, in quarters whose colours are shifted by one ring."""
     wheel, mid_s, mid_t = nearest_points(place, place.s / np.float32(5), place.t / np.float32(5), "wheels")
     s, t = place.s - np.float32(5) * mid_s, place.t - np.float32(5) * mid_t
     r = np.sqrt(s * s + t * t)
     start, inner = unit(wheel), unit(rehash(wheel, 3))
     quarter = np.floor(4 * (turns(t, s) + start))
     ring = np.floor(r * np.float32(1.1) + inner)
-    colour = ring + odd(quarter)  # each quarter takes the colours of its neighbours, one ring further out
+    colour = ring + odd(quarter)  # odd quarters have the colours of even ones, one ring further in
     h = rehash(wheel ^ place.hash(colour, 0, "arc"), 1)
     middle = (quarter + np.float32(0.5)) * np.float32(math.tau / 4) - start * np.float32(math.tau)
     mid_r = (ring + np.float32(0.5) - inner) * np.float32(1 / 1.1)
@@ -68,7 +68,7 @@ def arcs(place: Place) -> Marks:
 
 
 def spirals(place: Place) -> Marks:
-    """Arms of a logarithmic spiral, cut into lengths."""
+    """Draw the arms of a logarithmic spiral, cut into pieces."""
     s, t = _from_centre(place, 0.3)
     log_r = np.float32(0.5) * np.log(s * s + t * t + np.float32(1e-4))
     arms = max(3, round(0.9 * place.frequency))
@@ -81,7 +81,7 @@ def spirals(place: Place) -> Marks:
 
 
 def rays(place: Place) -> Marks:
-    """Rays from one centre, broken at distances of their own."""
+    """Draw rays from one centre, broken at random distances."""
     s, t = _from_centre(place, 0.5)
     n = np.float32(max(8, 2 * round(place.frequency)))
     ray = np.floor(turns(t, s) * n)

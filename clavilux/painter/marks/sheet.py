@@ -1,6 +1,6 @@
 """Contact sheet of all kinds of marks: ``python -m clavilux.painter.marks.sheet docs/images/marks.jpg``.
 
-Every kind is painted twice, large and calm, then small and full, from plans and palettes that a hash makes up.
+Every kind is painted twice, with few large marks and with many small ones, from random plans and fixed palettes.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from PIL import Image, ImageDraw
 from clavilux.constants import PLAN_SIDE, SLOTS
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
-from clavilux.painter.marks.chance import draws
+from clavilux.painter.marks.hashing import draws
 from clavilux.painter.paint import paint
 
 _COLUMNS, _TILE_PX, _GAP_PX, _TITLE_PX = 4, 212, 4, 15
 _QUALITY = 84  # JPEG
-_CALM = {"frequency": 7.0, "chaos": 0.7}
-_FULL = {"frequency": 18.0, "chaos": 1.0}
-# Eight colours from dark to light: ink and poster, autumn, sea, dusk, fresco, garden.
+_LARGE = {"frequency": 7.0, "chaos": 0.7}
+_SMALL = {"frequency": 18.0, "chaos": 1.0}
+# Eight colours each, from dark to light: poster, autumn, sea, dusk, fresco, garden.
 _PALETTES = (
     "16151d 27408b 8f1d21 2f6b52 d1492e e0a030 d9cdb4 f6f1e4",
     "1f1410 4a2a1a 7a3b1d 5d6037 b5652a cf9440 dfc07a f3e6c4",
@@ -35,7 +35,7 @@ _PALETTES = (
 
 
 def make_plan(name: str) -> NDArray[np.float32]:
-    """Smooth logits, (SLOTS, 32, 32): four waves for each slot, and favourites."""
+    """Return random smooth logits, (SLOTS, 32, 32): a constant and four waves for each slot."""
     y, x = np.mgrid[0:PLAN_SIDE, 0:PLAN_SIDE] / PLAN_SIDE
     logits = np.zeros((SLOTS, PLAN_SIDE, PLAN_SIDE), np.float32)
     for slot in range(SLOTS):
@@ -47,7 +47,7 @@ def make_plan(name: str) -> NDArray[np.float32]:
 
 
 def make_sheet() -> Image.Image:
-    """Paint all kinds, two pictures each, with their names."""
+    """Return the sheet: two paintings of each kind, with its name."""
     rows = -(-len(KINDS) // _COLUMNS)
     cell = (2 * _TILE_PX + 3 * _GAP_PX, _TILE_PX + _TITLE_PX + _GAP_PX)
     sheet = Image.new("RGB", (_COLUMNS * cell[0], rows * cell[1]), "white")
@@ -55,7 +55,7 @@ def make_sheet() -> Image.Image:
     for n, kind in enumerate(KINDS):
         left, top = n % _COLUMNS * cell[0], n // _COLUMNS * cell[1]
         pen.text((left + 2, top + 2), kind, fill="black")
-        for half, look in enumerate((_CALM, _FULL)):
+        for half, options in enumerate((_LARGE, _SMALL)):
             angle, palette = draws(0, f"look {kind} {half}", 2)
             colours = bytes.fromhex(_PALETTES[int(palette * len(_PALETTES))].replace(" ", ""))
             controls = Controls(
@@ -63,8 +63,8 @@ def make_sheet() -> Image.Image:
                 plan=make_plan(f"{kind} {half}"),
                 kind=kind,
                 angle=0.5 * float(angle),
-                frequency=look["frequency"],
-                chaos=look["chaos"],
+                frequency=options["frequency"],
+                chaos=options["chaos"],
             )
             picture = paint(controls, width=_TILE_PX, height=_TILE_PX, seed=n)
             sheet.paste(Image.fromarray(picture), (left + half * (_TILE_PX + _GAP_PX), top + _TITLE_PX))

@@ -1,19 +1,19 @@
-"""Paint that is thrown or runs: splatter, drips."""
+"""Marks of liquid paint: splatter, drips."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from clavilux.painter.marks.chance import choose, happens, rehash, unit
-from clavilux.painter.marks.place import Marks, Place, calm, lay_over, slot_draws
+from clavilux.painter.marks.hashing import choose, happens, rehash, unit
+from clavilux.painter.marks.place import Marks, Place, overlay, slot_draws, slow_fields
 
 
 def splatter(place: Place) -> Marks:
-    """Splashes of all sizes on a calm ground, small ones on large ones."""
+    """Draw splashes of four sizes on a slowly varying ground, small ones over large ones."""
     h = np.zeros_like(place.s, np.uint32)
     for octave, size in enumerate((3.6, 1.7, 0.8, 0.4)):
         s, t = place.s / np.float32(size), place.t / np.float32(size)
-        ragged = np.float32(0.06) * place.waves(s * 4, t * 4, f"edge {octave}", n=5)
+        ragged = np.float32(0.06) * place.smooth_field(s * 4, t * 4, f"edge {octave}", n=5)
         for dj in (0, 1):
             for di in (0, 1):
                 i, j = np.floor(s - np.float32(0.5)) + np.float32(di), np.floor(t - np.float32(0.5)) + np.float32(dj)
@@ -22,11 +22,11 @@ def splatter(place: Place) -> Marks:
                 dt = t - j - np.float32(0.25) - np.float32(0.5) * unit(rehash(one, 2))
                 r = np.float32(0.1) + np.float32(0.32) * unit(rehash(one, 3)) ** 2 + ragged
                 h = choose((ds * ds + dt * dt < r * np.abs(r)) & happens(one, 5, 0.42), rehash(one, 4), h)
-    return Marks(lay_over(h > 0, slot_draws(h), calm(place, "ground", 6.0)))
+    return Marks(overlay(h > 0, slot_draws(h), slow_fields(place, "ground", 6.0)))
 
 
 def drips(place: Place) -> Marks:
-    """Runs of paint with round ends, side by side on a calm ground."""
+    """Draw parallel drips of paint with round ends, on a slowly varying ground."""
     j = np.floor(place.t)
     across = place.t - j - np.float32(0.5)
     length = np.float32(4.0)
@@ -37,4 +37,4 @@ def drips(place: Place) -> Marks:
     width = np.float32(0.30) + np.float32(0.18) * unit(place.hash(j, 1, "width"))
     run = across * across + past_end * past_end < width * width
     h = place.hash(near - (v < border), j, "run")
-    return Marks(lay_over(run, slot_draws(h), calm(place, "ground", 6.0)))
+    return Marks(overlay(run, slot_draws(h), slow_fields(place, "ground", 6.0)))

@@ -1,10 +1,10 @@
-"""Mark fields as lists of steps, so that a compiled loop can carry them out: what the extra `fast` paints with.
+"""Recording of mark fields as lists of operations, which compiled code can run.
 
-a kind's function, on places that stand for all places -> **here** -> `Program` -> `clavilux.painter.compiled.fast`
+function of a kind, called with `Traced` arrays -> **record** -> `Program` -> `clavilux.painter.compiled.programs`
 
-The functions of the kinds are written for NumPy's arrays. Called with a `Traced` in place of an array they compute
-nothing: NumPy hands each operation to it (NEP 13 and 18), and it writes the operation down. So every kind is defined
-once. A program is carried out on a block of some hundred places at a time, whose rows of numbers stay in the cache.
+The functions of the kinds are written for NumPy arrays. Called with a `Traced` instead of an array, they compute
+nothing: NumPy passes each operation to the `Traced` (NEP 13 and NEP 18), which records it. Every kind is therefore
+defined once. A program is run on a block of places at a time, whose intermediate results stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FLOAT, WHOLE, BOOL, SIGNED = (np.dtype(t) for t in (np.float32, np.uint32, np.bo
 
 
 class Op(IntEnum):
-    """What a step does: names with _C take a constant in the place of the second operand; U are of 32-bit integers."""
+    """Operations. Those with _C have a constant as second operand, those with C_ as first; U_ are of uint32."""
 
     ADD = 0
     ADD_C = auto()
@@ -78,7 +78,7 @@ class Op(IntEnum):
     READ_FIELD = auto()
 
 
-_PLAIN: dict[tuple[str, bool], Op] = {  # by NumPy's name, and whether on floats
+_PLAIN: dict[tuple[str, bool], Op] = {  # by NumPy's name, and whether the operands are floats
     ("floor", True): Op.FLOOR,
     ("sqrt", True): Op.SQRT,
     ("absolute", True): Op.ABS,
@@ -126,7 +126,7 @@ _COMPARE = ("less", "greater", "greater_equal")
 
 @dataclass
 class _Step:
-    """One operation: values by their number, a constant as its 32 bits."""
+    """One operation: the numbers of its operands, and the 32 bits of its constant."""
 
     op: Op
     operands: tuple[int, ...]
@@ -134,7 +134,7 @@ class _Step:
 
 
 class Tape:
-    """Where operations are written down; values are numbered from 0, the places come first."""
+    """The list of recorded operations. Values are numbered from 0; the inputs come first."""
 
     def __init__(self, n_inputs: int) -> None:
         self.n_inputs = n_inputs
@@ -143,25 +143,25 @@ class Tape:
         self.tables: list[NDArray[np.float32]] = []
 
     def write(self, op: Op, operands: Sequence[int], constant: int = 0) -> int:
-        """Append an operation, return the number of its result."""
+        """Append an operation and return the number of its result."""
         self.steps.append(_Step(op, tuple(operands), constant))
         return self.n_inputs + len(self.steps) - 1
 
-    def made(self, value: int, op: Op) -> _Step | None:
-        """The operation that made a value, where it is such a one."""
+    def find(self, value: int, op: Op) -> _Step | None:
+        """Return the operation that computed a value if it is `op`, else None."""
         step = self.steps[value - self.n_inputs] if value >= self.n_inputs else None
         return step if step is not None and step.op == op else None
 
 
 class Traced(NDArrayOperatorsMixin):
-    """Stands for an array of one number a place, or of one for each slot, (n,) or (SLOTS, n)."""
+    """A stand-in for an array of n places, (n,) or (SLOTS, n), that records what is done with it."""
 
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, tape: Tape, values: list[int], dtype: np.dtype[Any]) -> None:
         self._tape, self.values, self.dtype = tape, values, dtype
 
-    size = -1  # places are not counted
+    size = -1  # the number of places is not known while recording
 
     def __len__(self) -> int:
         return len(self.values)
@@ -173,11 +173,11 @@ class Traced(NDArrayOperatorsMixin):
         (self.values[k],) = row.values
 
     def view(self, dtype: Any) -> Traced:
-        """The same bits as another type; writing into it does not write into this one."""
+        """Return the same bits as another type; unlike a NumPy view, it does not share later changes."""
         return Traced(self._tape, self.values.copy(), np.dtype(dtype))
 
     def astype(self, dtype: Any) -> Traced:
-        """Converted as NumPy does."""
+        """Return the values converted to a type, as NumPy converts them."""
         to = np.dtype(dtype)
         if (self.dtype == FLOAT) == (to == FLOAT):
             return self.view(to)
@@ -185,12 +185,12 @@ class Traced(NDArrayOperatorsMixin):
 
     def _write(self, op: Op, dtype: np.dtype[Any], *operands: Traced, constant: int = 0) -> Traced:
         n = max(len(operand) for operand in operands)
-        rows = [operand.values * (n // len(operand)) for operand in operands]  # one row serves all slots
+        rows = [operand.values * (n // len(operand)) for operand in operands]  # one row is repeated for all slots
         return Traced(self._tape, [self._tape.write(op, some, constant) for some in zip(*rows, strict=True)], dtype)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (), **options: Any) -> Traced:
         if method != "__call__" or options:
-            raise NotImplementedError(f"{ufunc.__name__}.{method} of places that are not known yet")
+            raise NotImplementedError(f"{ufunc.__name__}.{method} cannot be recorded in a mark field")
         result = self._call(ufunc.__name__, *inputs)
         if not out:
             return result
@@ -226,10 +226,10 @@ class Traced(NDArrayOperatorsMixin):
 
     @staticmethod
     def _common(a: Any, b: Any) -> np.dtype[Any]:
-        """Type of the result, by NumPy's rules."""
+        """Return the type of the result by NumPy's rules."""
         kinds = [x.dtype if isinstance(x, Traced | np.generic) else x for x in (a, b)]
         common = np.result_type(*kinds)
-        if common == np.int64:  # bool with a number of Python's
+        if common == np.int64:  # bool with a Python int
             common = SIGNED
         if common not in (FLOAT, WHOLE, BOOL, SIGNED):
             raise NotImplementedError(f"{common} in a mark field")
@@ -245,14 +245,14 @@ class Traced(NDArrayOperatorsMixin):
             return Traced(self._tape, [-1] * options["shape"][0], dtype)
         fill = {"zeros_like": 0, "ones_like": 1}.get(name, args[1] if name == "full_like" else None)
         if fill is None:
-            raise NotImplementedError(f"{name} of places that are not known yet")
+            raise NotImplementedError(f"{name} cannot be recorded in a mark field")
         return Traced(self._tape, [self._tape.write(Op.FILL, (), _bits(fill, dtype))], dtype)
 
-    # Steps that are worth a loop of their own.
+    # Functions that are one operation of a program.
 
     def mix(self) -> Traced:
-        """`chance.mix`, in place; a constant that was added just before is added in the same step."""
-        before = self._tape.made(self.values[0], Op.U_ADD_C)
+        """Record `hashing.mix`, in place; the addition of a constant just before it becomes part of the operation."""
+        before = self._tape.find(self.values[0], Op.U_ADD_C)
         if before is None:
             self.values = self._write(Op.MIX, WHOLE, self).values
         else:
@@ -260,34 +260,34 @@ class Traced(NDArrayOperatorsMixin):
         return self
 
     def unit(self) -> Traced:
-        """`chance.unit`; what `mix` did just before is done in the same step."""
-        before = self._tape.made(self.values[0], Op.MIX)
+        """Record `hashing.unit`; a `mix` just before it becomes part of the operation."""
+        before = self._tape.find(self.values[0], Op.MIX)
         if before is None:
             return self._write(Op.UNIT, FLOAT, self)
         return Traced(self._tape, [self._tape.write(Op.MIX_UNIT, before.operands, before.constant)], FLOAT)
 
     def choose(self, a: Traced, b: Traced) -> Traced:
-        """`chance.choose`, of which this is the mask."""
+        """Record `hashing.choose` with this mask."""
         return self._write(Op.CHOOSE, a.dtype, self, a, b)
 
     def normal_to_uniform(self) -> Traced:
-        """`place.normal_to_uniform`."""
+        """Record `place.normal_to_uniform`."""
         return self._write(Op.NORMAL_TO_UNIFORM, FLOAT, self)
 
     def sum_waves(self, t: Traced, waves: Sequence[tuple[np.float32, np.float32, np.float32]]) -> Traced:
-        """Sum of plane waves at (this, t)."""
+        """Record the sum of plane waves at (self, t)."""
         start = len(self._tape.waves)
         self._tape.waves += waves
         return self._write(Op.WAVES, FLOAT, self, t, constant=start << 8 | len(waves))
 
     def read_field(self, t: Traced, table: NDArray[np.float32]) -> Traced:
-        """`learnt.read_field` at (this, t)."""
+        """Record `learnt.read_field` at (self, t)."""
         self._tape.tables.append(table)
         return self._write(Op.READ_FIELD, FLOAT, self, t, constant=len(self._tape.tables) - 1)
 
 
 def one_step(function: F) -> F:
-    """Let a function of arrays be one step, the method of `Traced` that has its name."""
+    """Make a function of arrays record one operation, by the method of `Traced` of the same name."""
 
     @wraps(function)
     def call(first: Any, *others: Any) -> Any:
@@ -300,20 +300,20 @@ def one_step(function: F) -> F:
 
 @dataclass(frozen=True)
 class Program:
-    """A mark field as a list of steps on rows of numbers; the first rows hold the places.
+    """A recorded function: operations on rows of numbers, one number per place. The first rows are the inputs.
 
     Attributes
     ----------
     steps : (n, 6) uint32
-        Operation, row of the result, rows of up to three operands, constant as its 32 bits.
+        `Op`, row of the result, rows of up to three operands, 32 bits of the constant.
     waves : (n_waves, 3) float32
-        Plane waves that the steps of `Op.WAVES` name.
+        Plane waves of the operations `Op.WAVES`: frequencies along s and t and phase, in radians.
     tables : tuple of (side + 1, side + 1) float32
-        Fields that the steps of `Op.READ_FIELD` name.
+        Tables of the operations `Op.READ_FIELD`.
     rows : int
-        How many rows of numbers it needs.
+        Number of rows.
     outputs : tuple of int
-        Rows of what was asked for.
+        Rows of the results.
     """
 
     steps: NDArray[np.uint32]
@@ -324,35 +324,31 @@ class Program:
 
 
 def record(function: Callable[..., Sequence[Any]], n_inputs: int = 2) -> Program:
-    """Write down what a function does with arrays of float32, (n,) each.
+    """Record what a function does with arrays.
 
     Parameters
     ----------
     function : callable
-        Arrays -> arrays.
+        Arrays of float32, (n,) each -> arrays.
+    n_inputs : int
+        Number of its arguments.
 
     Returns
     -------
     Program
-        Its outputs are the rows of what the function returned, one after the other.
+        Its outputs are the rows of the returned arrays, one after the other.
     """
     tape = Tape(n_inputs)
     results = function(*(Traced(tape, [n], FLOAT) for n in range(n_inputs)))
-    wanted = [value for result in results for value in result.values]
-    last_use = {value: len(tape.steps) for value in wanted}
-    needed: list[int] = []
-    for number in range(len(tape.steps) - 1, -1, -1):
-        if n_inputs + number in last_use:
-            needed.append(number)
-            for value in tape.steps[number].operands:
-                last_use.setdefault(value, number)
-    # A row is free again after the last step that reads it; never for the result of that step, so that no loop reads
-    # what it writes and all of them run on whole vectors.
+    outputs = [value for result in results for value in result.values]
+    needed, last_use = _find_needed(tape, outputs)
+    # A row is free again after the last operation that reads it, but not for the result of that operation: no loop
+    # reads the row that it writes, so that all of them can be vectorised.
     row_of = {n: n for n in range(n_inputs)}
     free: list[int] = []
     n_rows = n_inputs
     steps = np.zeros((len(needed), 6), np.uint32)
-    for line, number in zip(steps, reversed(needed), strict=True):
+    for line, number in zip(steps, needed, strict=True):
         step = tape.steps[number]
         if free:
             row = free.pop()
@@ -363,11 +359,23 @@ def record(function: Callable[..., Sequence[Any]], n_inputs: int = 2) -> Program
         row_of[n_inputs + number] = row
         free += {row_of[value] for value in step.operands if last_use[value] == number and value >= n_inputs}
     waves = np.array(tape.waves, np.float32).reshape(-1, 3)
-    return Program(steps, waves, tuple(tape.tables), n_rows, tuple(row_of[value] for value in wanted))
+    return Program(steps, waves, tuple(tape.tables), n_rows, tuple(row_of[value] for value in outputs))
+
+
+def _find_needed(tape: Tape, outputs: Sequence[int]) -> tuple[list[int], dict[int, int]]:
+    """Return the operations that the outputs depend on, in order, and the last operation that reads each value."""
+    last_use = {value: len(tape.steps) for value in outputs}
+    needed: list[int] = []
+    for number in range(len(tape.steps) - 1, -1, -1):
+        if tape.n_inputs + number in last_use:
+            needed.append(number)
+            for value in tape.steps[number].operands:
+                last_use.setdefault(value, number)
+    return needed[::-1], last_use
 
 
 def _bits(number: Any, dtype: np.dtype[Any]) -> int:
-    """32 bits of a constant."""
+    """Return a constant as 32 bits."""
     if dtype == FLOAT:
         return int(np.float32(number).view(np.uint32))
     return int(number) & 0xFFFFFFFF

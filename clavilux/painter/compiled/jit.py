@@ -1,0 +1,54 @@
+"""Numba decorators for the compiled painter, and the digest that keeps its cache on disk up to date.
+
+Numba stores machine code next to these modules, or in the user's cache directory, and checks only the time stamp of the
+file that defines a function. A change in another module of this folder would therefore leave stale code of its callers.
+The digest of all sources that compiled code depends on is part of the name of every compiled function, and Numba names
+its cache files after the function, so a change in any of these sources compiles everything again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numba.extending
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux import constants
+from clavilux.painter.marks import hashing, trace
+
+Float32 = NDArray[np.float32]
+UInt8 = NDArray[np.uint8]
+UInt32 = NDArray[np.uint32]
+Scalar = Any  # a scalar in compiled code; Numba infers its type
+F = TypeVar("F", bound=Callable[..., Any])
+
+intrinsic = cast(Callable[[Callable[..., Any]], Callable[..., Any]], numba.extending.intrinsic)
+
+
+def digest_sources() -> str:
+    """Return a hash of the sources that compiled code depends on: this folder, the operations and the constants."""
+    files = [*Path(__file__).parent.glob("*.py"), *(Path(str(m.__file__)) for m in (trace, hashing, constants))]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in sorted(files) if file.is_file())).hexdigest()[:16]
+
+
+_DIGEST = digest_sources()
+
+
+def compiled(function: F) -> F:
+    """Compile a function. Every operation rounds as NumPy's does."""
+    return _compile(function)
+
+
+def fused(function: F) -> F:
+    """Compile a function of scalars in which a product and a sum may be fused into one operation with one rounding."""
+    return _compile(function, fastmath={"contract"})
+
+
+def _compile(function: F, **options: Any) -> F:
+    function.__qualname__ += f"_{_DIGEST}"
+    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function))
