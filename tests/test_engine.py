@@ -169,8 +169,8 @@ def test_a_bundle_corrects_the_estimates_of_its_decoder(tmp_path: Path) -> None:
         for name, threshold in (("a", 0.999), ("b", 0.0))
     )
     z_image = np.random.default_rng(0).standard_normal(64).astype(np.float32)
-    assert Engine(open_bundle(none)).controls(z_image).softness == 0.0
-    assert Engine(open_bundle(all_of_it)).controls(z_image).softness == 1.0
+    assert Engine(open_bundle(none)).decode_controls(z_image).softness == 0.0
+    assert Engine(open_bundle(all_of_it)).decode_controls(z_image).softness == 1.0
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
