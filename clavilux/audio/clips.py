@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio.containers import check_file
+from clavilux.audio.open_audio import check_file
 from clavilux.audio.song import Song, hash_file
 from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES, WINDOW_S
 from clavilux.errors import AudioError

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from clavilux.audio.containers import ASF_HEADER, MAX_PARTS, mp4_boxes
+from clavilux.audio.open_audio import ASF_HEADER, MAX_PARTS, mp4_boxes
 
 # FFmpeg's names of containers whose header has the exact number of samples of each track.
 LENGTH_IN_HEADER = frozenset(

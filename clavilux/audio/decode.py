@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.audio.completeness import LENGTH_IN_HEADER, count_mp3_seconds, find_cut, frame_bytes
-from clavilux.audio.containers import (
+from clavilux.audio.mix import AUDIBLE_POWER, FrameFormat, Mix, Mixer, frame_format, loudest_channel_power, read_samples
+from clavilux.audio.open_audio import (
     av_errors,
     best_track,
     check_file,
@@ -29,7 +30,6 @@ from clavilux.audio.containers import (
     reason,
     sound_tracks,
 )
-from clavilux.audio.mix import AUDIBLE_POWER, FrameFormat, Mix, Mixer, frame_format, loudest_channel_power, read_samples
 from clavilux.constants import MAX_AUDIO_S, SAMPLE_RATE, WINDOW_S
 from clavilux.errors import AudioError
 

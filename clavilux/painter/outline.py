@@ -16,17 +16,24 @@ from numpy.typing import NDArray
 
 from clavilux.colour import from_light, to_light
 from clavilux.painter.borders import find_borders
+from clavilux.painter.controls import Controls
 from clavilux.painter.marks.hashing import Float32
 from clavilux.painter.surface import ValueNoise
 from clavilux.system.threads import run_each
 
 UInt8 = NDArray[np.uint8]
 
+LINE_TO_MARK = 0.3  # widest outline, as a share of the length of a mark: wider ones would cover small marks
 _SWELL_CELLS = 7  # cells of the noise of the width along the short side
 _SWELL = 0.45  # standard deviation of the width, as a share of it
 _WIDEST = 2.2  # limit of the width, as a multiple of the mean
 _BLOCK = 131_072  # pixels of a block; it needs the slots around it as far as lines reach
 _TO_LIGHT = to_light(np.arange(256) / 255)
+
+
+def outline_width(controls: Controls) -> float:
+    """Return the mean width of the outlines, as a share of the short side; 0 without outlines."""
+    return min(abs(controls.outline) / 100, LINE_TO_MARK / controls.frequency)
 
 
 def add_outlines(

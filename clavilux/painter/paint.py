@@ -34,7 +34,7 @@ from clavilux.painter.borders import find_steps
 from clavilux.painter.canvas import Canvas
 from clavilux.painter.compiled import compiled_painter
 from clavilux.painter.controls import Controls
-from clavilux.painter.outline import add_outlines
+from clavilux.painter.outline import add_outlines, outline_width
 from clavilux.painter.surface import add_surface
 from clavilux.system.arguments import MAX_SEED, MAX_THREADS, Number, show, whole_number
 
@@ -43,7 +43,6 @@ UInt8 = NDArray[np.uint8]
 _EDGE_SAMPLES = 3  # samples of a pixel each way where colours meet
 _FINE_MARKS_PX = 10.0  # smaller marks can fall between pixel centres, so that every pixel needs `_EDGE_SAMPLES`
 _SINGLE_FROM_PX = 2_048  # short side from which one sample per pixel locates outlines well enough
-LINE_TO_MARK = 0.3  # widest outline, as a share of the length of a mark: wider ones would cover small marks
 
 
 def paint(
@@ -91,7 +90,7 @@ def paint(
     fast = compiled_painter(width * height)
     canvas = Canvas(controls, width, height, seed, fast, threads)
     picture = np.empty((height, width, 3), np.uint8)
-    line = min(abs(controls.outline) / 100, LINE_TO_MARK / controls.frequency)
+    line = outline_width(controls)
     slots: UInt8 | None = None
     if supersample is None and canvas.short >= _FINE_MARKS_PX * controls.frequency:
         slots = np.empty((height, width), np.uint8) if line else None

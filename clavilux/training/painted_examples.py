@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from clavilux.constants import FREQUENCY_RANGE, PLAN_SIDE, SURFACE
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
-from clavilux.painter.paint import LINE_TO_MARK, paint
+from clavilux.painter.outline import LINE_TO_MARK
+from clavilux.painter.paint import paint
 from clavilux.system.jobs import run_calls
 from clavilux.training.analysis import WINDOW_PX, Windows
 

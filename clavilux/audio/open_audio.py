@@ -1,4 +1,4 @@
-"""Open sound files safely: file -> **containers** -> decode.
+"""Open sound files safely: file -> **here** -> decode.
 
 A file may come from an untrusted source. So only regular files are opened, only containers of sound and video (FFmpeg
 would open the files in a playlist), and no protocols such as HTTP. All code that reads sound uses this module.
