@@ -67,7 +67,7 @@ def make_row(file: str, npy: str, song: Song, halves: tuple[dict[str, float], di
 
 
 def note_path(out_dir: Path, file: str) -> Path:
-    """Return the path of the note about a sound file."""
+    """Return the path of the JSON file that keeps the row of a sound file until it is in the table."""
     return out_dir / NOTES / f"{hashlib.sha256(file.encode()).hexdigest()[:32]}.json"
 
 

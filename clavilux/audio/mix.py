@@ -227,7 +227,7 @@ class Mixer:
         return self._correct_scale() or self._correct_weights(is_silent) or self._correct_offset()
 
     def is_scaled_as_integers(self) -> bool:
-        """Return whether the samples are floats on the scale of integers, which `find_correction` corrects."""
+        """Return whether the samples are floats in the range of integers, such as +-32768 instead of +-1."""
         return self._correct_scale() is not None
 
     def _correct_scale(self) -> tuple[Mix, str] | None:

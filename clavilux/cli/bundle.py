@@ -16,7 +16,7 @@ _bundle_option = click.option(
     default="default",
     show_default=True,
     metavar="NAME|DIR",
-    help="Name of a shipped bundle (default, classic), or a folder.",
+    help="Trained networks: default or classic (supplied), or a folder.",
 )
 
 

@@ -29,32 +29,43 @@ from clavilux.system.files import refuse_inputs, write_whole
     "--music",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder of songs, or a corpus of music, of which the held-out songs are used.",
+    help="Folder of songs (all are used), or a corpus of music (only songs kept out of training).",
 )
 @click.option(
     "--art",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder of pictures, or a corpus of art, of which the held-out abstract pictures are used.",
+    help="Folder of pictures (all are used), or a corpus of art (only abstract ones kept out of training).",
 )
 @click.option("--songs", type=click.IntRange(4), default=200, show_default=True, help="Maximum number of songs.")
 @click.option(
-    "--pictures", type=click.IntRange(20), default=400, show_default=True, help="Maximum number of pictures per set."
+    "--pictures",
+    type=click.IntRange(20),
+    default=400,
+    show_default=True,
+    help="Maximum number of real pictures, of those kept out of training and of the others.",
 )
 @click.option(
     "--max-seconds",
     type=click.FloatRange(10),
     default=120.0,
     show_default=True,
+    metavar="S",
     help="Use only the first S seconds of each song.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of samples.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Random seed for the choice of songs and pictures.",
+)
 @click.option("--jobs", type=int, default=-1, help="Processes.  [default: one per core]")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Report to write: report.html, with its figures in report.json; report.json writes only the figures.",
+    help="Report to write. report.html also writes its numbers to report.json; report.json writes only the numbers.",
 )
 def evaluate_command(
     bundle: str,

@@ -29,7 +29,9 @@ LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
 )
 @click.option("-v", "--verbose", cls=AdvancedOption, is_flag=True, help="Print the traceback of internal errors.")
 def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | None, verbose: bool) -> None:
-    """Measure all songs in AUDIO_DIR: tempo, key, loudness, ... in descriptors.csv, and one feature file per song.
+    """Measure all songs in AUDIO_DIR.
+
+    Writes descriptors.csv (tempo, key, loudness, ...) and, per song, a feature file that `paint` and `train` can read.
 
     Start an interrupted run again and it continues. A file that cannot be read is named and skipped; the exit code is
     then 1.

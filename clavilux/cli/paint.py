@@ -115,7 +115,10 @@ class FiniteRange(click.FloatRange):
 )
 @click.option("--resume", is_flag=True, help="Skip pictures that exist already and would come out the same.")
 @click.option(
-    "--jobs", type=click.IntRange(1), metavar="N", help="Songs painted at once.  [default: one per core, from 4 songs]"
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Songs painted at once.  [default: one per core for 4 songs or more, else 1]",
 )
 @click.option(
     "--bundle",
@@ -130,7 +133,7 @@ class FiniteRange(click.FloatRange):
     cls=AdvancedOption,
     type=click.FloatRange(0),
     metavar="X",
-    help="Add random variation to the latent of the picture, with standard deviation X; 0 turns it off.  "
+    help="Vary at random the 64 numbers that the picture is decoded from, with standard deviation X; 0 turns it off.  "
     "[default: that of the bundle]",
 )
 @click.option(
@@ -138,7 +141,7 @@ class FiniteRange(click.FloatRange):
     cls=AdvancedOption,
     type=click.FloatRange(0),
     metavar="X",
-    help="Add random variation to the latents of the song, with X times the encoder's variance; 0 turns it off.  "
+    help="Vary at random the numbers that describe the song, by X times the network's variance; 0 turns it off.  "
     "[default: that of the bundle]",
 )
 @click.option(
@@ -147,7 +150,7 @@ class FiniteRange(click.FloatRange):
     cls=AdvancedOption,
     type=click.IntRange(1),
     metavar="N",
-    help="Paint N random clips from a folder of feature files.",
+    help="Paint N random excerpts of 5 s from a folder that `clavilux features` wrote.",
 )
 @click.option(
     "--scheduler",
@@ -156,7 +159,7 @@ class FiniteRange(click.FloatRange):
     help="Paint on a Dask cluster, such as tcp://10.0.0.1:8786; includes --resume.",
 )
 @click.option(
-    "-v", "--verbose", cls=AdvancedOption, is_flag=True, help="Log the ranges of features and latents to stderr."
+    "-v", "--verbose", cls=AdvancedOption, is_flag=True, help="Print the ranges of all intermediate numbers to stderr."
 )
 @click.pass_context
 def paint(
@@ -181,6 +184,8 @@ def paint(
     verbose: bool,
 ) -> None:
     """Paint songs: one abstract picture per song, or per song of a folder.
+
+    FEATURES is a file that `clavilux features` wrote.
 
     The whole song determines the picture. The same song, seed and bundle always give the same picture.
 

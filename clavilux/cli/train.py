@@ -17,9 +17,21 @@ from clavilux.cli.output import say
 from clavilux.system.files import list_folder
 
 _PATH = click.Path(path_type=Path)
-_OUTPUT = click.option("-o", "--output", type=_PATH, default=Path("bundle"), show_default=True, help="Bundle to write.")
+_OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=_PATH,
+    default=Path("bundle"),
+    show_default=True,
+    help="Folder for the trained networks (a bundle).",
+)
 _OPTIONS = (
-    click.option("--recipe", default="default", show_default=True, help="Name of a recipe, or a .toml file."),
+    click.option(
+        "--recipe",
+        default="default",
+        show_default=True,
+        help="Settings of the training: name of a supplied recipe, or a .toml file.",
+    ),
     click.option(
         "--art", type=_PATH, default=Path("datasets/abstract_art"), show_default=True, help="Folder of pictures."
     ),
@@ -51,7 +63,7 @@ _OPTIONS = (
         default=None,
         metavar="BUNDLE",
         cls=AdvancedOption,
-        help="Use the mark classifier of a bundle instead of training one.",
+        help="Use a bundle's network that recognises kinds of marks (dabs, rings, ...) instead of training one.",
     ),
     click.option(
         "--devices",
@@ -59,7 +71,7 @@ _OPTIONS = (
         default=1,
         show_default=True,
         cls=AdvancedOption,
-        help="GPUs, or processes without a GPU, on each machine.",
+        help="Number of GPUs on each machine; without a GPU, number of processes.",
     ),
     click.option(
         "--num-nodes", type=click.IntRange(1), default=1, show_default=True, cls=AdvancedOption, help="Machines."
@@ -113,7 +125,7 @@ def image_vae(**options: Any) -> None:
 @_OUTPUT
 @_training_options
 def mapping(output: Path, **options: Any) -> None:
-    """Connect the two networks that were trained in --run, and write the bundle."""
+    """Train the network that leads from music to pictures, between the two trained in --run, and write the bundle."""
     from clavilux.errors import TrainingError
 
     folder = options["run_dir"]

@@ -44,7 +44,7 @@ def find_duplicate_pictures(measures: Sequence[PictureMeasure]) -> dict[int, int
 
 
 def find_duplicate_recordings(measures: Sequence[RecordingMeasure]) -> dict[int, int]:
-    """Find the recordings that are near duplicates of an earlier one; returns indices as for pictures."""
+    """Return a map from each recording that is a near duplicate to the index of the earlier one that stays."""
     seconds = np.array([m.seconds for m in measures])
     prints = np.array([_normalise(m.print) for m in measures], dtype=np.float32)
 

@@ -67,7 +67,7 @@ def read_items(
     Yields
     ------
     tuple of Item and bytes
-        In any order, each item at most once. The content is not compared with `Item.blob`.
+        In any order, each item at most once. The content is not checked against its git hash, `Item.blob`.
 
     Raises
     ------

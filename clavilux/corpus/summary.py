@@ -8,7 +8,7 @@ from clavilux.corpus.table import SPLITS, CorpusRow, Split
 
 @dataclass(frozen=True)
 class Count:
-    """Number of files with the same source, tier, role and licence."""
+    """Number of files with the same source, tier (free or research), role (abstract, music, ...) and licence."""
 
     source: str
     tier: str

@@ -72,7 +72,7 @@ def _mel_filters() -> NDArray[np.float64]:
 
 
 class Network:
-    """The forward pass of musicnn; `arrays` maps the variable names of the original to tensors."""
+    """The forward pass of musicnn; `arrays` maps each variable name of the published network to its weights."""
 
     def __init__(self, arrays: dict[str, Tensor]) -> None:
         self._arrays = arrays

@@ -164,7 +164,7 @@ def degrade(rgb: Pixels) -> Pixels:
 
 
 def lay_out(pictures: Pixels, columns: int, gap: int = 2) -> Pixels:
-    """Return pictures (n, H, W, 3) in rows on a white sheet, `gap` pixels apart."""
+    """Return a white sheet with the pictures (n, H, W, 3) in rows, `gap` pixels apart."""
     height, width = pictures.shape[1:3]
     rows = -(-len(pictures) // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)

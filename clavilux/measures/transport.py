@@ -105,7 +105,7 @@ def fused_gromov_wasserstein(
     picture_features: Float64,
     structure: float,
 ) -> Float64:
-    """Return latents (n, D) for songs: the mean picture of each under the plan of `fused_plan`."""
+    """Return a latent for each song (n, D): the mean of the pictures' latents, weighted by `fused_plan`."""
     plan = fused_plan(songs, song_scores, pictures, picture_scores, picture_features, structure)
     return np.asarray(plan @ pictures / plan.sum(axis=1, keepdims=True))
 

@@ -141,7 +141,7 @@ class RisingBeta:
 
 
 def water_filling_nats(variances: Tensor, keep: float = 0.95) -> float:
-    """Return the rate in nats at which a linear code keeps a share `keep` of the variance of these directions.
+    """Return the rate in nats at which a linear code keeps a share `keep` of the total variance of D directions.
 
     Reverse water-filling (Cover & Thomas, section 10.3.3): at water level t, direction k keeps max(0, v_k - t) of its
     variance v_k and costs max(0, ln(v_k / t) / 2) nats.

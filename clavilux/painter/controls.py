@@ -54,17 +54,17 @@ class Controls:
     palette : (8, 3) float32
         sRGB colours in [0, 1], sorted from dark to light.
     plan : (8, 32, 32) float32
-        Log-probability of each palette slot at each cell (slot, row from the top, column from the left). Other logits
-        are normalised so that the probabilities of each cell sum to 1.
+        Log-probability of each palette slot at each cell (slot, row from the top, column from the left).
+        Unnormalised logits are accepted and normalised, so that the probabilities of each cell sum to 1.
     kind : str
-        Kind of the marks, one of ``clavilux.painter.marks.KINDS``.
+        Kind of the marks (the shapes that fill the picture), one of ``clavilux.painter.marks.KINDS``.
     frequency : float
         Marks along the short side of the picture, in ``FREQUENCY_RANGE``.
     angle : float
         Direction of the marks in turns, in [0, 0.5): 0 is horizontal, 0.25 vertical, counter-clockwise.
     chaos : float
-        Weight of the marks against the plan, in ``CHAOS_RANGE``: at 0 every place has its most probable slot, at 1
-        every slot covers its share of the plan.
+        How much the marks override the plan, in ``CHAOS_RANGE``: at 0 each place has its most probable slot; at 1
+        the marks mix the slots in the proportions of the plan.
     second_kind : str or None
         Kind of the marks in a share ``second_share`` of the picture; None for one kind everywhere.
     second_share : float
@@ -72,11 +72,12 @@ class Controls:
     softness : float
         In ``SOFTNESS_RANGE``: how much colours mix at borders.
     glaze, brush : float
-        Standard deviation in L* of slow changes of tone, and of the bristles of a brush, in ``GLAZE_RANGE`` and
-        ``BRUSH_RANGE``.
+        Strength (standard deviation in L*) of gradual changes of tone across the picture, and of streaks of bristles,
+        in ``GLAZE_RANGE`` and ``BRUSH_RANGE``.
     outline : float
-        In ``OUTLINE_RANGE``: mean width of the lines where two slots meet, in percent of the short side, limited to 0.3
-        marks. Lines have the darkest colour below 0 and the lightest above; at 0 there are none.
+        In ``OUTLINE_RANGE``. Its absolute value is the mean width of the lines where two slots meet, in percent of the
+        short side, at most 0.3 of the size of a mark. Negative: lines in the darkest colour; positive: in the lightest;
+        0: no lines.
     mirror, flip : float
         In ``SYMMETRY_RANGE``: share of the picture in which the left half mirrors the right one, and the upper half the
         lower one. Both at 1 give four mirrored quarters.

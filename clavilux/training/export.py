@@ -56,7 +56,7 @@ class ControlsGraph(nn.Module):
         self.network = network
 
     def forward(self, z_image: Tensor) -> tuple[Tensor, ...]:
-        """Return plan, palette, kind, frequency, angle (turns), chaos and finish of z_image (B, 64)."""
+        """Return plan, palette, kind, frequency, angle (turns), chaos and finish (softness, glaze, brush, ...)."""
         raw = self.network.decode(z_image)
         # ONNX has no atan2. The half-angle formula is exact except for the direction (-1, 0).
         cosine, sine = raw.direction[:, 0], raw.direction[:, 1]

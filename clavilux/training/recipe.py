@@ -210,7 +210,7 @@ class PaintingRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number of a training."""
+    """All settings of a training."""
 
     seed: int
     precision: Literal["auto", "32-true", "bf16-mixed"]

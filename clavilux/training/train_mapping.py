@@ -336,7 +336,7 @@ def _rank_correlation(a: Float64, b: Float64) -> float:
 
 
 def local_spread(latents: Float64) -> float:
-    """Return the step of a variation: a third of the median distance to the tenth nearest latent."""
+    """Return how far a variation moves a latent: a third of the median distance to the tenth nearest one."""
     square = (latents**2).sum(1)[:, None] + (latents**2).sum(1)[None] - 2 * latents @ latents.T
     place = min(_NEIGHBOUR, len(latents) - 1)
     tenth = np.sqrt(np.maximum(np.partition(square, place, axis=1)[:, place], 0))

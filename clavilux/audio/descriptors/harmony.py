@@ -64,7 +64,7 @@ def _unit_rows(rows: Float64) -> Float64:
 
 
 def measure_register(pitch: Float64, amplitude: Float32) -> float:
-    """Return the mean MIDI pitch of partials (L, P), weighted by amplitude^0.6 (loudness in sones) in each frame."""
+    """Return the mean MIDI pitch of a song from partials (L frames, P), weighted by amplitude^0.6 (sones)."""
     if not len(pitch):
         return MIDDLE_C
     weight = amplitude.astype(np.float64) ** 0.6
