@@ -42,7 +42,8 @@ def measure_evaluator_b(rgb: NDArray[np.uint8]) -> Float32:
 class EvaluatorBSpace:
     """The standardised space of evaluator B, in which Euclidean distances are taken.
 
-    `mean` (84,) is that of real training art; `scale` (84,) is the block weight over the standard deviation.
+    `mean` (84,) is that of real training art; `scale` (84,) divides by the standard deviation there and
+    multiplies by 1 / sqrt(number of features in the group), so that groups count alike.
     """
 
     mean: Float32

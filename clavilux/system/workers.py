@@ -162,7 +162,7 @@ def end_workers(workers: Sequence[Worker]) -> None:
 
 
 def wait_for(workers: Sequence[Worker]) -> list[Worker]:
-    """Wait until workers have sent a message or have ended, and return those workers."""
+    """Wait until at least one worker has sent a message or has ended, and return all that have."""
     if sys.platform == "win32":
         import _winapi
         import msvcrt

@@ -184,7 +184,10 @@ def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Flo
 
 
 def palette_distance(palettes: Float32, codebook: Float32) -> Float32:
-    """Return the root mean square CIELAB distance of slots: (m, 8, 3), (n, 8, 3) sRGB -> (m, n)."""
+    """Return the distance of each palette (m, 8, 3) to each of the codebook (n, 8, 3): (m, n).
+
+    The palettes are sRGB. The distance is the root mean square over slots of the CIELAB distance.
+    """
     a = srgb_to_lab(palettes).reshape(len(palettes), -1)
     b = srgb_to_lab(codebook).reshape(len(codebook), -1)
     square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T

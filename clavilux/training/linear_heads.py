@@ -192,9 +192,10 @@ def _fit_marks(layer: nn.Linear, latents: Float64, targets: HeadTargets) -> dict
 
 
 def share_biases(scores: Float64, shares: Float64) -> tuple[Float64, float]:
-    """Return biases (K,) such that the argmax of scores (n, K) + biases is k in a share `shares[k]` of the rows.
+    """Return biases (K,) such that a fraction `shares[k]` of the rows of scores (n, K) + biases has its argmax at k.
 
-    Solves the dual of an optimal transport from rows to classes with these masses, by shrinking steps in the logarithm.
+    Solves the dual of the optimal transport from rows to classes of mass `shares`, by ever smaller steps along the
+    logarithm of wanted over reached share.
 
     Returns
     -------

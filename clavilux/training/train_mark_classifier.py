@@ -167,9 +167,9 @@ def kind_weights(marks: MarksRead, evenness: float) -> NDArray[np.float64]:
     """Return weights of kinds, (n_kinds,), that make their frequencies more even.
 
     The classifier has learned from paintings with sharp marks. Real pictures have gradients and brush strokes that
-    belong to none of its kinds, and it assigns most of them to the same one or two kinds. With these weights, the mean
-    probability of kind k over all windows is p_k^(1 - evenness), normalised, where p_k is the mean probability without
-    them. The order of the windows within a kind does not change.
+    belong to none of its kinds; the classifier assigns most of these to the same one or two kinds. With these weights,
+    the mean probability of kind k over all parts of pictures is p_k^(1 - evenness), normalised, where p_k is the mean
+    probability without weights.
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ class TrackEmbeddingTask(Task):
         return {"loss": same_track_loss(self.network.direct(batch["standard"], drop), self.recipe.temperature)}
 
     def validate(self) -> dict[str, float]:
-        """Return AUC and top-1 accuracy of matching the halves of validation tracks by their mean embedding."""
+        """Return AUC and top-1 accuracy of matching the halves of each validation track by their mean embeddings."""
         tracks = [track for track in self.validation_tracks if len(track) > 1]
         if len(tracks) < 2:
             return {}
