@@ -124,7 +124,7 @@ def test_wheel_works_unpacked_alone(wheel, tmp_path):
 # Extras, and the advice to install them ------------------------------------------------------------------------------
 
 PROJECT = install_matrix.read_project()
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "ot": "pot", "distributed": "dask"}  # where the names differ
+DISTRIBUTIONS = {"ot": "pot", "distributed": "dask"}  # where the names differ
 
 
 def requirement_name(requirement: str) -> str:
@@ -175,7 +175,7 @@ def test_advice_without_an_installed_clavilux_names_the_checkout(monkeypatch):
         ("torch", "train", "train"),
         ("torch", "evaluate", "eval"),
         ("scipy", "evaluate", "eval"),
-        ("sklearn", "train", "train"),
+        ("ot", "train", "train"),
         ("dask", "paint", "cluster"),
         ("numpy", "paint", None),
         ("", None, None),

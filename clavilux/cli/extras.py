@@ -14,7 +14,6 @@ EXTRAS = {
         "onnx",
         "onnxscript",
         "scipy",
-        "sklearn",
         "ot",
         "tensorboard",
     ),
