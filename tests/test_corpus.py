@@ -403,7 +403,7 @@ def test_transparent_pictures_stand_on_white() -> None:
     [
         (b"", "does not decode"),
         (b"GIF89a and no more", "does not decode"),
-        (b"DDS |\0\0\0" + bytes(range(120)), "does not decode: is not a picture in a format that is read"),
+        (b"DDS |\0\0\0" + bytes(range(120)), "does not decode: is not a picture in a supported format"),
         (make_picture(1)[:3_000], "does not decode"),
         (make_picture(1, format="JPEG")[:2_000], "does not decode"),
         (make_picture(1, side=159), "too small: 199 x 159 px, the short side must have 160"),
