@@ -91,7 +91,7 @@ def run(base: Path, seed: int, numbers: range, *, with_weights: bool) -> Iterato
                 else:
                     left.pop(0)
                     yield message
-                    if message.result == "memory":  # the peak of a process never goes down
+                    if message.result == "memory":  # then the process ends; see below
                         break
         except EOFError:
             process.join()
@@ -132,6 +132,8 @@ def _try_all(base: Path, seed: int, numbers: list[int], with_weights: bool, answ
             result, message = "memory", f"{peak_mb:.0f} MB, {message}"
         shutil.rmtree(folder)
         answer.send(Outcome(number, name, result, message))
+        if result == "memory":  # the peak of a process never goes down
+            return
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # before NumPy: more threads are slower here, and these run in parallel
+# Before NumPy and PyTorch: more threads are slower here, and a process with threads of PyTorch cannot be forked.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import wave
 from collections.abc import Callable

@@ -103,7 +103,7 @@ def test_the_fuzzer_of_tables_finds_wrong_values(tmp_path: Path, monkeypatch: py
         Case(row, "", {**files, "row": row.encode()}).write(tmp_path / row / "case")
         assert fuzz_tables.read(tmp_path / row / "case") == ("read", "")
     other = [replace(entry, split="exam") for entry in fuzz_tables.list_entries(tmp_path / "splits" / "case", {".png"})]
-    monkeypatch.setattr(fuzz_tables, "list_entries", lambda *_: other)
+    monkeypatch.setattr(fuzz_tables, "list_entries", lambda *_, **__: other)
     assert fuzz_tables.read(tmp_path / "splits" / "case")[0] == "another split"
 
 

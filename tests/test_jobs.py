@@ -252,7 +252,8 @@ def is_alive(pid: int) -> bool:
 
 
 KILLED = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores
 sys.path.insert(0, {tests!r})
 from clavilux.system import jobs, workers
 if {start!r} == "spawned":
