@@ -1,4 +1,4 @@
-"""Decode a sound file to blocks of mono sound: file -> containers, completeness, mix -> **decode** -> features.
+"""Decode a sound file to blocks of mono sound: open_audio, completeness, mix, resample -> **decode** -> features.
 
 All containers and codecs of sound and video that FFmpeg supports are read. The channels are mixed by
 `clavilux.audio.mix`, because FFmpeg's mix in floating point is 3 dB louder. Only a block of about three seconds is in
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from clavilux.audio.open_audio import (
     reason,
     sound_tracks,
 )
+from clavilux.audio.resample import Resampler
 from clavilux.constants import MAX_AUDIO_S, SAMPLE_RATE, WINDOW_S
 from clavilux.errors import AudioError
 
@@ -53,8 +53,6 @@ SHORTFALL_S = 1.0  # warn if more than this and 5 % of the duration in the heade
 MAX_INVALID_SHARE = 0.5  # of the samples; files with more samples that are not numbers are refused
 MAX_DAMAGED_SHARE = 0.9  # of the packets; files with more packets that cannot be decoded are refused
 
-# A longer filter and a higher cut-off than the defaults of aresample: the alias of 11.5 kHz has -53 dB instead of -20.
-_RESAMPLER = "filter_size=64:phase_shift=10:cutoff=0.97"
 _LONGEST_S = 1e9  # 30 years; avoids an overflow
 
 
@@ -201,7 +199,7 @@ class AudioStream:
             if resampler is None or resampler.rate != rate:
                 if resampler is not None:
                     yield from resampler.flush()
-                resampler = _Resampler(rate, self._sample_rate)
+                resampler = Resampler(rate, self._sample_rate)
             yield from resampler.push(block)
         if resampler is not None:
             yield from resampler.flush()
@@ -332,50 +330,6 @@ class AudioStream:
         return None
 
 
-class _Resampler:
-    """Converts mono float32 blocks from one sample rate to another with FFmpeg's aresample filter."""
-
-    def __init__(self, rate: int, target: int) -> None:
-        import av.filter
-
-        self.rate = rate
-        self._graph = av.filter.Graph()
-        source = self._graph.add_abuffer(sample_rate=rate, format="fltp", layout="mono", time_base=_time_base(rate))
-        resample = self._graph.add("aresample", f"{target}:{_RESAMPLER}")
-        sink = self._graph.add("abuffersink")
-        source.link_to(resample)
-        resample.link_to(sink)
-        self._graph.configure()
-        self._n_pushed = 0
-
-    def push(self, block: Float32) -> Iterator[Float32]:
-        import av
-
-        frame = av.AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
-        frame.sample_rate = self.rate
-        frame.time_base = _time_base(self.rate)
-        frame.pts = self._n_pushed
-        self._n_pushed += block.size
-        self._graph.push(frame)
-        yield from self._pull()
-
-    def flush(self) -> Iterator[Float32]:
-        self._graph.push(None)
-        yield from self._pull()
-
-    def _pull(self) -> Iterator[Float32]:
-        import av
-
-        while True:
-            try:
-                frame = self._graph.pull()
-            except (av.BlockingIOError, av.EOFError):
-                return
-            assert isinstance(frame, av.AudioFrame)  # the graph has audio filters only
-            if frame.samples:
-                yield np.array(frame.to_ndarray()[0], np.float32)
-
-
 def _header_seconds(container: InputContainer, encoded: EncodedStream, mp3_s: float) -> float:
     """Return the duration in the header in seconds; 0 if it has none and FFmpeg could only estimate it."""
     if container.format.name == "mp3":
@@ -383,7 +337,3 @@ def _header_seconds(container: InputContainer, encoded: EncodedStream, mp3_s: fl
     if container.format.name in LENGTH_IN_HEADER and encoded.duration and encoded.time_base:
         return float(encoded.duration * encoded.time_base)
     return 0.0
-
-
-def _time_base(rate: int) -> Fraction:
-    return Fraction(1, rate)
