@@ -123,13 +123,13 @@ def test_kinds_depend_on_what_two_halves_of_a_song_share(world):
     palettes = np.sort(rng.random((6, 8, 3)), axis=1).astype(np.float32)
     inputs = PredictorInputs(network, palettes)
     targets = inputs(torch.from_numpy(latents).float()).numpy()[:, 64:]
-    predictor, _ = fit_predictor(latents, targets, inputs, steps=1_000, seed=0)
+    predictor, _ = fit_predictor(latents, targets, inputs, steps=200, seed=0)
     features = predictor(torch.from_numpy(latents).float()).double().numpy()
     noise = rng.standard_normal((len(songs), 2, 12)) * np.repeat([0.05, 2.0], 6)
     start = songs @ rng.standard_normal((12, 64)) / 6
     unsteady = {}
     for weight in (0.0, 4.0):
-        recipe = dataclasses.replace(RECIPE, steady_kinds=weight)
+        recipe = dataclasses.replace(RECIPE, descent_steps=60, steady_kinds=weight)
         given = SongsToFit(songs, songs[:, None] + noise, np.zeros((len(songs), 0)), start)
         to_scores = np.zeros((features.shape[1], 0))
         terms = fit_by_surrogate(given, latents, features, to_scores, predictor, recipe, seed=0)[2]
