@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems h
 # What a song does when it is listened to, by its name. The worker is forked, so that it does so too.
 PREPARED = """
 import ctypes, os, signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores
 from clavilux.pipeline import Clavilux
 from clavilux.cli import main
 read_song = Clavilux.read_song
