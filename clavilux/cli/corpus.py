@@ -1,14 +1,13 @@
 """The command ``clavilux corpus``: build the training data from public sources and count its files."""
 
 import os
-import sys
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
 
 import click
 
 from clavilux.cli.output import complain, say, visible
+from clavilux.cli.progress import ProgressReporter
 from clavilux.corpus import load_table, summarise
 from clavilux.corpus.build import BuildSummary, build_corpus
 from clavilux.corpus.summary import to_markdown
@@ -98,33 +97,11 @@ def _describe(summary: BuildSummary, output: Path) -> str:
     return "\n".join(lines)
 
 
-class _Reporter:
+class _Reporter(ProgressReporter):
     """Show a progress bar if stderr is a terminal, else print one line per source to stderr."""
 
     def __init__(self) -> None:
-        self._bar = None
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True))
-            self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> "_Reporter":
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def begin(self, n_files: int) -> None:
-        if self._bar:
-            self._bar.reset(self._task, total=n_files)
+        super().__init__("", prefix="")
 
     def open_source(self, name: str, n_files: int, size_mb: float) -> None:
         if self._bar:
@@ -135,9 +112,3 @@ class _Reporter:
     def advance(self, n_files: int) -> None:
         if self._bar:
             self._bar.advance(self._task, n_files)
-
-    def warn(self, message: str) -> None:
-        if self._bar:
-            self._bar.console.print(visible(message), markup=False, highlight=False)
-        else:
-            complain(message, prefix="")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
-from types import TracebackType
 
 import click
 
@@ -13,6 +11,7 @@ from clavilux.audio.feature_files import write_features
 from clavilux.audio.feature_table import TABLE
 from clavilux.cli.advanced import AdvancedOption, CommandWithAdvanced
 from clavilux.cli.output import complain, say, set_up_log, visible
+from clavilux.cli.progress import ProgressReporter
 from clavilux.errors import AudioError
 
 LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
@@ -66,36 +65,17 @@ def _length(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 36_000 else f"{seconds / 3600:.1f} hours"
 
 
-class _Reporter:
+class _Reporter(ProgressReporter):
     """Progress on stderr: a bar on a terminal, else a line every `LINE_EVERY_S` seconds."""
 
     def __init__(self) -> None:
-        self._bar = None
+        super().__init__("measuring", prefix="clavilux: ")
         self._n_done = self._n_files = 0
         self._line_at = time.monotonic()
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True))
-            self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> _Reporter:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def begin(self, n_files: int) -> None:
+        super().begin(n_files)
         self._n_files = n_files
-        if self._bar:
-            self._bar.update(self._task, total=n_files)
 
     def advance(self) -> None:
         self._n_done += 1
@@ -104,9 +84,3 @@ class _Reporter:
         elif self._n_done == self._n_files or time.monotonic() - self._line_at > LINE_EVERY_S:
             self._line_at = time.monotonic()
             complain(f"{self._n_done} of {self._n_files} files", prefix="")
-
-    def warn(self, message: str) -> None:
-        if self._bar:
-            self._bar.console.print(f"clavilux: {visible(message)}", markup=False, highlight=False)
-        else:
-            complain(message)
