@@ -29,7 +29,7 @@ import click
 import numpy as np
 import sounds
 from fake_bundle import write_fake_bundle
-from fuzzing import REFUSED, Case, run_fuzzer
+from fuzzing import REFUSED, Case, choose, run_fuzzer
 from mutations import MUTATIONS
 from PIL import Image
 
@@ -148,12 +148,7 @@ RECORD_MUTATIONS: dict[str, Callable[[Any, np.random.Generator], bytes]] = {
 
 def make_case(wholes: Mapping[str, Mapping[str, bytes]], seed: int, number: int) -> Case:
     rng = np.random.default_rng([seed, number])
-    columns = [*RECORD_MUTATIONS, *MUTATIONS]
-    turn, index = divmod(number, len(wholes))
-    row, column = (
-        list(wholes)[index],
-        columns[(turn + index) % len(columns)],
-    )  # so that few cases cover all rows and columns
+    row, column = choose([*wholes], [*RECORD_MUTATIONS, *MUTATIONS], number)
     files = dict(wholes[row])
     picture = next(iter(files))
     if column in MUTATIONS:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import numpy as np
 import sounds
-from fuzzing import Case, run_fuzzer
+from fuzzing import Case, choose, run_fuzzer
 from mutations import MUTATIONS
 from PIL import Image
 
@@ -213,12 +213,7 @@ TEXT_MUTATIONS: dict[str, Callable[[bytes, np.random.Generator], bytes]] = {
 
 def make_case(wholes: Mapping[str, Mapping[str, bytes]], seed: int, number: int) -> Case:
     rng = np.random.default_rng([seed, number])
-    columns = [*TEXT_MUTATIONS, *MUTATIONS]
-    turn, index = divmod(number, len(wholes))
-    row, column = (
-        list(wholes)[index],
-        columns[(turn + index) % len(columns)],
-    )  # so that few cases cover all rows and columns
+    row, column = choose([*wholes], [*TEXT_MUTATIONS, *MUTATIONS], number)
     files = dict(wholes[row])
     name = next(iter(files))
     if column in TEXT_MUTATIONS:

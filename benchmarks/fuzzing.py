@@ -56,6 +56,12 @@ class Case:
             path.write_bytes(content)
 
 
+def choose(rows: Sequence[str], columns: Sequence[str], number: int) -> tuple[str, str]:
+    """Return row and column of the table for a case, so that few cases cover all rows and columns."""
+    turn, index = divmod(number, len(rows))
+    return rows[index], columns[(turn + index) % len(columns)]
+
+
 @dataclass(frozen=True)
 class Trial:
     """The result of a case.
