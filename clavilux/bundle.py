@@ -50,8 +50,8 @@ class Bundle:
     name : str
     decoder : str
         "painter" or "pixels".
-    kinds, descriptors : tuple of str
-        Kinds of marks and descriptors, in the order of the outputs and inputs of the networks.
+    kinds, surfaces, descriptors : tuple of str
+        Kinds of marks, surfaces and descriptors, in the order of the outputs and inputs of the networks.
     noise_std, logvar_scale : float
         Default noise; see `clavilux.record.PaintOptions`.
     variation_scale : float
@@ -66,6 +66,7 @@ class Bundle:
     name: str
     decoder: str
     kinds: tuple[str, ...]
+    surfaces: tuple[str, ...]
     descriptors: tuple[str, ...]
     noise_std: float
     logvar_scale: float
@@ -196,6 +197,7 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
         name=card["name"],
         decoder=card["decoder"],
         kinds=tuple(card["kinds"]),
+        surfaces=tuple(card["surfaces"]),
         descriptors=tuple(card["descriptors"]),
         noise_std=float(card["painting"]["noise_std"]),
         logvar_scale=float(card["painting"]["logvar_scale"]),

@@ -12,11 +12,20 @@ import reprlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from clavilux.constants import ENCODER_SIDE_PX, FINISH, LATENT_DIM, MFCC_ROWS, PLAN_SIDE, SLOTS, WINDOW_FRAMES
+from clavilux.constants import (
+    ENCODER_SIDE_PX,
+    FINISH,
+    LATENT_DIM,
+    MFCC_ROWS,
+    PLAN_SIDE,
+    SLOTS,
+    SURFACE_NAMES,
+    WINDOW_FRAMES,
+)
 from clavilux.errors import BundleError
 from clavilux.painter.marks import KINDS
 
-SCHEMA = 6
+SCHEMA = 7
 MAX_CARD_BYTES = 4_000_000  # 200 times the size of the shipped ones
 MAX_FILES = 64
 MAX_DEPTH = 32  # of nested lists and objects
@@ -30,7 +39,7 @@ _SONG = f"{LATENT_DIM} + D"
 class Network(NamedTuple):
     """Input and outputs of a network: names, and shapes without the batch dimension.
 
-    Letters in shapes: D descriptors, P palettes, K kinds of marks, S any side.
+    Letters in shapes: D descriptors, P palettes, K kinds of marks, F surfaces, S any side.
     """
 
     takes: str
@@ -53,6 +62,7 @@ NETWORKS = {
             "plan": (SLOTS, PLAN_SIDE, PLAN_SIDE),
             "palette": ("P",),
             "kind": ("K",),
+            "surface": ("F",),
             "frequency": (),
             "angle": (),
             "chaos": (),
@@ -158,6 +168,14 @@ FIELDS = (
             lambda value, card: _names(value, card) and (len(value) > 0 or card["decoder"] == "pixels"),
         ),
         "K kinds of marks, in the order of the output `kind` of `controls.onnx`",
+    ),
+    Field(
+        "surfaces",
+        Kind(
+            "a list of different names, at least one if the decoder is painter",
+            lambda value, card: _names(value, card) and (len(value) > 0 or card["decoder"] == "pixels"),
+        ),
+        "F surfaces, in the order of the output `surface` of `controls.onnx`",
     ),
     Field(
         "descriptors",
@@ -272,12 +290,13 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
     missing = [file for file in needed if file not in card["files"]]
     if missing:
         raise BundleError(f"{damaged} does not list {', '.join(missing)} in files; export the bundle again")
-    unknown = [kind for kind in card["kinds"] if kind not in KINDS]
-    if unknown:
-        raise BundleError(
-            f"{where} paints with marks that this version of Clavilux does not have ({_short(', '.join(unknown))}); "
-            "update it"
-        )
+    for field, known in (("kinds", KINDS), ("surfaces", SURFACE_NAMES)):
+        unknown = [name for name in card[field] if name not in known]
+        if unknown:
+            raise BundleError(
+                f"{where} paints with {field} that this version of Clavilux does not have "
+                f"({_short(', '.join(unknown))}); update it"
+            )
     return card
 
 

@@ -20,16 +20,18 @@ PLAN_SIDE = 32  # cells of the plan along each side of the picture
 ENCODER_SIDE_PX = 64  # side of the square input of the picture encoder
 FREQUENCY_RANGE = (2.0, 48.0)  # marks along the short side of the picture
 CHAOS_RANGE = (0.0, 1.5)  # weight of the marks against the plan; at 1 each colour covers its share of the plan
-SOFTNESS_RANGE = (0.0, 1.0)  # 0: sharp borders; 1: colours mix wherever their scores are close
-GLAZE_RANGE = (0.0, 16.0)  # L*: standard deviation of slow changes of tone within a colour
-BRUSH_RANGE = (0.0, 16.0)  # L*: standard deviation of the bristles of a brush within a colour
+SURFACE_NAMES = ("gouache", "impasto", "drawing", "collage", "flat", "print", "layers")
+SHAPES_RANGE = (1.6, 7.0)  # large shapes along the short side
+DETAIL_RANGE = (0.0, 1.0)  # 0: small marks only in the middle of the focus; 1: in a third of the picture
+SOFTNESS_RANGE = (0.0, 1.0)  # 0: most borders are sharp; 1: most are lost
+GLAZE_RANGE = (0.0, 16.0)  # L*: slow changes of tone within a colour
+BRUSH_RANGE = (0.0, 16.0)  # L*: traces of the brush within a colour
 OUTLINE_RANGE = (-1.6, 1.6)  # width of lines where colours meet, % of the short side; dark below 0, light above
-SYMMETRY_RANGE = (0.0, 1.0)  # share of the picture that is a mirror image of the other side
-# In the order of the networks' outputs. In training pictures, the mark classifier estimates the surface; the symmetries
-# are correlations of a picture with its mirror image.
-SURFACE = {"softness": SOFTNESS_RANGE, "glaze": GLAZE_RANGE, "brush": BRUSH_RANGE, "outline": OUTLINE_RANGE}
-SYMMETRIES = {"mirror": SYMMETRY_RANGE, "flip": SYMMETRY_RANGE}
-FINISH = {**SURFACE, **SYMMETRIES}
+# In the order of the networks' outputs. In training pictures, the mark classifier estimates how the paint lies; shapes
+# and detail are measured.
+PAINT = {"softness": SOFTNESS_RANGE, "glaze": GLAZE_RANGE, "brush": BRUSH_RANGE, "outline": OUTLINE_RANGE}
+LAYOUT = {"shapes": SHAPES_RANGE, "detail": DETAIL_RANGE}
+FINISH = {**PAINT, **LAYOUT}
 
 # Pictures ----------------------------------------------------------------------------------------------------------
 SIZE_RANGE_PX = (64, 8_192)  # allowed length of a side of a picture

@@ -153,6 +153,7 @@ class Engine:
             outputs,
             palettes=self.bundle.palettes,
             kinds=self.bundle.kinds,
+            surfaces=self.bundle.surfaces,
             corrections=self.bundle.finish_corrections,
         )
 
@@ -219,7 +220,10 @@ class Engine:
         """Return a network, loaded on first use from the checked bytes of the bundle."""
         if file not in self._networks:
             content = self.bundle.read(file)
-            letters = {"P": len(self.bundle.palettes), "K": len(self.bundle.kinds)} if file == "controls.onnx" else {}
+            letters = {}
+            if file == "controls.onnx":
+                bundle = self.bundle
+                letters = {"P": len(bundle.palettes), "K": len(bundle.kinds), "F": len(bundle.surfaces)}
             with _explained(self._where(file), "load"):
                 network = _Network(content, file, self._sides(file), letters, is_trusted=self.bundle.is_shipped)
             self._networks[file] = network
@@ -238,7 +242,7 @@ class _Network:
     sides : tuple of int
         Shape of one input.
     letters : dict
-        Values of the letters P and K in `NETWORKS`.
+        Values of the letters P, K and F in `NETWORKS`.
     is_trusted : bool
         Skip the check: shipped networks are part of the package, and a test checks them.
     """

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, LATENT_DIM, SLOTS
+from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, LATENT_DIM, SLOTS, SURFACE_NAMES
 
 
 class RawControls(NamedTuple):
@@ -23,15 +23,17 @@ class RawControls(NamedTuple):
     plan : (B, K, S, S) logits of the palette slots.
     palette : (B, n_palettes) logits of the codebook's palettes.
     kind : (B, n_kinds) logits of the kinds of marks.
+    surface : (B, n_surfaces) logits of the surfaces.
     frequency : (B,) marks along the short side.
     direction : (B, 2) cosine and sine of twice the angle; its length is the confidence.
     chaos : (B,) weight of the marks.
-    finish : (B, 6) softness, glaze, brush, outline, mirror and flip, each in [0, 1] of its range.
+    finish : (B, 6) the properties of ``FINISH``, each in [0, 1] of its range.
     """
 
     plan: Tensor
     palette: Tensor
     kind: Tensor
+    surface: Tensor
     frequency: Tensor
     direction: Tensor
     chaos: Tensor
@@ -77,6 +79,7 @@ class ImageVAE(nn.Module):
         # the training pictures and had irregular regions.
         self.to_palette = nn.Linear(latent_dim, n_palettes)
         self.to_kind = nn.Linear(latent_dim, n_kinds)
+        self.to_surface = nn.Linear(latent_dim, len(SURFACE_NAMES))
         self.to_marks = nn.Linear(latent_dim, 4 + len(FINISH))
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,6 +94,7 @@ class ImageVAE(nn.Module):
             plan=self.to_plan(z_image).float(),
             palette=self.to_palette(z_image).float(),
             kind=self.to_kind(z_image).float(),
+            surface=self.to_surface(z_image).float(),
             frequency=torch.exp(low + (high - low) * torch.sigmoid(marks[:, 0])),
             direction=marks[:, 1:3],
             chaos=CHAOS_RANGE[1] * torch.sigmoid(marks[:, 3]),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, SURFACE
+from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, PAINT, SURFACE_NAMES
 
 _LINE_REACHES = (1, 2, 3)  # pixels: structures up to twice as wide, plus one, count as lines
 _FEATURES_PER_REACH = 12
@@ -29,13 +29,15 @@ class MarkPredictions(NamedTuple):
     frequency : (B,) natural logarithm of the marks along the short side.
     direction : (B, 2) cosine and sine of twice the angle, shorter than 1 where the classifier is unsure.
     chaos : (B,) weight of the marks.
-    surface : (B, 4) softness, glaze, brush and outline, each in [0, 1] of its range.
+    paint : (B, 4) softness, glaze, brush and outline, each in [0, 1] of its range.
+    surface : (B, n_surfaces) logits of the surfaces.
     """
 
     kind: Tensor
     frequency: Tensor
     direction: Tensor
     chaos: Tensor
+    paint: Tensor
     surface: Tensor
 
 
@@ -67,7 +69,7 @@ class MarkClassifier(nn.Module):
             nn.Linear(8 * width + 1 + len(_LINE_REACHES) * _FEATURES_PER_REACH, 256),
             nn.SiLU(),
             nn.Dropout(0.1),
-            nn.Linear(256, n_kinds + 4 + len(SURFACE)),
+            nn.Linear(256, n_kinds + 4 + len(PAINT) + len(SURFACE_NAMES)),
         )
         self.n_kinds = n_kinds
         self.n_map_features = 8 * width
@@ -77,7 +79,7 @@ class MarkClassifier(nn.Module):
 
         They are means and deviations of the feature maps over the picture, the logarithm of its contrast, and
         `line_features`. Pictures are normalised to the same contrast, on which marks do not depend. The properties of
-        the surface do depend on it, because they are measured in L*.
+        the paint do depend on it, because they are measured in L*.
         """
         centred = pictures - pictures.mean(dim=(2, 3), keepdim=True)
         contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + 0.02
@@ -94,7 +96,8 @@ class MarkClassifier(nn.Module):
             frequency=low + (high - low) * torch.sigmoid(rest[:, 0]),
             direction=rest[:, 1:3],
             chaos=CHAOS_RANGE[1] * torch.sigmoid(rest[:, 3]),
-            surface=torch.sigmoid(rest[:, 4:]),
+            paint=torch.sigmoid(rest[:, 4 : 4 + len(PAINT)]),
+            surface=rest[:, 4 + len(PAINT) :],
         )
 
 

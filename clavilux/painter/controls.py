@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.colour import lab_to_srgb, srgb_to_lab
-from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, PLAN_SIDE, SLOTS
+from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, PLAN_SIDE, SLOTS, SURFACE_NAMES
 from clavilux.errors import ControlsError
 from clavilux.painter.marks import KINDS
 from clavilux.system.arguments import float_array, real_number, show
@@ -28,18 +28,17 @@ Float32 = NDArray[np.float32]
 
 Corrections = Mapping[str, Sequence[float]]
 
-# Corrections of the estimates that a decoder has learnt from the mark classifier, which bundles contain: for each
-# property of ``FINISH`` the largest estimate for pictures without the property, as a share of the range, and a factor
-# for estimates above it. The classifier overestimates softness, glaze and brush of real pictures, and gives less than
-# half of the width of outlines. Unsymmetric layouts correlate with their mirror image by up to 0.8, while painted
-# symmetry is exact.
+# Corrections of the estimates that a decoder has learnt from the mark classifier, which bundles contain: for each of
+# these properties the largest estimate for pictures without the property, as a share of the range, and a factor for
+# estimates above it. The classifier overestimates softness, glaze and brush of real pictures, and gives less than half
+# of the width of outlines.
 FINISH_CORRECTIONS: Corrections = {
     "softness": (0.3, 0.7),
     "glaze": (0.15, 0.8),
     "brush": (0.05, 0.7),
     "outline": (0.05, 2.5),
-    "mirror": (0.8, 2.0),
-    "flip": (0.8, 2.0),
+    "shapes": (0.0, 1.0),
+    "detail": (0.0, 1.0),
 }
 _MAX_TURNS = 1e15  # larger floats have no fractional part
 _LEAST_WEIGHT = 1e-4  # relative to the most probable palette; smaller weights do not change the mean visibly
@@ -66,21 +65,21 @@ class Controls:
         How much the marks override the plan, in ``CHAOS_RANGE``: at 0 each place has its most probable slot; at 1
         the marks mix the slots in the proportions of the plan.
     second_kind : str or None
-        Kind of the marks in a share ``second_share`` of the picture; None for one kind everywhere.
-    second_share : float
-        From 0 to 1.
+        Kind of the smaller marks near the focus; None for the same kind.
+    surface : str
+        What the picture is painted with, one of ``SURFACE_NAMES``.
+    shapes : float
+        Large shapes along the short side of the picture, in ``SHAPES_RANGE``.
+    detail : float
+        From 0 to 1: how far the smaller marks reach from the middle of the focus.
     softness : float
-        In ``SOFTNESS_RANGE``: how much colours mix at borders.
+        In ``SOFTNESS_RANGE``: how many borders are lost.
     glaze, brush : float
-        Strength (standard deviation in L*) of gradual changes of tone across the picture, and of streaks of bristles,
-        in ``GLAZE_RANGE`` and ``BRUSH_RANGE``.
+        In ``GLAZE_RANGE`` and ``BRUSH_RANGE``: strength of gradual changes of tone within an area, and of the relief of
+        strokes.
     outline : float
-        In ``OUTLINE_RANGE``. Its absolute value is the mean width of the lines where two slots meet, in percent of the
-        short side, at most 0.3 of the size of a mark. Negative: lines in the darkest colour; positive: in the lightest;
-        0: no lines.
-    mirror, flip : float
-        In ``SYMMETRY_RANGE``: share of the picture in which the left half mirrors the right one, and the upper half the
-        lower one. Both at 1 give four mirrored quarters.
+        In ``OUTLINE_RANGE``. Its absolute value is the width of lines where two areas of flat colour meet, in percent
+        of the short side. Negative: lines in the darkest colour; positive: in the lightest; 0: no lines.
     """
 
     palette: Float32
@@ -90,13 +89,13 @@ class Controls:
     angle: float
     chaos: float
     second_kind: str | None = None
-    second_share: float = 0.0
+    surface: str = "gouache"
+    shapes: float = 3.0
+    detail: float = 0.5
     softness: float = 0.0
     glaze: float = 0.0
     brush: float = 0.0
     outline: float = 0.0
-    mirror: float = 0.0
-    flip: float = 0.0
 
     def __post_init__(self) -> None:
         palette = float_array("palette", self.palette, (SLOTS, 3), fault=ControlsError)
@@ -110,34 +109,15 @@ class Controls:
             if not (kind in KINDS if isinstance(kind, str) else kind is None and name == "second_kind"):
                 null = "null or " if name == "second_kind" else ""
                 raise ControlsError(f"{name} is {show(kind)}; it is {null}one of {', '.join(KINDS)}")
-        numbers = {"frequency": FREQUENCY_RANGE, "chaos": CHAOS_RANGE, "second_share": (0.0, 1.0), **FINISH}
+        if self.surface not in SURFACE_NAMES:
+            raise ControlsError(f"surface is {show(self.surface)}; it is one of {', '.join(SURFACE_NAMES)}")
+        numbers = {"frequency": FREQUENCY_RANGE, "chaos": CHAOS_RANGE, **FINISH}
         for name, (low, high) in numbers.items():
             object.__setattr__(self, name, real_number(name, getattr(self, name), low, high, fault=ControlsError))
         angle = real_number("angle", self.angle, -_MAX_TURNS, _MAX_TURNS, fault=ControlsError)
         object.__setattr__(self, "angle", angle % 0.5 % 0.5)  # twice, because the remainder of -1e-20 rounds to 0.5
         object.__setattr__(self, "palette", palette)
         object.__setattr__(self, "plan", log_softmax(plan))
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Return the one or two kinds that are visible, in the order of ``KINDS``.
-
-        The order does not depend on the shares, so that a kind keeps its region when its share passes one half.
-        """
-        if self.second_kind in (None, self.kind) or self.second_share == 0:
-            return (self.kind,)
-        if self.second_share == 1:
-            return (self.second_kind,)
-        first, second = sorted((self.kind, self.second_kind), key=KINDS.index)
-        return first, second
-
-    @property
-    def second_area(self) -> float:
-        """Return the share of the picture that the second of `kinds` covers; 0 if there is only one."""
-        kinds = self.kinds
-        if len(kinds) == 1:
-            return 0.0
-        return self.second_share if kinds[1] == self.second_kind else 1.0 - self.second_share
 
     def to_json(self) -> str:
         """Return the controls as a JSON object; numbers are rounded to 4 digits, which is not visible."""
@@ -149,7 +129,7 @@ class Controls:
                 "angle": round(self.angle, 4),
                 "chaos": round(self.chaos, 4),
                 "second_kind": self.second_kind,
-                "second_share": round(self.second_share, 4),
+                "surface": self.surface,
                 **{name: round(getattr(self, name), 4) for name in FINISH},
                 "plan": [[[round(float(v), 3) for v in row] for row in slot] for slot in self.plan],
             }
@@ -175,23 +155,25 @@ def choose_controls(
     *,
     palettes: Float32,
     kinds: Sequence[str],
+    surfaces: Sequence[str] = SURFACE_NAMES,
     corrections: Corrections = FINISH_CORRECTIONS,
 ) -> Controls:
     """Convert the outputs of a decoder for one latent to controls.
 
-    The kinds are the two with the highest scores, see `share_of_second`. The palette is the mean of the codebook's
+    The kinds are the two with the highest scores, the surface is the one with the highest. The palette is the mean of
+    the codebook's
     palettes, see `blend_palettes`. Frequency and chaos are clipped to their ranges.
 
     Parameters
     ----------
     outputs : mapping of str to array
         By the names of the outputs of ``controls.onnx``, without the batch axis. plan: (8, 32, 32) logits of the slots;
-        palette, kind: (n_palettes,), (n_kinds,) logits; frequency, angle, chaos: numbers, the angle in turns; finish:
+        palette, kind, surface: (n_palettes,), (n_kinds,), (n_surfaces,) logits; frequency, angle, chaos: numbers, the angle in turns; finish:
         (6,) estimates of the properties of ``FINISH`` in [0, 1] of their ranges.
     palettes : (n_palettes, 8, 3) float32
         The codebook of palettes, sRGB.
-    kinds : sequence of str
-        Names of the kinds, in the order of the output.
+    kinds, surfaces : sequence of str
+        Names of the kinds and of the surfaces, in the order of the outputs.
     corrections : mapping of str to (float, float)
         Of the estimates of ``FINISH``, as in `FINISH_CORRECTIONS`.
     """
@@ -203,7 +185,7 @@ def choose_controls(
         plan=outputs["plan"],
         kind=kinds[int(order[0])],
         second_kind=kinds[int(order[1])] if len(kinds) > 1 else None,
-        second_share=share_of_second(scores[order]),
+        surface=surfaces[int(outputs["surface"].argmax())],
         frequency=min(max(float(outputs["frequency"]), FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
         angle=float(outputs["angle"]),
         chaos=min(max(float(outputs["chaos"]), CHAOS_RANGE[0]), CHAOS_RANGE[1]),
@@ -217,25 +199,10 @@ def choose_controls(
 def _correct(share: float, span: tuple[float, float], correction: Sequence[float]) -> float:
     """Return the value of a property of the finish for an estimate in [0, 1] of its range."""
     (low, high), (threshold, factor) = span, correction
+    if low > 0:
+        return low * (high / low) ** share  # a range of a scale: by ratios
     estimate = share if low == 0 else 2.0 * share - 1.0  # of signed ranges, the middle is 0
     return math.copysign(high * min(1.0, factor * max(0.0, abs(estimate) - threshold) / (1.0 - threshold)), estimate)
-
-
-def share_of_second(scores: Float32) -> float:
-    """Return the share of the picture, 0 to 1/2, for the second of the kinds.
-
-    It is 1/2 if the best two scores are equal and 0 if the second is equal to the third, so that pictures change
-    continuously when kinds change places.
-
-    Parameters
-    ----------
-    scores : (n_kinds,) float32
-        From high to low.
-    """
-    if len(scores) < 3:
-        return 0.0
-    lead, whole = float(scores[0] - scores[1]), float(scores[0] - scores[2])
-    return 0.5 * (1.0 - lead / whole) if whole > 0 else 0.5
 
 
 def blend_palettes(palettes: Float32, logits: Float32) -> Float32:

@@ -19,6 +19,7 @@ from clavilux.colour import srgb_to_lab
 from clavilux.constants import ENCODER_SIDE_PX, PLAN_SIDE, SLOTS
 from clavilux.errors import CorpusError, PictureError
 from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resize
+from clavilux.painter.raster import find_areas, find_edges
 from clavilux.system.jobs import run_calls
 from clavilux.training.datasets import Entry, list_entries
 from clavilux.training.recipe import AnalysisRecipe
@@ -142,20 +143,21 @@ def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
     return np.asarray(palette / 255, np.float32), _smooth(_smooth(shares, 1), 2)
 
 
-def read_symmetries(windows: Bytes) -> Float32:
-    """Return how symmetric windows (n, 128, 128, 3) are, left to right and top to bottom: (n, 2) in [0, 1].
+def read_layout(shares: Bytes) -> Float32:
+    """Return the layout of windows from their shares (n, 8, 32, 32), (n, 2) in [0, 1] of the ranges of ``LAYOUT``.
 
-    The correlation of a window with its mirror image in CIELAB, on 32 x 32 cells because symmetry is visible in shapes
-    and not in single strokes.
+    *Shapes*: from the mean size of the area around a cell; *detail*: how unevenly borders are spread, the share of all
+    borders in the quarter of the blocks of 4 x 4 cells that has most. Both are ranks among these windows, because
+    neither has the scale of a control.
     """
-    step = WINDOW_PX // PLAN_SIDE
-    cells = windows.reshape(-1, PLAN_SIDE, step, PLAN_SIDE, step, 3).mean(axis=(2, 4), dtype=np.float32)
-    lab = srgb_to_lab(cells / np.float32(255))
-    lab -= lab.mean(axis=(1, 2), keepdims=True)
-    variance = (lab * lab).sum(axis=(1, 2, 3)) + np.float32(1.0)  # so that a single colour has no symmetry
-    images = (lab[:, :, ::-1], lab[:, ::-1])
-    alike = np.stack([(lab * image).sum(axis=(1, 2, 3)) / variance for image in images], axis=1)
-    return np.asarray(np.clip(alike, 0, 1), np.float32)
+    measured = np.empty((len(shares), 2))
+    for number, window in enumerate(shares):
+        slots = window.argmax(axis=0).astype(np.uint8)
+        area = np.bincount(find_areas(slots).ravel()).astype(np.float64) / slots.size
+        border = find_edges(slots).reshape(8, 4, 8, 4).mean(axis=(1, 3)).ravel()
+        measured[number] = -(area**2).sum(), np.sort(border)[-16:].sum() / max(border.sum(), 1e-9)
+    ranks = measured.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+    return np.asarray((ranks + 0.5) / len(shares), np.float32)
 
 
 def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Float32:

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clavilux.card import CARD, ENCODERS, NETWORKS, SCHEMA, read_card
-from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
+from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, SURFACE_NAMES, WINDOW_FRAMES
 from clavilux.engine import BATCH_WINDOWS
 from clavilux.errors import BundleError, TrainingError
 from clavilux.graphs.bounds import check_network
@@ -56,7 +56,7 @@ class ControlsGraph(nn.Module):
         self.network = network
 
     def forward(self, z_image: Tensor) -> tuple[Tensor, ...]:
-        """Return plan, palette, kind, frequency, angle (turns), chaos and finish (softness, glaze, brush, ...)."""
+        """Return plan, palette, kind, surface, frequency, angle (turns), chaos and finish (softness, glaze, ...)."""
         raw = self.network.decode(z_image)
         # ONNX has no atan2. The half-angle formula is exact except for the direction (-1, 0).
         cosine, sine = raw.direction[:, 0], raw.direction[:, 1]
@@ -65,7 +65,7 @@ class ControlsGraph(nn.Module):
         angle = twice / (4.0 * math.pi)
         angle = angle - torch.floor(angle * 2.0) / 2.0
         plan = functional.log_softmax(raw.plan, dim=1)
-        return plan, raw.palette, raw.kind, raw.frequency, angle, raw.chaos, raw.finish
+        return plan, raw.palette, raw.kind, raw.surface, raw.frequency, angle, raw.chaos, raw.finish
 
 
 class PixelsGraph(nn.Module):
@@ -156,6 +156,7 @@ def export_bundle(
             "config": config,
             "decoder": "painter" if isinstance(trained.image_vae, ImageVAE) else "pixels",
             "kinds": list(kinds),
+            "surfaces": list(SURFACE_NAMES) if kinds else [],
             "descriptors": list(descriptors),
             "variation": {"scale": variation_scale},
             "painting": dict(painting),
@@ -204,7 +205,7 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
     if not isinstance(trained.image_vae, ImageVAE):
         stages.append(("pixels", PixelsGraph(trained.image_vae), "z_image", latents, ["picture"]))
     else:
-        outputs = ["plan", "palette", "kind", "frequency", "angle", "chaos", "finish"]
+        outputs = ["plan", "palette", "kind", "surface", "frequency", "angle", "chaos", "finish"]
         stages.append(("controls", ControlsGraph(trained.image_vae), "z_image", latents, outputs))
     parity = {}
     for stage, network, input_name, example, outputs in stages:

@@ -46,12 +46,13 @@ _DIRECTIONS = 128  # of the sliced Wasserstein distance, drawn in each step
 _ENOUGH = 0.8  # correlation of a correspondence from which it has no more weight
 _LAB_CENTRE, _LAB_SCALE = 50.0, 25.0
 _LEAST_LEAD = 1e-6
+_SHARP = 4.0  # factor of the logits of surfaces: the painter takes the highest
 
 
 class PredictorInputs(nn.Module):
     """Inputs of the look predictor for latents (B, D): what the decoder gives the painter, without the plan.
 
-    The output (B, T) is the latents, areas of the kinds of marks, the palette in CIELAB, and logits of the marks.
+    The output (B, T) is the latents, the kinds of marks, the surface, the palette in CIELAB, and logits of the marks.
 
     Parameters
     ----------
@@ -65,9 +66,9 @@ class PredictorInputs(nn.Module):
 
     def __init__(self, network: ImageVAE, palettes: NDArray[np.float32]) -> None:
         super().__init__()
-        self.to_kind, self.to_palette, self.to_marks = (
+        self.to_kind, self.to_surface, self.to_palette, self.to_marks = (
             copy.deepcopy(layer).requires_grad_(False)
-            for layer in (network.to_kind, network.to_palette, network.to_marks)
+            for layer in (network.to_kind, network.to_surface, network.to_palette, network.to_marks)
         )
         lab = srgb_to_lab(palettes).reshape(len(palettes), -1)
         self.register_buffer("palettes", _tensor((lab - _LAB_CENTRE) / _LAB_SCALE))
@@ -75,12 +76,14 @@ class PredictorInputs(nn.Module):
     @property
     def size(self) -> int:
         """Number of inputs, T."""
-        return LATENT_DIM + self.to_kind.out_features + self.palettes.shape[1] + self.to_marks.out_features
+        classes = self.to_kind.out_features + self.to_surface.out_features
+        return LATENT_DIM + classes + self.palettes.shape[1] + self.to_marks.out_features
 
     def forward(self, latents: Tensor) -> Tensor:
         """Return the inputs (B, T) of latents (B, D)."""
         palettes = torch.softmax(self.to_palette(latents), dim=1) @ self.palettes
-        return torch.cat([latents, areas_of_kinds(self.to_kind(latents)), palettes, self.to_marks(latents)], dim=1)
+        kinds, surfaces = weigh_kinds(self.to_kind(latents)), torch.softmax(_SHARP * self.to_surface(latents), dim=1)
+        return torch.cat([latents, kinds, surfaces, palettes, self.to_marks(latents)], dim=1)
 
     def kind_scores(self) -> Tensor:
         """Return the matrix (D, n_kinds) from latents to scores of kinds, without what all kinds share."""
@@ -88,10 +91,11 @@ class PredictorInputs(nn.Module):
         return (weight - weight.mean(dim=0)).T
 
 
-def areas_of_kinds(scores: Tensor) -> Tensor:
-    """Return the area of each kind by its score, (B, n_kinds).
+def weigh_kinds(scores: Tensor) -> Tensor:
+    """Return the weight of each kind by its score, (B, n_kinds): those of the best two, differentiable.
 
-    Equals `clavilux.painter.controls.share_of_second` for the second kind, and is differentiable.
+    The second has 1/2 if the best two scores are equal, and 0 if it is equal to the third, because two kinds change
+    places then.
     """
     if scores.shape[1] < 3:
         return functional.one_hot(scores.argmax(dim=1), scores.shape[1]).float()

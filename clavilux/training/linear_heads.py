@@ -26,13 +26,13 @@ from scipy.special import softmax
 from torch import nn
 
 from clavilux.colour import srgb_to_lab
-from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, SLOTS
+from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, SLOTS, SURFACE_NAMES
 from clavilux.measures.transport import recolouring, recolouring_to, ridge
 from clavilux.models.image_vae import ImageVAE
 
 Float64 = NDArray[np.float64]
 
-LINEAR_HEADS = ("to_palette", "to_kind", "to_marks")  # layers of an ImageVAE
+LINEAR_HEADS = ("to_palette", "to_kind", "to_surface", "to_marks")  # layers of an ImageVAE
 
 _SAMPLES = 8_000
 _RIDGE = 1e-2
@@ -51,7 +51,7 @@ class HeadTargets:
     ----------
     palette : (n, 8, 3)
         sRGB, dark to light.
-    kind : (n, n_kinds)
+    kind, surface : (n, n_kinds), (n, n_surfaces)
         Probabilities.
     log_frequency, chaos : (n,)
     direction : (n, 2)
@@ -62,6 +62,7 @@ class HeadTargets:
 
     palette: NDArray[np.floating]
     kind: NDArray[np.floating]
+    surface: NDArray[np.floating]
     log_frequency: NDArray[np.floating]
     direction: NDArray[np.floating]
     chaos: NDArray[np.floating]
@@ -78,7 +79,7 @@ def fit_linear_heads(
     palette_blend: float,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Set `to_palette`, `to_kind` and `to_marks` of a trained network in place.
+    """Set the linear heads of a trained network in place.
 
     Parameters
     ----------
@@ -103,7 +104,10 @@ def fit_linear_heads(
     """
     samples = rng.multivariate_normal(latents.mean(0), np.cov(latents.T), _SAMPLES)
     report = _fit_palette(network.to_palette, latents, samples, targets.palette, palettes, palette_blend)
-    report |= _fit_kind(network.to_kind, latents, samples, targets.kind, similarity[:, :_MAP_DIM])
+    report |= _fit_classes("kind", network.to_kind, latents, samples, targets.kind, similarity[:, :_MAP_DIM])
+    report |= _fit_classes(
+        "surface", network.to_surface, latents, samples, targets.surface, _simplex(len(SURFACE_NAMES))
+    )
     report |= _fit_marks(network.to_marks, latents, targets)
     return report
 
@@ -143,28 +147,33 @@ def _fit_palette(
     return {"palette_predicted": predicted, "palette_reach": stretch, "palette_spread": spread}
 
 
-def _fit_kind(
-    layer: nn.Linear, latents: Float64, samples: Float64, kinds: NDArray[np.floating], places: Float64
+def _fit_classes(
+    name: str, layer: nn.Linear, latents: Float64, samples: Float64, classes: NDArray[np.floating], places: Float64
 ) -> dict[str, float]:
-    """Set scores of kinds from a predicted position in the space of kinds, with biases that give each kind its share.
+    """Set scores of classes from a predicted position among their places, with biases that give each class its share.
 
-    As with palettes, scores are minus half the squared distance, up to a constant. Similar kinds are neighbours in that
-    space, so the kind changes to a similar one at a boundary; with one-hot positions it changed to any other.
+    As with palettes, scores are minus half the squared distance, up to a constant. Similar kinds have near places, so
+    the kind changes to a similar one at a boundary; with one-hot places it changed to any other.
     """
-    targets = np.asarray(kinds, np.float64)
+    targets = np.asarray(classes, np.float64)
     shares = targets.mean(axis=0)
     centre = shares @ places
     spread = np.cov(places.T, aweights=shares, bias=True)
     weights, offset = ridge(latents, targets @ places, _RIDGE)
     predicted = _explained(latents @ weights + offset, targets @ places)
-    # Stretch the predictions to the mean and covariance of the kinds.
+    # Stretch the predictions to the mean and covariance of the classes.
     matrix, shift = recolouring_to(samples @ weights + offset, centre, spread)
     weights, offset = weights @ matrix, offset @ matrix + shift
     scale = len(spread) / np.trace(spread)
     constants = -0.5 * scale * (places**2).sum(axis=1)
     bias, missed = share_biases(scale * (samples @ weights + offset) @ places.T + constants, shares)
     _set(layer, scale * places @ weights.T, scale * places @ offset + constants + bias)
-    return {"kind_predicted": predicted, "kind_shares_missed": missed}
+    return {f"{name}_predicted": predicted, f"{name}_shares_missed": missed}
+
+
+def _simplex(n: int) -> Float64:
+    """Return n places that are equally far from each other, (n, n - 1)."""
+    return np.asarray(np.linalg.svd(np.eye(n) - 1 / n)[0][:, : n - 1])
 
 
 def _fit_marks(layer: nn.Linear, latents: Float64, targets: HeadTargets) -> dict[str, float]:

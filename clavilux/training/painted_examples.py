@@ -1,7 +1,7 @@
 """Painted examples: paintings with known controls, the training data of the mark classifier.
 
 Plans and palettes come from real pictures; plans are blurred to a random degree, so that the composition is real and
-the marks replace the detail. Kinds, frequency, angle, chaos and surface are random and known.
+the marks replace the detail. Kinds, frequency, angle, chaos, paint and surface are random and known.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.constants import FREQUENCY_RANGE, PLAN_SIDE, SURFACE
+from clavilux.constants import DETAIL_RANGE, FREQUENCY_RANGE, PAINT, PLAN_SIDE, SHAPES_RANGE, SURFACE_NAMES
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
-from clavilux.painter.outline import LINE_TO_MARK
 from clavilux.painter.paint import paint
 from clavilux.system.jobs import run_calls
 from clavilux.training.analysis import WINDOW_PX, Windows
 
 _CHAOS = (0.3, 1.25)  # below, marks are invisible; above, the plan is
 _FREQUENCY = (3.5, FREQUENCY_RANGE[1])  # fewer marks do not make a texture that could be recognised
-_TWO_KINDS, _SECOND_SHARE = 0.5, (0.15, 0.5)  # share of pictures with two kinds, and area of the second one
+_TWO_KINDS = 0.5  # share of pictures with two kinds
+_SECOND_WEIGHT = 0.4  # weight of the smaller marks in what is to be recognised
 _WITH_PROPERTY = 0.6  # share of pictures with softness, glaze, brush or outlines, each
 _EXPONENT = 1.5  # small amounts of these are more frequent
 _BLUR_CELLS = (1.0, 7.0)  # standard deviation of the blur, log-uniform
@@ -39,11 +39,13 @@ class PaintedExamples:
     ----------
     pictures : (n, 128, 128, 3) uint8
     kind : (n, n_kinds)
-        Area of each kind.
+        Weight of each kind.
     log_frequency, angle, chaos : (n,)
         The angle is in turns.
-    surface : (n, 4)
+    paint : (n, 4)
         Softness, glaze, brush and outline, in [0, 1] of their ranges.
+    surface : (n,)
+        Index of the surface.
     """
 
     pictures: NDArray[np.uint8]
@@ -51,7 +53,8 @@ class PaintedExamples:
     log_frequency: Float32
     angle: Float32
     chaos: Float32
-    surface: Float32
+    paint: Float32
+    surface: NDArray[np.int64]
 
 
 def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> PaintedExamples:
@@ -66,9 +69,10 @@ def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> Painted
         np.array([c.angle for c in controls_list], np.float32),
         np.array([c.chaos for c in controls_list], np.float32),
         np.array(
-            [[(getattr(c, name) - low) / (high - low) for name, (low, high) in SURFACE.items()] for c in controls_list],
+            [[(getattr(c, name) - low) / (high - low) for name, (low, high) in PAINT.items()] for c in controls_list],
             np.float32,
         ),
+        np.array([SURFACE_NAMES.index(c.surface) for c in controls_list]),
     )
 
 
@@ -90,9 +94,7 @@ def _draw(windows: Windows, seed: int, index: int) -> Controls:
     which = int(rng.integers(len(windows.palettes)))
     sigma = _log_uniform(rng, *_BLUR_CELLS)
     frequency = _log_uniform(rng, *_FREQUENCY)
-    surface = {name: _random_amount(rng, *bounds) for name, bounds in SURFACE.items()}
-    widest = 100 * LINE_TO_MARK / frequency  # wider outlines are not painted
-    surface["outline"] = min(max(surface["outline"], -widest), widest)
+    paint = {name: _random_amount(rng, *bounds) for name, bounds in PAINT.items()}
     shares = blur_plan(windows.shares[which].astype(np.float32) / 255, sigma)
     return Controls(
         palette=windows.palettes[which],
@@ -101,9 +103,11 @@ def _draw(windows: Windows, seed: int, index: int) -> Controls:
         frequency=frequency,
         angle=rng.uniform(0.0, 0.5),
         chaos=rng.uniform(*_CHAOS),
-        second_kind=KINDS[int(rng.integers(len(KINDS)))],
-        second_share=rng.uniform(*_SECOND_SHARE) if rng.random() < _TWO_KINDS else 0.0,
-        **surface,
+        second_kind=KINDS[int(rng.integers(len(KINDS)))] if rng.random() < _TWO_KINDS else None,
+        surface=SURFACE_NAMES[int(rng.integers(len(SURFACE_NAMES)))],
+        shapes=_log_uniform(rng, *SHAPES_RANGE),
+        detail=rng.uniform(*DETAIL_RANGE),
+        **paint,
     )
 
 
@@ -114,10 +118,10 @@ def _random_amount(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _areas(controls: Controls) -> Float32:
-    """Return the share of the picture that each kind of marks covers, (n_kinds,)."""
+    """Return the weight of each kind of marks, (n_kinds,)."""
     areas = np.zeros(len(KINDS), np.float32)
-    for kind, area in zip(controls.kinds, (1 - controls.second_area, controls.second_area), strict=False):
-        areas[KINDS.index(kind)] += area
+    areas[KINDS.index(controls.kind)] += 1 - _SECOND_WEIGHT
+    areas[KINDS.index(controls.second_kind or controls.kind)] += _SECOND_WEIGHT
     return areas
 
 

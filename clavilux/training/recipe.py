@@ -138,6 +138,19 @@ class MarkClassifierRecipe:
 
 
 @dataclass(frozen=True)
+class SurfaceShares:
+    """Share of the pictures that each surface gets; the sum need not be 1."""
+
+    gouache: float
+    impasto: float
+    drawing: float
+    collage: float
+    flat: float
+    print: float
+    layers: float
+
+
+@dataclass(frozen=True)
 class AnalysisRecipe:
     """How pictures are cut into windows and analysed."""
 
@@ -146,6 +159,7 @@ class AnalysisRecipe:
     palettes: int
     palette_softness: float
     kind_evenness: float
+    surface_shares: SurfaceShares
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ def _fit_heads(
     targets = HeadTargets(
         palette=windows.palettes[chosen],
         kind=marks.kind[chosen],
+        surface=marks.surface[chosen],
         log_frequency=marks.log_frequency[chosen],
         direction=marks.direction[chosen],
         chaos=marks.chaos[chosen],

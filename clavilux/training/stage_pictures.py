@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clavilux.constants import SURFACE_NAMES
 from clavilux.images import PICTURE_SUFFIXES
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
@@ -32,10 +33,11 @@ from clavilux.training.train_image_vae import ImageVAETask, make_targets, pictur
 from clavilux.training.train_mark_classifier import (
     MarkClassifierTask,
     MarksRead,
+    class_weights,
+    even_shares,
     kind_similarity,
-    kind_weights,
     read_marks,
-    weigh_kinds,
+    weigh_classes,
 )
 from clavilux.training.visual_features import Float64, controls_of_latents, decode_pixels, paint_controls
 from clavilux.training.weights import check_shapes, load_mark_classifier, read_weights
@@ -65,12 +67,18 @@ def train_image_vae(run: Run) -> PictureSide:
     if run.recipe.image_vae.decoder == "pixels":
         return PictureSide(_train_pixel_decoder(run, windows, validation))
     mark_classifier = train_mark_classifier(run, windows)
-    marks = read_marks(mark_classifier, windows.windows)
-    weights = kind_weights(marks, run.recipe.analysis.kind_evenness)
-    marks = weigh_kinds(marks, weights)
-    validation_marks = weigh_kinds(read_marks(mark_classifier, validation.windows), weights)
+    marks = read_marks(mark_classifier, windows)
+    surfaces = np.array([getattr(run.recipe.analysis.surface_shares, name) for name in SURFACE_NAMES])
+    weights = (
+        class_weights(marks.kind, even_shares(marks.kind, run.recipe.analysis.kind_evenness)),
+        class_weights(marks.surface, surfaces / surfaces.sum()),
+    )
+    marks = weigh_classes(marks, *weights)
+    validation_marks = weigh_classes(read_marks(mark_classifier, validation), *weights)
     counts = np.bincount(marks.kind.argmax(1), minlength=len(KINDS))
     run.log("mark classifier: kinds found " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
+    shares = zip(SURFACE_NAMES, marks.surface.mean(axis=0), strict=True)
+    run.log("mark classifier: shares of surfaces " + ", ".join(f"{name} {share:.2f}" for name, share in shares))
     if run.start is not None:
         palettes = run.start.palettes
     else:

@@ -19,13 +19,6 @@ def turn_pictures(maps: Tensor, symmetry: int) -> Tensor:
     return torch.rot90(maps, symmetry % 4, dims=(-2, -1))
 
 
-def turn_finish(finish: Tensor, symmetry: int) -> Tensor:
-    """Apply a symmetry to the properties of `FINISH`, (..., 6): a quarter turn exchanges mirror and flip."""
-    if symmetry % 2 == 0:
-        return finish
-    return torch.cat([finish[..., :-2], finish[..., -2:].flip(-1)], dim=-1)
-
-
 def turn_direction(direction: Tensor, symmetry: int) -> Tensor:
     """Apply a symmetry to directions (..., 2): cosine and sine of twice the counter-clockwise angle.
 

@@ -15,7 +15,7 @@ from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import Windows, palette_distance
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import AnalysisRecipe, ImageVAERecipe
-from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_finish, turn_pictures
+from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
 from clavilux.training.train_mark_classifier import MarksRead
 
 ACTIVE_VARIANCE = 0.01  # of posterior means over the data: more is an active unit
@@ -36,7 +36,9 @@ class PictureTargets:
         Share of each palette slot in each cell, times 255.
     palette : (n, n_palettes) float16
         Soft labels.
-    kind, log_frequency, direction, chaos, finish : (n, n_kinds), (n,), (n, 2), (n,), (n, 6)
+    kind, surface : (n, n_kinds), (n, n_surfaces)
+        Soft labels.
+    log_frequency, direction, chaos, finish : (n,), (n, 2), (n,), (n, 6)
         Marks, see `MarksRead`.
     painting : (n,) bool
         Whether the window shows a painting of another subject.
@@ -46,6 +48,7 @@ class PictureTargets:
     shares: Tensor
     palette: Tensor
     kind: Tensor
+    surface: Tensor
     log_frequency: Tensor
     direction: Tensor
     chaos: Tensor
@@ -66,6 +69,7 @@ def make_targets(
         shares=torch.from_numpy(windows.shares),
         palette=labels.half(),
         kind=torch.from_numpy(marks.kind),
+        surface=torch.from_numpy(marks.surface),
         log_frequency=torch.from_numpy(marks.log_frequency),
         direction=torch.from_numpy(marks.direction),
         chaos=torch.from_numpy(marks.chaos),
@@ -124,10 +128,11 @@ class ImageVAETask(Task):
             "shares": turn_pictures(targets.shares[items].float() / 255.0, symmetry),
             "palette": targets.palette[items].float(),
             "kind": targets.kind[items],
+            "surface": targets.surface[items],
             "log_frequency": targets.log_frequency[items],
             "direction": turn_direction(targets.direction[items], symmetry),
             "chaos": targets.chaos[items],
-            "finish": turn_finish(targets.finish[items], symmetry),
+            "finish": targets.finish[items],
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
@@ -141,17 +146,17 @@ class ImageVAETask(Task):
         return {"loss": loss, "kl_nats": kl_nats, **parts, "plan": per_cell}
 
     def weigh(self, parts: dict[str, Tensor]) -> Tensor:
-        """Return the sum of the four losses with the weights of the recipe."""
+        """Return the sum of the losses with the weights of the recipe."""
         return (
             self.recipe.plan_weight * parts["plan"]
             + self.recipe.palette_weight * parts["palette"]
-            + self.recipe.kind_weight * parts["kind"]
+            + self.recipe.kind_weight * (parts["kind"] + parts["surface"])
             + self.recipe.marks_weight * parts["marks"]
         )
 
     @staticmethod
     def parts(raw: RawControls, batch: Batch) -> dict[str, Tensor]:
-        """Return the four losses, averaged over the batch and summed over cells."""
+        """Return the losses, averaged over the batch and summed over cells."""
         marks = (
             ((raw.frequency.log() - batch["log_frequency"]) / _FREQUENCY_UNIT).square()
             + (raw.direction - batch["direction"]).square().sum(dim=1)
@@ -162,6 +167,7 @@ class ImageVAETask(Task):
             "plan": soft_cross_entropy(raw.plan, batch["shares"]),
             "palette": soft_cross_entropy(raw.palette, batch["palette"]),
             "kind": soft_cross_entropy(raw.kind, batch["kind"]),
+            "surface": soft_cross_entropy(raw.surface, batch["surface"]),
             "marks": marks,
         }
 
@@ -176,6 +182,7 @@ class ImageVAETask(Task):
                 "shares": targets.shares[items].float() / 255.0,
                 "palette": targets.palette[items].float(),
                 "kind": targets.kind[items],
+                "surface": targets.surface[items],
                 "log_frequency": targets.log_frequency[items],
                 "direction": targets.direction[items],
                 "chaos": targets.chaos[items],

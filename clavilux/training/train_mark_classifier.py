@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from clavilux.constants import SURFACE
+from clavilux.constants import PAINT
 from clavilux.models.mark_classifier import MarkClassifier, MarkPredictions
 from clavilux.painter.marks import KINDS
-from clavilux.training.analysis import read_symmetries
+from clavilux.training.analysis import Windows, read_layout
 from clavilux.training.loop import Batch, Task
 from clavilux.training.painted_examples import PaintedExamples
 from clavilux.training.recipe import MarkClassifierRecipe
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
 
 _VALIDATION_SHARE = 0.1
+_SMOOTHING = 0.1  # of the labels of surfaces: real pictures have none of them exactly
 
 
 class MarkClassifierTask(Task):
@@ -42,7 +43,8 @@ class MarkClassifierTask(Task):
         self.log_frequency = torch.from_numpy(examples.log_frequency)
         self.angle = torch.from_numpy(examples.angle)
         self.chaos = torch.from_numpy(examples.chaos)
-        self.surface = torch.from_numpy(examples.surface)
+        self.paint = torch.from_numpy(examples.paint)
+        self.surface = torch.from_numpy(examples.surface).long()
         self.n_training = len(self.pictures) - max(1, int(_VALIDATION_SHARE * len(self.pictures)))
 
     def n_items(self) -> int:
@@ -65,6 +67,7 @@ class MarkClassifierTask(Task):
             "log_frequency": self.log_frequency[items],
             "direction": turn_direction(direction_of(self.angle[items]), symmetry),
             "chaos": self.chaos[items],
+            "paint": self.paint[items],
             "surface": self.surface[items],
         }
 
@@ -76,9 +79,11 @@ class MarkClassifierTask(Task):
         # For kinds without a direction, the best prediction is the zero vector, so no table of them is needed.
         direction = (predicted.direction - batch["direction"]).square().sum(dim=1).mean()
         chaos = (predicted.chaos - batch["chaos"]).square().mean()
-        surface = (predicted.surface - batch["surface"]).square().sum(dim=1).mean()
-        loss = kind + frequency + direction + 4.0 * chaos + 6.0 * surface
-        parts = {"kind": kind, "frequency": frequency, "direction": direction, "chaos": chaos, "surface": surface}
+        paint = (predicted.paint - batch["paint"]).square().sum(dim=1).mean()
+        surface = functional.cross_entropy(predicted.surface, batch["surface"], label_smoothing=_SMOOTHING)
+        loss = kind + frequency + direction + 4.0 * chaos + 6.0 * paint + surface
+        parts = {"kind": kind, "frequency": frequency, "direction": direction, "chaos": chaos}
+        parts |= {"paint": paint, "surface": surface}
         return {"loss": loss, **parts}
 
     def validate(self) -> dict[str, float]:
@@ -93,9 +98,10 @@ class MarkClassifierTask(Task):
             "direction_sure": float(confident.float().mean()),
             "direction_cosine": float(cosine[confident].mean()) if confident.any() else 0.0,
             "chaos_correlation": _correlation(predicted.chaos, truth["chaos"]),
+            "surface_accuracy": float((predicted.surface.argmax(dim=1) == truth["surface"]).float().mean()),
             **{
-                f"{name}_correlation": _correlation(predicted.surface[:, i], truth["surface"][:, i])
-                for i, name in enumerate(SURFACE)
+                f"{name}_correlation": _correlation(predicted.paint[:, i], truth["paint"][:, i])
+                for i, name in enumerate(PAINT)
             },
         }
 
@@ -104,7 +110,8 @@ class MarkClassifierTask(Task):
         rest = slice(self.n_training, None)
         predicted = _predict(self.network, self.pictures[rest])
         truth = {"kind": self.kind[rest], "log_frequency": self.log_frequency[rest]}
-        return predicted, truth | {"angle": self.angle[rest], "chaos": self.chaos[rest], "surface": self.surface[rest]}
+        truth |= {"angle": self.angle[rest], "chaos": self.chaos[rest], "paint": self.paint[rest]}
+        return predicted, truth | {"surface": self.surface[rest]}
 
 
 @dataclass(frozen=True)
@@ -118,10 +125,12 @@ class MarksRead:
     log_frequency, chaos : (n,)
     direction : (n, 2)
         Cosine and sine of twice the angle.
-    surface : (n, 4)
+    surface : (n, n_surfaces)
+        Probability of each surface.
+    paint : (n, 4)
         Softness, glaze, brush and outline, in [0, 1] of their ranges.
-    symmetry : (n, 2)
-        Mirror and flip, see `read_symmetries`.
+    layout : (n, 2)
+        Shapes and detail, see `read_layout`.
     """
 
     kind: NDArray[np.float32]
@@ -129,24 +138,26 @@ class MarksRead:
     direction: NDArray[np.float32]
     chaos: NDArray[np.float32]
     surface: NDArray[np.float32]
-    symmetry: NDArray[np.float32]
+    paint: NDArray[np.float32]
+    layout: NDArray[np.float32]
 
     @property
     def finish(self) -> NDArray[np.float32]:
-        """Surface and symmetry, (n, 6), in the order of ``clavilux.constants.FINISH``."""
-        return np.concatenate([self.surface, self.symmetry], axis=1)
+        """Paint and layout, (n, 6), in the order of ``clavilux.constants.FINISH``."""
+        return np.concatenate([self.paint, self.layout], axis=1)
 
 
-def read_marks(mark_classifier: MarkClassifier, windows: NDArray[np.uint8]) -> MarksRead:
-    """Return the marks of windows (n, 128, 128, 3) uint8."""
-    predicted = _predict(mark_classifier, torch.from_numpy(windows).permute(0, 3, 1, 2))
+def read_marks(mark_classifier: MarkClassifier, windows: Windows) -> MarksRead:
+    """Return the marks of windows."""
+    predicted = _predict(mark_classifier, torch.from_numpy(windows.windows).permute(0, 3, 1, 2))
     return MarksRead(
         torch.softmax(predicted.kind, dim=1).numpy(),
         predicted.frequency.numpy(),
         predicted.direction.numpy(),
         predicted.chaos.numpy(),
-        predicted.surface.numpy(),
-        read_symmetries(windows),
+        torch.softmax(predicted.surface, dim=1).numpy(),
+        predicted.paint.numpy(),
+        read_layout(windows.shares),
     )
 
 
@@ -163,29 +174,27 @@ def mark_statistics(
     return np.asarray(torch.cat(parts).double().numpy())
 
 
-def kind_weights(marks: MarksRead, evenness: float) -> NDArray[np.float64]:
-    """Return weights of kinds, (n_kinds,), that make their frequencies more even.
+def class_weights(probabilities: NDArray[np.float32], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights of classes, (k,), that give their mean probability, from probabilities (n, k), a target (k,).
 
-    The classifier has learned from paintings with sharp marks. Real pictures have gradients and brush strokes that
-    belong to none of its kinds; the classifier assigns most of these to the same one or two kinds. With these weights,
-    the mean probability of kind k over all parts of pictures is p_k^(1 - evenness), normalised, where p_k is the mean
-    probability without weights.
-
-    Parameters
-    ----------
-    marks : MarksRead
-    evenness : float
-        0 changes nothing, 1 makes all kinds equally frequent.
+    The classifier has learned from paintings with sharp marks. Real pictures have gradients and details that belong to
+    none of its classes; the classifier assigns most of these to the same one or two.
     """
-    mean = marks.kind.mean(axis=0, dtype=np.float64) + 1e-4
-    target = mean ** (1.0 - evenness)
-    target /= target.sum()
     weight = np.ones_like(target)
     for _ in range(200):  # iterative proportional fitting (Deming & Stephan 1940)
-        weighted = marks.kind * weight
+        weighted = probabilities * weight
         weighted /= weighted.sum(axis=1, keepdims=True)
-        weight *= target / weighted.mean(axis=0)
+        weight *= target / (weighted.mean(axis=0) + 1e-9)
     return np.asarray(weight / weight.mean(), np.float64)
+
+
+def even_shares(probabilities: NDArray[np.float32], evenness: float) -> NDArray[np.float64]:
+    """Return p^(1 - evenness), normalised, of the mean probabilities p of classes, (k,).
+
+    `evenness` 0 gives p itself, 1 gives all classes the same share.
+    """
+    target = (probabilities.mean(axis=0, dtype=np.float64) + 1e-4) ** (1.0 - evenness)
+    return np.asarray(target / target.sum(), np.float64)
 
 
 def kind_similarity(mark_classifier: MarkClassifier) -> NDArray[np.float64]:
@@ -202,11 +211,12 @@ def kind_similarity(mark_classifier: MarkClassifier) -> NDArray[np.float64]:
     return np.asarray((left * values)[:, : mark_classifier.n_kinds - 1])
 
 
-def weigh_kinds(marks: MarksRead, weights: NDArray[np.float64]) -> MarksRead:
-    """Return the marks with weighted probabilities of kinds, which sum to 1."""
-    weighted = marks.kind * weights
-    weighted /= weighted.sum(axis=1, keepdims=True)
-    return dataclasses.replace(marks, kind=weighted.astype(np.float32))
+def weigh_classes(marks: MarksRead, kinds: NDArray[np.float64], surfaces: NDArray[np.float64]) -> MarksRead:
+    """Return the marks with weighted probabilities of kinds and of surfaces, which sum to 1."""
+    weighted = {"kind": marks.kind * kinds, "surface": marks.surface * surfaces}
+    return dataclasses.replace(
+        marks, **{name: (p / p.sum(axis=1, keepdims=True)).astype(np.float32) for name, p in weighted.items()}
+    )
 
 
 def direction_of(angle_turns: Tensor) -> Tensor:

@@ -1,69 +1,77 @@
-"""The compiled painter: the functions that `clavilux.painter` calls when Numba is available.
+"""The compiled painter: brush strokes with Numba.
 
-Nothing imports this module except `clavilux.painter.compiled`, which decides whether to use it.
+Nothing imports this module except `clavilux.painter.compiled`, which decides whether to use it. The formula is that of
+`clavilux.painter.strokes`, which documents it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.painter.compiled.jit import Float32, UInt8
-from clavilux.painter.compiled.lines import draw_lines
-from clavilux.painter.compiled.mixing import Scene, paint_pixels
-from clavilux.painter.compiled.programs import in_turns, load_program
-from clavilux.painter.compiled.surface import add_bristles, add_noise, add_value_noise, find_steps
-from clavilux.painter.marks.trace import Program
+from clavilux.painter.compiled.jit import Float32, compiled
+from clavilux.painter.strokes import BRISTLE_L, BRISTLES, END_L, GROOVES, LIGHT, RAGGED, SLOPE
 
-__all__ = ["Canvas", "add_bristles", "add_noise", "add_value_noise", "draw_lines", "find_steps", "in_turns"]
+_SCALE = np.float32(0.5 * (BRISTLES - 1.01))
+_RAGGED, _SLOPE, _GROOVES, _END_L = (np.float32(v) for v in (RAGGED, SLOPE, GROOVES, END_L))
+_LIGHT_X, _LIGHT_Y, _TONE = (np.float32(v) for v in (*LIGHT, BRISTLE_L))
+_ONE, _HALF, _TWO, _THREE = (np.float32(v) for v in (1, 0.5, 2, 3))
 
 
-class Canvas:
-    """Paint the pixels of one picture with compiled code. The parameters are the fields of `mixing.Scene`."""
+@compiled
+def _ramp(v: np.float32) -> np.float32:
+    v = min(max(v, np.float32(0)), _ONE)
+    return v * v * (_THREE - _TWO * v)
 
-    def __init__(
-        self,
-        *,
-        width: int,
-        height: int,
-        plan: Float32,
-        light: Float32,
-        colours: UInt8,
-        dither_key: int,
-        chaos: float,
-        stack_chaos: float,
-        soft_scores: float,
-        soft_height: float,
-        region: Program | None,
-        kinds: Sequence[Program],
-    ) -> None:
-        programs = [load_program(kind) for kind in kinds]
-        self._scene = Scene(
-            width=width,
-            height=height,
-            plan=np.ascontiguousarray(plan.T).reshape(-1),
-            plan_side=math.isqrt(plan.shape[1]) - 1,
-            light=light,
-            colours=colours,
-            dither_key=np.uint32(dither_key),
-            chaos=np.float32(chaos),
-            stack_chaos=np.float32(stack_chaos),
-            soft=soft_scores > 0,
-            soft_scores=np.float32(soft_scores),
-            soft_height=np.float32(soft_height),
-            region=programs[0] if region is None else load_program(region),
-            kinds=(programs[0], programs[-1]),
-            n_kinds=len(programs),
-        )
 
-    def mix(self, picture: UInt8, pixels: NDArray[np.intp], samples: int, slots: UInt8 | None) -> None:
-        """Paint pixels as the mean of samples x samples places; with one sample, `slots` may receive the slots."""
-        flat = picture.reshape(-1, 3)
-        paint_pixels(self._scene, pixels, samples, flat, picture.reshape(-1)[:0] if slots is None else slots)
-
-    def find_slots(self, pixels: NDArray[np.intp], slots: UInt8) -> None:
-        """Write the slot at the centre of each pixel."""
-        paint_pixels(self._scene, pixels, 1, np.empty((0, 3), np.uint8), slots)
+@compiled
+def paint_strokes(
+    rows: Float32,
+    top: int,
+    height: int,
+    boxes: NDArray[np.int64],
+    seen: NDArray[np.intp],
+    shape: Float32,
+    paint: Float32,
+    bristles: Float32,
+) -> None:
+    """Paint the strokes of number `seen` on rows of a picture, in place: `clavilux.painter.strokes.paint_strokes`."""
+    n, width = rows.shape[:2]
+    short = min(width, height)
+    pixel = np.float32(1 / short)
+    for k in range(seen.size):
+        i = seen[k]
+        middle_x, middle_y, cos, sin, half_width, half_length, curve = shape[i]
+        dry, relief, opacity = paint[i, 3], paint[i, 4], paint[i, 5]
+        across_scale, along_scale = _ONE / half_width, _ONE / half_length
+        edge = half_width / (np.float32(1.2) * pixel)
+        tip = half_length / (np.float32(1.5) * pixel)
+        ragged = _RAGGED * min(_ONE, np.float32(4) * half_width / half_length)
+        light = sin * _LIGHT_X - cos * _LIGHT_Y
+        length, load = bristles[i, 0], bristles[i, 1]
+        for r in range(max(0, boxes[i, 2] - top), min(n, boxes[i, 3] - top)):
+            dy = np.float32((top + r + 0.5 - height / 2) / short) - middle_y
+            for c in range(boxes[i, 0], boxes[i, 1]):
+                dx = np.float32((c + 0.5 - width / 2) / short) - middle_x
+                along = dx * cos + dy * sin
+                v = along * along_scale
+                u = (dy * cos - dx * sin - _HALF * curve * along * along) * across_scale
+                if abs(u) >= 1 or abs(v) >= 1:
+                    continue
+                at = (u + _ONE) * _SCALE
+                low = int(at)
+                share = at - np.float32(low)
+                step = length[low + 1] - length[low]
+                reach = length[low] + step * share
+                filled = load[low] + (load[low + 1] - load[low]) * share
+                cover = _ramp((_ONE - np.float32(0.06) * filled - abs(u)) * edge)
+                cover *= _ramp((_ONE - ragged * reach - abs(v)) * tip)
+                used = _HALF * (v + _ONE)
+                thin = np.float32(1.7) * dry * used * used - np.float32(0.55) + np.float32(0.9) * (filled - _HALF)
+                alpha = opacity * cover * (_ONE - np.float32(0.85) * _ramp(thin * np.float32(2.2)))
+                slope = _SLOPE * u * abs(u) * abs(u) * abs(u) + _GROOVES * step
+                tone = paint[i, 0] + relief * slope * light + _TONE * (reach - _HALF)
+                tone += _END_L * relief * min(max((v - np.float32(0.72)) * np.float32(1 / 0.28), np.float32(0)), _ONE)
+                rows[r, c, 0] += alpha * (tone - rows[r, c, 0])
+                rows[r, c, 1] += alpha * (paint[i, 1] - rows[r, c, 1])
+                rows[r, c, 2] += alpha * (paint[i, 2] - rows[r, c, 2])

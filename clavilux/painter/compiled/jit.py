@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux import constants
-from clavilux.painter.marks import hashing, trace
+from clavilux.painter import strokes
 
 Float32 = NDArray[np.float32]
 UInt8 = NDArray[np.uint8]
@@ -31,8 +31,8 @@ intrinsic = cast(Callable[[Callable[..., Any]], Callable[..., Any]], numba.exten
 
 
 def digest_sources() -> str:
-    """Return a hash of the sources that compiled code depends on: this folder, the operations and the constants."""
-    files = [*Path(__file__).parent.glob("*.py"), *(Path(str(m.__file__)) for m in (trace, hashing, constants))]
+    """Return a hash of the sources that compiled code depends on: this folder, the strokes and the constants."""
+    files = [*Path(__file__).parent.glob("*.py"), *(Path(str(m.__file__)) for m in (strokes, constants))]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in sorted(files) if file.is_file())).hexdigest()[:16]
 
 

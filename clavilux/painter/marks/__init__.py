@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clavilux.painter.marks import cells, dots, grids, learnt, lines, rings, throws, waves
+from clavilux.painter.marks import cells, dots, grids, lines, rings, throws, waves
 from clavilux.painter.marks.hashing import Float32
 from clavilux.painter.marks.place import Marks, Place, sum_waves
 
@@ -93,16 +93,6 @@ MARKS: dict[str, Kind] = {
     "scales": Kind(dots.scales, "overlapping scales with rims", _STEADY, 0.5),
     "splatter": Kind(throws.splatter, "splashes of all sizes", _LOOSE),
     "drips": Kind(throws.drips, "drips of paint with round ends", _STEADY, 0.5),
-    "cubist": Kind(
-        learnt.draw_family("cubist"), "broken planes with the strokes of a brush in them", _LOOSE, 0.5, shades=True
-    ),
-    "machine": Kind(
-        learnt.draw_family("machine"), "bold tubes, plates and letters, modelled", _LOOSE, 0.5, shades=True
-    ),
-    "leaded": Kind(learnt.draw_family("leaded"), "shapes with dark lines around them", _LOOSE, 0.5, shades=True),
-    "pebbles": Kind(learnt.draw_family("pebbles"), "rounded shapes, light on one side", _LOOSE, 0.5, shades=True),
-    "planes": Kind(learnt.draw_family("planes"), "large curved planes", _LOOSE, 0.5, shades=True),
-    "impasto": Kind(learnt.draw_family("impasto"), "thick short paint, torn and scraped", _LOOSE, 0.5, shades=True),
 }
 KINDS: tuple[str, ...] = tuple(MARKS)
 

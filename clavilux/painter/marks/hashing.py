@@ -12,8 +12,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.painter.marks.trace import one_step
-
 Float32 = NDArray[np.float32]
 Uint32 = NDArray[np.uint32]
 Mask = NDArray[np.bool_]
@@ -27,7 +25,6 @@ _SHIFT_1 = np.uint32(16)
 _SHIFT_2 = np.uint32(15)
 
 
-@one_step
 def mix(h: Uint32) -> Uint32:
     """Scramble 32-bit integers in place, so that each input bit changes each output bit with probability 1/2."""
     h ^= h >> _SHIFT_1
@@ -73,7 +70,6 @@ def rehash(h: Uint32, n: int) -> Uint32:
     return mix(h + np.uint32((n * int(ROW) + 0x7F4A7C15) & _ALL_BITS))
 
 
-@one_step
 def unit(h: Uint32) -> Float32:
     """Convert hashes to numbers on (0, 1): the upper 23 bits plus one half, so that neither end is reached."""
     u = (h >> np.uint32(9)).astype(np.float32)
@@ -87,7 +83,6 @@ def happens(h: Uint32, n: int, probability: float) -> Mask:
     return rehash(h, n) < np.uint32(min(probability * 2.0**32, _ALL_BITS))
 
 
-@one_step
 def choose(mask: Mask, a: Uint32, b: Uint32) -> Uint32:
     """Return ``where(mask, a, b)`` by bit operations: 4 times as fast as np.where on random masks."""
     bits = mask.astype(np.int32)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from clavilux.constants import SLOTS
 from clavilux.painter.marks.hashing import Float32, Mask, Uint32, cell_hash, choose, draws, happens, rehash, unit
-from clavilux.painter.marks.trace import Traced, one_step
 
 # Relative spread of the frequencies of a field's plane waves, around half a cycle per unit. A smaller spread shows a
 # lattice, a larger one mixes large and very small shapes.
@@ -100,8 +99,6 @@ def sum_waves(s: Float32, t: Float32, seed: int, name: str, *, n: int = 12) -> F
     its distribution function is within 0.03 / n of the normal one.
     """
     plane = plane_waves(seed, name, n)
-    if isinstance(s, Traced):
-        return s.sum_waves(t, plane) * np.float32(math.sqrt(2.0 / n))
     total = np.zeros_like(s)
     phase, part = np.empty_like(s), np.empty_like(s)
     for a, b, c in plane:
@@ -115,7 +112,6 @@ def sum_waves(s: Float32, t: Float32, seed: int, name: str, *, n: int = 12) -> F
     return total
 
 
-@one_step
 def normal_to_uniform(z: Float32) -> Float32:
     """Return the normal distribution function within 2e-4: the logistic function of a cubic (Bowling et al. 2009)."""
     w = z * z

@@ -1,0 +1,68 @@
+"""The palette of a composition: a full range of lightness, and one accent.
+
+palette of the controls, share of each slot -> **here** -> colours in CIELAB
+
+Palettes of real abstract art differ in lightness by 60 and more within a picture, and most have a dominant colour, a
+second one and a small saturated one. A palette that has less is widened, and one slot that is small becomes the accent.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.colour import lab_to_srgb, srgb_to_lab
+from clavilux.constants import SLOTS
+from clavilux.painter.raster import Float32
+
+_DEVIATION = 15.0  # least standard deviation of lightness over the picture, in L*
+_WIDEST = 2.2  # largest factor by which it is widened
+_RANGE = 60.0  # least difference between the lightest and the darkest slot, in L*
+_DARKEST, _LIGHTEST = 6.0, 97.0
+_ACCENT_AREA = (0.002, 0.12)  # share of the picture that an accent may cover
+_ACCENT_CHROMA = 50.0
+_ACCENT_LIGHTNESS = (42.0, 72.0)
+_COLOURFUL = 30.0  # chroma from which a palette has a hue for its accent; otherwise the accent is complementary
+_OPPOSITE = 2.6  # radians from the mean hue
+
+
+def compose_palette(palette: Float32, share: NDArray[np.floating], at_focus: NDArray[np.floating]) -> Float32:
+    """Return the colours of a picture, (8, 3) in CIELAB, inside the gamut of sRGB.
+
+    Parameters
+    ----------
+    palette : (8, 3) float32
+        sRGB, dark to light.
+    share : (8,)
+        Share of the picture that each slot covers.
+    at_focus : (8,)
+        Share of each slot that lies near the focus; the accent prefers it.
+    """
+    lab = srgb_to_lab(palette).astype(np.float64)
+    weight = np.maximum(share, 1e-4)
+    lab[:, 0] = _widen(lab[:, 0], weight / weight.sum())
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    small = [k for k in range(SLOTS) if _ACCENT_AREA[0] < share[k] < _ACCENT_AREA[1]] or [int(share.argmin())]
+    accent = max(small, key=lambda k: chroma[k] + 40 * at_focus[k])
+    if chroma.max() < _COLOURFUL:
+        hue = math.atan2(weight @ lab[:, 2], weight @ lab[:, 1]) + _OPPOSITE
+    else:
+        of = accent if chroma[accent] >= 20 else int(chroma.argmax())
+        hue = math.atan2(lab[of, 2], lab[of, 1])
+    lab[accent, 1:] = max(chroma[accent], _ACCENT_CHROMA) * np.array([math.cos(hue), math.sin(hue)])
+    lab[accent, 0] = np.clip(lab[accent, 0], *_ACCENT_LIGHTNESS)
+    return srgb_to_lab(lab_to_srgb(lab.astype(np.float32)))
+
+
+def _widen(lightness: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return lightness, stretched around its mean to the least deviation and range."""
+    mean = weight @ lightness
+    deviation = math.sqrt(weight @ (lightness - mean) ** 2)
+    wide = mean + (lightness - mean) * np.clip(_DEVIATION / max(deviation, 1), 1, _WIDEST)
+    low, span = wide.min(), np.ptp(wide)
+    if span < _RANGE:
+        wide = (wide - low) / (span + 1e-6) * _RANGE + np.clip(mean - _RANGE / 2, 8, 36)
+    wide += max(0, _DARKEST - wide.min()) - max(0, wide.max() - _LIGHTEST)
+    return np.asarray(np.clip(wide, 4, 98))

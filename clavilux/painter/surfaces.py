@@ -1,0 +1,294 @@
+"""Surfaces: what a composition is painted with, from gouache to layers.
+
+Composition -> `SURFACES` -> tables and strokes, made once -> rows of pixels in CIELAB
+
+Gouache, impasto and brush drawing are made of strokes. Collage, flat colour, print and layers are areas with crisp
+borders whose colour changes. Each is a function of place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from clavilux.constants import SLOTS
+from clavilux.painter.areas import Areas, View, colour_areas, model_areas
+from clavilux.painter.composition import SIDE, Composition, compose, slow_field
+from clavilux.painter.raster import Float32, blur, find_distances, find_edges
+from clavilux.painter.strokes import Brush, Strokes, paint_strokes, place_strokes
+
+_GRAIN = ((640, 2.2), (2560, 2.2))  # cells of the paper along the short side, and L* from dark to light
+_PAPER_L = 91.0  # least lightness of paper
+
+
+class Surface(ABC):
+    """A composition, ready to be painted at any size.
+
+    Parameters
+    ----------
+    composition : Composition
+    """
+
+    def __init__(self, composition: Composition) -> None:
+        self.composition = composition
+        self.palette = composition.palette
+        self.prepare()
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the tables and strokes."""
+
+    @abstractmethod
+    def colours(self, view: View) -> Float32:
+        """Return rows of the picture without grain, (n, width, 3) in CIELAB."""
+
+    def paint(self, view: View) -> Float32:
+        """Return rows of the picture, (n, width, 3) in CIELAB."""
+        lab = self.colours(view)
+        for cells, amount in _GRAIN:
+            # A pixel that covers many cells shows their mean, which deviates less.
+            lab[..., 0] += np.float32(amount * min(1.0, view.short / cells)) * view.grain(
+                cells, self.composition.seed, "paper"
+            )
+        return lab
+
+    def slow(self, cycles: float, name: str) -> Float32:
+        """Return a smooth random field on the raster, with mean 0 and deviation 1."""
+        return slow_field(self.composition, cycles, name)
+
+    def paper(self) -> Float32:
+        """Return the colour of the paper: the lightest of the palette, paler."""
+        lightest = self.palette[-1]
+        return np.array([max(float(lightest[0]), _PAPER_L), *(0.5 * lightest[1:])], np.float32)
+
+    def strength(self) -> float:
+        """Return how strongly the brush shows, 0.5 to 1."""
+        return min(1.0, 0.5 + 0.15 * self.composition.controls.brush)
+
+    def depth(self) -> float:
+        """Return how much light and shade areas have, from 0.7 to 1.5."""
+        return 0.7 + 0.8 * min(1.0, self.composition.controls.glaze / 8)
+
+    def lost_edges(self) -> Float32:
+        """Return how far borders are blurred, (h, w), 0 to 1: some are lost, others are not; more with softness."""
+        more = np.float32(0.5 * self.composition.controls.softness - 0.6)
+        return np.clip((self.slow(2.0, "lost") + more) * np.float32(1.5), 0, 1)
+
+
+class Gouache(Surface):
+    """Opaque strokes that follow the shapes, broad in calm areas and small near borders and in the focus."""
+
+    wide, ratio, spacing, dry, relief = 0.10, 3.2, 0.5, 0.75, 2.2
+
+    def prepare(self) -> None:
+        """Place the strokes of four brushes."""
+        modelling = model_areas(self.composition, 15 * self.depth())
+        wide, long, dry = self.wide, self.wide * self.ratio, self.dry
+        relief = self.relief * (0.6 + 0.6 * self.strength())
+        brushes = (
+            Brush("broad", wide, long, wide * self.spacing, near=0.35 * wide, dry=dry, relief=relief),
+            Brush("middle", 0.42 * wide, 0.5 * long, 0.28 * wide, 0.008, 0.5 * wide, dry=0.9 * dry, relief=relief),
+            Brush(
+                "fine", 0.2 * wide, 0.28 * long, 0.15 * wide, 0.003, 0.2 * wide, 0.5, jitter=3.5, dry=0.6, relief=relief
+            ),
+            Brush(
+                "stray", 0.16 * wide, 0.33 * long, 0.5 * wide, focus=0.7, share=0.35, jitter=10, dry=0.8, relief=relief
+            ),
+        )
+        strokes = [place_strokes(self.composition, brush, modelling) for brush in brushes]
+        self.strokes: Strokes = sum(strokes[1:], strokes[0])
+        still = np.zeros((*self.composition.slots.shape, 2), np.float32)
+        self.areas = Areas(self.composition.slots, still)
+        under = np.roll(self.palette, -1, axis=0)  # another colour shows between strokes
+        self.ground = (0.65 * self.palette + 0.35 * under).astype(np.float32)
+
+    def colours(self, view: View) -> Float32:
+        """Return the ground with strokes on it."""
+        lab = colour_areas(self.areas.read(view), self.ground)
+        paint_strokes(lab, view.top, view.height, self.strokes, view.fast)
+        return lab
+
+
+class Impasto(Gouache):
+    """Thick paint laid on with a knife: short wide strokes with ridges."""
+
+    wide, ratio, spacing, dry, relief = 0.085, 2.0, 0.5, 0.45, 6.5
+
+
+class BrushDrawing(Surface):
+    """Ink and colour on paper: dry gestures of a brush, thin lines in the focus, and much paper."""
+
+    wide = 0.09
+
+    def prepare(self) -> None:
+        """Place the strokes of three brushes on all areas that are darker than the paper."""
+        composition, wide, paper = self.composition, self.wide, self.paper()
+        modelling = model_areas(composition, 15 * self.depth())
+        drawn = np.abs(self.palette[:, 0] - paper[0]) >= 14
+        largest = np.bincount(composition.slots.ravel(), minlength=SLOTS).argmax()
+        tint = np.float32(0.3 if self.palette[largest, 0] > 45 else 0.8)  # on a dark ground, the paper is dark
+        soft = blur(self.palette[composition.slots], 0.006 * SIDE)
+        self.ground = paper + tint * (soft - paper)
+        brushes = (
+            Brush("broad", wide, 4.2 * wide, 0.75 * wide, 0.25 * wide, share=0.75, jitter=4, dry=1.25, relief=0.8,
+                  opacity=0.93),
+            Brush("middle", 0.4 * wide, 2.2 * wide, 0.34 * wide, 0.006, 0.4 * wide, share=0.85, dry=1.0, relief=0.8,
+                  opacity=0.96),
+            Brush("line", 0.1 * wide, 1.6 * wide, 0.5 * wide, focus=0.8, share=0.35, jitter=6, dry=0.9, relief=0.5),
+        )  # fmt: skip
+        strokes = [place_strokes(composition, brush, modelling, slots=drawn) for brush in brushes[:2]]
+        lines = place_strokes(composition, brushes[2], modelling)
+        lines.paint[:, :3] = self.palette[0]
+        self.strokes = strokes[0] + strokes[1] + lines
+
+    def colours(self, view: View) -> Float32:
+        """Return the tinted paper with strokes on it."""
+        lab = view.enlarge(self.ground)
+        paint_strokes(lab, view.top, view.height, self.strokes, view.fast)
+        return lab
+
+
+class Flat(Surface):
+    """Opaque areas that turn from light to dark; some borders are lost, and some have a line of uneven width."""
+
+    modelling, wobble = 7.0, 0.6
+
+    def prepare(self) -> None:
+        """Make the areas, their modelling and the blurred colours."""
+        composition, controls = self.composition, self.composition.controls
+        shift = [np.float32(self.wobble) * self.slow(60, f"wobble {axis}") for axis in range(2)]
+        self.areas = Areas(composition.slots, np.stack(shift, axis=-1))
+        self.change = model_areas(composition, self.modelling * self.depth())
+        self.change[..., 0] += np.float32(0.8) * self.slow(1.5, "tone")
+        self.lost = self.lost_edges()
+        self.soft = blur(self.palette[composition.slots] + self.change, 0.006 * SIDE)
+        swell = np.clip(np.float32(0.55) + np.float32(0.5) * self.slow(5, "line"), 0.05, 1.2)
+        width = min(abs(controls.outline), 0.9) / 100 * 0.55
+        self.line = np.float32(width) * swell - composition.distance if width > 0.0008 else None
+        self.ink = self.palette[0 if controls.outline < 0 else -1]
+
+    def colours(self, view: View) -> Float32:
+        """Return the areas, blurred where edges are lost, with lines."""
+        lab = colour_areas(self.areas.read(view), self.palette) + view.enlarge(self.change)
+        lost = view.enlarge(self.lost)[..., None]
+        lab += lost * (view.enlarge(self.soft) - lab)
+        if self.line is not None:
+            cover = np.clip(view.enlarge(self.line) * np.float32(view.short) + np.float32(0.5), 0, 1)[..., None]
+            lab += cover * (self.ink - lab)
+        return lab
+
+
+class Layers(Flat):
+    """Areas with a second, translucent layer of areas over them."""
+
+    modelling = 8.0
+
+    def prepare(self) -> None:
+        """Compose the second layer with larger shapes and another seed."""
+        super().prepare()
+        composition = self.composition
+        controls = dataclasses.replace(
+            composition.controls, shapes=max(1.6, 0.7 * composition.controls.shapes), detail=0.0
+        )
+        upper = compose(controls, aspect=composition.width / composition.height, seed=composition.seed + 9)
+        self.upper = Areas(upper.slots, self.areas.shift)
+
+    def colours(self, view: View) -> Float32:
+        """Return the areas, darkened or tinted where the second layer lies over another colour."""
+        lab = super().colours(view)
+        over = colour_areas(self.upper.read(view), self.palette)
+        differs = np.clip(np.abs(over[..., 0] - lab[..., 0]) - 5, 0, 1)[..., None]
+        over[..., 0] = np.minimum(over[..., 0], lab[..., 0] + 6)
+        lab += np.float32(0.42) * differs * (over - lab)
+        return lab
+
+
+class Print(Surface):
+    """Flat inks with grain and a little misregistration, like a risograph."""
+
+    def prepare(self) -> None:
+        """Make the areas and the density of the grain."""
+        shift = [np.float32(0.6) * self.slow(60, f"wobble {axis}") for axis in range(2)]
+        self.areas = Areas(self.composition.slots, np.stack(shift, axis=-1))
+        turned = self.slow(1.5, "fade") + np.float32(0.6) * self.slow(1.1, "fade 2") * (
+            self.composition.slots % 3 - 1.0
+        )
+        self.fade = np.clip(np.float32(0.5) * (turned.astype(np.float32) - np.float32(0.6)), 0, 0.6)
+        colours = self.palette
+        apart = np.abs(colours[:, None, 0] - colours[None, :, 0])
+        apart += 0.5 * np.hypot(*(colours[:, None, c] - colours[None, :, c] for c in (1, 2)))
+        self.near = colours[apart.argsort(axis=1)[:, 1]]
+
+    def colours(self, view: View) -> Float32:
+        """Return the areas with grain of a near colour, and a darker seam where two inks overlap."""
+        read = self.areas.read(view)
+        lab = colour_areas(read, self.palette)
+        grain = view.grain(900, self.composition.seed, "ink") * np.float32(1.6) + np.float32(0.5)
+        speck = np.clip((view.enlarge(self.fade) - grain) * np.float32(max(2.0, view.short / 500)) + 0.5, 0, 1)
+        lab += (speck * (view.enlarge(self.fade) > 0))[..., None] * (self.near[read[0]] - lab)
+        step = 0.004 * SIDE
+        other = self.areas.read(view, (step, -step))
+        seam = (other[0] != read[0])[..., None]
+        overprint = np.float32(0.5) * (lab + self.palette[other[0]]) - np.array([7, 0, 0], np.float32)
+        return np.asarray(np.where(seam, overprint, lab), np.float32)
+
+
+class Collage(Surface):
+    """Torn paper in layers: areas with ragged, shaded edges that show their white core here and there."""
+
+    def prepare(self) -> None:
+        """Make the areas, the tone of the papers and their torn edges."""
+        composition = self.composition
+        press = np.clip(np.float32(0.4) + np.float32(0.8) * self.slow(2.6, "press"), 0.05, 1.6)
+        shift = np.float32(0.004 * SIDE) * press
+        self.areas = Areas(
+            composition.slots, np.stack([shift * self.slow(30, f"rag {axis}") for axis in range(2)], axis=-1)
+        )
+        h, w = composition.slots.shape
+        rows, columns = np.mgrid[:h, :w]
+        row = np.clip(np.rint(rows + self.areas.shift[..., 0]), 0, h - 1).astype(np.intp)
+        column = np.clip(np.rint(columns + self.areas.shift[..., 1]), 0, w - 1).astype(np.intp)
+        slots = composition.slots[row, column]
+        distance = find_distances(find_edges(slots), int(0.06 * SIDE)) / np.float32(SIDE)
+        ragged = np.float32(0.0022) * self.slow(38, "ragged")
+        inside = np.maximum(distance - np.float32(0.003) - ragged, 0)
+        kind = (slots % 4 - 1.5).astype(np.float32)
+        pigment = np.float32(0.9) * (self.slow(1.8, "pigment") + kind * self.slow(1.3, "pigment 2")) * np.float32(0.6)
+        pigment += np.float32(0.6) * self.slow(6, "pigment 3")
+        self.gap = np.float32(1.8) * ragged - distance  # here and there
+        self.tone = np.float32(3.6) * pigment + np.float32(5) * np.clip(pigment - np.float32(0.8), 0, 1)
+        self.tone += np.float32(2) * np.exp(-inside / np.float32(0.02)) - np.float32(6.5) * np.exp(
+            -inside / np.float32(0.0035)
+        )
+        self.chroma = (
+            np.float32(1) - np.float32(0.05) * pigment + np.float32(0.18) * np.exp(-inside / np.float32(0.004))
+        )
+        self.lost = (
+            np.float32(0.8) * self.lost_edges() * (np.float32(1) - np.exp(-inside / np.float32(0.03)) * np.float32(0.3))
+        )
+        self.soft = blur(self.palette[slots], 0.012 * SIDE)
+
+    def colours(self, view: View) -> Float32:
+        """Return the areas with their tone, and white where an edge is torn."""
+        lab = colour_areas(self.areas.read(view), self.palette)
+        lost = view.enlarge(self.lost)[..., None]
+        lab += lost * (view.enlarge(self.soft) - lab)
+        tone = view.enlarge(self.tone) + np.float32(5) * view.grain(500, self.composition.seed, "granulation")
+        lab[..., 0] += np.clip((92 - lab[..., 0]) / 60, 0.15, 1) * tone
+        lab[..., 1:] *= view.enlarge(self.chroma)[..., None]
+        gap = np.clip(view.enlarge(self.gap) * np.float32(view.short) + np.float32(0.5), 0, 0.6)[..., None] * (1 - lost)
+        lab += gap * (self.paper() - lab)
+        return lab
+
+
+SURFACES: dict[str, type[Surface]] = {
+    "gouache": Gouache,
+    "impasto": Impasto,
+    "drawing": BrushDrawing,
+    "collage": Collage,
+    "flat": Flat,
+    "print": Print,
+    "layers": Layers,
+}
