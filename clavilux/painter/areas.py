@@ -41,9 +41,17 @@ class View:
         return enlarge(table, self.height, self.width, top=self.top, bottom=self.bottom)
 
     def grain(self, cells: int, seed: int, name: str) -> Float32:
-        """Return value noise on (-0.5, 0.5), (n, width), with this many cells along the short side."""
+        """Return value noise on (-0.5, 0.5), (n, width), with this many cells along the short side.
+
+        A pixel that is larger than a cell shows one of its cells.
+        """
         x = (np.arange(self.width) + 0.5 - self.width / 2) / self.short * cells
         y = (np.arange(self.top, self.bottom) + 0.5 - self.height / 2) / self.short * cells
+        if cells >= self.short:
+            i, j = (np.floor(v).astype(np.float32) for v in (x, y))
+            return unit(
+                mix(whole_bits(i) * ROW + whole_bits(j)[:, None] * COLUMN + np.uint32(key(seed, name)))
+            ) - np.float32(0.5)
         i, j = (np.arange(math.floor(v[0]), math.floor(v[-1]) + 2, dtype=np.float32) for v in (x, y))
         hashed = whole_bits(i) * ROW + whole_bits(j)[:, None] * COLUMN + np.uint32(key(seed, name))
         values = unit(mix(hashed)) - np.float32(0.5)

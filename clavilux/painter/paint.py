@@ -26,7 +26,7 @@ from clavilux.system.threads import run_each
 
 UInt8 = NDArray[np.uint8]
 
-_BLOCK = 262_144  # pixels of a block: bounds the memory, and is large enough that strokes seldom cross two blocks
+_BLOCK = 1_048_576  # pixels of a block: bounds the memory, and is large enough that few strokes cross two blocks
 _LEAST_PX = 256  # shorter sides are painted at a multiple and averaged
 
 
@@ -71,7 +71,7 @@ def paint(
     times = math.ceil(_LEAST_PX / min(width, height))
     fast = compiled_painter(times * times * width * height)
     picture = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _BLOCK // (width * times * times))
+    rows = max(1, min(-(-height // threads), _BLOCK // (width * times * times)))
 
     def fill(top: int) -> None:
         bottom = min(top + rows, height)

@@ -24,7 +24,8 @@ _DARKEST, _LIGHTEST = 6.0, 97.0
 _ACCENT_AREA = (0.002, 0.12)  # share of the picture that an accent may cover
 _ACCENT_CHROMA = 50.0
 _ACCENT_LIGHTNESS = (42.0, 72.0)
-_COLOURFUL = 30.0  # chroma from which a palette has a hue for its accent; otherwise the accent is complementary
+_COLOURFUL = 30.0  # chroma from which a palette has a hue for its accent; otherwise the accent is nearly complementary
+_ONE_HUE = 0.93  # length of the mean chroma vector over the mean chroma, from which a palette has one hue only
 _OPPOSITE = 2.6  # radians from the mean hue
 
 
@@ -46,7 +47,8 @@ def compose_palette(palette: Float32, share: NDArray[np.floating], at_focus: NDA
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     small = [k for k in range(SLOTS) if _ACCENT_AREA[0] < share[k] < _ACCENT_AREA[1]] or [int(share.argmin())]
     accent = max(small, key=lambda k: chroma[k] + 40 * at_focus[k])
-    if chroma.max() < _COLOURFUL:
+    pull = np.hypot(weight @ lab[:, 1], weight @ lab[:, 2]) / max(float(weight @ chroma), 1e-6)
+    if chroma.max() < _COLOURFUL or pull > _ONE_HUE:
         hue = math.atan2(weight @ lab[:, 2], weight @ lab[:, 1]) + _OPPOSITE
     else:
         of = accent if chroma[accent] >= 20 else int(chroma.argmax())

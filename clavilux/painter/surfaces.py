@@ -16,7 +16,8 @@ import numpy as np
 from clavilux.constants import SLOTS
 from clavilux.painter.areas import Areas, View, colour_areas, model_areas
 from clavilux.painter.composition import SIDE, Composition, compose, slow_field
-from clavilux.painter.raster import Float32, blur, find_distances, find_edges
+from clavilux.painter.marks.hashing import draws
+from clavilux.painter.raster import Float32, blur
 from clavilux.painter.strokes import Brush, Strokes, paint_strokes, place_strokes
 
 _GRAIN = ((640, 2.2), (2560, 2.2))  # cells of the paper along the short side, and L* from dark to light
@@ -236,50 +237,31 @@ class Print(Surface):
 
 
 class Collage(Surface):
-    """Torn paper in layers: areas with ragged, shaded edges that show their white core here and there."""
+    """Papers laid over each other: each has a tone, a shadow, and here and there a torn white edge."""
 
     def prepare(self) -> None:
         """Make the areas, the tone of the papers and their torn edges."""
-        composition = self.composition
-        press = np.clip(np.float32(0.4) + np.float32(0.8) * self.slow(2.6, "press"), 0.05, 1.6)
-        shift = np.float32(0.004 * SIDE) * press
-        self.areas = Areas(
-            composition.slots, np.stack([shift * self.slow(30, f"rag {axis}") for axis in range(2)], axis=-1)
+        slots = self.composition.slots
+        cut = np.stack([np.float32(0.7) * self.slow(40, f"cut {axis}") for axis in range(2)], axis=-1)
+        press = np.float32(0.006 * SIDE) * np.clip(np.float32(0.5) + np.float32(0.7) * self.slow(3, "press"), 0, 2)
+        torn = np.stack(
+            [self.slow(34, f"torn {a}") + np.float32(0.6) * self.slow(90, f"fibre {a}") for a in (0, 1)], -1
         )
-        h, w = composition.slots.shape
-        rows, columns = np.mgrid[:h, :w]
-        row = np.clip(np.rint(rows + self.areas.shift[..., 0]), 0, h - 1).astype(np.intp)
-        column = np.clip(np.rint(columns + self.areas.shift[..., 1]), 0, w - 1).astype(np.intp)
-        slots = composition.slots[row, column]
-        distance = find_distances(find_edges(slots), int(0.06 * SIDE)) / np.float32(SIDE)
-        ragged = np.float32(0.0022) * self.slow(38, "ragged")
-        inside = np.maximum(distance - np.float32(0.003) - ragged, 0)
-        kind = (slots % 4 - 1.5).astype(np.float32)
-        pigment = np.float32(0.9) * (self.slow(1.8, "pigment") + kind * self.slow(1.3, "pigment 2")) * np.float32(0.6)
-        pigment += np.float32(0.6) * self.slow(6, "pigment 3")
-        self.gap = np.float32(1.8) * ragged - distance  # here and there
-        self.tone = np.float32(3.6) * pigment + np.float32(5) * np.clip(pigment - np.float32(0.8), 0, 1)
-        self.tone += np.float32(2) * np.exp(-inside / np.float32(0.02)) - np.float32(6.5) * np.exp(
-            -inside / np.float32(0.0035)
-        )
-        self.chroma = (
-            np.float32(1) - np.float32(0.05) * pigment + np.float32(0.18) * np.exp(-inside / np.float32(0.004))
-        )
-        self.lost = (
-            np.float32(0.8) * self.lost_edges() * (np.float32(1) - np.exp(-inside / np.float32(0.03)) * np.float32(0.3))
-        )
-        self.soft = blur(self.palette[slots], 0.012 * SIDE)
+        self.areas, self.core = Areas(slots, cut), Areas(slots, cut + press[..., None] * torn)
+        self.height = draws(self.composition.seed, "height", SLOTS)  # which paper lies over which
+        self.torn = np.clip(np.float32(2.5) * self.slow(2.2, "where torn") + np.float32(0.2), 0, 1)
+        self.change = model_areas(self.composition, 8 * self.depth())
+        self.change[..., 0] += np.float32(0.9) * self.slow(1.5, "tone") + np.float32(0.8) * self.slow(14, "mottle")
 
     def colours(self, view: View) -> Float32:
-        """Return the areas with their tone, and white where an edge is torn."""
-        lab = colour_areas(self.areas.read(view), self.palette)
-        lost = view.enlarge(self.lost)[..., None]
-        lab += lost * (view.enlarge(self.soft) - lab)
-        tone = view.enlarge(self.tone) + np.float32(5) * view.grain(500, self.composition.seed, "granulation")
-        lab[..., 0] += np.clip((92 - lab[..., 0]) / 60, 0.15, 1) * tone
-        lab[..., 1:] *= view.enlarge(self.chroma)[..., None]
-        gap = np.clip(view.enlarge(self.gap) * np.float32(view.short) + np.float32(0.5), 0, 0.6)[..., None] * (1 - lost)
-        lab += gap * (self.paper() - lab)
+        """Return the papers with their shadows and torn edges."""
+        read = self.areas.read(view)
+        lab = colour_areas(read, self.palette) + view.enlarge(self.change)
+        for step, dark in ((0.003, 5.0), (0.006, 3.0), (0.010, 2.0)):
+            over = self.areas.read(view, (-step * SIDE, -step * SIDE))[0]
+            lab[..., 0] -= np.float32(dark) * (self.height[over] > self.height[read[0]])
+        edge = self.height[self.core.read(view)[0]] > self.height[read[0]]
+        lab += (edge * view.enlarge(self.torn))[..., None] * (self.paper() - lab)
         return lab
 
 
