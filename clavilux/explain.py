@@ -57,7 +57,7 @@ def _report_controls(controls: Controls) -> dict[str, Any]:
         "angle": round(controls.angle, 4),
         "chaos": round(controls.chaos, 4),
         "second_kind": controls.second_kind,
-        "second_share": round(controls.second_share, 4),
+        "surface": controls.surface,
         **{name: round(getattr(controls, name), 4) for name in FINISH},
     }
 
@@ -114,10 +114,11 @@ def _painted(report: dict[str, Any]) -> list[str]:
     surface = [f"{name} {controls[name]:.2g}" for name in FINISH if controls[name] and name != "outline"]
     if controls["outline"]:
         surface.append(f"{'dark' if controls['outline'] < 0 else 'light'} outlines of {abs(controls['outline']):.2g} %")
+    second = controls["second_kind"]
     return [
         " ".join(controls["palette"]),
         f"{controls['kind']}, {controls['frequency']:.1f} across the short side{angle}, chaos {controls['chaos']:.2f}",
-        *([f"beside {controls['second_kind']} on {controls['second_share']:.0%}"] if controls["second_share"] else []),
+        f"painted as {controls['surface']}" + (f", with {second} near the focus" if second else ""),
         *([", ".join(surface)] if surface else []),
         report["description"],
     ]

@@ -22,6 +22,7 @@ from clavilux.constants import DENSITY_DPI, SIZE_RANGE_PX
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
+from clavilux.painter.surfaces import SURFACES
 from clavilux.system.arguments import FileName, Number, file_path, whole_number
 from clavilux.system.files import replacing
 from clavilux.version import __version__
@@ -82,8 +83,9 @@ class Picture:
         colour_text = colours[0] if len(colours) == 1 else f"{', '.join(colours[:-1])} and {colours[-1]}"
         if self.controls is None:
             return f"Blurred abstract picture, {colour_text} on average."
-        marks, across = MARKS[self.controls.kind].description, round(self.controls.frequency)
-        return f"Abstract picture in {colour_text}: {marks}, about {across} across its short side."
+        controls = self.controls
+        marks = " and ".join(dict.fromkeys(MARKS[k].description for k in (controls.kind, controls.second_kind) if k))
+        return f"Abstract picture, {SURFACES[controls.surface].words}, in {colour_text}: {marks}."
 
     def save(self, path: FileName, *, quality: Number = 95, exclusive: bool = False) -> None:
         """Write the picture and its record as PNG, JPEG or WebP, by the extension.

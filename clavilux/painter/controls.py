@@ -168,8 +168,8 @@ def choose_controls(
     ----------
     outputs : mapping of str to array
         By the names of the outputs of ``controls.onnx``, without the batch axis. plan: (8, 32, 32) logits of the slots;
-        palette, kind, surface: (n_palettes,), (n_kinds,), (n_surfaces,) logits; frequency, angle, chaos: numbers, the angle in turns; finish:
-        (6,) estimates of the properties of ``FINISH`` in [0, 1] of their ranges.
+        palette, kind, surface: (n_palettes,), (n_kinds,), (n_surfaces,) logits; frequency, angle, chaos: numbers, the
+        angle in turns; finish: (6,) estimates of the properties of ``FINISH`` in [0, 1] of their ranges.
     palettes : (n_palettes, 8, 3) float32
         The codebook of palettes, sRGB.
     kinds, surfaces : sequence of str

@@ -30,7 +30,14 @@ class Surface(ABC):
     Parameters
     ----------
     composition : Composition
+
+    Attributes
+    ----------
+    words : str
+        What the picture is, in a few words.
     """
+
+    words: str
 
     def __init__(self, composition: Composition) -> None:
         self.composition = composition
@@ -81,6 +88,8 @@ class Surface(ABC):
 class Gouache(Surface):
     """Opaque strokes that follow the shapes, broad in calm areas and small near borders and in the focus."""
 
+    words = "brush strokes in gouache"
+
     wide, ratio, spacing, dry, relief = 0.10, 3.2, 0.5, 0.75, 2.2
 
     def prepare(self) -> None:
@@ -115,11 +124,15 @@ class Gouache(Surface):
 class Impasto(Gouache):
     """Thick paint laid on with a knife: short wide strokes with ridges."""
 
+    words = "thick paint laid on with a knife"
+
     wide, ratio, spacing, dry, relief = 0.085, 2.0, 0.5, 0.45, 6.5
 
 
 class BrushDrawing(Surface):
     """Ink and colour on paper: dry gestures of a brush, thin lines in the focus, and much paper."""
+
+    words = "a brush drawing on paper"
 
     wide = 0.09
 
@@ -154,6 +167,8 @@ class BrushDrawing(Surface):
 class Flat(Surface):
     """Opaque areas that turn from light to dark; some borders are lost, and some have a line of uneven width."""
 
+    words = "flat colours"
+
     modelling, wobble = 7.0, 0.6
 
     def prepare(self) -> None:
@@ -184,6 +199,8 @@ class Flat(Surface):
 class Layers(Flat):
     """Areas with a second, translucent layer of areas over them."""
 
+    words = "translucent layers of colour"
+
     modelling = 8.0
 
     def prepare(self) -> None:
@@ -208,6 +225,8 @@ class Layers(Flat):
 
 class Print(Surface):
     """Flat inks with grain and a little misregistration, like a risograph."""
+
+    words = "a grainy print"
 
     def prepare(self) -> None:
         """Make the areas and the density of the grain."""
@@ -238,6 +257,8 @@ class Print(Surface):
 
 class Collage(Surface):
     """Papers laid over each other: each has a tone, a shadow, and here and there a torn white edge."""
+
+    words = "a paper collage"
 
     def prepare(self) -> None:
         """Make the areas, the tone of the papers and their torn edges."""
