@@ -39,6 +39,7 @@ from clavilux.painter.raster import (
 SIDE = 512  # cells along the short side
 REACH = 0.12  # short sides: largest distance to a border that is measured
 
+_CALM_BLUR = 2.5  # cells: standard deviation of the blur of the plan far from the focus
 _CALM = 0.10  # chaos of large marks far from the focus
 _LARGE_CHAOS, _MIDDLE_CHAOS, _SMALL_CHAOS = 0.75, 0.8, 1.0  # largest chaos of each layer
 _MIDDLE_MARKS = 2.4, 22.0  # least ratio of middle to large marks, and most marks along the short side
@@ -172,6 +173,8 @@ class _Draft:
         self.controls, self.h, self.w, self.seed = controls, h, w, seed
         self.x, self.y = place_grid(h, w)
         self.plan = refine_plan(controls.plan)
+        calm = np.stack([blur(p, _CALM_BLUR) for p in np.exp(controls.plan)])
+        self.calm_plan = refine_plan(np.log(np.maximum(calm, 1e-6)))
         self.focus = self._find_focus()
 
     def layers(self) -> UInt8:
@@ -227,8 +230,13 @@ class _Draft:
         row = np.clip(np.rint(field.y * short + (self.h - 1) / 2), 0, self.h - 1).astype(np.intp)
         column = np.clip(np.rint(field.x * short + (self.w - 1) / 2), 0, self.w - 1).astype(np.intp)
         centre = row * self.w + column
-        log_p = read_plan(self.plan, field.x * np.float32(short / self.w), field.y * np.float32(short / self.h))
+        x, y = field.x * np.float32(short / self.w), field.y * np.float32(short / self.h)
+        log_p = read_plan(self.plan, x, y)
         weight = chaos[centre].astype(np.float32)
+        if keep_shares:
+            near = np.clip((self.focus.ravel()[centre] - np.float32(0.2)) / np.float32(0.5), 0, 1)
+            calm = read_plan(self.calm_plan, x, y)
+            log_p = calm + near * (log_p - calm)
         if len(field.u) == 1:  # one field for all slots, which are stacked from dark to light
             p = np.exp((log_p - log_p.max(axis=0)) / np.maximum(weight, np.float32(0.05)))
             p /= p.sum(axis=0)

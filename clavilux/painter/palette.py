@@ -17,8 +17,8 @@ from clavilux.colour import lab_to_srgb, srgb_to_lab
 from clavilux.constants import SLOTS
 from clavilux.painter.raster import Float32
 
-_DEVIATION = 15.0  # least standard deviation of lightness over the picture, in L*
-_WIDEST = 2.2  # largest factor by which it is widened
+_DEVIATION = 20.0  # least standard deviation of lightness over the picture, in L*
+_WIDEST = 2.6  # largest factor by which it is widened
 _RANGE = 60.0  # least difference between the lightest and the darkest slot, in L*
 _DARKEST, _LIGHTEST = 6.0, 97.0
 _ACCENT_AREA = (0.002, 0.12)  # share of the picture that an accent may cover

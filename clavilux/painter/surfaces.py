@@ -150,7 +150,7 @@ class BrushDrawing(Surface):
                   opacity=0.93),
             Brush("middle", 0.4 * wide, 2.2 * wide, 0.34 * wide, 0.006, 0.4 * wide, share=0.85, dry=1.0, relief=0.8,
                   opacity=0.96),
-            Brush("line", 0.1 * wide, 1.6 * wide, 0.5 * wide, focus=0.8, share=0.35, jitter=6, dry=0.9, relief=0.5),
+            Brush("line", 0.11 * wide, 2.6 * wide, 0.5 * wide, focus=0.85, share=0.15, jitter=6, dry=0.9, relief=0.5),
         )  # fmt: skip
         strokes = [place_strokes(composition, brush, modelling, slots=drawn) for brush in brushes[:2]]
         lines = place_strokes(composition, brushes[2], modelling)
