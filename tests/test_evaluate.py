@@ -68,6 +68,7 @@ def report(folders, fake_bundle, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs, "VOICES", {"pulse": controlled_pairs.VOICES["pulse"]})
         patch.setattr(controlled_pairs, "PAIR_S", 6.0)
+        patch.setattr(pairs, "TUNES", 1)
         for name, few in (("N_COPIED", 2), ("N_WITH_VARIATIONS", 3), ("N_SHARP", 2)):
             patch.setattr(evaluation, name, few)
         result = CliRunner().invoke(cli, command, catch_exceptions=False)

@@ -1,7 +1,8 @@
 """All measures by key: title, meaning, goal, and in which family of the report they are listed.
 
-The values of a column are absolute. A measure with `has_ceiling` is also divided by what real training art reaches
-against the same held-out art (the column `CEILING`); some goals apply to that ratio.
+The values of a column are absolute. A measure with `has_ceiling` is also divided by what other real art of the same
+collection reaches against the same held-out art (the column `CEILING`), and a measure of similarity by what the
+painter's own randomness allows (`KEY_ceiling` in its column); some goals apply to the first of these ratios.
 """
 
 from __future__ import annotations
@@ -52,9 +53,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A value, its ratio to the ceiling, and whether the goal is met; None where that cannot be said."""
+    """A value, its ceiling and its ratio to it, and whether the goal is met; None where that cannot be said."""
 
     value: float
+    ceiling: float | None
     ratio: float | None
     met: bool | None
 
@@ -64,13 +66,15 @@ def check_goal(measure: Measure, columns: Columns, column: str) -> Verdict | Non
     value = columns.get(column, {}).get(measure.key)
     if value is None:
         return None
-    ceiling = columns.get(CEILING, {}).get(measure.key)
+    ceiling = columns[column].get(f"{measure.key}_ceiling")
+    if measure.has_ceiling:
+        ceiling = columns.get(CEILING, {}).get(measure.key)
     # The ceiling of an unbiased estimate such as KID can be 0 or negative; then there is no ratio.
-    ratio = value / ceiling if measure.has_ceiling and ceiling is not None and ceiling > 0 else None
+    ratio = value / ceiling if ceiling is not None and ceiling > 0 else None
     if measure.goal is None:
-        return Verdict(value, ratio, None)
+        return Verdict(value, ceiling, ratio, None)
     figure = ratio if measure.goal.of == "ratio" else value
-    return Verdict(value, ratio, None if figure is None else measure.goal.is_met(figure))
+    return Verdict(value, ceiling, ratio, None if figure is None else measure.goal.is_met(figure))
 
 
 def _for_both(
@@ -97,6 +101,8 @@ def _correspondence_measures() -> list[Measure]:
 
 FAMILIES: dict[str, list[Measure]] = {
     "Are the pictures different from each other, and like real art?": [
+        *_for_both("distance", "mean distance", "of two pictures, in the units of the evaluator"),
+        *_for_both("effective", "effective number", "of different pictures: Vendi score of order 2"),
         *_ratio("diversity", "diversity", "mean distance of two pictures; held-out art = 1", 0.90),
         *_ratio("vendi", "Vendi score", "effective number of different pictures (order 2); held-out art = 1", 0.70),
         *_ratio("coverage", "coverage", "share of held-out pictures with a painting among their 5 nearest", 0.80),
@@ -129,10 +135,15 @@ FAMILIES: dict[str, list[Measure]] = {
             Goal(0.85),
         ),
         *_for_both("same_song_top1", "same song, top 1", "share of halves whose nearest other half is their own"),
-        *_for_both("half_distance", "distance of halves", "median distance of two halves; two songs = 1"),
+        *_for_both("half_distance", "distance of halves", "mean distance of two halves; two songs = 1"),
         *_for_both(
-            "steadiness", "steadiness", "median distance of FLAC and MP3 (128 kbit/s); two songs = 1", Goal(most=0.05)
+            "steadiness", "steadiness",
+            "mean distance of FLAC and MP3 (128 kbit/s); a picture and its degraded copy = 1", Goal(most=1.0),
         ),
+        *_for_both(
+            "steadiness_moved", "visibly moved", "share of songs whose FLAC and MP3 differ more than a degraded copy"
+        ),
+        *_for_both("codec_distance", "distance of FLAC and MP3", "mean distance; two songs = 1"),
         *_for_both("variation_auc", "variations near", "probability that variations of a song are nearer than songs"),
         *_for_both(
             "variation_change", "variations differ", "share that differ more than a picture and its degraded copy"
@@ -145,6 +156,9 @@ FAMILIES: dict[str, list[Measure]] = {
         Measure("hubs", "hubs", "largest share of songs with the same nearest real picture", Goal(most=0.01)),
     ],
     "Do songs that sound similar look similar?": [
+        *_for_both(
+            "reliability", "reliability", "rank correlation of picture distances with those of another seed"
+        ),
         *_for_both("geometry_code", "geometry", "rank correlation of song and picture distances", Goal(0.60)),
         *_for_both("geometry_musicnn", "geometry, musicnn", "the same with song distances of musicnn", Goal(0.60)),
         *_for_both(
@@ -157,7 +171,7 @@ FAMILIES: dict[str, list[Measure]] = {
         ),
     ],
     "Do pictures change with the music as listeners expect?": [
-        Measure("signs_alone", "right signs", "controlled pairs in which one property changes", Goal(0.90)),
+        Measure("signs_alone", "right signs", "pairs of unused tunes in which one property changes", Goal(0.90)),
         Measure("signs_together", "right signs, together", "pairs in which six properties change", Goal(0.90)),
         *_correspondence_measures(),
     ],
