@@ -199,7 +199,8 @@ const fs = require("fs");
 const [file, plan] = [process.argv[2], JSON.parse(process.argv[3])];
 const html = fs.readFileSync(file, "utf8");
 const elements = {}, log = [];
-const element = (id) => { if (!html.includes(`id="${id}"`)) throw new Error(id); return elements[id] ??= { id, hidden: false, value: "", checked: false, textContent: "", on: {},
+const element = (id) => { if (!html.includes(`id="${id}"`)) throw new Error(id); return elements[id] ??= {
+  id, hidden: false, value: "", checked: false, textContent: "", on: {},
   addEventListener(name, call) { this.on[name] = call; }, focus() { log.push(id); }, pause() {},
   played: { length: 0, start: () => 0, end: () => 9 }, duration: 20 }; };
 element("data").textContent = /<script id="data"[^>]*>([^]*?)<\\/script>/.exec(html)[1];

@@ -1,8 +1,8 @@
 """Measures on one column of the report's table: a set of pictures, most of which belong to songs.
 
-Each function returns values by measure key (`goals.py`). Keys that depend on the evaluator end in ``_A`` or ``_B``.
-Beside a value there may be ``KEY_p`` (p by permutation), ``KEY_low`` and ``KEY_high`` (95 % interval over songs) and
-``KEY_ceiling`` (the most that the painter's own randomness allows).
+Each function returns values by measure key (`goals.py`). Keys that depend on the evaluator end in ``_A``, ``_B`` or
+``_C``. Beside a value there may be ``KEY_p`` (p by permutation), ``KEY_low`` and ``KEY_high`` (95 % interval over
+songs) and ``KEY_ceiling`` (the most that the painter's own randomness allows).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clavilux.evaluation.distinctness import (
     relative_distance,
     relative_to_copies,
 )
-from clavilux.evaluation.evaluators import EVALUATORS, Spaces
+from clavilux.evaluation.evaluators import Spaces
 from clavilux.evaluation.manifold import compare_clouds
 from clavilux.evaluation.painting import Arrays, Float32, MeasuredPictures
 from clavilux.evaluation.sharpness import tone_spread
@@ -89,7 +89,7 @@ def measure_distribution(pictures: MeasuredPictures, reference: Reference) -> Fi
     """Compare the first n pictures with real art; songs play no part."""
     points = reference.spaces.place(pictures.features)
     figures: Figures = {}
-    for evaluator in EVALUATORS:
+    for evaluator in points:
         made, art = points[evaluator][: reference.n], reference.art[evaluator]
         compared = compare_clouds(
             art, made, width=kernel_width(art), rng=None if reference.is_sample else reference.rng
@@ -105,7 +105,7 @@ def measure_similarity(pictures: MeasuredPictures, reference: Reference) -> Figu
     """Measure how pictures, row i of song i, follow the similarity and the descriptors of songs."""
     points = reference.spaces.place(pictures.features)
     figures: Figures = {}
-    for evaluator in EVALUATORS:
+    for evaluator in points:
         for embedding in ("code", "musicnn"):
             songs, key = reference.embeddings[embedding][0], f"{embedding}_{evaluator}"
             correlation, p = geometry(
@@ -130,7 +130,7 @@ def measure_halves(halves: Pair, whole: MeasuredPictures, reference: Reference) 
     """Compare the pictures of the two halves of each song; `whole` gives the usual distance of two songs."""
     first, second, songs = (reference.spaces.place(part.features) for part in (*halves, whole))
     figures: Figures = {}
-    for evaluator in EVALUATORS:
+    for evaluator in first:
         auc, top1 = same_song(first[evaluator], second[evaluator])
         figures |= {f"same_song_auc_{evaluator}": auc, f"same_song_top1_{evaluator}": top1}
         distance = relative_distance(first[evaluator], second[evaluator], songs[evaluator])
@@ -146,7 +146,7 @@ def measure_ceilings(whole: MeasuredPictures, again: MeasuredPictures, reference
     """
     first, second = (reference.spaces.place(part.features) for part in (whole, again))
     figures: Figures = {}
-    for evaluator in EVALUATORS:
+    for evaluator in first:
         correlation, _ = geometry(first[evaluator], second[evaluator], rng=reference.rng, permutations=0)
         kept = neighbours_kept(first[evaluator], second[evaluator])
         figures[f"reliability_{evaluator}"] = correlation
@@ -216,14 +216,14 @@ def measure_changes(
 
     def measure_codecs(index: Index) -> Figures:
         found: Figures = {}
-        for e in EVALUATORS:
+        for e in points:
             ratio, moved = relative_to_copies(flac[e][index], mp3[e][index], points[e][:n][index], copies[e][:n][index])
             found |= {f"steadiness_{e}": ratio, f"steadiness_moved_{e}": moved}
             found[f"codec_distance_{e}"] = relative_distance(flac[e][index], mp3[e][index], points[e])
         return found
 
     figures = with_intervals(measure_codecs(np.arange(n)), measure_codecs, n, least=_LEAST_COPIED, rng=reference.rng)
-    for evaluator in EVALUATORS:
+    for evaluator in points:
         figures[f"indistinguishable_{evaluator}"] = indistinguishable(points[evaluator], copies[evaluator])
         groups = varied[evaluator].reshape(-1, n_variations + 1, varied[evaluator].shape[1])
         near, changed = measure_variations(groups, copies[evaluator][: len(groups)])

@@ -35,8 +35,9 @@ from clavilux.evaluation.columns import (
     measure_similarity,
 )
 from clavilux.evaluation.distinctness import memorisation
-from clavilux.evaluation.evaluators import EVALUATORS, Spaces
+from clavilux.evaluation.evaluators import Spaces
 from clavilux.evaluation.goals import CEILING
+from clavilux.evaluation.inception import COMMAND
 from clavilux.evaluation.latent_usage import active_units, kl_of_latents, stated_kl
 from clavilux.evaluation.material import Material
 from clavilux.evaluation.painting import (
@@ -271,12 +272,12 @@ class _Evaluation:
             training_energy = fine_energy_of_files(self.material.training_art, jobs=self.jobs)
             if len(training_energy) >= LEAST:
                 table[real[-1]]["sharpness"] = sharpness(training_energy, self.art_energy)
-        for key in (f"{name}_{e}" for name in ("diversity", "vendi", "coverage", "recall") for e in EVALUATORS):
+        for key in (f"{name}_{e}" for name in ("diversity", "vendi", "coverage", "recall") for e in reference.art):
             for column in ("songs", "linear map", "random latents"):
                 if table["decoder"][key] > 0:
                     table[column][f"used_{key}"] = table[column][key] / table["decoder"][key]
         # Training pictures are their own nearest; held-out art shows how near new pictures may be.
-        for evaluator in EVALUATORS:
+        for evaluator in reference.art:
             near = memorisation(reference.art[evaluator], reference.training[evaluator])
             for column in real:
                 table[column][f"memorisation_{evaluator}"] = near
@@ -314,6 +315,10 @@ class _Evaluation:
             remarks.append(
                 f"{self.reference.n} songs and pictures per side are too few for the goals, which assume {COMPARABLE} "
                 f"or more: even unrelated pictures keep {chance:.2f} of the 10 nearest songs"
+            )
+        if "C" not in self.reference.art:
+            remarks.append(
+                f"evaluator C (InceptionV3) is absent: `{COMMAND}` makes it from a package, see docs/measures.md"
             )
         if len(self.names) < 2 * LEAST:
             remarks.append(f"intervals need {2 * LEAST} songs; there are {len(self.names)}")

@@ -13,7 +13,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from clavilux.bundle import Bundle
-from clavilux.evaluation.evaluators import EVALUATORS
 from clavilux.evaluation.goals import CEILING, FAMILIES, MEASURES, Measure, check_goal
 from clavilux.evaluation.painting import Arrays, lay_out
 from clavilux.evaluation.pairs import EXPECTED
@@ -63,7 +62,7 @@ def to_html(result: Result, bundle: Bundle) -> str:
             if column != "songs"
         ],
         similar_songs=_nearest_pairs(result, result.reference.embeddings["code"][0], _SIMILAR_SONGS, "B"),
-        similar_pictures={e: _nearest_pairs(result, points[e], _SIMILAR_PICTURES, e) for e in EVALUATORS},
+        similar_pictures={e: _nearest_pairs(result, points[e], _SIMILAR_PICTURES, e) for e in points},
         map=_map(result),
         scatters=_scatters(result),
         sign_columns=_sign_columns(result),
