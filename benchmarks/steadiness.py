@@ -4,7 +4,7 @@
 
 Songs of the validation split are written as FLAC and as MP3 of 128 kbit/s. Each line paints the FLAC version with one
 group of controls of the MP3 version, and prints how far the picture moves for each evaluator, relative to the distance
-between two songs (medians).
+between two songs (means; the latents: medians).
 """
 
 from __future__ import annotations

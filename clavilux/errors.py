@@ -29,6 +29,10 @@ class CorpusError(ClaviluxError):
     """A source, a table or a data folder is missing or wrong."""
 
 
+class StudyError(ClaviluxError):
+    """A listening study cannot be made, or a result of one cannot be read."""
+
+
 class RecipeError(ClaviluxError):
     """A recipe has an unknown key or a value out of range."""
 

@@ -14,7 +14,7 @@ from sounds import cadence, clicks, write_sound
 from clavilux.cli import cli
 from clavilux.constants import SAMPLE_RATE
 from clavilux.errors import CorpusError
-from clavilux.evaluation import controlled_pairs, pairs
+from clavilux.evaluation import controlled_pairs, inception, pairs
 from clavilux.evaluation import evaluate as evaluation
 from clavilux.evaluation.goals import CEILING, MEASURES
 from clavilux.evaluation.material import find_material
@@ -68,6 +68,8 @@ def report(folders, fake_bundle, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs, "VOICES", {"pulse": controlled_pairs.VOICES["pulse"]})
         patch.setattr(controlled_pairs, "PAIR_S", 6.0)
+        patch.setattr(pairs, "TUNES", 1)
+        patch.setattr(inception, "WEIGHTS", folders / "absent.safetensors")
         for name, few in (("N_COPIED", 2), ("N_WITH_VARIATIONS", 3), ("N_SHARP", 2)):
             patch.setattr(evaluation, name, few)
         result = CliRunner().invoke(cli, command, catch_exceptions=False)
@@ -92,7 +94,9 @@ def test_only_measures_without_data_are_missing(report):
     missing = {measure.key for measure in MEASURES} - set(found["columns"]["songs"])
     unreached = {f"used_{name}_{e}" for name in ("coverage", "recall") for e in "AB"}
     assert found["columns"]["decoder"]["coverage_A"] == 0
-    assert missing == {"sharpness", "kl_nats"} | unreached
+    of_c = {measure.key for measure in MEASURES if measure.key.endswith("_C")}
+    assert missing == {"sharpness", "kl_nats"} | unreached | of_c
+    assert any("evaluator C (InceptionV3) is absent" in remark for remark in found["remarks"])
     assert any("sharpness" in remark for remark in found["remarks"])
     assert any("too few for the goals" in remark for remark in found["remarks"])
 

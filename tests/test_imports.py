@@ -20,6 +20,8 @@ TRAINING_SIDE = {
     "clavilux.models",
     "clavilux.training",
     "clavilux.evaluation",
+    "clavilux.study",
+    "clavilux.cli.study",
     "clavilux.cli.train",
     "clavilux.cli.evaluate",
 }
@@ -46,6 +48,7 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "models",
     "training",
     "evaluation",
+    "study",
     "cli",
     "__main__",
 ]

@@ -10,7 +10,13 @@ from vendi_score import vendi
 from clavilux.bundle import open_bundle
 from clavilux.evaluation import pairs
 from clavilux.evaluation.baselines import fit_linear_map
-from clavilux.evaluation.distinctness import indistinguishable, measure_variations, memorisation, relative_distance
+from clavilux.evaluation.distinctness import (
+    indistinguishable,
+    measure_variations,
+    memorisation,
+    relative_distance,
+    relative_to_copies,
+)
 from clavilux.evaluation.evaluator_b import BLOCKS, EvaluatorBSpace, measure_evaluator_b
 from clavilux.evaluation.evaluators import Spaces, measure_features
 from clavilux.evaluation.latent_usage import active_units, kl_of_latents, stated_kl
@@ -199,11 +205,19 @@ def test_memorisation_is_low_for_new_art_and_one_for_training_art(art, more_art)
 
 
 def test_relative_distance_is_in_units_of_the_distance_of_two_songs(art):
-    usual = np.median(distances(art, art)[np.triu_indices(200, 1)])
+    usual = np.mean(distances(art, art)[np.triu_indices(200, 1)])
     assert relative_distance(art, art, art) == 0
     moved = art.copy()
     moved[:, 0] += 0.1 * usual
     assert relative_distance(art, moved, art) == pytest.approx(0.1)
+
+
+def test_relative_to_copies_is_in_units_of_the_distance_to_a_degraded_copy(art):
+    copies, moved = art.copy(), art.copy()
+    copies[:, 0] += 1.0
+    moved[:50, 1] += 2.0  # a quarter of the pictures move by two units
+    assert relative_to_copies(art, art, art, copies) == (0.0, 0.0)
+    assert relative_to_copies(art, moved, art, copies) == (pytest.approx(0.5), 0.25)
 
 
 def test_variations_are_near_and_visibly_different(art, more_art):
@@ -257,7 +271,9 @@ def test_right_signs_is_the_share_of_correspondences_that_rise():
     high["lightness"] = np.array([1.0, 1.0, -1.0])
     spread = {name: np.array([-1.0, 1.0]) for name in image_features}
     found = pairs.right_signs(["register", "mode", "mode"], low, high, spread)
-    assert found == {"alone": 0.75, "register": 1.0, "mode": 0.5}
+    shares = {key: value for key, value in found.items() if not key.endswith(("_low", "_high"))}
+    assert shares == {"alone": pytest.approx(2 / 3), "register": 1.0, "mode": 0.5}
+    assert (found["alone_low"], found["alone_high"]) == pytest.approx((0.2077, 0.9385), abs=1e-4)  # Wilson, 2 of 3
 
 
 def test_blocks_have_equal_weight_and_nearly_constant_latents_a_small_one(tmp_path):

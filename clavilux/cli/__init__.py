@@ -55,6 +55,7 @@ COMMANDS = {
         "evaluate_command",
         "Measure how good trained networks are. Needs extra packages.",
     ),
+    "study": _Home("clavilux.cli.study", "study", "Ask listeners whether pictures belong to their music."),
     "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or check a bundle of trained networks."),
 }
 

@@ -60,6 +60,11 @@ from clavilux.system.files import refuse_inputs, write_whole
     show_default=True,
     help="Random seed for the choice of songs and pictures.",
 )
+@click.option(
+    "--looks",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File that counts how often held-out songs were looked at; a line is added, and the report says how many.",
+)
 @click.option("--jobs", type=int, default=-1, help="Processes.  [default: one per core]")
 @click.option(
     "-o",
@@ -76,6 +81,7 @@ def evaluate_command(
     pictures: int,
     max_seconds: float,
     seed: int,
+    looks: Path | None,
     jobs: int,
     output: Path | None,
 ) -> None:
@@ -89,9 +95,12 @@ def evaluate_command(
     import efficientnet_lite_pytorch  # noqa: F401  (first: its absence asks for the extra "eval", that of PyTorch for "train")
 
     from clavilux.evaluation.evaluate import evaluate
+    from clavilux.evaluation.looks import add_look, count_looks
     from clavilux.evaluation.material import find_material
     from clavilux.evaluation.report import to_html, to_json, to_markdown
 
+    if looks is not None:
+        count_looks(looks)  # before the work: it may be another file
     started = time.monotonic()
     opened = open_bundle(bundle)
     material = find_material(music, art, songs=songs, pictures=pictures, report=complain)
@@ -110,6 +119,13 @@ def evaluate_command(
         jobs=jobs,
         log=lambda line: complain(line, prefix=f"[{time.monotonic() - started:5.0f} s] "),
     )
+    if looks is not None:
+        day = time.strftime("%Y-%m-%d", time.gmtime())
+        what = f"{opened.name} {opened.sha256[:12]}"
+        n_looks = add_look(looks, date=day, bundle=what, songs=len(result.names), note=f"evaluate, seed {seed}")
+        result.remarks.append(f"look {n_looks} at these songs, by {looks}")
+    elif material.has_held_out_songs:
+        result.remarks.append("this look at held-out songs was not counted (--looks)")
     for fault in result.faults:
         complain(f"{fault}; skipped")
     say(to_markdown(result))

@@ -1,4 +1,7 @@
-"""Controlled pairs: one tune of our own played twice, with one property changed."""
+"""Controlled pairs: one tune of our own played twice, with one property changed.
+
+`TUNE` was heard while bundles were chosen. The evaluation uses tunes from `draw_tune`, which have chosen nothing.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,23 @@ PAIR_TEMPO_BPM = 96.0
 PAIR_LOUDNESS_DB = -30.0  # LUFS, except on the axis of loudness, so that loudness does not reveal the other axes
 VOICES: dict[str, Instrument] = {"piano": piano, "pluck": pluck, "strings": strings, "pulse": pulse}
 
-TUNE = "E5:1 G5:.5 E5:.5 C5:1 E5:1 | A5:.5 G5:.5 F5:1 D5:1 F5:1 | E5:.5 D5:.5 C5:1 A4:1 C5:1 | B4:.5 C5:.5 D5:1 G4:2"
-CHORDS = ("C3 G3 C4 E4", "F3 A3 C4 F4", "A3 C4 E4 A4", "G3 B3 D4 G4")  # one per bar
+
+class Tune(NamedTuple):
+    """Four bars of four beats: the melody (`clavilux.evaluation.synth.melody`), and a chord for each bar."""
+
+    melody: str
+    chords: tuple[str, ...]
+
+
+TUNE = Tune(
+    "E5:1 G5:.5 E5:.5 C5:1 E5:1 | A5:.5 G5:.5 F5:1 D5:1 F5:1 | E5:.5 D5:.5 C5:1 A4:1 C5:1 | B4:.5 C5:.5 D5:1 G4:2",
+    ("C3 G3 C4 E4", "F3 A3 C4 F4", "A3 C4 E4 A4", "G3 B3 D4 G4"),
+)
+
+# What tunes are drawn from: the scale of C major, chords of it, and rhythms of a bar in beats.
+_SCALE = tuple(f"{step}{octave}" for octave in (4, 5) for step in "CDEFGAB")
+_CHORDS = ("C3 G3 C4 E4", "D3 A3 D4 F4", "E3 B3 E4 G4", "F3 A3 C4 F4", "G3 B3 D4 G4", "A3 C4 E4 A4")
+_RHYTHMS = ((1, 1, 1, 1), (1, 0.5, 0.5, 1, 1), (0.5, 0.5, 1, 0.5, 0.5, 1), (1.5, 0.5, 1, 1), (2, 1, 1))
 
 
 class ControlledPair(NamedTuple):
@@ -46,7 +64,21 @@ class ControlledPair(NamedTuple):
     high: Signal
 
 
-def controlled_pairs(voices: Iterable[str] = VOICES) -> list[ControlledPair]:
+def draw_tune(rng: np.random.Generator) -> Tune:
+    """Return a tune in C major: a walk of small steps over chords, of which the first and the last bar have C."""
+    inner = rng.choice(_CHORDS[1:], size=2, replace=False)
+    chords = (_CHORDS[0], *(str(chord) for chord in inner), _CHORDS[0])
+    degree, bars = int(rng.integers(4, 10)), []
+    for _ in chords:
+        words = []
+        for beats in _RHYTHMS[int(rng.integers(len(_RHYTHMS)))]:
+            degree = int(np.clip(degree + rng.integers(-2, 3), 2, len(_SCALE) - 1))
+            words.append(f"{_SCALE[degree]}:{beats:g}")
+        bars.append(" ".join(words))
+    return Tune(" | ".join(bars), chords)
+
+
+def controlled_pairs(voices: Iterable[str] = VOICES, tune: Tune = TUNE) -> list[ControlledPair]:
     """Return the tune on each instrument along each of the six axes: 24 pairs for four instruments.
 
     The samples are the same in every call. All signals last `PAIR_S` seconds and are equally loud, except on the axis
@@ -55,26 +87,26 @@ def controlled_pairs(voices: Iterable[str] = VOICES) -> list[ControlledPair]:
     pairs = []
     for voice in voices:
         instrument = VOICES[voice]
-        plain = _play(instrument)
+        plain = _play(tune, instrument)
         for axis, low, high in (
-            ("tempo", _play(instrument, tempo_bpm=60), _play(instrument, tempo_bpm=150)),
-            ("mode", _play(instrument, minor=True), plain),
-            ("register", _play(instrument, semitones=-12), _play(instrument, semitones=12)),
+            ("tempo", _play(tune, instrument, tempo_bpm=60), _play(tune, instrument, tempo_bpm=150)),
+            ("mode", _play(tune, instrument, minor=True), plain),
+            ("register", _play(tune, instrument, semitones=-12), _play(tune, instrument, semitones=12)),
             ("harshness", np.asarray(lowpass(plain, 700, SAMPLE_RATE), np.float32), _roughen(plain)),
             ("loudness", plain, plain),
-            ("density", _play(instrument, notes=_thin()), _play(instrument, notes=_thicken())),
+            ("density", _play(tune, instrument, notes=_thin(tune)), _play(tune, instrument, notes=_thicken(tune))),
         ):
             pairs.append(_pair(voice, axis, low, high, louder=axis == "loudness"))
     return pairs
 
 
-def combined_pairs(voices: Iterable[str] = VOICES) -> list[ControlledPair]:
+def combined_pairs(voices: Iterable[str] = VOICES, tune: Tune = TUNE) -> list[ControlledPair]:
     """Return one pair per instrument in which all six properties change; the axis is ``together``."""
     pairs = []
     for voice in voices:
         instrument = VOICES[voice]
-        low = _play(instrument, tempo_bpm=60, minor=True, semitones=-12, notes=_thin())
-        high = _play(instrument, tempo_bpm=150, semitones=12, notes=_thicken())
+        low = _play(tune, instrument, tempo_bpm=60, minor=True, semitones=-12, notes=_thin(tune))
+        high = _play(tune, instrument, tempo_bpm=150, semitones=12, notes=_thicken(tune))
         soft = np.asarray(lowpass(low, 700, SAMPLE_RATE), np.float32)
         pairs.append(_pair(voice, "together", soft, _roughen(high), louder=True))
     return pairs
@@ -87,35 +119,36 @@ def _pair(voice: str, axis: str, low: Signal, high: Signal, *, louder: bool) -> 
     return ControlledPair(f"{axis}-{voice}", axis, signals[0], signals[1])
 
 
-def _tune() -> list[Note]:
+def _bars(tune: Tune) -> list[Note]:
     """Return four bars: the tune, and its chords as two half notes per bar."""
-    notes = melody(TUNE, velocity=0.8)
-    for bar, names in enumerate(CHORDS):
+    notes = melody(tune.melody, velocity=0.8)
+    for bar, names in enumerate(tune.chords):
         notes += melody("{0}:2 {0}:2".format(names.replace(" ", "+")), start=4 * bar, velocity=0.45)
     return notes
 
 
-def _thin() -> list[Note]:
+def _thin(tune: Tune) -> list[Note]:
     """Return four bars: in each, the first note of the tune and the chord, both held."""
-    notes = [replace(note, length=4.0) for note in melody(TUNE, velocity=0.8) if note.start % 4 == 0]
-    for bar, names in enumerate(CHORDS):
+    notes = [replace(note, length=4.0) for note in melody(tune.melody, velocity=0.8) if note.start % 4 == 0]
+    for bar, names in enumerate(tune.chords):
         notes += melody(f"{names.replace(' ', '+')}:4", start=4 * bar, velocity=0.45)
     return notes
 
 
-def _thicken() -> list[Note]:
+def _thicken(tune: Tune) -> list[Note]:
     """Return four bars: the tune in repeated sixteenth notes over sixteenth-note arpeggios of its chords."""
     notes = [
         Note(note.start + 0.25 * i, 0.25, note.pitch, 0.8)
-        for note in melody(TUNE)
+        for note in melody(tune.melody)
         for i in range(round(note.length / 0.25))
     ]
-    for bar, names in enumerate(CHORDS):
+    for bar, names in enumerate(tune.chords):
         notes += [Note(4 * bar + 0.25 * i, 0.25, pitch_number(names.split()[i % 4]), 0.45) for i in range(16)]
     return notes
 
 
 def _play(
+    tune: Tune,
     instrument: Instrument,
     *,
     tempo_bpm: float = PAIR_TEMPO_BPM,
@@ -124,7 +157,7 @@ def _play(
     notes: list[Note] | None = None,
 ) -> Signal:
     """Return the four bars, repeated for `PAIR_S` seconds, in a small room."""
-    bars = _tune() if notes is None else notes
+    bars = _bars(tune) if notes is None else notes
     if minor:  # harmonic minor: third and sixth lowered, the seventh kept
         bars = [replace(note, pitch=note.pitch - (note.pitch % 12 in (4, 9))) for note in bars]
     rounds = int(np.ceil(PAIR_S * tempo_bpm / 60 / 16))

@@ -35,9 +35,29 @@ def memorisation(points: Floats, training: Floats) -> float:
 
 
 def relative_distance(first: Floats, second: Floats, songs: Floats) -> float:
-    """Return the median distance of two pictures of each song over the median distance of two songs; 0 if the same."""
-    between_songs = float(np.median(pairwise(songs)))
-    return float(np.median(_row_distances(first, second)) / between_songs) if between_songs > 0 else 0.0
+    """Return the mean distance of two pictures of each song over the mean distance of two songs; 0 if the same."""
+    return _over(_row_distances(first, second).mean(), pairwise(songs).mean())
+
+
+def relative_to_copies(first: Floats, second: Floats, points: Floats, copies: Floats) -> tuple[float, float]:
+    """Return how far two pictures of each song are apart, in units of a difference that everybody can see.
+
+    Parameters
+    ----------
+    first, second : (n, F)
+        Two pictures of each song, such as those from FLAC and from MP3.
+    points, copies : (n, F)
+        The picture of each song, and its degraded copy.
+
+    Returns
+    -------
+    ratio : float
+        Mean distance of the two pictures over the mean distance of a picture and its degraded copy; 0 if the same.
+    moved : float
+        Share of songs whose two pictures differ more than the picture and its degraded copy.
+    """
+    apart, to_copy = _row_distances(first, second), _row_distances(points, copies)
+    return _over(apart.mean(), to_copy.mean()), float((apart > to_copy).mean())
 
 
 def measure_variations(groups: NDArray[np.floating], copies: Floats) -> tuple[float, float]:
@@ -64,6 +84,10 @@ def measure_variations(groups: NDArray[np.floating], copies: Floats) -> tuple[fl
     to_copy = _row_distances(flat[::k], copies)
     changed = between[is_same_song] > to_copy[rows[is_same_song] // k]
     return auc(between, is_same_song), float(changed.mean())
+
+
+def _over(distance: float, unit: float) -> float:
+    return float(distance / unit) if unit > 0 else 0.0
 
 
 def _row_distances(a: Floats, b: Floats) -> NDArray[np.float64]:

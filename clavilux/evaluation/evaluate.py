@@ -4,7 +4,9 @@ The result is a table of measures (`goals.py`) with these columns:
 
     songs           paintings of the evaluated bundle
     songs, NAME     paintings of another bundle for the same songs
-    real art        as many real pictures of the training split, against the same held-out art: the upper bound
+    free songs      the paintings of free songs alone; labelled songs, research songs: of those
+    real art        as many other held-out pictures, against the same held-out art: the upper bound
+    training art    as many pictures of the training split, against the same held-out art
     decoder         paintings of the posterior means of training pictures: what the painter can reach
     linear map      paintings of the affine map of `baselines.py` instead of the mapping network
     retrieval       the real picture whose latent is nearest to that of the song
@@ -16,26 +18,26 @@ The result is a table of measures (`goals.py`) with these columns:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clavilux.errors import CorpusError
 from clavilux.evaluation.baselines import fit_linear_map
 from clavilux.evaluation.columns import (
-    Figures,
     Pair,
     Reference,
+    measure_ceilings,
     measure_changes,
+    measure_column,
     measure_distribution,
     measure_embeddings,
     measure_halves,
     measure_similarity,
 )
 from clavilux.evaluation.distinctness import memorisation
-from clavilux.evaluation.evaluators import EVALUATORS, Spaces
+from clavilux.evaluation.evaluators import Spaces
 from clavilux.evaluation.goals import CEILING
+from clavilux.evaluation.inception import COMMAND
 from clavilux.evaluation.latent_usage import active_units, kl_of_latents, stated_kl
 from clavilux.evaluation.material import Material
 from clavilux.evaluation.painting import (
@@ -48,60 +50,18 @@ from clavilux.evaluation.painting import (
     open_clavilux,
 )
 from clavilux.evaluation.pairs import measure_pairs, right_signs
+from clavilux.evaluation.result import Result, Table
 from clavilux.evaluation.sharpness import fine_energy_of_files, fine_energy_of_latents, sharpness
 from clavilux.evaluation.songs import measure_copies, measure_songs, place_embeddings
 from clavilux.measures.crossmodal import correspondence_values
 from clavilux.measures.diversity import distances
 from clavilux.measures.similarity import NEIGHBOURS, geometry, hubs
 
-Floats = NDArray[np.floating]
-Table = dict[str, Figures]
-
 LEAST = 12  # songs, and pictures per side, without which nothing is measured
 COMPARABLE = 100  # songs and pictures per side that the goals assume
 N_COPIED, COPIED_S = 20, 60.0  # songs that are written as FLAC and MP3, and seconds of each
 N_WITH_VARIATIONS, N_VARIATIONS = 20, 3  # songs whose variations are painted, and variations of each
 N_SHARP = 48  # paintings at 512 px
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of an evaluation, and what its report shows.
-
-    Attributes
-    ----------
-    table : dict
-        Column -> measure key -> value.
-    embeddings : dict
-        Audio embedding -> name -> value.
-    counts : dict
-        What was measured, in words -> number.
-    remarks, faults : list of str
-        Limits of this evaluation; files that could not be read.
-    names : list of str
-        Of the n songs.
-    pictures : dict
-        Column -> pictures; row i belongs to song i if the column has songs.
-    latents : dict
-        Column -> latents (n, 64), if the column has them.
-    art_latents : (m, 64)
-        Posterior means of training pictures.
-    kl_nats : (64,)
-        Mean KL divergence of each latent dimension over these pictures.
-    reference : Reference
-    """
-
-    table: Table
-    embeddings: Table
-    counts: dict[str, int]
-    remarks: list[str]
-    faults: list[str]
-    names: list[str]
-    pictures: dict[str, MeasuredPictures]
-    latents: Arrays
-    art_latents: Float32
-    kl_nats: Floats
-    reference: Reference
 
 
 def evaluate(
@@ -142,6 +102,7 @@ def evaluate(
     run = _Evaluation([bundle, *others], material, seed=seed, max_s=max_s, jobs=jobs, log=log)
     for each in run.bundles:
         run.add_bundle(each)
+    run.add_groups()
     run.log("painting the columns for comparison")
     run.add_linear_map_and_random_latents()
     run.add_retrieval()
@@ -172,21 +133,28 @@ class _Evaluation:
         self.songs = measure_songs([song.path for song in material.songs], bundles, max_s=max_s, jobs=jobs)
         chosen = [material.songs[i] for i in self.songs.chosen]
         self.names = [song.name for song in chosen]
+        self.groups = [song.group for song in chosen]
         log(f"measuring {len(material.held_out_art)} held-out and {len(material.training_art)} training pictures")
         held_out, _, faults = measure_files(material.held_out_art, (), jobs=jobs)
         self.training, self.posteriors, more_faults = measure_files(material.training_art, bundles, jobs=jobs)
         self.faults = [*self.songs.faults, *faults, *more_faults]
-        n = min(len(chosen), len(held_out), len(self.training))
+        rng = np.random.default_rng(seed)
+        held_out = held_out.take(rng.permutation(len(held_out)))
+        # The ceiling is real art of the same collection: the other half of what was held out. A plain folder was split
+        # in two already.
+        middle = len(held_out) // 2 if material.has_held_out_art else len(held_out)
+        art = held_out.take(np.arange(middle))
+        self.other_art = held_out.take(np.arange(middle, len(held_out))) if material.has_held_out_art else self.training
+        n = min(len(chosen), len(art), len(self.other_art), len(self.training))
         if n < LEAST:
             raise CorpusError(
                 f"{n} pictures or songs on one side are too few to compare; give at least {LEAST} of each"
             )
 
-        rng = np.random.default_rng(seed)
         spaces = Spaces.of(self.training.features)
         self.reference = Reference(
             spaces=spaces,
-            art=spaces.place(held_out.take(rng.permutation(len(held_out))[:n]).features),
+            art=spaces.place(art.take(np.arange(n)).features),
             training=spaces.place(self.training.features),
             tone=held_out.tone,
             n=n,
@@ -198,7 +166,7 @@ class _Evaluation:
         log("measuring songs as FLAC and MP3, and controlled pairs")
         files = [song.path for song in chosen[:N_COPIED]]
         self.codec_codes = measure_copies(files, bundles, max_s=min(max_s, COPIED_S), jobs=jobs)
-        self.axes, self.pair_codes = measure_pairs(bundles, jobs=jobs)
+        self.axes, self.pair_codes = measure_pairs(bundles, seed=seed, jobs=jobs)
         self.art_energy = fine_energy_of_files(material.held_out_art, jobs=jobs)
         self.trained = {b: encode_files(material.trained, b, jobs=jobs) for b in bundles}
 
@@ -213,8 +181,9 @@ class _Evaluation:
         codecs = self._paint_sides(bundle, _map_sides(bundle, self.codec_codes[bundle]))
         low, high = self._paint_sides(bundle, _map_sides(bundle, self.pair_codes[bundle]))
 
-        figures = measure_distribution(whole, reference) | measure_similarity(whole, reference)
-        figures |= measure_halves(self.halves[column], whole, reference)
+        figures = measure_column(whole, self.halves[column], reference, least=LEAST)
+        again = measure_latents(bundle, z, seeds=[1] * len(z), jobs=self.jobs)
+        figures |= measure_ceilings(whole, again, reference)
         figures |= measure_changes(whole, codecs, self._paint_variations(bundle, z), N_VARIATIONS, reference)
         signs = right_signs(self.axes, low.image_features, high.image_features, whole.image_features)
         figures |= {f"signs_{axis}": share for axis, share in signs.items()}
@@ -229,6 +198,20 @@ class _Evaluation:
         if len(self.art_energy) >= LEAST:
             figures["sharpness"] = self._sharpness(bundle, z)
         self.table[column] = figures
+
+    def add_groups(self) -> None:
+        """Add the songs of each group alone, where there are at least two groups of `LEAST` songs."""
+        members = {group: np.flatnonzero([each == group for each in self.groups]) for group in sorted({*self.groups})}
+        members = {group: index for group, index in members.items() if group and len(index) >= LEAST}
+        for group, index in members.items() if len(members) > 1 else ():
+            whole, (first, second) = self.pictures["songs"].take(index), self.halves["songs"]
+            self.table[f"{group} songs"] = measure_column(
+                whole,
+                (first.take(index), second.take(index)),
+                self.reference.take(index, is_sample=False),
+                least=LEAST,
+                with_distribution=False,
+            )
 
     def add_linear_map_and_random_latents(self) -> None:
         """Add paintings of the closed-form baseline, and of latents that are independent of songs."""
@@ -278,26 +261,31 @@ class _Evaluation:
         reference, table, art_latents = self.reference, self.table, self.posteriors[self.bundle][:, 0]
         chosen = reference.rng.permutation(len(art_latents))[: reference.n]
         self.pictures["decoder"] = measure_latents(self.bundle, art_latents[chosen], jobs=self.jobs)
-        self.pictures[CEILING] = self.training.take(chosen)
-        for column in ("decoder", CEILING):
+        self.pictures[CEILING] = self.other_art.take(np.arange(reference.n))
+        if self.material.has_held_out_art:
+            self.pictures["training art"] = self.training.take(chosen)
+        real = [column for column in (CEILING, "training art") if column in self.pictures]
+        for column in ("decoder", *real):
             table[column] = measure_distribution(self.pictures[column], reference)
         if len(self.art_energy) >= LEAST:
             table["decoder"]["sharpness"] = self._sharpness(self.bundle, art_latents[chosen])
             training_energy = fine_energy_of_files(self.material.training_art, jobs=self.jobs)
             if len(training_energy) >= LEAST:
-                table[CEILING]["sharpness"] = sharpness(training_energy, self.art_energy)
-        for key in (f"{name}_{e}" for name in ("diversity", "vendi", "coverage", "recall") for e in EVALUATORS):
+                table[real[-1]]["sharpness"] = sharpness(training_energy, self.art_energy)
+        for key in (f"{name}_{e}" for name in ("diversity", "vendi", "coverage", "recall") for e in reference.art):
             for column in ("songs", "linear map", "random latents"):
                 if table["decoder"][key] > 0:
                     table[column][f"used_{key}"] = table[column][key] / table["decoder"][key]
         # Training pictures are their own nearest; held-out art shows how near new pictures may be.
-        for evaluator in EVALUATORS:
+        for evaluator in reference.art:
             near = memorisation(reference.art[evaluator], reference.training[evaluator])
-            table[CEILING][f"memorisation_{evaluator}"] = near
+            for column in real:
+                table[column][f"memorisation_{evaluator}"] = near
 
     def result(self) -> Result:
         """Return everything that was measured, with the columns in the order of the report."""
-        order = [*self.columns.values(), CEILING, "decoder", "linear map", "retrieval"]
+        groups = [f"{group} songs" for group in sorted({*self.groups})]
+        order = [*self.columns.values(), *groups, CEILING, "training art", "decoder", "linear map", "retrieval"]
         order += ["random latents", "shuffled songs", "mean song"]
         means, logvars = self.posteriors[self.bundle][:, 0], self.posteriors[self.bundle][:, 1]
         counts = dict(self.material.counts) | {
@@ -307,7 +295,7 @@ class _Evaluation:
             "training pictures for hubs": len(self.trained[self.bundle]),
         }
         return Result(
-            table={column: self.table[column] for column in order},
+            table={column: self.table[column] for column in order if column in self.table},
             embeddings=measure_embeddings(self.reference),
             counts=counts,
             remarks=self._remarks(),
@@ -328,6 +316,12 @@ class _Evaluation:
                 f"{self.reference.n} songs and pictures per side are too few for the goals, which assume {COMPARABLE} "
                 f"or more: even unrelated pictures keep {chance:.2f} of the 10 nearest songs"
             )
+        if "C" not in self.reference.art:
+            remarks.append(
+                f"evaluator C (InceptionV3) is absent: `{COMMAND}` makes it from a package, see docs/measures.md"
+            )
+        if len(self.names) < 2 * LEAST:
+            remarks.append(f"intervals need {2 * LEAST} songs; there are {len(self.names)}")
         if n_sharp < LEAST:
             remarks.append(f"sharpness needs {LEAST} held-out pictures of 512 pixels a side; there are {n_sharp}")
         return remarks

@@ -66,7 +66,7 @@ def kid(
     return float(np.mean(values)), float(np.std(values))
 
 
-def compare_clouds(real: Floats, made: Floats, *, width: float, rng: np.random.Generator) -> dict[str, float]:
+def compare_clouds(real: Floats, made: Floats, *, width: float, rng: np.random.Generator | None) -> dict[str, float]:
     """Return all measures of made points against real ones.
 
     Parameters
@@ -74,22 +74,26 @@ def compare_clouds(real: Floats, made: Floats, *, width: float, rng: np.random.G
     real, made : (n, F)
     width : float
         Kernel width of the Vendi score: `kernel_width` of the real points.
-    rng : numpy Generator
-        Draws the subsets of KID.
+    rng : numpy Generator or None
+        Draws the subsets of KID; without it, KID is left out.
 
     Returns
     -------
     dict
-        diversity and vendi, both divided by that of the real points; coverage, recall, precision, density, kid.
+        distance and effective (mean distance, Vendi score); diversity and vendi, which are the same divided by those of
+        the real points; coverage, recall, precision, density, kid.
     """
     precision, recall = precision_recall(real, made)
     density, coverage = density_coverage(real, made)
-    return {
-        "diversity": mean_pairwise_distance(made) / mean_pairwise_distance(real),
-        "vendi": vendi_score(made, width) / vendi_score(real, width),
+    distance, effective = mean_pairwise_distance(made), vendi_score(made, width)
+    figures = {
+        "distance": distance,
+        "effective": effective,
+        "diversity": distance / mean_pairwise_distance(real),
+        "vendi": effective / vendi_score(real, width),
         "coverage": coverage,
         "recall": recall,
         "precision": precision,
         "density": density,
-        "kid": kid(real, made, rng=rng)[0],
     }
+    return figures if rng is None else figures | {"kid": kid(real, made, rng=rng)[0]}

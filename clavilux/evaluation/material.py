@@ -31,11 +31,16 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class SongFile:
-    """A song file, its name in the report, and its labelled genre ("" if it has none)."""
+    """A song file, its name in the report, its labelled genre, and its group ("" where there is none).
+
+    In a corpus, songs are in groups by who made them and how we may use them: ``labelled`` recordings, and others by
+    their tier, ``free`` or ``research``.
+    """
 
     path: Path
     name: str
     genre: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,9 @@ class Material:
         Pictures of all kinds from the training split, at most `MAX_TRAINED_PICTURES`.
     counts
         Number of files by kind, for the report.
+    has_held_out_songs, has_held_out_art
+        Whether they are the held-out side of a corpus. In a plain folder, training pictures are drawn from the same
+        folder as the held-out ones.
     """
 
     songs: Sequence[SongFile]
@@ -59,6 +67,8 @@ class Material:
     training_art: Sequence[Path]
     trained: Sequence[Path]
     counts: dict[str, int]
+    has_held_out_songs: bool = False
+    has_held_out_art: bool = False
 
 
 def find_material(music: Path, art: Path, *, songs: int, pictures: int, report: Report = logger.warning) -> Material:
@@ -73,7 +83,8 @@ def find_material(music: Path, art: Path, *, songs: int, pictures: int, report: 
     """
     chosen, song_counts = _find_songs(music, songs, report)
     held_out, training, trained, art_counts = find_pictures(art, pictures, report=report)
-    return Material(chosen, held_out, training, trained, song_counts | art_counts)
+    are_corpora = (os.path.lexists(folder / _TABLE) for folder in (music, art))
+    return Material(chosen, held_out, training, trained, song_counts | art_counts, *are_corpora)
 
 
 def _find_songs(folder: Path, n: int, report: Report) -> tuple[list[SongFile], dict[str, int]]:
@@ -92,7 +103,12 @@ def _find_songs(folder: Path, n: int, report: Report) -> tuple[list[SongFile], d
     others = _sampled_rows([row for row in rows if row.role != "labelled"])
     n_labelled = min(len(labelled), max(n // 2, n - len(others)))
     taken = others[: n - n_labelled] + labelled[:n_labelled]
-    songs = [SongFile(path_of[row], Path(row.file).stem, row.genre if row.role == "labelled" else "") for row in taken]
+    songs = [
+        SongFile(path_of[row], Path(row.file).stem, row.genre, "labelled")
+        if row.role == "labelled"
+        else SongFile(path_of[row], Path(row.file).stem, "", row.tier)
+        for row in taken
+    ]
     counts = Counter(f"songs, {row.role}, {row.tier}" for row in taken)
     return songs, dict(sorted(counts.items()))
 

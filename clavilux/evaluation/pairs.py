@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from clavilux.evaluation.controlled_pairs import VOICES, combined_pairs, controlled_pairs
+from clavilux.evaluation.controlled_pairs import VOICES, Tune, combined_pairs, controlled_pairs, draw_tune
 from clavilux.evaluation.songs import Float32, measure_sound
 from clavilux.measures.crossmodal import CORRESPONDENCES
+from clavilux.measures.intervals import wilson
 from clavilux.system.jobs import run_calls
 
 EXPECTED: dict[str, tuple[str, ...]] = {
@@ -29,9 +30,18 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 }
 
 
-def measure_pairs(bundles: Sequence[str], *, jobs: int) -> tuple[list[str], dict[str, Float32]]:
-    """Return the axis of each of n pairs, and the song codes (n, 2, S) of each bundle, `low` and `high` of a pair."""
-    parts = run_calls((partial(_measure_voice, voice, tuple(bundles)) for voice in VOICES), jobs=jobs)
+TUNES = 2  # drawn for an evaluation
+
+
+def measure_pairs(bundles: Sequence[str], *, seed: int, jobs: int) -> tuple[list[str], dict[str, Float32]]:
+    """Return the axis of each of n pairs, and the song codes (n, 2, S) of each bundle, `low` and `high` of a pair.
+
+    The `TUNES` tunes are drawn with the seed.
+    """
+    rng = np.random.default_rng([seed, 24])  # 24: a stream of its own
+    tunes = [draw_tune(rng) for _ in range(TUNES)]
+    calls = (partial(_measure_voice, voice, tune, tuple(bundles)) for tune in tunes for voice in VOICES)
+    parts = run_calls(calls, jobs=jobs)
     axes = [axis for part in parts for axis in part[0]]
     return axes, {bundle: np.concatenate([part[1][bundle] for part in parts]) for bundle in bundles}
 
@@ -42,9 +52,10 @@ def right_signs(
     high: Mapping[str, NDArray[np.floating]],
     spread: Mapping[str, NDArray[np.floating]],
 ) -> dict[str, float]:
-    """Return the share of expected correspondences that rise, for each axis.
+    """Return the share of expected correspondences that rise, for each axis, with the 95 % interval of Wilson.
 
-    The key ``alone`` is the mean of the axes on which one property changes.
+    The key ``alone`` is the share over all axes on which one property changes. The ends of the interval of KEY are
+    KEY_low and KEY_high; in ``together`` several signs belong to one pair, so that its interval is too narrow.
 
     Parameters
     ----------
@@ -63,13 +74,17 @@ def right_signs(
                 for feature, weight in correspondences[name].image_features.items()
             )
             is_right.setdefault(axis, []).append(bool(rise > 0))
-    shares = {axis: float(np.mean(each)) for axis, each in is_right.items()}
-    return {"alone": float(np.mean([share for axis, share in shares.items() if axis != "together"])), **shares}
+    alone = [right for axis, each in is_right.items() if axis != "together" for right in each]
+    figures: dict[str, float] = {}
+    for key, each in {"alone": alone, **is_right}.items():
+        figures[key] = float(np.mean(each))
+        figures[f"{key}_low"], figures[f"{key}_high"] = wilson(sum(each), len(each))
+    return figures
 
 
-def _measure_voice(voice: str, bundles: tuple[str, ...]) -> tuple[list[str], dict[str, Float32]]:
+def _measure_voice(voice: str, tune: Tune, bundles: tuple[str, ...]) -> tuple[list[str], dict[str, Float32]]:
     with threadpool_limits(1):
-        pairs = [*controlled_pairs([voice]), *combined_pairs([voice])]
+        pairs = [*controlled_pairs([voice], tune), *combined_pairs([voice], tune)]
         measured = [(measure_sound(pair.low, bundles), measure_sound(pair.high, bundles)) for pair in pairs]
         codes = {b: np.stack([np.stack([low[b], high[b]]) for low, high in measured]) for b in bundles}
         return [pair.axis for pair in pairs], codes

@@ -13,11 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from clavilux.bundle import Bundle
-from clavilux.evaluation.evaluate import Result
-from clavilux.evaluation.evaluators import EVALUATORS
 from clavilux.evaluation.goals import CEILING, FAMILIES, MEASURES, Measure, check_goal
 from clavilux.evaluation.painting import Arrays, lay_out
 from clavilux.evaluation.pairs import EXPECTED
+from clavilux.evaluation.result import Result
 from clavilux.evaluation.svg import bars, data_uri, picture_map, scatter
 from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
 from clavilux.measures.diversity import pairwise
@@ -63,7 +62,7 @@ def to_html(result: Result, bundle: Bundle) -> str:
             if column != "songs"
         ],
         similar_songs=_nearest_pairs(result, result.reference.embeddings["code"][0], _SIMILAR_SONGS, "B"),
-        similar_pictures={e: _nearest_pairs(result, points[e], _SIMILAR_PICTURES, e) for e in EVALUATORS},
+        similar_pictures={e: _nearest_pairs(result, points[e], _SIMILAR_PICTURES, e) for e in points},
         map=_map(result),
         scatters=_scatters(result),
         sign_columns=_sign_columns(result),
@@ -87,15 +86,17 @@ def to_markdown(result: Result) -> str:
     lines = [
         ", ".join(f"{count} {what}" for what, count in result.counts.items()),
         "",
-        "| measure | songs | of real art | goal | met | " + " | ".join(others) + " |",
-        "|---|--:|--:|---|---|" + "--:|" * len(others),
+        "| measure | songs | 95 % | ceiling | of ceiling | goal | met | " + " | ".join(others) + " |",
+        "|---|--:|---|--:|--:|---|---|" + "--:|" * len(others),
     ]
     for _, rows in _families(result):
         for row in rows:
             met = {"met": "yes", "missed": "no", "": ""}[row["met"]]
-            cells = [row["measure"].title, row["value"], row["ratio"], row["goal"], met, *row["cells"]]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, *(f"Note: {remark}" for remark in result.remarks)])
+            cells = [*(row[name] for name in ("title", "value", "interval", "ceiling", "ratio", "goal")), met]
+            lines.append(f"| {' | '.join([*cells, *row['cells']])} |")
+    lines += ["", f"| audio embedding | {' | '.join(result.embeddings)} |", "|---|" + "--:|" * len(result.embeddings)]
+    lines += [f"| {' | '.join([name, *cells])} |" for name, cells in _embedding_rows(result.embeddings)]
+    return "\n".join([*lines, "", *(f"Note: {remark}" for remark in result.remarks)])
 
 
 def to_json(result: Result, bundle: Bundle) -> dict[str, object]:
@@ -106,7 +107,9 @@ def to_json(result: Result, bundle: Bundle) -> dict[str, object]:
         if verdict is not None:
             goals[measure.key] = {
                 "value": verdict.value,
-                "of_real_art": verdict.ratio,
+                **{end: result.table["songs"].get(f"{measure.key}_{end}") for end in ("low", "high")},
+                "ceiling": verdict.ceiling,
+                "of_ceiling": verdict.ratio,
                 "goal": None if measure.goal is None else str(measure.goal),
                 "met": verdict.met,
             }
@@ -143,9 +146,12 @@ def _row(result: Result, measure: Measure) -> dict[str, Any]:
     verdict = check_goal(measure, result.table, "songs")
     if verdict is None:
         return {}
-    p = result.table["songs"].get(f"{measure.key}_p")
+    p, low, high = (result.table["songs"].get(f"{measure.key}_{part}") for part in ("p", "low", "high"))
     return {
-        "measure": measure,
+        "title": measure.title,
+        "meaning": measure.meaning,
+        "interval": "" if low is None else f"{_format(low)} to {_format(high)}",
+        "ceiling": _format(verdict.ceiling, measure.is_count),
         "value": _format(verdict.value, measure.is_count),
         "p": "" if p is None else f"{p:.3f}",
         "ratio": _format(verdict.ratio),

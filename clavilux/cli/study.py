@@ -1,0 +1,119 @@
+"""The command ``clavilux study``: make a listening study, and read its results."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from clavilux.audio.decode import AUDIO_SUFFIXES
+from clavilux.bundle import open_bundle
+from clavilux.cli.output import complain, say, visible
+from clavilux.errors import StudyError
+from clavilux.study.make import PAGE, check_folder, make_study
+from clavilux.study.read import Row, Visit, read_visit, summarise
+from clavilux.system.files import list_folder
+
+
+@click.group()
+def study() -> None:
+    """Ask listeners whether pictures belong to their music."""
+
+
+@study.command()
+@click.argument("music", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write to, new or empty.",
+)
+@click.option(
+    "--bundle",
+    default="default",
+    show_default=True,
+    metavar="NAME|DIR",
+    help="Trained networks: default, classic or a folder.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Random seed of the songs, the pairs, their order and their sides.",
+)
+@click.option("--jobs", type=int, default=-1, help="Processes.  [default: one per core]")
+@click.pass_context
+def make(ctx: click.Context, music: Path, output: Path, bundle: str, seed: int, jobs: int) -> None:
+    """Make a page with 40 questions about the songs in the folder MUSIC.
+
+    Thirty times a visitor hears part of a song and chooses between its picture and that of another song. Ten times two
+    pictures are shown, of the two halves of one song or of two songs. The page works offline (open index.html) and
+    sends nothing: at the end, the visitor saves a file for `clavilux study read`.
+
+    Give a folder of 40 songs or more; ten are enough, but then they are heard three times. Each song is right as often
+    as it is wrong.
+
+    \b
+    clavilux study make music/ -o study/
+    """  # noqa: D301  (click: \b keeps line breaks)
+    open_bundle(bundle)
+    check_folder(output)
+    if not os.path.isdir(music):  # Path.is_dir raises where a name is too long
+        raise StudyError(f"{music} is not a folder; give a folder of songs")
+    listing = list_folder(music, AUDIO_SUFFIXES)
+    faults = list(listing.faults())
+    for line in (*listing.hints(), *faults):
+        complain(line)
+
+    def fault(line: str) -> None:
+        faults.append(line)
+        complain(f"{line}; skipped")
+
+    n_songs = make_study(listing.files, output, bundle=bundle, seed=seed, jobs=jobs, fault=fault)
+    say(f"{visible(str(output / PAGE))}: 40 questions about {n_songs} songs")
+    ctx.exit(1 if faults else 0)
+
+
+@study.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULT...")
+@click.pass_context
+def read(ctx: click.Context, results: tuple[Path, ...]) -> None:
+    """Print how often visitors of a study were right, from the files that its page saved.
+
+    Each line gives k of n, the share, and the 95 % interval of the share (Wilson); guessing is right in half of the
+    questions. The lines of all visitors together are followed by the interval over visitors if there are five or more.
+
+    \b
+    clavilux study read answers/*.json
+    """  # noqa: D301  (click: \b keeps line breaks)
+    visits: dict[tuple[str, str], Visit] = {}
+    n_faults = 0
+    for path in results:
+        try:
+            visit = read_visit(path)
+            if (visit.study, visit.visitor) in visits:
+                raise StudyError(f"{path}: these answers were read already; give each result once")
+        except StudyError as error:
+            complain(str(error))
+            n_faults += 1
+            continue
+        visits[visit.study, visit.visitor] = visit
+    for name in dict.fromkeys(study for study, _ in visits):
+        own = [visit for visit in visits.values() if visit.study == name]
+        say(f"study {visible(name)} ({visible(own[0].made)})\n")
+        say("| visitor | part | right | share | 95 % interval |\n|---|---|--:|--:|---|")
+        for row in summarise(own):
+            say(_line(row))
+        say("")
+    ctx.exit(1 if n_faults else 0)
+
+
+def _line(row: Row) -> str:
+    interval = f"{row.low:.2f} to {row.high:.2f}"
+    if row.over_visitors is not None:
+        interval += f"; over visitors {row.over_visitors[0]:.2f} to {row.over_visitors[1]:.2f}"
+    who = visible(row.who).replace("|", "/")
+    return f"| {who} | {row.part} | {row.k} of {row.n} | {row.k / row.n:.2f} | {interval} |"

@@ -1,0 +1,53 @@
+"""The result of an evaluation, which `report.py` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.evaluation.columns import Figures, Reference
+from clavilux.evaluation.painting import Arrays, Float32, MeasuredPictures
+
+Table = dict[str, Figures]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of an evaluation, and what its report shows.
+
+    Attributes
+    ----------
+    table : dict
+        Column -> measure key -> value.
+    embeddings : dict
+        Audio embedding -> name -> value.
+    counts : dict
+        What was measured, in words -> number.
+    remarks, faults : list of str
+        Limits of this evaluation; files that could not be read.
+    names : list of str
+        Of the n songs.
+    pictures : dict
+        Column -> pictures; row i belongs to song i if the column has songs.
+    latents : dict
+        Column -> latents (n, 64), if the column has them.
+    art_latents : (m, 64)
+        Posterior means of training pictures.
+    kl_nats : (64,)
+        Mean KL divergence of each latent dimension over these pictures.
+    reference : Reference
+    """
+
+    table: Table
+    embeddings: Table
+    counts: dict[str, int]
+    remarks: list[str]
+    faults: list[str]
+    names: list[str]
+    pictures: dict[str, MeasuredPictures]
+    latents: Arrays
+    art_latents: Float32
+    kl_nats: NDArray[np.floating]
+    reference: Reference

@@ -1,0 +1,49 @@
+"""Intervals of shares and of other figures, so that a reader sees how much of a figure is chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z_95 = 1.959964  # standard deviations of a normal distribution on each side of its middle 95 %
+
+Index = NDArray[np.intp]
+
+
+def wilson(k: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, from k of n independent trials (Wilson 1927); (0, 1) for n = 0."""
+    if not 0 <= k <= n:
+        raise ValueError(f"{k} of {n} is no share")
+    if n == 0:
+        return 0.0, 1.0
+    share, square = k / n, Z_95**2
+    middle = (share + square / (2 * n)) / (1 + square / n)
+    reach = Z_95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n**2))
+    return max(0.0, middle - reach) if k else 0.0, min(1.0, middle + reach) if k < n else 1.0
+
+
+def bootstrap_mean(
+    values: NDArray[np.floating], *, rng: np.random.Generator, rounds: int = 2000
+) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of values (n,): percentiles of the means of samples with replacement."""
+    values = np.asarray(values, np.float64)
+    means = values[rng.integers(len(values), size=(rounds, len(values)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def half_sample_errors(
+    measure: Callable[[Index], Mapping[str, float]], n: int, *, rng: np.random.Generator, rounds: int = 60
+) -> dict[str, float]:
+    """Return the standard error of each figure over the choice of n songs.
+
+    `measure` returns figures for the songs at an index. The error is the standard deviation over random halves of the
+    songs, drawn without replacement (the delete-half jackknife, Shao & Wu 1989). A bootstrap with replacement would put
+    copies of a song beside each other, whose pictures have distance 0, and would bias all measures of pairs.
+    """
+    found = [measure(np.sort(rng.permutation(n)[: n // 2])) for _ in range(rounds)]
+    names = [name for name in found[0] if all(name in figures for figures in found)]
+    return {name: float(np.std([figures[name] for figures in found], ddof=1)) for name in names}

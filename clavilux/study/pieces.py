@@ -1,0 +1,93 @@
+"""What a visitor sees and hears of a song: its picture, an excerpt of its sound, and the pictures of its halves."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from clavilux.audio.decode import AudioStream, read_blocks
+from clavilux.audio.open_audio import check_file
+from clavilux.constants import SAMPLE_RATE
+from clavilux.evaluation.synth import loudness_db
+from clavilux.pipeline import Clavilux
+
+Float32 = NDArray[np.float32]
+
+PICTURE_PX = 512
+EXCERPT_S = 20.0
+_EXCERPT_RATE = 44_100
+_EXCERPT_BIT_RATE = 112_000
+_EXCERPT_LOUDNESS_DB = -20.0  # LUFS: all excerpts are equally loud, so that nobody needs to change the level
+_MAX_PEAK = 0.89
+_FADE_S = 0.5
+
+
+def make_whole(bundle: str, song: Path) -> tuple[bytes, bytes]:
+    """Return the picture of a song as a JPEG, and an excerpt of its sound as an MP3."""
+    picture = _open_clavilux(bundle).paint(song, size=PICTURE_PX).pixels
+    check_file(song)
+    sound = np.concatenate(list(AudioStream(song, song, sample_rate=_EXCERPT_RATE)))
+    return _to_jpeg(picture), _encode(cut_excerpt(sound, _EXCERPT_RATE), _EXCERPT_RATE, "mp3", "libmp3lame")
+
+
+def make_halves(bundle: str, song: Path) -> tuple[bytes, bytes]:
+    """Return the pictures of the two halves of a song as JPEG."""
+    sound = np.concatenate(list(read_blocks(song)))
+    middle = len(sound) // 2
+    pictures = []
+    with tempfile.TemporaryDirectory() as folder:
+        for half in (sound[:middle], sound[middle:]):
+            file = Path(folder) / "half.wav"
+            file.write_bytes(_encode(half, SAMPLE_RATE, "wav", "pcm_f32le"))
+            pictures.append(_to_jpeg(_open_clavilux(bundle).paint(file, size=PICTURE_PX).pixels))
+    return pictures[0], pictures[1]
+
+
+def cut_excerpt(sound: Float32, rate: int) -> Float32:
+    """Return `EXCERPT_S` seconds from the middle of mono sound (n,), faded, at a loudness that all excerpts share."""
+    samples = min(len(sound), round(EXCERPT_S * rate))
+    first = (len(sound) - samples) // 2
+    cut = sound[first : first + samples].astype(np.float64)
+    fade = np.clip(np.arange(samples) / (_FADE_S * rate), 0, 1)
+    cut *= np.sin(np.pi / 2 * np.minimum(fade, fade[::-1])) ** 2
+    peak = np.abs(cut).max()
+    if peak == 0:
+        return cut.astype(np.float32)
+    gain = 10 ** ((_EXCERPT_LOUDNESS_DB - loudness_db(cut, rate)) / 20)
+    return np.asarray(min(gain, _MAX_PEAK / peak) * cut, np.float32)
+
+
+def _to_jpeg(rgb: NDArray[np.uint8]) -> bytes:
+    """Return the picture without the record of `Picture.save`, which names the song."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
+def _encode(sound: Float32, rate: int, container: str, codec: str) -> bytes:
+    """Return mono sound (n,) as a file without names."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as out:
+        stream = out.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = "mono"
+        if codec == "libmp3lame":
+            stream.bit_rate = _EXCERPT_BIT_RATE
+        frame = av.AudioFrame.from_ndarray(sound[None], format="flt", layout="mono")
+        frame.sample_rate = rate
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _open_clavilux(bundle: str) -> Clavilux:
+    """Open a bundle, once per process."""
+    return Clavilux(bundle)

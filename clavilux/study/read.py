@@ -1,0 +1,139 @@
+"""Read the result files of a study: how often each visitor was right, with intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clavilux.errors import StudyError
+from clavilux.measures.intervals import bootstrap_mean, wilson
+from clavilux.study.key import unscramble
+from clavilux.study.make import FORMAT, VERSION
+from clavilux.system.arguments import show
+
+PARTS = {"which picture": ("left", "right"), "same song or not": ("same", "different")}
+_MAX_BYTES = 1_000_000
+_LEAST_VISITORS = 5  # for an interval over visitors
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The answers of one visitor: part -> whether each answer was right."""
+
+    visitor: str
+    name: str
+    study: str
+    made: str
+    is_right: dict[str, list[bool]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """How often one visitor, or all, were right in a part, and the 95 % interval of that share.
+
+    `over_visitors` is the interval of the mean share over visitors, None for a visitor and for few visitors.
+    """
+
+    who: str
+    part: str
+    k: int
+    n: int
+    low: float
+    high: float
+    over_visitors: tuple[float, float] | None = None
+
+
+def read_visit(path: Path) -> Visit:
+    """Return the answers in a result file.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing, damaged or incomplete; one line that names it.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise StudyError("it is too large to be a result of a study")
+        result = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError):
+        raise StudyError(f"{path}: is not JSON; give the file that the page of the study saved") from None
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
+    try:
+        return _parse(result)
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
+
+
+def summarise(visits: Sequence[Visit]) -> list[Row]:
+    """Return the rows of one study: each part of each visitor, then of all visitors together.
+
+    The interval of all answers together takes them as independent, but answers of one visitor are not. With five
+    visitors or more, the interval of the mean over visitors is given too.
+    """
+    rows = [_row(visit.name or visit.visitor, part, visit.is_right[part]) for visit in visits for part in PARTS]
+    for part in PARTS:
+        pooled = [is_right for visit in visits for is_right in visit.is_right[part]]
+        over_visitors = None
+        if len(visits) >= _LEAST_VISITORS:
+            shares = np.array([np.mean(visit.is_right[part]) for visit in visits])
+            over_visitors = bootstrap_mean(shares, rng=np.random.default_rng(0))
+        rows.append(_row(f"all {len(visits)}", part, pooled, over_visitors))
+    return rows
+
+
+def _row(who: str, part: str, is_right: Sequence[bool], over: tuple[float, float] | None = None) -> Row:
+    low, high = wilson(sum(is_right), len(is_right))
+    return Row(who, part, sum(is_right), len(is_right), low, high, over)
+
+
+def _parse(result: Any) -> Visit:
+    if not isinstance(result, dict) or result.get("format") != FORMAT:
+        raise StudyError("is not a result of a study; give the file that the page of the study saved")
+    if result.get("version") != VERSION:
+        raise StudyError(f"has version {show(result.get('version'))}; this Clavilux reads version {VERSION}")
+    study, visitor, name, key = (_text(result, field) for field in ("study", "visitor", "name", "key"))
+    right = unscramble(key, study)
+    given = _answers(result.get("answers"))
+    if missing := sorted(set(right) - set(given), key=int):
+        raise StudyError(f"{len(missing)} of {len(right)} questions are not answered, the first is {missing[0]}")
+    if extra := sorted(set(given) - set(right)):
+        raise StudyError(f"it answers question {show(extra[0])}, which the study does not have")
+    is_right: dict[str, list[bool]] = {part: [] for part in PARTS}
+    for trial, answer in right.items():
+        part = next(part for part, choices in PARTS.items() if answer in choices)
+        if given[trial] not in PARTS[part]:
+            raise StudyError(
+                f"the answer to question {trial} is {show(given[trial])}; it is {' or '.join(PARTS[part])}"
+            )
+        is_right[part].append(given[trial] == answer)
+    made = result.get("made")
+    described = ", ".join(f"{k} {v}" for k, v in made.items()) if isinstance(made, dict) else ""
+    return Visit(visitor, name, study, described, is_right)
+
+
+def _answers(answers: Any) -> dict[str, Any]:
+    """Return trial -> answer."""
+    if not isinstance(answers, list) or not all(isinstance(each, dict) for each in answers):
+        raise StudyError("its answers are damaged; ask for the file again")
+    given: dict[str, Any] = {}
+    for each in answers:
+        trial = _text(each, "trial")
+        if trial in given:
+            raise StudyError(f"question {show(trial)} is answered twice; ask for the file again")
+        given[trial] = each.get("answer")
+    return given
+
+
+def _text(entry: dict[str, Any], field: str) -> str:
+    value = entry.get(field)
+    if not isinstance(value, str):
+        raise StudyError(f"{field} is {show(value)}; it is a text, so the file is damaged: ask for it again")
+    return value
