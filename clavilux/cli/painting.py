@@ -19,7 +19,7 @@ from clavilux.cli.output import set_up_log
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.explain import report_picture
-from clavilux.picture import picture_format, read_record
+from clavilux.picture_file import picture_format, read_record
 from clavilux.pipeline import Clavilux
 from clavilux.record import PaintOptions
 from clavilux.system.jobs import run_songs
@@ -62,7 +62,7 @@ class Outcome:
 class Again:
     """A picture to paint again from its record."""
 
-    song: Path
+    song: Path | None
     record: dict[str, Any]
     picture: Path
     bundle: str
@@ -70,7 +70,7 @@ class Again:
     is_named: bool  # the user chose the file name: other files than inputs may be overwritten
 
     def __str__(self) -> str:
-        return str(self.song)
+        return str(self.picture if self.song is None else self.song)
 
 
 def paint_songs(
@@ -115,8 +115,9 @@ def _repaint(task: Again) -> Outcome:
         picture.save(task.picture)
         place = task.picture
     else:
-        place = save_picture(picture, task.picture, clip=picture.record["options"]["clip"])
-    return Outcome((report_picture(picture, place, clavilux.bundle.descriptors),), _warnings(picture.song))
+        place = save_picture(picture, task.picture)
+    warnings = () if picture.song is None else _warnings(picture.song)
+    return Outcome((report_picture(picture, place, clavilux.bundle.descriptors),), warnings)
 
 
 def _for_workers(task: Task) -> Task:
@@ -145,11 +146,12 @@ def paint_song(task: Task) -> Outcome:
         for picture in clavilux.variations(song, count=len(task.pictures), skip=skipped, options=task.options):
             variation = picture.record["variation"]
             target, z = task.pictures[variation], picture.z_image
+            assert z is not None, "songs are painted from latents"
             logger.info("%s: range of z_image [%.3g, %.3g], norm %.3g", target, z.min(), z.max(), np.linalg.norm(z))
             if task.is_named:
                 picture.save(target)
             else:
-                target = save_picture(picture, target, clip=task.options.clip)
+                target = save_picture(picture, target)
             reports[variation] = report_picture(picture, target, clavilux.bundle.descriptors)
     except ClaviluxError as error:
         return Outcome(fault=str(error))
