@@ -191,13 +191,14 @@ def parse_record(record: Any) -> ParsedRecord:
     """
     try:
         song, bundle = (_entry(record, name, dict) for name in ("song", "bundle"))
-        known = {name: _entry(song, name, str) for name in ("name", "sha256")}
+        known: dict[str, Any] = {name: _entry(song, name, str) for name in ("name", "sha256")}
         if "sound_sha256" in song:
             known["sound_sha256"] = _entry(song, "sound_sha256", str)
+        known["silent"] = song.get("silent") is True
         if "duration_s" in song:
             known["duration_s"] = real_number("duration_s", song["duration_s"])
         return ParsedRecord(
-            song={**known, "silent": song.get("silent") is True},
+            song=known,
             bundle_name=_entry(bundle, "name", str),
             bundle_sha256=_entry(bundle, "sha256", str),
             options=PaintOptions.from_record(record),
