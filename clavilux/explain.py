@@ -33,7 +33,7 @@ def report_picture(picture: Picture, target: Path, mapped: tuple[str, ...]) -> d
     """
     song, controls = picture.song, picture.controls
     return {
-        "song": picture.record["song"]["name"] if song is None else str(song.path),
+        "song": picture.record.get("song", picture.record)["name"] if song is None else str(song.path),
         "picture": str(target),
         "description": picture.description,
         "record": picture.record,
@@ -68,7 +68,8 @@ def explain_report(report: dict[str, Any]) -> str:
     """Return a report of `report_picture` as a few lines of text."""
     measured, record = report["measured"], report["record"]
     if measured is None:
-        sections = {"measured": ["nothing: painted from the record of a picture"], "painted": _painted(report)}
+        source = "controls" if "controls" in record else "the record of a picture"
+        sections = {"measured": [f"nothing: painted from {source}"], "painted": _painted(report)}
         return _lay_out(sections)
     minutes, seconds = divmod(round(measured["duration_s"]), 60)
     song = [f"{minutes}:{seconds:02d}, {measured['audible_windows']} of {measured['windows']} windows audible"]

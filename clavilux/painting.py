@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator
 from typing import Any, Unpack, overload
 
 from clavilux.audio.song import Song
 from clavilux.audio.sources import Source
-from clavilux.errors import AudioError
+from clavilux.errors import AudioError, ControlsError
+from clavilux.painter.controls import Controls
 from clavilux.picture import Picture
 from clavilux.pipeline import Clavilux
-from clavilux.record import PaintArguments, PaintOptions
-from clavilux.system.arguments import FileName, Number, show
+from clavilux.record import CONTROLS_SUFFIX, PaintArguments, PaintOptions
+from clavilux.system.arguments import FileName, Number, file_path, show
 
 Progress = Callable[[int, int], object]
 """Called with the number of pictures that are painted, and of all."""
@@ -61,7 +63,7 @@ def paint(
 
 @overload
 def paint(
-    song: Source | Song,
+    song: Source | Song | Controls,
     sr: Number | None = None,
     *,
     bundle: FileName = "default",
@@ -71,21 +73,21 @@ def paint(
 
 
 def paint(
-    song: Source | Song | Sequence[Any],
+    song: Source | Song | Controls | list[Any],
     sr: Number | None = None,
     *,
     bundle: FileName = "default",
     progress: Progress | None = None,
     **options: Unpack[PaintArguments],
 ) -> Picture | Pictures:
-    """Paint one song, or each song of a list.
+    """Paint one song, each song of a list, or controls.
 
     Parameters
     ----------
-    song : path-like, file, array, Song or list
+    song : path-like, file, array, Song, Controls or list
         An audio file or a feature file, an audio file that is open in binary mode (such as `io.BytesIO`), samples of
         shape (n,) or (channels, n), or a list of these, in which an array is given as ``(y, sr)``. The same sound gives
-        the same picture, whichever of them holds it.
+        the same picture, whichever of them holds it. Controls, or a file of controls (``.json``), need no song.
     sr : int, optional
         Sample rate of an array in Hz.
     bundle : path-like
@@ -113,11 +115,27 @@ def paint(
     >>> paint(noise, sr=44_100, size=256).pixels.shape
     (256, 256, 3)
     """
-    clavilux = Clavilux(bundle)
     plain: dict[str, Any] = {**options}
     checked = PaintOptions(**plain)
+    if isinstance(song, Controls) or _is_controls_file(song):
+        return _paint_controls(song, checked, has_seed="seed" in options)
+    clavilux = Clavilux(bundle)
     if isinstance(song, list):
         if sr is not None:
             raise AudioError(f"sr is {show(sr)}; in a list, give each array as (y, sr)")
         return Pictures(clavilux, song, checked, progress)
     return next(Pictures(clavilux, [(song, sr)], checked, progress))
+
+
+def _is_controls_file(song: Any) -> bool:
+    return isinstance(song, str | os.PathLike) and os.fsdecode(song).lower().endswith(CONTROLS_SUFFIX)
+
+
+def _paint_controls(song: Any, options: PaintOptions, *, has_seed: bool) -> Picture:
+    """Paint controls, or a file of controls, whose seed is used unless one is given."""
+    from clavilux.controls_file import ControlsFile, paint_controls, read_controls
+
+    if isinstance(song, Controls):
+        return paint_controls(ControlsFile.of(song), options, seed=options.seed)
+    file = read_controls(file_path("song", song, fault=ControlsError))
+    return paint_controls(file, options, seed=options.seed if has_seed else None)

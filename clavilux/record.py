@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
+CONTROLS_SUFFIX = ".json"  # of files of controls, see `clavilux.controls_file`
 MAX_STEPS = 100.0  # of spread and noise; latents of real art have a standard deviation of 1
 MIN_SOUND_S = 1e-3
 MAX_CLIP = 10**9

@@ -42,6 +42,7 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "picture_file",
     "picture",
     "record",
+    "controls_file",
     "pipeline",
     "painting",
     "explain",

@@ -15,6 +15,7 @@ from clavilux.audio.song import hash_file
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.picture import Picture
 from clavilux.picture_file import FORMATS, read_record
+from clavilux.record import CONTROLS_SUFFIX
 from clavilux.system.files import Identity, identity, refuse_inputs, remove_leftovers
 
 
@@ -112,6 +113,8 @@ def _may_be_of(record: dict[str, Any], file: Path) -> bool:
     may have changed. `save_picture` then compares the sound.
     """
     song = record.get("song")
+    if file.suffix.lower() == CONTROLS_SUFFIX:
+        return "controls" in record and record.get("name") == file.stem
     if not isinstance(song, dict) or _clip_of(record) is not None:
         return False
     return ("sound_sha256" in song and song.get("name") == file.stem) or song.get("sha256") == hash_file(file)
@@ -119,7 +122,9 @@ def _may_be_of(record: dict[str, Any], file: Path) -> bool:
 
 def _is_of_same_song(record: dict[str, Any], new: dict[str, Any]) -> bool:
     """Return whether two records are of the same clip of the same file, or of the same sound."""
-    before, after = record.get("song"), new["song"]
+    before, after = record.get("song"), new.get("song", {})
+    if "controls" in new:
+        return "controls" in record and record.get("name") == new["name"]
     return (
         isinstance(before, dict)
         and _clip_of(record) == _clip_of(new)

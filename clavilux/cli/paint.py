@@ -29,7 +29,7 @@ from clavilux.constants import DEFAULT_SIZE_PX, MAX_AUDIO_S
 from clavilux.errors import BundleError, PictureError
 from clavilux.explain import explain_report
 from clavilux.picture_file import FORMATS, read_record
-from clavilux.record import PaintOptions
+from clavilux.record import CONTROLS_SUFFIX, PaintOptions
 from clavilux.system.arguments import check_size, show
 from clavilux.system.files import list_folder, refuse_inputs
 from clavilux.system.jobs import check_scheduler
@@ -65,7 +65,7 @@ class FiniteRange(click.FloatRange):
 
 
 @click.command(cls=CommandWithAdvanced)
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="SONG|FOLDER|FEATURES...")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="SONG|FOLDER|FEATURES|CONTROLS...")
 @click.option(
     "-o",
     "--output",
@@ -185,7 +185,7 @@ def paint(
 ) -> None:
     """Paint songs: one abstract picture per song, or per song of a folder.
 
-    FEATURES is a file that `clavilux features` wrote.
+    FEATURES is a file that `clavilux features` wrote, CONTROLS one that `clavilux controls` wrote.
 
     The whole song determines the picture. The same song, seed and bundle always give the same picture.
 
@@ -206,7 +206,7 @@ def paint(
             "--jobs sets processes of this machine; a cluster uses the workers it has. Give --jobs or --scheduler."
         )
     if not paths and again is None:
-        raise click.UsageError("Missing argument 'SONG|FOLDER|FEATURES...'.")
+        raise click.UsageError("Missing argument 'SONG|FOLDER|FEATURES|CONTROLS...'.")
     if again is not None:
         _paint_again(ctx, again, paths, output, explain=explain, as_json=as_json)
         return
@@ -223,6 +223,7 @@ def paint(
         "verbose": verbose,
         "is_named": n_random is None and is_picture_name(output),
         "resume": resume or scheduler is not None,
+        "has_seed": ctx.get_parameter_source("seed") is click.core.ParameterSource.COMMANDLINE,
     }
     if n_random is not None:
         if len(paths) != 1 or count != 1:
@@ -233,6 +234,8 @@ def paint(
         songs = list(_find_songs(paths, faults))
         if len(songs) != 1:  # a single song is read while the networks are loaded
             networks.check(painting_only=True)  # report a damaged bundle once, not for every song
+        if count > 1 and any(song.suffix.lower() == CONTROLS_SUFFIX for song in songs):
+            raise click.UsageError("Controls have no variations; give them without --count.")
         files = name_pictures(songs, output, count)
         tasks = [Task(song, pictures, options=options, **run) for song, pictures in zip(songs, files, strict=True)]
     for fault in faults:
@@ -312,8 +315,12 @@ def _paint_again(
     params = ctx.params
     explicit_size = ctx.get_parameter_source("size") is click.core.ParameterSource.COMMANDLINE
     explicit_bundle = ctx.get_parameter_source("bundle") is click.core.ParameterSource.COMMANDLINE
-    bundle = params["bundle"] if explicit_bundle else _shipped_bundle_of(record, again)
-    open_clavilux(bundle)
+    bundle = None
+    if "controls" not in record:
+        bundle = params["bundle"] if explicit_bundle else _shipped_bundle_of(record, again)
+        open_clavilux(bundle)
+    elif paths:
+        raise click.UsageError(f"{again} was painted from controls: give no SONG.")
     target = Path(output) if output is not None else Path(f"{again.stem}-again{again.suffix}")
     make_folder(target.parent)
     if output is not None:
