@@ -35,7 +35,7 @@ from PIL import Image
 
 from clavilux.cli import Fault, cli
 from clavilux.errors import ClaviluxError
-from clavilux.picture import read_record
+from clavilux.picture_file import read_record
 from clavilux.pipeline import Clavilux
 from clavilux.system.arguments import check_size
 

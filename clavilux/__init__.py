@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from clavilux.audio.song import Song
     from clavilux.errors import ClaviluxError
     from clavilux.painter.controls import Controls
-    from clavilux.picture import Picture, read_record
-    from clavilux.pipeline import Clavilux, paint
+    from clavilux.painting import Pictures, paint
+    from clavilux.picture import Picture
+    from clavilux.picture_file import read_record
+    from clavilux.pipeline import Clavilux
     from clavilux.record import PaintOptions
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Controls",
     "PaintOptions",
     "Picture",
+    "Pictures",
     "Song",
     "__version__",
     "paint",
@@ -38,9 +41,10 @@ _HOMES = {
     "Controls": "clavilux.painter.controls",
     "PaintOptions": "clavilux.record",
     "Picture": "clavilux.picture",
+    "Pictures": "clavilux.painting",
     "Song": "clavilux.audio.song",
-    "paint": "clavilux.pipeline",
-    "read_record": "clavilux.picture",
+    "paint": "clavilux.painting",
+    "read_record": "clavilux.picture_file",
 }
 
 

@@ -101,8 +101,8 @@ class Engine:
         BundleError
             If the bundle needs a descriptor that this version does not measure.
         """
-        windows = song.windows[song.audible] if song.audible.any() else song.windows
-        z_audio = self.encode_windows(windows, logvar_scale=logvar_scale, rng=rng).mean(axis=0, dtype=np.float64)
+        z_windows = self.encode_windows(song.audible_windows, logvar_scale=logvar_scale, rng=rng)
+        z_audio = z_windows.mean(axis=0, dtype=np.float64)
         if not song.descriptors:
             return np.concatenate([z_audio, self.bundle.descriptor_mean]).astype(np.float32)
         unknown = [name for name in self.bundle.descriptors if name not in song.descriptors]

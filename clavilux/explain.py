@@ -33,19 +33,21 @@ def report_picture(picture: Picture, target: Path, mapped: tuple[str, ...]) -> d
     """
     song, controls = picture.song, picture.controls
     return {
-        "song": str(song.path),
+        "song": picture.record.get("song", picture.record)["name"] if song is None else str(song.path),
         "picture": str(target),
         "description": picture.description,
         "record": picture.record,
-        "measured": {
+        "measured": None
+        if song is None
+        else {
             "duration_s": round(song.duration_s, 3),
             "windows": len(song.windows),
             "audible_windows": int(song.audible.sum()),
         },
-        "descriptors": song.descriptors,
+        "descriptors": {} if song is None else song.descriptors,
         "mapped_descriptors": list(mapped),
         "controls": None if controls is None else _report_controls(controls),
-        "z_image_norm": round(float(np.linalg.norm(picture.z_image)), 4),
+        "z_image_norm": None if picture.z_image is None else round(float(np.linalg.norm(picture.z_image)), 4),
     }
 
 
@@ -65,6 +67,10 @@ def _report_controls(controls: Controls) -> dict[str, Any]:
 def explain_report(report: dict[str, Any]) -> str:
     """Return a report of `report_picture` as a few lines of text."""
     measured, record = report["measured"], report["record"]
+    if measured is None:
+        source = "controls" if "controls" in record else "the record of a picture"
+        sections = {"measured": [f"nothing: painted from {source}"], "painted": _painted(report)}
+        return _lay_out(sections)
     minutes, seconds = divmod(round(measured["duration_s"]), 60)
     song = [f"{minutes}:{seconds:02d}, {measured['audible_windows']} of {measured['windows']} windows audible"]
     if record["song"]["silent"]:
@@ -89,7 +95,10 @@ def explain_report(report: dict[str, Any]) -> str:
             f"Variation {record['variation']}: the latent was moved by {record['spread']:g} steps in a random "
             "direction."
         )
-    sections = {"measured": song, "painted": _painted(report), "why": why}
+    return _lay_out({"measured": song, "painted": _painted(report), "why": why})
+
+
+def _lay_out(sections: dict[str, list[str]]) -> str:
     return "\n".join(
         f"  {title if row == 0 else '':9} {line}" for title, lines in sections.items() for row, line in enumerate(lines)
     )

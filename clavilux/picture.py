@@ -1,105 +1,120 @@
-"""Painted pictures and their files: PNG, JPEG and WebP with a record inside.
-
-The record is stored in the Exif block of the file: as JSON in ``UserComment``, with a description of the picture for
-blind people in ``ImageDescription`` and the program in ``Software``.
-"""
+"""Painted pictures: the pixels, what they were painted from, and how they are saved and shown."""
 
 from __future__ import annotations
 
 import io
-import json
-import math
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from clavilux.colour import srgb_to_lab
-from clavilux.constants import DENSITY_DPI, SIZE_RANGE_PX
+from clavilux.alt_text import describe_picture
+from clavilux.constants import DENSITY_DPI, DPI_RANGE
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
-from clavilux.painter.marks import MARKS
-from clavilux.painter.surfaces import SURFACES
-from clavilux.system.arguments import FileName, Number, file_path, whole_number
+from clavilux.picture_file import encode_picture, picture_format, suffix_of
+from clavilux.system.arguments import FileName, Number, file_path, real_number, show, whole_number
 from clavilux.system.files import replacing
-from clavilux.version import __version__
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from clavilux.audio.song import Song
 
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-MAX_WEBP_PIXELS = 4096 * 4096  # lossless WebP of that size takes 13 s and 0.5 GB; of 8192 x 8192, 54 s and 2.3 GB
-
-# Exif tags and the mark of an ASCII comment (Exif 2.32, tables 3 to 6)
-_IMAGE_DESCRIPTION, _SOFTWARE, _EXIF_BLOCK, _USER_COMMENT, _COLOUR_SPACE = 0x010E, 0x0131, 0x8769, 0x9286, 0xA001
-_X_DENSITY, _Y_DENSITY, _DENSITY_UNIT, _INCH = 0x011A, 0x011B, 0x0128, 2
-_ASCII = b"ASCII\0\0\0"
-_ZLIB_RLE = 3
+_SHOWN_PX = 1_024  # longest side of the picture that a notebook shows
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Picture:
-    """A picture and the data that it was painted from.
+    """A picture and the data that it was painted from. Jupyter shows it, and NumPy takes it as an array.
 
     Attributes
     ----------
     pixels : (H, W, 3) uint8
         sRGB, first row at the top.
     record : dict
-        Data to paint it again: ``clavilux`` (version), ``song`` (name, sha256), ``bundle`` (name, sha256 of
-        bundle.json) and the options, see `clavilux.record.PaintOptions`.
+        Data to paint it again: ``clavilux`` (version), ``song``, ``bundle`` (name, sha256 of bundle.json), ``z_image``
+        and the options, see `clavilux.record.PaintOptions`.
     controls : Controls or None
         Input of the painter; None if the bundle decodes latents to pixels.
-    z_image : (64,) float32
-        The latent that the picture was decoded from.
-    song : Song
+    z_image : (64,) float32 or None
+        The latent that the picture was decoded from; None if it was painted from controls.
+    song : Song or None
+        What was measured, with its descriptors as a dict; None if the picture was painted without a song.
+    z_audio : (64,) float32 or None
+        The mean of the latents of the windows of the song.
     """
 
     pixels: UInt8
     record: dict[str, Any]
     controls: Controls | None
-    z_image: Float32
-    song: Song
+    z_image: Float32 | None
+    song: Song | None
+    z_audio: Float32 | None = None
 
     @cached_property
     def description(self) -> str:
-        """One sentence that describes the picture to blind people.
+        """Two sentences for people who do not see the picture: colours, marks, layout, contrast and symmetry."""
+        return describe_picture(self.pixels, self.controls)
 
-        It names up to three colours by the area that they cover, from the largest, each of at least 2 %. Every eighth
-        row and column is counted.
-        """
-        sample = self.pixels[::8, ::8].reshape(-1, 1, 3).astype(np.float32) / 255
-        palette = sample.mean(axis=0) if self.controls is None else self.controls.palette
-        nearest = ((sample - palette) ** 2).sum(axis=2).argmin(axis=1)
-        shares = np.bincount(nearest, minlength=len(palette))
-        seen = [k for k in np.argsort(-shares, kind="stable") if shares[k] >= len(sample) / 50]
-        colours = list(dict.fromkeys(name_colour(palette[k]) for k in seen))[:3]
-        colour_text = colours[0] if len(colours) == 1 else f"{', '.join(colours[:-1])} and {colours[-1]}"
-        if self.controls is None:
-            return f"Blurred abstract picture, {colour_text} on average."
-        controls = self.controls
-        marks = " and ".join(dict.fromkeys(MARKS[k].description for k in (controls.kind, controls.second_kind) if k))
-        return f"Abstract picture, {SURFACES[controls.surface].words}, in {colour_text}: {marks}."
+    @cached_property
+    def image(self) -> Image.Image:
+        """The picture as an image of Pillow, in mode RGB."""
+        from PIL import Image
 
-    def save(self, path: FileName, *, quality: Number = 95, exclusive: bool = False) -> None:
-        """Write the picture and its record as PNG, JPEG or WebP, by the extension.
+        return Image.fromarray(self.pixels)
 
-        The file is written under a temporary name and then renamed, so it is never incomplete. It has an sRGB profile,
-        for correct colours on wide-gamut screens, and a resolution of 300 pixels per inch.
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.pixels, dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        height, width, _ = self.pixels.shape
+        source = "controls" if self.song is None else repr(self.song.name[:40])
+        return f"<Picture of {source}, {width} x {height}: {self.description}>"
+
+    def _repr_png_(self) -> bytes:
+        """Return the picture as PNG for a notebook, smaller if it is large."""
+        shown = self.image
+        if max(shown.size) > _SHOWN_PX:
+            scale = _SHOWN_PX / max(shown.size)
+            shown = shown.resize((max(1, round(shown.width * scale)), max(1, round(shown.height * scale))))
+        buffer = io.BytesIO()
+        shown.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def save(
+        self,
+        target: FileName | IO[bytes],
+        *,
+        format: str | None = None,
+        quality: Number = 95,
+        dpi: Number | None = None,
+        exclusive: bool = False,
+    ) -> None:
+        """Write the picture and its record as PNG, JPEG, WebP, TIFF or AVIF.
+
+        A file is written under a temporary name and then renamed, so it is never incomplete. It has an sRGB profile,
+        for correct colours on wide-gamut screens.
 
         Parameters
         ----------
-        path : path-like
-            Name with the extension .png, .jpg, .jpeg or .webp. An existing file is replaced. PNG and WebP are
-            lossless. WebP has a third to a half of the size of PNG, is slow, and is limited to `MAX_WEBP_PIXELS`.
+        target : path-like or file
+            A name with the extension .png, .jpg, .jpeg, .webp, .tif, .tiff or .avif, or a file that is open for
+            writing in binary mode, such as `io.BytesIO`. An existing file is replaced. PNG, WebP and TIFF are lossless.
+            WebP has a third to a half of the size of PNG, is slow, and is limited to 4096 x 4096 pixels.
+        format : str, optional
+            Such as "png"; by default the extension of the name.
         quality : int
-            Quality of JPEG, 1 to 100. Chroma is not subsampled, because marks have sharp edges.
+            Quality of JPEG and AVIF, 1 to 100. Chroma is not subsampled, because marks have sharp edges.
+        dpi : float, optional
+            Pixels per inch that the file states; by default those of the record, or 300.
         exclusive : bool
             Never replace a file, also not one that another process creates meanwhile.
 
@@ -111,146 +126,40 @@ class Picture:
             If the format is unknown or does not allow so many pixels, an argument has a wrong type or is out of range,
             or the file cannot be written.
         """
-        path = file_path("path", path)
+        if not (isinstance(target, str | bytes | os.PathLike) or hasattr(target, "write")):
+            raise PictureError(f"target is {show(target)}; it must be a path, or a file that is open in binary mode")
+        is_path = isinstance(target, str | bytes | os.PathLike)
+        path = file_path("path", target if is_path else getattr(target, "name", None) or "picture")
+        if format is not None:
+            path_of_format = Path(f"{path}{suffix_of(format)}")
+        elif is_path or path.suffix:
+            path_of_format = path
+        else:
+            raise PictureError('a file without a name has no format; give one, such as format="png"')
         height, width, _ = self.pixels.shape
-        kind = picture_format(path, (width, height))
-        content = self._encode(kind, whole_number("quality", quality, 1, 100))
-        try:
-            with replacing(path, exclusive=exclusive) as temporary:
-                temporary.write_bytes(content)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error
-
-    def _encode(self, kind: str, quality: int) -> memoryview:
-        """Return the content of the file: pixels, record and colour profile."""
-        from PIL import Image
-
-        exif = Image.Exif()
-        exif[_IMAGE_DESCRIPTION] = self.description
-        exif[_SOFTWARE] = f"clavilux {__version__}"
-        exif[_X_DENSITY] = exif[_Y_DENSITY] = float(DENSITY_DPI)
-        exif[_DENSITY_UNIT] = _INCH
-        comment = _ASCII + json.dumps(self.record).encode("ascii")
-        exif[_EXIF_BLOCK] = {_USER_COMMENT: comment, _COLOUR_SPACE: 1}  # sRGB
-        options: dict[str, dict[str, Any]] = {
-            # Strategy RLE of zlib: as fast as level 1, and smaller for few colours with fine texture.
-            "PNG": {"compress_type": _ZLIB_RLE, "dpi": (DENSITY_DPI, DENSITY_DPI)},
-            "JPEG": {"quality": quality, "subsampling": 0, "dpi": (DENSITY_DPI, DENSITY_DPI)},
-            "WEBP": {"lossless": True},
-        }
-        # With a file name instead of a format, Pillow imports one plugin instead of five, which saves 0.01 s.
-        buffer = _NamedBuffer(f"picture.{kind.lower()}")
-        Image.fromarray(self.pixels).save(buffer, exif=exif, icc_profile=_srgb_profile(), **options[kind])
-        return buffer.getbuffer()  # not a copy
-
-
-class _NamedBuffer(io.BytesIO):
-    """A file in memory with a name, whose extension determines the format."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-
-
-def picture_format(path: str | Path, size: tuple[int, int] | None = None) -> str:
-    """Return Pillow's name of the format of a file name.
-
-    Raises
-    ------
-    PictureError
-        If the extension is not in `FORMATS`, or the format does not allow ``size`` (width, height).
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        raise PictureError(
-            f"{path}: pictures are written as {', '.join(FORMATS)}, not as {suffix or 'a file without extension'}"
+        content = encode_picture(
+            self.pixels,
+            picture_format(path_of_format, (width, height)),
+            quality=whole_number("quality", quality, 1, 100),
+            dpi=real_number("dpi", self.record.get("dpi", DENSITY_DPI) if dpi is None else dpi, *DPI_RANGE),
+            description=self.description,
+            record=self.record,
         )
-    if size is not None and FORMATS[suffix] == "WEBP" and size[0] * size[1] > MAX_WEBP_PIXELS:
-        raise PictureError(
-            f"{path}: {size[0]} x {size[1]} pixels are too many for WebP, which is written up to 4096 x 4096; "
-            "give a name that ends in .png or .jpg"
-        )
-    return FORMATS[suffix]
+        if is_path:
+            _write(path, content, exclusive=exclusive)
+        else:
+            try:
+                target.write(content)  # type: ignore[union-attr]
+            except (TypeError, ValueError) as error:  # open as text, closed, open for reading
+                raise PictureError(f"{path}: cannot be written ({error}); open it with mode 'wb'") from error
 
 
-def read_record(path: FileName) -> dict[str, Any]:
-    """Return the record of a picture that Clavilux painted.
-
-    Raises
-    ------
-    PictureError
-        If the file is not PNG, JPEG or WebP, is damaged, or has no record: other programs and websites often remove
-        the record when they save a picture.
-
-    Examples
-    --------
-    >>> read_record("nocturne.png")["seed"]  # doctest: +SKIP
-    0
-    """
-    from clavilux.images import open_picture
-
-    path = file_path("path", path)
-    with open_picture(path, tuple(dict.fromkeys(FORMATS.values()))) as image:
-        if image.width * image.height > SIZE_RANGE_PX[1] ** 2:
-            raise PictureError(
-                f"has {image.width} x {image.height} pixels, more than any picture of Clavilux; it carries no record"
-            )
-        comment = image.getexif().get_ifd(_EXIF_BLOCK).get(_USER_COMMENT)
-    if not isinstance(comment, bytes) or not comment.startswith(_ASCII):
-        raise PictureError(
-            f"{path}: carries no record of Clavilux; it was not painted by it, or was saved anew without it"
-        )
+def _write(path: Path, content: memoryview, *, exclusive: bool) -> None:
+    """Write a file as a whole; raise `PictureError` if that fails."""
     try:
-        record: Any = json.loads(comment.removeprefix(_ASCII))
-    except (ValueError, RecursionError) as error:
-        raise PictureError(f"{path}: carries a damaged record: {error}") from error
-    if not isinstance(record, dict) or "clavilux" not in record:
-        raise PictureError(f"{path}: carries a comment that is not a record of Clavilux")
-    return record
-
-
-def name_colour(rgb: Float32) -> str:
-    """Return the English name of an sRGB colour (3,) in [0, 1], by its lightness, chroma and hue in CIELAB.
-
-    Examples
-    --------
-    >>> name_colour(np.asarray([0.1, 0.2, 0.6], np.float32))
-    'dark blue'
-    """
-    lightness, a, b = (float(value) for value in srgb_to_lab(rgb))
-    chroma, hue = math.hypot(a, b), math.degrees(math.atan2(b, a)) % 360
-    if chroma < 10:  # perceived as grey
-        return next(name for limit, name in _GREYS if lightness < limit)
-    name = next(name for limit, name in _HUES if hue < limit)
-    if name in ("orange", "yellow"):
-        if lightness < 60:
-            name = "brown" if name == "orange" else "olive"
-        elif chroma < 35:
-            name = "beige"
-    tone = "dark " if lightness < 30 else "light " if lightness > 80 and name != "yellow" else ""
-    return tone + name
-
-
-_GREYS = ((12.0, "black"), (40.0, "dark grey"), (70.0, "grey"), (92.0, "light grey"), (math.inf, "white"))
-_HUES = (  # upper limit in degrees; the hues of sRGB are red 40, yellow 103, green 136, cyan 196, blue 306, magenta 328
-    (12.0, "pink"),
-    (50.0, "red"),
-    (82.0, "orange"),
-    (112.0, "yellow"),
-    (170.0, "green"),
-    (230.0, "turquoise"),
-    (307.0, "blue"),
-    (322.0, "violet"),
-    (345.0, "magenta"),
-    (math.inf, "pink"),
-)
-
-
-def _srgb_profile() -> bytes:
-    """Return the sRGB profile of Little CMS without its creation date, so that files are reproducible."""
-    from PIL import ImageCms
-
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return profile[:24] + bytes(12) + profile[36:]  # ICC.1:2010, table 17: bytes 24 to 35 are the date of creation
+        with replacing(path, exclusive=exclusive) as temporary:
+            temporary.write_bytes(content)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error

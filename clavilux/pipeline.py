@@ -1,11 +1,12 @@
 """From a song to a picture in Python.
 
-song file -> `read_song` -> `Engine` (networks) -> painter -> `Picture`
+song -> `read_source` -> `Engine` (networks) -> painter -> `Picture`
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Container, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -14,14 +15,22 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clavilux.audio.clips import CLIP_SUFFIX, song_of_clips
 from clavilux.audio.song import Song, check_song
+from clavilux.audio.sources import Source, read_source
 from clavilux.bundle import open_bundle
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
 from clavilux.engine import Engine
 from clavilux.errors import AudioError, BundleError, PictureError
 from clavilux.picture import Picture
-from clavilux.record import MAX_CLIP, MIN_SOUND_S, PaintArguments, PaintOptions, parse_record
+from clavilux.record import (
+    MAX_CLIP,
+    MIN_SOUND_S,
+    PaintArguments,
+    PaintOptions,
+    parse_record,
+    record_latent,
+    record_song,
+)
 from clavilux.system.arguments import (
     MAX_SEED,
     MAX_THREADS,
@@ -41,6 +50,7 @@ if TYPE_CHECKING:
     from clavilux.painter.controls import Controls
 
 Float32 = NDArray[np.float32]
+logger = logging.getLogger("clavilux")
 
 
 class Clavilux:
@@ -71,9 +81,9 @@ class Clavilux:
 
     Examples
     --------
-    >>> clavilux = Clavilux()  # doctest: +SKIP
-    >>> for song in songs:  # doctest: +SKIP
-    ...     clavilux.paint(song, size=2048).save(f"{song}.png")
+    >>> clavilux = Clavilux()
+    >>> for song in ["nocturne.flac"]:
+    ...     clavilux.paint(song, size=128).save(f"{song}.png")
     """
 
     def __init__(self, bundle: FileName = "default", *, threads: Number = 1) -> None:
@@ -82,13 +92,18 @@ class Clavilux:
         self.bundle = open_bundle(bundle if isinstance(bundle, str) else folder)  # "./name" is not "name"
         self.engine = Engine(self.bundle)
 
-    def read_song(self, path: FileName, *, max_s: Number = MAX_AUDIO_S, clip: Number | None = None) -> Song:
+    def read_song(
+        self, song: Source, *, sr: Number | None = None, max_s: Number = MAX_AUDIO_S, clip: Number | None = None
+    ) -> Song:
         """Return the features and descriptors of a song.
 
         Parameters
         ----------
-        path : path-like
-            An audio file, or a feature file (``.npy``) that ``clavilux features`` wrote.
+        song : path-like, file or array
+            An audio file, a feature file (``.npy``) that ``clavilux features`` wrote, an audio file that is open in
+            binary mode, or samples of shape (n,) or (channels, n): floats with full scale 1, or integers.
+        sr : int, optional
+            Sample rate of an array in Hz.
         max_s : float
             Seconds of sound that are used.
         clip : int, optional
@@ -97,28 +112,21 @@ class Clavilux:
         Raises
         ------
         AudioError
-            If the file cannot be read as sound, or an argument has a wrong type or is out of range.
+            If the song cannot be read as sound, or an argument has a wrong type or is out of range.
         """
-        path = file_path("path", path, fault=AudioError)
         max_s = real_number("max_s", max_s, MIN_SOUND_S, fault=AudioError)
         clip = None if clip is None else whole_number("clip", clip, 0, MAX_CLIP, fault=AudioError)
-        if path.suffix.lower() == CLIP_SUFFIX:
-            return song_of_clips(path, clip)
-        if clip is not None:
-            raise AudioError(f"{path}: is not a feature file ({CLIP_SUFFIX}); only those have single clips")
         from threadpoolctl import threadpool_limits
-
-        from clavilux.audio.song import read_song
 
         # The matrices are small: two BLAS threads take 1.7 times the processor time for the same song.
         with (
             threadpool_limits(1, user_api="blas"),
             self.engine.loaded_meanwhile() if self.threads > 1 else nullcontext(),
         ):
-            return read_song(path, max_s=max_s, threads=self.threads)
+            return read_source(song, sr=sr, max_s=max_s, clip=clip, threads=self.threads)
 
     def z_image(
-        self, song: FileName | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
+        self, song: Source | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Float32:
         """Return the latent (64,) float32 that the picture of a song is painted from.
 
@@ -126,11 +134,11 @@ class Clavilux:
         each other than to the pictures of other songs.
         """
         resolved = self._options(options, changes)
-        song = self._song(song, resolved)
-        return self._vary(self._main_latent(song, resolved), song, resolved)
+        song = self._song(song, None, resolved)
+        return self._vary(self._main_latent(song, resolved)[0], song, resolved)
 
     def controls(
-        self, song: FileName | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
+        self, song: Source | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Controls:
         """Return the controls of the picture of a song; `clavilux.painter.paint.paint` paints them, edited or not.
 
@@ -151,15 +159,22 @@ class Clavilux:
         return self._decode(latent, check_size(size), whole_number("seed", seed, 0, MAX_SEED))[0]
 
     def paint(
-        self, song: FileName | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
+        self,
+        song: Source | Song,
+        *,
+        sr: Number | None = None,
+        options: PaintOptions | None = None,
+        **changes: Unpack[PaintArguments],
     ) -> Picture:
         """Paint a song.
 
         Parameters
         ----------
-        song : path-like or Song
-            An audio file, a feature file (``.npy``), or a result of `read_song`. For a Song, give the ``max_s`` and
-            ``clip`` that it was read with; they are stored in the record of the picture.
+        song : path-like, file, array or Song
+            What `read_song` reads, or its result. For a Song, give the ``max_s`` and ``clip`` that it was read with;
+            they are stored in the record of the picture.
+        sr : int, optional
+            Sample rate of an array in Hz.
         options : PaintOptions, optional
             Options; `PaintOptions` describes them and their defaults.
         **changes
@@ -169,13 +184,14 @@ class Clavilux:
         ------
         AudioError, BundleError, PictureError
         """
-        return next(self.variations(song, count=1, options=options, **changes))
+        return next(self.variations(song, sr=sr, count=1, options=options, **changes))
 
     def variations(
         self,
-        song: FileName | Song,
+        song: Source | Song,
         *,
         count: Number,
+        sr: Number | None = None,
         skip: Container[int] = (),
         options: PaintOptions | None = None,
         **changes: Unpack[PaintArguments],
@@ -184,7 +200,7 @@ class Clavilux:
 
         Parameters
         ----------
-        song, options, **changes
+        song, sr, options, **changes
             As in `paint`. With ``variation`` N, the numbers are N, N + 1, ...
         count : int
         skip : container of int
@@ -199,15 +215,25 @@ class Clavilux:
             raise PictureError(f"skip is {show(skip)}; it is a set of numbers of variations")
         first = resolved.variation
         numbers = range(first, first + whole_number("count", count, 0, MAX_SEED))
-        return self._paint(song, resolved, (number for number in numbers if number not in skip))
+        return self._paint(song, sr, resolved, (number for number in numbers if number not in skip))
 
-    def repaint(self, record: dict[str, Any], path: FileName, *, size: Size | None = None) -> Picture:
-        """Paint a picture again from its record (`clavilux.picture.read_record`) and its song, at any size.
+    def repaint(
+        self, record: dict[str, Any], song: Source | Song | None = None, *, size: Size | None = None
+    ) -> Picture:
+        """Paint a picture again from its record (`clavilux.read_record`), at any size.
+
+        Parameters
+        ----------
+        record : dict
+        song : path-like, file or Song, optional
+            The song of the picture, to check that it is. Records of earlier versions need it.
+        size : int or (int, int), optional
+            By default that of the record.
 
         Raises
         ------
         PictureError
-            If the song is not the recorded one, or the record is incomplete.
+            If the sound of the song is not that of the picture, or the record is incomplete.
         BundleError
             If the bundle is not the recorded one.
         """
@@ -219,13 +245,24 @@ class Clavilux:
                 f"{show(recorded.bundle_sha256[:12])}), and this is {self.bundle.name} ({self.bundle.sha256[:12]}); "
                 f"give the one it was painted with"
             )
-        song = self.read_song(path, max_s=options.max_s, clip=options.clip)
-        if song.sha256 != recorded.song_sha256:
+        name = show(recorded.song["name"])
+        z_image, z_audio, measured = recorded.z_image, None, recorded.song
+        if song is not None:
+            song = self._song(song, None, options)
+            if not recorded.is_of(song):
+                raise PictureError(
+                    f"{song.path}: is not the song of the picture, which was painted from {name} and sounds different; "
+                    "give that song" + ("" if z_image is None else ", or none: the record has all that is needed")
+                )
+            main, z_audio = self._main_latent(song, options, song.sha256)
+            # Records without a latent are of versions whose variations depended on the bytes of the file.
+            z_image = self._vary(main, song, options, song.sha256) if z_image is None else z_image
+            measured = record_song(song)
+        elif z_image is None:
             raise PictureError(
-                f"{song.path}: is not the song of the picture, which was painted from {show(recorded.song_name)} "
-                f"(sha256 {show(recorded.song_sha256[:12])}; this file has {song.sha256[:12]}); give that very file"
+                f"the record is of an earlier version and has no latent, so the song is needed: give the file {name}"
             )
-        return self.paint(song, options=options)
+        return self._picture(z_image, options, measured, song, z_audio)
 
     def has_painted(
         self,
@@ -240,7 +277,7 @@ class Clavilux:
         Parameters
         ----------
         record : Any
-            From `clavilux.picture.read_record`.
+            From `clavilux.read_record`.
         song_sha256 : str
             SHA-256 of the bytes of the song.
         options, **changes
@@ -264,42 +301,61 @@ class Clavilux:
         bundle = {"name": self.bundle.name, "sha256": self.bundle.sha256}
         return {"clavilux": __version__, "bundle": bundle, **options.to_record()}
 
-    def _song(self, song: FileName | Song, options: PaintOptions) -> Song:
-        """Return the song of a file, or a validated Song."""
+    def _song(self, song: Source | Song, sr: Number | None, options: PaintOptions) -> Song:
+        """Return the song of a source, or a validated Song; warnings about it are logged."""
         if isinstance(song, Song):
             check_song(song)
             return song
-        return self.read_song(file_path("song", song, fault=AudioError), max_s=options.max_s, clip=options.clip)
+        read = self.read_song(song, sr=sr, max_s=options.max_s, clip=options.clip)
+        for warning in read.warnings:
+            logger.warning("%s: %s", read.path, warning)
+        return read
 
-    def _main_latent(self, song: Song, options: PaintOptions) -> Float32:
-        """Return the latent (64,) of the main picture of a song."""
+    def _main_latent(self, song: Song, options: PaintOptions, key: str | None = None) -> tuple[Float32, Float32]:
+        """Return z_image (64,) of the main picture of a song, and z_audio (64,); ``key`` as in `_vary`."""
         assert options.noise_std is not None and options.logvar_scale is not None, "options of `_options`"
-        rng = _generator(f"{song.sha256}:{options.seed}:noise")
-        z_image = self.engine.map_song(self.engine.encode_song(song, logvar_scale=options.logvar_scale, rng=rng))
-        if options.noise_std == 0:
-            return z_image
-        return (z_image + options.noise_std * rng.standard_normal(z_image.shape)).astype(np.float32)
+        rng = _generator(f"{key or song.sound_sha256}:{options.seed}:noise")
+        song_code = self.engine.encode_song(song, logvar_scale=options.logvar_scale, rng=rng)
+        z_image = self.engine.map_song(song_code)
+        if options.noise_std != 0:
+            z_image = (z_image + options.noise_std * rng.standard_normal(z_image.shape)).astype(np.float32)
+        return z_image, song_code[:LATENT_DIM]
 
-    def _vary(self, main: Float32, song: Song, options: PaintOptions) -> Float32:
-        """Return the latent (64,) of a variation, one step from the main one; variation 0 is the main one."""
+    def _vary(self, main: Float32, song: Song, options: PaintOptions, key: str | None = None) -> Float32:
+        """Return the latent (64,) of a variation, one step from the main one; variation 0 is the main one.
+
+        The direction depends on ``key``, which is the hash of the sound by default.
+        """
         if options.variation == 0:
             return main
-        direction = _generator(f"{song.sha256}:{options.seed}:{options.variation}").standard_normal(LATENT_DIM)
+        seed = f"{key or song.sound_sha256}:{options.seed}:{options.variation}"
+        direction = _generator(seed).standard_normal(LATENT_DIM)
         step = options.spread * self.bundle.variation_scale / np.linalg.norm(direction)
         return (main + step * direction).astype(np.float32)
 
-    def _paint(self, song: FileName | Song, options: PaintOptions, variations: Iterable[int]) -> Iterator[Picture]:
+    def _paint(
+        self, song: Source | Song, sr: Number | None, options: PaintOptions, variations: Iterable[int]
+    ) -> Iterator[Picture]:
         """Yield variations of a song, which is read once."""
-        song = self._song(song, options)
-        main = self._main_latent(song, options)
+        song = self._song(song, sr, options)
+        main, z_audio = self._main_latent(song, options)
         for variation in variations:
             options = replace(options, variation=variation)
-            z_image = self._vary(main, song, options)
-            pixels, controls = self._decode(z_image, options.size, options.seed + variation)
-            entries = self._entries(options)
-            measured = {"name": song.name, "sha256": song.sha256, "silent": bool(song.is_silent)}
-            record = {"clavilux": entries["clavilux"], "song": measured, **entries}
-            yield Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song)
+            yield self._picture(self._vary(main, song, options), options, record_song(song), song, z_audio)
+
+    def _picture(
+        self,
+        z_image: Float32,
+        options: PaintOptions,
+        measured: dict[str, Any],
+        song: Song | None,
+        z_audio: Float32 | None,
+    ) -> Picture:
+        """Paint a latent with options, of which the variation only adds to the seed."""
+        pixels, controls = self._decode(z_image, options.size, options.seed + options.variation)
+        entries = self._entries(options)
+        record = {"clavilux": entries["clavilux"], "song": measured, **entries, "z_image": record_latent(z_image)}
+        return Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song, z_audio=z_audio)
 
     def _decode(self, z_image: Float32, size: tuple[int, int], seed: int) -> tuple[NDArray[np.uint8], Controls | None]:
         """Return the pixels of a latent, and its controls if the bundle has a painter."""
@@ -312,17 +368,6 @@ class Clavilux:
 
         controls = self.engine.decode_controls(z_image)
         return paint_controls(controls, width=width, height=height, seed=seed, threads=self.threads), controls
-
-
-def paint(song: FileName | Song, *, bundle: FileName = "default", **options: Unpack[PaintArguments]) -> Picture:
-    """Paint one song; `PaintOptions` describes the options. To paint many songs, create one `Clavilux`.
-
-    Examples
-    --------
-    >>> picture = paint("nocturne.flac", size=2048, seed=7)  # doctest: +SKIP
-    >>> picture.save("nocturne.png")  # doctest: +SKIP
-    """
-    return Clavilux(bundle).paint(song, **options)
 
 
 def _generator(key: str) -> np.random.Generator:

@@ -5,16 +5,24 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from clavilux.constants import DEFAULT_SIZE_PX, MAX_AUDIO_S
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.constants import DEFAULT_SIZE_PX, DENSITY_DPI, DPI_RANGE, LATENT_DIM, MAX_AUDIO_S
 from clavilux.errors import AudioError, PictureError
-from clavilux.system.arguments import MAX_SEED, Number, Size, check_size, real_number, show, whole_number
+from clavilux.system.arguments import MAX_SEED, Number, Size, check_size, float_array, real_number, show, whole_number
 
 if TYPE_CHECKING:
+    from clavilux.audio.song import Song
     from clavilux.bundle import Bundle
 
+Float32 = NDArray[np.float32]
+
+CONTROLS_SUFFIX = ".json"  # of files of controls, see `clavilux.controls_file`
 MAX_STEPS = 100.0  # of spread and noise; latents of real art have a standard deviation of 1
 MIN_SOUND_S = 1e-3
 MAX_CLIP = 10**9
+MAX_LATENT = 1e6  # absolute; the numbers of z_image are of the order of 1
 
 
 class PaintArguments(TypedDict, total=False):
@@ -24,6 +32,7 @@ class PaintArguments(TypedDict, total=False):
     seed: Number
     variation: Number
     spread: Number
+    dpi: Number
     noise_std: Number | None
     logvar_scale: Number | None
     max_s: Number
@@ -45,6 +54,8 @@ class PaintOptions:
         ``seed + variation``.
     spread : float
         Distance of a variation from the main picture, in steps of the bundle, from 0 to ``MAX_STEPS``.
+    dpi : float
+        Pixels per inch that the file of the picture states, from 1 to 10 000. It does not change the pixels.
     noise_std : float or None
         Standard deviation of normal noise that is added to z_image, from 0 to ``MAX_STEPS``. The latents of real art
         have a standard deviation of about 1. None is the default of the bundle, which is 0 except in the classic
@@ -67,6 +78,7 @@ class PaintOptions:
     seed: int = 0
     variation: int = 0
     spread: float = 1.0
+    dpi: float = DENSITY_DPI
     noise_std: float | None = None
     logvar_scale: float | None = None
     max_s: float = MAX_AUDIO_S
@@ -80,6 +92,7 @@ class PaintOptions:
             value = getattr(self, name)
             if value is not None or name == "spread":
                 checked[name] = real_number(name, value, 0.0, MAX_STEPS)
+        checked["dpi"] = real_number("dpi", self.dpi, *DPI_RANGE)
         checked["max_s"] = real_number("max_s", self.max_s, MIN_SOUND_S, fault=AudioError)
         if self.clip is not None:
             checked["clip"] = whole_number("clip", self.clip, 0, MAX_CLIP, fault=AudioError)
@@ -114,6 +127,7 @@ class PaintOptions:
         options = _entry(record, "options", dict)
         given = {name: _entry(record, name, object) for name in ("size", "seed", "variation", "spread")}
         given |= {name: _entry(options, name, object) for name in _NESTED}
+        given["dpi"] = record.get("dpi", DENSITY_DPI)  # records of earlier versions have none
         for name in ("noise_std", "logvar_scale"):
             real_number(name, given[name])  # None would mean the default of a bundle
         return cls(**given)
@@ -122,15 +136,45 @@ class PaintOptions:
 _NESTED = ("noise_std", "logvar_scale", "max_s", "clip")
 
 
-@dataclass(frozen=True)
-class ParsedRecord:
-    """Song, bundle and options of the record of a picture."""
+def record_song(song: Song) -> dict[str, Any]:
+    """Return the entry of a record that identifies a song, as JSON values."""
+    return {
+        "name": song.name,
+        "sha256": song.sha256,
+        "sound_sha256": song.sound_sha256,
+        "silent": bool(song.is_silent),
+        "duration_s": round(float(song.duration_s), 3),
+    }
 
-    song_name: str
-    song_sha256: str
+
+def record_latent(z_image: Float32) -> list[float]:
+    """Return a latent as JSON values, each the shortest decimal number that reads back as the same float32."""
+    return [float(str(value)) for value in z_image]
+
+
+@dataclass(frozen=True, eq=False)
+class ParsedRecord:
+    """The validated content of the record of a picture.
+
+    Attributes
+    ----------
+    song : dict
+        The known entries about the song; ``name`` and ``sha256`` are text.
+    bundle_name, bundle_sha256 : str
+    options : PaintOptions
+    z_image : (64,) float32 or None
+        The latent that was decoded; None in records of earlier versions, which need the song.
+    """
+
+    song: dict[str, Any]
     bundle_name: str
     bundle_sha256: str
     options: PaintOptions
+    z_image: Float32 | None
+
+    def is_of(self, song: Song) -> bool:
+        """Return whether the picture was painted from the sound of a song; tags of its file may have changed."""
+        return self.song["sha256"] == song.sha256 or self.song.get("sound_sha256") == song.sound_sha256
 
 
 def parse_record(record: Any) -> ParsedRecord:
@@ -139,7 +183,7 @@ def parse_record(record: Any) -> ParsedRecord:
     Parameters
     ----------
     record : Any
-        From `clavilux.picture.read_record`, or any other value: pictures are untrusted input.
+        From `clavilux.picture_file.read_record`, or any other value: pictures are untrusted input.
 
     Raises
     ------
@@ -148,15 +192,28 @@ def parse_record(record: Any) -> ParsedRecord:
     """
     try:
         song, bundle = (_entry(record, name, dict) for name in ("song", "bundle"))
+        known: dict[str, Any] = {name: _entry(song, name, str) for name in ("name", "sha256")}
+        if "sound_sha256" in song:
+            known["sound_sha256"] = _entry(song, "sound_sha256", str)
+        known["silent"] = song.get("silent") is True
+        if "duration_s" in song:
+            known["duration_s"] = real_number("duration_s", song["duration_s"])
         return ParsedRecord(
-            song_name=_entry(song, "name", str),
-            song_sha256=_entry(song, "sha256", str),
+            song=known,
             bundle_name=_entry(bundle, "name", str),
             bundle_sha256=_entry(bundle, "sha256", str),
             options=PaintOptions.from_record(record),
+            z_image=_parse_latent(record["z_image"]) if "z_image" in record else None,
         )
     except (PictureError, AudioError) as error:
         raise PictureError(f"the record of the picture is incomplete ({error}); it cannot be painted again") from error
+
+
+def _parse_latent(value: Any) -> Float32:
+    latent = float_array("z_image", value, (LATENT_DIM,))
+    if np.abs(latent).max() > MAX_LATENT:
+        raise PictureError(f"z_image has numbers beyond {MAX_LATENT:g}")
+    return latent
 
 
 def _entry(holder: Any, name: str, kind: type) -> Any:

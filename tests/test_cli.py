@@ -21,7 +21,7 @@ from clavilux.cli import COMMANDS, cli
 from clavilux.cli.extras import install_command
 from clavilux.cli.names import numbered
 from clavilux.constants import FINISH
-from clavilux.picture import read_record
+from clavilux.picture_file import read_record
 from clavilux.version import __version__
 
 
@@ -511,7 +511,7 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
         (["SONG", "--size", "100x9000"], "each side between 64 and 8192"),
         (["SONG", "--seed", "-1"], "--seed"),
         (["SONG", "--count", "0"], "--count"),
-        (["SONG", "-o", "a.gif"], "a picture ends in .png, .jpg, .jpeg, .webp; add a /"),
+        (["SONG", "-o", "a.gif"], "a picture ends in .png, .jpg, .jpeg, .webp, .tif, .tiff, .avif; add a /"),
         (["FOLDER", "-o", "a.png"], "is one picture, and there are 2 songs"),
         (["SONG", "--json", "--explain"], "not both"),
         (["FOLDER", "--random", "2", "--count", "2"], "--random needs exactly one folder"),

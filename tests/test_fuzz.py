@@ -18,7 +18,7 @@ from clavilux.audio.clips import song_of_clips
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.song import read_song
 from clavilux.errors import AudioError, PictureError
-from clavilux.picture import read_record
+from clavilux.picture_file import read_record
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="trials need a system that forks")
 

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from conftest import MakeSong
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
 
+from clavilux.alt_text import name_colour
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
-from clavilux.picture import Picture, name_colour, picture_format, read_record
+from clavilux.picture import Picture
+from clavilux.picture_file import picture_format, read_record
 
 RECORD: dict[str, Any] = {
     "clavilux": "0.1.0",
@@ -26,7 +30,9 @@ RECORD: dict[str, Any] = {
     "spread": 1.0,
     "options": {"max_s": 14400.0, "clip": None},
 }
-FORMATS = [".png", ".jpg", ".jpeg", ".webp"]
+RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+HAS_AVIF = features.check("avif")  # Pillow 11.3 and later
+FORMATS = [".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", *([".avif"] if HAS_AVIF else [])]
 PALETTE = np.array(
     [[0, 0, 0], [0.1, 0.2, 0.6], [0.5, 0, 0], [0, 0.5, 0], [0.9, 0.1, 0.1], [0.2, 0.8, 0.2], [1, 1, 0], [1, 1, 1]],
     np.float32,
@@ -57,8 +63,8 @@ def test_the_record_comes_back_from_every_format(picture: Picture, tmp_path: Pat
         assert exif[0x0131].startswith("clavilux ")
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.webp"])
-def test_png_and_webp_keep_every_pixel(picture: Picture, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
+def test_lossless_formats_keep_every_pixel(picture: Picture, tmp_path: Path, name: str) -> None:
     picture.save(tmp_path / name, quality=1)
     np.testing.assert_array_equal(load(tmp_path / name), picture.pixels)
 
@@ -95,7 +101,8 @@ def test_the_same_picture_gives_the_same_bytes(
         profile = image.info["icc_profile"]
         assert profile[36:40] == b"acsp"
         assert profile[24:36] == bytes(12)
-        assert image.getexif().get_ifd(0x8769)[0xA001] == 1
+        if image.format != "TIFF":
+            assert image.getexif().get_ifd(0x8769)[0xA001] == 1
 
 
 def test_a_picture_is_replaced_and_nothing_else_is_left(picture: Picture, tmp_path: Path) -> None:
@@ -126,12 +133,12 @@ def test_a_missing_folder_is_said(picture: Picture, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.gif", "a", "a.png.txt"])
 def test_other_formats_are_refused(picture: Picture, tmp_path: Path, name: str) -> None:
-    with pytest.raises(PictureError, match=r"written as \.png, \.jpg, \.jpeg, \.webp, not as"):
+    with pytest.raises(PictureError, match=r"written as \.png, \.jpg, \.jpeg, \.webp, \.tif, \.tiff, \.avif, not as"):
         picture.save(tmp_path / name)
 
 
 def test_the_extension_may_be_in_capitals() -> None:
-    assert [picture_format(f"a{suffix.upper()}") for suffix in FORMATS] == ["PNG", "JPEG", "JPEG", "WEBP"]
+    assert [picture_format(f"a{suffix.upper()}") for suffix in FORMATS[:5]] == ["PNG", "JPEG", "JPEG", "WEBP", "TIFF"]
 
 
 @pytest.mark.parametrize("quality", [0, 101])
@@ -150,9 +157,9 @@ def test_webp_is_refused_where_it_takes_too_much(picture: Picture, tmp_path: Pat
 
 
 def test_a_record_is_looked_for_in_the_formats_that_are_written_only(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", "TIFF")
-    tiff = (tmp_path / "a.png").read_bytes()
-    for content in (tiff, b"DDS |\0\0\0" + bytes(range(120)), b"\0\0\0\x1cftypavif" + bytes(40)):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", "GIF")
+    gif = (tmp_path / "a.png").read_bytes()
+    for content in (gif, b"DDS |\0\0\0" + bytes(range(120)), b"\0\0\0\x1cftypheic" + bytes(40)):
         (tmp_path / "a.png").write_bytes(content)
         with pytest.raises(PictureError, match="is not a picture in a supported format"):
             read_record(tmp_path / "a.png")
@@ -207,9 +214,130 @@ def test_the_record_is_plain_json(picture: Picture) -> None:
 
 def test_the_description_names_the_colours_by_their_area(picture: Picture) -> None:
     marks = "cut paper with straight edges, about 12 across its short side."
-    assert picture.description == f"Abstract picture in white, dark blue and red: {marks}"
+    looks = "Lighter on the left; high contrast."
+    assert picture.description == f"Abstract picture in white, dark blue and red: {marks} {looks}"
     plain = dataclasses.replace(picture, pixels=np.full((96, 160, 3), 255, np.uint8))
-    assert plain.description == f"Abstract picture in white: {marks}"
+    assert plain.description == f"Abstract picture in white: {marks} Evenly filled; low contrast."
+
+
+def test_the_description_is_in_the_xmp_block_of_every_format(picture: Picture, tmp_path: Path) -> None:
+    for suffix in FORMATS:
+        picture.save(tmp_path / f"a{suffix}")
+        with Image.open(tmp_path / f"a{suffix}") as image:
+            packet = image.info.get("xmp") or image.tag_v2[700]
+        (description,) = ElementTree.fromstring(packet.decode().strip("\ufeff")).iter(f"{RDF}Description")
+        texts = {block.tag.rpartition("}")[2]: item.text for block in description for item in block.iter(f"{RDF}li")}
+        assert texts == {"description": picture.description, "AltTextAccessibility": picture.description}
+
+
+def test_the_description_names_layout_contrast_symmetry_and_both_kinds(picture: Picture) -> None:
+    assert picture.controls is not None
+    rows = np.arange(96)[:, None, None] * np.ones((1, 160, 3))
+    top = dataclasses.replace(picture, pixels=(200 - rows).astype(np.uint8))
+    assert "Lighter at the top; medium contrast." in top.description
+    x, y = np.meshgrid(np.linspace(-1, 1, 160), np.linspace(-1, 1, 96))
+    disc = np.repeat(np.where(np.hypot(x, y) < 0.5, 255, 0)[..., None], 3, axis=2).astype(np.uint8)
+    for controls, words in (
+        ({}, "Lighter in the middle; high contrast."),
+        ({"mirror": 1.0}, "high contrast; left and right half mirror each other."),
+        ({"flip": 0.5}, "high contrast; upper and lower half partly mirror each other."),
+        ({"mirror": 1.0, "flip": 0.9}, "high contrast; four mirrored quarters."),
+        ({"mirror": 0.1}, "Lighter in the middle; high contrast."),
+    ):
+        changed = dataclasses.replace(picture.controls, **controls)
+        assert dataclasses.replace(picture, pixels=disc, controls=changed).description.endswith(words)
+    two = dataclasses.replace(picture.controls, second_kind="blobs", second_share=0.3)
+    marks = "cut paper with straight edges, about 12 across its short side, beside soft round shapes."
+    assert marks in dataclasses.replace(picture, controls=two).description
+    more = dataclasses.replace(two, second_share=0.7)
+    marks = "soft round shapes, about 12 across its short side, beside cut paper with straight edges."
+    assert marks in dataclasses.replace(picture, controls=more).description
+
+
+def test_a_large_picture_is_described_from_a_sample(picture: Picture) -> None:
+    large = dataclasses.replace(picture, pixels=np.repeat(np.repeat(picture.pixels, 20, axis=0), 20, axis=1))
+    assert large.description == picture.description
+
+
+# In Python and notebooks ---------------------------------------------------------------------------------------------
+
+
+def test_a_picture_is_an_image_and_an_array(picture: Picture) -> None:
+    assert picture.image.mode == "RGB" and picture.image.size == (160, 96)
+    np.testing.assert_array_equal(np.asarray(picture.image), picture.pixels)
+    np.testing.assert_array_equal(np.asarray(picture), picture.pixels)
+    assert np.asarray(picture, np.float32).dtype == np.float32
+
+
+def test_a_notebook_shows_a_picture_small(picture: Picture) -> None:
+    with Image.open(io.BytesIO(picture._repr_png_())) as image:
+        np.testing.assert_array_equal(np.asarray(image), picture.pixels)
+    large = dataclasses.replace(picture, pixels=np.zeros((1500, 3000, 3), np.uint8))
+    with Image.open(io.BytesIO(large._repr_png_())) as image:
+        assert image.size == (1024, 512)
+
+
+def test_the_repr_is_one_short_line(picture: Picture) -> None:
+    assert repr(picture).startswith("<Picture of 'song0', 160 x 96: Abstract picture in white")
+    assert len(repr(picture)) < 300 and "\n" not in repr(picture)
+
+
+@pytest.mark.parametrize("name", ["png", "JPG", ".webp", "tif"])
+def test_a_picture_is_saved_into_a_buffer(picture: Picture, tmp_path: Path, name: str) -> None:
+    buffer = io.BytesIO()
+    picture.save(buffer, format=name)
+    path = tmp_path / f"a.{name.lower().removeprefix('.')}"
+    picture.save(path)
+    assert buffer.getvalue() == path.read_bytes()
+
+
+def test_the_format_of_an_open_file_is_that_of_its_name(picture: Picture, tmp_path: Path) -> None:
+    with (tmp_path / "a.webp").open("wb") as file:
+        picture.save(file)
+    assert read_record(tmp_path / "a.webp") == RECORD
+    picture.save(tmp_path / "cover", format="jpg")  # the name is kept
+    with Image.open(tmp_path / "cover") as image:
+        assert image.format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "reason"),
+    [
+        (io.BytesIO(), {}, 'give one, such as format="png"'),
+        (io.BytesIO(), {"format": "gif"}, "format is 'gif'; it must be one of png, jpg"),
+        (io.BytesIO(), {"format": 3}, "format is 3; it must be one of png"),
+        (io.StringIO(), {"format": "png"}, "cannot be written .*open it with mode 'wb'"),
+        (5, {}, "target is 5; it must be a path, or a file"),
+        ("a.png", {"dpi": 0}, "dpi is 0; it must be a number from 1 to 10000"),
+    ],
+)
+def test_a_target_that_cannot_be_written_to_is_refused(
+    picture: Picture, tmp_path: Path, target: Any, options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(PictureError, match=reason):
+        picture.save(tmp_path / target if isinstance(target, str) else target, **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_the_density_is_written_into_the_file(picture: Picture, tmp_path: Path, suffix: str) -> None:
+    for dpi, given in ((72, {"dpi": 72}), (300, {})):
+        picture.save(tmp_path / f"a{suffix}", **given)
+        with Image.open(tmp_path / f"a{suffix}") as image:
+            assert image.info["dpi"] == pytest.approx((dpi, dpi), rel=1e-3)
+    recorded = dataclasses.replace(picture, record={**RECORD, "dpi": 600.0})
+    recorded.save(tmp_path / f"a{suffix}")
+    with Image.open(tmp_path / f"a{suffix}") as image:
+        assert image.info["dpi"] == pytest.approx((600, 600), rel=1e-3)
+
+
+def test_avif_needs_a_pillow_that_writes_it(picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(self: Image.Image, file: Any, **options: Any) -> None:
+        raise ValueError("unknown file extension: .avif")
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    with pytest.raises(PictureError, match=r"writes no AVIF; install Pillow 11\.3 or later"):
+        picture.save(tmp_path / "a.avif")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from fake_bundle import VARIATION_SCALE, write_fake_bundle
 import clavilux
 from clavilux.audio.clips import NO_DESCRIPTORS, pick_clips, read_clips
 from clavilux.errors import AudioError, BundleError, ClaviluxError, PictureError
-from clavilux.pipeline import Clavilux, paint
+from clavilux.painting import paint
+from clavilux.pipeline import Clavilux
 from clavilux.system.arguments import check_size
 
 
@@ -43,13 +44,21 @@ def test_a_song_becomes_a_picture(fake_bundle: Path, tone_file: Path) -> None:
     assert picture.song.name == "chord"
     assert picture.record == {
         "clavilux": clavilux.__version__,
-        "song": {"name": "chord", "sha256": picture.song.sha256, "silent": False},
+        "song": {
+            "name": "chord",
+            "sha256": picture.song.sha256,
+            "sound_sha256": picture.song.sound_sha256,
+            "silent": False,
+            "duration_s": 12.0,
+        },
         "bundle": {"name": "fake", "sha256": Clavilux(fake_bundle).bundle.sha256},
         "size": [128, 96],
         "seed": 3,
         "variation": 0,
         "spread": 1.0,
+        "dpi": 300.0,
         "options": {"noise_std": 0.0, "logvar_scale": 0.0, "max_s": 14_400.0, "clip": None},
+        "z_image": [float(str(value)) for value in picture.z_image],
     }
 
 
@@ -110,7 +119,7 @@ def test_a_variation_lies_one_step_away(engine: Clavilux, make_song: MakeSong, s
 
 def test_the_direction_depends_on_song_seed_and_number(engine: Clavilux, make_song: MakeSong) -> None:
     song = make_song()
-    twin = dataclasses.replace(song, sha256="ee" * 32)
+    twin = dataclasses.replace(song, windows=song.windows + np.float32(1e-3))  # other sound
     own = engine.z_image(song)
     choices: list[tuple[Any, dict[str, int]]] = [
         (song, {"variation": 1}),
@@ -184,7 +193,7 @@ def test_a_picture_is_painted_again_larger(engine: Clavilux, tone_file: Path) ->
 def test_another_song_is_refused(engine: Clavilux, tone_file: Path, other_tone_file: Path) -> None:
     record = engine.paint(tone_file, size=96).record
     with pytest.raises(
-        PictureError, match=r"high\.wav: is not the song of the picture, which was painted from 'chord'"
+        PictureError, match=r"high\.wav: is not the song of the picture, which was painted from 'chord' and sounds"
     ):
         engine.repaint(record, other_tone_file)
 
@@ -206,6 +215,9 @@ PLACES = [
     ("bundle", "sha256"),
     ("size",),
     ("size", 0),
+    ("z_image",),
+    ("z_image", 3),
+    ("dpi",),
     ("seed",),
     ("variation",),
     ("spread",),

@@ -22,7 +22,7 @@ from clavilux.cli import cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-RUN = {"paint", "features", "bundle"}  # sub-commands that need neither training data nor PyTorch
+RUN = {"paint", "features", "bundle", "controls"}  # sub-commands that need neither training data nor PyTorch
 NOT_RUN = {"--scheduler", "mybundle"}  # need a cluster, or a training
 OTHER_PROGRAMS = {"pip", "ruff", "mypy", "pytest", ".", "source", "cd", "git", "dask", "find", "sort", "split", "xargs"}
 

@@ -17,7 +17,7 @@ import pytest
 from conftest import chord, write_wave
 from PIL import Image
 
-from clavilux.picture import read_record
+from clavilux.picture_file import read_record
 from clavilux.system.files import process_is_running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such signals, names or mounts")

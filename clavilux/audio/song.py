@@ -1,37 +1,40 @@
-"""Read a sound file as a `Song`: decode -> features -> descriptors -> **song** -> engine."""
+"""Read sound as a `Song`: decode -> features -> descriptors -> **song** -> engine."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio.decode import read_blocks
+from clavilux.audio.decode import AudioStream, read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, halve, measure_features
 from clavilux.audio.mix import AUDIBLE_DB
+from clavilux.audio.samples import NAME, SampleStream, check_samples
 from clavilux.constants import MAX_AUDIO_S, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.errors import AudioError
-from clavilux.system.arguments import float_array, real_number, show
+from clavilux.system.arguments import Number, float_array, real_number, show
 from clavilux.system.memory import reuse_memory
 from clavilux.system.threads import read_ahead
 
 
 @dataclass(frozen=True, eq=False)
 class Song:
-    """Features and descriptors of a sound file, with n windows of 5 s.
+    """Features and descriptors of sound, with n windows of 5 s.
 
     Attributes
     ----------
     path : Path
-        The file.
+        The file; a name without meaning for sound from memory.
     name : str
         Name of the file without extension.
     sha256 : str
-        SHA-256 of the file, 64 hexadecimal digits.
+        SHA-256 of the bytes of the file or of the array, 64 hexadecimal digits. It changes with the tags of a file.
     duration_s : float
         Duration of the sound that was read, in seconds.
     windows : (n, 20, 216) float32
@@ -58,6 +61,17 @@ class Song:
     is_silent: bool
     descriptors: dict[str, float]
     warnings: tuple[str, ...]
+
+    @property
+    def audible_windows(self) -> NDArray[np.float32]:
+        """The windows that the picture depends on: the audible ones, or all if none is audible."""
+        return self.windows[self.audible] if np.any(self.audible) else self.windows
+
+    @cached_property
+    def sound_sha256(self) -> str:
+        """SHA-256 of `audible_windows`: the same for all files, arrays and feature files of the same sound."""
+        windows = np.ascontiguousarray(self.audible_windows, "<f4")
+        return hashlib.sha256(windows.tobytes()).hexdigest()
 
 
 def read_song(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
@@ -89,6 +103,22 @@ def read_song(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1)
     return _read(path, max_s, threads)[0]
 
 
+def read_song_content(content: bytes, path: Path, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
+    """Return the song in the content of a sound file; ``path`` gives only its name. See `read_song`."""
+    if not content:
+        raise AudioError(f"{path}: is empty (0 bytes); give a sound file")
+    stream = AudioStream(content, path, max_s=max_s)
+    return _measure(stream, path, hashlib.sha256(content).hexdigest(), threads)[0]
+
+
+def read_song_samples(y: Any, sr: Number | None, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
+    """Return the song in an array, see `clavilux.audio.samples.check_samples` and `read_song`."""
+    samples, rate = check_samples(y, sr)
+    sha256 = hashlib.sha256(f"{samples.dtype.str} {samples.shape} {rate}".encode())
+    sha256.update(np.ascontiguousarray(samples).data)
+    return _measure(SampleStream(samples, rate, max_s=max_s), Path(NAME), sha256.hexdigest(), threads)[0]
+
+
 def read_song_halves(path: Path | str) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
     """Return the song in a sound file, and the descriptors of its first and second half; see `read_song`."""
     song, features = _read(path, MAX_AUDIO_S, 1)
@@ -98,8 +128,12 @@ def read_song_halves(path: Path | str) -> tuple[Song, tuple[dict[str, float], di
 
 def _read(path: Path | str, max_s: float, threads: int) -> tuple[Song, Features]:
     path = Path(path)
+    return _measure(read_blocks(path, max_s=max_s), path, None, threads)
+
+
+def _measure(stream: AudioStream, path: Path, sha256: str | None, threads: int) -> tuple[Song, Features]:
+    """Return the song in a stream of sound, and its features; without ``sha256``, the file is hashed."""
     reuse_memory()
-    stream = read_blocks(path, max_s=max_s)
     while True:
         features = measure_features(stream if threads == 1 else read_ahead(stream))
         audible = features.window_db >= AUDIBLE_DB
@@ -111,7 +145,7 @@ def _read(path: Path | str, max_s: float, threads: int) -> tuple[Song, Features]
     song = Song(
         path=path,
         name=path.stem,
-        sha256=hash_file(path),
+        sha256=sha256 or hash_file(path),
         duration_s=features.duration_s,
         windows=features.mfcc,
         window_db=features.window_db,

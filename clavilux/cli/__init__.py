@@ -38,6 +38,12 @@ class _Home:
 
 COMMANDS = {
     "paint": _Home("clavilux.cli.paint", "paint", "Paint songs: one abstract picture per song.", is_watched=False),
+    "controls": _Home(
+        "clavilux.cli.controls",
+        "controls",
+        "Write what would be painted as a file to edit: colours, marks, layout.",
+        is_watched=False,
+    ),
     "features": _Home(
         "clavilux.cli.features",
         "features",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import click
 
 from clavilux.audio.song import hash_file
 from clavilux.errors import ClaviluxError, PictureError
-from clavilux.picture import FORMATS, Picture, read_record
+from clavilux.picture import Picture
+from clavilux.picture_file import FORMATS, read_record
+from clavilux.record import CONTROLS_SUFFIX
 from clavilux.system.files import Identity, identity, refuse_inputs, remove_leftovers
 
 
@@ -63,7 +67,9 @@ def name_pictures(songs: Sequence[Path], output: str | None, n_each: int) -> lis
             stem = song.stem if attempt == 1 else f"{song.stem}_{attempt}"
             pictures = numbered(folder / f"{stem}.png", n_each)
             names = {picture.name.casefold() for picture in pictures}  # some file systems ignore case
-            if not names & taken and all(may_be_replaced(picture, song, inputs) for picture in pictures):
+            if not names & taken and all(
+                may_be_replaced(picture, partial(_may_be_of, file=song), inputs) for picture in pictures
+            ):
                 break
         taken |= names
         named.append(pictures)
@@ -78,44 +84,61 @@ def numbered(picture: Path, n_each: int) -> tuple[Path, ...]:
 
 
 def may_be_replaced(
-    picture: Path,
-    song: Path,
-    inputs: Container[Identity | None] = (),
-    *,
-    sha256: str | None = None,
-    clip: int | None = None,
+    picture: Path, has_our_source: Callable[[dict[str, Any]], bool], inputs: Container[Identity | None] = ()
 ) -> bool:
     """Return whether a picture may be written: no file has its name, or an earlier picture of the same song.
 
     Parameters
     ----------
     picture : Path
-    song : Path
+    has_our_source : callable
+        Whether the record of a picture, which is untrusted, is of the same song.
     inputs : container of Identity
         Identities of the input files of this run, which must not be replaced.
-    sha256 : str, optional
-        SHA-256 of the bytes of the song, if known.
-    clip : int, optional
-        Index of the only window of a feature file that is painted.
     """
     if not os.path.lexists(picture):
         return True
     if identity(picture) in inputs:
         return False
     try:
-        record = read_record(picture)
-        painted_from, options = record.get("song"), record.get("options")
-        return (
-            isinstance(painted_from, dict)
-            and painted_from.get("sha256") == (sha256 or hash_file(song))
-            and (options.get("clip") if isinstance(options, dict) else None) == clip
-        )
+        return has_our_source(read_record(picture))
     except ClaviluxError:
         return False
 
 
-def save_picture(picture: Picture, target: Path, *, clip: int | None = None) -> Path:
-    """Save a picture and return its path: ``target``, or the next free name if another run has used it meanwhile.
+def _may_be_of(record: dict[str, Any], file: Path) -> bool:
+    """Return whether a picture may be of a file that is not read yet.
+
+    It is if the bytes are the same, or if the name is and the record has the hash of the sound: the tags of the file
+    may have changed. `save_picture` then compares the sound.
+    """
+    song = record.get("song")
+    if file.suffix.lower() == CONTROLS_SUFFIX:
+        return "controls" in record and record.get("name") == file.stem
+    if not isinstance(song, dict) or _clip_of(record) is not None:
+        return False
+    return ("sound_sha256" in song and song.get("name") == file.stem) or song.get("sha256") == hash_file(file)
+
+
+def _is_of_same_song(record: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Return whether two records are of the same clip of the same file, or of the same sound."""
+    before, after = record.get("song"), new.get("song", {})
+    if "controls" in new:
+        return "controls" in record and record.get("name") == new["name"]
+    return (
+        isinstance(before, dict)
+        and _clip_of(record) == _clip_of(new)
+        and any(name in before and before[name] == after.get(name) for name in ("sha256", "sound_sha256"))
+    )
+
+
+def _clip_of(record: dict[str, Any]) -> Any:
+    options = record.get("options")
+    return options.get("clip") if isinstance(options, dict) else None
+
+
+def save_picture(picture: Picture, target: Path) -> Path:
+    """Save a picture and return its path: ``target``, or the next free name if another picture has it.
 
     Two runs that paint the same song overwrite each other's pictures.
 
@@ -124,7 +147,6 @@ def save_picture(picture: Picture, target: Path, *, clip: int | None = None) -> 
     PictureError
         If it cannot be written.
     """
-    song = picture.song
     for attempt in count(1):
         path = target if attempt == 1 else target.with_name(f"{target.stem}_{attempt}{target.suffix}")
         if not os.path.lexists(path):
@@ -133,7 +155,7 @@ def save_picture(picture: Picture, target: Path, *, clip: int | None = None) -> 
                 return path
             except FileExistsError:  # created meanwhile
                 pass
-        if may_be_replaced(path, song.path, sha256=song.sha256, clip=clip):
+        if may_be_replaced(path, partial(_is_of_same_song, new=picture.record)):
             picture.save(path)
             return path
     raise AssertionError("unreachable")

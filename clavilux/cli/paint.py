@@ -28,8 +28,8 @@ from clavilux.cli.painting import Again, Outcome, Task, open_clavilux, paint_aga
 from clavilux.constants import DEFAULT_SIZE_PX, MAX_AUDIO_S
 from clavilux.errors import BundleError, PictureError
 from clavilux.explain import explain_report
-from clavilux.picture import FORMATS, read_record
-from clavilux.record import PaintOptions
+from clavilux.picture_file import FORMATS, read_record
+from clavilux.record import CONTROLS_SUFFIX, PaintOptions
 from clavilux.system.arguments import check_size, show
 from clavilux.system.files import list_folder, refuse_inputs
 from clavilux.system.jobs import check_scheduler
@@ -65,7 +65,7 @@ class FiniteRange(click.FloatRange):
 
 
 @click.command(cls=CommandWithAdvanced)
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SONG|FOLDER|FEATURES...")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="SONG|FOLDER|FEATURES|CONTROLS...")
 @click.option(
     "-o",
     "--output",
@@ -111,7 +111,7 @@ class FiniteRange(click.FloatRange):
     "--again",
     type=click.Path(path_type=Path),
     metavar="PICTURE",
-    help="Paint PICTURE again from its SONG, with the settings stored in PICTURE; --size may differ.",
+    help="Paint PICTURE again from what is stored in it, at any --size; its SONG is not needed.",
 )
 @click.option("--resume", is_flag=True, help="Skip pictures that exist already and would come out the same.")
 @click.option(
@@ -185,7 +185,7 @@ def paint(
 ) -> None:
     """Paint songs: one abstract picture per song, or per song of a folder.
 
-    FEATURES is a file that `clavilux features` wrote.
+    FEATURES is a file that `clavilux features` wrote, CONTROLS one that `clavilux controls` wrote.
 
     The whole song determines the picture. The same song, seed and bundle always give the same picture.
 
@@ -194,7 +194,7 @@ def paint(
     clavilux paint nocturne.flac -o cover.jpg --size 3000   a square cover
     clavilux paint album/ -o pictures/ --count 4            four pictures per song
     clavilux paint nocturne.flac --explain                  also says what was measured
-    clavilux paint --again nocturne.png nocturne.flac       the same picture again
+    clavilux paint --again nocturne.png --size 4096         the same picture again, larger
     """  # noqa: D301  (click: \b keeps line breaks)
     set_up_log(verbose)
     if explain and as_json:
@@ -205,6 +205,8 @@ def paint(
         raise click.UsageError(
             "--jobs sets processes of this machine; a cluster uses the workers it has. Give --jobs or --scheduler."
         )
+    if not paths and again is None:
+        raise click.UsageError("Missing argument 'SONG|FOLDER|FEATURES|CONTROLS...'.")
     if again is not None:
         _paint_again(ctx, again, paths, output, explain=explain, as_json=as_json)
         return
@@ -221,6 +223,7 @@ def paint(
         "verbose": verbose,
         "is_named": n_random is None and is_picture_name(output),
         "resume": resume or scheduler is not None,
+        "has_seed": ctx.get_parameter_source("seed") is click.core.ParameterSource.COMMANDLINE,
     }
     if n_random is not None:
         if len(paths) != 1 or count != 1:
@@ -231,6 +234,8 @@ def paint(
         songs = list(_find_songs(paths, faults))
         if len(songs) != 1:  # a single song is read while the networks are loaded
             networks.check(painting_only=True)  # report a damaged bundle once, not for every song
+        if count > 1 and any(song.suffix.lower() == CONTROLS_SUFFIX for song in songs):
+            raise click.UsageError("Controls have no variations; give them without --count.")
         files = name_pictures(songs, output, count)
         tasks = [Task(song, pictures, options=options, **run) for song, pictures in zip(songs, files, strict=True)]
     for fault in faults:
@@ -302,22 +307,33 @@ def _paint_again(
         raise click.UsageError(
             "--again uses the settings stored in the picture; only --size, --bundle and -o may be given with it."
         )
-    if len(paths) != 1:
-        raise click.UsageError("--again paints one picture: give one SONG.")
+    if len(paths) > 1:
+        raise click.UsageError("--again paints one picture: give one SONG, or none.")
     if output is not None and Path(output).suffix.lower() not in FORMATS:
         raise click.UsageError(f"-o {output}: a picture ends in {', '.join(FORMATS)}.")
     record = read_record(again)
     params = ctx.params
     explicit_size = ctx.get_parameter_source("size") is click.core.ParameterSource.COMMANDLINE
     explicit_bundle = ctx.get_parameter_source("bundle") is click.core.ParameterSource.COMMANDLINE
-    bundle = params["bundle"] if explicit_bundle else _shipped_bundle_of(record, again)
-    open_clavilux(bundle)
+    bundle = None
+    if "controls" not in record:
+        bundle = params["bundle"] if explicit_bundle else _shipped_bundle_of(record, again)
+        open_clavilux(bundle)
+    elif paths:
+        raise click.UsageError(f"{again} was painted from controls: give no SONG.")
     target = Path(output) if output is not None else Path(f"{again.stem}-again{again.suffix}")
     make_folder(target.parent)
     if output is not None:
-        refuse_inputs([target], [again, paths[0]])
+        refuse_inputs([target], [again, *paths])
     outcome = paint_again(
-        Again(paths[0], record, target, bundle, params["size"] if explicit_size else None, output is not None)
+        Again(
+            paths[0] if paths else None,
+            record,
+            target,
+            bundle,
+            params["size"] if explicit_size else None,
+            output is not None,
+        )
     )
     _print_outcome(outcome, explain=explain, as_json=as_json)
     ctx.exit(1 if outcome.fault else 0)

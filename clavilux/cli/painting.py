@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,9 +20,10 @@ from clavilux.cli.output import set_up_log
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.explain import report_picture
-from clavilux.picture import picture_format, read_record
+from clavilux.picture import Picture
+from clavilux.picture_file import picture_format, read_record
 from clavilux.pipeline import Clavilux
-from clavilux.record import PaintOptions
+from clavilux.record import CONTROLS_SUFFIX, PaintOptions
 from clavilux.system.jobs import run_songs
 from clavilux.system.threads import count_cores
 
@@ -42,6 +44,7 @@ class Task:
     verbose: bool
     is_named: bool  # the user chose the file names: other files than inputs may be overwritten
     resume: bool  # skip pictures that exist already
+    has_seed: bool = False  # the user chose the seed, which replaces that of a file of controls
     threads: int = 1  # per song
 
     def __str__(self) -> str:
@@ -62,15 +65,15 @@ class Outcome:
 class Again:
     """A picture to paint again from its record."""
 
-    song: Path
+    song: Path | None
     record: dict[str, Any]
     picture: Path
-    bundle: str
+    bundle: str | None  # None for a picture of controls
     size: tuple[int, int] | None  # None uses the recorded size
     is_named: bool  # the user chose the file name: other files than inputs may be overwritten
 
     def __str__(self) -> str:
-        return str(self.song)
+        return str(self.picture if self.song is None else self.song)
 
 
 def paint_songs(
@@ -108,15 +111,21 @@ def _failed(task: Task | Again, reason: str) -> Outcome:
 
 
 def _repaint(task: Again) -> Outcome:
-    clavilux = open_clavilux(task.bundle)
-    clavilux.threads = min(count_cores(), MOST_THREADS)
-    picture = clavilux.repaint(task.record, task.song, size=task.size)
-    if task.is_named:
-        picture.save(task.picture)
-        place = task.picture
+    threads = min(count_cores(), MOST_THREADS)
+    mapped: tuple[str, ...] = ()
+    if task.bundle is None:
+        from clavilux.controls_file import paint_controls, parse_controls_record
+
+        file, options = parse_controls_record(task.record)
+        picture = paint_controls(file, replace(options, size=task.size or options.size), threads=threads)
     else:
-        place = save_picture(picture, task.picture, clip=picture.record["options"]["clip"])
-    return Outcome((report_picture(picture, place, clavilux.bundle.descriptors),), _warnings(picture.song))
+        clavilux = open_clavilux(task.bundle)
+        clavilux.threads = threads
+        picture = clavilux.repaint(task.record, task.song, size=task.size)
+        mapped = clavilux.bundle.descriptors
+    place = _save(picture, task.picture, is_named=task.is_named)
+    warnings = () if picture.song is None else _warnings(picture.song)
+    return Outcome((report_picture(picture, place, mapped),), warnings)
 
 
 def _for_workers(task: Task) -> Task:
@@ -131,6 +140,8 @@ def paint_song(task: Task) -> Outcome:
     if not logger.handlers:  # on a worker of a cluster; other processes send their log to the caller
         set_up_log(task.verbose)
     try:
+        if task.path.suffix.lower() == CONTROLS_SUFFIX:
+            return _paint_controls(task)
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = task.threads
         skipped = _find_painted(task, clavilux) if task.resume else {}
@@ -145,15 +156,39 @@ def paint_song(task: Task) -> Outcome:
         for picture in clavilux.variations(song, count=len(task.pictures), skip=skipped, options=task.options):
             variation = picture.record["variation"]
             target, z = task.pictures[variation], picture.z_image
+            assert z is not None, "songs are painted from latents"
             logger.info("%s: range of z_image [%.3g, %.3g], norm %.3g", target, z.min(), z.max(), np.linalg.norm(z))
-            if task.is_named:
-                picture.save(target)
-            else:
-                target = save_picture(picture, target, clip=task.options.clip)
+            target = _save(picture, target, is_named=task.is_named)
             reports[variation] = report_picture(picture, target, clavilux.bundle.descriptors)
     except ClaviluxError as error:
         return Outcome(fault=str(error))
     return Outcome(tuple(reports[number] for number in sorted(reports)), _warnings(song), n_skipped=len(skipped))
+
+
+def _paint_controls(task: Task) -> Outcome:
+    """Paint a file of controls."""
+    from clavilux.controls_file import controls_record, paint_controls, read_controls
+
+    (target,) = task.pictures
+    picture_format(target, task.options.size)
+    file = read_controls(task.path)
+    seed = task.options.seed if task.has_seed else None
+    if task.resume and target.exists():
+        with suppress(PictureError):  # another file
+            record = read_record(target)
+            if record == controls_record(file, task.options, seed=seed):
+                return Outcome(({"song": str(task.path), "picture": str(target), "record": record},), n_skipped=1)
+    picture = paint_controls(file, task.options, seed=seed, threads=task.threads)
+    target = _save(picture, target, is_named=task.is_named)
+    return Outcome((report_picture(picture, target, ()) | {"song": str(task.path)},))
+
+
+def _save(picture: Picture, target: Path, *, is_named: bool) -> Path:
+    """Save a picture and return its path; only a name that the user chose may be that of any file."""
+    if not is_named:
+        return save_picture(picture, target)
+    picture.save(target)
+    return target
 
 
 def _find_painted(task: Task, clavilux: Clavilux) -> dict[int, dict[str, Any]]:

@@ -1,4 +1,4 @@
 """The painter: controls become pixels of any size.
 
-controls -> paint -> canvas (marks, plan, slots, dither) -> outline -> surface -> sRGB picture
+controls -> composition (plan, marks, palette) -> surface (strokes, areas) -> dither -> sRGB picture
 """

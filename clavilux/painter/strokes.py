@@ -154,14 +154,14 @@ def place_strokes(
     colour += leaning * (palette[nearest_lightness(palette)[slot, 1]] - colour)
     paint = np.empty((len(colour), 6))
     paint[:, :3], paint[:, 3:] = colour, (brush.dry, brush.relief, brush.opacity)
-    numbers = order.astype(np.uint32)[:, None] * np.uint32(2 * BRISTLES) + np.arange(2 * BRISTLES, dtype=np.uint32)
-    bristles = unit(mix(numbers + np.uint32(key(seed, f"{brush.name} bristles"))))
+    first = order.astype(np.uint32) * np.uint32(2 * BRISTLES) + np.uint32(key(seed, f"{brush.name} bristles"))
+    bristles = unit(mix(np.add.outer(first, np.arange(2 * BRISTLES, dtype=np.uint32))))
     return Strokes(shape.astype(np.float32), paint.astype(np.float32), bristles.reshape(-1, 2, BRISTLES))
 
 
 def nearest_lightness(palette: NDArray[np.floating]) -> NDArray[np.intp]:
     """Return the slots by difference of lightness from each slot, (8, 8): itself first."""
-    return np.argsort(np.abs(palette[:, None, 0] - palette[None, :, 0]), axis=1, kind="stable")
+    return np.asarray(np.argsort(np.abs(palette[:, None, 0] - palette[None, :, 0]), axis=1, kind="stable"))
 
 
 def paint_strokes(rows: Float32, top: int, height: int, strokes: Strokes, fast: ModuleType | None) -> None:

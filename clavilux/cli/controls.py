@@ -1,0 +1,69 @@
+"""``clavilux controls``: write the controls of the picture of a song as a file that can be edited and painted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from clavilux.cli.advanced import AdvancedOption, CommandWithAdvanced
+from clavilux.cli.output import complain, say, visible
+from clavilux.controls_file import controls_text
+from clavilux.errors import OutputError
+from clavilux.pipeline import Clavilux
+from clavilux.record import CONTROLS_SUFFIX
+from clavilux.system.files import refuse_inputs, write_whole
+
+
+@click.command(cls=CommandWithAdvanced)
+@click.argument("song", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="File to write, such as song.json.  [default: print it]",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", show_default=True, help="Random seed.")
+@click.option(
+    "--variation",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    show_default=True,
+    help="0 is the main picture of the song, 1 the first variation, as `clavilux paint --count` numbers them from 1.",
+)
+@click.option(
+    "--bundle",
+    cls=AdvancedOption,
+    default="default",
+    metavar="NAME|DIR",
+    show_default=True,
+    help="Trained networks: default, or a folder that `clavilux train` wrote.",
+)
+def controls(song: Path, output: Path | None, seed: int, variation: int, bundle: str) -> None:
+    """Write what would be painted for SONG as a file to edit.
+
+    The file names the palette, the kinds of marks, their number and angle, the surface and the layout of the picture.
+    Change what you like and paint it. docs/controls.md describes each entry.
+
+    \b
+    clavilux controls song.mp3 -o song.json
+    clavilux paint song.json -o cover.png
+    """  # noqa: D301  (click: \\b keeps line breaks)
+    if output is not None and output.suffix.lower() != CONTROLS_SUFFIX:
+        raise click.BadParameter(f"{output} does not end in {CONTROLS_SUFFIX}", param_hint="-o")
+    clavilux = Clavilux(bundle)
+    read = clavilux.read_song(song)
+    for warning in read.warnings:
+        complain(f"{song}: {warning}")
+    text = controls_text(clavilux.controls(read, seed=seed, variation=variation), seed=seed + variation)
+    if output is None:
+        say(text.rstrip())
+        return
+    refuse_inputs([output], [song])
+    try:
+        write_whole(output, text.encode())
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written ({error.strerror or error}); give another name") from error
+    say(f"{visible(str(song))} -> {visible(str(output))}")
