@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from clavilux.constants import DEFAULT_SIZE_PX, DENSITY_DPI, DPI_RANGE, LATENT_DIM, MAX_AUDIO_S
 from clavilux.errors import AudioError, PictureError
 from clavilux.system.arguments import MAX_SEED, Number, Size, check_size, float_array, real_number, show, whole_number
+from clavilux.version import __version__
 
 if TYPE_CHECKING:
     from clavilux.audio.song import Song
@@ -188,8 +189,10 @@ def parse_record(record: Any) -> ParsedRecord:
     Raises
     ------
     PictureError
-        If an entry is missing, has a wrong type or is out of range. Additional entries are ignored.
+        If an entry is missing, has a wrong type or is out of range, or if a version with another painter wrote it.
+        Additional entries are ignored.
     """
+    _check_version(record)
     try:
         song, bundle = (_entry(record, name, dict) for name in ("song", "bundle"))
         known: dict[str, Any] = {name: _entry(song, name, str) for name in ("name", "sha256")}
@@ -207,6 +210,16 @@ def parse_record(record: Any) -> ParsedRecord:
         )
     except (PictureError, AudioError) as error:
         raise PictureError(f"the record of the picture is incomplete ({error}); it cannot be painted again") from error
+
+
+def _check_version(record: Any) -> None:
+    """Raise a `PictureError` if the record names a version of Clavilux whose painter differs: another major or minor."""
+    written = record.get("clavilux") if isinstance(record, dict) else None
+    if isinstance(written, str) and written.split(".")[:2] != __version__.split(".")[:2]:
+        raise PictureError(
+            f"the picture was painted by Clavilux {show(written)}, whose painter differs from that of this "
+            f"version ({__version__}); install that version to paint it again"
+        )
 
 
 def _parse_latent(value: Any) -> Float32:
