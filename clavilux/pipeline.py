@@ -218,7 +218,12 @@ class Clavilux:
         return self._paint(song, sr, resolved, (number for number in numbers if number not in skip))
 
     def repaint(
-        self, record: dict[str, Any], song: Source | Song | None = None, *, size: Size | None = None
+        self,
+        record: dict[str, Any],
+        song: Source | Song | None = None,
+        *,
+        size: Size | None = None,
+        dpi: Number | None = None,
     ) -> Picture:
         """Paint a picture again from its record (`clavilux.read_record`), at any size.
 
@@ -228,7 +233,8 @@ class Clavilux:
         song : path-like, file or Song, optional
             The song of the picture, to check that it is. Records of earlier versions need it.
         size : int or (int, int), optional
-            By default that of the record.
+        dpi : float, optional
+            By default those of the record.
 
         Raises
         ------
@@ -238,7 +244,8 @@ class Clavilux:
             If the bundle is not the recorded one.
         """
         recorded = parse_record(record)
-        options = recorded.options if size is None else replace(recorded.options, size=check_size(size))
+        changes: dict[str, Any] = {"size": size, "dpi": dpi}
+        options = replace(recorded.options, **{name: value for name, value in changes.items() if value is not None})
         if recorded.bundle_sha256 != self.bundle.sha256:
             raise BundleError(
                 f"the picture was painted with bundle {show(recorded.bundle_name)} (sha256 "

@@ -103,7 +103,8 @@ def test_the_options_of_paint_are_these() -> None:
     names = {option.removeprefix("--") for option in options}
     assert names == {
         *("output", "size", "seed", "count", "spread", "noise-std", "logvar-scale", "bundle", "explain", "json"),
-        *("again", "random", "max-seconds", "jobs", "resume", "scheduler", "verbose"),
+        *("again", "random", "max-seconds", "jobs", "resume", "scheduler", "verbose", "quiet"),
+        *("format", "dpi", "alt-file", "embed", "folder-image"),
     }
 
 
@@ -506,7 +507,7 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
     ("arguments", "reason"),
     [
         ([], "Missing argument"),
-        (["SONG", "--size", "big"], "is not a size; write 1024 or 3000x2000"),
+        (["SONG", "--size", "big"], "is not a size; write 1024, 3000x2000 or 600x600mm@300"),
         (["SONG", "--size", "20"], "each side between 64 and 8192"),
         (["SONG", "--size", "100x9000"], "each side between 64 and 8192"),
         (["SONG", "--seed", "-1"], "--seed"),

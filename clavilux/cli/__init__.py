@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,9 @@ from clavilux.errors import ClaviluxError
 from clavilux.system import signals
 from clavilux.system.files import NO_ROOM
 from clavilux.version import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,24 @@ class _Home:
     name: str
     help: str
     is_watched: bool = True  # computes in this process, where libraries may delay Ctrl-C
+    section: str = "Train and measure"  # of the help text
 
 
 COMMANDS = {
-    "paint": _Home("clavilux.cli.paint", "paint", "Paint songs: one abstract picture per song.", is_watched=False),
+    "paint": _Home("clavilux.cli.paint", "paint", "Paint songs: one abstract picture per song.", False, "Paint"),
     "controls": _Home(
         "clavilux.cli.controls",
         "controls",
         "Write what would be painted as a file to edit: colours, marks, layout.",
-        is_watched=False,
+        False,
+        "Paint",
     ),
     "features": _Home(
         "clavilux.cli.features",
         "features",
         "Measure songs: tempo, key, loudness, ... of a folder, as a table.",
-        is_watched=False,
+        False,
+        "Paint",
     ),
     "corpus": _Home(
         "clavilux.cli.corpus", "corpus", "Download the public pictures and music that the networks were trained on."
@@ -71,6 +77,13 @@ FAULTS_OF_THE_SYSTEM = (
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO),
 )
 
+
+MOST_WANTED = """\
+clavilux paint song.mp3                            paint a song: writes song.png
+clavilux paint album/ -o pictures/                 paint every song of a folder
+clavilux paint song.mp3 -o cover.jpg --size 3000   a cover for music shops
+
+`clavilux --help` lists all commands, `clavilux paint --help` all options."""
 
 INTERRUPTED = 130  # exit code after Ctrl-C
 
@@ -105,9 +118,17 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the names and descriptions of the sub-commands into the help text."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, home.help) for name, home in COMMANDS.items()])
+        """Write the names and descriptions of the sub-commands into the help text, in sections."""
+        for section in dict.fromkeys(home.section for home in COMMANDS.values()):
+            with formatter.section(section):
+                formatter.write_dl([(name, home.help) for name, home in COMMANDS.items() if home.section == section])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the completions of a sub-command from `COMMANDS`: importing them all takes seconds."""
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=home.help) for name, home in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the sub-command."""
@@ -153,11 +174,13 @@ def _show_version(context: click.Context, option: click.Parameter, wanted: bool)
 
 @click.group(
     cls=Commands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success; 1 something failed (stderr says what, one line each); 2 wrong usage; "
-    "130 interrupted by Ctrl-C.",
+    "130 interrupted by Ctrl-C, 143 ended by SIGTERM.",
 )
 @click.option(
+    "-V",
     "--version",
     is_flag=True,
     expose_value=False,
@@ -165,7 +188,8 @@ def _show_version(context: click.Context, option: click.Parameter, wanted: bool)
     callback=_show_version,
     help="Show the version and exit.",
 )
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Paint music: a song in, an abstract picture out.
 
     \b
@@ -173,6 +197,8 @@ def cli() -> None:
     clavilux paint album/ -o pictures/         one picture per song
     clavilux paint nocturne.flac --size 4096   the same picture, larger
     """  # noqa: D301  (click: \b keeps line breaks)
+    if ctx.invoked_subcommand is None:
+        output.say(MOST_WANTED)
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from clavilux.cli.advanced import AdvancedOption, CommandWithAdvanced
 from clavilux.cli.output import complain, say, visible
+from clavilux.cli.sections import AdvancedOption, CommandWithSections
 from clavilux.controls_file import controls_text
 from clavilux.errors import OutputError
 from clavilux.pipeline import Clavilux
@@ -15,7 +15,7 @@ from clavilux.record import CONTROLS_SUFFIX
 from clavilux.system.files import refuse_inputs, write_whole
 
 
-@click.command(cls=CommandWithAdvanced)
+@click.command(cls=CommandWithSections)
 @click.argument("song", type=click.Path(path_type=Path))
 @click.option(
     "-o",

@@ -27,6 +27,7 @@ EXTRAS = {
     ),
     "fast": ("numba",),
     "cluster": ("dask", "distributed"),
+    "tags": ("mutagen",),
 }
 """Extra -> names of the modules that it installs."""
 

@@ -9,15 +9,15 @@ import click
 
 from clavilux.audio.feature_files import write_features
 from clavilux.audio.feature_table import TABLE
-from clavilux.cli.advanced import AdvancedOption, CommandWithAdvanced
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.progress import ProgressReporter
+from clavilux.cli.sections import AdvancedOption, CommandWithSections
 from clavilux.errors import AudioError
 
 LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
 
 
-@click.command(cls=CommandWithAdvanced)
+@click.command(cls=CommandWithSections)
 @click.argument("audio_dir", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."

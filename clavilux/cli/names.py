@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from clavilux.audio.song import hash_file
+from clavilux.cli.templates import FoundSong, fill_template, is_template
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.picture import Picture
 from clavilux.picture_file import FORMATS, read_record
@@ -20,14 +21,16 @@ from clavilux.system.files import Identity, identity, refuse_inputs, remove_left
 
 
 def is_picture_name(output: str | None) -> bool:
-    """Return whether ``-o`` names a picture and not a folder.
+    """Return whether ``-o`` names one picture, and not a folder or a template.
 
     Raises
     ------
     UsageError
         If it has an extension that is not that of a picture.
     """
-    if output is None or not Path(output).suffix or output.endswith("/") or os.path.isdir(output):
+    if output is None or is_template(output) or not Path(output).suffix:
+        return False
+    if output.endswith("/") or os.path.isdir(output):
         return False
     if Path(output).suffix.lower() not in FORMATS:
         raise click.UsageError(
@@ -36,40 +39,59 @@ def is_picture_name(output: str | None) -> bool:
     return True
 
 
-def name_pictures(songs: Sequence[Path], output: str | None, n_each: int) -> list[tuple[Path, ...]]:
-    """Return unique file names for the pictures of each song, and create their folder.
+def name_pictures(
+    songs: Sequence[FoundSong], output: str | None, n_each: int, suffix: str = ".png"
+) -> list[tuple[Path, ...]]:
+    """Return unique file names for the pictures of each song, and create their folders.
 
-    ``-o FILE`` is used as it is, unless it is a song. In a folder, pictures are named after their song. If another song
-    of the run has the name, or a file that is not a picture of this song, the name is ``NAME_2``, ``NAME_3``, ...
+    ``-o FILE`` is used as it is, unless it is a song. In a folder, pictures are named after their song, by a template
+    after its tags. If another song of the run has the name, or a file that is not a picture of this song, the name is
+    ``NAME_2``, ``NAME_3``, ...
+
+    Parameters
+    ----------
+    songs : sequence of FoundSong
+    output : str or None
+        The value of ``-o``.
+    n_each : int
+        Pictures per song.
+    suffix : str
+        Extension where ``output`` has none.
 
     Raises
     ------
     OutputError
         If ``-o FILE`` is one of the songs.
     PictureError
-        If the folder cannot be created.
+        If a folder cannot be created.
     """
+    paths = [song.path for song in songs]
     if output is not None and is_picture_name(output):
         if len(songs) > 1:
-            raise click.UsageError(f"-o {output} is one picture, and there are {len(songs)} songs; give a folder.")
+            raise click.UsageError(
+                f"-o {output} is one picture, and there are {len(songs)} songs; give a folder, or a template such as "
+                f'"{{name}}{Path(output).suffix}".'
+            )
         make_folder(Path(output).parent)
         named = [numbered(Path(output), n_each) for _ in songs]
         for pictures in named:
-            refuse_inputs(pictures, songs)
+            refuse_inputs(pictures, paths)
         return named
-    folder = Path(output or ".")
-    make_folder(folder)
-    inputs = {identity(song) for song in songs}
+    if output is not None and is_template(output):
+        wanted = fill_template(output, songs, suffix)
+    else:
+        wanted = [Path(output or ".") / f"{path.stem}{suffix}" for path in paths]
+    for folder in dict.fromkeys(path.parent for path in wanted):
+        make_folder(folder)
+    inputs = {identity(path) for path in paths}
     taken: set[str] = set()
     named = []
-    for song in songs:
+    for path, target in zip(paths, wanted, strict=True):
         for attempt in count(1):
-            stem = song.stem if attempt == 1 else f"{song.stem}_{attempt}"
-            pictures = numbered(folder / f"{stem}.png", n_each)
-            names = {picture.name.casefold() for picture in pictures}  # some file systems ignore case
-            if not names & taken and all(
-                may_be_replaced(picture, partial(_may_be_of, file=song), inputs) for picture in pictures
-            ):
+            stem = target.stem if attempt == 1 else f"{target.stem}_{attempt}"
+            pictures = numbered(target.with_name(f"{stem}{target.suffix}"), n_each)
+            names = {str(picture).casefold() for picture in pictures}  # some file systems ignore case
+            if not names & taken and all(may_be_replaced(p, partial(_may_be_of, file=path), inputs) for p in pictures):
                 break
         taken |= names
         named.append(pictures)
@@ -120,8 +142,8 @@ def _may_be_of(record: dict[str, Any], file: Path) -> bool:
     return ("sound_sha256" in song and song.get("name") == file.stem) or song.get("sha256") == hash_file(file)
 
 
-def _is_of_same_song(record: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Return whether two records are of the same clip of the same file, or of the same sound."""
+def is_of_same_source(record: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Return whether two records are of the same clip of the same file, of the same sound, or of the same controls."""
     before, after = record.get("song"), new.get("song", {})
     if "controls" in new:
         return "controls" in record and record.get("name") == new["name"]
@@ -155,7 +177,7 @@ def save_picture(picture: Picture, target: Path) -> Path:
                 return path
             except FileExistsError:  # created meanwhile
                 pass
-        if may_be_replaced(path, partial(_is_of_same_song, new=picture.record)):
+        if may_be_replaced(path, partial(is_of_same_source, new=picture.record)):
             picture.save(path)
             return path
     raise AssertionError("unreachable")

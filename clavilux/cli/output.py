@@ -11,12 +11,14 @@ import logging
 import os
 import sys
 import unicodedata
+from collections.abc import Callable
 from typing import IO, Any
 
 # Unicode categories of control characters and line ends, and marks of text direction (U+202E shows exe.mp3 as 3pm.exe).
 _HARMFUL = {"Cc", "Cs", "Zl", "Zp"}
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
+clear_status: list[Callable[[], None]] = []  # removes a line of progress from the terminal before anything is printed
 _cannot_write: list[str] = []  # the error of stdout, if any; empty for a closed pipe
 
 
@@ -110,6 +112,8 @@ def set_up() -> None:
 def _write(stream: IO[str] | None, text: str) -> None:
     if stream is None:
         return
+    for clear in clear_status:
+        clear()
     encoding = getattr(stream, "encoding", None) or "utf-8"
     stream.write(f"{text}\n".encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()

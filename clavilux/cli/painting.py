@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from clavilux.audio.clips import NO_DESCRIPTORS
 from clavilux.audio.song import Song, hash_file
 from clavilux.bundle import shipped_bundles
+from clavilux.cli.beside import Extras, embed_picture, with_hash, write_description, write_folder_image
 from clavilux.cli.names import save_picture
 from clavilux.cli.output import set_up_log
 from clavilux.constants import LATENT_DIM
@@ -44,6 +45,7 @@ class Task:
     verbose: bool
     is_named: bool  # the user chose the file names: other files than inputs may be overwritten
     resume: bool  # skip pictures that exist already
+    extras: Extras = field(default_factory=Extras)
     has_seed: bool = False  # the user chose the seed, which replaces that of a file of controls
     threads: int = 1  # per song
 
@@ -70,6 +72,8 @@ class Again:
     picture: Path
     bundle: str | None  # None for a picture of controls
     size: tuple[int, int] | None  # None uses the recorded size
+    dpi: float | None  # None uses the recorded resolution
+    alt_file: bool
     is_named: bool  # the user chose the file name: other files than inputs may be overwritten
 
     def __str__(self) -> str:
@@ -117,22 +121,27 @@ def _repaint(task: Again) -> Outcome:
         from clavilux.controls_file import paint_controls, parse_controls_record
 
         file, options = parse_controls_record(task.record)
-        picture = paint_controls(file, replace(options, size=task.size or options.size), threads=threads)
+        options = replace(options, size=task.size or options.size, dpi=task.dpi or options.dpi)
+        picture = paint_controls(file, options, threads=threads)
     else:
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = threads
-        picture = clavilux.repaint(task.record, task.song, size=task.size)
+        picture = clavilux.repaint(task.record, task.song, size=task.size, dpi=task.dpi)
         mapped = clavilux.bundle.descriptors
     place = _save(picture, task.picture, is_named=task.is_named)
-    warnings = () if picture.song is None else _warnings(picture.song)
-    return Outcome((report_picture(picture, place, mapped),), warnings)
+    warnings = [] if picture.song is None else _warnings(picture.song)
+    if task.alt_file and (warning := write_description(picture, place)):
+        warnings.append(warning)
+    return Outcome((report_picture(picture, place, mapped),), tuple(warnings))
 
 
 def _for_workers(task: Task) -> Task:
     """Return a task with absolute paths, for a process with another working directory."""
     bundle = task.bundle if task.bundle in shipped_bundles() else str(Path(task.bundle).absolute())
     pictures = tuple(picture.absolute() for picture in task.pictures)
-    return replace(task, path=task.path.absolute(), pictures=pictures, bundle=bundle)
+    image = task.extras.folder_image
+    extras = replace(task.extras, folder_image=None if image is None else image.absolute())
+    return replace(task, path=task.path.absolute(), pictures=pictures, bundle=bundle, extras=extras)
 
 
 def paint_song(task: Task) -> Outcome:
@@ -153,16 +162,64 @@ def paint_song(task: Task) -> Outcome:
         if task.verbose:
             _log_ranges(task.path, song, clavilux)
         reports = dict(skipped)
+        beside = _Beside(task, _warnings(song))
         for picture in clavilux.variations(song, count=len(task.pictures), skip=skipped, options=task.options):
             variation = picture.record["variation"]
             target, z = task.pictures[variation], picture.z_image
             assert z is not None, "songs are painted from latents"
             logger.info("%s: range of z_image [%.3g, %.3g], norm %.3g", target, z.min(), z.max(), np.linalg.norm(z))
-            target = _save(picture, target, is_named=task.is_named)
+            picture, target = beside.save(picture, target, is_main=variation == 0)
             reports[variation] = report_picture(picture, target, clavilux.bundle.descriptors)
     except ClaviluxError as error:
         return Outcome(fault=str(error))
-    return Outcome(tuple(reports[number] for number in sorted(reports)), _warnings(song), n_skipped=len(skipped))
+    return Outcome(
+        tuple(reports[number] for number in sorted(reports)), tuple(beside.warnings), beside.fault, len(skipped)
+    )
+
+
+class _Beside:
+    """Saves the pictures of a task with what is written beside them.
+
+    Attributes
+    ----------
+    warnings : list of str
+    fault : str or None
+        The first file that could not be written beside a picture; the picture itself is saved.
+    """
+
+    def __init__(self, task: Task, warnings: list[str]) -> None:
+        self._task, self._sha256 = task, ""
+        self.warnings = warnings
+        self.fault: str | None = None
+
+    def save(self, picture: Picture, target: Path, *, is_main: bool) -> tuple[Picture, Path]:
+        """Save a picture, and return it and its path."""
+        extras = self._task.extras
+        if is_main and extras.embed:
+            with self._noted():
+                picture = embed_picture(picture, self._task.path)
+                self._sha256 = picture.record["song"]["sha256"]
+        elif self._sha256:
+            picture = with_hash(picture, self._sha256)  # embedding has changed the file
+        place = _save(picture, target, is_named=self._task.is_named)
+        if extras.alt_file:
+            with self._noted():
+                self._warn(write_description(picture, place))
+        if is_main and extras.folder_image is not None:
+            with self._noted():
+                self._warn(write_folder_image(picture, extras.folder_image))
+        return picture, place
+
+    def _warn(self, warning: str | None) -> None:
+        if warning is not None:
+            self.warnings.append(warning)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except ClaviluxError as error:
+            self.fault = self.fault or str(error)
 
 
 def _paint_controls(task: Task) -> Outcome:
@@ -179,8 +236,10 @@ def _paint_controls(task: Task) -> Outcome:
             if record == controls_record(file, task.options, seed=seed):
                 return Outcome(({"song": str(task.path), "picture": str(target), "record": record},), n_skipped=1)
     picture = paint_controls(file, task.options, seed=seed, threads=task.threads)
-    target = _save(picture, target, is_named=task.is_named)
-    return Outcome((report_picture(picture, target, ()) | {"song": str(task.path)},))
+    beside = _Beside(task, [])
+    picture, target = beside.save(picture, target, is_main=True)
+    report = report_picture(picture, target, ()) | {"song": str(task.path)}
+    return Outcome((report,), tuple(beside.warnings), beside.fault)
 
 
 def _save(picture: Picture, target: Path, *, is_named: bool) -> Path:
@@ -217,9 +276,9 @@ def _log_ranges(path: Path, song: Song, clavilux: Clavilux) -> None:
         logger.info("%s: range of %s [%.3g, %.3g]", path, name, values.min(), values.max())
 
 
-def _warnings(song: Song) -> tuple[str, ...]:
+def _warnings(song: Song) -> list[str]:
     """Return the warnings about a song, except missing descriptors, which are reported once per run."""
-    return tuple(f"{song.path}: {warning}" for warning in song.warnings if warning != NO_DESCRIPTORS)
+    return [f"{song.path}: {warning}" for warning in song.warnings if warning != NO_DESCRIPTORS]
 
 
 @lru_cache(maxsize=1)

@@ -1,12 +1,22 @@
-"""Progress of a long command on stderr: a bar on a terminal; what is printed elsewhere is the command's choice."""
+"""Progress of a long command on stderr: a bar or a line on a terminal; elsewhere a line now and then."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from types import TracebackType
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
 from typing import Self
 
-from clavilux.cli.output import complain, visible
+from clavilux.cli.output import clear_status, complain, visible
+
+SHOW_AFTER_S = 2.0  # commands that are faster show nothing
+_EVERY_S = 0.5  # on a terminal
+_LINE_EVERY_S = 30.0  # elsewhere
+_CLEAR = b"\r\x1b[K"
 
 
 class ProgressReporter:
@@ -53,3 +63,79 @@ class ProgressReporter:
             self._bar.console.print(self._prefix + visible(message), markup=False, highlight=False)
         else:
             complain(message, prefix=self._prefix)
+
+
+class StatusLine:
+    """A line such as ``12/30 songs, 40 s left`` that stays below what is printed.
+
+    It is light, so that painting starts as fast as without it; `ProgressReporter` is a bar. A timer signal renews the
+    line while the work is done in other processes; Windows has none, and renews it after each song.
+
+    Parameters
+    ----------
+    n_songs : int
+    verb : str
+        What is done with a single song, such as "painting".
+    """
+
+    def __init__(self, n_songs: int, verb: str) -> None:
+        self._n_songs, self._verb, self._n_done = n_songs, verb, 0
+        self._started = self._line_at = time.monotonic()
+        self._is_shown = False
+
+    def text(self, elapsed_s: float) -> str:
+        """Return the line after some seconds."""
+        if self._n_songs == 1:
+            return f"{self._verb}, {_duration(elapsed_s)}"
+        done = f"{self._n_done}/{self._n_songs} songs"
+        if self._n_done == 0:
+            return f"{done}, {_duration(elapsed_s)}"
+        return f"{done}, {_duration(elapsed_s / self._n_done * (self._n_songs - self._n_done))} left"
+
+    def advance(self) -> None:
+        """Count one more song; where stderr is no terminal, print a line now and then."""
+        self._n_done += 1
+        now = time.monotonic()
+        if self._n_done < self._n_songs and not sys.stderr.isatty() and now - self._line_at > _LINE_EVERY_S:
+            self._line_at = now
+            complain(self.text(now - self._started), prefix="")
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the line on a terminal until the end of the block, once `SHOW_AFTER_S` have passed."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        before = None
+        if hasattr(signal, "setitimer"):
+            with suppress(ValueError):  # not in the main thread
+                before = signal.signal(signal.SIGALRM, self._show)
+                signal.setitimer(signal.ITIMER_REAL, SHOW_AFTER_S, _EVERY_S)
+        clear_status.append(self._clear)
+        try:
+            yield
+        finally:
+            if before is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+            self._clear()
+            clear_status.remove(self._clear)
+
+    def _show(self, number: int, frame: FrameType | None) -> None:
+        """Print the line, unbuffered, because the signal may come while a stream is being written."""
+        line = self.text(time.monotonic() - self._started)
+        with suppress(OSError):
+            os.write(2, _CLEAR + line.encode())
+        self._is_shown = True
+
+    def _clear(self) -> None:
+        if self._is_shown:
+            self._is_shown = False
+            with suppress(OSError):
+                os.write(2, _CLEAR)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_970 else f"{seconds / 3600:.1f} h"

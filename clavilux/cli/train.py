@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from clavilux.cli.advanced import AdvancedOption, CommandWithAdvanced
 from clavilux.cli.output import say
+from clavilux.cli.sections import AdvancedOption, CommandWithSections
 from clavilux.system.files import list_folder
 
 _PATH = click.Path(path_type=Path)
@@ -101,7 +101,7 @@ def train() -> None:
     """
 
 
-@train.command("audio-vae", cls=CommandWithAdvanced)
+@train.command("audio-vae", cls=CommandWithSections)
 @_training_options
 def audio_vae(**options: Any) -> None:
     """Train only the network that describes music (AudioVAE)."""
@@ -111,7 +111,7 @@ def audio_vae(**options: Any) -> None:
     train_audio_vae(run)
 
 
-@train.command("image-vae", cls=CommandWithAdvanced)
+@train.command("image-vae", cls=CommandWithSections)
 @_training_options
 def image_vae(**options: Any) -> None:
     """Train only the networks that describe pictures (mark classifier and ImageVAE)."""
@@ -121,7 +121,7 @@ def image_vae(**options: Any) -> None:
     train_image_vae(run)
 
 
-@train.command("mapping", cls=CommandWithAdvanced)
+@train.command("mapping", cls=CommandWithSections)
 @_OUTPUT
 @_training_options
 def mapping(output: Path, **options: Any) -> None:
@@ -135,7 +135,7 @@ def mapping(output: Path, **options: Any) -> None:
     _train_all(_prepare(**options | {"resume": True}, output=output), output)
 
 
-@train.command("all", cls=CommandWithAdvanced)
+@train.command("all", cls=CommandWithSections)
 @_OUTPUT
 @_training_options
 def everything(output: Path, **options: Any) -> None:

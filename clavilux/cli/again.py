@@ -1,0 +1,81 @@
+"""``clavilux paint --again``: paint a picture again from the record inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clavilux.bundle import shipped_bundles
+from clavilux.cli.names import make_folder
+from clavilux.cli.painting import Again, Outcome, open_clavilux, paint_again
+from clavilux.errors import BundleError
+from clavilux.picture_file import FORMATS, read_record
+from clavilux.system.arguments import show
+from clavilux.system.files import refuse_inputs
+
+_STORED = (  # parameters of `paint` whose values come from the record, or that are for several songs
+    *("seed", "count", "spread", "noise_std", "logvar_scale", "n_random", "max_s"),
+    *("jobs", "resume", "scheduler", "embed", "folder_image"),
+)
+
+
+def paint_from_record(
+    ctx: click.Context,
+    again: Path,
+    paths: tuple[Path, ...],
+    output: str | None,
+    *,
+    size: tuple[int, int] | None,
+    dpi: float | None,
+    alt_file: bool,
+) -> Outcome:
+    """Paint one picture again; only size, resolution, format and bundle may differ."""
+    if any(_is_given(ctx, name) for name in _STORED):
+        raise click.UsageError(
+            "--again uses the settings stored in the picture; only --size, --dpi, --format, --bundle and -o may be "
+            "given with it."
+        )
+    if len(paths) > 1:
+        raise click.UsageError("--again paints one picture: give one SONG, or none.")
+    if output is not None and Path(output).suffix.lower() not in FORMATS:
+        raise click.UsageError(f"-o {output}: a picture ends in {', '.join(FORMATS)}.")
+    record = read_record(again)
+    bundle = None
+    if "controls" not in record:
+        bundle = ctx.params["bundle"] if _is_given(ctx, "bundle") else _shipped_bundle_of(record, again)
+        open_clavilux(bundle)
+    elif paths:
+        raise click.UsageError(f"{again} was painted from controls: give no SONG.")
+    suffix = f".{ctx.params['suffix']}" if ctx.params["suffix"] else again.suffix
+    target = Path(output) if output is not None else Path(f"{again.stem}-again{suffix}")
+    make_folder(target.parent)
+    if output is not None:
+        refuse_inputs([target], [again, *paths])
+    task = Again(
+        song=paths[0] if paths else None,
+        record=record,
+        picture=target,
+        bundle=bundle,
+        size=size,
+        dpi=dpi,
+        is_named=output is not None,
+        alt_file=alt_file,
+    )
+    return paint_again(task)
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _shipped_bundle_of(record: dict[str, Any], again: Path) -> str:
+    """Return the bundle in a record if it is a shipped one; a path in an untrusted picture is never opened."""
+    bundle = record.get("bundle")
+    name = bundle.get("name") if isinstance(bundle, dict) else None
+    if name not in shipped_bundles():
+        raise BundleError(
+            f"{again}: was painted with bundle {show(name)}, which does not ship; give its folder with --bundle"
+        )
+    return str(name)

@@ -1,0 +1,94 @@
+"""Names of pictures from a template such as ``{artist} - {title}.jpg``, filled with the tags of each song."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from clavilux.audio.tags import TAGS, read_tags
+from clavilux.picture_file import FORMATS
+
+FIELDS = ("name", "number", "folder", *TAGS)
+"""Fields of a template: the name of the file, its number in the run, its folder below the named one, and the tags."""
+
+UNKNOWN = "unknown"  # in the place of a tag that a song does not have; the title is then the name of the file
+_MAX_BYTES = 200  # of a name in UTF-8, without extension; file systems allow 255, and numbers may be added
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')  # in names on Windows; the slash everywhere
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names of devices on Windows
+
+
+class FoundSong(NamedTuple):
+    """A song that was found, and its folder below the folder that the user named."""
+
+    path: Path
+    folder: str = ""
+
+
+def is_template(output: str | None) -> bool:
+    """Return whether ``-o`` has fields in braces."""
+    return output is not None and "{" in output
+
+
+def check_template(output: str) -> None:
+    """Raise a `UsageError` if a template has an unknown field or an unknown extension."""
+    for field in _FIELD.findall(output):
+        if field not in FIELDS:
+            raise click.UsageError(f"-o {output}: there is no {{{field}}}; fields are {', '.join(FIELDS)}.")
+    if "{" in _FIELD.sub("", output) or "}" in _FIELD.sub("", output):
+        raise click.UsageError(f"-o {output}: a brace is not closed; write fields as {{title}}.")
+    suffix = Path(_FIELD.sub("x", output)).suffix.lower()
+    if suffix and suffix not in FORMATS and not output.endswith("/"):
+        raise click.UsageError(f"-o {output}: a picture ends in {', '.join(FORMATS)}; add a / for a folder.")
+
+
+def fill_template(output: str, songs: Sequence[FoundSong], suffix: str) -> list[Path]:
+    """Return the path of the picture of each song; they may be equal.
+
+    A template that ends with a slash is a folder, in which pictures have the names of their songs. ``suffix`` is added
+    to a template without an extension.
+    """
+    template = f"{output}{{name}}" if output.endswith("/") else output
+    if Path(_FIELD.sub("x", template)).suffix.lower() not in FORMATS:
+        template += suffix
+    n_digits = len(str(len(songs)))
+    return [_fill(template, song, f"{number:0{n_digits}d}") for number, song in enumerate(songs, 1)]
+
+
+def _fill(template: str, song: FoundSong, number: str) -> Path:
+    own = {"name": song.path.stem, "number": number}
+    tags = read_tags(song.path) if any(f"{{{tag}}}" in template for tag in TAGS) else {}
+    values = {**dict.fromkeys(TAGS, UNKNOWN), "title": song.path.stem, **tags, **own}
+    parts = {name: clean_name(value) for name, value in values.items()}
+    # The folder has slashes of its own; its names exist on this disk.
+    path = _FIELD.sub(lambda match: song.folder if match[1] == "folder" else parts[match[1]], template)
+    if path.startswith("/") and not template.startswith("/"):
+        path = path.lstrip("/")  # an empty folder
+    filled = Path(path)
+    return filled.with_name(f"{_shorten(filled.name.removesuffix(filled.suffix))}{filled.suffix}")
+
+
+def clean_name(text: str) -> str:
+    """Return a text as a part of a file name that every system accepts.
+
+    Examples
+    --------
+    >>> clean_name("AC/DC: ..."), clean_name("../etc"), clean_name("nul")
+    ('AC-DC-', '-etc', 'nul_')
+    """
+    name = _FORBIDDEN.sub("-", text).strip().strip(".").strip()
+    if _RESERVED.fullmatch(name):
+        name += "_"
+    return _shorten(name) or UNKNOWN
+
+
+def _shorten(name: str) -> str:
+    """Return a name of at most `_MAX_BYTES` bytes, cut between characters."""
+    encoded = name.encode("utf-8", "surrogateescape")
+    if len(encoded) <= _MAX_BYTES:
+        return name
+    return encoded[:_MAX_BYTES].decode("utf-8", "ignore").rstrip()
