@@ -115,7 +115,7 @@ class Clavilux:
             threadpool_limits(1, user_api="blas"),
             self.engine.loaded_meanwhile() if self.threads > 1 else nullcontext(),
         ):
-            return read_song(path, max_s=max_s, threads=self.threads)
+            return read_song(path, max_s=max_s, threads=self.threads, settings=self.bundle.feature_settings)
 
     def z_image(
         self, song: FileName | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]

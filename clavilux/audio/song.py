@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, halve, measure_features
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.constants import MAX_AUDIO_S, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.errors import AudioError
@@ -46,6 +47,8 @@ class Song:
         Descriptors of the whole song; defined in `clavilux.audio.descriptors.DESCRIPTORS`.
     warnings : tuple of str
         Problems that did not stop the reading, each a clause without the name of the file.
+    settings : FeatureSettings
+        Settings of the MFCC. A bundle paints only songs with its own.
     """
 
     path: Path
@@ -58,9 +61,12 @@ class Song:
     is_silent: bool
     descriptors: dict[str, float]
     warnings: tuple[str, ...]
+    settings: FeatureSettings = LIBROSA
 
 
-def read_song(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
+def read_song(
+    path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1, settings: FeatureSettings = LIBROSA
+) -> Song:
     """Return the song in a sound file, or in a video with sound; the same bytes give the same values.
 
     Parameters
@@ -71,6 +77,8 @@ def read_song(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1)
         Use only the first ``max_s`` seconds.
     threads : int
         With 2 or more, one thread decodes the file while another one computes the features.
+    settings : FeatureSettings
+        Settings of the MFCC; those of the bundle that shall paint the song.
 
     Returns
     -------
@@ -86,22 +94,24 @@ def read_song(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1)
     >>> read_song("nocturne.flac").descriptors["tempo"]  # doctest: +SKIP
     71.8
     """
-    return _read(path, max_s, threads)[0]
+    return _read(path, max_s, threads, settings)[0]
 
 
-def read_song_halves(path: Path | str) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
+def read_song_halves(
+    path: Path | str, settings: FeatureSettings = LIBROSA
+) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
     """Return the song in a sound file, and the descriptors of its first and second half; see `read_song`."""
-    song, features = _read(path, MAX_AUDIO_S, 1)
+    song, features = _read(path, MAX_AUDIO_S, 1, settings)
     first, second = (describe(half) for half in halve(features))
     return song, (first, second)
 
 
-def _read(path: Path | str, max_s: float, threads: int) -> tuple[Song, Features]:
+def _read(path: Path | str, max_s: float, threads: int, settings: FeatureSettings) -> tuple[Song, Features]:
     path = Path(path)
     reuse_memory()
     stream = read_blocks(path, max_s=max_s)
     while True:
-        features = measure_features(stream if threads == 1 else read_ahead(stream))
+        features = measure_features(stream if threads == 1 else read_ahead(stream), settings)
         audible = features.window_db >= AUDIBLE_DB
         if not stream.correct(is_silent=not audible.any()):  # most songs are read once
             break
@@ -119,6 +129,7 @@ def _read(path: Path | str, max_s: float, threads: int) -> tuple[Song, Features]
         is_silent=not audible.any(),
         descriptors=describe(features),
         warnings=tuple(warnings),
+        settings=settings,
     )
     return song, features
 
@@ -138,6 +149,8 @@ def check_song(song: Song) -> None:
         )
     for name, value in song.descriptors.items():
         real_number(f"{name} of the song", value, -np.inf, fault=AudioError)
+    if not isinstance(song.settings, FeatureSettings):
+        raise AudioError(f"settings of the song are {show(song.settings)}; they must be FeatureSettings")
     for name, text in (("name", song.name), ("sha256", song.sha256)):
         if not isinstance(text, str) or len(text) > _MAX_NAME_LENGTH or (name == "sha256" and not text.isascii()):
             raise AudioError(

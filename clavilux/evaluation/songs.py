@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, measure_features
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.bundle import Bundle
 from clavilux.constants import LATENT_DIM
@@ -107,9 +108,22 @@ def measure_copies(files: Sequence[Path], bundles: Sequence[str], *, max_s: floa
 
 def measure_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
     """Return the song code (S,) of each bundle for mono sound at 22 050 Hz."""
-    features = measure_features([sound])
-    descriptors = describe(features)
-    return {bundle: song_code(open_clavilux(bundle).engine, features, descriptors) for bundle in bundles}
+    return _measure_part(sound, bundles)[0]
+
+
+def _measure_part(
+    sound: Float32, bundles: Sequence[str]
+) -> tuple[dict[str, Float32], dict[str, float], dict[FeatureSettings, Features]]:
+    """Return the song code of each bundle, the descriptors, and the features of the settings of each bundle."""
+    engines = {bundle: open_clavilux(bundle).engine for bundle in bundles}
+    settings = {LIBROSA, *(engine.bundle.feature_settings for engine in engines.values())}
+    features = {each: measure_features([sound], each) for each in settings}
+    descriptors = describe(features[LIBROSA])
+    codes = {
+        bundle: song_code(engine, features[engine.bundle.feature_settings], descriptors)
+        for bundle, engine in engines.items()
+    }
+    return codes, descriptors, features
 
 
 def song_code(engine: Engine, features: Features, descriptors: dict[str, float]) -> Float32:
@@ -186,19 +200,13 @@ def _measure_one(file: Path, bundles: tuple[str, ...], max_s: float) -> _Measure
             return str(error)
         middle = len(sound) // 2
         halves = (sound[:middle], sound[middle:])
-        measured = [measure_features([part]) for part in (sound, *halves)]
-        descriptors = [describe(features) for features in measured]
-        codes = {
-            bundle: np.stack(
-                [song_code(open_clavilux(bundle).engine, f, d) for f, d in zip(measured, descriptors, strict=True)]
-            )
-            for bundle in bundles
-        }
+        measured = [_measure_part(part, bundles) for part in (sound, *halves)]
+        codes = {bundle: np.stack([codes[bundle] for codes, *_ in measured]) for bundle in bundles}
         embeddings = {
-            "mfcc": np.stack([_mfcc_statistics(features) for features in measured[1:]]),
+            "mfcc": np.stack([_mfcc_statistics(features[LIBROSA]) for *_, features in measured[1:]]),
             "musicnn": np.stack([musicnn.measure_sound(part) for part in halves]),
         }
-        return _MeasuredSong(codes, descriptors[0], embeddings)
+        return _MeasuredSong(codes, measured[0][1], embeddings)
 
 
 def _audible(features: Features) -> Float32:
