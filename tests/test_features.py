@@ -83,8 +83,8 @@ def test_with_relative_level_a_gain_changes_nothing(name: str, gain_db: float) -
 
 
 def test_the_mark_of_a_feature_file_states_its_settings() -> None:
-    for settings in SETTINGS.values():
-        assert FeatureSettings.of_mark(b"the array" + settings.mark()) == settings
+    for each in SETTINGS.values():
+        assert FeatureSettings.of_mark(b"the array" + each.mark()) == each
     assert LIBROSA.mark() == b""
     relative = SETTINGS["default recipe"].mark()
     for end in (relative[:-1], relative + b"x", relative.replace(b"7000", b"70"), relative.replace(b"rel", b"Rel")):
