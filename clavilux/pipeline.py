@@ -123,7 +123,8 @@ class Clavilux:
             threadpool_limits(1, user_api="blas"),
             self.engine.loaded_meanwhile() if self.threads > 1 else nullcontext(),
         ):
-            return read_source(song, sr=sr, max_s=max_s, clip=clip, threads=self.threads)
+            settings = self.bundle.feature_settings
+            return read_source(song, sr=sr, max_s=max_s, clip=clip, threads=self.threads, settings=settings)
 
     def z_image(
         self, song: Source | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]

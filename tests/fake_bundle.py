@@ -52,7 +52,7 @@ def write_fake_bundle(
     np.save(folder / "palettes.npy", palettes)
     (folder / "image_vae.safetensors").write_bytes(b"weights that painting does not read")
     card = {
-        "schema": 6,
+        "schema": 7,
         "decoder": "painter",
         "painting": {"noise_std": 0.0, "logvar_scale": 0.0},
         "name": folder.name,

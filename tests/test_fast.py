@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clavilux.painter.marks.trace import Op, record
 
 import clavilux
 from clavilux.painter import borders, canvas, compiled
 from clavilux.painter.marks import KINDS
-from clavilux.painter.marks.trace import Op, record
 from clavilux.painter.paint import paint, paint_slots
 from tests.test_painter import make_controls
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from clavilux.painter.marks.learnt import FAMILIES, SIDE, VARIANTS, load_ranks, load_table, read_field
 
 

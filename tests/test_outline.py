@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from clavilux.painter.outline import add_outlines, find_distances
 from scipy.ndimage import distance_transform_edt
 
 from clavilux.constants import OUTLINE_RANGE
 from clavilux.images import resize
-from clavilux.painter.outline import add_outlines, find_distances
 from clavilux.painter.paint import paint, paint_slots
 from tests.test_painter import make_controls, smooth_plan
 

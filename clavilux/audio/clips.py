@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio.mfcc import read_settings
 from clavilux.audio.open_audio import check_file
 from clavilux.audio.song import Song, hash_file
 from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES, WINDOW_S
@@ -122,6 +123,7 @@ def song_of_clips(path: Path, clip: int | None = None) -> Song:
         is_silent=False,
         descriptors={},
         warnings=(NO_DESCRIPTORS,),
+        settings=read_settings(path),
     )
 
 

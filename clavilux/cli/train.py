@@ -8,13 +8,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clavilux.cli.output import say
 from clavilux.cli.sections import AdvancedOption, CommandWithSections
 from clavilux.system.files import list_folder
+
+if TYPE_CHECKING:
+    from clavilux.audio.mfcc import FeatureSettings
 
 _PATH = click.Path(path_type=Path)
 _OUTPUT = click.option(
@@ -195,7 +198,9 @@ def _prepare(
         check_pictures(run)
     if songs:
         with fabric.rank_zero_first():
-            run = dataclasses.replace(run, features=_features_of(audio, run_dir, jobs, log))
+            if not _has_features(audio):
+                features = _measure_music(audio, run_dir, loaded.features, jobs, log)
+                run = dataclasses.replace(run, features=features, music=audio)
         check_songs(run, descriptors=output is not None)
     return run
 
@@ -213,15 +218,21 @@ def _train_all(run: Any, output: Path) -> None:
         finish(run, audio_network, pictures, output)
 
 
-def _features_of(audio: Path, run_dir: Path, jobs: int, log: Callable[[str], None]) -> Path:
-    """Return the folder if it holds feature files; otherwise measure its music first."""
+def _has_features(audio: Path) -> bool:
+    """Return whether a folder has feature files; true also if it is not a folder, which a later check reports."""
     from clavilux.audio.clips import CLIP_SUFFIX
+
+    return not os.path.isdir(audio) or bool(list_folder(audio, frozenset({CLIP_SUFFIX})).files)
+
+
+def _measure_music(
+    music: Path, run_dir: Path, settings: FeatureSettings, jobs: int, log: Callable[[str], None]
+) -> Path:
+    """Measure a folder of music, and return the folder of its features."""
     from clavilux.audio.feature_files import write_features
 
-    if not os.path.isdir(audio) or list_folder(audio, frozenset({CLIP_SUFFIX})).files:
-        return audio
-    log(f"{audio} has no feature files; measuring its music")
-    summary = write_features(audio, run_dir / "features", jobs=jobs)
+    log(f"{music} has no feature files; measuring its music")
+    summary = write_features(music, run_dir / "features", settings=settings, jobs=jobs)
     for fault in summary.faults:
         log(f"{fault}; left out")
     log(f"{run_dir / 'features'}: {summary.measured} songs measured, {summary.kept} measured earlier")

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio.mfcc import read_settings
 from clavilux.errors import AudioError, PictureError, TrainingError
 from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resize
 from clavilux.models.audio_vae import AudioVAE
@@ -69,6 +70,12 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
         _check_output(run, output)
     quiet = dataclasses.replace(run, log=lambda line: None)
     if songs and run.start is not None:
+        if run.start.feature_settings != run.recipe.features:
+            raise TrainingError(
+                f"the bundle {run.start.name} needs features of {run.start.feature_settings}, and the recipe has "
+                f"{run.recipe.features}; train with the [features] of the bundle (`clavilux bundle show`), or without "
+                "--from"
+            )
         width, track_dims = run.recipe.audio_vae.width, run.recipe.track_embedding.dims
         start_from(quiet, AudioVAE(width=width, track_dims=track_dims), "audio_vae")
     if pictures:
@@ -155,7 +162,8 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
     Raises
     ------
     TrainingError
-        If there are too few tracks, too few different ones with sound, or values that are not finite.
+        If there are too few tracks, too few different ones with sound, values that are not finite, or features of
+        other settings than those of the recipe.
     CorpusError
         If there is no folder, or one of its tables is invalid or lacks a track.
     """
@@ -177,6 +185,12 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
             except AudioError as error:
                 run.note(f"{error}; skipped")
                 continue
+            settings = read_settings(entry.path)
+            if settings != run.recipe.features:
+                raise TrainingError(
+                    f"{entry.path}: has features of {settings}, and the recipe needs {run.recipe.features}; give "
+                    "--audio the folder of music, or make the features again for a bundle of this recipe"
+                )
             summaries.append(_summarise(entry.path, tracks[0]))
             if descriptors:
                 descriptors_of(entry, rows, run.features)

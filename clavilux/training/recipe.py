@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from clavilux.audio.mfcc import FMAX_RANGE_HZ, RANGE_RANGE_DB, FeatureSettings
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import RecipeError
 from clavilux.system.tables import read_text
@@ -29,10 +30,14 @@ logger = logging.getLogger("clavilux")
 # not fit into memory.
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**62),
+    "fmax_hz": FMAX_RANGE_HZ,
+    "range_db": RANGE_RANGE_DB,
     "dims": (0, LATENT_DIM),
     "steps": (0, 10**9),
     "epochs": (0, 10**6),
     "tracks": (2, 10**6),
+    "copies": (0, 100),
+    "copy_share": (0, 1),
     "batch": (1, 2**16),
     "warmup": (0, 10**9),
     "width": (8, 4_096),
@@ -102,6 +107,8 @@ class TrackEmbeddingRecipe:
     temperature: float
     jitter: float
     dropout: float
+    copies: int
+    copy_share: float
 
 
 @dataclass(frozen=True)
@@ -206,6 +213,7 @@ class MappingRecipe:
     jitter: float
     mark_weight: float
     components: int
+    steadiness: float
     detail_weight: float
     descriptor_weight: float
     epochs: int
@@ -228,6 +236,7 @@ class Recipe:
 
     seed: int
     precision: Literal["auto", "32-true", "bf16-mixed"]
+    features: FeatureSettings
     track_embedding: TrackEmbeddingRecipe
     audio_vae: AudioVAERecipe
     mark_classifier: MarkClassifierRecipe

@@ -47,6 +47,8 @@ class Run:
         Folder for checkpoints, logs and contact sheets.
     art, features : Path
         Folders of pictures and of feature files.
+    music : Path or None
+        Folder of the recordings that the features were measured in, if this run measured them.
     resume : bool
         Continue from checkpoints.
     start, classifier_from : Bundle or None
@@ -72,7 +74,13 @@ class Run:
     log: Callable[[str], None]
     processes: Processes = ONE_PROCESS
     command: Sequence[str] = ()
+    music: Path | None = None
     notes: set[str] = field(default_factory=set, repr=False)
+
+    @property
+    def learns_from_copies(self) -> bool:
+        """Whether the track embedding is trained in this run, with copies of recordings."""
+        return self.start is None and self.recipe.track_embedding.copies > 0 and self.recipe.track_embedding.dims > 0
 
     def note(self, line: str) -> None:
         """Log a line about the data once, although several stages find the same."""

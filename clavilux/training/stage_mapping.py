@@ -6,6 +6,7 @@ ImageVAE, windows -> latents -> linear heads -> paintings -> mapping -> bundle
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ from clavilux.training.linear_heads import HeadTargets, fit_linear_heads
 from clavilux.training.logs import last_validation
 from clavilux.training.run import Run
 from clavilux.training.shuffled_pairs import fit_on_shuffled_pairs
-from clavilux.training.songs import SongCodes, encode_songs, song_weights
+from clavilux.training.songs import SongCodes, encode_copies, encode_songs, song_weights
 from clavilux.training.stage_pictures import PictureSide, encode_windows, paint_latents, prepare_windows
+from clavilux.training.track_copies import copy_tracks
 from clavilux.training.train_image_vae import picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     check_variety,
@@ -90,7 +92,10 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
 
 def _encode(run: Run, audio_vae: AudioVAE, split: str, descriptors: tuple[str, ...]) -> SongCodes:
     dataset = AudioFeatureDataset(run.features, split, skip=run.note, report=run.note)
-    return encode_songs(audio_vae, dataset, run.features, descriptors)
+    songs = encode_songs(audio_vae, dataset, run.features, descriptors)
+    if split != TRAINING or not run.learns_from_copies:
+        return songs
+    return dataclasses.replace(songs, copies=encode_copies(audio_vae, copy_tracks(run, dataset, split), descriptors))
 
 
 def _choose_latents(run: Run, pictures: PictureSide, windows: Windows, rng: np.random.Generator) -> _ArtLatents:
