@@ -42,7 +42,7 @@ from clavilux.training.train_mapping import (
 from clavilux.training.visual_features import Art, FeatureScale, Float64, measure_art
 
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
-_LATENTS = 3_000  # of training art; more take longer and change little
+_LATENTS = 1_500  # of training art; more take longer and change little
 
 
 @dataclass(frozen=True)
