@@ -132,7 +132,7 @@ def random_copy(sound: Float32, rng: np.random.Generator) -> Float32:
     if rng.random() < 0.3:
         sound = _mono(sound)
     codecs: tuple[Codec, ...] = ("mp3", "aac", "opus", "vorbis")
-    codec: Codec = codecs[rng.choice(4, p=(0.35, 0.25, 0.3, 0.1))] if rng.random() < 0.9 else "flac"
+    codec: Codec = codecs[rng.choice(4, p=(0.3, 0.2, 0.35, 0.15))] if rng.random() < 0.9 else "flac"
     kbit_s = float(np.exp(rng.uniform(np.log(32), np.log(192)))) if codec in ("mp3", "aac", "opus") else 0.0
     return through(sound, codec, round(kbit_s / 8) * 8, quick=True)
 

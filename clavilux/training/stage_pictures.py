@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clavilux.bundle import Bundle
+from clavilux.errors import TrainingError
 from clavilux.images import PICTURE_SUFFIXES
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
@@ -38,7 +40,7 @@ from clavilux.training.train_mark_classifier import (
     weigh_kinds,
 )
 from clavilux.training.visual_features import Float64, controls_of_latents, decode_pixels, paint_controls
-from clavilux.training.weights import check_shapes, load_mark_classifier, read_weights
+from clavilux.training.weights import check_shapes, load_mark_classifier, load_weights, read_weights
 
 _DROPOUT_EXCESS = 1.07  # KL divergence with the encoder's dropout, as in a training step, over that without
 _SHEET_COLUMNS = 12
@@ -59,7 +61,10 @@ class PictureSide:
 
 
 def train_image_vae(run: Run) -> PictureSide:
-    """Train the ImageVAE, and the mark classifier that it needs, on the pictures of the run."""
+    """Train the ImageVAE, and the mark classifier that it needs, on the pictures of the run.
+
+    With `pictures_from`, both are those of a bundle.
+    """
     windows = prepare_windows(run, TRAINING)
     validation = prepare_windows(run, VALIDATION)
     if run.recipe.image_vae.decoder == "pixels":
@@ -71,6 +76,12 @@ def train_image_vae(run: Run) -> PictureSide:
     validation_marks = weigh_kinds(read_marks(mark_classifier, validation.windows), weights)
     counts = np.bincount(marks.kind.argmax(1), minlength=len(KINDS))
     run.log("mark classifier: kinds found " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
+    if run.pictures_from is not None:
+        network = load_image_vae(run, run.pictures_from)
+        run.log(f"image-vae: taken from the bundle {run.pictures_from.name}")
+        return PictureSide(
+            network, mark_classifier, run.pictures_from.palettes, marks, kind_similarity(mark_classifier)
+        )
     if run.start is not None:
         palettes = run.start.palettes
     else:
@@ -83,6 +94,26 @@ def train_image_vae(run: Run) -> PictureSide:
     network = _train_on_windows(run, task, _hash_pictures(windows.windows, palettes), validation, palettes)
     assert isinstance(network, ImageVAE)
     return PictureSide(network, mark_classifier, palettes, marks, kind_similarity(mark_classifier))
+
+
+def load_image_vae(run: Run, bundle: Bundle) -> ImageVAE:
+    """Return the ImageVAE of a bundle, which must have the sizes of the recipe and the kinds of this version.
+
+    Raises
+    ------
+    TrainingError
+        If it has others.
+    """
+    recipe = run.recipe.image_vae
+    if recipe.decoder != "painter" or bundle.decoder != "painter" or tuple(bundle.kinds) != KINDS:
+        raise TrainingError(
+            f"the pictures of bundle {bundle.name} cannot be taken as they are: it or the recipe has no painter, or it "
+            "has other kinds of marks; train the ImageVAE, with or without --from"
+        )
+    sizes = {"width": recipe.width, "decoder_width": recipe.decoder_width}
+    network = ImageVAE(n_palettes=len(bundle.palettes), n_kinds=len(KINDS), **sizes)
+    load_weights(network, read_weights(bundle, "image_vae"), bundle, "image_vae")
+    return network.eval()
 
 
 def prepare_windows(run: Run, split: str) -> Windows:
