@@ -69,6 +69,13 @@ _OPTIONS = (
         help="Use a bundle's network that recognises kinds of marks (dabs, rings, ...) instead of training one.",
     ),
     click.option(
+        "--pictures-from",
+        default=None,
+        metavar="BUNDLE",
+        cls=AdvancedOption,
+        help="Use a bundle's networks for pictures as they are, and train only the others.",
+    ),
+    click.option(
         "--devices",
         type=click.IntRange(1),
         default=1,
@@ -132,7 +139,8 @@ def mapping(output: Path, **options: Any) -> None:
     from clavilux.errors import TrainingError
 
     folder = options["run_dir"]
-    missing = [name for name in ("audio-vae", "image-vae") if not (folder / f"{name}.ckpt").is_file()]
+    needed = ("audio-vae",) if options["pictures_from"] else ("audio-vae", "image-vae")
+    missing = [name for name in needed if not (folder / f"{name}.ckpt").is_file()]
     if missing:
         raise TrainingError(f"{folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
     _train_all(_prepare(**options | {"resume": True}, output=output), output)
@@ -154,6 +162,7 @@ def _prepare(
     resume: bool,
     start: str | None,
     classifier_from: str | None,
+    pictures_from: str | None,
     jobs: int,
     devices: int,
     num_nodes: int,
@@ -187,7 +196,8 @@ def _prepare(
         features=audio,
         resume=resume,
         start=start_bundle(start),
-        classifier_from=start_bundle(classifier_from or start),
+        classifier_from=start_bundle(classifier_from or pictures_from or start),
+        pictures_from=start_bundle(pictures_from),
         jobs=jobs,
         log=log,
         processes=processes,

@@ -38,7 +38,7 @@ from clavilux.training.datasets import (
 )
 from clavilux.training.export import check_output
 from clavilux.training.run import Run, part_names, start_from
-from clavilux.training.stage_pictures import start_classifier_from
+from clavilux.training.stage_pictures import load_image_vae, start_classifier_from
 from clavilux.training.weights import load_mark_classifier
 
 MINIMUM_PICTURES = {TRAINING: 20, VALIDATION: 1}
@@ -70,16 +70,15 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
         _check_output(run, output)
     quiet = dataclasses.replace(run, log=lambda line: None)
     if songs and run.start is not None:
-        if run.start.feature_settings != run.recipe.features:
-            raise TrainingError(
-                f"the bundle {run.start.name} needs features of {run.start.feature_settings}, and the recipe has "
-                f"{run.recipe.features}; train with the [features] of the bundle (`clavilux bundle show`), or without "
-                "--from"
-            )
         width, track_dims = run.recipe.audio_vae.width, run.recipe.track_embedding.dims
         start_from(quiet, AudioVAE(width=width, track_dims=track_dims), "audio_vae")
     if pictures:
         _check_picture_networks(quiet)
+    if songs and run.start is not None and run.start.feature_settings != run.recipe.features:
+        raise TrainingError(
+            f"the bundle {run.start.name} needs features of {run.start.feature_settings}, and the recipe has "
+            f"{run.recipe.features}; train with those of the bundle (`clavilux bundle show`), or without --from"
+        )
 
 
 def _check_run_folder(run: Run, *, songs: bool, pictures: bool) -> None:
@@ -109,6 +108,8 @@ def _check_picture_networks(run: Run) -> None:
             load_mark_classifier(run.classifier_from)
         else:
             start_classifier_from(run, MarkClassifier(n_kinds=len(KINDS), width=run.recipe.mark_classifier.width))
+    if run.pictures_from is not None:
+        load_image_vae(run, run.pictures_from)
     if run.start is None:
         return
     if decoder != run.start.decoder:
@@ -185,13 +186,13 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
             except AudioError as error:
                 run.note(f"{error}; skipped")
                 continue
+            summaries.append(_summarise(entry.path, tracks[0]))
             settings = read_settings(entry.path)
             if settings != run.recipe.features:
                 raise TrainingError(
                     f"{entry.path}: has features of {settings}, and the recipe needs {run.recipe.features}; give "
                     "--audio the folder of music, or make the features again for a bundle of this recipe"
                 )
-            summaries.append(_summarise(entry.path, tracks[0]))
             if descriptors:
                 descriptors_of(entry, rows, run.features)
         sounding = [summary for summary in summaries if summary[len(summary) // 2 :].max() > _SAME_MFCC]

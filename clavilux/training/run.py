@@ -53,6 +53,8 @@ class Run:
         Continue from checkpoints.
     start, classifier_from : Bundle or None
         Bundle whose weights the training starts from; bundle whose mark classifier is used without training one.
+    pictures_from : Bundle or None
+        Bundle whose ImageVAE and palettes are used without training.
     jobs : int
         Processes that paint and read; -1 for all cores.
     log : callable
@@ -75,6 +77,7 @@ class Run:
     processes: Processes = ONE_PROCESS
     command: Sequence[str] = ()
     music: Path | None = None
+    pictures_from: Bundle | None = None
     notes: set[str] = field(default_factory=set, repr=False)
 
     @property

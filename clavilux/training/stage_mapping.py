@@ -28,7 +28,7 @@ from clavilux.training.logs import last_validation
 from clavilux.training.run import Run
 from clavilux.training.shuffled_pairs import fit_on_shuffled_pairs
 from clavilux.training.songs import SongCodes, encode_copies, encode_songs, song_weights
-from clavilux.training.stage_pictures import PictureSide, encode_windows, paint_latents, prepare_windows
+from clavilux.training.stage_pictures import PictureSide, encode_windows, paint_art, paint_latents, prepare_windows
 from clavilux.training.track_copies import copy_tracks
 from clavilux.training.train_image_vae import picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
@@ -58,12 +58,12 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     """Fit the linear heads and the mapping, write the bundle, and return its measures."""
     descriptors = () if run.recipe.mapping.method == "shuffled-pairs" else MAPPED_DESCRIPTORS
     songs = {split: _encode(run, audio_vae, split, descriptors) for split in (TRAINING, VALIDATION)}
-    measures = {name.replace("-", "_"): last_validation(run.folder, name) for name in ("audio-vae", "image-vae")}
+    measures = {"audio_vae": last_validation(run.folder, "audio-vae"), "image_vae": _picture_measures(run, "image_vae")}
     windows = prepare_windows(run, TRAINING)
     rng = np.random.default_rng(run.recipe.seed)
     art_latents = _choose_latents(run, pictures, windows, rng)
     if pictures.mark_classifier is not None:
-        measures["mark_classifier"] = last_validation(run.folder, "mark_classifier")
+        measures["mark_classifier"] = _picture_measures(run, "mark_classifier")
         measures["linear_heads"] = _fit_heads(run, pictures, windows, art_latents, rng)
     check_variety(songs[TRAINING], art_latents.latents)
     mapping, art = _fit(run, pictures, songs[TRAINING], art_latents.latents, rng)
@@ -88,6 +88,13 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     )
     run.log(f"bundle: {output}, parity " + ", ".join(f"{stage} {value:.1e}" for stage, value in parity.items()))
     return measures
+
+
+def _picture_measures(run: Run, name: str) -> dict[str, Any]:
+    """Return the last validation figures of a network of the picture side, or those of the bundle that it is from."""
+    if run.pictures_from is not None:
+        return dict(run.pictures_from.card.get("measures", {}).get(name, {}))
+    return last_validation(run.folder, name.replace("image_vae", "image-vae"))
 
 
 def _encode(run: Run, audio_vae: AudioVAE, split: str, descriptors: tuple[str, ...]) -> SongCodes:
@@ -138,9 +145,13 @@ def _fit(
     recipe, seed, n = run.recipe.mapping, run.recipe.seed, len(latents)
 
     def measure(latents: Float64, scale: FeatureScale | None = None) -> Art:
+        if scale is None:
+            painted = list(paint_art(run, pictures, latents))
+        else:  # songs mapped so far, which change from round to round
+            painted = list(paint_latents(run, pictures.network, pictures.palettes, latents))
         return measure_art(
             latents,
-            paint_latents(run, pictures.network, pictures.palettes, latents),
+            painted,
             jobs=run.jobs,
             mark_classifier=pictures.mark_classifier,
             mark_weight=recipe.mark_weight,

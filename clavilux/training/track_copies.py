@@ -31,7 +31,7 @@ from clavilux.training.run import Run, cached
 
 Float32 = NDArray[np.float32]
 
-EXCERPT_S = 15.0
+EXCERPT_S = 10.0
 
 
 @dataclass(frozen=True)
