@@ -213,7 +213,7 @@ def parse_record(record: Any) -> ParsedRecord:
 
 
 def _check_version(record: Any) -> None:
-    """Raise a `PictureError` if the record names a version of Clavilux whose painter differs: another major or minor."""
+    """Raise a `PictureError` if the record names a version of Clavilux with another painter: another major or minor."""
     written = record.get("clavilux") if isinstance(record, dict) else None
     if isinstance(written, str) and written.split(".")[:2] != __version__.split(".")[:2]:
         raise PictureError(
