@@ -77,11 +77,9 @@ def train_image_vae(run: Run) -> PictureSide:
     counts = np.bincount(marks.kind.argmax(1), minlength=len(KINDS))
     run.log("mark classifier: kinds found " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
     if run.pictures_from is not None:
-        network = load_image_vae(run, run.pictures_from)
+        taken = load_image_vae(run, run.pictures_from)
         run.log(f"image-vae: taken from the bundle {run.pictures_from.name}")
-        return PictureSide(
-            network, mark_classifier, run.pictures_from.palettes, marks, kind_similarity(mark_classifier)
-        )
+        return PictureSide(taken, mark_classifier, run.pictures_from.palettes, marks, kind_similarity(mark_classifier))
     if run.start is not None:
         palettes = run.start.palettes
     else:
