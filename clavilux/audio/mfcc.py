@@ -66,7 +66,11 @@ class FeatureSettings:
         found = _MARK.search(end)
         if found is None:
             return LIBROSA
-        values = {"fmax_hz": _number(found[1]), "range_db": _number(found[2]), "level": found[3].decode()}
+        values: dict[str, Any] = {
+            "fmax_hz": _number(found[1]),
+            "range_db": _number(found[2]),
+            "level": found[3].decode(),
+        }
         return cls(**values) if are_settings(values) else LIBROSA
 
 

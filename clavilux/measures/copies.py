@@ -15,6 +15,7 @@ from typing import Literal
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream as EncodedStream
 from numpy.typing import NDArray
 
 from clavilux.audio.decode import AudioStream
@@ -70,7 +71,7 @@ def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
             for frame in container.decode(audio=0):
                 frame.pts = None
                 for part in resampler.resample(frame):
-                    parts.append(part.to_ndarray())
+                    parts.append(np.asarray(part.to_ndarray(), np.float32))
                     n += part.samples
                 if n >= wanted:
                     break
@@ -100,6 +101,7 @@ def encode(sound: Float32, codec: Codec, kbit_s: float = 0.0, *, quick: bool = F
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as out:
         stream = out.add_stream(encoder, rate=rate, options=options)
+        assert isinstance(stream, EncodedStream)
         stream.layout = "stereo"
         if kbit_s:
             stream.bit_rate = round(kbit_s * 1_000)
@@ -180,7 +182,7 @@ def _random_rate(sound: Float32, rng: np.random.Generator) -> Float32:
     return np.concatenate([part.to_ndarray() for part in high], axis=1)
 
 
-def _filtered(sound: Float32, gain: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Float32:
+def _filtered(sound: Float32, gain: Callable[[NDArray[np.floating]], NDArray[np.floating]]) -> Float32:
     """Return the sound with its spectrum multiplied by a gain that depends on the frequency in Hz."""
     n = sound.shape[1]
     spectrum = np.fft.rfft(sound, axis=1)

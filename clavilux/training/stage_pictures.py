@@ -86,11 +86,9 @@ def train_image_vae(run: Run) -> PictureSide:
     shares = zip(SURFACE_NAMES, marks.surface.mean(axis=0), strict=True)
     run.log("mark classifier: shares of surfaces " + ", ".join(f"{name} {share:.2f}" for name, share in shares))
     if run.pictures_from is not None:
-        network = load_image_vae(run, run.pictures_from)
+        taken = load_image_vae(run, run.pictures_from)
         run.log(f"image-vae: taken from the bundle {run.pictures_from.name}")
-        return PictureSide(
-            network, mark_classifier, run.pictures_from.palettes, marks, kind_similarity(mark_classifier)
-        )
+        return PictureSide(taken, mark_classifier, run.pictures_from.palettes, marks, kind_similarity(mark_classifier))
     if run.start is not None:
         palettes = run.start.palettes
     else:
