@@ -60,6 +60,7 @@ class Outcome:
     reports: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     fault: str | None = None
+    lacks_descriptors: bool = False  # a feature file without the table beside it
     n_skipped: int = 0  # pictures that existed already; their reports have no measurements
 
 
@@ -173,7 +174,11 @@ def paint_song(task: Task) -> Outcome:
     except ClaviluxError as error:
         return Outcome(fault=str(error))
     return Outcome(
-        tuple(reports[number] for number in sorted(reports)), tuple(beside.warnings), beside.fault, len(skipped)
+        tuple(reports[number] for number in sorted(reports)),
+        tuple(beside.warnings),
+        beside.fault,
+        lacks_descriptors=NO_DESCRIPTORS in song.warnings,
+        n_skipped=len(skipped),
     )
 
 
