@@ -49,6 +49,14 @@ class Song:
         Descriptors of the whole song; defined in `clavilux.audio.descriptors.DESCRIPTORS`.
     warnings : tuple of str
         Problems that did not stop the reading, each a clause without the name of the file.
+
+    Examples
+    --------
+    >>> song = Clavilux().read_song("nocturne.flac")
+    >>> song.windows.shape, round(song.duration_s), song.is_silent
+    ((7, 20, 216), 31, False)
+    >>> song.descriptors["tempo"] > 40
+    True
     """
 
     path: Path
