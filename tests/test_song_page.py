@@ -19,8 +19,10 @@ from PIL import Image
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import measure_features
 from clavilux.audio.timeline import MOST_PARTS, measure_parts, split_blocks
+from clavilux.bundle import open_bundle
 from clavilux.cli import cli
 from clavilux.cli.extras import install_command
+from clavilux.words import measured_links
 
 pytest.importorskip("jinja2", reason="needs the extra card")
 
@@ -115,7 +117,12 @@ def test_a_page_has_everything_and_needs_no_network() -> None:
     shares = [float(share) for share in re.findall(r"<td>([\d.]+) %</td>", text)]
     assert len(shares) == 8 and sum(shares) == pytest.approx(100, abs=0.5)
     assert len(re.findall(r"<polyline points=", text)) == 5
-    for words in ("0.41, weak", "beats a minute", "of the songs we know", "Seed 5", "Bundle default", "not used for"):
+    card = open_bundle("default").card
+    assert len(measured_links(card)) == 6
+    for link in measured_links(card):
+        assert f"<td>{link.sound}</td><td>{link.picture}</td>" in text
+        assert f"{link.strength:.2f}, {link.words}</td>" in text
+    for words in ("beats a minute", "of the songs we know", "Seed 5", "Bundle default", "not used for"):
         assert words in " ".join(text.split()), words
 
 
