@@ -141,12 +141,20 @@ class Clavilux:
     def controls(
         self, song: Source | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Controls:
-        """Return the controls of the picture of a song; `clavilux.painter.paint.paint` paints them, edited or not.
+        """Return the controls of the picture of a song; `clavilux.paint` paints them, edited or not.
 
         Raises
         ------
         BundleError
             If the bundle decodes latents to pixels and has no controls.
+
+        Examples
+        --------
+        >>> import dataclasses
+        >>> controls = Clavilux().controls("nocturne.flac")
+        >>> rings = paint(dataclasses.replace(controls, kind="rings", frequency=6), size=128)
+        >>> rings.controls.kind
+        'rings'
         """
         if self.bundle.decoder != "painter":
             raise BundleError(
@@ -210,6 +218,12 @@ class Clavilux:
         Notes
         -----
         Options are checked in the call, the song when the first picture is requested.
+
+        Examples
+        --------
+        >>> pictures = list(Clavilux().variations("nocturne.flac", count=2, size=128))
+        >>> [picture.record["variation"] for picture in pictures]
+        [0, 1]
         """
         resolved = self._options(options, changes)
         if not isinstance(skip, Container):
@@ -243,6 +257,13 @@ class Clavilux:
             If the sound of the song is not that of the picture, or the record is incomplete.
         BundleError
             If the bundle is not the recorded one.
+
+        Examples
+        --------
+        >>> clavilux = Clavilux()
+        >>> picture = clavilux.paint("nocturne.flac", size=128)
+        >>> clavilux.repaint(picture.record, size=256).pixels.shape
+        (256, 256, 3)
         """
         recorded = parse_record(record)
         changes: dict[str, Any] = {"size": size, "dpi": dpi}

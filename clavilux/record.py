@@ -73,6 +73,14 @@ class PaintOptions:
     ------
     PictureError, AudioError
         If a value has a wrong type or is out of range; `AudioError` for ``max_s`` and ``clip``.
+
+    Examples
+    --------
+    >>> options = PaintOptions(size=128, seed=7)
+    >>> options.size
+    (128, 128)
+    >>> Clavilux().paint("nocturne.flac", options=options).record["seed"]
+    7
     """
 
     size: tuple[int, int] = (DEFAULT_SIZE_PX, DEFAULT_SIZE_PX)

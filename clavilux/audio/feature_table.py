@@ -66,7 +66,8 @@ def make_row(file: str, npy: str, song: Song, halves: tuple[dict[str, float], di
     """Return the row of a song, with the descriptors of its halves."""
     row = {"file": file, "npy": npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256}
     row["version"] = version_of(song.settings)
-    row |= {name: f"{value:.7g}" for name, value in song.descriptors.items()}
+    # All digits, so that a feature file with its row gives the same picture as the song.
+    row |= {name: repr(float(value)) for name, value in song.descriptors.items()}
     for columns, half in zip(HALVES, halves, strict=True):
         row |= {column: f"{value:.7g}" for column, value in zip(columns, half.values(), strict=True)}
     return row

@@ -52,6 +52,14 @@ class Song:
         Problems that did not stop the reading, each a clause without the name of the file.
     settings : FeatureSettings
         Settings of the MFCC. A bundle paints only songs with its own.
+
+    Examples
+    --------
+    >>> song = Clavilux().read_song("nocturne.flac")
+    >>> song.windows.shape, round(song.duration_s), song.is_silent
+    ((7, 20, 216), 31, False)
+    >>> song.descriptors["tempo"] > 40
+    True
     """
 
     path: Path

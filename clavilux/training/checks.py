@@ -24,6 +24,7 @@ from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
+from clavilux.models.weights import load_mark_classifier
 from clavilux.painter.marks import KINDS
 from clavilux.training.datasets import (
     FEATURE_SUFFIXES,
@@ -39,7 +40,6 @@ from clavilux.training.datasets import (
 from clavilux.training.export import check_output
 from clavilux.training.run import Run, part_names, start_from
 from clavilux.training.stage_pictures import load_image_vae, start_classifier_from
-from clavilux.training.weights import load_mark_classifier
 
 MINIMUM_PICTURES = {TRAINING: 20, VALIDATION: 1}
 MINIMUM_TRACKS = {TRAINING: 10, VALIDATION: 3}  # a correlation of distances needs three songs

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from clavilux.bundle import Bundle, open_bundle
 from clavilux.models.image_vae import ImageVAE
+from clavilux.models.weights import load_weights, read_weights
 from clavilux.training.cache import load_or_make
 from clavilux.training.linear_heads import LINEAR_HEADS
 from clavilux.training.loop import LoopSettings, Task, train
 from clavilux.training.processes import ONE_PROCESS, Processes
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe, Restart
-from clavilux.training.weights import load_weights, read_weights
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -22,6 +22,7 @@ from clavilux.images import PICTURE_SUFFIXES
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
+from clavilux.models.weights import check_shapes, load_mark_classifier, load_weights, read_weights
 from clavilux.painter.marks import KINDS
 from clavilux.system.files import list_folder
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
@@ -42,7 +43,6 @@ from clavilux.training.train_mark_classifier import (
     weigh_classes,
 )
 from clavilux.training.visual_features import Float64, controls_of_latents, decode_pixels, paint_controls
-from clavilux.training.weights import check_shapes, load_mark_classifier, load_weights, read_weights
 from clavilux.version import __version__
 
 _DROPOUT_EXCESS = 1.07  # KL divergence with the encoder's dropout, as in a training step, over that without
