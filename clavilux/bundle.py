@@ -58,6 +58,8 @@ class Bundle:
         Distance in z_image of a variation from the main picture, at ``spread`` 1.
     descriptor_mean : (D,) float32
         Mean of each descriptor over the training songs, in its unit.
+    song_deviation : (64 + D,) float32 or None
+        Standard deviation of each number of the song code over songs; None if the mapping does not standardise.
     """
 
     folder: Path
@@ -72,6 +74,7 @@ class Bundle:
     logvar_scale: float
     variation_scale: float
     descriptor_mean: Float32
+    song_deviation: Float32 | None
 
     def read(self, file: str) -> bytes:
         """Return the bytes of a file of the bundle.
@@ -190,6 +193,7 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
     folder = find_bundle(name_or_path)
     content = _read_regular(folder, CARD, MAX_CARD_BYTES, f"{folder} is not a bundle: bundle.json cannot be read")
     card = read_card(content, f"bundle {folder}")
+    deviation = card["normalisation"].get("song_deviation")
     return Bundle(
         folder=folder,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -203,6 +207,7 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
         logvar_scale=float(card["painting"]["logvar_scale"]),
         variation_scale=float(card["variation"]["scale"]),
         descriptor_mean=np.asarray(card["normalisation"]["descriptor_mean"], np.float32),
+        song_deviation=None if deviation is None else np.asarray(deviation, np.float32),
     )
 
 

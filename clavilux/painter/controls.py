@@ -203,7 +203,8 @@ def choose_controls(
     """
     scores = outputs["kind"]
     order = np.argsort(-scores, kind="stable")
-    finish = np.clip(outputs["finish"], 0, 1)
+    shares = zip(FINISH, np.clip(outputs["finish"], 0, 1), strict=True)
+    finish: dict[str, Any] = {name: _correct(float(share), FINISH[name], corrections[name]) for name, share in shares}
     return Controls(
         palette=blend_palettes(palettes, outputs["palette"]),
         plan=outputs["plan"],
@@ -213,10 +214,7 @@ def choose_controls(
         frequency=min(max(float(outputs["frequency"]), FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
         angle=float(outputs["angle"]),
         chaos=min(max(float(outputs["chaos"]), CHAOS_RANGE[0]), CHAOS_RANGE[1]),
-        **{
-            name: _correct(float(value), FINISH[name], corrections[name])
-            for name, value in zip(FINISH, finish, strict=True)
-        },
+        **finish,
     )
 
 

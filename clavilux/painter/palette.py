@@ -9,6 +9,7 @@ second one and a small saturated one. A palette that has less is widened, and on
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ _COLOURFUL = 30.0  # chroma from which a palette has a hue for its accent; other
 _ONE_HUE = 0.93  # length of the mean chroma vector over the mean chroma, from which a palette has one hue only
 _OPPOSITE = 2.6  # radians from the mean hue
 _WARM = (14.0, 24.0)  # a* and b* that are added at warmth 1: towards orange
+_FAIR_SHARE = 0.4  # of an equal share: least area of each colour that is placed
 _ROUNDS = 12  # of the bisection for the largest chroma inside the gamut
 _INSIDE = 0.5  # CIELAB distance of a colour to its clipped one up to which it is inside
 
@@ -59,6 +61,38 @@ def compose_palette(palette: Float32, share: NDArray[np.floating], at_focus: NDA
     lab[accent, 1:] = max(chroma[accent], _ACCENT_CHROMA) * np.array([math.cos(hue), math.sin(hue)])
     lab[accent, 0] = np.clip(lab[accent, 0], *_ACCENT_LIGHTNESS)
     return srgb_to_lab(lab_to_srgb(lab.astype(np.float32)))
+
+
+def place_colours(colours: Float32, palette: Float32, share: NDArray[np.floating]) -> Float32:
+    """Return 2 to 8 colours, repeated for the eight slots from dark to light, (8, 3) sRGB.
+
+    Each colour covers neighbouring slots, so that it lies where the palette of the song is about as dark or light, and
+    no colour covers much less than the others if the areas of the slots allow it.
+
+    Parameters
+    ----------
+    colours : (n, 3) float32
+        sRGB, in any order.
+    palette : (8, 3) float32
+        sRGB of the song, dark to light.
+    share : (8,)
+        Share of the picture that each slot covers.
+    """
+    lightness = srgb_to_lab(colours)[:, 0]
+    order = np.argsort(lightness, kind="stable")
+    wanted, given = _ranks(lightness[order]), _ranks(srgb_to_lab(palette)[:, 0])
+    cuts = [(0, *inner) for inner in combinations(range(1, SLOTS), len(colours) - 1)]
+    areas = np.stack([np.add.reduceat(share, cut) for cut in cuts])
+    least = areas.min(axis=1)
+    fair = least >= min(_FAIR_SHARE / len(colours), float(least.max()))
+    owners = np.stack([np.searchsorted(cut, np.arange(SLOTS), side="right") - 1 for cut in cuts])
+    cost = (share * (wanted[owners] - given) ** 2).sum(axis=1)
+    return np.asarray(colours[order][owners[np.where(fair, cost, np.inf).argmin()]], np.float32)
+
+
+def _ranks(lightness: Float32) -> Float32:
+    """Return lightness, scaled from 0 for the darkest to 1 for the lightest."""
+    return np.asarray((lightness - lightness.min()) / max(float(np.ptp(lightness)), 1e-6), np.float32)
 
 
 def shift_colours(lab: Float32, lightness: float, saturation: float, warmth: float) -> Float32:

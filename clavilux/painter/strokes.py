@@ -213,7 +213,7 @@ def _boxes(shape: Float32, width: int, height: int) -> NDArray[np.int64]:
     for middle, half, size in ((x, reach[0], width), (y, reach[1], height)):
         edges += [np.floor((middle - half) * short + size / 2), np.ceil((middle + half) * short + size / 2) + 1]
     limits = np.array([width, width, height, height])
-    return np.clip(np.stack(edges, axis=1), 0, limits).astype(np.int64)
+    return np.asarray(np.clip(np.stack(edges, axis=1), 0, limits), np.int64)
 
 
 def _paint_stroke(

@@ -77,7 +77,7 @@ class Surface(ABC):
         """Return the colour of the paper: the lightest of the palette, paler unless the palette is exact."""
         lightest, controls = self.palette[-1], self.composition.controls
         if controls.exact_palette:
-            return lightest
+            return np.asarray(lightest)
         least = float(shift_lightness(np.array(_PAPER_L), controls.lightness))
         return np.array([max(float(lightest[0]), least), *(0.5 * lightest[1:])], np.float32)
 
@@ -284,7 +284,8 @@ class Collage(Surface):
         self.height = draws(self.composition.seed, "height", SLOTS)  # which paper lies over which
         self.torn = np.clip(np.float32(2.5) * self.slow(2.2, "where torn") + np.float32(0.2), 0, 1)
         self.change = model_areas(self.composition, 8 * self.depth())
-        self.change[..., 0] += np.float32(0.9) * self.slow(1.5, "tone") + np.float32(0.8 * self.texture) * self.slow(14, "mottle")
+        mottle = np.float32(0.8 * self.texture) * self.slow(14, "mottle")
+        self.change[..., 0] += np.float32(0.9) * self.slow(1.5, "tone") + mottle
 
     def colours(self, view: View) -> Float32:
         """Return the papers with their shadows and torn edges."""
