@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clavilux.picture_file import read_record
     from clavilux.pipeline import Clavilux
     from clavilux.record import PaintOptions
+    from clavilux.steering import Steering
 
 __all__ = [
     "Clavilux",
@@ -30,6 +31,7 @@ __all__ = [
     "Picture",
     "Pictures",
     "Song",
+    "Steering",
     "__version__",
     "paint",
     "read_record",
@@ -43,6 +45,7 @@ _HOMES = {
     "Picture": "clavilux.picture",
     "Pictures": "clavilux.painting",
     "Song": "clavilux.audio.song",
+    "Steering": "clavilux.steering",
     "paint": "clavilux.painting",
     "read_record": "clavilux.picture_file",
 }

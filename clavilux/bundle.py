@@ -61,6 +61,8 @@ class Bundle:
         Mean of each descriptor over the training songs, in its unit.
     feature_settings : FeatureSettings
         Settings of the MFCC that the networks were trained on.
+    song_deviation : (64 + D,) float32 or None
+        Standard deviation of each number of the song code over songs; None if the mapping does not standardise.
     """
 
     folder: Path
@@ -76,6 +78,7 @@ class Bundle:
     variation_scale: float
     descriptor_mean: Float32
     feature_settings: FeatureSettings
+    song_deviation: Float32 | None
 
     def read(self, file: str) -> bytes:
         """Return the bytes of a file of the bundle.
@@ -194,6 +197,7 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
     folder = find_bundle(name_or_path)
     content = _read_regular(folder, CARD, MAX_CARD_BYTES, f"{folder} is not a bundle: bundle.json cannot be read")
     card = read_card(content, f"bundle {folder}")
+    deviation = card["normalisation"].get("song_deviation")
     return Bundle(
         folder=folder,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -208,6 +212,7 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
         variation_scale=float(card["variation"]["scale"]),
         descriptor_mean=np.asarray(card["normalisation"]["descriptor_mean"], np.float32),
         feature_settings=_feature_settings(card),
+        song_deviation=None if deviation is None else np.asarray(deviation, np.float32),
     )
 
 

@@ -30,6 +30,9 @@ OUTLINE_RANGE = (-1.6, 1.6)  # width of lines where colours meet, % of the short
 # In the order of the networks' outputs. In training pictures, the mark classifier estimates how the paint lies; shapes
 # and detail are measured.
 PAINT = {"softness": SOFTNESS_RANGE, "glaze": GLAZE_RANGE, "brush": BRUSH_RANGE, "outline": OUTLINE_RANGE}
+TEXTURE_RANGE = (0.0, 1.0)  # 0: neither traces of the brush nor grain; 1: twice as much as usual
+# Changes of the colours of a composition: 0 is none.
+SHIFTS = {"lightness": (-1.0, 1.0), "saturation": (-1.0, 1.0), "warmth": (-1.0, 1.0)}
 LAYOUT = {"shapes": SHAPES_RANGE, "detail": DETAIL_RANGE}
 FINISH = {**PAINT, **LAYOUT}
 

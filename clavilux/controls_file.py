@@ -10,6 +10,7 @@ import binascii
 import dataclasses
 import difflib
 import json
+import logging
 import re
 import zlib
 from pathlib import Path
@@ -25,9 +26,12 @@ from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
 from clavilux.picture import Picture
 from clavilux.record import PaintOptions
+from clavilux.steering import Steering
 from clavilux.system.arguments import MAX_SEED, float_array, show, whole_number
 from clavilux.system.tables import read_text
 from clavilux.version import __version__
+
+logger = logging.getLogger("clavilux")
 
 VERSION = 1
 _DECIMALS = 3  # of the plan, in files and records
@@ -168,7 +172,7 @@ def paint_controls(file: ControlsFile, options: PaintOptions, *, seed: int | Non
     ----------
     file : ControlsFile
     options : PaintOptions
-        Only ``size`` and ``dpi`` are used.
+        Only ``size``, ``dpi`` and ``steering`` are used.
     seed : int, optional
         By default that of the file.
     threads : int
@@ -177,13 +181,16 @@ def paint_controls(file: ControlsFile, options: PaintOptions, *, seed: int | Non
 
     seed = file.seed if seed is None else seed
     width, height = options.size
-    pixels = paint(file.controls, width=width, height=height, seed=seed, threads=threads)
-    return Picture(pixels, controls_record(file, options, seed=seed), file.controls, None, None)
+    controls = _steer(file, options.steering).controls
+    if complaint := options.steering.complaint_about(controls):
+        logger.warning("%s: %s", file.name, complaint)
+    pixels = paint(controls, width=width, height=height, seed=seed, threads=threads)
+    return Picture(pixels, controls_record(file, options, seed=seed), controls, None, None)
 
 
 def controls_record(file: ControlsFile, options: PaintOptions, *, seed: int | None = None) -> dict[str, Any]:
-    """Return the record of a picture of controls, as JSON values."""
-    fields = {**file.fields, "seed": file.seed if seed is None else seed}
+    """Return the record of a picture of controls, as JSON values; the controls are steered."""
+    fields = {**_steer(file, options.steering).fields, "seed": file.seed if seed is None else seed}
     packed = _pack_plan(fields.pop("plan"))
     return {
         "clavilux": __version__,
@@ -192,6 +199,14 @@ def controls_record(file: ControlsFile, options: PaintOptions, *, seed: int | No
         "size": list(options.size),
         "dpi": options.dpi,
     }
+
+
+def _steer(file: ControlsFile, steering: Steering) -> ControlsFile:
+    """Return a file with steered controls."""
+    if steering.mood is not None or steering.near is not None:
+        asked = "mood" if steering.mood is not None else "near"
+        raise ControlsError(f"{file.name}: {asked} needs a song, and these are controls; give it with a song")
+    return dataclasses.replace(ControlsFile.of(steering.steer(file.controls)), name=file.name) if steering else file
 
 
 def parse_controls_record(record: dict[str, Any]) -> tuple[ControlsFile, PaintOptions]:

@@ -112,7 +112,15 @@ def explain_report(report: dict[str, Any]) -> str:
             f"Variation {record['variation']}: the latent was moved by {record['spread']:g} steps in a random "
             "direction."
         )
+    if steering := record.get("steering"):
+        why.append(f"Steered: {', '.join(_asked(name, value) for name, value in steering.items())}.")
     return _lay_out({"measured": song, "painted": _painted(report), "why": why})
+
+
+def _asked(name: str, value: Any) -> str:
+    """Return one entry of the steering in a record as text."""
+    value = value["name"] if isinstance(value, dict) else value
+    return f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def _lay_out(sections: dict[str, list[str]]) -> str:

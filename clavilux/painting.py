@@ -101,7 +101,7 @@ def paint(
     progress : callable, optional
         Called with the number of pictures that are painted and that of all songs.
     **options
-        Fields of `PaintOptions`, such as ``size`` and ``seed``.
+        Fields of `PaintOptions`, such as ``size`` and ``seed``, and of `Steering`, such as ``palette`` and ``warmth``.
 
     Returns
     -------
@@ -121,8 +121,7 @@ def paint(
     >>> paint(noise, sr=44_100, size=256).pixels.shape
     (256, 256, 3)
     """
-    plain: dict[str, Any] = {**options}
-    checked = PaintOptions(**plain)
+    checked = PaintOptions().changed(options)
     if isinstance(song, Controls) or _is_controls_file(song):
         return _paint_controls(song, checked, has_seed="seed" in options)
     clavilux = Clavilux(bundle)

@@ -31,6 +31,7 @@ from clavilux.record import (
     record_latent,
     record_song,
 )
+from clavilux.steering import Steering
 from clavilux.system.arguments import (
     MAX_SEED,
     MAX_THREADS,
@@ -44,6 +45,7 @@ from clavilux.system.arguments import (
     show,
     whole_number,
 )
+from clavilux.variations import POOL, find_directions
 from clavilux.version import __version__
 
 if TYPE_CHECKING:
@@ -73,11 +75,13 @@ class Clavilux:
     Notes
     -----
     A picture depends on three things. The *song*: its latent determines palette, plan and marks. The *variation*: 0 is
-    the main picture; other numbers move the latent by a short step in a random direction that depends on song, seed and
-    number. The *seed*, 0 by default: where single marks fall. The seed does not depend on the song, so two songs differ
-    only by their sound, and the FLAC and the MP3 of a song get nearly the same picture.
+    the main picture; other numbers move the latent by a short step in a direction that depends on song, seed and
+    number, and is chosen so that variations differ evenly. The *seed*, 0 by default: where single marks fall. The seed
+    does not depend on the song, so two songs differ only by their sound, and the FLAC and the MP3 of a song get nearly
+    the same picture.
 
-    Methods that paint accept the fields of `PaintOptions` as keyword arguments, or ``options`` as their base.
+    Methods that paint accept the fields of `PaintOptions` and `Steering` as keyword arguments, or ``options`` as their
+    base.
 
     Examples
     --------
@@ -91,6 +95,7 @@ class Clavilux:
         folder = file_path("bundle", bundle, fault=BundleError)
         self.bundle = open_bundle(bundle if isinstance(bundle, str) else folder)  # "./name" is not "name"
         self.engine = Engine(self.bundle)
+        self._directions: tuple[Any, Float32] = None, np.empty(0, np.float32)
 
     def read_song(
         self, song: Source, *, sr: Number | None = None, max_s: Number = MAX_AUDIO_S, clip: Number | None = None
@@ -160,12 +165,13 @@ class Clavilux:
             raise BundleError(
                 f"bundle {self.bundle.name} decodes latents to pixels and has no controls; give a bundle with a painter"
             )
-        return self.engine.decode_controls(self.z_image(song, options=options, **changes))
+        controls = self.engine.decode_controls(self.z_image(song, options=options, **changes))
+        return self._options(options, changes).steering.steer(controls)
 
     def paint_latent(self, z_image: ArrayLike, *, size: Size = DEFAULT_SIZE_PX, seed: Number = 0) -> NDArray[np.uint8]:
         """Return the picture of any latent (64,): (height, width, 3) uint8 sRGB. ``size``, ``seed``: `PaintOptions`."""
         latent = float_array("z_image", z_image, (LATENT_DIM,))
-        return self._decode(latent, check_size(size), whole_number("seed", seed, 0, MAX_SEED))[0]
+        return self._decode(latent, check_size(size), whole_number("seed", seed, 0, MAX_SEED), Steering())[0]
 
     def paint(
         self,
@@ -317,13 +323,14 @@ class Clavilux:
         return (
             isinstance(song, dict)
             and song.get("sha256") == song_sha256
-            and all(record.get(key) == value for key, value in expected.items())
+            and all(record.get(key) == value for key, value in {"steering": None, **expected}.items())
         )
 
     def _options(self, options: PaintOptions | None, changes: PaintArguments) -> PaintOptions:
         """Return the options of a call, with the noise of the bundle where none is given."""
-        changed: dict[str, Any] = {**changes}
-        return replace(options or PaintOptions(), **changed).with_noise_of(self.bundle)
+        resolved = (options or PaintOptions()).changed(changes).with_noise_of(self.bundle)
+        resolved.steering.check_bundle(self.bundle)
+        return resolved
 
     def _entries(self, options: PaintOptions) -> dict[str, Any]:
         """Return the entries of a record except the song."""
@@ -345,22 +352,26 @@ class Clavilux:
         assert options.noise_std is not None and options.logvar_scale is not None, "options of `_options`"
         rng = _generator(f"{key or song.sound_sha256}:{options.seed}:noise")
         song_code = self.engine.encode_song(song, logvar_scale=options.logvar_scale, rng=rng)
-        z_image = self.engine.map_song(song_code)
+        z_image = self.engine.map_song(options.steering.move_code(song_code, self.bundle))
         if options.noise_std != 0:
             z_image = (z_image + options.noise_std * rng.standard_normal(z_image.shape)).astype(np.float32)
+        z_image = options.steering.move_latent(z_image, lambda rgb: self.engine.encode_picture(rgb)[0])
         return z_image, song_code[:LATENT_DIM]
 
     def _vary(self, main: Float32, song: Song, options: PaintOptions, key: str | None = None) -> Float32:
         """Return the latent (64,) of a variation, one step from the main one; variation 0 is the main one.
 
-        The direction depends on ``key``, which is the hash of the sound by default.
+        The direction depends on ``key``, which is the hash of the sound by default, and not on ``spread``.
         """
         if options.variation == 0:
             return main
-        seed = f"{key or song.sound_sha256}:{options.seed}:{options.variation}"
-        direction = _generator(seed).standard_normal(LATENT_DIM)
-        step = options.spread * self.bundle.variation_scale / np.linalg.norm(direction)
-        return (main + step * direction).astype(np.float32)
+        pool, number = divmod(options.variation - 1, POOL)
+        of = (main.tobytes(), f"{key or song.sound_sha256}:{options.seed}:{pool}")
+        if self._directions[0] != of:
+            rng = _generator(of[1])
+            self._directions = of, find_directions(main, self.engine, rng)
+        step = options.spread * self.bundle.variation_scale
+        return np.asarray(main + np.float32(step) * self._directions[1][number], np.float32)
 
     def _paint(
         self, song: Source | Song, sr: Number | None, options: PaintOptions, variations: Iterable[int]
@@ -381,12 +392,17 @@ class Clavilux:
         z_audio: Float32 | None,
     ) -> Picture:
         """Paint a latent with options, of which the variation only adds to the seed."""
-        pixels, controls = self._decode(z_image, options.size, options.seed + options.variation)
+        seed = options.seed + options.variation
+        pixels, controls = self._decode(z_image, options.size, seed, options.steering)
+        if controls is not None and (complaint := options.steering.complaint_about(controls)):
+            logger.warning("%s: %s", measured["name"], complaint)
         entries = self._entries(options)
         record = {"clavilux": entries["clavilux"], "song": measured, **entries, "z_image": record_latent(z_image)}
         return Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song, z_audio=z_audio)
 
-    def _decode(self, z_image: Float32, size: tuple[int, int], seed: int) -> tuple[NDArray[np.uint8], Controls | None]:
+    def _decode(
+        self, z_image: Float32, size: tuple[int, int], seed: int, steering: Steering
+    ) -> tuple[NDArray[np.uint8], Controls | None]:
         """Return the pixels of a latent, and its controls if the bundle has a painter."""
         width, height = size
         if self.bundle.decoder == "pixels":
@@ -395,7 +411,7 @@ class Clavilux:
             return enlarge(self.engine.decode_pixels(z_image), width, height), None
         from clavilux.painter.paint import paint as paint_controls
 
-        controls = self.engine.decode_controls(z_image)
+        controls = steering.steer(self.engine.decode_controls(z_image))
         return paint_controls(controls, width=width, height=height, seed=seed, threads=self.threads), controls
 
 

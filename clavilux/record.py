@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.constants import DEFAULT_SIZE_PX, DENSITY_DPI, DPI_RANGE, LATENT_DIM, MAX_AUDIO_S
 from clavilux.errors import AudioError, PictureError
+from clavilux.steering import NO_STEERING, Steering, SteeringArguments
 from clavilux.system.arguments import MAX_SEED, Number, Size, check_size, float_array, real_number, show, whole_number
 from clavilux.version import __version__
 
@@ -26,8 +27,8 @@ MAX_CLIP = 10**9
 MAX_LATENT = 1e6  # absolute; the numbers of z_image are of the order of 1
 
 
-class PaintArguments(TypedDict, total=False):
-    """The fields of `PaintOptions` as keyword arguments of the Python interface."""
+class PaintArguments(SteeringArguments, total=False):
+    """The fields of `PaintOptions` and of `Steering` as keyword arguments of the Python interface."""
 
     size: Size
     seed: Number
@@ -38,6 +39,7 @@ class PaintArguments(TypedDict, total=False):
     logvar_scale: Number | None
     max_s: Number
     clip: Number | None
+    steering: Steering
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class PaintOptions:
         Seconds of sound that are used, ``MIN_SOUND_S`` or more.
     clip : int or None
         Index of the only window of a feature file that is used, from 0 to ``MAX_CLIP``. None uses all windows.
+    steering : Steering
+        What is asked of the picture. Methods that paint also accept its fields, such as ``warmth``, as arguments.
 
     Raises
     ------
@@ -92,6 +96,7 @@ class PaintOptions:
     logvar_scale: float | None = None
     max_s: float = MAX_AUDIO_S
     clip: int | None = None
+    steering: Steering = NO_STEERING
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {"size": check_size(self.size)}
@@ -105,8 +110,18 @@ class PaintOptions:
         checked["max_s"] = real_number("max_s", self.max_s, MIN_SOUND_S, fault=AudioError)
         if self.clip is not None:
             checked["clip"] = whole_number("clip", self.clip, 0, MAX_CLIP, fault=AudioError)
+        if not isinstance(self.steering, Steering):
+            raise PictureError(f"steering is {show(self.steering)}; it must be a Steering")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    def changed(self, arguments: PaintArguments) -> PaintOptions:
+        """Return these options with other values, among them those of fields of `Steering`."""
+        given: dict[str, Any] = {**arguments}
+        asked = {field.name: given.pop(field.name) for field in fields(Steering) if field.name in given}
+        if asked:
+            given["steering"] = replace(given.get("steering", self.steering), **asked)
+        return replace(self, **given)
 
     def with_noise_of(self, bundle: Bundle) -> PaintOptions:
         """Return these options, with the noise of a bundle where none is given."""
@@ -119,6 +134,9 @@ class PaintOptions:
     def to_record(self) -> dict[str, Any]:
         """Return the entries of a record that hold these options, as JSON values."""
         entries = asdict(self) | {"size": list(self.size)}
+        entries |= {"steering": self.steering.to_record()}
+        if not self.steering:
+            del entries["steering"]  # as in records of earlier versions
         options = {name: entries.pop(name) for name in _NESTED}
         return {**entries, "options": options}
 
@@ -136,6 +154,7 @@ class PaintOptions:
         options = _entry(record, "options", dict)
         given = {name: _entry(record, name, object) for name in ("size", "seed", "variation", "spread")}
         given |= {name: _entry(options, name, object) for name in _NESTED}
+        given["steering"] = Steering.from_record(record.get("steering", {}))
         given["dpi"] = record.get("dpi", DENSITY_DPI)  # records of earlier versions have none
         for name in ("noise_std", "logvar_scale"):
             real_number(name, given[name])  # None would mean the default of a bundle

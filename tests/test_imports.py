@@ -40,6 +40,8 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "graphs",
     "bundle",
     "engine",
+    "steering",
+    "variations",
     "alt_text",
     "picture_file",
     "picture",

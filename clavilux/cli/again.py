@@ -10,6 +10,7 @@ import click
 from clavilux.bundle import shipped_bundles
 from clavilux.cli.names import make_folder
 from clavilux.cli.painting import Again, Outcome, open_clavilux, paint_again
+from clavilux.cli.steering import STEERING
 from clavilux.errors import BundleError
 from clavilux.picture_file import FORMATS, read_record
 from clavilux.system.arguments import show
@@ -17,7 +18,7 @@ from clavilux.system.files import refuse_inputs
 
 _STORED = (  # parameters of `paint` whose values come from the record, or that are for several songs
     *("seed", "count", "spread", "noise_std", "logvar_scale", "n_random", "max_s"),
-    *("jobs", "resume", "scheduler", "embed", "folder_image"),
+    *("jobs", "resume", "scheduler", "embed", "folder_image", *STEERING),
 )
 
 

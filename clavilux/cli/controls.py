@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from clavilux.cli.output import complain, say, visible
 from clavilux.cli.sections import AdvancedOption, CommandWithSections
+from clavilux.cli.steering import read_steering, steering_options
 from clavilux.controls_file import controls_text
 from clavilux.errors import OutputError
 from clavilux.pipeline import Clavilux
@@ -33,6 +35,7 @@ from clavilux.system.files import refuse_inputs, write_whole
     show_default=True,
     help="0 is the main picture of the song, 1 the first variation, as `clavilux paint --count` numbers them from 1.",
 )
+@steering_options
 @click.option(
     "--bundle",
     cls=AdvancedOption,
@@ -41,7 +44,7 @@ from clavilux.system.files import refuse_inputs, write_whole
     show_default=True,
     help="Trained networks: default, or a folder that `clavilux train` wrote.",
 )
-def controls(song: Path, output: Path | None, seed: int, variation: int, bundle: str) -> None:
+def controls(song: Path, output: Path | None, seed: int, variation: int, bundle: str, **steering: Any) -> None:
     """Write what would be painted for SONG as a file to edit.
 
     The file names the palette, the kinds of marks, their number and angle, the surface and the layout of the picture.
@@ -53,11 +56,13 @@ def controls(song: Path, output: Path | None, seed: int, variation: int, bundle:
     """  # noqa: D301  (click: \\b keeps line breaks)
     if output is not None and output.suffix.lower() != CONTROLS_SUFFIX:
         raise click.BadParameter(f"{output} does not end in {CONTROLS_SUFFIX}", param_hint="-o")
+    asked = read_steering(steering)
     clavilux = Clavilux(bundle)
+    asked.check_bundle(clavilux.bundle)
     read = clavilux.read_song(song)
     for warning in read.warnings:
         complain(f"{song}: {warning}")
-    text = controls_text(clavilux.controls(read, seed=seed, variation=variation), seed=seed + variation)
+    text = controls_text(clavilux.controls(read, seed=seed, variation=variation, steering=asked), seed=seed + variation)
     if output is None:
         say(text.rstrip())
         return

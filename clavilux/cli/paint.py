@@ -25,6 +25,7 @@ from clavilux.cli.painting import Outcome, Task, open_clavilux, paint_songs
 from clavilux.cli.progress import StatusLine
 from clavilux.cli.sections import AdvancedOption, CommandWithSections, SectionOption
 from clavilux.cli.sizes import Size, read_size, resolve_size
+from clavilux.cli.steering import read_steering, steering_options
 from clavilux.cli.templates import FoundSong, check_template, is_template
 from clavilux.constants import DEFAULT_SIZE_PX, DENSITY_DPI, DPI_RANGE, MAX_AUDIO_S
 from clavilux.explain import explain_report
@@ -95,6 +96,7 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     metavar="PICTURE",
     help="Paint PICTURE again from what is stored in it, at any --size; its SONG is not needed.",
 )
+@steering_options
 @_files(
     "-o",
     "--output",
@@ -171,6 +173,7 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
 @click.pass_context
 def paint(
     ctx: click.Context,
+    /,
     paths: tuple[Path, ...],
     output: str | None,
     suffix: str | None,
@@ -195,6 +198,7 @@ def paint(
     resume: bool,
     scheduler: str | None,
     verbose: bool,
+    **steering: Any,
 ) -> None:
     """Paint songs: one abstract picture per song, or per song of a folder.
 
@@ -208,6 +212,8 @@ def paint(
     clavilux paint album/ -o "art/{track} {title}.jpg"      named after the tags
     clavilux paint album/ --embed --folder-image            covers for music players
     clavilux paint album/ -o pictures/ --count 4            four pictures per song
+    clavilux paint nocturne.flac --warmth 0.5 --texture 0   warmer, without traces of a brush
+    clavilux paint nocturne.flac --palette "#112233,#e63946,#f1faee" --surface flat --outline 0.5
     clavilux paint nocturne.flac --size 600x600mm@300       for a print of 60 cm
     clavilux paint --again nocturne.png --size 4096         the same picture, larger
     """  # noqa: D301  (click: \b keeps line breaks)
@@ -235,7 +241,9 @@ def paint(
     if scheduler is not None:
         check_scheduler(scheduler)  # before a large folder is searched
     pixels, density = resolve_size(size, dpi, DENSITY_DPI)
+    asked = read_steering(steering)
     networks = open_clavilux(bundle).engine
+    asked.check_bundle(networks.bundle)
     options = PaintOptions(
         size=pixels,
         seed=seed,
@@ -244,6 +252,7 @@ def paint(
         noise_std=noise_std,
         logvar_scale=logvar_scale,
         max_s=max_s,
+        steering=asked,
     )
     run: dict[str, Any] = {
         "bundle": bundle,

@@ -19,11 +19,12 @@ from functools import cached_property
 
 import numpy as np
 
+from clavilux.colour import srgb_to_lab
 from clavilux.constants import PLAN_SIDE, SLOTS
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import mark_field
 from clavilux.painter.marks.place import sum_waves
-from clavilux.painter.palette import compose_palette
+from clavilux.painter.palette import compose_palette, shift_colours
 from clavilux.painter.plan import read_plan, refine_plan
 from clavilux.painter.raster import (
     Float32,
@@ -75,7 +76,8 @@ class Composition:
     focus : (h, w) float32
         Rank of each cell from 0, calm, to 1, the middle of the focus.
     palette : (8, 3) float32
-        CIELAB, with the range of lightness and the accent of `compose_palette`.
+        CIELAB, with the range of lightness and the accent of `compose_palette` unless the controls forbid it, and
+        shifted as they say.
     """
 
     controls: Controls
@@ -162,7 +164,11 @@ def compose(controls: Controls, *, aspect: float, seed: int) -> Composition:
     slots = absorb_small(draft.layers(), _SMALLEST_AREA * SIDE**2)
     share = np.bincount(slots.ravel(), minlength=SLOTS) / slots.size
     at_focus = np.bincount(slots.ravel(), draft.focus.ravel() > 0.6, SLOTS) / np.maximum(share * slots.size, 1)
-    palette = compose_palette(controls.palette, share, at_focus)
+    if controls.exact_palette:
+        palette = srgb_to_lab(controls.palette)
+    else:
+        palette = compose_palette(controls.palette, share, at_focus)
+    palette = shift_colours(palette, controls.lightness, controls.saturation, controls.warmth)
     return Composition(controls, seed, slots, draft.focus, palette)
 
 

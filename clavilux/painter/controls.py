@@ -18,7 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.colour import lab_to_srgb, srgb_to_lab
-from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, PLAN_SIDE, SLOTS, SURFACE_NAMES
+from clavilux.constants import (
+    CHAOS_RANGE,
+    FINISH,
+    FREQUENCY_RANGE,
+    PLAN_SIDE,
+    SHIFTS,
+    SLOTS,
+    SURFACE_NAMES,
+    TEXTURE_RANGE,
+)
 from clavilux.errors import ControlsError
 from clavilux.painter.marks import KINDS
 from clavilux.system.arguments import float_array, real_number, show
@@ -80,6 +89,12 @@ class Controls:
     outline : float
         In ``OUTLINE_RANGE``. Its absolute value is the width of lines where two areas of flat colour meet, in percent
         of the short side. Negative: lines in the darkest colour; positive: in the lightest; 0: no lines.
+    texture : float
+        In ``TEXTURE_RANGE``: how strong traces of the brush and grain are; 0.5 is usual, 0 is none.
+    exact_palette : bool
+        Paint the colours of the palette as they are. Otherwise they get a full range of lightness and an accent.
+    lightness, saturation, warmth : float
+        In ``SHIFTS``: how much lighter, more colourful and warmer the colours are painted; 0 changes nothing.
     """
 
     palette: Float32
@@ -96,6 +111,11 @@ class Controls:
     glaze: float = 0.0
     brush: float = 0.0
     outline: float = 0.0
+    texture: float = 0.5
+    exact_palette: bool = False
+    lightness: float = 0.0
+    saturation: float = 0.0
+    warmth: float = 0.0
 
     def __post_init__(self) -> None:
         palette = float_array("palette", self.palette, (SLOTS, 3), fault=ControlsError)
@@ -111,9 +131,12 @@ class Controls:
                 raise ControlsError(f"{name} is {show(kind)}; it is {null}one of {', '.join(KINDS)}")
         if self.surface not in SURFACE_NAMES:
             raise ControlsError(f"surface is {show(self.surface)}; it is one of {', '.join(SURFACE_NAMES)}")
-        numbers = {"frequency": FREQUENCY_RANGE, "chaos": CHAOS_RANGE, **FINISH}
+        numbers = {"frequency": FREQUENCY_RANGE, "chaos": CHAOS_RANGE, **FINISH, "texture": TEXTURE_RANGE, **SHIFTS}
         for name, (low, high) in numbers.items():
             object.__setattr__(self, name, real_number(name, getattr(self, name), low, high, fault=ControlsError))
+        if not isinstance(self.exact_palette, bool | np.bool_):
+            raise ControlsError(f"exact_palette is {show(self.exact_palette)}; it must be true or false")
+        object.__setattr__(self, "exact_palette", bool(self.exact_palette))
         angle = real_number("angle", self.angle, -_MAX_TURNS, _MAX_TURNS, fault=ControlsError)
         object.__setattr__(self, "angle", angle % 0.5 % 0.5)  # twice, because the remainder of -1e-20 rounds to 0.5
         object.__setattr__(self, "palette", palette)
@@ -130,7 +153,8 @@ class Controls:
                 "chaos": round(self.chaos, 4),
                 "second_kind": self.second_kind,
                 "surface": self.surface,
-                **{name: round(getattr(self, name), 4) for name in FINISH},
+                **{name: round(getattr(self, name), 4) for name in (*FINISH, "texture", *SHIFTS)},
+                "exact_palette": self.exact_palette,
                 "plan": [[[round(float(v), 3) for v in row] for row in slot] for slot in self.plan],
             }
         )
@@ -179,7 +203,8 @@ def choose_controls(
     """
     scores = outputs["kind"]
     order = np.argsort(-scores, kind="stable")
-    finish = np.clip(outputs["finish"], 0, 1)
+    shares = zip(FINISH, np.clip(outputs["finish"], 0, 1), strict=True)
+    finish: dict[str, Any] = {name: _correct(float(share), FINISH[name], corrections[name]) for name, share in shares}
     return Controls(
         palette=blend_palettes(palettes, outputs["palette"]),
         plan=outputs["plan"],
@@ -189,10 +214,7 @@ def choose_controls(
         frequency=min(max(float(outputs["frequency"]), FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
         angle=float(outputs["angle"]),
         chaos=min(max(float(outputs["chaos"]), CHAOS_RANGE[0]), CHAOS_RANGE[1]),
-        **{
-            name: _correct(float(value), FINISH[name], corrections[name])
-            for name, value in zip(FINISH, finish, strict=True)
-        },
+        **finish,
     )
 
 

@@ -1,6 +1,6 @@
 """The palette of a composition: a full range of lightness, and one accent.
 
-palette of the controls, share of each slot -> **here** -> colours in CIELAB
+palette of the controls, share of each slot -> **here** -> colours in CIELAB, shifted as the controls say
 
 Palettes of real abstract art differ in lightness by 60 and more within a picture, and most have a dominant colour, a
 second one and a small saturated one. A palette that has less is widened, and one slot that is small becomes the accent.
@@ -9,6 +9,7 @@ second one and a small saturated one. A palette that has less is widened, and on
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,10 @@ _ACCENT_LIGHTNESS = (42.0, 72.0)
 _COLOURFUL = 30.0  # chroma from which a palette has a hue for its accent; otherwise the accent is nearly complementary
 _ONE_HUE = 0.93  # length of the mean chroma vector over the mean chroma, from which a palette has one hue only
 _OPPOSITE = 2.6  # radians from the mean hue
+_WARM = (14.0, 24.0)  # a* and b* that are added at warmth 1: towards orange
+_FAIR_SHARE = 0.4  # of an equal share: least area of each colour that is placed
+_ROUNDS = 12  # of the bisection for the largest chroma inside the gamut
+_INSIDE = 0.5  # CIELAB distance of a colour to its clipped one up to which it is inside
 
 
 def compose_palette(palette: Float32, share: NDArray[np.floating], at_focus: NDArray[np.floating]) -> Float32:
@@ -55,6 +60,79 @@ def compose_palette(palette: Float32, share: NDArray[np.floating], at_focus: NDA
         hue = math.atan2(lab[of, 2], lab[of, 1])
     lab[accent, 1:] = max(chroma[accent], _ACCENT_CHROMA) * np.array([math.cos(hue), math.sin(hue)])
     lab[accent, 0] = np.clip(lab[accent, 0], *_ACCENT_LIGHTNESS)
+    return srgb_to_lab(lab_to_srgb(lab.astype(np.float32)))
+
+
+def place_colours(colours: Float32, palette: Float32, share: NDArray[np.floating]) -> Float32:
+    """Return 2 to 8 colours, repeated for the eight slots from dark to light, (8, 3) sRGB.
+
+    Each colour covers neighbouring slots, so that it lies where the palette of the song is about as dark or light, and
+    no colour covers much less than the others if the areas of the slots allow it.
+
+    Parameters
+    ----------
+    colours : (n, 3) float32
+        sRGB, in any order.
+    palette : (8, 3) float32
+        sRGB of the song, dark to light.
+    share : (8,)
+        Share of the picture that each slot covers.
+    """
+    lightness = srgb_to_lab(colours)[:, 0]
+    order = np.argsort(lightness, kind="stable")
+    wanted, given = _ranks(lightness[order]), _ranks(srgb_to_lab(palette)[:, 0])
+    cuts = [(0, *inner) for inner in combinations(range(1, SLOTS), len(colours) - 1)]
+    areas = np.stack([np.add.reduceat(share, cut) for cut in cuts])
+    least = areas.min(axis=1)
+    fair = least >= min(_FAIR_SHARE / len(colours), float(least.max()))
+    owners = np.stack([np.searchsorted(cut, np.arange(SLOTS), side="right") - 1 for cut in cuts])
+    cost = (share * (wanted[owners] - given) ** 2).sum(axis=1)
+    return np.asarray(colours[order][owners[np.where(fair, cost, np.inf).argmin()]], np.float32)
+
+
+def _ranks(lightness: Float32) -> Float32:
+    """Return lightness, scaled from 0 for the darkest to 1 for the lightest."""
+    return np.asarray((lightness - lightness.min()) / max(float(np.ptp(lightness)), 1e-6), np.float32)
+
+
+def shift_colours(lab: Float32, lightness: float, saturation: float, warmth: float) -> Float32:
+    """Return colours (n, 3) in CIELAB, shifted and inside the gamut of sRGB; where all shifts are 0, unchanged.
+
+    Parameters
+    ----------
+    lab : (n, 3) float32
+    lightness : float
+        From -1 to 1; L* = 50 becomes 25 to 71, black and white stay.
+    saturation : float
+        From -1, grey, to 1, twice the chroma.
+    warmth : float
+        From -1, towards blue, to 1, towards orange.
+    """
+    if not (lightness or saturation or warmth):
+        return lab
+    shifted = lab.astype(np.float64)
+    shifted[:, 0] = shift_lightness(shifted[:, 0], lightness)
+    shifted[:, 1:] *= 1 + saturation
+    shifted[:, 1:] += warmth * np.array(_WARM)
+    return _into_gamut(shifted)
+
+
+def shift_lightness(values: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
+    """Return values of L* on a curve from 0 to 100, lighter for a shift above 0 and darker below."""
+    return np.asarray(100 * (np.clip(values, 0, 100) / 100) ** (2**-shift))
+
+
+def _into_gamut(lab: NDArray[np.float64]) -> Float32:
+    """Return colours with the largest chroma, up to their own, that sRGB has at their lightness and hue."""
+    low, high = np.zeros(len(lab)), np.ones(len(lab))
+    share = high
+    for _ in range(_ROUNDS):
+        scaled = lab * np.stack([np.ones(len(lab)), share, share], axis=1)
+        clipped = srgb_to_lab(lab_to_srgb(scaled.astype(np.float32)))
+        is_inside = np.linalg.norm(clipped - scaled, axis=1) < _INSIDE
+        low, high = np.where(is_inside, share, low), np.where(is_inside, high, share)
+        share = np.where(low == 1, 1, (low + high) / 2)
+    lab[:, 1:] *= low[:, None]
     return srgb_to_lab(lab_to_srgb(lab.astype(np.float32)))
 
 

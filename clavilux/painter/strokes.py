@@ -148,14 +148,18 @@ def place_strokes(
 
     palette = composition.palette.astype(np.float64)
     colour = palette[slot] + modelling.reshape(-1, 3)[at]
-    colour[:, 0] += brush.jitter * (2 * u[8] - 1)
+    colour[:, 0] += brush.jitter * min(1.0, 2 * composition.controls.texture) * (2 * u[8] - 1)
     colour[:, 1:] *= (1 + _SATURATION * (u[9] - 0.5))[:, None]
     leaning = np.where(u[10] < _LEANING, _LEAN * u[10] / _LEANING, 0)[:, None]
     colour += leaning * (palette[nearest_lightness(palette)[slot, 1]] - colour)
     paint = np.empty((len(colour), 6))
     paint[:, :3], paint[:, 3:] = colour, (brush.dry, brush.relief, brush.opacity)
+    texture = 2 * composition.controls.texture
+    paint[:, 3:5] *= min(texture, 1.5), texture
     first = order.astype(np.uint32) * np.uint32(2 * BRISTLES) + np.uint32(key(seed, f"{brush.name} bristles"))
     bristles = unit(mix(np.add.outer(first, np.arange(2 * BRISTLES, dtype=np.uint32))))
+    if texture != 1:
+        bristles = np.float32(0.5) + np.float32(texture) * (bristles - np.float32(0.5))
     return Strokes(shape.astype(np.float32), paint.astype(np.float32), bristles.reshape(-1, 2, BRISTLES))
 
 
@@ -209,7 +213,7 @@ def _boxes(shape: Float32, width: int, height: int) -> NDArray[np.int64]:
     for middle, half, size in ((x, reach[0], width), (y, reach[1], height)):
         edges += [np.floor((middle - half) * short + size / 2), np.ceil((middle + half) * short + size / 2) + 1]
     limits = np.array([width, width, height, height])
-    return np.clip(np.stack(edges, axis=1), 0, limits).astype(np.int64)
+    return np.asarray(np.clip(np.stack(edges, axis=1), 0, limits), np.int64)
 
 
 def _paint_stroke(

@@ -17,6 +17,7 @@ from clavilux.constants import SLOTS
 from clavilux.painter.areas import Areas, View, colour_areas, model_areas
 from clavilux.painter.composition import SIDE, Composition, compose, slow_field
 from clavilux.painter.marks.hashing import draws
+from clavilux.painter.palette import shift_lightness
 from clavilux.painter.raster import Float32, blur
 from clavilux.painter.strokes import Brush, Strokes, paint_strokes, place_strokes
 
@@ -35,13 +36,19 @@ class Surface(ABC):
     ----------
     words : str
         What the picture is, in a few words.
+    has_lines : bool
+        Whether the control `outline` has an effect.
+    texture : float
+        Factor of the grain, 1 as usual.
     """
 
     words: str
+    has_lines = False
 
     def __init__(self, composition: Composition) -> None:
         self.composition = composition
         self.palette = composition.palette
+        self.texture = 2 * composition.controls.texture
         self.prepare()
 
     @abstractmethod
@@ -55,9 +62,9 @@ class Surface(ABC):
     def paint(self, view: View) -> Float32:
         """Return rows of the picture, (n, width, 3) in CIELAB."""
         lab = self.colours(view)
-        for cells, amount in _GRAIN:
+        for cells, amount in _GRAIN if self.texture else ():
             # A pixel that covers many cells shows their mean, which deviates less.
-            lab[..., 0] += np.float32(amount * min(1.0, view.short / cells)) * view.grain(
+            lab[..., 0] += np.float32(self.texture * amount * min(1.0, view.short / cells)) * view.grain(
                 cells, self.composition.seed, "paper"
             )
         return lab
@@ -67,9 +74,12 @@ class Surface(ABC):
         return slow_field(self.composition, cycles, name)
 
     def paper(self) -> Float32:
-        """Return the colour of the paper: the lightest of the palette, paler."""
-        lightest = self.palette[-1]
-        return np.array([max(float(lightest[0]), _PAPER_L), *(0.5 * lightest[1:])], np.float32)
+        """Return the colour of the paper: the lightest of the palette, paler unless the palette is exact."""
+        lightest, controls = self.palette[-1], self.composition.controls
+        if controls.exact_palette:
+            return np.asarray(lightest)
+        least = float(shift_lightness(np.array(_PAPER_L), controls.lightness))
+        return np.array([max(float(lightest[0]), least), *(0.5 * lightest[1:])], np.float32)
 
     def strength(self) -> float:
         """Return how strongly the brush shows, 0.5 to 1."""
@@ -140,7 +150,7 @@ class BrushDrawing(Surface):
         """Place the strokes of three brushes on all areas that are darker than the paper."""
         composition, wide, paper = self.composition, self.wide, self.paper()
         modelling = model_areas(composition, 15 * self.depth())
-        drawn = np.abs(self.palette[:, 0] - paper[0]) >= 14
+        drawn = np.abs(self.palette[:, 0] - paper[0]) >= (1 if composition.controls.exact_palette else 14)
         largest = np.bincount(composition.slots.ravel(), minlength=SLOTS).argmax()
         tint = np.float32(0.3 if self.palette[largest, 0] > 45 else 0.8)  # on a dark ground, the paper is dark
         soft = blur(self.palette[composition.slots], 0.006 * SIDE)
@@ -168,6 +178,7 @@ class Flat(Surface):
     """Opaque areas that turn from light to dark; some borders are lost, and some have a line of uneven width."""
 
     words = "flat colours"
+    has_lines = True
 
     modelling, wobble = 7.0, 0.6
 
@@ -236,6 +247,7 @@ class Print(Surface):
             self.composition.slots % 3 - 1.0
         )
         self.fade = np.clip(np.float32(0.5) * (turned.astype(np.float32) - np.float32(0.6)), 0, 0.6)
+        self.fade *= np.float32(min(1.5, self.texture))
         colours = self.palette
         apart = np.abs(colours[:, None, 0] - colours[None, :, 0])
         apart += 0.5 * np.hypot(*(colours[:, None, c] - colours[None, :, c] for c in (1, 2)))
@@ -272,7 +284,8 @@ class Collage(Surface):
         self.height = draws(self.composition.seed, "height", SLOTS)  # which paper lies over which
         self.torn = np.clip(np.float32(2.5) * self.slow(2.2, "where torn") + np.float32(0.2), 0, 1)
         self.change = model_areas(self.composition, 8 * self.depth())
-        self.change[..., 0] += np.float32(0.9) * self.slow(1.5, "tone") + np.float32(0.8) * self.slow(14, "mottle")
+        mottle = np.float32(0.8 * self.texture) * self.slow(14, "mottle")
+        self.change[..., 0] += np.float32(0.9) * self.slow(1.5, "tone") + mottle
 
     def colours(self, view: View) -> Float32:
         """Return the papers with their shadows and torn edges."""

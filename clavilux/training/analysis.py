@@ -19,6 +19,7 @@ from clavilux.colour import srgb_to_lab
 from clavilux.constants import ENCODER_SIDE_PX, PLAN_SIDE, SLOTS
 from clavilux.errors import CorpusError, PictureError
 from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resize
+from clavilux.painter.quantise import nearest_of, quantise
 from clavilux.painter.raster import find_areas, find_edges
 from clavilux.system.jobs import run_calls
 from clavilux.training.datasets import Entry, list_entries
@@ -108,10 +109,7 @@ def analyse_folder(
 
 
 def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
-    """Return palette and plan of a square picture.
-
-    k-means in CIELAB with k-means++ initialisation (Arthur & Vassilvitskii 2007), which also finds rare colours. Slots
-    are sorted by lightness; the colour of a slot is the median of its pixels.
+    """Return palette and plan of a square picture; `clavilux.painter.quantise` finds the colours.
 
     Parameters
     ----------
@@ -127,20 +125,11 @@ def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
     shares : (8, 32, 32) float32
         Share of each slot in each cell; they sum to 1.
     """
-    lab = srgb_to_lab(rgb.reshape(-1, 3) / np.float32(255))
-    sample = lab[rng.permutation(len(lab))[:4096]]
-    centres = _kmeans(sample, rng)
-    centres = centres[np.argsort(centres[:, 0])]
-    slot = nearest_of(lab, centres)
-    flat = rgb.reshape(-1, 3)
-    palette: Float32 = np.empty((SLOTS, 3), np.float32)
-    for k in range(SLOTS):
-        pixels = flat[slot == k]
-        palette[k] = np.median(pixels, axis=0) if len(pixels) else flat[((lab - centres[k]) ** 2).sum(1).argmin()]
+    palette, slot = quantise(rgb, rng)
     step = WINDOW_PX // PLAN_SIDE
     one_hot = slot.reshape(PLAN_SIDE, step, PLAN_SIDE, step)[None] == np.arange(SLOTS)[:, None, None, None, None]
     shares = one_hot.mean(axis=(2, 4), dtype=np.float32)
-    return np.asarray(palette / 255, np.float32), _smooth(_smooth(shares, 1), 2)
+    return palette, _smooth(_smooth(shares, 1), 2)
 
 
 def read_layout(shares: Bytes) -> Float32:
@@ -241,27 +230,6 @@ def _cut(rgb: Bytes, count: int, rng: np.random.Generator) -> list[Bytes]:
         top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
         windows.append(resize(rgb[top : top + side, left : left + side], WINDOW_PX))
     return windows
-
-
-def _kmeans(points: Float32, rng: np.random.Generator, rounds: int = 8) -> Float32:
-    centres = [points[rng.integers(len(points))]]
-    distance = ((points - centres[0]) ** 2).sum(1)
-    for _ in range(SLOTS - 1):
-        total = distance.sum()
-        centres.append(points[rng.choice(len(points), p=distance / total)] if total > 1e-6 else points[0])
-        distance = np.minimum(distance, ((points - centres[-1]) ** 2).sum(1))
-    means = np.stack(centres)
-    for _ in range(rounds):
-        owner = nearest_of(points, means)
-        counts = np.bincount(owner, minlength=SLOTS)
-        sums = np.stack([np.bincount(owner, points[:, c], SLOTS) for c in range(3)], axis=1)
-        means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], means).astype(np.float32)
-    return means
-
-
-def nearest_of(points: Float32, centres: Float32) -> NDArray[np.int64]:
-    """Return the index of the nearest of centres (k, D) for each of points (n, D): (n,)."""
-    return np.asarray(((centres**2).sum(1)[None] - 2 * points @ centres.T).argmin(1))
 
 
 def _smooth(shares: Float32, axis: int) -> Float32:

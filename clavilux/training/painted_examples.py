@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ def _draw(windows: Windows, seed: int, index: int) -> Controls:
     which = int(rng.integers(len(windows.palettes)))
     sigma = _log_uniform(rng, *_BLUR_CELLS)
     frequency = _log_uniform(rng, *_FREQUENCY)
-    paint = {name: _random_amount(rng, *bounds) for name, bounds in PAINT.items()}
+    paint: dict[str, Any] = {name: _random_amount(rng, *bounds) for name, bounds in PAINT.items()}
     shares = blur_plan(windows.shares[which].astype(np.float32) / 255, sigma)
     return Controls(
         palette=windows.palettes[which],

@@ -1,0 +1,88 @@
+"""Options that steer a picture, shared by ``clavilux paint`` and ``clavilux controls``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clavilux.cli.sections import SectionOption
+from clavilux.constants import SURFACE_NAMES
+from clavilux.errors import PictureError
+from clavilux.steering import Steering
+
+STEERING = tuple(field.name for field in fields(Steering))
+"""Parameters that `steering_options` adds to a command."""
+
+_SECTION = "Steering"
+_PICTURES = ("palette_from", "near")
+_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("palette", {"metavar": "COLOURS", "help": 'Only these 2 to 8 colours, such as "#112233,#e63946,#f1faee".'}),
+    ("palette-from", {"type": click.Path(path_type=Path), "metavar": "PICTURE", "help": "The colours of PICTURE."}),
+    ("lightness", {"type": float, "metavar": "X", "help": "Darker (-1) to lighter (1); such as -0.5."}),
+    ("saturation", {"type": float, "metavar": "X", "help": "Grey (-1) to colourful (1)."}),
+    ("warmth", {"type": float, "metavar": "X", "help": "Colder, bluer (-1) to warmer, more orange (1)."}),
+    (
+        "texture",
+        {"type": float, "metavar": "X", "help": "Traces of the brush and grain: none (0) to twice as strong (1)."},
+    ),
+    ("scale", {"type": float, "metavar": "X", "help": "Few large shapes (-1) to many small ones (1)."}),
+    ("complexity", {"type": float, "metavar": "X", "help": "Few, calm areas (-1) to many (1)."}),
+    ("outline", {"type": float, "metavar": "X", "help": "Lines between areas of flat colour: none (0) to wide (1)."}),
+    ("surface", {"type": click.Choice(SURFACE_NAMES), "help": "What it is painted with."}),
+    (
+        "marks",
+        {
+            "metavar": "KIND[,KIND]",
+            "help": "Shapes, such as rings, or rings,dots for other small ones. docs/painter.md shows them.",
+        },
+    ),
+    (
+        "mood",
+        {
+            "metavar": "V,A",
+            "help": "As if the music were sadder or happier (V) and calmer or more excited (A), each -1 to 1; "
+            "such as 0.5,-1.",
+        },
+    ),
+    ("near", {"type": click.Path(path_type=Path), "metavar": "PICTURE", "help": "Half of the way towards PICTURE."}),
+)
+
+
+def steering_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options to a command, as a section of its help text."""
+    for name, settings in reversed(_OPTIONS):
+        command = click.option(f"--{name}", cls=SectionOption, section=_SECTION, **settings)(command)
+    return command
+
+
+def read_steering(given: Mapping[str, Any]) -> Steering:
+    """Return what the options ask for.
+
+    Raises
+    ------
+    UsageError
+        If a value is out of range or two contradict each other.
+    PictureError
+        If a picture cannot be read.
+    """
+    asked = {name: given[name] for name in STEERING if given[name] is not None}
+    if "mood" in asked:
+        asked["mood"] = _read_numbers(asked["mood"])
+    try:
+        # Before pictures are read: a stand-in for their colours shows contradictions.
+        colours: dict[str, Any] = {"palette_from": ["#000000"] * 8} if "palette_from" in asked else {}
+        Steering(**{name: value for name, value in asked.items() if name not in _PICTURES}, **colours)
+    except PictureError as error:
+        raise click.UsageError(f"{error}.") from error
+    return Steering(**asked)
+
+
+def _read_numbers(text: str) -> Any:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        return text

@@ -1,0 +1,79 @@
+"""Variations of a picture: directions in the latent whose pictures differ evenly.
+
+main latent -> candidates at the same distance -> their looks -> **here** -> directions, in order
+
+A step of the same length in a random direction changes some pictures little and others completely, because kinds of
+marks and surfaces change at borders in the latent. So of some random directions, those whose look changes as much as
+is usual are kept, and ordered so that each is as far as possible from the main picture and from all before it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.colour import srgb_to_lab
+from clavilux.constants import FINISH, FREQUENCY_RANGE, LATENT_DIM, SURFACE_NAMES
+from clavilux.engine import Engine
+from clavilux.painter.controls import Controls
+from clavilux.painter.marks import KINDS
+
+Float32 = NDArray[np.float32]
+
+POOL = 16  # directions that are chosen together
+_CANDIDATES = 3 * POOL
+_JUST_VISIBLE = 12.0  # CIELAB distance over the picture that counts as much as the numbers below
+_SURFACE, _KIND, _NUMBER = (
+    0.5,
+    0.35,
+    1.0,
+)  # distances of another surface, another kind, a number at the end of its range
+
+
+def find_directions(main: Float32, engine: Engine, rng: np.random.Generator) -> Float32:
+    """Return directions of variations, (`POOL`, 64), of length 1.
+
+    Parameters
+    ----------
+    main : (64,) float32
+        Latent of the main picture.
+    engine : Engine
+        Of the bundle, whose step is the distance at which looks are compared.
+    rng : numpy Generator
+    """
+    directions = rng.standard_normal((_CANDIDATES, LATENT_DIM)).astype(np.float32)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    step = np.float32(engine.bundle.variation_scale)
+    looks = np.stack([_look(main + step * direction, engine) for direction in directions])
+    change = np.linalg.norm(looks - _look(main, engine), axis=1)
+    usual = np.argsort(np.abs(change - np.median(change)), kind="stable")[: 2 * POOL]
+    directions, looks, nearest = directions[usual], looks[usual], change[usual]
+    chosen = []
+    for _ in range(POOL):
+        best = int(nearest.argmax())
+        chosen.append(best)
+        nearest = np.minimum(nearest, np.linalg.norm(looks - looks[best], axis=1))
+    return np.asarray(directions[chosen], np.float32)
+
+
+def _look(z_image: Float32, engine: Engine) -> Float32:
+    """Return the look of a latent, a vector whose distances are differences of pictures."""
+    if engine.bundle.decoder == "pixels":
+        picture = engine.decode_pixels(z_image)
+        return srgb_to_lab(picture).ravel() / np.float32(_JUST_VISIBLE * len(picture))
+    return look_of_controls(engine.decode_controls(z_image))
+
+
+def look_of_controls(controls: Controls) -> Float32:
+    """Return the look of controls: the mean colour of each cell of the plan, kinds, surface, numbers."""
+    shares = np.exp(controls.plan)
+    cells = np.einsum("khw,kc->hwc", shares, srgb_to_lab(controls.palette), optimize=False)
+    colours = cells.ravel() / (_JUST_VISIBLE * np.sqrt(shares[0].size))
+    names = np.zeros(len(SURFACE_NAMES) + 2 * len(KINDS))
+    names[SURFACE_NAMES.index(controls.surface)] = _SURFACE
+    for row, kind in enumerate((controls.kind, controls.second_kind or controls.kind)):
+        names[len(SURFACE_NAMES) + row * len(KINDS) + KINDS.index(kind)] = _KIND
+    low, high = FREQUENCY_RANGE
+    numbers = [np.log(controls.frequency / low) / np.log(high / low), controls.chaos]
+    numbers += [(getattr(controls, name) - low) / (high - low) for name, (low, high) in FINISH.items()]
+    return np.concatenate([colours, names, numbers]).astype(np.float32)
