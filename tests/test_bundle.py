@@ -124,10 +124,10 @@ def test_a_folder_without_description_is_no_bundle(tmp_path: Path) -> None:
         (b"[1, 2]", "gives no schema"),
         (b"{}", "gives no schema"),
         (
-            b'{"schema": 7, "clavilux": "9.0"}',
-            r"has schema 7 .* reads schema 6; install the version that wrote it \(9\.0\)",
+            b'{"schema": 8, "clavilux": "9.0"}',
+            r"has schema 8 .* reads schema 7; install the version that wrote it \(9\.0\)",
         ),
-        (b'{"schema": 6}', "gives no name"),
+        (b'{"schema": 7}', "gives no name"),
     ],
 )
 def test_a_description_that_cannot_be_used_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:
@@ -145,8 +145,11 @@ def test_a_description_that_cannot_be_used_is_refused(tmp_path: Path, text: byte
         ({"kinds": [1]}, r"gives the kinds \[1\]; it is a list of different names"),
         (
             {"kinds": ["blobs", "unicorns"]},
-            r"marks that this version of Clavilux does not have \(unicorns\); update it",
+            r"paints with kinds that this version of Clavilux does not have \(unicorns\); update it",
         ),
+        ({"surfaces": None}, "gives no surfaces"),
+        ({"surfaces": []}, "at least one if the decoder is painter"),
+        ({"surfaces": ["flat", "oil"]}, r"paints with surfaces that this version .* have \(oil\); update it"),
         ({"descriptors": "tempo"}, "gives the descriptors tempo; it is a list"),
         ({"variation": {}}, "gives no variation.scale; it is a number from"),
         ({"variation": {"scale": 0}}, "gives the variation.scale 0; it is a number from 1e-09"),
@@ -194,6 +197,7 @@ def test_palettes_of_another_shape_are_refused(tmp_path: Path, palettes: np.ndar
         *({key: value} for key in ("config", "corpus", "measures", "parity") for value in (1, [], "x")),
         *({"decoder": value} for value in (["painter"], {}, "paint", True)),
         *({"kinds": value} for value in (["blobs", "blobs"], [["blobs"]], {"blobs": 1}, [""], "blobs")),
+        *({"surfaces": value} for value in (["flat", "flat"], [["flat"]], {"flat": 1}, [""], "flat")),
         *({"descriptors": value} for value in (["tempo", "tempo"], [None, "a"], ["tempo", "a\x00"])),
         *({"variation": {"scale": value}} for value in (True, "1", -1, 1e400, 10**20, [1], 1e308)),
         *({"painting": value} for value in ({}, [], {"noise_std": 0.0}, {"noise_std": -1, "logvar_scale": 0})),

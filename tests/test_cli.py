@@ -337,7 +337,7 @@ def test_json_is_one_line_a_picture(songs: Path, fake_bundle: Path) -> None:
     assert report["measured"]["duration_s"] == pytest.approx(12, abs=0.1)
     assert report["descriptors"]["tempo"] > 0
     assert len(report["controls"]["palette"]) == 8 and report["controls"]["palette"][0].startswith("#")
-    marks = {"kind", "frequency", "angle", "chaos", "second_kind", "second_share"}
+    marks = {"kind", "frequency", "angle", "chaos", "second_kind", "surface"}
     assert set(report["controls"]) == {"palette", *marks, *FINISH}
     assert report["z_image_norm"] > 0
 
