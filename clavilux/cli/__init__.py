@@ -56,6 +56,7 @@ COMMANDS = {
         "Measure how good trained networks are. Needs extra packages.",
     ),
     "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or check a bundle of trained networks."),
+    "marks": _Home("clavilux.cli.marks", "marks", "Paint a sheet of all kinds of marks and all surfaces."),
 }
 
 # System errors that the user can fix: disk space, permissions, open files, memory.
