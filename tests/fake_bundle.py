@@ -16,11 +16,20 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from clavilux.constants import ENCODER_SIDE_PX, FINISH, LATENT_DIM, MFCC_ROWS, PLAN_SIDE, SLOTS, WINDOW_FRAMES
+from clavilux.constants import (
+    ENCODER_SIDE_PX,
+    FINISH,
+    LATENT_DIM,
+    MFCC_ROWS,
+    PLAN_SIDE,
+    SLOTS,
+    WINDOW_FRAMES,
+)
 
 Float32 = NDArray[np.float32]
 
 KINDS = ["facets", "stripes", "blobs", "rings", "tiles"]
+SURFACES = ["flat", "gouache", "print"]
 DESCRIPTORS = ["tempo", "loudness"]
 DESCRIPTOR_MEAN = [110.0, -20.0]
 N_PALETTES = 6
@@ -52,7 +61,7 @@ def write_fake_bundle(
     np.save(folder / "palettes.npy", palettes)
     (folder / "image_vae.safetensors").write_bytes(b"weights that painting does not read")
     card = {
-        "schema": 6,
+        "schema": 7,
         "decoder": "painter",
         "painting": {"noise_std": 0.0, "logvar_scale": 0.0},
         "name": folder.name,
@@ -61,6 +70,7 @@ def write_fake_bundle(
         "command": "tests/fake_bundle.py",
         "config": {},
         "kinds": KINDS,
+        "surfaces": SURFACES,
         "descriptors": names,
         "variation": {"scale": VARIATION_SCALE},
         "normalisation": {"descriptor_mean": mean},
@@ -128,6 +138,7 @@ def _controls(rng: np.random.Generator) -> onnx.ModelProto:
             helper.make_node("LogSoftmax", ["logits"], ["plan"], axis=1),
             helper.make_node("MatMul", ["z_image", "palette_weight"], ["palette"]),
             helper.make_node("MatMul", ["z_image", "kind_weight"], ["kind"]),
+            helper.make_node("MatMul", ["z_image", "surface_weight"], ["surface"]),
             helper.make_node("MatMul", ["z_image", "frequency_weight"], ["log_frequency"]),
             helper.make_node("Add", ["log_frequency", "middle"], ["shifted"]),
             helper.make_node("Exp", ["shifted"], ["frequency"]),
@@ -142,6 +153,7 @@ def _controls(rng: np.random.Generator) -> onnx.ModelProto:
             "plan": (SLOTS, PLAN_SIDE, PLAN_SIDE),
             "palette": (N_PALETTES,),
             "kind": (len(KINDS),),
+            "surface": (len(SURFACES),),
             "frequency": (),
             "angle": (),
             "chaos": (),
@@ -153,6 +165,7 @@ def _controls(rng: np.random.Generator) -> onnx.ModelProto:
             "factors": np.array([1, 1, PLAN_SIDE / 4, PLAN_SIDE / 4], np.float32),
             "palette_weight": _weight(rng, LATENT_DIM, N_PALETTES),
             "kind_weight": _weight(rng, LATENT_DIM, len(KINDS)),
+            "surface_weight": _weight(rng, LATENT_DIM, len(SURFACES)),
             "frequency_weight": _weight(rng, LATENT_DIM, 1)[:, 0],
             "middle": np.float32(np.log(10)),
             "angle_weight": _weight(rng, LATENT_DIM, 1)[:, 0],
