@@ -108,7 +108,7 @@ def play_song(seed: int) -> Float32:
 
 
 def _paint(clavilux: Clavilux, sound: Float32) -> NDArray[np.uint8]:
-    features = measure_features([sound])
+    features = measure_features([sound], clavilux.bundle.feature_settings)
     code = song_code(clavilux.engine, features, describe(features))
     return clavilux.paint_latent(clavilux.engine.map_song(code), size=PAINTED_PX, seed=0)
 

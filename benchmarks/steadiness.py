@@ -1,85 +1,108 @@
-"""Measure which controls of a picture change when the song is compressed to MP3.
+"""Measure how much a picture changes when its song is compressed, made louder, mixed to mono or begins later.
 
-    python benchmarks/steadiness.py CORPUS/music [--bundle NAME|DIR] [--songs 24]
+    python benchmarks/steadiness.py CORPUS/music [--bundle NAME|DIR ...] [--songs 200] [--split validation]
 
-Songs of the validation split are written as FLAC and as MP3 of 128 kbit/s. Each line paints the FLAC version with one
-group of controls of the MP3 version, and prints how far the picture moves for each evaluator, relative to the distance
-between two songs (means; the latents: medians).
+Songs of a split are compared with copies of the same sound; FLAC is the original. The columns are, with 95 % bootstrap
+intervals over songs:
+
+code, median and mean   distance of song and copy in the song code, over the mean distance of two songs
+same kind               share of songs whose copy is painted with the same main kind of marks
+found                   share of copies whose nearest song, of all songs of the set, is their own
+A, B                    mean distance of the two pictures for an evaluator, over that of a picture and its degraded copy
+                        (cropped by 5 %, JPEG of quality 50)
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import cdist, pdist
 
-from clavilux.constants import SURFACE, SYMMETRIES
 from clavilux.corpus.table import load_table
-from clavilux.evaluation.distinctness import relative_distance
-from clavilux.evaluation.evaluators import EVALUATORS, Spaces, measure_features
-from clavilux.evaluation.painting import PAINTED_PX, open_clavilux
-from clavilux.evaluation.songs import measure_copies
-from clavilux.painter.controls import Controls
-from clavilux.painter.paint import paint
+from clavilux.evaluation.evaluators import EVALUATORS, Spaces
+from clavilux.evaluation.painting import measure_latents, open_clavilux
+from clavilux.evaluation.songs import Float32, Scale, measure_copies
+from clavilux.measures.copies import COPIES
 
-GROUPS = {
-    "plan": ("plan",),
-    "palette": ("palette",),
-    "kinds": ("kind", "second_kind", "second_share"),
-    "frequency": ("frequency",),
-    "angle": ("angle",),
-    "chaos": ("chaos",),
-    "surface": tuple(SURFACE),
-    "symmetry": tuple(SYMMETRIES),
-}
-GROUPS["all but frequency and angle"] = tuple(
-    field for name, fields in GROUPS.items() if name not in ("frequency", "angle") for field in fields
-)
 _MAX_S = 60.0
+_RESAMPLES = 2_000
+_ORIGINAL = next(iter(COPIES))
+
+Figure = Callable[[NDArray[np.intp]], float]
 
 
 def main() -> None:
-    """Measure the songs and print the table."""
+    """Measure the songs and print a table for each bundle."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("music", type=Path)
-    parser.add_argument("--bundle", default="default")
-    parser.add_argument("--songs", type=int, default=24)
+    parser.add_argument("--bundle", action="append")
+    parser.add_argument("--songs", type=int, default=200)
+    parser.add_argument("--split", default="validation", choices=("validation", "held-out"))
     parser.add_argument("--jobs", type=int, default=-1)
     arguments = parser.parse_args()
-    rows = [row for row in load_table(arguments.music) if row.split == "validation"]
-    step = max(1, len(rows) // arguments.songs)
-    files = [arguments.music / row.file for row in rows[::step][: arguments.songs]]
-    codes = measure_copies(files, [arguments.bundle], max_s=_MAX_S, jobs=arguments.jobs)[arguments.bundle]
-    engine = open_clavilux(arguments.bundle).engine
-    latents = np.array([[engine.map_song(code) for code in pair] for pair in codes])
-    controls = [[engine.decode_controls(latent) for latent in pair] for pair in latents]
-
-    def measure(changed: list[Controls]) -> dict[str, NDArray[np.float32]]:
-        return measure_features(Parallel(n_jobs=arguments.jobs)(delayed(_paint)(c) for c in changed))
-
-    own = measure([flac for flac, _ in controls])
-    spaces = Spaces.of(own)
-    points = spaces.place(own)
-    moved = np.linalg.norm(latents[:, 0] - latents[:, 1], axis=1)
-    print(f"{len(files)} validation songs, bundle {arguments.bundle}; relative to the distance between two songs\n")
-    print("| taken from the MP3 version | A | B |\n|---|--:|--:|")
-    print(f"| distance of the latents | {np.median(moved) / np.median(pdist(latents[:, 0])):.3f} | |")
-    lines = {"everything": [mp3 for _, mp3 in controls]}
-    for name, group in GROUPS.items():
-        lines[name] = [dataclasses.replace(flac, **{f: getattr(mp3, f) for f in group}) for flac, mp3 in controls]
-    for name, changed in lines.items():
-        changed_points = spaces.place(measure(changed))
-        shares = [relative_distance(points[e], changed_points[e], points[e]) for e in EVALUATORS]
-        print(f"| {name} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
+    bundles = arguments.bundle or ["default"]
+    rows = [row for row in load_table(arguments.music) if row.split == arguments.split]
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(arguments.songs, len(rows))).round().astype(int))
+    files = [arguments.music / rows[index].file for index in chosen]
+    codes = measure_copies(files, bundles, max_s=_MAX_S, jobs=arguments.jobs, copies=tuple(COPIES))
+    for bundle in bundles:
+        print(f"bundle {bundle}, {len(files)} {arguments.split} songs\n")
+        print("| copy | code, median | code, mean | same kind | found | A | B |\n|---|--:|--:|--:|--:|--:|--:|")
+        for name, figures in _compare(bundle, codes[bundle], arguments.jobs).items():
+            print(f"| {name} | " + " | ".join(_interval(figure, len(files)) for figure in figures) + " |")
+        print(flush=True)
 
 
-def _paint(controls: Controls) -> NDArray[np.uint8]:
-    return paint(controls, width=PAINTED_PX, height=PAINTED_PX)
+def _compare(bundle: str, codes: Float32, jobs: int) -> dict[str, list[Figure]]:
+    """Return the figures of each copy, as functions of the songs that they are computed over."""
+    opened = open_clavilux(bundle)
+    engine = opened.engine
+    points = Scale.of_bundle(opened.bundle, codes[:, 0]).place(codes)
+    apart = float(pdist(points[:, 0]).mean())
+    latents = np.array([[engine.map_song(code) for code in copies] for copies in codes])
+    kinds = [[engine.decode_controls(latent).kind for latent in copies] for copies in latents]
+    pictures = [measure_latents(bundle, latents[:, k], jobs=jobs, copies=k == 0) for k in range(latents.shape[1])]
+    spaces = Spaces.of(pictures[0].features)
+    assert pictures[0].copies is not None, "copies were asked for"
+    degraded = spaces.place(pictures[0].copies)
+    seen = [spaces.place(each.features) for each in pictures]
+    figures: dict[str, list[Figure]] = {}
+    for k, name in enumerate(COPIES):
+        if name == _ORIGINAL:
+            continue
+        moved = np.linalg.norm(points[:, k] - points[:, 0], axis=1) / apart
+        same = np.array([copies[k] == copies[0] for copies in kinds])
+        found = cdist(points[:, k], points[:, 0]).argmin(axis=1) == np.arange(len(points))
+        figures[name] = [_median(moved), _mean(moved), _mean(same), _mean(found)]
+        for evaluator in EVALUATORS:
+            change, unit = (
+                np.linalg.norm(other[evaluator] - seen[0][evaluator], axis=1) for other in (seen[k], degraded)
+            )
+            figures[name].append(_ratio(change, unit))
+    return figures
+
+
+def _median(values: NDArray[np.floating]) -> Figure:
+    return lambda songs: float(np.median(values[songs]))
+
+
+def _mean(values: NDArray[np.floating] | NDArray[np.bool_]) -> Figure:
+    return lambda songs: float(values[songs].mean())
+
+
+def _ratio(values: NDArray[np.floating], units: NDArray[np.floating]) -> Figure:
+    return lambda songs: float(values[songs].mean() / units[songs].mean())
+
+
+def _interval(figure: Figure, n: int) -> str:
+    """Return a figure over all n songs, and its 95 % bootstrap interval."""
+    rng = np.random.default_rng(0)
+    low, high = np.percentile([figure(rng.integers(0, n, n)) for _ in range(_RESAMPLES)], (2.5, 97.5))
+    return f"{figure(np.arange(n)):.3f} ({low:.3f} to {high:.3f})"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,13 @@ def describe(name: str, thing: Any) -> list[str]:
     ]
     for member, value in vars(thing).items() if inspect.isclass(thing) else ():
         function = inspect.unwrap(getattr(value, "__func__", value))
-        if member.startswith("_") or not (inspect.isfunction(function) or isinstance(value, property)):
+        is_value = isinstance(value, property | cached_property)
+        if member.startswith("_") or not (inspect.isfunction(function) or is_value):
             continue
         short = f"{name.rpartition('.')[2]}.{member}"
-        signature = short if isinstance(value, property) else signature_of(short, function)
-        parts += [f"#### `{signature}`\n", markdown_of(inspect.getdoc(value) or "")]
+        signature = short if is_value else signature_of(short, function)
+        text = value.func.__doc__ if isinstance(value, cached_property) else inspect.getdoc(value)
+        parts += [f"#### `{signature}`\n", markdown_of(inspect.cleandoc(text or ""))]
     return parts
 
 
@@ -92,7 +95,7 @@ def markdown_of(docstring: str) -> str:
     for title, body in zip(sections[1::2], sections[2::2], strict=True):
         parts.append(f"**{title}**\n")
         if title == "Examples":
-            example = body.strip().replace("  # doctest: +SKIP", "")
+            example = body.strip()
             parts.append(f"```python\n{example}\n```\n")
         elif re.search(r"^\s", body, flags=re.MULTILINE):
             parts.append("\n".join(list_entries(body)) + "\n")

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.card import CARD, DECODERS, ENCODERS, MAX_CARD_BYTES, PALETTES, read_card
 from clavilux.constants import SLOTS
 from clavilux.errors import BundleError
@@ -58,6 +59,8 @@ class Bundle:
         Distance in z_image of a variation from the main picture, at ``spread`` 1.
     descriptor_mean : (D,) float32
         Mean of each descriptor over the training songs, in its unit.
+    feature_settings : FeatureSettings
+        Settings of the MFCC that the networks were trained on.
     song_deviation : (64 + D,) float32 or None
         Standard deviation of each number of the song code over songs; None if the mapping does not standardise.
     """
@@ -74,6 +77,7 @@ class Bundle:
     logvar_scale: float
     variation_scale: float
     descriptor_mean: Float32
+    feature_settings: FeatureSettings
     song_deviation: Float32 | None
 
     def read(self, file: str) -> bytes:
@@ -207,8 +211,14 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
         logvar_scale=float(card["painting"]["logvar_scale"]),
         variation_scale=float(card["variation"]["scale"]),
         descriptor_mean=np.asarray(card["normalisation"]["descriptor_mean"], np.float32),
+        feature_settings=_feature_settings(card),
         song_deviation=None if deviation is None else np.asarray(deviation, np.float32),
     )
+
+
+def _feature_settings(card: dict[str, Any]) -> FeatureSettings:
+    given = card.get("config", {}).get("features")
+    return LIBROSA if given is None else FeatureSettings(**given)
 
 
 def _is_shipped(folder: Path) -> bool:

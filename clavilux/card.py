@@ -12,6 +12,7 @@ import reprlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from clavilux.audio.mfcc import FMAX_RANGE_HZ, RANGE_RANGE_DB, are_settings
 from clavilux.constants import (
     ENCODER_SIDE_PX,
     FINISH,
@@ -153,6 +154,16 @@ FIELDS = (
     Field("created", _TEXT, "ISO date", required=False),
     Field("command", _TEXT, "command that trained the bundle", required=False),
     Field("config", _OBJECT, "full recipe", required=False),
+    Field(
+        "config.features",
+        Kind(
+            f"an object with fmax_hz from {FMAX_RANGE_HZ[0]:g} to {FMAX_RANGE_HZ[1]:g}, range_db from "
+            f"{RANGE_RANGE_DB[0]:g} to {RANGE_RANGE_DB[1]:g}, and level, absolute or relative",
+            lambda value, card: are_settings(value),
+        ),
+        "settings of the MFCC (`clavilux.audio.mfcc.FeatureSettings`); the defaults of librosa without it",
+        required=False,
+    ),
     Field("config.image_vae", _OBJECT, "recipe of the ImageVAE", required=False),
     Field("config.image_vae.target_nats", _number(0, _LARGE), "target KL divergence in nats", required=False),
     Field(

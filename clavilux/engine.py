@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from clavilux.bundle import Bundle
 from clavilux.card import ENCODERS, NETWORKS
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM
-from clavilux.errors import BundleError, PictureError
+from clavilux.errors import AudioError, BundleError, PictureError
 from clavilux.painter.controls import Controls, choose_controls
 from clavilux.system.arguments import show
 
@@ -100,7 +100,15 @@ class Engine:
         ------
         BundleError
             If the bundle needs a descriptor that this version does not measure.
+        AudioError
+            If the song has features of other settings than those that the bundle was trained on.
         """
+        if song.settings != self.bundle.feature_settings:
+            raise AudioError(
+                f"{song.path}: has features of {song.settings}, and bundle {self.bundle.name} needs "
+                f"{self.bundle.feature_settings}; give the sound file, or make the features again with `clavilux "
+                f"features --bundle {self.bundle.name}`"
+            )
         z_windows = self.encode_windows(song.audible_windows, logvar_scale=logvar_scale, rng=rng)
         z_audio = z_windows.mean(axis=0, dtype=np.float64)
         if not song.descriptors:

@@ -1,26 +1,27 @@
 """Reports of how a picture was made: as JSON values (``--json``) and as text (``--explain``).
 
 The mapping turns sound and descriptors together into one latent, so the text does not claim that one descriptor made
-one colour. `clavilux evaluate` measures how strongly they correlate over many songs.
+one colour. It says which properties correspond over many songs, and how strongly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.constants import FINISH
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
 from clavilux.picture import Picture
+from clavilux.words import measured_links, say_share, say_value, share_below
 
-_NOTES = ("C", "C sharp", "D", "D sharp", "E", "F", "F sharp", "G", "G sharp", "A", "A sharp", "B")
 
-
-def report_picture(picture: Picture, target: Path, mapped: tuple[str, ...]) -> dict[str, Any]:
+def report_picture(
+    picture: Picture, target: Path, mapped: tuple[str, ...], card: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return how a picture was made, as JSON values without the plan and the pixels.
 
     Parameters
@@ -30,8 +31,12 @@ def report_picture(picture: Picture, target: Path, mapped: tuple[str, ...]) -> d
         File that the picture was written to.
     mapped : tuple of str
         Descriptors that the mapping network of the bundle uses.
+    card : mapping, optional
+        ``bundle.json``, for the comparison with the training songs and for the strengths of correspondences.
     """
-    song, controls = picture.song, picture.controls
+    song, controls, card = picture.song, picture.controls, card or {}
+    descriptors = {} if song is None else song.descriptors
+    shares = {name: share_below(name, value, card) for name, value in descriptors.items()}
     return {
         "song": picture.record.get("song", picture.record)["name"] if song is None else str(song.path),
         "picture": str(target),
@@ -44,16 +49,23 @@ def report_picture(picture: Picture, target: Path, mapped: tuple[str, ...]) -> d
             "windows": len(song.windows),
             "audible_windows": int(song.audible.sum()),
         },
-        "descriptors": {} if song is None else song.descriptors,
+        "descriptors": descriptors,
         "mapped_descriptors": list(mapped),
+        "shares_of_songs_below": {name: round(share, 3) for name, share in shares.items() if share is not None},
+        "correspondences": [{**link._asdict(), "words": link.words} for link in measured_links(card)],
         "controls": None if controls is None else _report_controls(controls),
         "z_image_norm": None if picture.z_image is None else round(float(np.linalg.norm(picture.z_image)), 4),
     }
 
 
+def hex_colours(controls: Controls) -> list[str]:
+    """Return the palette as text such as ``#1a2b3c``, from dark to light."""
+    return ["#" + "".join(f"{round(255 * float(c)):02x}" for c in colour) for colour in controls.palette]
+
+
 def _report_controls(controls: Controls) -> dict[str, Any]:
     return {
-        "palette": ["#" + "".join(f"{round(255 * float(c)):02x}" for c in colour) for colour in controls.palette],
+        "palette": hex_colours(controls),
         "kind": controls.kind,
         "frequency": round(controls.frequency, 4),
         "angle": round(controls.angle, 4),
@@ -69,21 +81,26 @@ def explain_report(report: dict[str, Any]) -> str:
     measured, record = report["measured"], report["record"]
     if measured is None:
         source = "controls" if "controls" in record else "the record of a picture"
-        sections = {"measured": [f"nothing: painted from {source}"], "painted": _painted(report)}
-        return _lay_out(sections)
+        return _lay_out({"measured": [f"nothing: painted from {source}"], "painted": _painted(report)})
     minutes, seconds = divmod(round(measured["duration_s"]), 60)
     song = [f"{minutes}:{seconds:02d}, {measured['audible_windows']} of {measured['windows']} windows audible"]
     if record["song"]["silent"]:
         song.append("silent throughout: all windows are used, and the descriptors mean nothing")
     for name, value in report["descriptors"].items():
+        share = report["shares_of_songs_below"].get(name)
+        compared = "" if share is None or record["song"]["silent"] else f", {say_share(name, share)}"
         use = "" if name in report["mapped_descriptors"] else " (not used for the picture)"
-        song.append(f"{name.replace('_', ' ')}: {_in_words(value, DESCRIPTORS[name].unit)}{use}")
+        song.append(f"{name.replace('_', ' ')}: {say_value(name, value)}{compared}{use}")
     descriptors = "these descriptors" if report["descriptors"] else "the mean descriptors of the training songs"
     why = [
         f"The sound (64 numbers, the mean over the windows) and {descriptors} are mapped to a latent",
         f"(length {report['z_image_norm']:.2f}), which determines palette, plan and marks together; no single",
         f"descriptor sets a colour or a mark. The seed ({record['seed']}) only determines where single marks fall.",
     ]
+    links = report["correspondences"]
+    if links:
+        why.append("Over many songs, sound and picture correspond (rank correlation on songs it was not fitted on):")
+        why += [f"  {link['sound']}, {link['picture']}: {link['words']} ({link['strength']:.2f})" for link in links]
     options = record["options"]
     if options["noise_std"] or options["logvar_scale"]:
         why.append(
@@ -110,16 +127,6 @@ def _lay_out(sections: dict[str, list[str]]) -> str:
     return "\n".join(
         f"  {title if row == 0 else '':9} {line}" for title, lines in sections.items() for row, line in enumerate(lines)
     )
-
-
-def _in_words(value: float, unit: str) -> str:
-    """Return the value of a descriptor with its unit, or in words where the unit means nothing to a listener."""
-    if unit == "pitch class":
-        return _NOTES[round(value) % 12]
-    if unit == "standard deviations":
-        degree = "average" if abs(value) < 0.5 else "high" if value > 0 else "low"
-        return f"{'very ' if abs(value) >= 1.5 else ''}{degree} ({value:+.1f})"
-    return f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"  # "1" is a number without unit
 
 
 def _painted(report: dict[str, Any]) -> list[str]:

@@ -23,6 +23,12 @@ class Pictures(Iterator[Picture]):
     """The pictures of several songs, each painted when it is asked for; an iterator with a length.
 
     A song that cannot be painted raises its error in `next`; the following call goes on with the next song.
+
+    Examples
+    --------
+    >>> pictures = paint(["nocturne.flac", "nocturne.flac"], size=128)
+    >>> len(pictures), [picture.song.name for picture in pictures]
+    (2, ['nocturne', 'nocturne'])
     """
 
     def __init__(

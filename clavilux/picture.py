@@ -50,6 +50,14 @@ class Picture:
         What was measured, with its descriptors as a dict; None if the picture was painted without a song.
     z_audio : (64,) float32 or None
         The mean of the latents of the windows of the song.
+
+    Examples
+    --------
+    >>> picture = paint("nocturne.flac", size=128)
+    >>> picture.image.size, np.asarray(picture).shape, picture.z_image.shape
+    ((128, 128), (128, 128, 3), (64,))
+    >>> picture.description.startswith("Abstract picture in ")
+    True
     """
 
     pixels: UInt8
@@ -125,6 +133,16 @@ class Picture:
         PictureError
             If the format is unknown or does not allow so many pixels, an argument has a wrong type or is out of range,
             or the file cannot be written.
+
+        Examples
+        --------
+        >>> import io
+        >>> picture = paint("nocturne.flac", size=128)
+        >>> picture.save("cover.jpg", quality=85)
+        >>> buffer = io.BytesIO()
+        >>> picture.save(buffer, format="png")
+        >>> buffer.getvalue()[1:4]
+        b'PNG'
         """
         if not (isinstance(target, str | bytes | os.PathLike) or hasattr(target, "write")):
             raise PictureError(f"target is {show(target)}; it must be a path, or a file that is open in binary mode")

@@ -170,8 +170,10 @@ def read_record(path: FileName) -> dict[str, Any]:
 
     Examples
     --------
-    >>> read_record("nocturne.png")["seed"]  # doctest: +SKIP
-    0
+    >>> paint("nocturne.flac", size=128, seed=7).save("nocturne.png")
+    >>> record = read_record("nocturne.png")
+    >>> record["seed"], len(record["z_image"])
+    (7, 64)
     """
     from clavilux.images import open_picture
 

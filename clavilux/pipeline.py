@@ -5,7 +5,6 @@ song -> `read_source` -> `Engine` (networks) -> painter -> `Picture`
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Container, Iterable, Iterator
 from contextlib import nullcontext
@@ -45,7 +44,7 @@ from clavilux.system.arguments import (
     show,
     whole_number,
 )
-from clavilux.variations import POOL, find_directions
+from clavilux.variations import Variations, generator_of
 from clavilux.version import __version__
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class Clavilux:
         folder = file_path("bundle", bundle, fault=BundleError)
         self.bundle = open_bundle(bundle if isinstance(bundle, str) else folder)  # "./name" is not "name"
         self.engine = Engine(self.bundle)
-        self._directions: tuple[Any, Float32] = None, np.empty(0, np.float32)
+        self._variations = Variations(self.engine)
 
     def read_song(
         self, song: Source, *, sr: Number | None = None, max_s: Number = MAX_AUDIO_S, clip: Number | None = None
@@ -128,7 +127,8 @@ class Clavilux:
             threadpool_limits(1, user_api="blas"),
             self.engine.loaded_meanwhile() if self.threads > 1 else nullcontext(),
         ):
-            return read_source(song, sr=sr, max_s=max_s, clip=clip, threads=self.threads)
+            settings = self.bundle.feature_settings
+            return read_source(song, sr=sr, max_s=max_s, clip=clip, threads=self.threads, settings=settings)
 
     def z_image(
         self, song: Source | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
@@ -145,12 +145,20 @@ class Clavilux:
     def controls(
         self, song: Source | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Controls:
-        """Return the controls of the picture of a song; `clavilux.painter.paint.paint` paints them, edited or not.
+        """Return the controls of the picture of a song; `clavilux.paint` paints them, edited or not.
 
         Raises
         ------
         BundleError
             If the bundle decodes latents to pixels and has no controls.
+
+        Examples
+        --------
+        >>> import dataclasses
+        >>> controls = Clavilux().controls("nocturne.flac")
+        >>> rings = paint(dataclasses.replace(controls, kind="rings", frequency=6), size=128)
+        >>> rings.controls.kind
+        'rings'
         """
         if self.bundle.decoder != "painter":
             raise BundleError(
@@ -215,6 +223,12 @@ class Clavilux:
         Notes
         -----
         Options are checked in the call, the song when the first picture is requested.
+
+        Examples
+        --------
+        >>> pictures = list(Clavilux().variations("nocturne.flac", count=2, size=128))
+        >>> [picture.record["variation"] for picture in pictures]
+        [0, 1]
         """
         resolved = self._options(options, changes)
         if not isinstance(skip, Container):
@@ -237,7 +251,7 @@ class Clavilux:
         ----------
         record : dict
         song : path-like, file or Song, optional
-            The song of the picture, to check that it is. Records of earlier versions need it.
+            The song of the picture, to check that it is.
         size : int or (int, int), optional
         dpi : float, optional
             By default those of the record.
@@ -245,9 +259,17 @@ class Clavilux:
         Raises
         ------
         PictureError
-            If the sound of the song is not that of the picture, or the record is incomplete.
+            If the sound of the song is not that of the picture, or the record is incomplete or of a version with
+            another painter.
         BundleError
             If the bundle is not the recorded one.
+
+        Examples
+        --------
+        >>> clavilux = Clavilux()
+        >>> picture = clavilux.paint("nocturne.flac", size=128)
+        >>> clavilux.repaint(picture.record, size=256).pixels.shape
+        (256, 256, 3)
         """
         recorded = parse_record(record)
         changes: dict[str, Any] = {"size": size, "dpi": dpi}
@@ -258,24 +280,16 @@ class Clavilux:
                 f"{show(recorded.bundle_sha256[:12])}), and this is {self.bundle.name} ({self.bundle.sha256[:12]}); "
                 f"give the one it was painted with"
             )
-        name = show(recorded.song["name"])
-        z_image, z_audio, measured = recorded.z_image, None, recorded.song
-        if song is not None:
-            song = self._song(song, None, options)
-            if not recorded.is_of(song):
-                raise PictureError(
-                    f"{song.path}: is not the song of the picture, which was painted from {name} and sounds different; "
-                    "give that song" + ("" if z_image is None else ", or none: the record has all that is needed")
-                )
-            main, z_audio = self._main_latent(song, options, song.sha256)
-            # Records without a latent are of versions whose variations depended on the bytes of the file.
-            z_image = self._vary(main, song, options, song.sha256) if z_image is None else z_image
-            measured = record_song(song)
-        elif z_image is None:
+        if song is None:
+            return self._picture(recorded.z_image, options, recorded.song, None, None)
+        song = self._song(song, None, options)
+        if not recorded.is_of(song):
             raise PictureError(
-                f"the record is of an earlier version and has no latent, so the song is needed: give the file {name}"
+                f"{song.path}: is not the song of the picture, which was painted from {show(recorded.song['name'])}: it "
+                "sounds different; give that song, or none, because the record has all that is needed"
             )
-        return self._picture(z_image, options, measured, song, z_audio)
+        z_audio = self._main_latent(song, options)[1]
+        return self._picture(recorded.z_image, options, record_song(song), song, z_audio)
 
     def has_painted(
         self,
@@ -325,10 +339,10 @@ class Clavilux:
             logger.warning("%s: %s", read.path, warning)
         return read
 
-    def _main_latent(self, song: Song, options: PaintOptions, key: str | None = None) -> tuple[Float32, Float32]:
-        """Return z_image (64,) of the main picture of a song, and z_audio (64,); ``key`` as in `_vary`."""
+    def _main_latent(self, song: Song, options: PaintOptions) -> tuple[Float32, Float32]:
+        """Return z_image (64,) of the main picture of a song, and z_audio (64,)."""
         assert options.noise_std is not None and options.logvar_scale is not None, "options of `_options`"
-        rng = _generator(f"{key or song.sound_sha256}:{options.seed}:noise")
+        rng = generator_of(f"{song.sound_sha256}:{options.seed}:noise")
         song_code = self.engine.encode_song(song, logvar_scale=options.logvar_scale, rng=rng)
         z_image = self.engine.map_song(options.steering.move_code(song_code, self.bundle))
         if options.noise_std != 0:
@@ -336,20 +350,9 @@ class Clavilux:
         z_image = options.steering.move_latent(z_image, lambda rgb: self.engine.encode_picture(rgb)[0])
         return z_image, song_code[:LATENT_DIM]
 
-    def _vary(self, main: Float32, song: Song, options: PaintOptions, key: str | None = None) -> Float32:
-        """Return the latent (64,) of a variation, one step from the main one; variation 0 is the main one.
-
-        The direction depends on ``key``, which is the hash of the sound by default, and not on ``spread``.
-        """
-        if options.variation == 0:
-            return main
-        pool, number = divmod(options.variation - 1, POOL)
-        of = (main.tobytes(), f"{key or song.sound_sha256}:{options.seed}:{pool}")
-        if self._directions[0] != of:
-            rng = _generator(of[1])
-            self._directions = of, find_directions(main, self.engine, rng)
-        step = options.spread * self.bundle.variation_scale
-        return np.asarray(main + np.float32(step) * self._directions[1][number], np.float32)
+    def _vary(self, main: Float32, song: Song, options: PaintOptions) -> Float32:
+        """Return the latent (64,) of the variation of the options, from that of the main picture."""
+        return self._variations.vary(main, f"{song.sound_sha256}:{options.seed}", options.variation, options.spread)
 
     def _paint(
         self, song: Source | Song, sr: Number | None, options: PaintOptions, variations: Iterable[int]
@@ -391,8 +394,3 @@ class Clavilux:
 
         controls = steering.steer(self.engine.decode_controls(z_image))
         return paint_controls(controls, width=width, height=height, seed=seed, threads=self.threads), controls
-
-
-def _generator(key: str) -> np.random.Generator:
-    """Return a random generator that depends only on the key."""
-    return np.random.default_rng(np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4"))

@@ -77,6 +77,14 @@ class PaintOptions:
     ------
     PictureError, AudioError
         If a value has a wrong type or is out of range; `AudioError` for ``max_s`` and ``clip``.
+
+    Examples
+    --------
+    >>> options = PaintOptions(size=128, seed=7)
+    >>> options.size
+    (128, 128)
+    >>> Clavilux().paint("nocturne.flac", options=options).record["seed"]
+    7
     """
 
     size: tuple[int, int] = (DEFAULT_SIZE_PX, DEFAULT_SIZE_PX)
@@ -182,15 +190,15 @@ class ParsedRecord:
         The known entries about the song; ``name`` and ``sha256`` are text.
     bundle_name, bundle_sha256 : str
     options : PaintOptions
-    z_image : (64,) float32 or None
-        The latent that was decoded; None in records of earlier versions, which need the song.
+    z_image : (64,) float32
+        The latent that was decoded.
     """
 
     song: dict[str, Any]
     bundle_name: str
     bundle_sha256: str
     options: PaintOptions
-    z_image: Float32 | None
+    z_image: Float32
 
     def is_of(self, song: Song) -> bool:
         """Return whether the picture was painted from the sound of a song; tags of its file may have changed."""
@@ -225,14 +233,14 @@ def parse_record(record: Any) -> ParsedRecord:
             bundle_name=_entry(bundle, "name", str),
             bundle_sha256=_entry(bundle, "sha256", str),
             options=PaintOptions.from_record(record),
-            z_image=_parse_latent(record["z_image"]) if "z_image" in record else None,
+            z_image=_parse_latent(record),
         )
     except (PictureError, AudioError) as error:
         raise PictureError(f"the record of the picture is incomplete ({error}); it cannot be painted again") from error
 
 
 def _check_version(record: Any) -> None:
-    """Raise a `PictureError` if the record names a version of Clavilux whose painter differs (major or minor)."""
+    """Raise a `PictureError` if the record names a version of Clavilux with another painter: another major or minor."""
     written = record.get("clavilux") if isinstance(record, dict) else None
     if isinstance(written, str) and written.split(".")[:2] != __version__.split(".")[:2]:
         raise PictureError(
@@ -241,8 +249,8 @@ def _check_version(record: Any) -> None:
         )
 
 
-def _parse_latent(value: Any) -> Float32:
-    latent = float_array("z_image", value, (LATENT_DIM,))
+def _parse_latent(record: Any) -> Float32:
+    latent = float_array("z_image", record.get("z_image"), (LATENT_DIM,))
     if np.abs(latent).max() > MAX_LATENT:
         raise PictureError(f"z_image has numbers beyond {MAX_LATENT:g}")
     return latent

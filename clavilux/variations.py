@@ -9,6 +9,9 @@ is usual are kept, and ordered so that each is as far as possible from the main 
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,11 +26,35 @@ Float32 = NDArray[np.float32]
 POOL = 16  # directions that are chosen together
 _CANDIDATES = 3 * POOL
 _JUST_VISIBLE = 12.0  # CIELAB distance over the picture that counts as much as the numbers below
-_SURFACE, _KIND, _NUMBER = (
-    0.5,
-    0.35,
-    1.0,
-)  # distances of another surface, another kind, a number at the end of its range
+_SURFACE, _KIND = 0.5, 0.35  # distances of another surface and of another kind
+
+
+class Variations:
+    """The variations of songs painted with one bundle; the directions of the last song are kept."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._directions: tuple[Any, Float32] = None, np.empty(0, np.float32)
+
+    def vary(self, main: Float32, key: str, number: int, spread: float) -> Float32:
+        """Return the latent (64,) of variation `number` of a main latent; 0 is the main one.
+
+        Its direction depends on the latent, the key and the number, and not on ``spread``, the distance in steps of the
+        bundle.
+        """
+        if number == 0:
+            return main
+        pool, place = divmod(number - 1, POOL)
+        of = (main.tobytes(), f"{key}:{pool}")
+        if self._directions[0] != of:
+            self._directions = of, find_directions(main, self._engine, generator_of(of[1]))
+        step = np.float32(spread * self._engine.bundle.variation_scale)
+        return np.asarray(main + step * self._directions[1][place], np.float32)
+
+
+def generator_of(key: str) -> np.random.Generator:
+    """Return a random generator that depends only on a text."""
+    return np.random.default_rng(np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4"))
 
 
 def find_directions(main: Float32, engine: Engine, rng: np.random.Generator) -> Float32:

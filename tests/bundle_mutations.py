@@ -472,7 +472,7 @@ def try_bundle(folder: Path, song: Song, *, with_weights: bool) -> tuple[str, st
         Clavilux(folder).engine.check()
 
     def go_on() -> None:
-        from clavilux.training.weights import load_mark_classifier
+        from clavilux.models.weights import load_mark_classifier
 
         load_mark_classifier(open_bundle(folder))
 

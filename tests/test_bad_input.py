@@ -686,7 +686,7 @@ def nested_card(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (other_schema, "has schema 9 and this version of Clavilux reads schema 6"),
+        (other_schema, "has schema 9 and this version of Clavilux reads schema 7"),
         (flipped_byte, "is damaged: mapping.onnx"),
         (missing_network, "has no readable controls.onnx (No such file or directory)"),
         (missing_card, "bundle.json cannot be read"),

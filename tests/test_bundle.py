@@ -124,10 +124,10 @@ def test_a_folder_without_description_is_no_bundle(tmp_path: Path) -> None:
         (b"[1, 2]", "gives no schema"),
         (b"{}", "gives no schema"),
         (
-            b'{"schema": 7, "clavilux": "9.0"}',
-            r"has schema 7 .* reads schema 6; install the version that wrote it \(9\.0\)",
+            b'{"schema": 8, "clavilux": "9.0"}',
+            r"has schema 8 .* reads schema 7; install the version that wrote it \(9\.0\)",
         ),
-        (b'{"schema": 6}', "gives no name"),
+        (b'{"schema": 7}', "gives no name"),
     ],
 )
 def test_a_description_that_cannot_be_used_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:
@@ -220,6 +220,18 @@ def test_palettes_of_another_shape_are_refused(tmp_path: Path, palettes: np.ndar
         ),
         {"normalisation": {"descriptor_mean": [0, 0], "feature_mean": [0.0] * 19}},
         *({"config": {"image_vae": value}} for value in (1, {"target_nats": "45"}, {"target_nats": -1})),
+        *(
+            {"config": {"features": {"fmax_hz": 7_000, "range_db": 40, "level": "relative"} | change}}
+            for change in (
+                {"fmax_hz": 20_000},
+                {"fmax_hz": float("nan")},
+                {"range_db": "40"},
+                {"range_db": True},
+                {"level": "loud"},
+                {"level": ["relative"]},
+                {"fmin_hz": 40},
+            )
+        ),
         {"measures": {"image_vae": {"kl_nats": [1]}}},
         *({"files": {name: "0" * 64}} for name in ("", ".", "..", "a/b", "a\\b", "c:x", "bundle.json", "a\nb", ".x")),
         *({"files": {"mapping.onnx": value}} for value in ("", "0" * 63, "G" * 64, "A" * 64, None, ["0" * 64])),

@@ -15,7 +15,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 
 from click.testing import CliRunner
 from PIL import Image
-from test_training import write_art, write_features
+from test_training import save_features, write_art, write_features
 
 from clavilux.bundle import open_bundle
 from clavilux.cli import cli
@@ -69,7 +69,7 @@ def test_good_folders_pass_and_leave_nothing(run: Run) -> None:
 
 def overwrite(run: Run, change: Callable[[np.ndarray], np.ndarray], count: int = 99) -> None:
     for path in sorted(run.features.glob("*.npy"))[:count]:
-        np.save(path, change(np.load(path)).astype(np.float32))
+        save_features(path, change(np.load(path)))
 
 
 def put(array: np.ndarray, value: float) -> np.ndarray:
@@ -236,11 +236,31 @@ def test_a_bundle_that_does_not_fit_the_recipe_is_refused(run: Run, text: str, b
         check_recipe(run, None, songs=True, pictures=True)
 
 
-@pytest.mark.parametrize(("recipe", "bundle"), [("default", "default"), ("classic", "classic")])
+_NOT_YET = pytest.mark.xfail(strict=True, reason="the bundle of this recipe is being trained")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "bundle"), [pytest.param("default", "default", marks=_NOT_YET), ("classic", "classic")]
+)
 def test_a_bundle_fits_the_recipe_that_made_it(run: Run, recipe: str, bundle: str) -> None:
     start = open_bundle(bundle)
     run = dataclasses.replace(run, recipe=load_recipe(recipe), start=start, classifier_from=start)
     check_recipe(run, None, songs=True, pictures=True)
+
+
+def test_features_of_other_settings_are_refused(run: Run) -> None:
+    changed = with_recipe(run, "[features]\nrange_db = 60\n")
+    message = r"track 00\.npy: has features of 7000 Hz, 40 dB, relative, and the recipe needs 7000 Hz, 60 dB, relative"
+    with pytest.raises(TrainingError, match=message):
+        check_songs(changed, descriptors=True)
+    start = open_bundle("classic")
+    with pytest.raises(TrainingError, match="the bundle classic needs features of 11025 Hz, 80 dB, absolute"):
+        check_recipe(
+            dataclasses.replace(with_recipe(run, _CLASSIC_SIZES), start=start), None, songs=True, pictures=False
+        )
+
+
+_CLASSIC_SIZES = "[track_embedding]\ndims = 0\n[audio_vae]\nwidth = 32\n"
 
 
 def test_a_missing_extra_is_named_at_the_start(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -356,7 +356,7 @@ def test_explain_says_what_was_heard_and_what_was_painted(songs: Path, fake_bund
     assert report["mapped_descriptors"] == ["tempo", "loudness"]
     for line in done.stdout.splitlines():
         if line.strip().startswith("tempo:"):
-            assert line.endswith(" BPM")
+            assert line.endswith(" beats a minute")
         if line.strip().startswith("flux:"):
             assert line.endswith(" (not used for the picture)")
 

@@ -38,6 +38,22 @@ def test_clicks_have_their_tempo(bpm: int) -> None:
     assert values["onset_rate"] == pytest.approx(bpm / 60, rel=0.1)
 
 
+def test_the_pace_does_not_jump_where_the_tempo_does() -> None:
+    beats = sounds.clicks(80, 25.0)
+    between = np.pad(beats, (round(30 / 80 * SAMPLE_RATE), 0))[: beats.size]
+    values = [heard(beats + strength * between) for strength in (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)]
+    tempo, pace = (np.array([value[name] for value in values]) for name in ("tempo", "pace"))
+    assert (tempo[1:] / tempo[:-1]).max() > 1.9
+    assert (pace[1:] > pace[:-1]).all()
+    assert (pace[1:] / pace[:-1]).max() < 1.2
+
+
+def test_the_pace_follows_the_tempo_and_is_usual_without_a_pulse() -> None:
+    slow, fast = (heard(sounds.clicks(bpm, 25.0))["pace"] for bpm in (75, 140))
+    assert slow < 90 < 120 < fast
+    assert heard(sounds.noise(20.0))["pace"] == pytest.approx(120, abs=10)
+
+
 def test_noise_has_no_pulse() -> None:
     assert heard(sounds.noise(20.0))["pulse_clarity"] < 0.1
 
@@ -208,7 +224,7 @@ def test_the_table_is_complete() -> None:
         assert descriptor.name == name
         assert descriptor.unit and descriptor.about.endswith(".") and descriptor.source
         assert descriptor.low < descriptor.high
-    assert [name for name, descriptor in DESCRIPTORS.items() if not descriptor.plain] == ["key"]
+    assert [name for name, descriptor in DESCRIPTORS.items() if not descriptor.plain] == ["tempo", "loudness", "key"]
 
 
 def test_mood_uses_nothing_that_depends_on_the_level() -> None:

@@ -15,9 +15,11 @@ import sounds
 from click.testing import CliRunner
 
 from clavilux.audio import feature_table
+from clavilux.audio.clips import read_clips
 from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.audio.feature_files import CORPUS_TABLE, FeatureSummary, find_sound, name_features, write_features
 from clavilux.audio.feature_table import NOTES, TABLE, FeatureTable, note_path
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings, read_settings
 from clavilux.audio.song import read_song
 from clavilux.cli.features import features as command
 from clavilux.errors import AudioError
@@ -116,10 +118,23 @@ def test_a_second_run_listens_only_to_what_is_new(music: Path, tmp_path: Path) -
 
 def test_another_version_measures_all_again(music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_features(music, tmp_path / "out", jobs=1)
-    monkeypatch.setattr(feature_table, "VERSION", "next")
+    monkeypatch.setattr(feature_table, "FEATURES_VERSION", 99)
     assert write_features(music, tmp_path / "out", jobs=1).measured == 3
     (tmp_path / "out" / TABLE).write_text("file,something\none.wav,else\n")
     assert write_features(music, tmp_path / "out", jobs=1).measured == 3
+
+
+def test_other_settings_measure_all_again_and_are_stated_in_the_files(music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    relative = FeatureSettings(7_000.0, 40.0, "relative")
+    for settings in (LIBROSA, relative):
+        assert write_features(music, out, settings=settings, jobs=1).measured == 3
+        assert write_features(music, out, settings=settings, jobs=1).kept == 3
+        assert read_settings(out / "one.npy") == settings
+        windows = read_song(music / "one.wav", settings=settings).windows
+        np.testing.assert_array_equal(read_clips(out / "one.npy"), windows)
+        np.testing.assert_array_equal(np.load(out / "one.npy"), windows)
+        assert {row["version"].partition(" ")[2] for row in table(out).values()} == {str(settings).replace(",", "")}
 
 
 def test_an_interrupted_run_keeps_what_it_had(music: Path, tmp_path: Path) -> None:
@@ -173,7 +188,7 @@ def test_a_note_that_no_longer_holds_is_not_believed(
     if change == "song":
         sounds.write_sound(music / "one.wav", sounds.noise(1.0))
     elif change == "version":
-        monkeypatch.setattr(feature_table, "VERSION", "next")
+        monkeypatch.setattr(feature_table, "FEATURES_VERSION", 99)
     elif change == "windows":
         (out / "one.npy").unlink()
     else:

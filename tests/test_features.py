@@ -9,8 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from clavilux.audio.features import LONG_HOP_SAMPLES, PEAKS, Features, measure_features, mfcc
+from clavilux.audio.features import (
+    LONG_HOP_SAMPLES,
+    ONSET_FMAX_HZ,
+    ONSET_RANGE_DB,
+    PEAKS,
+    Features,
+    measure_features,
+)
 from clavilux.audio.filters import k_weighting
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings, mfcc
 from clavilux.constants import FFT_SAMPLES, HOP_SAMPLES, MFCC_ROWS, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
 
 Float32 = NDArray[np.float32]
@@ -41,6 +49,48 @@ def windows_of(sound: Float32) -> list[Float32]:
     return [*windows, sound[-WINDOW_SAMPLES:]] if rest >= SAMPLE_RATE else windows
 
 
+SETTINGS = {
+    "librosa": LIBROSA,
+    "band limit": FeatureSettings(fmax_hz=7_000.0),
+    "small range": FeatureSettings(range_db=40.0),
+    "default recipe": FeatureSettings(7_000.0, 40.0, "relative"),
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_mfcc_equal_librosa_with_the_same_arguments(heard: tuple[Float32, Features], settings: FeatureSettings) -> None:
+    librosa = pytest.importorskip("librosa")
+    relative = settings.level == "relative"
+    expected = []
+    for window in windows_of(heard[0]):
+        power = librosa.feature.melspectrogram(y=window, sr=SAMPLE_RATE, fmax=settings.fmax_hz)
+        # A window of zeros has no maximum to relate to: its level is 0 dB.
+        reference, floor = (np.max, 1e-30) if relative else (1.0, 1e-10)
+        bands_db = librosa.power_to_db(power, ref=reference, amin=floor, top_db=settings.range_db)
+        expected.append(librosa.feature.mfcc(S=bands_db, n_mfcc=MFCC_ROWS))
+    measured = measure_features([heard[0]], settings).mfcc
+    np.testing.assert_allclose(measured, expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("gain_db", [-30.0, -6.0, 3.0, 6.0])
+@pytest.mark.parametrize("name", ["song", "quiet song"])
+def test_with_relative_level_a_gain_changes_nothing(name: str, gain_db: float) -> None:
+    settings = FeatureSettings(7_000.0, 40.0, "relative")
+    sound = np.asarray(SOUNDS[name], np.float32)
+    before, after = (measure_features([part], settings) for part in (sound, sound * np.float32(10 ** (gain_db / 20))))
+    np.testing.assert_allclose(after.mfcc, before.mfcc, atol=0.01)
+    np.testing.assert_allclose(after.onset, before.onset, atol=1e-3)
+
+
+def test_the_mark_of_a_feature_file_states_its_settings() -> None:
+    for each in SETTINGS.values():
+        assert FeatureSettings.of_mark(b"the array" + each.mark()) == each
+    assert LIBROSA.mark() == b""
+    relative = SETTINGS["default recipe"].mark()
+    for end in (relative[:-1], relative + b"x", relative.replace(b"7000", b"70"), relative.replace(b"rel", b"Rel")):
+        assert FeatureSettings.of_mark(end) == LIBROSA
+
+
 def test_mfcc_equal_librosa(heard: tuple[Float32, Features]) -> None:
     librosa = pytest.importorskip("librosa")
     sound, features = heard
@@ -60,7 +110,9 @@ def test_chroma_equals_librosa(heard: tuple[Float32, Features]) -> None:
 def test_onset_strength_equals_librosa(heard: tuple[Float32, Features]) -> None:
     librosa = pytest.importorskip("librosa")
     sound, features = heard
-    expected = librosa.onset.onset_strength(y=sound, sr=SAMPLE_RATE)
+    power = librosa.feature.melspectrogram(y=sound, sr=SAMPLE_RATE, fmax=ONSET_FMAX_HZ)
+    bands_db = librosa.power_to_db(power, amin=1e-30, top_db=ONSET_RANGE_DB)
+    expected = librosa.onset.onset_strength(S=bands_db, sr=SAMPLE_RATE)
     np.testing.assert_allclose(features.onset, expected, atol=1e-3, rtol=0)
 
 

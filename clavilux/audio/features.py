@@ -7,9 +7,10 @@ The sound is analysed at three time scales:
 * *long frames* of 8192 samples every 4096 (186 ms): the strongest spectral peaks. Bins of 2.7 Hz separate the
   semitones of a bass.
 
-MFCC, chroma and onset strength equal those of librosa 0.11 with its default arguments: `librosa.feature.mfcc` of each
-window, and `librosa.feature.chroma_stft(tuning=0.0)` and `librosa.onset.onset_strength` of the whole song. Windows do
-not start on a frame of the song (5 s are 215.3 hops), so their spectra are computed separately.
+MFCC, chroma and onset strength equal those of librosa 0.11: `librosa.feature.mfcc` of each window with the arguments of
+`FeatureSettings`, and of the whole song `librosa.feature.chroma_stft(tuning=0.0)` and `librosa.onset.onset_strength`
+with `S=power_to_db(melspectrogram(fmax=7_000), amin=1e-30, top_db=40)`.
+Windows do not start on a frame of the song (5 s are 215.3 hops), so their spectra are computed separately.
 
 The result does not depend on how the sound is divided into blocks. Chunks limit the memory: 210 MB for an hour.
 """
@@ -24,12 +25,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from clavilux.audio.filters import chroma_filters, dct_basis, frequency_moments, hann, mel_filters, power_sums
+from clavilux.audio.filters import chroma_filters, frequency_moments, hann, mel_filters, power_sums
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings, decibel, mfcc, power_spectra
 from clavilux.constants import FFT_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, WINDOW_SAMPLES
 
 Float32 = NDArray[np.float32]
 
-FEATURES_VERSION = 1  # increase when the same sound gives different numbers
+FEATURES_VERSION = 2  # increase when the same sound gives different numbers
 
 LONG_FFT_SAMPLES = 8_192  # bins of 2.7 Hz
 LONG_HOP_SAMPLES = 4_096  # 5.4 long frames a second
@@ -38,11 +40,15 @@ PEAK_BAND_HZ = (50.0, 5_000.0)  # the fundamentals of music and their first part
 PEAK_RANGE_DB = 50.0  # peaks further below the strongest one of their frame are ignored
 TAIL_S = 1.0  # an incomplete last window is used from this length on
 FLATNESS_BAND_HZ = (100.0, 8_000.0)  # below is rumble; above, lossy codecs remove sound
+# Bands of the onset strength. With librosa's 11 kHz and 80 dB, the gaps that a codec leaves count as onsets, and the
+# tempo of a compressed song may jump by an octave.
+ONSET_FMAX_HZ = 7_000.0
+ONSET_RANGE_DB = 40.0  # below the maximum of the song
 SILENCE_DB = -120.0  # level of a window of zeros, instead of minus infinity
 
 _CHUNK_FRAMES = 256
-_POWER_FLOOR = 1e-10  # librosa's amin
-_RANGE_DB = 80.0  # librosa's top_db
+_LEAST_POWER = 1e-30  # of the onset strength, far below its range at any level
+_RANGE_DB = 80.0  # of the flatness, below the maximum of a frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +60,8 @@ class Features:
     n_samples : int
         Length of the song at 22 050 Hz.
     mfcc : (N, 20, 216)
-        MFCC of each window, N >= 1. If 1 s or more remains after the last complete window, one more window ends on the
-        last sample. A song shorter than a window is padded with zeros.
+        MFCC of each window (`clavilux.audio.mfcc.mfcc`), N >= 1. If 1 s or more remains after the last complete window,
+        one more window ends on the last sample. A song shorter than a window is padded with zeros.
     window_db : (N,)
         RMS level of each window in dBFS; -120 for digital silence.
     onset : (T,)
@@ -95,13 +101,15 @@ class Features:
         return self.n_samples / SAMPLE_RATE
 
 
-def measure_features(blocks: Iterable[Float32]) -> Features:
+def measure_features(blocks: Iterable[Float32], settings: FeatureSettings = LIBROSA) -> Features:
     """Return the features of a song, computed in one pass over its sound.
 
     Parameters
     ----------
     blocks : iterable of (n,) float32
         Consecutive blocks of mono sound at 22 050 Hz, full scale 1, finite; at least one sample in total.
+    settings : FeatureSettings
+        Of the MFCC; all other features are the same with every setting.
 
     Returns
     -------
@@ -113,7 +121,7 @@ def measure_features(blocks: Iterable[Float32]) -> Features:
     >>> features.mfcc.shape, features.onset.shape
     ((1, 20, 216), (59,))
     """
-    windows, frames, peaks = _Windows(), _Frames(), _Peaks()
+    windows, frames, peaks = _Windows(settings), _Frames(), _Peaks()
     short = _Framer(FFT_SAMPLES, HOP_SAMPLES, _CHUNK_FRAMES)
     long = _Framer(LONG_FFT_SAMPLES, LONG_HOP_SAMPLES, _CHUNK_FRAMES // 8)
     n_samples = 0
@@ -163,28 +171,6 @@ def halve(features: Features) -> tuple[Features, Features]:
     return halves[0], halves[1]
 
 
-def mfcc(window: Float32) -> Float32:
-    """Return the MFCC of one window, equal to `librosa.feature.mfcc` with its default arguments.
-
-    Parameters
-    ----------
-    window : (n,) float32
-        Mono sound at 22 050 Hz.
-
-    Returns
-    -------
-    (20, 1 + n // 512) float32
-        Davis & Mermelstein 1980, from 128 Slaney mel bands in dB, limited to 80 dB below the maximum of the window.
-    """
-    half = FFT_SAMPLES // 2
-    padded = np.pad(window, half)
-    power = _power_spectra(sliding_window_view(padded, FFT_SAMPLES)[::HOP_SAMPLES])
-    bands_db = _decibel(power @ mel_filters())
-    np.maximum(bands_db, bands_db.max() - _RANGE_DB, out=bands_db)
-    # In float32 the sum of 128 values near -90 has a rounding error of 0.001.
-    return np.ascontiguousarray((bands_db.astype(np.float64) @ dct_basis()).T, np.float32)
-
-
 class _Framer:
     """Divides blocks into frames centred on every `hop`-th sample, `chunk` at a time, with zeros around the song."""
 
@@ -211,7 +197,8 @@ class _Framer:
 class _Windows:
     """MFCC and levels of consecutive windows of 5 s."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: FeatureSettings) -> None:
+        self._settings = settings
         self.mfcc: list[Float32] = []
         self.level_db: list[float] = []
         self._rest = np.zeros(0, np.float32)  # sound after the last complete window
@@ -231,7 +218,7 @@ class _Windows:
             self._measure(window, window)
 
     def _measure(self, window: Float32, sound: Float32) -> None:
-        self.mfcc.append(mfcc(window))
+        self.mfcc.append(mfcc(window, self._settings))
         mean_square = float(np.dot(sound, sound)) / sound.size
         self.level_db.append(max(SILENCE_DB, 10 * np.log10(mean_square + 1e-30)))
 
@@ -251,8 +238,8 @@ class _Frames:
         self._before: Float32 | None = None  # magnitudes of the frame before the chunk, norm 1
 
     def push(self, frames: Float32) -> None:
-        power = _power_spectra(frames)
-        self._mel_db.append(_decibel(power @ mel_filters()))
+        power = power_spectra(frames)
+        self._mel_db.append(decibel(power @ mel_filters(ONSET_FMAX_HZ), _LEAST_POWER))
         self.chroma.append(_scale_to_peak(power @ chroma_filters()).T)
         sums = power @ power_sums()
         self.power.append(sums[:, 0].copy())
@@ -276,8 +263,8 @@ class _Frames:
         self._before = magnitude[-1:].copy()
 
     def onset(self) -> Float32:
-        """Return the onset strength (T,) with librosa's floor, lag of one frame and delay of half a frame."""
-        floor = max(float(chunk.max()) for chunk in self._mel_db) - _RANGE_DB
+        """Return the onset strength (T,) with librosa's lag of one frame and delay of half a frame."""
+        floor = max(float(chunk.max()) for chunk in self._mel_db) - ONSET_RANGE_DB
         rises: list[Float32] = []
         before = np.maximum(self._mel_db[0][:1], floor)
         for chunk in self._mel_db:
@@ -318,17 +305,6 @@ class _Peaks:
         amplitude = np.where(present, np.exp(mid - 0.25 * (low - high) * offset), 0)
         self.hz.append(((bins + first + offset) * spacing_hz).astype(np.float32))
         self.amplitude.append(amplitude.astype(np.float32))
-
-
-def _power_spectra(frames: Float32) -> Float32:
-    """Return |rfft|^2 of Hann-windowed frames (T, 2048) as (T, 1025)."""
-    spectrum = np.fft.rfft(frames * hann(FFT_SAMPLES), axis=1)
-    real, imaginary = spectrum.real, spectrum.imag
-    return np.asarray(real * real + imaginary * imaginary)
-
-
-def _decibel(power: Float32) -> Float32:
-    return np.asarray(np.float32(10) * np.log10(np.maximum(power, np.float32(_POWER_FLOOR))))
 
 
 def _scale_to_peak(rows: Float32) -> Float32:

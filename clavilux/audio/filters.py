@@ -26,15 +26,15 @@ def bin_hz() -> NDArray[np.float64]:
     return np.asarray(np.arange(1 + FFT_SAMPLES // 2) * (SAMPLE_RATE / FFT_SAMPLES), np.float64)
 
 
-@lru_cache(maxsize=1)
-def mel_filters() -> Float32:
-    """Return the mel filter bank, (1025, 128), as `librosa.filters.mel` computes it by default.
+@lru_cache(maxsize=4)
+def mel_filters(fmax_hz: float = SAMPLE_RATE / 2) -> Float32:
+    """Return the mel filter bank up to a frequency of at least 1 kHz, (1025, 128), as `librosa.filters.mel` does.
 
     The filters are triangles on Slaney's mel scale (Auditory Toolbox 1998), which is linear below 1 kHz. Each has the
     area 1 over frequency in Hz.
     """
     linear, knee_hz, step = 200 / 3, 1_000.0, np.log(6.4) / 27
-    top_mel = knee_hz / linear + np.log(SAMPLE_RATE / 2 / knee_hz) / step
+    top_mel = knee_hz / linear + np.log(fmax_hz / knee_hz) / step
     mel = np.linspace(0, top_mel, MEL_BANDS + 2)
     edge_hz = np.where(mel < knee_hz / linear, mel * linear, knee_hz * np.exp(step * (mel - knee_hz / linear)))
     low, mid, high = edge_hz[:-2], edge_hz[1:-1], edge_hz[2:]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from clavilux.audio.decode import AudioStream, read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, halve, measure_features
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.audio.samples import NAME, SampleStream, check_samples
 from clavilux.constants import MAX_AUDIO_S, MFCC_ROWS, WINDOW_FRAMES
@@ -49,6 +50,16 @@ class Song:
         Descriptors of the whole song; defined in `clavilux.audio.descriptors.DESCRIPTORS`.
     warnings : tuple of str
         Problems that did not stop the reading, each a clause without the name of the file.
+    settings : FeatureSettings
+        Settings of the MFCC. A bundle paints only songs with its own.
+
+    Examples
+    --------
+    >>> song = Clavilux().read_song("nocturne.flac")
+    >>> song.windows.shape, round(song.duration_s), song.is_silent
+    ((7, 20, 216), 31, False)
+    >>> song.descriptors["tempo"] > 40
+    True
     """
 
     path: Path
@@ -61,6 +72,7 @@ class Song:
     is_silent: bool
     descriptors: dict[str, float]
     warnings: tuple[str, ...]
+    settings: FeatureSettings = LIBROSA
 
     @property
     def audible_windows(self) -> NDArray[np.float32]:
@@ -74,7 +86,9 @@ class Song:
         return hashlib.sha256(windows.tobytes()).hexdigest()
 
 
-def read_song(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
+def read_song(
+    path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1, settings: FeatureSettings = LIBROSA
+) -> Song:
     """Return the song in a sound file, or in a video with sound; the same bytes give the same values.
 
     Parameters
@@ -85,6 +99,8 @@ def read_song(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1)
         Use only the first ``max_s`` seconds.
     threads : int
         With 2 or more, one thread decodes the file while another one computes the features.
+    settings : FeatureSettings
+        Settings of the MFCC; those of the bundle that shall paint the song.
 
     Returns
     -------
@@ -100,42 +116,50 @@ def read_song(path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1)
     >>> read_song("nocturne.flac").descriptors["tempo"]  # doctest: +SKIP
     71.8
     """
-    return _read(path, max_s, threads)[0]
+    return _read(path, max_s, threads, settings)[0]
 
 
-def read_song_content(content: bytes, path: Path, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
+def read_song_content(
+    content: bytes, path: Path, *, max_s: float = MAX_AUDIO_S, threads: int = 1, settings: FeatureSettings = LIBROSA
+) -> Song:
     """Return the song in the content of a sound file; ``path`` gives only its name. See `read_song`."""
     if not content:
         raise AudioError(f"{path}: is empty (0 bytes); give a sound file")
     stream = AudioStream(content, path, max_s=max_s)
-    return _measure(stream, path, hashlib.sha256(content).hexdigest(), threads)[0]
+    return _measure(stream, path, hashlib.sha256(content).hexdigest(), threads, settings)[0]
 
 
-def read_song_samples(y: Any, sr: Number | None, *, max_s: float = MAX_AUDIO_S, threads: int = 1) -> Song:
+def read_song_samples(
+    y: Any, sr: Number | None, *, max_s: float = MAX_AUDIO_S, threads: int = 1, settings: FeatureSettings = LIBROSA
+) -> Song:
     """Return the song in an array, see `clavilux.audio.samples.check_samples` and `read_song`."""
     samples, rate = check_samples(y, sr)
     sha256 = hashlib.sha256(f"{samples.dtype.str} {samples.shape} {rate}".encode())
     sha256.update(np.ascontiguousarray(samples).data)
-    return _measure(SampleStream(samples, rate, max_s=max_s), Path(NAME), sha256.hexdigest(), threads)[0]
+    return _measure(SampleStream(samples, rate, max_s=max_s), Path(NAME), sha256.hexdigest(), threads, settings)[0]
 
 
-def read_song_halves(path: Path | str) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
+def read_song_halves(
+    path: Path | str, settings: FeatureSettings = LIBROSA
+) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
     """Return the song in a sound file, and the descriptors of its first and second half; see `read_song`."""
-    song, features = _read(path, MAX_AUDIO_S, 1)
+    song, features = _read(path, MAX_AUDIO_S, 1, settings)
     first, second = (describe(half) for half in halve(features))
     return song, (first, second)
 
 
-def _read(path: Path | str, max_s: float, threads: int) -> tuple[Song, Features]:
+def _read(path: Path | str, max_s: float, threads: int, settings: FeatureSettings) -> tuple[Song, Features]:
     path = Path(path)
-    return _measure(read_blocks(path, max_s=max_s), path, None, threads)
+    return _measure(read_blocks(path, max_s=max_s), path, None, threads, settings)
 
 
-def _measure(stream: AudioStream, path: Path, sha256: str | None, threads: int) -> tuple[Song, Features]:
+def _measure(
+    stream: AudioStream, path: Path, sha256: str | None, threads: int, settings: FeatureSettings
+) -> tuple[Song, Features]:
     """Return the song in a stream of sound, and its features; without ``sha256``, the file is hashed."""
     reuse_memory()
     while True:
-        features = measure_features(stream if threads == 1 else read_ahead(stream))
+        features = measure_features(stream if threads == 1 else read_ahead(stream), settings)
         audible = features.window_db >= AUDIBLE_DB
         if not stream.correct(is_silent=not audible.any()):  # most songs are read once
             break
@@ -153,6 +177,7 @@ def _measure(stream: AudioStream, path: Path, sha256: str | None, threads: int) 
         is_silent=not audible.any(),
         descriptors=describe(features),
         warnings=tuple(warnings),
+        settings=settings,
     )
     return song, features
 
@@ -172,6 +197,8 @@ def check_song(song: Song) -> None:
         )
     for name, value in song.descriptors.items():
         real_number(f"{name} of the song", value, -np.inf, fault=AudioError)
+    if not isinstance(song.settings, FeatureSettings):
+        raise AudioError(f"settings of the song are {show(song.settings)}; they must be FeatureSettings")
     for name, text in (("name", song.name), ("sha256", song.sha256)):
         if not isinstance(text, str) or len(text) > _MAX_NAME_LENGTH or (name == "sha256" and not text.isascii()):
             raise AudioError(

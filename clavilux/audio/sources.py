@@ -9,6 +9,7 @@ from typing import IO, Any
 from numpy.typing import NDArray
 
 from clavilux.audio.clips import CLIP_SUFFIX, song_of_clips
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.audio.song import Song, read_song, read_song_content, read_song_samples
 from clavilux.errors import AudioError
 from clavilux.system.arguments import FileName, Number, file_path, show
@@ -18,7 +19,13 @@ Source = FileName | IO[bytes] | NDArray[Any]
 
 
 def read_source(
-    source: Source, *, sr: Number | None = None, max_s: float, clip: int | None = None, threads: int = 1
+    source: Source,
+    *,
+    sr: Number | None = None,
+    max_s: float,
+    clip: int | None = None,
+    threads: int = 1,
+    settings: FeatureSettings = LIBROSA,
 ) -> Song:
     """Return the song in a file, in an open file or in an array.
 
@@ -29,7 +36,7 @@ def read_source(
         samples of shape (n,) or (channels, n).
     sr : int, optional
         Sample rate of an array in Hz.
-    max_s, threads
+    max_s, threads, settings
         As in `clavilux.audio.song.read_song`.
     clip : int, optional
         Use only this window of a feature file.
@@ -48,12 +55,14 @@ def read_source(
     if clip is not None and not is_clips:
         raise AudioError(f"{path or show(source)}: is not a feature file ({CLIP_SUFFIX}); only those have single clips")
     if path is not None:
-        return song_of_clips(path, clip) if is_clips else read_song(path, max_s=max_s, threads=threads)
+        return (
+            song_of_clips(path, clip) if is_clips else read_song(path, max_s=max_s, threads=threads, settings=settings)
+        )
     if is_array:
-        return read_song_samples(source, sr, max_s=max_s, threads=threads)
+        return read_song_samples(source, sr, max_s=max_s, threads=threads, settings=settings)
     if hasattr(source, "read"):
         content, name = _read_whole(source)
-        return read_song_content(content, name, max_s=max_s, threads=threads)
+        return read_song_content(content, name, max_s=max_s, threads=threads, settings=settings)
     raise AudioError(
         f"song is {show(source)}; it must be a path, a file that is open in binary mode, an array with sr=, or a list "
         "of these"

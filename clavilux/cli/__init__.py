@@ -49,6 +49,12 @@ COMMANDS = {
         False,
         "Paint",
     ),
+    "explain": _Home(
+        "clavilux.cli.explain",
+        "explain",
+        "Say what was measured in a song and what was painted, as a page.",
+        section="Paint",
+    ),
     "features": _Home(
         "clavilux.cli.features",
         "features",

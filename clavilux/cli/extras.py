@@ -28,8 +28,11 @@ EXTRAS = {
     "fast": ("numba",),
     "cluster": ("dask", "distributed"),
     "tags": ("mutagen",),
+    "card": ("jinja2",),
 }
 """Extra -> names of the modules that it installs."""
+
+_FIRST = {"evaluate": ("eval",), "explain": ("card",)}  # of the extras that install a module, that of the command
 
 
 def find_extra(module: str, command: str | None) -> str | None:
@@ -40,7 +43,7 @@ def find_extra(module: str, command: str | None) -> str | None:
     >>> find_extra("torch", "evaluate"), find_extra("torch", "train"), find_extra("numpy", "train")
     ('eval', 'train', None)
     """
-    first = ("eval",) if command == "evaluate" else ()
+    first = _FIRST.get(command or "", ())
     return next((extra for extra in (*first, *EXTRAS) if module in EXTRAS[extra]), None)
 
 

@@ -9,6 +9,7 @@ import click
 
 from clavilux.audio.feature_files import write_features
 from clavilux.audio.feature_table import TABLE
+from clavilux.bundle import open_bundle
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.progress import ProgressReporter
 from clavilux.cli.sections import AdvancedOption, CommandWithSections
@@ -22,12 +23,22 @@ LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
 )
+@click.option(
+    "--bundle",
+    default="default",
+    show_default=True,
+    metavar="NAME|DIR",
+    cls=AdvancedOption,
+    help="Set of trained networks that the feature files are for.",
+)
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Songs measured at once.  [default: one per core]")
 @click.option(
     "--scheduler", cls=AdvancedOption, metavar="ADDRESS", help="Measure on a Dask cluster, such as tcp://10.0.0.1:8786."
 )
 @click.option("-v", "--verbose", cls=AdvancedOption, is_flag=True, help="Print the traceback of internal errors.")
-def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | None, verbose: bool) -> None:
+def features(
+    audio_dir: Path, output: Path, bundle: str, jobs: int | None, scheduler: str | None, verbose: bool
+) -> None:
     """Measure all songs in AUDIO_DIR.
 
     Writes descriptors.csv (tempo, key, loudness, ...) and, per song, a feature file that `paint` and `train` can read.
@@ -43,8 +54,11 @@ def features(audio_dir: Path, output: Path, jobs: int | None, scheduler: str | N
         raise click.UsageError(
             "--jobs sets processes of this machine; a cluster uses the workers it has. Give --jobs or --scheduler."
         )
+    settings = open_bundle(bundle).feature_settings
     with _Reporter() as progress:
-        summary = write_features(audio_dir, output, jobs=jobs or -1, scheduler=scheduler, progress=progress)
+        summary = write_features(
+            audio_dir, output, settings=settings, jobs=jobs or -1, scheduler=scheduler, progress=progress
+        )
     n_songs, n_faults = summary.measured + summary.kept, len(summary.faults)
     if n_songs == 0:
         raise AudioError(f"{audio_dir}: none of its {_count(n_faults, 'file')} could be measured")

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from clavilux.audio.clips import CLIP_SUFFIX, NO_DESCRIPTORS
+from clavilux.audio.clips import NO_DESCRIPTORS
 from clavilux.cli.again import paint_from_record
 from clavilux.cli.beside import FOLDER_IMAGE, Extras
 from clavilux.cli.find import find_clips, find_songs
@@ -299,8 +299,6 @@ def paint(
     for fault in faults:
         complain(fault)
     n_faults = len(faults)
-    if any(task.path.suffix.lower() == CLIP_SUFFIX for task in tasks):
-        complain(NO_DESCRIPTORS)
     n_skipped = 0
     if sheet is not None:
         refuse_sheet(sheet, [task.path for task in tasks], [picture for task in tasks for picture in task.pictures])
@@ -363,18 +361,22 @@ def _extras_of(songs: Sequence[FoundSong], *, alt_file: bool, embed: bool, folde
     return extras
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Printed:
     """What is printed of each outcome: pictures on stdout, warnings and faults on stderr."""
 
     explain: bool
     as_json: bool
     quiet: bool
+    has_named_descriptors: bool = False  # their lack is reported once per run
 
     def show(self, outcome: Outcome) -> None:
         """Print an outcome."""
         if outcome.fault is not None:
             complain(outcome.fault)
+        if outcome.lacks_descriptors and not self.has_named_descriptors:
+            self.has_named_descriptors = True
+            complain(NO_DESCRIPTORS)
         for warning in outcome.warnings:
             complain(warning)
         for report in () if self.quiet else outcome.reports:

@@ -60,6 +60,7 @@ class Outcome:
     reports: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     fault: str | None = None
+    lacks_descriptors: bool = False  # a feature file without the table beside it
     n_skipped: int = 0  # pictures that existed already; their reports have no measurements
 
 
@@ -117,6 +118,7 @@ def _failed(task: Task | Again, reason: str) -> Outcome:
 def _repaint(task: Again) -> Outcome:
     threads = min(count_cores(), MOST_THREADS)
     mapped: tuple[str, ...] = ()
+    card = None
     if task.bundle is None:
         from clavilux.controls_file import paint_controls, parse_controls_record
 
@@ -127,12 +129,12 @@ def _repaint(task: Again) -> Outcome:
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = threads
         picture = clavilux.repaint(task.record, task.song, size=task.size, dpi=task.dpi)
-        mapped = clavilux.bundle.descriptors
+        mapped, card = clavilux.bundle.descriptors, clavilux.bundle.card
     place = _save(picture, task.picture, is_named=task.is_named)
     warnings = [] if picture.song is None else _warnings(picture.song)
     if task.alt_file and (warning := write_description(picture, place)):
         warnings.append(warning)
-    return Outcome((report_picture(picture, place, mapped),), tuple(warnings))
+    return Outcome((report_picture(picture, place, mapped, card),), tuple(warnings))
 
 
 def _for_workers(task: Task) -> Task:
@@ -169,11 +171,15 @@ def paint_song(task: Task) -> Outcome:
             assert z is not None, "songs are painted from latents"
             logger.info("%s: range of z_image [%.3g, %.3g], norm %.3g", target, z.min(), z.max(), np.linalg.norm(z))
             picture, target = beside.save(picture, target, is_main=variation == 0)
-            reports[variation] = report_picture(picture, target, clavilux.bundle.descriptors)
+            reports[variation] = report_picture(picture, target, clavilux.bundle.descriptors, clavilux.bundle.card)
     except ClaviluxError as error:
         return Outcome(fault=str(error))
     return Outcome(
-        tuple(reports[number] for number in sorted(reports)), tuple(beside.warnings), beside.fault, len(skipped)
+        tuple(reports[number] for number in sorted(reports)),
+        tuple(beside.warnings),
+        beside.fault,
+        lacks_descriptors=NO_DESCRIPTORS in song.warnings,
+        n_skipped=len(skipped),
     )
 
 

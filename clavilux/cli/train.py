@@ -8,13 +8,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clavilux.cli.output import say
 from clavilux.cli.sections import AdvancedOption, CommandWithSections
 from clavilux.system.files import list_folder
+
+if TYPE_CHECKING:
+    from clavilux.audio.mfcc import FeatureSettings
 
 _PATH = click.Path(path_type=Path)
 _OUTPUT = click.option(
@@ -64,6 +67,13 @@ _OPTIONS = (
         metavar="BUNDLE",
         cls=AdvancedOption,
         help="Use a bundle's network that recognises kinds of marks (dabs, rings, ...) instead of training one.",
+    ),
+    click.option(
+        "--pictures-from",
+        default=None,
+        metavar="BUNDLE",
+        cls=AdvancedOption,
+        help="Use a bundle's networks for pictures as they are, and train only the others.",
     ),
     click.option(
         "--devices",
@@ -129,7 +139,8 @@ def mapping(output: Path, **options: Any) -> None:
     from clavilux.errors import TrainingError
 
     folder = options["run_dir"]
-    missing = [name for name in ("audio-vae", "image-vae") if not (folder / f"{name}.ckpt").is_file()]
+    needed = ("audio-vae",) if options["pictures_from"] else ("audio-vae", "image-vae")
+    missing = [name for name in needed if not (folder / f"{name}.ckpt").is_file()]
     if missing:
         raise TrainingError(f"{folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
     _train_all(_prepare(**options | {"resume": True}, output=output), output)
@@ -151,6 +162,7 @@ def _prepare(
     resume: bool,
     start: str | None,
     classifier_from: str | None,
+    pictures_from: str | None,
     jobs: int,
     devices: int,
     num_nodes: int,
@@ -184,7 +196,8 @@ def _prepare(
         features=audio,
         resume=resume,
         start=start_bundle(start),
-        classifier_from=start_bundle(classifier_from or start),
+        classifier_from=start_bundle(classifier_from or pictures_from or start),
+        pictures_from=start_bundle(pictures_from),
         jobs=jobs,
         log=log,
         processes=processes,
@@ -195,7 +208,9 @@ def _prepare(
         check_pictures(run)
     if songs:
         with fabric.rank_zero_first():
-            run = dataclasses.replace(run, features=_features_of(audio, run_dir, jobs, log))
+            if not _has_features(audio):
+                features = _measure_music(audio, run_dir, loaded.features, jobs, log)
+                run = dataclasses.replace(run, features=features, music=audio)
         check_songs(run, descriptors=output is not None)
     return run
 
@@ -213,15 +228,21 @@ def _train_all(run: Any, output: Path) -> None:
         finish(run, audio_network, pictures, output)
 
 
-def _features_of(audio: Path, run_dir: Path, jobs: int, log: Callable[[str], None]) -> Path:
-    """Return the folder if it holds feature files; otherwise measure its music first."""
+def _has_features(audio: Path) -> bool:
+    """Return whether a folder has feature files; true also if it is not a folder, which a later check reports."""
     from clavilux.audio.clips import CLIP_SUFFIX
+
+    return not os.path.isdir(audio) or bool(list_folder(audio, frozenset({CLIP_SUFFIX})).files)
+
+
+def _measure_music(
+    music: Path, run_dir: Path, settings: FeatureSettings, jobs: int, log: Callable[[str], None]
+) -> Path:
+    """Measure a folder of music, and return the folder of its features."""
     from clavilux.audio.feature_files import write_features
 
-    if not os.path.isdir(audio) or list_folder(audio, frozenset({CLIP_SUFFIX})).files:
-        return audio
-    log(f"{audio} has no feature files; measuring its music")
-    summary = write_features(audio, run_dir / "features", jobs=jobs)
+    log(f"{music} has no feature files; measuring its music")
+    summary = write_features(music, run_dir / "features", settings=settings, jobs=jobs)
     for fault in summary.faults:
         log(f"{fault}; left out")
     log(f"{run_dir / 'features'}: {summary.measured} songs measured, {summary.kept} measured earlier")

@@ -1,4 +1,4 @@
-"""Song codes and audio embeddings of songs: whole, as two halves, and as FLAC and MP3 of the same sound.
+"""Song codes and audio embeddings of songs: whole, as two halves, and as copies of the same sound.
 
 Three audio embeddings say how similar two songs sound:
 
@@ -10,14 +10,11 @@ Three audio embeddings say how similar two songs sound:
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -25,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, measure_features
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.bundle import Bundle
 from clavilux.constants import LATENT_DIM
@@ -32,14 +30,13 @@ from clavilux.engine import Engine
 from clavilux.errors import AudioError
 from clavilux.evaluation import musicnn
 from clavilux.evaluation.painting import open_clavilux
+from clavilux.measures.copies import COPIES, read_stereo
 from clavilux.models.mapping_network import LIMIT
 from clavilux.system.jobs import run_calls
 
 Float32 = NDArray[np.float32]
 
 _CODE_FLOOR = 0.25  # least standard deviation of a dimension of z_audio, as a share of the median; below it is noise
-_COPY_SAMPLE_RATE = 44_100
-_COPY_BIT_RATE = 128_000  # of the MP3
 
 
 @dataclass(frozen=True)
@@ -99,17 +96,37 @@ def measure_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float
     )
 
 
-def measure_copies(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> dict[str, Float32]:
-    """Return the song codes (n, 2, S) of each bundle for each song as FLAC and as MP3 of 128 kbit/s."""
-    results = run_calls((partial(_measure_copies, file, tuple(bundles), max_s) for file in files), jobs=jobs)
+def measure_copies(
+    files: Sequence[Path],
+    bundles: Sequence[str],
+    *,
+    max_s: float,
+    jobs: int,
+    copies: Sequence[str] = ("FLAC", "MP3 128"),
+) -> dict[str, Float32]:
+    """Return the song codes (n, C, S) of each bundle for C copies of each song, which `COPIES` names."""
+    results = run_calls((partial(_measure_copies, file, tuple(bundles), max_s, copies) for file in files), jobs=jobs)
     return {b: np.stack([result[b] for result in results]) for b in bundles}
 
 
 def measure_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
     """Return the song code (S,) of each bundle for mono sound at 22 050 Hz."""
-    features = measure_features([sound])
-    descriptors = describe(features)
-    return {bundle: song_code(open_clavilux(bundle).engine, features, descriptors) for bundle in bundles}
+    return _measure_part(sound, bundles)[0]
+
+
+def _measure_part(
+    sound: Float32, bundles: Sequence[str]
+) -> tuple[dict[str, Float32], dict[str, float], dict[FeatureSettings, Features]]:
+    """Return the song code of each bundle, the descriptors, and the features of the settings of each bundle."""
+    engines = {bundle: open_clavilux(bundle).engine for bundle in bundles}
+    settings = {LIBROSA, *(engine.bundle.feature_settings for engine in engines.values())}
+    features = {each: measure_features([sound], each) for each in settings}
+    descriptors = describe(features[LIBROSA])
+    codes = {
+        bundle: song_code(engine, features[engine.bundle.feature_settings], descriptors)
+        for bundle, engine in engines.items()
+    }
+    return codes, descriptors, features
 
 
 def song_code(engine: Engine, features: Features, descriptors: dict[str, float]) -> Float32:
@@ -186,19 +203,13 @@ def _measure_one(file: Path, bundles: tuple[str, ...], max_s: float) -> _Measure
             return str(error)
         middle = len(sound) // 2
         halves = (sound[:middle], sound[middle:])
-        measured = [measure_features([part]) for part in (sound, *halves)]
-        descriptors = [describe(features) for features in measured]
-        codes = {
-            bundle: np.stack(
-                [song_code(open_clavilux(bundle).engine, f, d) for f, d in zip(measured, descriptors, strict=True)]
-            )
-            for bundle in bundles
-        }
+        measured = [_measure_part(part, bundles) for part in (sound, *halves)]
+        codes = {bundle: np.stack([codes[bundle] for codes, *_ in measured]) for bundle in bundles}
         embeddings = {
-            "mfcc": np.stack([_mfcc_statistics(features) for features in measured[1:]]),
+            "mfcc": np.stack([_mfcc_statistics(features[LIBROSA]) for *_, features in measured[1:]]),
             "musicnn": np.stack([musicnn.measure_sound(part) for part in halves]),
         }
-        return _MeasuredSong(codes, descriptors[0], embeddings)
+        return _MeasuredSong(codes, measured[0][1], embeddings)
 
 
 def _audible(features: Features) -> Float32:
@@ -214,35 +225,9 @@ def _mfcc_statistics(features: Features) -> Float32:
     return np.concatenate([rows.mean(axis=1), rows.std(axis=1)])
 
 
-def _measure_copies(file: Path, bundles: tuple[str, ...], max_s: float) -> dict[str, Float32]:
-    """Return the song codes (2, S) of each bundle for a song as FLAC and as MP3."""
-    with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
-        copies = (Path(folder) / "song.flac", Path(folder) / "song.mp3")
-        _transcode(file, copies[0], "flac", max_s)
-        _transcode(file, copies[1], "libmp3lame", max_s)
-        codes = [measure_sound(np.concatenate(list(read_blocks(copy))), bundles) for copy in copies]
+def _measure_copies(file: Path, bundles: tuple[str, ...], max_s: float, copies: Sequence[str]) -> dict[str, Float32]:
+    """Return the song codes (C, S) of each bundle for C copies of a song."""
+    with threadpool_limits(1):
+        sound = read_stereo(file, max_s=max_s)
+        codes = [measure_sound(COPIES[name](sound), bundles) for name in copies]
         return {bundle: np.stack([each[bundle] for each in codes]) for bundle in bundles}
-
-
-def _transcode(source: Path, target: Path, codec: Literal["flac", "libmp3lame"], max_s: float) -> None:
-    """Write the first `max_s` seconds of a song with another codec, stereo, at 44.1 kHz."""
-    with av.open(str(source)) as container, av.open(str(target), "w") as out:
-        stream = out.add_stream(codec, rate=_COPY_SAMPLE_RATE)
-        stream.layout = "stereo"
-        if codec == "libmp3lame":
-            stream.bit_rate = _COPY_BIT_RATE
-        resampler = av.AudioResampler(
-            format="s16p" if codec == "libmp3lame" else "s16", layout="stereo", rate=_COPY_SAMPLE_RATE
-        )
-        written = 0
-        try:
-            for frame in container.decode(audio=0):
-                frame.pts = None
-                for part in resampler.resample(frame):
-                    out.mux(stream.encode(part))
-                    written += part.samples
-                if written >= max_s * _COPY_SAMPLE_RATE:
-                    break
-        except av.error.FFmpegError:
-            pass  # both copies end at the damaged place
-        out.mux(stream.encode(None))

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from clavilux.bundle import Bundle
 from clavilux.constants import LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
+from clavilux.errors import AudioError
+from clavilux.models.weights import make_network, open_weights, side
+from clavilux.system.arguments import float_array
 
 _COARSE_FRAMES = WINDOW_FRAMES // 8  # after three halvings: 27
 _LAGS = (1, 4, 16)  # frames: 23 ms, 93 ms, 0.37 s; changes over these describe rhythm and articulation
@@ -116,6 +124,62 @@ class AudioVAE(nn.Module):
             *_up(width),
             nn.Conv1d(width, rows, 5, padding=2),
         )
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle | Path | str = "default") -> AudioVAE:
+        """Return the network of a bundle, for evaluation; widths are read from its weights.
+
+        Parameters
+        ----------
+        bundle : Bundle, Path or str
+            A bundle, its folder, or the name of a shipped one.
+
+        Raises
+        ------
+        BundleError
+            If there is no such bundle, or it has no weights of this network.
+        TrainingError
+            If the shapes of its weights do not fit together.
+
+        Examples
+        --------
+        >>> vae = AudioVAE.from_bundle("default")
+        >>> z_audio = vae.encode_mfcc(np.zeros((3, 20, 216)))
+        >>> vae.decode_mfcc(z_audio).shape
+        (3, 20, 216)
+        """
+        opened, weights = open_weights(bundle, "audio_vae")
+        width = side(weights, "encoder.0.weight", opened, "audio_vae")
+        has_embedding = "track_embedding.last.weight" in weights
+        dims = side(weights, "track_embedding.last.weight", opened, "audio_vae") if has_embedding else 0
+        return make_network(lambda: cls(width=width, track_dims=dims), weights, opened, "audio_vae")
+
+    @torch.no_grad()
+    def encode_mfcc(self, mfcc: Any) -> NDArray[np.float32]:
+        """Return z_audio (n, 64) of the MFCC of n windows, an array (n, 20, 216): the means of the posteriors.
+
+        The windows of a song are those of `clavilux.Song`. Normalisation is part of the network.
+
+        Raises
+        ------
+        AudioError
+            If the array has another shape or values that are not finite.
+        """
+        windows = float_array("mfcc", mfcc, (None, MFCC_ROWS, WINDOW_FRAMES), fault=AudioError)
+        return np.asarray(self.encode(torch.from_numpy(windows).to(self.row_mean.device))[0].cpu().numpy())
+
+    @torch.no_grad()
+    def decode_mfcc(self, z_audio: Any) -> NDArray[np.float32]:
+        """Return the MFCC (n, 20, 216) of latents, an array (n, 64), in the units of the input of `encode_mfcc`.
+
+        Raises
+        ------
+        AudioError
+            If the array has another shape or values that are not finite.
+        """
+        latents = float_array("z_audio", z_audio, (None, self.from_latent.in_features), fault=AudioError)
+        normalised = self.decode(torch.from_numpy(latents).to(self.row_mean.device))
+        return np.asarray((normalised * self.row_deviation + self.row_mean).cpu().numpy())
 
     def normalise(self, features: Tensor) -> Tensor:
         """Normalise MFCC (B, R, T) by mean and deviation of each row over the training corpus."""

@@ -7,9 +7,14 @@ Legend: B batch, D latent dimensions (64), S side of the decoded picture (128).
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch import Tensor, nn
 
+from clavilux.bundle import Bundle
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM
+from clavilux.errors import BundleError
+from clavilux.models.weights import make_network, open_weights, side
 
 DECODED_SIDE_PX = 128
 
@@ -43,6 +48,28 @@ class ConvImageVAE(nn.Module):
             nn.ConvTranspose2d(width, 3, 4, stride=2, padding=1),
             nn.Sigmoid(),
         )
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle | Path | str = "default") -> ConvImageVAE:
+        """Return the network of a bundle, for evaluation; widths are read from its weights.
+
+        Parameters
+        ----------
+        bundle : Bundle, Path or str
+            A bundle, its folder, or the name of a shipped one.
+
+        Raises
+        ------
+        BundleError
+            If there is no such bundle, or its decoder predicts controls of the painter.
+        TrainingError
+            If the shapes of its weights do not fit together.
+        """
+        opened, weights = open_weights(bundle, "image_vae")
+        if opened.decoder != "pixels":
+            raise BundleError(f"bundle {opened.name} decodes latents to controls; load it with ImageVAE.from_bundle")
+        width = side(weights, "encoder.0.weight", opened, "image_vae")
+        return make_network(lambda: cls(width=width), weights, opened, "image_vae")
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""

@@ -9,12 +9,16 @@ Legend: B batch, D latent dimensions (64), K palette slots (8), S side of the pl
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from clavilux.bundle import Bundle
 from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, LATENT_DIM, SLOTS, SURFACE_NAMES
+from clavilux.errors import BundleError
+from clavilux.models.weights import make_network, open_weights, side
 
 
 class RawControls(NamedTuple):
@@ -81,6 +85,34 @@ class ImageVAE(nn.Module):
         self.to_kind = nn.Linear(latent_dim, n_kinds)
         self.to_surface = nn.Linear(latent_dim, len(SURFACE_NAMES))
         self.to_marks = nn.Linear(latent_dim, 4 + len(FINISH))
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle | Path | str = "default") -> ImageVAE:
+        """Return the network of a bundle, for evaluation; widths are read from its weights.
+
+        Parameters
+        ----------
+        bundle : Bundle, Path or str
+            A bundle, its folder, or the name of a shipped one.
+
+        Raises
+        ------
+        BundleError
+            If there is no such bundle, or its decoder predicts pixels.
+        TrainingError
+            If the shapes of its weights do not fit together.
+        """
+        opened, weights = open_weights(bundle, "image_vae")
+        if opened.decoder != "painter":
+            raise BundleError(f"bundle {opened.name} decodes latents to pixels; load it with ConvImageVAE.from_bundle")
+        names = ("to_palette.weight", "to_kind.weight", "encoder.0.weight", "to_plan.0.weight")
+        n_palettes, n_kinds, width, plan_width = (side(weights, name, opened, "image_vae") for name in names)
+        return make_network(
+            lambda: cls(n_palettes=n_palettes, n_kinds=n_kinds, width=width, decoder_width=plan_width // 16),
+            weights,
+            opened,
+            "image_vae",
+        )
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""

@@ -7,10 +7,15 @@ Legend: B batch, S numbers of a song code (64 + descriptors), P components, C ce
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
+from clavilux.bundle import Bundle
 from clavilux.constants import LATENT_DIM
+from clavilux.errors import BundleError
+from clavilux.models.weights import make_network, open_weights, side
 
 LIMIT = 3.5  # standard deviations at which song codes are clipped, so that unusual songs stay near the corpus
 
@@ -46,6 +51,36 @@ class MappingNetwork(nn.Module):
         self.register_buffer("centres", torch.zeros(n_centres, n_components))
         self.register_buffer("log_scale", torch.zeros(()))
         self.pull = nn.Parameter(torch.zeros(n_centres, latent_dim))
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle | Path | str = "default") -> MappingNetwork:
+        """Return the network of a bundle, for evaluation; widths are read from its weights.
+
+        Parameters
+        ----------
+        bundle : Bundle, Path or str
+            A bundle, its folder, or the name of a shipped one.
+
+        Raises
+        ------
+        BundleError
+            If there is no such bundle, or its mapping is a perceptron.
+        TrainingError
+            If the shapes of its weights do not fit together.
+        """
+        opened, weights = open_weights(bundle, "mapping_network")
+        if "layers.0.weight" in weights:
+            raise BundleError(f"the mapping of bundle {opened.name} is a perceptron; load it with PerceptronMapping")
+        song_dim, n_components = (
+            side(weights, name, opened, "mapping_network") for name in ("song_mean", "components.weight")
+        )
+        n_centres = side(weights, "centres", opened, "mapping_network", least=0)
+        return make_network(
+            lambda: cls(song_dim=song_dim, n_components=n_components, n_centres=n_centres),
+            weights,
+            opened,
+            "mapping_network",
+        )
 
     def to_components(self, songs: Tensor) -> Tensor:
         """Return the principal components (B, P) of song codes (B, S)."""
@@ -88,6 +123,29 @@ class PerceptronMapping(nn.Module):
             nn.ReLU(),
             nn.Linear(hidden, latent_dim),
         )
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle | Path | str = "default") -> PerceptronMapping:
+        """Return the network of a bundle, for evaluation; widths are read from its weights.
+
+        Parameters
+        ----------
+        bundle : Bundle, Path or str
+            A bundle, its folder, or the name of a shipped one.
+
+        Raises
+        ------
+        BundleError
+            If there is no such bundle, or its mapping is no perceptron.
+        TrainingError
+            If the shapes of its weights do not fit together.
+        """
+        opened, weights = open_weights(bundle, "mapping_network")
+        if "layers.0.weight" not in weights:
+            raise BundleError(f"the mapping of bundle {opened.name} is no perceptron; load it with MappingNetwork")
+        hidden = side(weights, "layers.0.weight", opened, "mapping_network")
+        song_dim = int(weights["layers.0.weight"].shape[-1])
+        return make_network(lambda: cls(song_dim=song_dim, hidden=hidden), weights, opened, "mapping_network")
 
     def forward(self, songs: Tensor) -> Tensor:
         """Return z_image (B, D) of song codes (B, S)."""

@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.audio.descriptors.mood import MOOD_SCALE
 from clavilux.corpus.table import read_rows
 from clavilux.errors import CorpusError
 from clavilux.system.files import normalise_name
@@ -54,7 +54,7 @@ AXES = {
     "arousal": {"power": 1, "joyful_activation": 1, "tension": 1, "calmness": -1, "tenderness": -1, "sadness": -1},
     "valence": {"joyful_activation": 1, "tenderness": 1, "calmness": 1, "amazement": 1, "tension": -1, "sadness": -1},
 }
-INPUTS = tuple(name for name, d in DESCRIPTORS.items() if d.plain and name not in ("loudness", "arousal", "valence"))
+INPUTS = tuple(MOOD_SCALE)
 # Weights that the literature's order of cues suggests (Eerola, Friberg & Bresin 2013; Palmer et al. 2013).
 PROXY = {
     "arousal": {"loudness": 0.35, "onset_rate": 0.25, "flux": 0.20, "centroid": 0.10, "tempo": 0.10},

@@ -17,12 +17,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio.mfcc import read_settings
 from clavilux.errors import AudioError, PictureError, TrainingError
 from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resize
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
+from clavilux.models.weights import load_mark_classifier
 from clavilux.painter.marks import KINDS
 from clavilux.training.datasets import (
     FEATURE_SUFFIXES,
@@ -37,8 +39,7 @@ from clavilux.training.datasets import (
 )
 from clavilux.training.export import check_output
 from clavilux.training.run import Run, part_names, start_from
-from clavilux.training.stage_pictures import start_classifier_from
-from clavilux.training.weights import load_mark_classifier
+from clavilux.training.stage_pictures import load_image_vae, start_classifier_from
 
 MINIMUM_PICTURES = {TRAINING: 20, VALIDATION: 1}
 MINIMUM_TRACKS = {TRAINING: 10, VALIDATION: 3}  # a correlation of distances needs three songs
@@ -73,6 +74,11 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
         start_from(quiet, AudioVAE(width=width, track_dims=track_dims), "audio_vae")
     if pictures:
         _check_picture_networks(quiet)
+    if songs and run.start is not None and run.start.feature_settings != run.recipe.features:
+        raise TrainingError(
+            f"the bundle {run.start.name} needs features of {run.start.feature_settings}, and the recipe has "
+            f"{run.recipe.features}; train with those of the bundle (`clavilux bundle show`), or without --from"
+        )
 
 
 def _check_run_folder(run: Run, *, songs: bool, pictures: bool) -> None:
@@ -102,6 +108,8 @@ def _check_picture_networks(run: Run) -> None:
             load_mark_classifier(run.classifier_from)
         else:
             start_classifier_from(run, MarkClassifier(n_kinds=len(KINDS), width=run.recipe.mark_classifier.width))
+    if run.pictures_from is not None:
+        load_image_vae(run, run.pictures_from)
     if run.start is None:
         return
     if decoder != run.start.decoder:
@@ -155,7 +163,8 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
     Raises
     ------
     TrainingError
-        If there are too few tracks, too few different ones with sound, or values that are not finite.
+        If there are too few tracks, too few different ones with sound, values that are not finite, or features of
+        other settings than those of the recipe.
     CorpusError
         If there is no folder, or one of its tables is invalid or lacks a track.
     """
@@ -178,6 +187,12 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
                 run.note(f"{error}; skipped")
                 continue
             summaries.append(_summarise(entry.path, tracks[0]))
+            settings = read_settings(entry.path)
+            if settings != run.recipe.features:
+                raise TrainingError(
+                    f"{entry.path}: has features of {settings}, and the recipe needs {run.recipe.features}; give "
+                    "--audio the folder of music, or make the features again for a bundle of this recipe"
+                )
             if descriptors:
                 descriptors_of(entry, rows, run.features)
         sounding = [summary for summary in summaries if summary[len(summary) // 2 :].max() > _SAME_MFCC]

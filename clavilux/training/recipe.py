@@ -1,6 +1,7 @@
 """Recipes: every number of a training, as frozen dataclasses read from TOML.
 
-`recipes/default.toml` has every key. Any other recipe holds only what differs from it.
+`recipes/default.toml` has every key. Any other recipe holds only what differs from it, or from another recipe that it
+names: ``base = "classic"``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from clavilux.audio.mfcc import FMAX_RANGE_HZ, RANGE_RANGE_DB, FeatureSettings
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import RecipeError
 from clavilux.system.tables import read_text
@@ -29,10 +31,14 @@ logger = logging.getLogger("clavilux")
 # not fit into memory.
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**62),
+    "fmax_hz": FMAX_RANGE_HZ,
+    "range_db": RANGE_RANGE_DB,
     "dims": (0, LATENT_DIM),
     "steps": (0, 10**9),
     "epochs": (0, 10**6),
     "tracks": (2, 10**6),
+    "copies": (0, 100),
+    "copy_share": (0, 1),
     "batch": (1, 2**16),
     "warmup": (0, 10**9),
     "width": (8, 4_096),
@@ -102,6 +108,8 @@ class TrackEmbeddingRecipe:
     temperature: float
     jitter: float
     dropout: float
+    copies: int
+    copy_share: float
 
 
 @dataclass(frozen=True)
@@ -206,6 +214,7 @@ class MappingRecipe:
     jitter: float
     mark_weight: float
     components: int
+    steadiness: float
     detail_weight: float
     descriptor_weight: float
     epochs: int
@@ -228,6 +237,7 @@ class Recipe:
 
     seed: int
     precision: Literal["auto", "32-true", "bf16-mixed"]
+    features: FeatureSettings
     track_embedding: TrackEmbeddingRecipe
     audio_vae: AudioVAERecipe
     mark_classifier: MarkClassifierRecipe
@@ -255,15 +265,31 @@ def load_recipe(name: str) -> Recipe:
     if not os.path.lexists(path):
         shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
         raise RecipeError(f"there is no recipe {name!r}; give one of {shipped}, or the path of a .toml file")
-    fields = _read(RECIPES / "default.toml")
-    if path != RECIPES / "default.toml":
-        changes = _read(path)
-        if not changes:
-            raise RecipeError(f"{path}: changes nothing; set at least one key, or use `--recipe default`")
-        fields = _merge(fields, changes, path.name)
-    recipe = _build(Recipe, fields, path.name)
+    recipe = _build(Recipe, _load_fields(path, ()), path.name)
     assert isinstance(recipe, Recipe)
     return recipe
+
+
+def _load_fields(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+    """Return the fields of a recipe merged into those of its base; ``extending`` are the recipes that name it."""
+    if path == RECIPES / "default.toml":
+        return _read(path)
+    if path.resolve() in extending:
+        raise RecipeError(f"{path}: extends itself through its base; name another recipe")
+    changes = _read(path)
+    if not changes:
+        raise RecipeError(f"{path}: changes nothing; set at least one key, or use `--recipe default`")
+    base = changes.pop("base", "default")
+    if not isinstance(base, str):
+        raise RecipeError(f"{path}: base is {_shorten(base)}; it is the name of a recipe, or the path of a .toml file")
+    # A path is relative to the recipe that names it.
+    source = path.parent / base if base.lower().endswith(".toml") else RECIPES / f"{base}.toml"
+    if not os.path.lexists(source):
+        shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise RecipeError(
+            f"{path}: there is no base {_shorten(base)}; give one of {shipped}, or the path of a .toml file"
+        )
+    return _merge(_load_fields(source, (*extending, path.resolve())), changes, path.name)
 
 
 def _read(path: Path) -> dict[str, Any]:

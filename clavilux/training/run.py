@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from clavilux.bundle import Bundle, open_bundle
 from clavilux.models.image_vae import ImageVAE
+from clavilux.models.weights import load_weights, read_weights
 from clavilux.training.cache import load_or_make
 from clavilux.training.linear_heads import LINEAR_HEADS
 from clavilux.training.loop import LoopSettings, Task, train
 from clavilux.training.processes import ONE_PROCESS, Processes
 from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe, Restart
-from clavilux.training.weights import load_weights, read_weights
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -47,10 +47,14 @@ class Run:
         Folder for checkpoints, logs and contact sheets.
     art, features : Path
         Folders of pictures and of feature files.
+    music : Path or None
+        Folder of the recordings that the features were measured in, if this run measured them.
     resume : bool
         Continue from checkpoints.
     start, classifier_from : Bundle or None
         Bundle whose weights the training starts from; bundle whose mark classifier is used without training one.
+    pictures_from : Bundle or None
+        Bundle whose ImageVAE and palettes are used without training.
     jobs : int
         Processes that paint and read; -1 for all cores.
     log : callable
@@ -72,7 +76,14 @@ class Run:
     log: Callable[[str], None]
     processes: Processes = ONE_PROCESS
     command: Sequence[str] = ()
+    music: Path | None = None
+    pictures_from: Bundle | None = None
     notes: set[str] = field(default_factory=set, repr=False)
+
+    @property
+    def learns_from_copies(self) -> bool:
+        """Whether the track embedding is trained in this run, with copies of recordings."""
+        return self.start is None and self.recipe.track_embedding.copies > 0 and self.recipe.track_embedding.dims > 0
 
     def note(self, line: str) -> None:
         """Log a line about the data once, although several stages find the same."""

@@ -17,6 +17,7 @@ from clavilux.constants import LATENT_DIM
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.training.datasets import AudioFeatureDataset, descriptors_of, read_descriptors
 from clavilux.training.recipe import MappingRecipe
+from clavilux.training.track_copies import TrackCopies
 
 Float64 = NDArray[np.float64]
 
@@ -37,6 +38,8 @@ class SongCodes:
         All descriptors by name, also those that are not in the codes.
     track_dims : int
         How many of the first 64 numbers are the track embedding; 0 without one.
+    copies : (n, 1 + C, 64 + D), optional
+        Codes of an excerpt of each song and of C degraded copies of it.
     """
 
     names: list[str]
@@ -44,6 +47,7 @@ class SongCodes:
     halves: Float64
     descriptors: dict[str, Float64]
     track_dims: int = 0
+    copies: Float64 | None = None
 
 
 def encode_songs(
@@ -76,10 +80,39 @@ def encode_songs(
     return SongCodes(names, codes[:, 0], codes[:, 1:], descriptors, track_dims)
 
 
+def encode_copies(network: AudioVAE, copies: TrackCopies, mapped_descriptors: tuple[str, ...]) -> Float64:
+    """Return the codes of the excerpts and their copies, (n, 1 + C, 64 + D).
+
+    The cache has statistics of windows and no windows, so the detail, the other part of a latent, is 0.
+    """
+    embedding = network.track_embedding
+    assert embedding is not None, "copies are made for the track embedding"
+    means = copies.means(lambda rows: embedding.direct(embedding.standardise(rows)))
+    detail = np.zeros((*means.shape[:2], LATENT_DIM - means.shape[2]))
+    mapped = copies.descriptors[:, :, [list(DESCRIPTORS).index(name) for name in mapped_descriptors]]
+    return np.concatenate([means, detail, mapped], axis=2)
+
+
 def song_weights(songs: SongCodes, recipe: MappingRecipe) -> Float64:
-    """Return the weight of each standardised number of a song code when songs are compared, (64 + D,)."""
-    weights = np.ones(songs.codes.shape[1])
+    """Return the weight of each standardised number of a song code when songs are compared, (64 + D,).
+
+    It is the weight of the recipe for its part of the code, times its Wiener gain to the power of `steadiness`.
+    """
+    weights = wiener_gains(songs) ** recipe.steadiness
     if songs.track_dims:
-        weights[songs.track_dims : LATENT_DIM] = recipe.detail_weight
-    weights[LATENT_DIM:] = recipe.descriptor_weight
+        weights[songs.track_dims : LATENT_DIM] *= recipe.detail_weight
+    weights[LATENT_DIM:] *= recipe.descriptor_weight
     return weights
+
+
+def wiener_gains(songs: SongCodes) -> Float64:
+    """Return the gain in [0, 1] of each number of a song code, (64 + D,).
+
+    It is the share of the variance between songs that is not variance within songs (Wiener 1949): between the halves of
+    a song, and between an excerpt and its copies, if there are any.
+    """
+    between = np.maximum(songs.codes.var(axis=0), 1e-12)
+    within = 0.5 * np.square(songs.halves[:, 0] - songs.halves[:, 1]).mean(axis=0)
+    if songs.copies is not None:
+        within += 0.5 * np.square(songs.copies[:, 1:] - songs.copies[:, :1]).mean(axis=(0, 1))
+    return np.asarray(np.clip(1 - within / between, 0, 1))

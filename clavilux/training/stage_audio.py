@@ -15,6 +15,7 @@ from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
 from clavilux.training.loop import LoopSettings, train
 from clavilux.training.run import Run, loop_settings, start_from, train_in_parts
 from clavilux.training.sheets import features_as_pictures, save_sheet
+from clavilux.training.track_copies import copy_tracks
 from clavilux.training.train_audio_vae import AudioVAETask
 from clavilux.training.train_track_embedding import TrackEmbeddingTask
 
@@ -53,7 +54,18 @@ def _train_track_embedding(
     """Train the track embedding in place, and freeze it."""
     recipe = run.recipe.track_embedding
     jitter_db = run.recipe.audio_vae.gain_jitter_db
-    task = TrackEmbeddingTask(network, training, validation, recipe, level_jitter_db=jitter_db)
+    copies = validation_copies = None
+    if run.learns_from_copies:
+        copies, validation_copies = copy_tracks(run, training, TRAINING), copy_tracks(run, validation, VALIDATION)
+    task = TrackEmbeddingTask(
+        network,
+        training,
+        validation,
+        recipe,
+        level_jitter_db=jitter_db,
+        copies=copies,
+        validation_copies=validation_copies,
+    )
     settings = LoopSettings(
         steps=recipe.steps,
         batch=recipe.tracks,

@@ -6,6 +6,7 @@ ImageVAE, windows -> latents -> linear heads -> paintings -> mapping -> bundle
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ from clavilux.training.linear_heads import HeadTargets, fit_linear_heads
 from clavilux.training.logs import last_validation
 from clavilux.training.run import Run
 from clavilux.training.shuffled_pairs import fit_on_shuffled_pairs
-from clavilux.training.songs import SongCodes, encode_songs, song_weights
-from clavilux.training.stage_pictures import PictureSide, encode_windows, paint_latents, prepare_windows
+from clavilux.training.songs import SongCodes, encode_copies, encode_songs, song_weights
+from clavilux.training.stage_pictures import PictureSide, encode_windows, paint_art, paint_latents, prepare_windows
+from clavilux.training.track_copies import copy_tracks
 from clavilux.training.train_image_vae import picture_weights, windows_of_paintings
 from clavilux.training.train_mapping import (
     check_variety,
@@ -40,7 +42,7 @@ from clavilux.training.train_mapping import (
 from clavilux.training.visual_features import Art, FeatureScale, Float64, measure_art
 
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
-_LATENTS = 3_000  # of training art; more take longer and change little
+_LATENTS = 1_500  # of training art; more take longer and change little
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     """Fit the linear heads and the mapping, write the bundle, and return its measures."""
     descriptors = () if run.recipe.mapping.method == "shuffled-pairs" else MAPPED_DESCRIPTORS
     songs = {split: _encode(run, audio_vae, split, descriptors) for split in (TRAINING, VALIDATION)}
-    measures = {name.replace("-", "_"): last_validation(run.folder, name) for name in ("audio-vae", "image-vae")}
+    measures = {"audio_vae": last_validation(run.folder, "audio-vae"), "image_vae": _picture_measures(run, "image_vae")}
     windows = prepare_windows(run, TRAINING)
     rng = np.random.default_rng(run.recipe.seed)
     art_latents = _choose_latents(run, pictures, windows, rng)
     if pictures.mark_classifier is not None:
-        measures["mark_classifier"] = last_validation(run.folder, "mark_classifier")
+        measures["mark_classifier"] = _picture_measures(run, "mark_classifier")
         measures["linear_heads"] = _fit_heads(run, pictures, windows, art_latents, rng)
     check_variety(songs[TRAINING], art_latents.latents)
     mapping, art = _fit(run, pictures, songs[TRAINING], art_latents.latents, rng)
@@ -88,9 +90,19 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     return measures
 
 
+def _picture_measures(run: Run, name: str) -> dict[str, Any]:
+    """Return the last validation figures of a network of the picture side, or those of the bundle that it is from."""
+    if run.pictures_from is not None:
+        return dict(run.pictures_from.card.get("measures", {}).get(name, {}))
+    return last_validation(run.folder, name.replace("image_vae", "image-vae"))
+
+
 def _encode(run: Run, audio_vae: AudioVAE, split: str, descriptors: tuple[str, ...]) -> SongCodes:
     dataset = AudioFeatureDataset(run.features, split, skip=run.note, report=run.note)
-    return encode_songs(audio_vae, dataset, run.features, descriptors)
+    songs = encode_songs(audio_vae, dataset, run.features, descriptors)
+    if split != TRAINING or not run.learns_from_copies:
+        return songs
+    return dataclasses.replace(songs, copies=encode_copies(audio_vae, copy_tracks(run, dataset, split), descriptors))
 
 
 def _choose_latents(run: Run, pictures: PictureSide, windows: Windows, rng: np.random.Generator) -> _ArtLatents:
@@ -133,9 +145,13 @@ def _fit(
     recipe, seed, n = run.recipe.mapping, run.recipe.seed, len(latents)
 
     def measure(latents: Float64, scale: FeatureScale | None = None) -> Art:
+        if scale is None:
+            painted = list(paint_art(run, pictures, latents))
+        else:  # songs mapped so far, which change from round to round
+            painted = list(paint_latents(run, pictures.network, pictures.palettes, latents))
         return measure_art(
             latents,
-            paint_latents(run, pictures.network, pictures.palettes, latents),
+            painted,
             jobs=run.jobs,
             mark_classifier=pictures.mark_classifier,
             mark_weight=recipe.mark_weight,

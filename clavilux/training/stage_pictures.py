@@ -15,11 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clavilux.bundle import Bundle
 from clavilux.constants import SURFACE_NAMES
+from clavilux.errors import TrainingError
 from clavilux.images import PICTURE_SUFFIXES
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
+from clavilux.models.weights import check_shapes, load_mark_classifier, load_weights, read_weights
 from clavilux.painter.marks import KINDS
 from clavilux.system.files import list_folder
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
@@ -40,7 +43,7 @@ from clavilux.training.train_mark_classifier import (
     weigh_classes,
 )
 from clavilux.training.visual_features import Float64, controls_of_latents, decode_pixels, paint_controls
-from clavilux.training.weights import check_shapes, load_mark_classifier, read_weights
+from clavilux.version import __version__
 
 _DROPOUT_EXCESS = 1.07  # KL divergence with the encoder's dropout, as in a training step, over that without
 _SHEET_COLUMNS = 12
@@ -61,7 +64,10 @@ class PictureSide:
 
 
 def train_image_vae(run: Run) -> PictureSide:
-    """Train the ImageVAE, and the mark classifier that it needs, on the pictures of the run."""
+    """Train the ImageVAE, and the mark classifier that it needs, on the pictures of the run.
+
+    With `pictures_from`, both are those of a bundle.
+    """
     windows = prepare_windows(run, TRAINING)
     validation = prepare_windows(run, VALIDATION)
     if run.recipe.image_vae.decoder == "pixels":
@@ -79,6 +85,10 @@ def train_image_vae(run: Run) -> PictureSide:
     run.log("mark classifier: kinds found " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
     shares = zip(SURFACE_NAMES, marks.surface.mean(axis=0), strict=True)
     run.log("mark classifier: shares of surfaces " + ", ".join(f"{name} {share:.2f}" for name, share in shares))
+    if run.pictures_from is not None:
+        taken = load_image_vae(run, run.pictures_from)
+        run.log(f"image-vae: taken from the bundle {run.pictures_from.name}")
+        return PictureSide(taken, mark_classifier, run.pictures_from.palettes, marks, kind_similarity(mark_classifier))
     if run.start is not None:
         palettes = run.start.palettes
     else:
@@ -91,6 +101,26 @@ def train_image_vae(run: Run) -> PictureSide:
     network = _train_on_windows(run, task, _hash_pictures(windows.windows, palettes), validation, palettes)
     assert isinstance(network, ImageVAE)
     return PictureSide(network, mark_classifier, palettes, marks, kind_similarity(mark_classifier))
+
+
+def load_image_vae(run: Run, bundle: Bundle) -> ImageVAE:
+    """Return the ImageVAE of a bundle, which must have the sizes of the recipe and the kinds of this version.
+
+    Raises
+    ------
+    TrainingError
+        If it has others.
+    """
+    recipe = run.recipe.image_vae
+    if recipe.decoder != "painter" or bundle.decoder != "painter" or tuple(bundle.kinds) != KINDS:
+        raise TrainingError(
+            f"the pictures of bundle {bundle.name} cannot be taken as they are: it or the recipe has no painter, or it "
+            "has other kinds of marks; train the ImageVAE, with or without --from"
+        )
+    sizes = {"width": recipe.width, "decoder_width": recipe.decoder_width}
+    network = ImageVAE(n_palettes=len(bundle.palettes), n_kinds=len(KINDS), **sizes)
+    load_weights(network, read_weights(bundle, "image_vae"), bundle, "image_vae")
+    return network.eval()
 
 
 def prepare_windows(run: Run, split: str) -> Windows:
@@ -204,6 +234,25 @@ def encode_windows(network: ImageVAE | ConvImageVAE, windows: Windows) -> Float6
     pictures = torch.from_numpy(windows.small()).permute(0, 3, 1, 2)
     parts = [network.encode(part.float() / 255.0)[0] for part in torch.split(pictures, 256)]
     return np.asarray(torch.cat(parts).double().numpy())
+
+
+@dataclass(frozen=True)
+class Paintings:
+    """n pictures, (n, 128, 128, 3) uint8."""
+
+    pictures: NDArray[np.uint8]
+
+
+def paint_art(run: Run, side: PictureSide, latents: Float64) -> NDArray[np.uint8]:
+    """Return the pictures of `paint_latents`, from the cache if an interrupted run painted them."""
+
+    def paint() -> Paintings:
+        return Paintings(np.stack(paint_latents(run, side.network, side.palettes, latents)))
+
+    digest = hashlib.sha256(np.round(latents, 4).tobytes())
+    for weights in side.network.state_dict().values():
+        digest.update(weights.numpy().tobytes())
+    return cached(run, "paintings-of-art.npz", [digest.hexdigest(), __version__], Paintings, paint).pictures
 
 
 def paint_latents(

@@ -1,5 +1,7 @@
 """Train the track embedding of an AudioVAE by contrast: windows of one track near each other, others far away.
 
+Windows of degraded copies of a track are positives too, so that the embedding does not change with codec and level.
+
 windows of 5 s -> statistics -> track embedding (K,)
 
 No labels are needed except which windows come from the same recording. The embedding also captures what songs share:
@@ -12,6 +14,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from clavilux.constants import MEL_BANDS
@@ -21,10 +24,13 @@ from clavilux.models.losses import same_track_loss
 from clavilux.training.datasets import AudioFeatureDataset
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import TrackEmbeddingRecipe
+from clavilux.training.track_copies import TrackCopies
 
 
 class TrackEmbeddingTask(Task):
     """Contrastive loss over two windows of each of many tracks, with random gain and noise.
+
+    In a share of the pairs, the second window is of a degraded copy of the track.
 
     Parameters
     ----------
@@ -34,6 +40,8 @@ class TrackEmbeddingTask(Task):
     recipe : TrackEmbeddingRecipe
     level_jitter_db : float
         Standard deviation of the gain, in dB.
+    copies, validation_copies : TrackCopies, optional
+        Of the training and of the validation tracks.
     """
 
     name = "track_embedding"
@@ -48,11 +56,15 @@ class TrackEmbeddingTask(Task):
         recipe: TrackEmbeddingRecipe,
         *,
         level_jitter_db: float,
+        copies: TrackCopies | None = None,
+        validation_copies: TrackCopies | None = None,
     ) -> None:
         super().__init__()
         self.network, self.recipe = network.requires_grad_(), recipe
         # A hundred numbers for each window, so all of them fit into memory.
         self.training_tracks, self.validation_tracks = (_statistics_of_tracks(side) for side in (training, validation))
+        self.copies = None if copies is None else copies.of_tracks()
+        self.validation_copies = validation_copies
         everything = torch.cat(self.training_tracks)
         network.mean.copy_(everything.mean(dim=0))
         network.deviation.copy_(everything.std(dim=0).clamp(min=1e-3))
@@ -68,11 +80,16 @@ class TrackEmbeddingTask(Task):
         length = torch.tensor([len(self.training_tracks[i]) for i in items])
         first = (torch.rand(len(items), generator=generator) * length).long()
         step = 1 + (torch.rand(len(items), generator=generator) * (length - 1)).long()  # never 0 but in short tracks
-        rows = [
-            self.training_tracks[track][row]
+        sides = [
+            [self.training_tracks[track][row] for track, row in zip(items, side, strict=True)]
             for side in (first, (first + step) % length)
-            for track, row in zip(items, side, strict=True)
         ]
+        if self.copies is not None:
+            chosen = torch.rand(2, len(items), generator=generator)
+            for place, (track, draw, row) in enumerate(zip(items, *chosen, strict=True)):
+                if draw < self.recipe.copy_share:
+                    sides[1][place] = self.copies[track][int(row * len(self.copies[track]))]
+        rows = [row for side in sides for row in side]
         statistics = torch.stack(rows)
         statistics[:, 0] += self.level_jitter * torch.randn(len(rows), generator=generator)
         standard = self.network.standardise(statistics)
@@ -88,7 +105,11 @@ class TrackEmbeddingTask(Task):
         return {"loss": same_track_loss(self.network.direct(batch["standard"], drop), self.recipe.temperature)}
 
     def validate(self) -> dict[str, float]:
-        """Return AUC and top-1 accuracy of matching the halves of each validation track by their mean embeddings."""
+        """Return AUC and top-1 accuracy of matching the halves of each validation track by their mean embeddings.
+
+        With copies, also the accuracy of finding the excerpt of a copy, and the mean distance of the two, over the mean
+        distance of two excerpts.
+        """
         tracks = [track for track in self.validation_tracks if len(track) > 1]
         if len(tracks) < 2:
             return {}
@@ -98,7 +119,14 @@ class TrackEmbeddingTask(Task):
         ]
         first, second = (torch.stack(side).numpy() for side in zip(*halves, strict=True))
         auc, top1 = same_song(first, second)
-        return {"same_song_auc": auc, "same_song_top1": top1}
+        figures = {"same_song_auc": auc, "same_song_top1": top1}
+        if self.validation_copies is not None:
+            means = self.validation_copies.means(lambda rows: self.network.direct(self.network.standardise(rows)))
+            original, copies = means[:, 0], means[:, 1:]
+            figures["copy_top1"] = float(np.mean([same_song(copy, original)[1] for copy in copies.swapaxes(0, 1)]))
+            moved = np.linalg.norm(copies - original[:, None], axis=2)
+            figures["copy_distance"] = float(moved.mean() / pdist(original).mean())
+        return figures
 
 
 def _statistics_of_tracks(dataset: AudioFeatureDataset) -> list[Tensor]:

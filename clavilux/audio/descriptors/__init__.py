@@ -27,7 +27,7 @@ from clavilux.audio.descriptors.roughness import measure_roughness
 from clavilux.audio.features import PEAK_BAND_HZ, PEAKS, Features
 from clavilux.constants import SAMPLE_RATE
 
-DESCRIPTORS_VERSION = 1  # increase when the same features give different numbers
+DESCRIPTORS_VERSION = 2  # increase when the same features give different numbers
 SILENT_FLATNESS_DB = -80.0  # flatness of a silent song
 
 
@@ -46,7 +46,8 @@ class Descriptor:
     source : str
         Source of the method.
     plain : bool
-        Whether it is an ordered quantity, which the mapping needs; the key is not, its values form a circle.
+        Whether the mapping gets it: an ordered quantity without jumps that does not depend on the level of the
+        recording. So not the key, whose values form a circle, the tempo, which may double, and the loudness.
     """
 
     name: str
@@ -69,6 +70,14 @@ DESCRIPTORS: dict[str, Descriptor] = {
             *TEMPO_RANGE_BPM,
             "Beats per minute: the period at which onsets repeat best, with a preference for 120.",
             "autocorrelation comb with log-normal prior, after Ellis 2007",
+            plain=False,
+        ),
+        Descriptor(
+            "pace",
+            "BPM",
+            *TEMPO_RANGE_BPM,
+            "Mean of all tempi at which onsets repeat, weighted by how well; unlike the tempo, it has no octave jumps.",
+            "geometric mean over the comb of the tempo",
         ),
         Descriptor(
             "pulse_clarity",
@@ -93,6 +102,7 @@ DESCRIPTORS: dict[str, Descriptor] = {
             math.inf,
             "Integrated loudness: gated K-weighted level of the mean of the channels.",
             "ITU-R BS.1770-5, weighted in the frequency domain",
+            plain=False,
         ),
         Descriptor(
             "loudness_range",
@@ -222,10 +232,11 @@ def describe(features: Features) -> dict[str, float]:
     pitch = pitch_of(hz)
     pitch_classes = fold_pitches(pitch, amplitude)
 
-    tempo, pulse_clarity = measure_pulse(features.onset)
+    tempo, pace, pulse_clarity = measure_pulse(features.onset)
     key, mode_strength = measure_key(pitch_classes)
     values = {
         "tempo": tempo,
+        "pace": pace,
         "pulse_clarity": pulse_clarity,
         "onset_rate": measure_onset_rate(features.onset),
         "loudness": measure_loudness(features.k_power),

@@ -15,15 +15,21 @@ Float32 = NDArray[np.float32]
 FRAMES_PER_S = SAMPLE_RATE / HOP_SAMPLES
 TEMPO_RANGE_BPM = (40.0, 220.0)
 USUAL_TEMPO_BPM = 120.0  # about the tempo at which listeners prefer to tap; used for songs without a pulse
+_PACE_POWER = 4  # of the scores of tempi; the higher, the nearer is the pace to the tempo, and the more it jumps
+_PACE_PRIOR = 0.05  # score of every tempo, so that songs without a pulse have a pace of about 120
 
 
-def measure_pulse(onset: Float32) -> tuple[float, float]:
-    """Return the tempo in BPM and the pulse clarity (0 to 1) from the onset strength (T,).
+def measure_pulse(onset: Float32) -> tuple[float, float, float]:
+    """Return the tempo and the pace in BPM, and the pulse clarity (0 to 1), from the onset strength (T,).
 
     The onset strength is autocorrelated in segments of 12 s, so that the tempo may drift, and averaged over them. The
     score of a tempo is the mean autocorrelation at lags of one to four beats, times a Gaussian prior around 120 BPM
     with a standard deviation of one octave, because half and double the tempo score as well (after Ellis 2007). The
     pulse clarity is the mean autocorrelation at the best tempo; it is 1 if the onsets repeat exactly.
+
+    The pace is the geometric mean of all tempi, weighted by the fourth power of their scores plus a twentieth of the
+    prior. Where a tempo and its double score nearly the same, a small change of the sound may double the tempo, and
+    hardly changes the pace.
     """
     segment, hop, upsampling, beats = 512, 128, 8, 4
     onset = np.pad(onset, (0, max(0, segment - onset.size)))
@@ -32,7 +38,7 @@ def measure_pulse(onset: Float32) -> tuple[float, float]:
     energy = np.square(segments).sum(axis=1)
     varying = energy > 1e-6  # dB^2
     if not varying.any():
-        return USUAL_TEMPO_BPM, 0.0
+        return USUAL_TEMPO_BPM, USUAL_TEMPO_BPM, 0.0
     power = np.square(np.abs(np.fft.rfft(segments[varying], 2 * segment, axis=1)))
     spectrum = (power / energy[varying, None]).mean(axis=0)
 
@@ -46,8 +52,10 @@ def measure_pulse(onset: Float32) -> tuple[float, float]:
     beat = 60 / bpm * FRAMES_PER_S  # in frames; four of the slowest beats are 258, and `lag` ends at 384
     comb = np.mean([np.interp(k * beat, lag, autocorrelation) for k in range(1, beats + 1)], axis=0)
     prior = np.exp(-0.5 * np.square(np.log2(bpm / USUAL_TEMPO_BPM)))
-    best = int(np.argmax(comb * prior))
-    return float(bpm[best]), float(np.clip(comb[best], 0, 1))
+    score = np.maximum(comb * prior, 0)
+    best = int(np.argmax(score))
+    pace = np.exp(np.average(np.log(bpm), weights=(score + _PACE_PRIOR * prior) ** _PACE_POWER))
+    return float(bpm[best]), float(pace), float(np.clip(comb[best], 0, 1))
 
 
 def measure_onset_rate(onset: Float32) -> float:

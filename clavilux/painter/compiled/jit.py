@@ -1,4 +1,4 @@
-"""Numba decorators for the compiled painter, and the digest that keeps its cache on disk up to date.
+"""The Numba decorator of the compiled painter, and the digest that keeps its cache on disk up to date.
 
 Numba stores machine code next to these modules, or in the user's cache directory, and checks only the time stamp of the
 file that defines a function. A change in another module of this folder would therefore leave stale code of its callers.
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-import numba.extending
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,12 +21,7 @@ from clavilux import constants
 from clavilux.painter import strokes
 
 Float32 = NDArray[np.float32]
-UInt8 = NDArray[np.uint8]
-UInt32 = NDArray[np.uint32]
-Scalar = Any  # a scalar in compiled code; Numba infers its type
 F = TypeVar("F", bound=Callable[..., Any])
-
-intrinsic = cast(Callable[[Callable[..., Any]], Callable[..., Any]], numba.extending.intrinsic)
 
 
 def digest_sources() -> str:
@@ -41,14 +35,5 @@ _DIGEST = digest_sources()
 
 def compiled(function: F) -> F:
     """Compile a function. Every operation rounds as NumPy's does."""
-    return _compile(function)
-
-
-def fused(function: F) -> F:
-    """Compile a function of scalars in which a product and a sum may be fused into one operation with one rounding."""
-    return _compile(function, fastmath={"contract"})
-
-
-def _compile(function: F, **options: Any) -> F:
     function.__qualname__ += f"_{_DIGEST}"
-    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function))
+    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))

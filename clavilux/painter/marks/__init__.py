@@ -56,11 +56,6 @@ class Kind:
     shades: bool = False
 
     @property
-    def family(self) -> str:
-        """Return the name of the module that defines the kind."""
-        return self.draw.__module__.rpartition(".")[2]
-
-    @property
     def uses_angle(self) -> bool:
         """Return whether the angle changes a painting."""
         return self.angle_period is not None
@@ -114,9 +109,7 @@ class Field:
     y: Float32
 
 
-def mark_field(
-    kind: str, x: Float32, y: Float32, *, frequency: float, angle: float, seed: int, hold: float = 1.0
-) -> Field:
+def mark_field(kind: str, x: Float32, y: Float32, *, frequency: float, angle: float, seed: int) -> Field:
     """Return the marks of a kind at n places.
 
     Parameters
@@ -131,8 +124,6 @@ def mark_field(
         Direction of the marks in turns, counter-clockwise; no effect if ``MARKS[kind].uses_angle`` is False.
     seed : int
         Random seed.
-    hold : float
-        0 to 1: how far the reading of the plan moves from each position to the centre of its piece.
 
     Returns
     -------
@@ -149,7 +140,7 @@ def mark_field(
     marks = definition.draw(Place(bent_x * cos - bent_y * sin, bent_x * sin + bent_y * cos, frequency, seed))
     if marks.to_s is None or marks.to_t is None:
         return Field(marks.u, x, y)
-    pull = hold * min(1.0, 2 * _REACH * frequency) / frequency**2
+    pull = min(1.0, 2 * _REACH * frequency) / frequency**2
     cos, sin = cos * np.float32(pull), sin * np.float32(pull)
     if definition.bend <= _LOOSE:  # pieces have one colour in bent places only; a large bend would distort the plan
         x, y = bent_x, bent_y

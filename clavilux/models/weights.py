@@ -1,4 +1,4 @@
-"""Load the PyTorch networks of a bundle.
+"""Load the PyTorch networks of a bundle; `AudioVAE.from_bundle` and others use this module.
 
 bundle -> verified bytes of a `.safetensors` file -> weights -> network
 
@@ -9,6 +9,7 @@ their size is created.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -16,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from clavilux.bundle import Bundle
+from clavilux.bundle import Bundle, open_bundle
 from clavilux.errors import BundleError, TrainingError
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
@@ -77,19 +78,31 @@ def check_shapes(weights: Mapping[str, Tensor], expected: Mapping[str, torch.Siz
 def load_mark_classifier(bundle: Bundle) -> MarkClassifier:
     """Return the mark classifier of a bundle whose kinds are those of this version."""
     weights = read_weights(bundle, "mark_classifier")
-    width = _side(weights, "features.0.weight", bundle, "mark_classifier")
-    return _make_network(lambda: MarkClassifier(n_kinds=len(KINDS), width=width), weights, bundle, "mark_classifier")
+    width = side(weights, "features.0.weight", bundle, "mark_classifier")
+    return make_network(lambda: MarkClassifier(n_kinds=len(KINDS), width=width), weights, bundle, "mark_classifier")
 
 
-def _side(weights: Mapping[str, Tensor], name: str, bundle: Bundle, part: str) -> int:
+def open_weights(bundle: Bundle | Path | str, part: str) -> tuple[Bundle, dict[str, Tensor]]:
+    """Return a bundle, which is opened if it is given by its name or folder, and the weights of a network in it.
+
+    Raises
+    ------
+    BundleError
+        If there is no such bundle, or it has no weights for training.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    return opened, read_weights(opened, part)
+
+
+def side(weights: Mapping[str, Tensor], name: str, bundle: Bundle, part: str, *, least: int = 1) -> int:
     """Return the first dimension of a weight, which is the width of its layer."""
     shape = weights[name].shape if name in weights else ()
-    if not shape or not 1 <= shape[0] <= MAX_WIDTH:
+    if not shape or not least <= shape[0] <= MAX_WIDTH:
         raise BundleError(f"bundle {bundle.folder}: {part}.safetensors has no usable {name}; write the bundle again")
     return shape[0]
 
 
-def _make_network(make: Callable[[], Network], weights: Mapping[str, Tensor], bundle: Bundle, part: str) -> Network:
+def make_network(make: Callable[[], Network], weights: Mapping[str, Tensor], bundle: Bundle, part: str) -> Network:
     """Return a network with these weights, created only after their shapes are checked."""
     try:
         with torch.device("meta"):  # no memory is allocated

@@ -1,0 +1,65 @@
+"""Find the descriptors of a feature file in the table beside it: .npy file -> `descriptors.csv` -> descriptors."""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.audio.feature_table import TABLE, VERSION
+from clavilux.errors import AudioError
+from clavilux.system.tables import read_table
+
+_LEVELS = 16  # folders above a feature file that are searched for its table
+
+Row = dict[str, float]
+
+
+def find_descriptors(path: Path) -> tuple[Row | None, float, str]:
+    """Return descriptors and duration in seconds of the song of a feature file, and a warning.
+
+    The table is in the folder of the feature file or in one above it; the nearest that has the file counts. Without
+    descriptors, the first value is None, and the warning says why if there is a table with the file.
+    """
+    absolute = Path(os.path.abspath(path))
+    for folder in absolute.parents[:_LEVELS]:
+        table = folder / TABLE
+        try:
+            status = os.stat(table)
+            rows = _read_rows(table, status.st_mtime_ns, status.st_size)
+        except (OSError, AudioError):  # none, or not a table of features
+            continue
+        found = rows.get(absolute.relative_to(folder).as_posix())
+        if found is None:
+            continue
+        version, seconds, descriptors = found
+        if version != VERSION:
+            return None, seconds, f"its row of {TABLE} is of another version; run `clavilux features` again"
+        if len(descriptors) < len(DESCRIPTORS):
+            return None, seconds, f"its row of {TABLE} is incomplete; run `clavilux features` again"
+        return descriptors, seconds, ""
+    return None, 0.0, ""
+
+
+@lru_cache(maxsize=4)
+def _read_rows(table: Path, mtime_ns: int, size: int) -> dict[str, tuple[str, float, Row]]:
+    """Return version, duration and descriptors by feature file; time and size are those of the table, for the cache."""
+    columns, rows = read_table(table, AudioError, skip=lambda line: None)
+    if not {"npy", "version", "seconds"} <= set(columns):
+        return {}
+    found = {}
+    for row in rows:
+        values = {name: _number(row.get(name, "")) for name in DESCRIPTORS}
+        known = {name: value for name, value in values.items() if value is not None}
+        found[row["npy"]] = (row["version"], _number(row["seconds"]) or 0.0, known)
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,145 @@
+"""MFCC of a window, and the settings that they are computed with.
+
+A bundle is trained on features of one `FeatureSettings`, which ``bundle.json`` states, and needs the same to paint. A
+feature file states them after its array, where NumPy does not read; a file without a statement has the defaults of
+librosa.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from clavilux.audio.filters import dct_basis, hann, mel_filters
+from clavilux.constants import FFT_SAMPLES, HOP_SAMPLES, SAMPLE_RATE
+
+Float32 = NDArray[np.float32]
+Level = Literal["absolute", "relative"]
+
+FMAX_RANGE_HZ = (1_000.0, SAMPLE_RATE / 2)
+RANGE_RANGE_DB = (10.0, 120.0)
+
+_POWER_FLOOR: dict[str, float] = {"absolute": 1e-10, "relative": 1e-30}  # librosa's amin
+_MARK = re.compile(rb"\nclavilux mfcc fmax_hz=([0-9.]{1,12}) range_db=([0-9.]{1,12}) level=([a-z]{1,12})\n\Z")
+_LONGEST_MARK = 100  # bytes
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """Settings of the MFCC; the defaults are those of librosa.
+
+    Attributes
+    ----------
+    fmax_hz : float
+        Highest frequency of the mel bands. Above 7 kHz, lossy codecs leave gaps.
+    range_db : float
+        Mel bands further below the maximum of the window are raised to this (librosa's `top_db`). With 80 dB, the
+        noise floor of a codec counts as much as the music.
+    level : str
+        "absolute": dB of the power spectrum, as in librosa. "relative": dB of the maximum of the window, so that a
+        gain changes nothing (librosa's `ref=np.max`).
+    """
+
+    fmax_hz: float = SAMPLE_RATE / 2
+    range_db: float = 80.0
+    level: Level = "absolute"
+
+    def __str__(self) -> str:
+        """Return a text for messages and tables, such as "7000 Hz, 40 dB, relative"."""
+        return f"{self.fmax_hz:g} Hz, {self.range_db:g} dB, {self.level}"
+
+    def mark(self) -> bytes:
+        """Return the statement at the end of a feature file; empty for the defaults of librosa."""
+        if self == LIBROSA:
+            return b""
+        return f"\nclavilux mfcc fmax_hz={self.fmax_hz:g} range_db={self.range_db:g} level={self.level}\n".encode()
+
+    @classmethod
+    def of_mark(cls, end: bytes) -> FeatureSettings:
+        """Return the settings that the last bytes of a feature file state."""
+        found = _MARK.search(end)
+        if found is None:
+            return LIBROSA
+        values: dict[str, Any] = {
+            "fmax_hz": _number(found[1]),
+            "range_db": _number(found[2]),
+            "level": found[3].decode(),
+        }
+        return cls(**values) if are_settings(values) else LIBROSA
+
+
+LIBROSA = FeatureSettings()
+"""The defaults of `librosa.feature.mfcc`, with which the bundle `classic` was trained."""
+
+
+def are_settings(values: Any) -> bool:
+    """Return whether an untrusted value is a dictionary with the fields of `FeatureSettings`, each in its range."""
+    if not isinstance(values, dict) or set(values) != {"fmax_hz", "range_db", "level"}:
+        return False
+    numbers = ((values["fmax_hz"], FMAX_RANGE_HZ), (values["range_db"], RANGE_RANGE_DB))
+    return values["level"] in ("absolute", "relative") and all(
+        isinstance(number, int | float) and not isinstance(number, bool) and low <= number <= high
+        for number, (low, high) in numbers
+    )
+
+
+def read_settings(path: Path) -> FeatureSettings:
+    """Return the settings that a feature file states; the caller has checked that it is a readable file."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _LONGEST_MARK))
+        return FeatureSettings.of_mark(file.read())
+
+
+def mfcc(window: Float32, settings: FeatureSettings = LIBROSA) -> Float32:
+    """Return the MFCC of one window, equal to those of librosa.
+
+    They are those of `librosa.feature.mfcc(S=power_to_db(melspectrogram(fmax=fmax_hz), top_db=range_db))`, with
+    `ref=np.max` and an `amin` of 1e-30 for a relative level.
+
+    Parameters
+    ----------
+    window : (n,) float32
+        Mono sound at 22 050 Hz.
+    settings : FeatureSettings
+
+    Returns
+    -------
+    (20, 1 + n // 512) float32
+        Davis & Mermelstein 1980, from 128 Slaney mel bands in dB.
+    """
+    half = FFT_SAMPLES // 2
+    padded = np.pad(window, half)
+    power = power_spectra(sliding_window_view(padded, FFT_SAMPLES)[::HOP_SAMPLES])
+    bands_db = decibel(power @ mel_filters(settings.fmax_hz), _POWER_FLOOR[settings.level])
+    loudest = bands_db.max()
+    np.maximum(bands_db, loudest - settings.range_db, out=bands_db)
+    if settings.level == "relative":
+        bands_db -= loudest
+    # In float32 the sum of 128 values near -90 has a rounding error of 0.001.
+    return np.ascontiguousarray((bands_db.astype(np.float64) @ dct_basis()).T, np.float32)
+
+
+def power_spectra(frames: Float32) -> Float32:
+    """Return |rfft|^2 of Hann-windowed frames (T, 2048) as (T, 1025)."""
+    spectrum = np.fft.rfft(frames * hann(FFT_SAMPLES), axis=1)
+    real, imaginary = spectrum.real, spectrum.imag
+    return np.asarray(real * real + imaginary * imaginary)
+
+
+def decibel(power: Float32, floor: float = _POWER_FLOOR["absolute"]) -> Float32:
+    """Return power in dB, at least that of `floor`."""
+    return np.asarray(np.float32(10) * np.log10(np.maximum(power, np.float32(floor))))
+
+
+def _number(text: bytes) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

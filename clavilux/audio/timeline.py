@@ -1,0 +1,78 @@
+"""Measure a song in parts: file -> parts of equal length -> descriptors of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clavilux.audio.decode import read_blocks
+from clavilux.audio.descriptors import describe
+from clavilux.audio.features import measure_features
+from clavilux.audio.mix import AUDIBLE_DB
+from clavilux.constants import SAMPLE_RATE
+
+Float32 = NDArray[np.float32]
+
+SHORTEST_S = 10.0  # of a part; tempo and key need some seconds
+MOST_PARTS = 32
+
+
+class Part(NamedTuple):
+    """Descriptors of a part of a song, which begins at ``start_s``."""
+
+    start_s: float
+    descriptors: dict[str, float]
+
+
+def measure_parts(path: Path, duration_s: float, *, max_s: float) -> list[Part]:
+    """Return the descriptors of parts of a song, of equal length except the last; the song is read again.
+
+    Parameters
+    ----------
+    path : Path
+        A sound file.
+    duration_s : float
+        Of the sound that is used.
+    max_s : float
+        As in `clavilux.audio.song.read_song`.
+    """
+    part_s = max(SHORTEST_S, duration_s / MOST_PARTS)
+    stream = read_blocks(path, max_s=max_s)
+    while True:
+        parts, is_silent = [], True
+        for number, blocks in enumerate(split_blocks(stream, round(part_s * SAMPLE_RATE))):
+            features = measure_features(blocks)
+            is_silent = is_silent and not bool((features.window_db >= AUDIBLE_DB).any())
+            parts.append(Part(number * part_s, describe(features)))
+        if not stream.correct(is_silent=is_silent):  # as in `read_song`
+            return parts
+
+
+def split_blocks(blocks: Iterable[Float32], n_samples: int) -> Iterator[list[Float32]]:
+    """Yield the blocks of each part of ``n_samples``; a rest of less than half a part belongs to the last part."""
+    part: list[Float32] = []
+    waiting: list[Float32] | None = None  # the part before, until it is known whether a rest follows
+    missing = n_samples
+    for given in blocks:
+        block = given
+        while block.size >= missing:
+            part.append(block[:missing])
+            block = block[missing:]
+            if waiting is not None:
+                yield waiting
+            waiting, part, missing = part, [], n_samples
+        if block.size:
+            part.append(block)
+            missing -= block.size
+    is_short = 2 * missing > n_samples
+    if waiting is None:
+        yield part
+    elif is_short:
+        yield [*waiting, *part]
+    else:
+        yield waiting
+        yield part
