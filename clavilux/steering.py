@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.bundle import Bundle
+from clavilux.colour import lab_to_srgb, srgb_to_lab, to_bytes
 from clavilux.constants import (
     CHAOS_RANGE,
     ENCODER_SIDE_PX,
@@ -46,6 +47,7 @@ _FURTHEST = 0.75  # of the way to the end of the range of a control, at -1 and 1
 _WIDEST_OUTLINE = 0.9  # % of the short side; surfaces paint no wider lines
 _COLOUR = re.compile("#?([0-9a-fA-F]{6})")
 _SIGNED = ("scale", "complexity")
+_LEAST_RANGE = 8.0  # L* between the darkest and the lightest colour of the palette of a picture
 _PALETTE_PX = 128  # side to which a picture is resized for its palette
 
 
@@ -302,8 +304,11 @@ def _palette_from(value: Any) -> tuple[str, ...]:
     from clavilux.painter.quantise import quantise
 
     rgb = resize(read_picture(file_path("palette_from", value)), _PALETTE_PX)
-    palette = quantise(rgb, np.random.default_rng(0))[0]
-    return tuple("#" + bytes(colour).hex() for colour in np.rint(255 * palette).astype(np.uint8))
+    lab = srgb_to_lab(quantise(rgb, np.random.default_rng(0))[0])
+    if np.ptp(lab[:, 0]) < _LEAST_RANGE:  # a picture of one tone: tones that the painter can spread
+        middle = np.clip(lab[:, 0].mean(), _LEAST_RANGE, 100 - _LEAST_RANGE)
+        lab[:, 0] = middle + _LEAST_RANGE * np.linspace(-0.5, 0.5, SLOTS)
+    return tuple("#" + bytes(colour).hex() for colour in to_bytes(lab_to_srgb(lab)))
 
 
 def _as_array(colours: tuple[str, ...]) -> Float32:

@@ -18,7 +18,7 @@ from clavilux.system.files import refuse_inputs
 
 _STORED = (  # parameters of `paint` whose values come from the record, or that are for several songs
     *("seed", "count", "spread", "noise_std", "logvar_scale", "n_random", "max_s"),
-    *("jobs", "resume", "scheduler", "embed", "folder_image", *STEERING),
+    *("jobs", "resume", "scheduler", "embed", "folder_image", "sheet", *STEERING),
 )
 
 

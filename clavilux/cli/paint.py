@@ -24,6 +24,7 @@ from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.painting import Outcome, Task, open_clavilux, paint_songs
 from clavilux.cli.progress import StatusLine
 from clavilux.cli.sections import AdvancedOption, CommandWithSections, SectionOption
+from clavilux.cli.sheet import check_sheet, refuse_sheet, write_sheet
 from clavilux.cli.sizes import Size, read_size, resolve_size
 from clavilux.cli.steering import read_steering, steering_options
 from clavilux.cli.templates import FoundSong, check_template, is_template
@@ -119,6 +120,12 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
 @_files("--alt-file", is_flag=True, help="Write what is to be seen beside each picture, as a text for blind people.")
 @_files("--embed", is_flag=True, help="Write the picture as cover into the tags of the song, which is changed.")
 @_files("--folder-image", is_flag=True, help="Write cover.jpg beside the songs of each folder, from its first song.")
+@_files(
+    "--sheet",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write FILE, which shows all pictures of the run with their numbers and names.",
+)
 @_files("--resume", is_flag=True, help="Skip pictures that exist already and would come out the same.")
 @_messages("--explain", is_flag=True, help="Print what was measured in each song and what was painted.")
 @_messages("--json", "as_json", is_flag=True, help="Print one line of JSON per picture, for scripts.")
@@ -191,6 +198,7 @@ def paint(
     alt_file: bool,
     embed: bool,
     folder_image: bool,
+    sheet: Path | None,
     again: Path | None,
     n_random: int | None,
     max_s: float,
@@ -292,15 +300,21 @@ def paint(
         complain(fault)
     n_faults = len(faults)
     n_skipped = 0
+    if sheet is not None:
+        refuse_sheet(sheet, [task.path for task in tasks], [picture for task in tasks for picture in task.pictures])
+    painted: list[Path] = []
     line = StatusLine(len(tasks), "painting")
     with line.shown():
         for outcome in paint_songs(tasks, jobs, scheduler, paths):
             n_faults += outcome.fault is not None
             n_skipped += outcome.n_skipped
+            painted += [Path(report["picture"]) for report in outcome.reports]
             line.advance()
             printed.show(outcome)
     if n_skipped and not quiet:
         complain(f"skipped {n_skipped} pictures that exist already")
+    if sheet is not None and painted:
+        write_sheet(sheet, painted)
     ctx.exit(1 if n_faults else 0)
 
 
@@ -330,6 +344,7 @@ def _check_usage(ctx: click.Context) -> None:
     own = Path(output or "").suffix.lower()
     if suffix and own in FORMATS and FORMATS[own] != FORMATS[f".{suffix}"] and not output.endswith("/"):
         raise click.UsageError(f"-o {output} and --format {suffix} give two formats; give one.")
+    check_sheet(given["sheet"])
     if given["embed"]:
         import mutagen  # noqa: F401  (an extra: its absence is reported before any work)
 

@@ -147,6 +147,8 @@ def model_areas(composition: Composition, amount: float) -> Float32:
         ramp += part[of] * ((at - low[of]) / (high - low + 1)[of] - 0.5).astype(np.float32)
     slot = slots.ravel()[large]
     towards = palette[nearest_lightness(palette)[slot, 1 + (which > 0.5)]] - palette[slot]
+    if composition.controls.exact_palette:
+        towards[:] = 0  # colours between two of the palette are not of it
     change[inside] = np.float32(0.55) * np.clip(ramp + np.float32(0.1), 0, 0.6)[:, None] * towards[of]
     change[inside, 0] += ramp * (np.float32(amount) * (np.float32(0.4) + np.float32(0.8) * size))[of]
     return enlarge(change, composition.height, composition.width)

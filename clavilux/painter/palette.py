@@ -30,6 +30,7 @@ _ONE_HUE = 0.93  # length of the mean chroma vector over the mean chroma, from w
 _CLEAR, _TINTED = 20.0, 4.0  # chroma from which a slot has a clear hue, and from which it has any
 _DIFFERENT = 0.7  # radians from the mean hue from which a slot has a hue of its own
 _OPPOSITE = 2.5  # radians from the mean hue
+_DIMMED = 0.25  # share of the lightness that white loses at lightness -1
 _WARM = (14.0, 24.0)  # a* and b* that are added at warmth 1: towards orange
 _FAIR_SHARE = 0.4  # of an equal share: least area of each colour that is placed
 _ROUNDS = 12  # of the bisection for the largest chroma inside the gamut
@@ -108,7 +109,7 @@ def shift_colours(lab: Float32, lightness: float, saturation: float, warmth: flo
     ----------
     lab : (n, 3) float32
     lightness : float
-        From -1 to 1; L* = 50 becomes 25 to 71, black and white stay.
+        From -1 to 1; L* = 50 becomes 19 to 81, and the lightest colours get darker too.
     saturation : float
         From -1, grey, to 1, twice the chroma.
     warmth : float
@@ -124,8 +125,10 @@ def shift_colours(lab: Float32, lightness: float, saturation: float, warmth: flo
 
 
 def shift_lightness(values: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
-    """Return values of L* on a curve from 0 to 100, lighter for a shift above 0 and darker below."""
-    return np.asarray(100 * (np.clip(values, 0, 100) / 100) ** (2**-shift))
+    """Return values of L* from 0 to 100, darker for a shift from -1 to 0; up to 1 they are lighter in the same way."""
+    share = np.clip(values, 0, 100) / 100
+    toned = (1 - share if shift > 0 else share) ** 2 ** abs(shift) * (1 - _DIMMED * abs(shift))
+    return np.asarray(100 * (1 - toned if shift > 0 else toned))
 
 
 def _into_gamut(lab: NDArray[np.float64]) -> Float32:
