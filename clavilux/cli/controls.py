@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from clavilux.cli.output import complain, say, visible
+from clavilux.cli.progress import StatusLine
 from clavilux.cli.sections import AdvancedOption, CommandWithSections
 from clavilux.controls_file import controls_text
 from clavilux.errors import OutputError
@@ -54,10 +55,11 @@ def controls(song: Path, output: Path | None, seed: int, variation: int, bundle:
     if output is not None and output.suffix.lower() != CONTROLS_SUFFIX:
         raise click.BadParameter(f"{output} does not end in {CONTROLS_SUFFIX}", param_hint="-o")
     clavilux = Clavilux(bundle)
-    read = clavilux.read_song(song)
-    for warning in read.warnings:
-        complain(f"{song}: {warning}")
-    text = controls_text(clavilux.controls(read, seed=seed, variation=variation), seed=seed + variation)
+    with StatusLine(1, "measuring").shown():
+        read = clavilux.read_song(song)
+        for warning in read.warnings:
+            complain(f"{song}: {warning}")
+        text = controls_text(clavilux.controls(read, seed=seed, variation=variation), seed=seed + variation)
     if output is None:
         say(text.rstrip())
         return
