@@ -1,4 +1,4 @@
 """The painter: controls become pixels of any size.
 
-controls -> paint -> canvas (marks, plan, slots, dither) -> outline -> surface -> sRGB picture
+controls -> composition (marks, plan, palette) -> surface (strokes, areas) -> paint (blocks, dither) -> sRGB picture
 """
