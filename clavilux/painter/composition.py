@@ -86,12 +86,12 @@ class Composition:
     @property
     def height(self) -> int:
         """Return the number of rows."""
-        return self.slots.shape[0]
+        return int(self.slots.shape[0])
 
     @property
     def width(self) -> int:
         """Return the number of columns."""
-        return self.slots.shape[1]
+        return int(self.slots.shape[1])
 
     @cached_property
     def distance(self) -> Float32:

@@ -198,7 +198,7 @@ def _correct(share: float, span: tuple[float, float], correction: Sequence[float
     """Return the value of a property of the finish for an estimate in [0, 1] of its range."""
     (low, high), (threshold, factor) = span, correction
     if low > 0:
-        return low * (high / low) ** share  # a range of a scale: by ratios
+        return float(low * (high / low) ** share)  # a range of a scale: by ratios
     estimate = share if low == 0 else 2.0 * share - 1.0  # of signed ranges, the middle is 0
     return math.copysign(high * min(1.0, factor * max(0.0, abs(estimate) - threshold) / (1.0 - threshold)), estimate)
 

@@ -155,7 +155,7 @@ def place_strokes(
     paint = np.empty((len(colour), 6))
     paint[:, :3], paint[:, 3:] = colour, (brush.dry, brush.relief, brush.opacity)
     numbers = order.astype(np.uint32)[:, None] * np.uint32(2 * BRISTLES) + np.arange(2 * BRISTLES, dtype=np.uint32)
-    bristles = unit(mix(numbers + np.uint32(key(seed, f"{brush.name} bristles"))))
+    bristles = unit(mix(np.asarray(numbers + np.uint32(key(seed, f"{brush.name} bristles")), np.uint32)))
     return Strokes(shape.astype(np.float32), paint.astype(np.float32), bristles.reshape(-1, 2, BRISTLES))
 
 
@@ -209,7 +209,7 @@ def _boxes(shape: Float32, width: int, height: int) -> NDArray[np.int64]:
     for middle, half, size in ((x, reach[0], width), (y, reach[1], height)):
         edges += [np.floor((middle - half) * short + size / 2), np.ceil((middle + half) * short + size / 2) + 1]
     limits = np.array([width, width, height, height])
-    return np.clip(np.stack(edges, axis=1), 0, limits).astype(np.int64)
+    return np.asarray(np.clip(np.stack(edges, axis=1), 0, limits), np.int64)
 
 
 def _paint_stroke(

@@ -82,7 +82,7 @@ class Surface(ABC):
     def lost_edges(self) -> Float32:
         """Return how far borders are blurred, (h, w), 0 to 1: some are lost, others are not; more with softness."""
         more = np.float32(0.5 * self.composition.controls.softness - 0.6)
-        return np.clip((self.slow(2.0, "lost") + more) * np.float32(1.5), 0, 1)
+        return np.asarray(np.clip((self.slow(2.0, "lost") + more) * np.float32(1.5), 0, 1))
 
 
 class Gouache(Surface):
