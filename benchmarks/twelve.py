@@ -25,7 +25,7 @@ from PIL import Image
 
 import clavilux
 from clavilux.bundle import open_bundle
-from clavilux.constants import FINISH
+from clavilux.constants import PAINT
 from clavilux.corpus import CorpusRow, load_table
 from clavilux.evaluation.painting import lay_out
 from clavilux.painter.controls import Controls
@@ -129,12 +129,10 @@ def name_song(row: CorpusRow) -> str:
 
 
 def name_marks(controls: Controls) -> str:
-    """Return the kinds of marks, with the share of the second, and the finishes that are used."""
-    kinds = controls.kind
-    if len(controls.kinds) == 2 and controls.second_share >= 0.01:
-        kinds += f", {controls.second_kind} {100 * controls.second_share:.0f} %"
-    surface = [name for name in FINISH if getattr(controls, name)]
-    return kinds + (f"; {', '.join(surface)}" if surface else "")
+    """Return the surface, the kinds of marks, and the properties of the paint that are used."""
+    kinds = dict.fromkeys(kind for kind in (controls.kind, controls.second_kind) if kind)
+    used = [name for name in PAINT if getattr(controls, name)]
+    return f"{controls.surface}: {', '.join(kinds)}" + (f"; {', '.join(used)}" if used else "")
 
 
 def _hash(name: str) -> bytes:

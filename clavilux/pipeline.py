@@ -285,8 +285,8 @@ class Clavilux:
         song = self._song(song, None, options)
         if not recorded.is_of(song):
             raise PictureError(
-                f"{song.path}: is not the song of the picture, which was painted from {show(recorded.song['name'])}: it "
-                "sounds different; give that song, or none, because the record has all that is needed"
+                f"{song.path}: is not the song of the picture, which was painted from {show(recorded.song['name'])},"
+                "which sounds different; give that song, or none, because the record has all that is needed"
             )
         z_audio = self._main_latent(song, replace(options, steering=NO_STEERING))[1]
         return self._picture(recorded.z_image, options, record_song(song), song, z_audio)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clavilux.colour import lab_to_srgb, srgb_to_lab
-from clavilux.training.analysis import palette_codebook, palette_distance, read_plan, trim_margins
+from clavilux.training.analysis import palette_codebook, palette_distance, read_layout, read_plan, trim_margins
 from clavilux.training.painted_examples import blur_plan
 
 EIGHT = np.array(
@@ -83,6 +83,24 @@ def test_palette_distance_is_the_root_mean_square_of_the_slots():
     a = np.zeros((1, 8, 3), np.float32)
     b = np.ones((1, 8, 3), np.float32)
     assert palette_distance(a, b)[0, 0] == pytest.approx(100, abs=0.1)
+
+
+def _shares(slots):
+    """Shares of windows (n, 8, 32, 32) that have one slot in each cell."""
+    return (255 * (np.asarray(slots)[:, None] == np.arange(8)[:, None, None])).astype(np.uint8)
+
+
+def test_layouts_are_ranked_by_the_size_of_areas_and_by_how_borders_are_spread():
+    halves, quarters = np.zeros((32, 32), int), np.indices((32, 32)).sum(axis=0) * 0
+    halves[:, 16:] = 1
+    quarters += 2 * (np.arange(32) >= 16)[:, None] + (np.arange(32) >= 16)
+    checks = np.indices((32, 32)).sum(axis=0) % 2
+    corner = np.where(np.indices((32, 32)).max(axis=0) < 8, checks, 0)
+    layout = read_layout(_shares([checks, quarters, halves, corner]))
+    assert layout[:3, 0].tolist() == sorted(layout[:3, 0], reverse=True), "smaller areas, more shapes"
+    assert layout[:, 1].argmin() == 0, "borders everywhere"
+    assert layout[3, 1] > layout[0, 1], "borders in one corner"
+    np.testing.assert_allclose(np.sort(layout, axis=0)[:, 0], (np.arange(4) + 0.5) / 4)
 
 
 def test_blurring_a_plan_keeps_its_shares():

@@ -20,8 +20,8 @@ from conftest import MakeSong
 import clavilux
 from clavilux.errors import AudioError, ClaviluxError, ControlsError, PictureError
 from clavilux.painter.controls import Controls
+from clavilux.painter.paint import composition_of
 from clavilux.painter.paint import paint as paint_controls
-from clavilux.painter.paint import paint_slots
 from clavilux.pipeline import Clavilux
 from clavilux.system.arguments import check_size, file_path, float_array, real_number, show, whole_number
 
@@ -170,7 +170,7 @@ CALLS: dict[str, Call] = {
     "threads": lambda e, song, v: Clavilux(e.bundle.folder, threads=v),
     "painter width": lambda e, song, v: paint_controls(controls(), width=v, height=64),
     "painter height": lambda e, song, v: paint_controls(controls(), width=64, height=v),
-    "painter seed": lambda e, song, v: paint_slots(controls(), width=64, height=64, seed=v),
+    "painter seed": lambda e, song, v: composition_of(controls(), width=64, height=64, seed=v),
     "painter threads": lambda e, song, v: paint_controls(controls(), width=64, height=64, threads=v),
     "Controls frequency": lambda e, song, v: Controls(np.zeros((8, 3)), np.zeros((8, 32, 32)), "facets", v, 0, 1),
     "listen max_s": lambda e, song, v: e.read_song(song.path, max_s=v),
@@ -306,7 +306,9 @@ def test_a_song_that_cannot_be_painted_is_refused(
         {"angle": 10**5000},
         {"chaos": "1"},
         {"outline": None},
-        {"mirror": True},
+        {"surface": None},
+        {"surface": "oil"},
+        {"shapes": True},
     ],
     ids=show,
 )

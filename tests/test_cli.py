@@ -61,7 +61,7 @@ def test_help_names_every_command_and_the_extra_that_training_needs() -> None:
     assert "Needs extra packages." in done.output
 
 
-@pytest.mark.parametrize("name", ["paint", "bundle", "corpus", "features"])
+@pytest.mark.parametrize("name", ["paint", "bundle", "corpus", "features", "marks"])
 def test_each_command_is_where_the_table_says(name: str) -> None:
     done = run(name, "--help")
     assert done.exit_code == 0, done.output
@@ -338,7 +338,7 @@ def test_json_is_one_line_a_picture(songs: Path, fake_bundle: Path) -> None:
     assert report["measured"]["duration_s"] == pytest.approx(12, abs=0.1)
     assert report["descriptors"]["tempo"] > 0
     assert len(report["controls"]["palette"]) == 8 and report["controls"]["palette"][0].startswith("#")
-    marks = {"kind", "frequency", "angle", "chaos", "second_kind", "second_share"}
+    marks = {"kind", "frequency", "angle", "chaos", "second_kind", "surface"}
     assert set(report["controls"]) == {"palette", *marks, *FINISH}
     assert report["z_image_norm"] > 0
 
@@ -569,3 +569,39 @@ def test_a_bundle_of_another_schema_is_said_once_for_all_songs(songs: Path, tmp_
     assert done.exit_code == 1
     assert len(done.stderr.splitlines()) == 1
     assert "has schema 9" in done.stderr
+
+
+# marks -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sheet_of_marks_has_two_tiles_of_each_kind_and_surface(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from clavilux.constants import SURFACE_NAMES
+    from clavilux.painter.marks import KINDS, sheet
+
+    asked = []
+
+    def quick(controls: Any, *, width: int, height: int, seed: int) -> Any:
+        asked.append(controls)
+        return np.full((height, width, 3), 100, np.uint8)
+
+    monkeypatch.setattr(sheet, "paint", quick)
+    done = run("marks", "-o", tmp_path / "sheet.jpg")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{tmp_path / 'sheet.jpg'}\n"
+    with Image.open(tmp_path / "sheet.jpg") as image:
+        assert image.format == "JPEG"
+        assert image.width > 1_000
+    assert [controls.kind for controls in asked[: 2 * len(KINDS) : 2]] == list(KINDS)
+    assert [controls.surface for controls in asked[2 * len(KINDS) :: 2]] == list(SURFACE_NAMES)
+
+
+@pytest.mark.parametrize(("name", "message"), [("a.gif", "pictures are written as .png"), ("a.png", "exists; remove")])
+def test_a_sheet_of_marks_is_not_painted_for_nothing(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "a.png").write_text("mine")
+    done = run("marks", "-o", tmp_path / name)
+    assert done.exit_code == 1
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1
+    assert (tmp_path / "a.png").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -11,14 +11,13 @@ from scipy.stats import spearmanr
 from clavilux.measures.crossmodal import CORRESPONDENCES
 from clavilux.measures.image_features import IMAGE_FEATURES
 from clavilux.models.image_vae import ImageVAE
-from clavilux.painter.controls import share_of_second
 from clavilux.training.fit_by_surrogate import (
     PredictorInputs,
     SongsToFit,
-    areas_of_kinds,
     fit_by_surrogate,
     fit_predictor,
     sliced_distance,
+    weigh_kinds,
 )
 from clavilux.training.recipe import load_recipe
 from clavilux.training.visual_features import correspondences_of_features
@@ -101,15 +100,19 @@ def test_correspondence_scores_are_linear_in_image_features():
         )
 
 
-def test_areas_of_kinds_equal_those_of_the_controls():
-    scores = torch.randn(200, 9, generator=torch.Generator().manual_seed(0))
-    areas = areas_of_kinds(scores)
-    for row, area in zip(scores.numpy(), areas.numpy(), strict=True):
-        order = np.argsort(-row)
-        share = share_of_second(row[order])
-        assert area[order[1]] == pytest.approx(share, abs=1e-5)
-        assert area[order[0]] == pytest.approx(1 - share, abs=1e-5)
-        assert not area[order[2:]].any()
+def test_kinds_have_the_weights_of_the_best_two():
+    scores = torch.tensor([[2.0, 2.0, 0.0, -1.0], [2.0, 1.0, 1.0, 0.0], [2.0, 1.5, 0.0, 0.0]])
+    weights = weigh_kinds(scores).numpy()
+    np.testing.assert_allclose(weights, [[0.5, 0.5, 0, 0], [1, 0, 0, 0], [0.625, 0.375, 0, 0]], atol=1e-6)
+    many = weigh_kinds(torch.randn(200, 9, generator=torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(many.sum(dim=1), torch.ones(200))
+    assert ((many > 0).sum(dim=1) <= 2).all()
+
+
+def test_weights_of_kinds_are_continuous():
+    """A third kind that overtakes the second changes nothing at once."""
+    way = torch.tensor([[1.0, 0.6, 0.59 + step, -2.0] for step in np.linspace(0, 0.02, 21)])
+    assert weigh_kinds(way).diff(dim=0).abs().max() < 0.02
 
 
 @pytest.mark.slow

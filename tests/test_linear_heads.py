@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from clavilux.colour import srgb_to_lab
+from clavilux.constants import SURFACE_NAMES
 from clavilux.models.image_vae import ImageVAE
 from clavilux.painter.controls import blend_palettes
 from clavilux.training.linear_heads import HeadTargets, fit_linear_heads, share_biases
@@ -24,7 +25,10 @@ def fitted():
     direction = 0.5 * latents[:, 41:43]
     chaos = np.clip(0.6 + 0.15 * (latents[:, 43] + rng.standard_normal(N)), 0.05, 1.3)
     finish = np.clip(0.2 + 0.05 * (latents[:, 44:50] + rng.standard_normal((N, 6))), 0, 1)
-    targets = HeadTargets(palette, kind, log_frequency, direction, chaos, finish)
+    surface = np.eye(len(SURFACE_NAMES))[
+        (latents[:, 50 : 50 + len(SURFACE_NAMES)] + rng.standard_normal((N, len(SURFACE_NAMES)))).argmax(axis=1)
+    ]
+    targets = HeadTargets(palette, kind, surface, log_frequency, direction, chaos, finish)
     network = ImageVAE(n_palettes=200, n_kinds=KINDS, width=16, decoder_width=32).eval()
     codebook = palette[:200].astype(np.float32)
     similarity = np.eye(KINDS)[:, : KINDS - 1] - 1 / KINDS
@@ -49,6 +53,15 @@ def test_kinds_are_chosen_as_often_as_in_the_targets(fitted):
     chosen = np.bincount(raw.kind.argmax(1).numpy(), minlength=KINDS) / len(raw.kind)
     np.testing.assert_allclose(chosen, targets.kind.mean(axis=0), atol=0.04)
     assert figures["kind_shares_missed"] < 0.02
+
+
+def test_surfaces_are_chosen_as_often_as_in_the_targets(fitted):
+    targets, _, figures, fresh, raw = fitted
+    chosen = np.bincount(raw.surface.argmax(1).numpy(), minlength=len(SURFACE_NAMES)) / len(raw.surface)
+    np.testing.assert_allclose(chosen, targets.surface.mean(axis=0), atol=0.04)
+    assert figures["surface_shares_missed"] < 0.02
+    for surface in range(len(SURFACE_NAMES)):
+        assert np.corrcoef(raw.surface[:, surface].numpy(), fresh[:, 50 + surface])[0, 1] > 0.6
 
 
 def test_scores_of_kinds_follow_their_predictors(fitted):
@@ -81,7 +94,8 @@ def test_similar_kinds_are_neighbours():
     latents = rng.standard_normal((N, 64))
     at = np.digitize(latents[:, 0] + 0.5 * rng.standard_normal(N), [-0.7, 0.0, 0.7])
     targets = HeadTargets(
-        rng.random((N, 8, 3)), np.eye(4)[at], np.full(N, 2.5) + 0.1 * latents[:, 1], latents[:, 2:4],
+        rng.random((N, 8, 3)), np.eye(4)[at], rng.dirichlet(np.ones(len(SURFACE_NAMES)), N),
+        np.full(N, 2.5) + 0.1 * latents[:, 1], latents[:, 2:4],
         np.full(N, 0.5) + 0.01 * latents[:, 4], np.full((N, 6), 0.2) + 0.01 * latents[:, 5:11],
     )  # fmt: skip
     network = ImageVAE(n_palettes=20, n_kinds=4, width=16, decoder_width=32).eval()

@@ -24,7 +24,22 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN = {"paint", "features", "bundle", "controls"}  # sub-commands that need neither training data nor PyTorch
 NOT_RUN = {"--scheduler", "mybundle"}  # need a cluster, or a training
-OTHER_PROGRAMS = {"pip", "ruff", "mypy", "pytest", ".", "source", "cd", "git", "dask", "find", "sort", "split", "xargs"}
+OTHER_PROGRAMS = {
+    "pip",
+    "npm",
+    "ruff",
+    "mypy",
+    "pytest",
+    ".",
+    "source",
+    "cd",
+    "git",
+    "dask",
+    "find",
+    "sort",
+    "split",
+    "xargs",
+}
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ COMMANDS = {
     ),
     "study": _Home("clavilux.cli.study", "study", "Ask listeners whether pictures belong to their music."),
     "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or check a bundle of trained networks."),
+    "marks": _Home("clavilux.cli.marks", "marks", "Paint a sheet of all kinds of marks and all surfaces."),
 }
 
 # System errors that the user can fix: disk space, permissions, open files, memory.

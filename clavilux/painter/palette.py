@@ -27,7 +27,9 @@ _ACCENT_CHROMA = 56.0
 _ACCENT_LIGHTNESS = (42.0, 72.0)
 _COLOURFUL = 30.0  # chroma from which a palette has a hue for its accent; otherwise the accent is nearly complementary
 _ONE_HUE = 0.93  # length of the mean chroma vector over the mean chroma, from which a palette has one hue only
-_OPPOSITE = 2.6  # radians from the mean hue
+_CLEAR, _TINTED = 20.0, 4.0  # chroma from which a slot has a clear hue, and from which it has any
+_DIFFERENT = 0.7  # radians from the mean hue from which a slot has a hue of its own
+_OPPOSITE = 2.5  # radians from the mean hue
 _DIMMED = 0.25  # share of the lightness that white loses at lightness -1
 _WARM = (14.0, 24.0)  # a* and b* that are added at warmth 1: towards orange
 _FAIR_SHARE = 0.4  # of an equal share: least area of each colour that is placed
@@ -53,12 +55,16 @@ def compose_palette(palette: Float32, share: NDArray[np.floating], at_focus: NDA
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     small = [k for k in range(SLOTS) if _ACCENT_AREA[0] < share[k] < _ACCENT_AREA[1]] or [int(share.argmin())]
     accent = max(small, key=lambda k: chroma[k] + 40 * at_focus[k])
+    mean = math.atan2(weight @ lab[:, 2], weight @ lab[:, 1])
     pull = np.hypot(weight @ lab[:, 1], weight @ lab[:, 2]) / max(float(weight @ chroma), 1e-6)
+    of = accent if chroma[accent] >= _CLEAR else int(chroma.argmax())
+    hue = math.atan2(lab[of, 2], lab[of, 1])
     if chroma.max() < _COLOURFUL or pull > _ONE_HUE:
-        hue = math.atan2(weight @ lab[:, 2], weight @ lab[:, 1]) + _OPPOSITE
-    else:
-        of = accent if chroma[accent] >= 20 else int(chroma.argmax())
-        hue = math.atan2(lab[of, 2], lab[of, 1])
+        # The colour that differs most from the rest if there is one, otherwise nearly the complement, on either side.
+        turns = (np.arctan2(lab[:, 2], lab[:, 1]) - mean + math.pi) % math.tau - math.pi
+        far = int(np.where(chroma >= _TINTED, np.abs(turns), 0).argmax())
+        turn = turns[far] if abs(turns[far]) > _DIFFERENT else _OPPOSITE * (-1) ** accent
+        hue = mean + turn
     lab[accent, 1:] = max(chroma[accent], _ACCENT_CHROMA) * np.array([math.cos(hue), math.sin(hue)])
     lab[accent, 0] = np.clip(lab[accent, 0], *_ACCENT_LIGHTNESS)
     return srgb_to_lab(lab_to_srgb(lab.astype(np.float32)))

@@ -23,6 +23,7 @@ Float32 = NDArray[np.float32]
 PICTURE_PX = 512
 EXCERPT_S = 20.0
 _EXCERPT_RATE = 44_100
+_MAX_S = 1200.0  # of a file whose middle is looked for, to limit the memory
 _EXCERPT_BIT_RATE = 112_000
 _EXCERPT_LOUDNESS_DB = -20.0  # LUFS: all excerpts are equally loud, so that nobody needs to change the level
 _MAX_PEAK = 0.89
@@ -33,7 +34,7 @@ def make_whole(bundle: str, song: Path) -> tuple[bytes, bytes]:
     """Return the picture of a song as a JPEG, and an excerpt of its sound as an MP3."""
     picture = _open_clavilux(bundle).paint(song, size=PICTURE_PX).pixels
     check_file(song)
-    sound = np.concatenate(list(AudioStream(song, song, sample_rate=_EXCERPT_RATE)))
+    sound = np.concatenate(list(AudioStream(song, song, max_s=_MAX_S, sample_rate=_EXCERPT_RATE)))
     return _to_jpeg(picture), _encode(cut_excerpt(sound, _EXCERPT_RATE), _EXCERPT_RATE, "mp3", "libmp3lame")
 
 

@@ -88,6 +88,23 @@ class Labelled:
     genres: list[str]
 
 
+def read_votes(labels_csv: Path) -> dict[str, Float64]:
+    """Return the feelings (J, 9) of the listeners of each song, 0 or 1, by its genre and number such as `classical/17`.
+
+    Raises
+    ------
+    CorpusError
+        If the table is missing or damaged.
+    """
+    votes: dict[str, list[list[float]]] = defaultdict(list)
+    for row in read_table(labels_csv, CorpusError, required=("track id", "genre", *FEELINGS))[1]:
+        number = int(read_number(row, "track id", CorpusError))
+        # Track ids are consecutive; file names start at 1 in each genre of a hundred songs.
+        felt = [read_number(row, name, CorpusError) for name in FEELINGS]
+        votes[f"{row['genre']}/{(number - 1) % 100 + 1}"].append(felt)
+    return {name: np.array(listeners) for name, listeners in votes.items()}
+
+
 def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | None) -> Labelled:
     """Join descriptors, labels and artists.
 
@@ -99,12 +116,7 @@ def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | No
     CorpusError
         If a table is missing, or fewer than a hundred songs have labels.
     """
-    votes: dict[str, list[list[float]]] = defaultdict(list)
-    for row in read_table(labels_csv, CorpusError, required=("track id", "genre", *FEELINGS))[1]:
-        number = int(read_number(row, "track id", CorpusError))
-        # Track ids are consecutive; file names start at 1 in each genre of a hundred songs.
-        felt = [read_number(row, name, CorpusError) for name in FEELINGS]
-        votes[f"{row['genre']}/{(number - 1) % 100 + 1}"].append(felt)
+    votes = read_votes(labels_csv)
     known = read_rows(corpus_csv, required=("artist",)) if corpus_csv else []
     artists = {_key(row["file"]): row["artist"] for row in known}
     names = (*INPUTS, "loudness")
@@ -115,7 +127,7 @@ def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | No
         if name not in votes or "emotify" not in row["file"]:
             continue
         rows.append(row)
-        chosen.append(np.array(votes[name]))
+        chosen.append(votes[name])
         groups.append(artists.get(_key(row["file"])) or row["file"])
         genres.append(name.split("/")[0])
     if len(rows) < 100:

@@ -1,13 +1,8 @@
-"""Contact sheet of all kinds of marks: ``python -m clavilux.painter.marks.sheet docs/images/marks.jpg``.
-
-Every kind is painted twice, with few large marks and with many small ones, from random plans and fixed palettes.
-"""
+"""A sheet of all kinds of marks and all surfaces, from random plans and fixed palettes: ``clavilux marks``."""
 
 from __future__ import annotations
 
-import argparse
-import os
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +13,9 @@ from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.marks.hashing import draws
 from clavilux.painter.paint import paint
+from clavilux.painter.surfaces import SURFACES
 
 _COLUMNS, _TILE_PX, _GAP_PX, _TITLE_PX = 4, 212, 4, 15
-_QUALITY = 84  # JPEG
-_LARGE = {"frequency": 7.0, "chaos": 0.7}
-_SMALL = {"frequency": 18.0, "chaos": 1.0}
 # Eight colours each, from dark to light: poster, autumn, sea, dusk, fresco, garden.
 _PALETTES = (
     "16151d 27408b 8f1d21 2f6b52 d1492e e0a030 d9cdb4 f6f1e4",
@@ -46,41 +39,39 @@ def make_plan(name: str) -> NDArray[np.float32]:
     return logits
 
 
+def choose_tiles() -> Iterator[tuple[str, Controls]]:
+    """Yield a title and the controls of each tile, two for each title.
+
+    Each kind is painted in flat colour, with few large shapes and with many small ones; then each surface twice.
+    """
+    for kind in KINDS:
+        for half, (shapes, detail) in enumerate(((2.2, 0.3), (7.0, 1.0))):
+            look = _look(f"{kind} {half}", frequency=18.0, shapes=shapes, detail=detail, surface="flat")
+            yield kind, Controls(kind=kind, **look)
+    for surface in SURFACES:
+        for half, kind in enumerate(("blobs", "shards")):
+            look = _look(f"surface {half}", frequency=12.0, shapes=3.0, detail=0.6, surface=surface)
+            yield surface, Controls(kind=kind, second_kind="dabs", glaze=6.0, brush=3.0, **look)
+
+
+def _look(name: str, **controls: float | str) -> dict[str, object]:
+    """Return a plan, a palette and an angle that the name chooses, with other controls."""
+    angle, palette = draws(0, f"look {name}", 2)
+    colours = bytes.fromhex(_PALETTES[int(palette * len(_PALETTES))].replace(" ", ""))
+    rgb = np.frombuffer(colours, np.uint8).reshape(SLOTS, 3).astype(np.float32) / 255
+    return {"palette": rgb, "plan": make_plan(name), "angle": 0.5 * float(angle), "chaos": 1.0, **controls}
+
+
 def make_sheet() -> Image.Image:
-    """Return the sheet: two paintings of each kind, with its name."""
-    rows = -(-len(KINDS) // _COLUMNS)
+    """Return the sheet: two paintings of each kind and each surface, with its name."""
+    tiles = list(choose_tiles())
+    rows = -(-len(tiles) // (2 * _COLUMNS))
     cell = (2 * _TILE_PX + 3 * _GAP_PX, _TILE_PX + _TITLE_PX + _GAP_PX)
     sheet = Image.new("RGB", (_COLUMNS * cell[0], rows * cell[1]), "white")
     pen = ImageDraw.Draw(sheet)
-    for n, kind in enumerate(KINDS):
-        left, top = n % _COLUMNS * cell[0], n // _COLUMNS * cell[1]
-        pen.text((left + 2, top + 2), kind, fill="black")
-        for half, options in enumerate((_LARGE, _SMALL)):
-            angle, palette = draws(0, f"look {kind} {half}", 2)
-            colours = bytes.fromhex(_PALETTES[int(palette * len(_PALETTES))].replace(" ", ""))
-            controls = Controls(
-                palette=(np.frombuffer(colours, np.uint8).reshape(SLOTS, 3) / 255).astype(np.float32),
-                plan=make_plan(f"{kind} {half}"),
-                kind=kind,
-                angle=0.5 * float(angle),
-                frequency=options["frequency"],
-                chaos=options["chaos"],
-            )
-            picture = paint(controls, width=_TILE_PX, height=_TILE_PX, seed=n)
-            sheet.paste(Image.fromarray(picture), (left + half * (_TILE_PX + _GAP_PX), top + _TITLE_PX))
+    for n, (title, controls) in enumerate(tiles):
+        left, top = n // 2 % _COLUMNS * cell[0], n // (2 * _COLUMNS) * cell[1]
+        pen.text((left + 2, top + 2), title, fill="black")
+        picture = paint(controls, width=_TILE_PX, height=_TILE_PX, seed=n)
+        sheet.paste(Image.fromarray(picture), (left + n % 2 * (_TILE_PX + _GAP_PX), top + _TITLE_PX))
     return sheet
-
-
-def main() -> None:
-    """Write the sheet to the file that the command line names."""
-    parser = argparse.ArgumentParser(description="Paint a contact sheet of all kinds of marks.")
-    parser.add_argument("output", type=Path, help="JPEG file to write")
-    output: Path = parser.parse_args().output
-    output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = output.with_name(output.name + ".part")
-    make_sheet().save(unfinished, format="JPEG", quality=_QUALITY)
-    os.replace(unfinished, output)
-
-
-if __name__ == "__main__":
-    main()
