@@ -10,9 +10,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.colour import srgb_to_lab
+from clavilux.colour import lab_to_srgb, srgb_to_lab
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
+from clavilux.painter.palette import shift_colours
 from clavilux.painter.surfaces import SURFACES
 
 Float32 = NDArray[np.float32]
@@ -69,7 +70,7 @@ def measure_shares(sample: Float32, palette: Float32) -> NDArray[np.float64]:
 
 
 def _describe_colours_and_marks(sample: Float32, controls: Controls | None) -> str:
-    palette = sample.mean(axis=(0, 1))[None] if controls is None else controls.palette
+    palette = sample.mean(axis=(0, 1))[None] if controls is None else _shifted_palette(controls)
     shares = measure_shares(sample, palette)
     seen = [k for k in np.argsort(-shares, kind="stable") if shares[k] >= _LEAST_SHARE]
     colours = list(dict.fromkeys(name_colour(palette[k]) for k in seen))[:3]
@@ -78,6 +79,14 @@ def _describe_colours_and_marks(sample: Float32, controls: Controls | None) -> s
         return f"Blurred abstract picture, {colour_text} on average."
     marks = " and ".join(dict.fromkeys(MARKS[k].description for k in (controls.kind, controls.second_kind) if k))
     return f"Abstract picture, {SURFACES[controls.surface].words}, in {colour_text}: {marks}."
+
+
+def _shifted_palette(controls: Controls) -> Float32:
+    """Return the palette as lighter, warmer and so on as the controls say, (8, 3) sRGB."""
+    if not (controls.lightness or controls.saturation or controls.warmth):
+        return controls.palette
+    lab = srgb_to_lab(controls.palette)
+    return lab_to_srgb(shift_colours(lab, controls.lightness, controls.saturation, controls.warmth))
 
 
 def _describe_layout(lightness: Float32) -> list[str]:

@@ -30,7 +30,7 @@ from clavilux.record import (
     record_latent,
     record_song,
 )
-from clavilux.steering import Steering
+from clavilux.steering import NO_STEERING, Steering
 from clavilux.system.arguments import (
     MAX_SEED,
     MAX_THREADS,
@@ -288,7 +288,7 @@ class Clavilux:
                 f"{song.path}: is not the song of the picture, which was painted from {show(recorded.song['name'])}, "
                 "which sounds different; give that song, or none, because the record has all that is needed"
             )
-        z_audio = self._main_latent(song, options)[1]
+        z_audio = self._main_latent(song, replace(options, steering=NO_STEERING))[1]
         return self._picture(recorded.z_image, options, record_song(song), song, z_audio)
 
     def has_painted(
