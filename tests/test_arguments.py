@@ -239,9 +239,11 @@ def test_what_is_no_song_is_refused(engine: Clavilux, given: Any) -> None:
 
 def test_a_folder_and_a_song_are_no_files(engine: Clavilux, song: clavilux.Song, tmp_path: Path) -> None:
     record = engine.paint(song.path, size=64).record
+    with pytest.raises(AudioError):
+        engine.repaint(record, tmp_path)
+    with pytest.raises(PictureError, match="sounds different"):
+        engine.repaint(record, song)  # a Song is taken, but this one has other windows than the file
     for path in (tmp_path, song):
-        with pytest.raises(AudioError):
-            engine.repaint(record, path)  # type: ignore[arg-type]
         with pytest.raises(AudioError):
             engine.read_song(path)  # type: ignore[arg-type]
 
