@@ -206,10 +206,10 @@ def test_the_record_is_plain_json(picture: Picture) -> None:
 
 
 def test_the_description_names_the_colours_by_their_area(picture: Picture) -> None:
-    marks = "cut paper with straight edges, about 12 across its short side."
-    assert picture.description == f"Abstract picture in white, dark blue and red: {marks}"
+    kind, painted = "cut paper with straight edges.", "Abstract picture, brush strokes in gouache, in"
+    assert picture.description == f"{painted} white, dark blue and red: {kind}"
     plain = dataclasses.replace(picture, pixels=np.full((96, 160, 3), 255, np.uint8))
-    assert plain.description == f"Abstract picture in white: {marks}"
+    assert plain.description == f"{painted} white: {kind}"
 
 
 @pytest.mark.parametrize(
