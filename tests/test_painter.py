@@ -78,7 +78,9 @@ def block_means(picture: NDArray[np.uint8], rows: int, columns: int) -> NDArray[
     return picture.reshape(rows, h // rows, columns, w // columns, 3).mean(axis=(1, 3))
 
 
-@pytest.mark.parametrize("surface", SURFACE_NAMES)
+@pytest.mark.parametrize(
+    "surface", [s if s in ("gouache", "print") else pytest.param(s, marks=pytest.mark.slow) for s in SURFACE_NAMES]
+)
 def test_blocks_and_threads_give_the_same_bytes(surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
     controls = make_controls(surface=surface, **WORKED)
     whole = paint(controls, width=280, height=256, seed=2)
@@ -149,7 +151,7 @@ def test_the_picture_has_the_areas_and_the_palette_of_its_composition() -> None:
 
 
 def test_different_seeds_give_different_pictures() -> None:
-    pictures = [paint(make_controls(), width=64, height=64, seed=seed) for seed in (0, 1, 2**32, 2**64 + 1)]
+    pictures = [paint(make_controls(), width=64, height=64, seed=seed) for seed in (0, 1, 2**64 + 1)]
     for n, a in enumerate(pictures):
         for b in pictures[n + 1 :]:
             assert np.abs(a.astype(int) - b).mean() > 15

@@ -128,7 +128,7 @@ class Controls:
             if not (kind in KINDS if isinstance(kind, str) else kind is None and name == "second_kind"):
                 null = "null or " if name == "second_kind" else ""
                 raise ControlsError(f"{name} is {show(kind)}; it is {null}one of {', '.join(KINDS)}")
-        if self.surface not in SURFACE_NAMES:
+        if not (isinstance(self.surface, str) and self.surface in SURFACE_NAMES):
             raise ControlsError(f"surface is {show(self.surface)}; it is one of {', '.join(SURFACE_NAMES)}")
         numbers = {"frequency": FREQUENCY_RANGE, "chaos": CHAOS_RANGE, **FINISH, "texture": TEXTURE_RANGE, **SHIFTS}
         for name, (low, high) in numbers.items():

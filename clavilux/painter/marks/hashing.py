@@ -44,7 +44,7 @@ def key(seed: int, name: str) -> int:
     return int(mix(np.array([h], np.uint32))[0])
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def draws(seed: int, name: str, n: int) -> NDArray[np.float64]:
     """Return n numbers, uniform on (0, 1), that depend on seed and name only."""
     u = (mix(np.arange(n, dtype=np.uint32) * ROW + np.uint32(key(seed, name))).astype(np.float64) + 0.5) / 2.0**32
