@@ -38,6 +38,7 @@ FINISH = {**PAINT, **LAYOUT}
 
 # Pictures ----------------------------------------------------------------------------------------------------------
 SIZE_RANGE_PX = (64, 8_192)  # allowed length of a side of a picture
+MAX_ASPECT = 8  # the longer over the shorter side of a picture: the raster of a composition grows with it
 DEFAULT_SIZE_PX = 1_024
 DENSITY_DPI = 300.0  # pixels per inch written into files, for printers and music shops; does not change pixels
 DPI_RANGE = (1.0, 10_000.0)

@@ -21,7 +21,7 @@ from clavilux.painter.composition import Composition, compose
 from clavilux.painter.controls import Controls
 from clavilux.painter.dither import dither_lab
 from clavilux.painter.surfaces import SURFACES
-from clavilux.system.arguments import MAX_SEED, MAX_THREADS, Number, show, whole_number
+from clavilux.system.arguments import MAX_SEED, MAX_THREADS, Number, check_aspect, show, whole_number
 from clavilux.system.threads import run_each
 
 UInt8 = NDArray[np.uint8]
@@ -96,8 +96,6 @@ def _check(controls: Controls, width: Number, height: Number, seed: Number) -> t
     """Return width, height and seed as int, or raise a `PictureError`."""
     if not isinstance(controls, Controls):
         raise PictureError(f"controls are {show(controls)}; make them with Clavilux.controls or Controls.from_json")
-    return (
-        whole_number("width", width, *SIZE_RANGE_PX),
-        whole_number("height", height, *SIZE_RANGE_PX),
-        whole_number("seed", seed, 0, 2 * MAX_SEED),  # the seed of a variation is the sum of two
-    )
+    width, height = (whole_number(name, n, *SIZE_RANGE_PX) for name, n in (("width", width), ("height", height)))
+    check_aspect(width, height)
+    return width, height, whole_number("seed", seed, 0, 2 * MAX_SEED)  # the seed of a variation is the sum of two

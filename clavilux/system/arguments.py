@@ -17,7 +17,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.constants import SIZE_RANGE_PX
+from clavilux.constants import MAX_ASPECT, SIZE_RANGE_PX
 from clavilux.errors import ClaviluxError, PictureError
 
 Number = SupportsIndex | float | np.floating[Any]
@@ -130,7 +130,16 @@ def check_size(size: Any) -> tuple[int, int]:
             f"size is {show(size)}; give a side or (width, height) in whole numbers, each side between {low} and "
             f"{high} pixels"
         ) from error
+    check_aspect(width, height)
     return width, height
+
+
+def check_aspect(width: int, height: int) -> None:
+    """Raise a `PictureError` if one side is more than `MAX_ASPECT` times as long as the other."""
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise PictureError(
+            f"the picture is {width} x {height} pixels; one side may be at most {MAX_ASPECT} times as long as the other"
+        )
 
 
 def file_path(name: str, value: Any, *, fault: type[ClaviluxError] = PictureError) -> Path:
