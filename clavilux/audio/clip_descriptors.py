@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from clavilux.audio.descriptors import DESCRIPTORS
-from clavilux.audio.feature_table import TABLE, VERSION
+from clavilux.audio.feature_table import TABLE, version_of
+from clavilux.audio.mfcc import FeatureSettings
 from clavilux.errors import AudioError
 from clavilux.system.tables import read_table
 
@@ -17,7 +18,7 @@ _LEVELS = 16  # folders above a feature file that are searched for its table
 Row = dict[str, float]
 
 
-def find_descriptors(path: Path) -> tuple[Row | None, float, str]:
+def find_descriptors(path: Path, settings: FeatureSettings) -> tuple[Row | None, float, str]:
     """Return descriptors and duration in seconds of the song of a feature file, and a warning.
 
     The table is in the folder of the feature file or in one above it; the nearest that has the file counts. Without
@@ -35,7 +36,7 @@ def find_descriptors(path: Path) -> tuple[Row | None, float, str]:
         if found is None:
             continue
         version, seconds, descriptors = found
-        if version != VERSION:
+        if version != version_of(settings):
             return None, seconds, f"its row of {TABLE} is of another version; run `clavilux features` again"
         if len(descriptors) < len(DESCRIPTORS):
             return None, seconds, f"its row of {TABLE} is incomplete; run `clavilux features` again"

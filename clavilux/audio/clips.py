@@ -115,7 +115,8 @@ def song_of_clips(path: Path, clip: int | None = None) -> Song:
         )
     from clavilux.audio.clip_descriptors import find_descriptors  # tables are read for feature files alone
 
-    descriptors, seconds, fault = find_descriptors(path)
+    settings = read_settings(path)
+    descriptors, seconds, fault = find_descriptors(path, settings)
     return Song(
         path=path,
         name=path.stem if clip is None else f"{path.stem}, clip {clip}",
@@ -127,7 +128,7 @@ def song_of_clips(path: Path, clip: int | None = None) -> Song:
         is_silent=False,
         descriptors=descriptors or {},
         warnings=() if descriptors else (NO_DESCRIPTORS, fault) if fault else (NO_DESCRIPTORS,),
-        settings=read_settings(path),
+        settings=settings,
     )
 
 
