@@ -200,6 +200,32 @@ def _fit_marks(layer: nn.Linear, latents: Float64, targets: HeadTargets) -> dict
     return report
 
 
+def balance_classes(network: ImageVAE, art: Float64, songs: Float64) -> dict[str, float]:
+    """Change the biases of kinds and surfaces so that songs get each class as often as art does, in place.
+
+    Songs do not fill the latent space exactly as art does, and classes that few pictures have would be too frequent.
+
+    Parameters
+    ----------
+    network : ImageVAE
+    art, songs : (n, 64), (m, 64)
+        Latents.
+
+    Returns
+    -------
+    dict
+        Half the sum of absolute differences between the shares of songs and art that remain, for each layer.
+    """
+    missed = {}
+    for name in ("kind", "surface"):
+        layer = getattr(network, f"to_{name}")
+        weight, bias = (part.detach().double().numpy() for part in (layer.weight, layer.bias))
+        shares = np.bincount((art @ weight.T + bias).argmax(axis=1), minlength=len(bias)) / len(art)
+        change, missed[f"{name}_shares_missed"] = share_biases(songs @ weight.T + bias, shares)
+        _set(layer, weight, bias + change)
+    return missed
+
+
 def share_biases(scores: Float64, shares: Float64) -> tuple[Float64, float]:
     """Return biases (K,) such that a fraction `shares[k]` of the rows of scores (n, K) + biases has its argmax at k.
 

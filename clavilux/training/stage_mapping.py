@@ -23,7 +23,7 @@ from clavilux.training.analysis import Windows
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, describe_folder
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.fit_by_surrogate import PredictorInputs
-from clavilux.training.linear_heads import HeadTargets, fit_linear_heads
+from clavilux.training.linear_heads import HeadTargets, balance_classes, fit_linear_heads
 from clavilux.training.logs import last_validation
 from clavilux.training.run import Run
 from clavilux.training.shuffled_pairs import fit_on_shuffled_pairs
@@ -67,6 +67,9 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
         measures["linear_heads"] = _fit_heads(run, pictures, windows, art_latents, rng)
     check_variety(songs[TRAINING], art_latents.latents)
     mapping, art = _fit(run, pictures, songs[TRAINING], art_latents.latents, rng)
+    if isinstance(pictures.network, ImageVAE):
+        balanced = balance_classes(pictures.network, art_latents.latents, map_songs(mapping, songs[TRAINING]))
+        run.log("classes of songs: " + ", ".join(f"{name} {value:.3f}" for name, value in balanced.items()))
     mapped = map_songs(mapping, songs[VALIDATION])
     painted = measure_art(mapped, paint_latents(run, pictures.network, pictures.palettes, mapped), jobs=run.jobs)
     measures["mapping"] = mapping_figures(mapping, songs[VALIDATION], art, painted)
