@@ -301,11 +301,11 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
     missing = [file for file in needed if file not in card["files"]]
     if missing:
         raise BundleError(f"{damaged} does not list {', '.join(missing)} in files; export the bundle again")
-    for list_name, known in (("kinds", KINDS), ("surfaces", SURFACE_NAMES)):
-        unknown = [name for name in card[list_name] if name not in known]
+    for names, known in (("kinds", KINDS), ("surfaces", SURFACE_NAMES)):
+        unknown = [name for name in card[names] if name not in known]
         if unknown:
             raise BundleError(
-                f"{where} paints with {list_name} that this version of Clavilux does not have "
+                f"{where} paints with {names} that this version of Clavilux does not have "
                 f"({_short(', '.join(unknown))}); update it"
             )
     return card

@@ -282,10 +282,10 @@ class Clavilux:
             )
         if song is None:
             return self._picture(recorded.z_image, options, recorded.song, None, None)
-        song = self._song(song, None, options)
+        song = self._song(song, None, options, is_logged=False)
         if not recorded.is_of(song):
             raise PictureError(
-                f"{song.path}: is not the song of the picture, which was painted from {show(recorded.song['name'])},"
+                f"{song.path}: is not the song of the picture, which was painted from {show(recorded.song['name'])}, "
                 "which sounds different; give that song, or none, because the record has all that is needed"
             )
         z_audio = self._main_latent(song, replace(options, steering=NO_STEERING))[1]
@@ -329,13 +329,13 @@ class Clavilux:
         bundle = {"name": self.bundle.name, "sha256": self.bundle.sha256}
         return {"clavilux": __version__, "bundle": bundle, **options.to_record()}
 
-    def _song(self, song: Source | Song, sr: Number | None, options: PaintOptions) -> Song:
-        """Return the song of a source, or a validated Song; warnings about it are logged."""
+    def _song(self, song: Source | Song, sr: Number | None, options: PaintOptions, *, is_logged: bool = True) -> Song:
+        """Return the song of a source, or a validated Song; warnings about a source are logged."""
         if isinstance(song, Song):
             check_song(song)
             return song
         read = self.read_song(song, sr=sr, max_s=options.max_s, clip=options.clip)
-        for warning in read.warnings:
+        for warning in read.warnings if is_logged else ():
             logger.warning("%s: %s", read.path, warning)
         return read
 

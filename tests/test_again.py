@@ -167,6 +167,17 @@ def test_a_picture_of_a_song_whose_tags_changed_is_replaced(
     assert run("paint", "song.flac", *options).stdout == "song.flac -> song_2.png\n"
 
 
+def test_warnings_about_the_song_are_printed_once(
+    fake_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sounds.write_sound(Path("song.flac"), sounds.silence(6.0))
+    options = ("--bundle", fake_bundle)
+    lines = [run("paint", "song.flac", "--size", "64", *options).stderr]
+    lines.append(run("paint", "--again", "song.png", "song.flac", *options).stderr)
+    assert lines == ["clavilux: song.flac: it is silent: no window reaches -60 dB of full scale\n"] * 2
+
+
 def test_explain_and_json_work_without_the_song(
     fake_bundle: Path, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

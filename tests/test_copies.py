@@ -224,10 +224,10 @@ def test_wiener_gains_are_the_share_of_variance_that_is_not_within_songs() -> No
     between = rng.standard_normal((n, 4))
     halves = between[:, None] + noise * rng.standard_normal((n, 2, 4))
     songs = SongCodes([], between, halves, {})
-    np.testing.assert_allclose(wiener_gains(songs), [1.0, 0.75, 0.0, 0.0], atol=0.05)
+    np.testing.assert_allclose(wiener_gains(songs), [1.0, 0.75, 0.05, 0.05], atol=0.05)
     copied = between[:, None] + 0.5 * rng.standard_normal((n, 3, 4))
     with_copies = dataclasses.replace(songs, copies=copied)
-    np.testing.assert_allclose(wiener_gains(with_copies), [0.75, 0.5, 0.0, 0.0], atol=0.05)
+    np.testing.assert_allclose(wiener_gains(with_copies), [0.75, 0.5, 0.05, 0.05], atol=0.05)
 
 
 def test_steadiness_0_leaves_all_numbers_of_a_song_code_equal() -> None:

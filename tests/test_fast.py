@@ -63,9 +63,8 @@ def test_compiled_strokes_are_those_of_numpy(width: int, height: int, top: int, 
     by_numba = by_numpy.copy()
     paint_strokes(by_numpy, top, height, strokes, None)
     paint_strokes(by_numba, top, height, strokes, fast)
-    assert np.abs(by_numpy - np.float32((50, 0, 0))).mean() > 5
-    assert np.quantile(np.abs(by_numba - by_numpy), 0.9995) < 0.05
-    assert np.mean(np.abs(by_numba - by_numpy).max(axis=2) > 0.4) < 5e-4, "1/255 of the range of lightness"
+    assert np.abs(by_numpy - np.float32((50, 0, 0))).mean() > 0.5
+    np.testing.assert_allclose(by_numba, by_numpy, atol=0.02)  # 1/255 of the range of lightness is 0.4
 
 
 @needs_numba

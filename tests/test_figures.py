@@ -1,14 +1,18 @@
 """What stands beside a figure: its interval over songs, its ceiling, the group of songs, and the number of looks."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from clavilux.cli import cli
 from clavilux.errors import OutputError
+from clavilux.evaluation import report
 from clavilux.evaluation.columns import Reference, measure_ceilings, measure_changes, measure_column, with_intervals
 from clavilux.evaluation.controlled_pairs import TUNE, controlled_pairs, draw_tune
 from clavilux.evaluation.evaluators import Spaces
+from clavilux.evaluation.goals import CEILING, MEASURES
 from clavilux.evaluation.looks import HEADER, add_look, count_looks
 from clavilux.evaluation.material import find_material
 from clavilux.evaluation.painting import MeasuredPictures
@@ -67,6 +71,22 @@ def test_each_figure_over_songs_has_an_interval_around_it(songs, reference):
     assert "kid_A" in found
     assert "kid_A_low" not in found  # it has no spread over songs
     assert not [key for key in found if key.endswith("_p_low")]
+
+
+def test_a_row_of_the_report_has_value_interval_ceiling_and_share(songs, reference):
+    halves = pictures_of(songs, noise=0.3, seed=4), pictures_of(songs, noise=0.3, seed=5)
+    whole = pictures_of(songs, noise=0.3)
+    figures = measure_column(whole, halves, reference, least=12)
+    figures |= measure_ceilings(whole, pictures_of(songs, noise=0.3, seed=6), reference)
+    result = SimpleNamespace(table={"songs": figures, CEILING: {"diversity_A": 0.8}})
+    rows = {measure.key: report._row(result, measure) for measure in MEASURES}
+    geometry, diversity = rows["geometry_code_A"], rows["diversity_A"]
+    assert geometry["interval"] == f"{figures['geometry_code_A_low']:.2f} to {figures['geometry_code_A_high']:.2f}"
+    assert float(geometry["ratio"]) == pytest.approx(float(geometry["value"]) / float(geometry["ceiling"]), abs=0.02)
+    assert diversity["ceiling"] == "0.80"
+    assert float(diversity["ratio"]) == pytest.approx(figures["diversity_A"] / 0.8, abs=0.01)
+    assert rows["distance_A"]["value"] == f"{figures['distance_A']:.2f}"
+    assert not rows["diversity_C"]  # the evaluator is absent
 
 
 def test_few_songs_have_no_interval(songs, reference):

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from io import BytesIO
 
 import numpy as np
@@ -20,7 +21,8 @@ from clavilux.engine import Engine
 from clavilux.errors import TrainingError
 from clavilux.painter.marks import KINDS
 from clavilux.training.export import check_output
-from clavilux.training.recipe import load_recipe
+from clavilux.training.linear_heads import LINEAR_HEADS
+from clavilux.training.recipe import RECIPES, load_recipe
 
 
 def write_art(folder, n=30):
@@ -154,6 +156,32 @@ def test_mapping_alone_is_fitted_again_from_the_checkpoints(trained):
 
 
 @pytest.mark.slow
+def test_the_pictures_of_a_bundle_are_taken_as_they_are(trained, tmp_path):
+    folder, _, _ = trained
+    (tmp_path / "run").mkdir()
+    for path in (folder / "run").glob("*"):
+        if path.is_file() and not path.name.startswith(("image-vae", "mark_classifier")):
+            shutil.copy(path, tmp_path / "run")
+    command = ["train", "mapping", "--recipe", "debug", "--pictures-from", str(folder / "bundle"), "--jobs", "1"]
+    command += ["--art", str(folder / "art"), "--audio", str(folder / "features")]
+    command += ["--run", str(tmp_path / "run"), "-o", str(tmp_path / "new")]
+    result = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "image-vae: taken from the bundle bundle" in result.output
+    assert not (tmp_path / "run" / "image-vae.ckpt").exists()
+    before, after = (load_file(bundle / "image_vae.safetensors") for bundle in (folder / "bundle", tmp_path / "new"))
+    for name, value in before.items():
+        if not name.startswith(LINEAR_HEADS):  # they are fitted to the art of the run
+            assert torch.equal(after[name], value), name
+    cards = [open_bundle(bundle).card for bundle in (folder / "bundle", tmp_path / "new")]
+    assert cards[0]["measures"]["image_vae"] == cards[1]["measures"]["image_vae"]
+    recipe = tmp_path / "wide.toml"
+    recipe.write_text((RECIPES / "debug.toml").read_text().replace("decoder_width = 32", "decoder_width = 40"))
+    command[3], command[-1] = str(recipe), str(tmp_path / "newer")
+    assert "image_vae of bundle bundle has other shapes" in CliRunner().invoke(cli, command).output
+
+
+@pytest.mark.slow
 def test_training_starts_from_a_bundle(trained, tmp_path):
     folder, _, command = trained
     onward = ["train", "image-vae", *command[2:-4], "--from", str(folder / "bundle"), "--jobs", "1"]
@@ -183,7 +211,8 @@ def test_an_audio_vae_that_starts_from_a_bundle_keeps_the_track_embedding(traine
 def test_the_bundle_has_the_weights_by_which_songs_are_compared(trained):
     folder, _, _ = trained
     said = open_bundle(folder / "bundle").card["normalisation"]
-    assert said["song_weights"][:32] == [1.0] * 32
+    assert all(0.05 <= weight <= 1 for weight in said["song_weights"][:32])
+    assert said["song_weights"][32:64] == [0.0] * 32
     assert len(said["song_weights"]) == len(said["song_mean"]) == len(said["song_deviation"])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from clavilux.cli.output import complain, say, visible
+from clavilux.cli.progress import StatusLine
 from clavilux.cli.sections import AdvancedOption, CommandWithSections
 from clavilux.cli.steering import read_steering, steering_options
 from clavilux.controls_file import controls_text
@@ -59,10 +60,13 @@ def controls(song: Path, output: Path | None, seed: int, variation: int, bundle:
     asked = read_steering(steering)
     clavilux = Clavilux(bundle)
     asked.check_bundle(clavilux.bundle)
-    read = clavilux.read_song(song)
-    for warning in read.warnings:
-        complain(f"{song}: {warning}")
-    text = controls_text(clavilux.controls(read, seed=seed, variation=variation, steering=asked), seed=seed + variation)
+    with StatusLine(1, "measuring").shown():
+        read = clavilux.read_song(song)
+        for warning in read.warnings:
+            complain(f"{song}: {warning}")
+        text = controls_text(
+            clavilux.controls(read, seed=seed, variation=variation, steering=asked), seed=seed + variation
+        )
     if output is None:
         say(text.rstrip())
         return

@@ -1,4 +1,4 @@
 """The painter: controls become pixels of any size.
 
-controls -> composition (plan, marks, palette) -> surface (strokes, areas) -> dither -> sRGB picture
+controls -> composition (marks, plan, palette) -> surface (strokes, areas) -> paint (blocks, dither) -> sRGB picture
 """

@@ -57,7 +57,7 @@ class View:
         hashed = whole_bits(i) * ROW + whole_bits(j)[:, None] * COLUMN + np.uint32(key(seed, name))
         values = unit(mix(hashed)) - np.float32(0.5)
 
-        def between(values: Float32, at: NDArray[np.float64], first: np.float32) -> Float32:
+        def between(values: Float32, at: NDArray[np.floating], first: np.float32) -> Float32:
             whole = np.floor(at - first).astype(np.intp)
             share = (at - first - whole).astype(np.float32)[:, None]
             return np.asarray(values[whole] * (1 - share) + values[whole + 1] * share, np.float32)

@@ -33,8 +33,6 @@ from clavilux.painter.marks import KINDS
 from clavilux.system.arguments import float_array, real_number, show
 
 Float32 = NDArray[np.float32]
-
-
 Corrections = Mapping[str, Sequence[float]]
 
 # Corrections of the estimates that a decoder has learnt from the mark classifier, which bundles contain: for each of
@@ -82,13 +80,14 @@ class Controls:
     detail : float
         From 0 to 1: how far the smaller marks reach from the middle of the focus.
     softness : float
-        In ``SOFTNESS_RANGE``: how many borders are lost.
+        In ``SOFTNESS_RANGE``: how many borders are lost, of flat colour and layers.
     glaze, brush : float
         In ``GLAZE_RANGE`` and ``BRUSH_RANGE``: strength of gradual changes of tone within an area, and of the relief of
-        strokes.
+        strokes. Above a part of the range (half, a fifth), pictures do not change any more.
     outline : float
-        In ``OUTLINE_RANGE``. Its absolute value is the width of lines where two areas of flat colour meet, in percent
-        of the short side. Negative: lines in the darkest colour; positive: in the lightest; 0: no lines.
+        In ``OUTLINE_RANGE``: lines where two areas of flat colour or of layers meet. Its absolute value is about twice
+        their mean width in percent of the short side, up to 0.9. Negative: lines in the darkest colour; positive: in
+        the lightest; 0: no lines.
     texture : float
         In ``TEXTURE_RANGE``: how strong traces of the brush and grain are; 0.5 is usual, 0 is none.
     exact_palette : bool
@@ -185,8 +184,7 @@ def choose_controls(
     """Convert the outputs of a decoder for one latent to controls.
 
     The kinds are the two with the highest scores, the surface is the one with the highest. The palette is the mean of
-    the codebook's
-    palettes, see `blend_palettes`. Frequency and chaos are clipped to their ranges.
+    the codebook's palettes, see `blend_palettes`. Frequency and chaos are clipped to their ranges.
 
     Parameters
     ----------

@@ -164,7 +164,7 @@ def place_strokes(
 
 
 def nearest_lightness(palette: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return the slots by difference of lightness from each slot, (8, 8): itself first."""
+    """Return the slots by difference of lightness from each slot, (8, 8): itself first, unless others are as light."""
     return np.asarray(np.argsort(np.abs(palette[:, None, 0] - palette[None, :, 0]), axis=1, kind="stable"))
 
 

@@ -22,6 +22,7 @@ from clavilux.training.track_copies import TrackCopies
 Float64 = NDArray[np.float64]
 
 _BATCH = 64  # windows
+_LEAST_GAIN = 0.05  # with few songs, all numbers may vary as much within songs as between them
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def song_weights(songs: SongCodes, recipe: MappingRecipe) -> Float64:
 
 
 def wiener_gains(songs: SongCodes) -> Float64:
-    """Return the gain in [0, 1] of each number of a song code, (64 + D,).
+    """Return the gain in [0.05, 1] of each number of a song code, (64 + D,).
 
     It is the share of the variance between songs that is not variance within songs (Wiener 1949): between the halves of
     a song, and between an excerpt and its copies, if there are any.
@@ -115,4 +116,4 @@ def wiener_gains(songs: SongCodes) -> Float64:
     within = 0.5 * np.square(songs.halves[:, 0] - songs.halves[:, 1]).mean(axis=0)
     if songs.copies is not None:
         within += 0.5 * np.square(songs.copies[:, 1:] - songs.copies[:, :1]).mean(axis=(0, 1))
-    return np.asarray(np.clip(1 - within / between, 0, 1))
+    return np.asarray(np.clip(1 - within / between, _LEAST_GAIN, 1))

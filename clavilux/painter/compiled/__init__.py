@@ -1,9 +1,9 @@
 """The choice between the compiled painter and NumPy; no other module makes it.
 
-The extra ``fast`` installs Numba, which compiles `clavilux.painter.compiled.fast`. Importing Numba costs each process
-half a second, so by default only pictures of at least ``WORTH_PX`` pixels are painted with it. ``CLAVILUX_FAST=1`` uses
-it for every picture, which pays off for a series of them; ``CLAVILUX_FAST=0`` never uses it. If Numba is missing or
-does not work, NumPy paints. The two pictures differ in few pixels, all of them on borders.
+The extra ``fast`` installs Numba, which compiles the painting of strokes, `clavilux.painter.compiled.fast`. Importing
+Numba costs each process half a second, so by default only pictures of at least ``WORTH_PX`` pixels are painted with it.
+``CLAVILUX_FAST=1`` uses it for every picture, which pays off for a series of them; ``CLAVILUX_FAST=0`` never uses it.
+If Numba is missing or does not work, NumPy paints. The two pictures differ by rounding only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Random numbers by hashing: every random choice of the painter is a hash of (seed, name, lattice cell).
 
-A place therefore has the same marks at every size, in every tile, on every machine and with every version of NumPy. The
-names are part of the hash, so renaming one changes pictures. Hashes are computed with 32-bit integers, because the
-common ``frac(sin(x) * 43758)`` loses its digits in float32.
+A place therefore has the same marks at every size, on every machine and with every version of NumPy. The names are part
+of the hash, so renaming one changes pictures. Hashes are computed with 32-bit integers, because the common
+``frac(sin(x) * 43758)`` loses its digits in float32.
 """
 
 from __future__ import annotations

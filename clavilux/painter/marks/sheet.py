@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ def choose_tiles() -> Iterator[tuple[str, Controls]]:
             yield surface, Controls(kind=kind, second_kind="dabs", glaze=6.0, brush=3.0, **look)
 
 
-def _look(name: str, **controls: float | str) -> dict[str, object]:
+def _look(name: str, **controls: float | str) -> dict[str, Any]:
     """Return a plan, a palette and an angle that the name chooses, with other controls."""
     angle, palette = draws(0, f"look {name}", 2)
     colours = bytes.fromhex(_PALETTES[int(palette * len(_PALETTES))].replace(" ", ""))
