@@ -3,8 +3,8 @@
 main latent -> candidates at the same distance -> their looks -> **here** -> directions, in order
 
 A step of the same length in a random direction changes some pictures little and others completely, because kinds of
-marks and surfaces change at borders in the latent. So of some random directions, those whose look changes as much as
-is usual are kept, and ordered so that each is as far as possible from the main picture and from all before it.
+marks and surfaces change at borders in the latent. So from some random directions one after the other is chosen, each
+so that its distances to the main picture and to all variations before it are nearest to those that are wanted.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ Float32 = NDArray[np.float32]
 POOL = 16  # directions that are chosen together
 _CANDIDATES = 3 * POOL
 _JUST_VISIBLE = 12.0  # CIELAB distance over the picture that counts as much as the numbers below
+_CHANGE = 1.15  # wanted change of a variation, in medians over random directions
+_APART = 1.1  # wanted distance between two variations, in wanted changes
 _SURFACE, _KIND = 0.5, 0.35  # distances of another surface and of another kind
 
 
@@ -73,14 +75,20 @@ def find_directions(main: Float32, engine: Engine, rng: np.random.Generator) -> 
     step = np.float32(engine.bundle.variation_scale)
     looks = np.stack([_look(main + step * direction, engine) for direction in directions])
     change = np.linalg.norm(looks - _look(main, engine), axis=1)
-    usual = np.argsort(np.abs(change - np.median(change)), kind="stable")[: 2 * POOL]
-    directions, looks, nearest = directions[usual], looks[usual], change[usual]
-    chosen = []
-    for _ in range(POOL):
-        best = int(nearest.argmax())
+    wanted = _CHANGE * max(float(np.median(change)), 1e-9)
+    fault = _ratio(change, wanted)
+    chosen: list[int] = []
+    while len(chosen) < POOL:
+        fault[chosen] = np.inf
+        best = int(fault.argmin())
         chosen.append(best)
-        nearest = np.minimum(nearest, np.linalg.norm(looks - looks[best], axis=1))
+        fault = np.maximum(fault, _ratio(np.linalg.norm(looks - looks[best], axis=1), _APART * wanted))
     return np.asarray(directions[chosen], np.float32)
+
+
+def _ratio(distances: Float32, wanted: float) -> Float32:
+    """Return by which factor distances are too large or too small, as a logarithm of 0 or more."""
+    return np.abs(np.log(np.maximum(distances, 1e-9) / wanted))
 
 
 def _look(z_image: Float32, engine: Engine) -> Float32:

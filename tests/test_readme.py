@@ -149,6 +149,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(2):
             sounds.write_sound(folder / place / f"{number}.mp3", sounds.song(30.0, seed=number))
     shutil.copy(folder / "album" / "0.mp3", folder / "song.mp3")
+    shutil.copy(ROOT / "docs" / "images" / "held-out.jpg", folder / "photo.jpg")
     shutil.copytree(ROOT / "clavilux" / "bundles" / "default", folder / "mine")  # what a training would have written
     return folder
 

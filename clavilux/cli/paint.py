@@ -23,10 +23,10 @@ from clavilux.cli.names import is_picture_name, make_folder, name_pictures
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.painting import Outcome, Task, open_clavilux, paint_songs
 from clavilux.cli.progress import StatusLine
-from clavilux.cli.sections import AdvancedOption, CommandWithSections, SectionOption
+from clavilux.cli.sections import AdvancedOption, SectionOption
 from clavilux.cli.sheet import check_sheet, refuse_sheet, write_sheet
 from clavilux.cli.sizes import Size, read_size, resolve_size
-from clavilux.cli.steering import read_steering, steering_options
+from clavilux.cli.steering import SteeredCommand, read_steering, steering_options
 from clavilux.cli.templates import FoundSong, check_template, is_template
 from clavilux.constants import DEFAULT_SIZE_PX, DENSITY_DPI, DPI_RANGE, MAX_AUDIO_S
 from clavilux.explain import explain_report
@@ -56,7 +56,7 @@ def _in(section: str) -> Callable[..., Callable[[Callable[..., None]], Callable[
 _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Messages")
 
 
-@click.command(cls=CommandWithSections)
+@click.command(cls=SteeredCommand)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="SONG|FOLDER|FEATURES|CONTROLS...")
 @_picture(
     "--size",

@@ -9,10 +9,24 @@ from typing import Any
 
 import click
 
-from clavilux.cli.sections import SectionOption
+from clavilux.cli.sections import CommandWithSections, SectionOption
 from clavilux.constants import SURFACE_NAMES
 from clavilux.errors import PictureError
 from clavilux.steering import Steering
+
+_HINTS = {
+    **dict.fromkeys(("--darker", "--dark"), "--lightness -0.5"),
+    **dict.fromkeys(("--lighter", "--brighter", "--light", "--brightness"), "--lightness 0.5"),
+    **dict.fromkeys(("--warmer", "--warm"), "--warmth 0.5"),
+    **dict.fromkeys(("--colder", "--cooler", "--cold"), "--warmth -0.5"),
+    **dict.fromkeys(("--no-texture", "--smooth", "--no-grain", "--clean"), "--texture 0"),
+    **dict.fromkeys(("--grayscale", "--greyscale", "--monochrome", "--bw"), "--saturation -1"),
+    **dict.fromkeys(("--colors", "--colours", "--color", "--colour"), '--palette "#112233,#e63946"'),
+    **dict.fromkeys(("--style", "--medium"), "--surface gouache"),
+    **dict.fromkeys(("--simple", "--simpler", "--minimal"), "--complexity -0.5"),
+    **dict.fromkeys(("--like", "--reference", "--similar", "--style-from"), "--near PICTURE"),
+    **dict.fromkeys(("--variations", "--variants"), "--count 4"),
+}  # what users tried -> what does it
 
 STEERING = tuple(field.name for field in fields(Steering))
 """Parameters that `steering_options` adds to a command."""
@@ -50,6 +64,20 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     ("near", {"type": click.Path(path_type=Path), "metavar": "PICTURE", "help": "Half of the way towards PICTURE."}),
 )
+
+
+class SteeredCommand(CommandWithSections):
+    """A command whose message about an unknown option names the one that does what was meant."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, or fail with a hint."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            if name not in _HINTS:
+                raise
+            raise click.UsageError(f"No such option: {name}. Give {_HINTS[name]}.", ctx) from error
 
 
 def steering_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,0 +1,113 @@
+"""``clavilux paint`` and ``clavilux controls`` with options that steer, and the sheet of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sounds
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+from PIL import Image
+
+from clavilux.cli import cli
+from clavilux.picture_file import read_record
+
+
+@pytest.fixture(autouse=True)
+def song(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return sounds.write_sound(tmp_path / "song.flac", sounds.song(6.0))
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments], prog_name="clavilux")
+
+
+def pixels(path: str) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_what_is_asked_for_is_painted_and_painted_again(fake_bundle: Path) -> None:
+    asked = ["--warmth", "-0.5", "--palette", "#112233,#E63946", "--surface", "flat", "--outline", 0.5]
+    result = run("paint", "song.flac", "--bundle", fake_bundle, "--size", 64, *asked, "-o", "p.png", "--explain")
+    assert result.exit_code == 0, result.output
+    assert "Steered: palette #112233 #e63946, warmth -0.5, outline 0.5, surface flat." in " ".join(
+        result.output.split()
+    )
+    expected = {"palette": ["#112233", "#e63946"], "warmth": -0.5, "outline": 0.5, "surface": "flat"}
+    assert read_record("p.png")["steering"] == expected
+    assert run("paint", "--again", "p.png", "--bundle", fake_bundle, "-o", "q.png").exit_code == 0
+    np.testing.assert_array_equal(pixels("q.png"), pixels("p.png"))
+    refused = run("paint", "--again", "p.png", "--bundle", fake_bundle, "--warmth", 1)
+    assert refused.exit_code == 2 and "--again uses the settings stored in the picture" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--palette", "#112233"], 2, "palette has 1 colours"),
+        (["--palette", "#112233,#445566", "--palette-from", "no.png"], 2, "both give the colours"),
+        (["--marks", "circles"], 2, "the kind 'circles'"),
+        (["--surface", "oil"], 2, "'oil' is not one of 'gouache'"),
+        (["--surface", "print", "--outline", "1"], 2, "the surface print has no lines"),
+        (["--lightness", "2"], 2, "lightness is 2.0; it must be a number from -1 to 1."),
+        (["--warmth", "nan"], 2, "warmth is nan"),
+        (["--mood", "happy"], 2, "mood is 'happy'; it must be valence and arousal"),
+        (["--mood", "1,2"], 2, "arousal is 2.0"),
+        (["--palette-from", "no.png"], 1, "no.png: cannot be read"),
+        (["--near", "song.flac"], 1, "song.flac: "),
+        (["--darker"], 2, "No such option: --darker. Give --lightness -0.5."),
+        (["--no-texture"], 2, "No such option: --no-texture. Give --texture 0."),
+        (["--mood", "1,1"], 1, "was trained without valence and arousal"),
+        (["--bundle", "classic", "--warmth", "1"], 1, "bundle classic decodes latents to pixels"),
+        (["--sheet", "sheet.txt"], 2, "--sheet sheet.txt: a picture ends in .png"),
+        (["--sheet", "song.png"], 1, "song.png is one of the pictures of the run"),
+        (["--sheet", "./song.flac.png", "-o", "song.flac.png"], 1, "is one of the pictures of the run"),
+    ],
+)
+def test_faults_are_one_line_before_any_work(arguments: list[str], code: int, message: str, fake_bundle: Path) -> None:
+    bundle = [] if "--bundle" in arguments else ["--bundle", fake_bundle]
+    result = run("paint", "song.flac", *bundle, *arguments)
+    assert result.exit_code == code, result.output
+    (line,) = [line for line in result.output.splitlines() if message in line]
+    assert line.startswith("Error: " if code == 2 else "clavilux: ")
+    assert not list(Path().glob("*.png"))
+
+
+def test_help_has_a_section() -> None:
+    text = run("paint", "--help").output
+    section = text[text.index("\nSteering:") : text.index("\nFiles:")]
+    for name in ("palette", "palette-from", "warmth", "texture", "scale", "mood", "near", "surface"):
+        assert f"--{name} " in section
+
+
+def test_controls_are_steered(fake_bundle: Path) -> None:
+    asked: list[Any] = ["--marks", "rings", "--lightness", 0.25]
+    result = run("controls", "song.flac", "--bundle", fake_bundle, *asked, "-o", "song.json")
+    assert result.exit_code == 0, result.output
+    fields = json.loads(Path("song.json").read_text())
+    assert (fields["kind"], fields["second_kind"], fields["lightness"]) == ("rings", None, 0.25)
+    result = run("paint", "song.json", "--bundle", fake_bundle, "--texture", 0, "--size", 64)
+    assert result.exit_code == 0, result.output
+    assert read_record("song.png")["controls"]["texture"] == 0
+    again = run("paint", "song.json", "--bundle", fake_bundle, "--texture", 0, "--size", 64, "--resume")
+    assert again.output.endswith("exist already\n")
+    near = run("paint", "song.json", "--bundle", fake_bundle, "--near", "song.png")
+    assert near.exit_code == 1 and "song: near needs a song, and these are controls" in near.output
+
+
+def test_a_sheet_shows_all_pictures_of_a_run(fake_bundle: Path) -> None:
+    result = run("paint", "song.flac", "--bundle", fake_bundle, "--size", 64, "--count", 3, "--sheet", "all/sheet.png")
+    assert result.exit_code == 0, result.output
+    sheet = pixels("all/sheet.png")
+    assert sheet.shape == (2 * 284 + 8, 2 * 264 + 8, 3)
+    for number, (top, left) in enumerate([(8, 8), (8, 272), (292, 8)], 1):
+        middle = sheet[top + 96 : top + 160, left + 96 : left + 160]
+        np.testing.assert_array_equal(middle, pixels(f"song-{number}.png"))
+        assert sheet[top + 256 : top + 276, left : left + 256].min() < 100  # number and name
+    assert sheet[292:, 272:].min() == 255
