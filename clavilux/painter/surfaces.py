@@ -140,32 +140,29 @@ class Impasto(Gouache):
 
 
 class BrushDrawing(Surface):
-    """Ink and colour on paper: dry gestures of a brush, thin lines in the focus, and much paper."""
+    """Ink and colour on paper: dry gestures of a brush, and much paper."""
 
     words = "a brush drawing on paper"
 
-    wide = 0.09
+    wide = 0.10
 
     def prepare(self) -> None:
-        """Place the strokes of three brushes on all areas that are darker than the paper."""
+        """Place the strokes of two brushes on all areas that are darker than the paper."""
         composition, wide, paper = self.composition, self.wide, self.paper()
         modelling = model_areas(composition, 15 * self.depth())
         drawn = np.abs(self.palette[:, 0] - paper[0]) >= (1 if composition.controls.exact_palette else 14)
         largest = np.bincount(composition.slots.ravel(), minlength=SLOTS).argmax()
-        tint = np.float32(0.3 if self.palette[largest, 0] > 45 else 0.8)  # on a dark ground, the paper is dark
-        soft = blur(self.palette[composition.slots], 0.006 * SIDE)
+        tint = np.float32(0.25 if self.palette[largest, 0] > 45 else 0.8)  # on a dark ground, the paper is dark
+        soft = blur(self.palette[composition.slots], 0.05 * SIDE)  # so far that no marks show through
         self.ground = paper + tint * (soft - paper)
         brushes = (
-            Brush("broad", wide, 4.2 * wide, 0.75 * wide, 0.25 * wide, share=0.75, jitter=4, dry=1.25, relief=0.8,
-                  opacity=0.93),
-            Brush("middle", 0.4 * wide, 2.2 * wide, 0.34 * wide, 0.006, 0.4 * wide, share=0.85, dry=1.0, relief=0.8,
-                  opacity=0.96),
-            Brush("line", 0.11 * wide, 2.6 * wide, 0.5 * wide, focus=0.85, share=0.15, jitter=6, dry=0.9, relief=0.5),
+            Brush("broad", wide, 3.6 * wide, 0.6 * wide, 0.2 * wide, share=0.85, jitter=4, dry=1.1, relief=1.0,
+                  opacity=0.95),
+            Brush("middle", 0.4 * wide, 1.8 * wide, 0.32 * wide, 0.008, 0.4 * wide, share=0.85, dry=0.9, relief=1.0,
+                  opacity=0.97),
         )  # fmt: skip
-        strokes = [place_strokes(composition, brush, modelling, slots=drawn) for brush in brushes[:2]]
-        lines = place_strokes(composition, brushes[2], modelling)
-        lines.paint[:, :3] = self.palette[0]
-        self.strokes = strokes[0] + strokes[1] + lines
+        strokes = [place_strokes(composition, brush, modelling, slots=drawn) for brush in brushes]
+        self.strokes = strokes[0] + strokes[1]
 
     def colours(self, view: View) -> Float32:
         """Return the tinted paper with strokes on it."""
@@ -180,12 +177,12 @@ class Flat(Surface):
     words = "flat colours"
     has_lines = True
 
-    modelling, wobble = 7.0, 0.6
+    modelling, wobble = 7.0, 0.4
 
     def prepare(self) -> None:
         """Make the areas, their modelling and the blurred colours."""
         composition, controls = self.composition, self.composition.controls
-        shift = [np.float32(self.wobble) * self.slow(60, f"wobble {axis}") for axis in range(2)]
+        shift = [np.float32(self.wobble) * self.slow(20, f"wobble {axis}") for axis in range(2)]
         self.areas = Areas(composition.slots, np.stack(shift, axis=-1))
         self.change = model_areas(composition, self.modelling * self.depth())
         self.change[..., 0] += np.float32(0.8) * self.slow(1.5, "tone")
@@ -235,13 +232,13 @@ class Layers(Flat):
 
 
 class Print(Surface):
-    """Flat inks with grain and a little misregistration, like a risograph."""
+    """Flat inks with grain, like a risograph."""
 
     words = "a grainy print"
 
     def prepare(self) -> None:
         """Make the areas and the density of the grain."""
-        shift = [np.float32(0.6) * self.slow(60, f"wobble {axis}") for axis in range(2)]
+        shift = [np.float32(0.4) * self.slow(20, f"wobble {axis}") for axis in range(2)]
         self.areas = Areas(self.composition.slots, np.stack(shift, axis=-1))
         turned = self.slow(1.5, "fade") + np.float32(0.6) * self.slow(1.1, "fade 2") * (
             self.composition.slots % 3 - 1.0
@@ -254,48 +251,37 @@ class Print(Surface):
         self.near = colours[apart.argsort(axis=1)[:, 1]]
 
     def colours(self, view: View) -> Float32:
-        """Return the areas with grain of a near colour, and a darker seam where two inks overlap."""
+        """Return the areas with grain of a near colour."""
         read = self.areas.read(view)
         lab = colour_areas(read, self.palette)
         grain = view.grain(900, self.composition.seed, "ink") * np.float32(1.6) + np.float32(0.5)
         speck = np.clip((view.enlarge(self.fade) - grain) * np.float32(max(2.0, view.short / 500)) + 0.5, 0, 1)
-        lab += (speck * (view.enlarge(self.fade) > 0))[..., None] * (self.near[read[0]] - lab)
-        step = 0.004 * SIDE
-        other = self.areas.read(view, (step, -step))
-        seam = (other[0] != read[0])[..., None]
-        overprint = np.float32(0.5) * (lab + self.palette[other[0]]) - np.array([7, 0, 0], np.float32)
-        return np.asarray(np.where(seam, overprint, lab), np.float32)
+        speck *= np.float32(0.6) * (view.enlarge(self.fade) > 0)
+        lab += speck[..., None] * (self.near[read[0]] - lab)
+        return lab
 
 
 class Collage(Surface):
-    """Papers laid over each other: each has a tone, a shadow, and here and there a torn white edge."""
+    """Cut papers laid over each other, each with a tone and a narrow shadow."""
 
     words = "a paper collage"
 
     def prepare(self) -> None:
-        """Make the areas, the tone of the papers and their torn edges."""
-        slots = self.composition.slots
-        cut = np.stack([np.float32(0.7) * self.slow(40, f"cut {axis}") for axis in range(2)], axis=-1)
-        press = np.float32(0.006 * SIDE) * np.clip(np.float32(0.5) + np.float32(0.7) * self.slow(3, "press"), 0, 2)
-        torn = np.stack(
-            [self.slow(34, f"torn {a}") + np.float32(0.6) * self.slow(90, f"fibre {a}") for a in (0, 1)], -1
-        )
-        self.areas, self.core = Areas(slots, cut), Areas(slots, cut + press[..., None] * torn)
+        """Make the areas and the tone of the papers."""
+        cut = np.stack([np.float32(0.5) * self.slow(20, f"cut {axis}") for axis in range(2)], axis=-1)
+        self.areas = Areas(self.composition.slots, cut)
         self.height = draws(self.composition.seed, "height", SLOTS)  # which paper lies over which
-        self.torn = np.clip(np.float32(2.5) * self.slow(2.2, "where torn") + np.float32(0.2), 0, 1)
-        self.change = model_areas(self.composition, 8 * self.depth())
+        self.change = model_areas(self.composition, 6 * self.depth())
         mottle = np.float32(0.8 * self.texture) * self.slow(14, "mottle")
         self.change[..., 0] += np.float32(0.9) * self.slow(1.5, "tone") + mottle
 
     def colours(self, view: View) -> Float32:
-        """Return the papers with their shadows and torn edges."""
+        """Return the papers with their shadows."""
         read = self.areas.read(view)
         lab = colour_areas(read, self.palette) + view.enlarge(self.change)
-        for step, dark in ((0.003, 5.0), (0.006, 3.0), (0.010, 2.0)):
+        for step in (0.002, 0.004):
             over = self.areas.read(view, (-step * SIDE, -step * SIDE))[0]
-            lab[..., 0] -= np.float32(dark) * (self.height[over] > self.height[read[0]])
-        edge = self.height[self.core.read(view)[0]] > self.height[read[0]]
-        lab += (edge * view.enlarge(self.torn))[..., None] * (self.paper() - lab)
+            lab[..., 0] -= np.float32(3.5) * (self.height[over] > self.height[read[0]])
         return lab
 
 
