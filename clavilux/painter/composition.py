@@ -55,7 +55,8 @@ _TURNS = 0.382  # golden section: directions of neighbouring slots differ
 # Small cells side by side read as confetti, and textures of veins as noise, so that kinds are replaced by a plainer one
 # of similar character where they are large, and where they are small.
 _LARGE_KINDS = {
-    "scribble": "blobs", "glass": "facets", "splatter": "blobs", "marble": "strokes", "hatching": "stripes"
+    "scribble": "blobs", "splatter": "blobs", "glass": "facets", "hexagons": "facets", "triangles": "shards",
+    "marble": "strokes", "hatching": "stripes",
 }  # fmt: skip
 _SMALL_KINDS = {
     "scribble": "strokes", "marble": "strokes", "facets": "strokes", "blobs": "dabs", "glass": "shards",
