@@ -10,7 +10,12 @@ BIN := $(VENV)/bin
 # A stamp file records that the environment was installed from these versions.
 CORE := $(VENV)/core.stamp
 DEV := $(VENV)/dev.stamp
+# Processes of pytest; give another number for another machine: make test PROCESSES=8
+PROCESSES ?= 2
 SOURCES := $(shell find clavilux -type f -not -path '*/__pycache__/*')
+
+# The tests start hundreds of processes of Python, each of which would compile again what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint matrix clean
@@ -23,7 +28,7 @@ demo: $(CORE)  ## paint the example pieces into paintings/
 	@echo "The pictures are in $(CURDIR)/paintings"
 
 test: lint  ## check style and types, then run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV)  ## check style and types
 	$(BIN)/ruff check .
@@ -47,5 +52,5 @@ $(CORE): constraints.txt pyproject.toml $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(DEV): constraints.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,eval,cluster,dev]"
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e ".[train,eval,cluster,dev]"
 	@touch $@

@@ -28,7 +28,14 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 LIMIT_S = 400  # of one command; an installation without pip's cache takes about 25 s
 UNREACHABLE = re.compile(r"Connection|Max retries|timed out|Temporary failure|Name or service|ProxyError|SSLError")
-UNWANTED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_CONSTRAINT", "PIP_REQUIRE_VIRTUALENV")
+UNWANTED = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "PIP_CONSTRAINT",
+    "PIP_REQUIRE_VIRTUALENV",
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 # Runs in the environment of a job.
 CHECK = """

@@ -8,8 +8,9 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import sys
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,30 @@ if TYPE_CHECKING:
     from clavilux.audio.song import Song
 
 MakeSong = Callable[..., "Song"]
+
+
+# A process of pytest-xdist has a second thread, which only waits for messages.
+BESIDE_XDIST = "PYTEST_XDIST_WORKER" in os.environ and sys.platform == "linux"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if BESIDE_XDIST:  # Python 3.12 and later warn of any second thread
+        config.addinivalue_line("filterwarnings", "ignore:.*is multi-threaded, use of fork:DeprecationWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that the processes of pytest-xdist end at nearly the same time."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forks_beside_xdist() -> Iterator[None]:
+    """Workers of Clavilux are forked as without pytest-xdist."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("workers", "jobs") if BESIDE_XDIST else ():
+            patch.setattr(f"clavilux.system.{module}.can_fork", lambda: len(os.listdir("/proc/self/task")) == 2)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -236,12 +236,7 @@ def test_a_bundle_that_does_not_fit_the_recipe_is_refused(run: Run, text: str, b
         check_recipe(run, None, songs=True, pictures=True)
 
 
-_NOT_YET = pytest.mark.xfail(strict=True, reason="the bundle of this recipe is being trained")
-
-
-@pytest.mark.parametrize(
-    ("recipe", "bundle"), [pytest.param("default", "default", marks=_NOT_YET), ("classic", "classic")]
-)
+@pytest.mark.parametrize(("recipe", "bundle"), [("default", "default"), ("classic", "classic")])
 def test_a_bundle_fits_the_recipe_that_made_it(run: Run, recipe: str, bundle: str) -> None:
     start = open_bundle(bundle)
     run = dataclasses.replace(run, recipe=load_recipe(recipe), start=start, classifier_from=start)

@@ -27,7 +27,7 @@ def trained(tmp_path_factory):
     write_features(folder / "features")
     # The recipe itself, but for the number of epochs.
     recipe = folder / "short.toml"
-    recipe.write_text(re.sub(r"epochs = \d+", "epochs = 4", (RECIPES / "classic.toml").read_text()))
+    recipe.write_text(re.sub(r"epochs = \d+", "epochs = 2", (RECIPES / "classic.toml").read_text()))
     command = [
         "train",
         "all",
@@ -48,7 +48,7 @@ def trained(tmp_path_factory):
 def test_it_trains_by_epochs_without_mark_classifier_and_painter(trained):
     folder, output = trained
     assert "beta up to 3" in output
-    assert "shuffled-pairs, epoch 4/4" in output
+    assert "shuffled-pairs, epoch 2/2" in output
     bundle = open_bundle(folder / "bundle")
     bundle.verify()
     assert bundle.decoder == "pixels"

@@ -40,7 +40,7 @@ def world():
 @pytest.fixture(scope="module")
 def predictor(world):
     latents, features, _ = world
-    return fit_predictor(latents, features, None, steps=2_500, seed=0)
+    return fit_predictor(latents, features, None, steps=700, seed=0)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="other systems h
 @pytest.fixture(params=["forked", "spawned"])
 def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How workers are started."""
-    if request.param == "forked" and not workers.can_fork():
+    if request.param == "forked" and not jobs_module.can_fork():
         pytest.skip("this process has threads; tests/test_shell.py forks")
     for module in (workers, jobs_module):
         monkeypatch.setattr(module, "can_fork", lambda: request.param == "forked")
@@ -74,6 +74,15 @@ def misbehave(song: str) -> str:
         case "print":
             os.write(1, b"not a result")
             print("nor this", flush=True)
+        case "brief":
+            time.sleep(0.05)
+        case "wait":
+            until = time.monotonic() + 60
+            while not Path(song.partition(" ")[2]).exists():
+                assert time.monotonic() < until
+                time.sleep(0.005)
+        case "touch":
+            Path(song.partition(" ")[2]).touch()
         case "slow":
             time.sleep(0.3)
     return song.upper()
@@ -107,7 +116,7 @@ def test_whatever_a_song_does_the_others_are_done_and_it_is_named(start: str, jo
         pytest.skip("one job that cannot be forked runs in this process")
     # To start a new Python takes half a second, twice for each that dies.
     fates = FATES if start == "forked" else ("crash", "leave-well", "interrupt", "value", "lambda")
-    songs = [name for fate in fates for name in (f"{fate} x", f"good after {fate}", "slow one")]
+    songs = [name for fate in fates for name in (f"{fate} x", f"good after {fate}", "brief one")]
     results = run(songs, jobs)
     assert len(results) == len(songs)
     for song, result in zip(songs, results, strict=True):
@@ -128,11 +137,12 @@ def test_what_a_song_prints_is_no_result(start: str, capfd: pytest.CaptureFixtur
     assert capfd.readouterr().out == ""
 
 
-def test_results_come_as_they_are_done_if_that_is_wanted(start: str) -> None:
-    songs = ["slow one", *"abcdef"]
+def test_results_come_as_they_are_done_if_that_is_wanted(start: str, tmp_path: Path) -> None:
+    songs = [f"wait {tmp_path}/end", *"abcdef", f"touch {tmp_path}/end"]
     assert run(songs, 2) == [song.upper() for song in songs]
+    (tmp_path / "end").unlink()
     results = run(songs, 2, ordered=False)
-    assert results[0] != "SLOW ONE" and sorted(results) == sorted(song.upper() for song in songs)
+    assert results[:6] == [*"ABCDEF"] and sorted(results) == sorted(song.upper() for song in songs)
 
 
 def test_songs_are_taken_as_processes_become_free(start: str) -> None:

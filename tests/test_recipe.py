@@ -113,10 +113,7 @@ def test_an_unknown_recipe_names_the_shipped_ones():
         load_recipe("no-such-recipe")
 
 
-_NOT_YET = pytest.mark.xfail(strict=True, reason="the bundle of this recipe is being trained")
-
-
-@pytest.mark.parametrize("name", [pytest.param("default", marks=_NOT_YET), "classic"])
+@pytest.mark.parametrize("name", ["default", "classic"])
 def test_the_configuration_of_a_shipped_bundle_is_its_recipe(name):
     config = open_bundle(name).card["config"]
     recipe = json.loads(json.dumps(load_recipe(name).as_dict()))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.training import train_mapping
 from clavilux.training.recipe import load_recipe
 from clavilux.training.songs import SongCodes
 from clavilux.training.train_mapping import fit_mapping, map_songs
@@ -69,7 +70,8 @@ def test_visual_features_in_a_given_scale_equal_those_measured_together():
 
 
 @pytest.mark.slow
-def test_after_each_round_but_the_last_simulated_songs_are_painted():
+def test_after_each_round_but_the_last_simulated_songs_are_painted(monkeypatch):
+    monkeypatch.setattr(train_mapping, "_SIMULATED_SONGS", 200)
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((64, 3)) / 8
 
@@ -86,7 +88,7 @@ def test_after_each_round_but_the_last_simulated_songs_are_painted():
         measured.append(latents)
         return measure_art(latents, paint(latents), jobs=1, scale=art.scale)
 
-    recipe = replace(load_recipe("default").mapping, rounds=3, descent_steps=30, predictor_steps=200)
+    recipe = replace(load_recipe("default").mapping, rounds=3, descent_steps=30, predictor_steps=100)
     lines = []
     songs = _songs(60, rng)
     network = fit_mapping(songs, art, recipe, seed=0, log=lines.append, measure=measure)
