@@ -135,7 +135,9 @@ def main() -> None:
     else:
         art, _, _ = measure_files(find_pictures(arguments.art, 400)[1], (), jobs=-1)
         space = EvaluatorBSpace.of(art.features["B"])
-    files = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix != ".py" and path.is_file())
+    files = sorted(
+        path for path in (ROOT / "examples").iterdir() if path.suffix not in (".py", ".ipynb") and path.is_file()
+    )
     figures = measure_regression("default", files, space)
     for name, figure in figures.items():
         print(f"{name:12s} {figure.value:8.3f}  +- {figure.noise:.3f}")

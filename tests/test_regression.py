@@ -26,7 +26,9 @@ def is_worse(name: str, found: Figure) -> bool:
 
 @pytest.fixture(scope="module")
 def figures():
-    files = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix != ".py" and path.is_file())
+    files = sorted(
+        path for path in (ROOT / "examples").iterdir() if path.suffix not in (".py", ".ipynb") and path.is_file()
+    )
     return measure_regression("default", files, space())
 
 
