@@ -18,7 +18,7 @@ from clavilux.painter.areas import Areas, View, colour_areas, model_areas
 from clavilux.painter.composition import SIDE, Composition, compose, slow_field
 from clavilux.painter.marks.hashing import draws
 from clavilux.painter.palette import shift_lightness
-from clavilux.painter.raster import Float32, blur
+from clavilux.painter.raster import Float32, blur, smooth
 from clavilux.painter.strokes import Brush, Strokes, paint_strokes, place_strokes
 
 _GRAIN = ((640, 2.2), (2560, 2.2))  # cells of the paper along the short side, and L* from dark to light
@@ -190,7 +190,7 @@ class Flat(Surface):
         self.soft = blur(self.palette[composition.slots] + self.change, 0.006 * SIDE)
         swell = np.clip(np.float32(0.55) + np.float32(0.5) * self.slow(5, "line"), 0.05, 1.2)
         width = min(abs(controls.outline), 0.9) / 100 * 0.55
-        self.line = np.float32(width) * swell - composition.distance if width > 0.0008 else None
+        self.line = np.float32(width) * swell - smooth(composition.distance) if width > 0.0008 else None
         self.ink = self.palette[0 if controls.outline < 0 else -1]
 
     def colours(self, view: View) -> Float32:
