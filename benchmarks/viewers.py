@@ -3,10 +3,11 @@
     python benchmarks/viewers.py sheets CORPUS/music CORPUS/art FOLDER [--songs 24] [--skip 0] [--seed 0]
     python benchmarks/viewers.py read FOLDER/key.json SCORES SCORES
 
-`sheets` paints validation songs (never held-out ones) and mixes in as many works of the training side of the art, half
-by painters and half by creative coders, brought to the same sharpness. Give the sheets, and nothing else, to two viewers;
-ask for a score from 0 to 10 for "would I hang this or use it as a cover". A file of scores has pairs of number and score.
-`read` prints the mean of both viewers for each group with its standard error, and the shares of at least 6 and at most 4.
+`sheets` paints validation songs (never held-out ones) and mixes in as many works of the training side of the art,
+half by painters and half by creative coders, brought to the same sharpness. Give the sheets, and nothing else, to two
+viewers; ask for a score from 0 to 10 for "would I hang this or use it as a cover". A file of scores has pairs of number
+and score. `read` prints the mean of both viewers for each group with its standard error, and the shares of at least 6
+and at most 4.
 """
 
 from __future__ import annotations
