@@ -301,12 +301,11 @@ def test_a_picture_never_replaces_a_song(here: Path, fake_bundle: Path, kind: st
     assert not list(here.glob(".clavilux*"))
 
 
-@pytest.mark.slow
 def test_in_a_folder_a_song_that_ends_like_a_picture_keeps_its_name(here: Path, fake_bundle: Path) -> None:
     shutil.copy("b.wav", "a.png")
     invoke(*painting(fake_bundle, "b.wav", "-o", "b.png"))
     before = {name: Path(name).read_bytes() for name in ("a.png", "b.png")}
-    # b.png: a picture of b.wav, given as a song
+    # b.png is a picture of b.wav, given as a song.
     done = invoke(*painting(fake_bundle, "a.wav", "a.png", "b.wav", "b.png"))
     assert done.stdout.splitlines() == ["a.wav -> a_2.png", "a.png -> a_3.png", "b.wav -> b_2.png"]
     assert {name: Path(name).read_bytes() for name in before} == before

@@ -8,7 +8,7 @@ import click
 
 from clavilux.cli.output import say
 from clavilux.errors import OutputError
-from clavilux.picture import picture_format
+from clavilux.picture_file import picture_format
 from clavilux.system.files import replacing
 
 _QUALITY = 84  # of JPEG and WebP
