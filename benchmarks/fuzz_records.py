@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -188,6 +189,7 @@ def repaint(bundle: Path, folder: Path) -> tuple[str, str]:
 
 
 def main() -> int:
+    logging.getLogger("clavilux").setLevel(logging.ERROR)  # feature files have no descriptors, which is a warning
     with tempfile.TemporaryDirectory() as folder:
         wholes = paint_wholes(Path(folder))
         cli.get_command(click.Context(cli), "paint")  # import it once for all cases

@@ -19,10 +19,9 @@ WEAK, CLEAR = 0.5, 0.65  # rank correlations; 0.5 is the goal of `clavilux evalu
 
 # Descriptor -> what a song is that has more of it, and one that has less.
 COMPARATIVES = {
-    "tempo": ("faster", "slower"),
+    "pace": ("faster", "slower"),
     "pulse_clarity": ("steadier in its beat", "freer in its beat"),
     "onset_rate": ("busier", "calmer in its notes"),
-    "loudness": ("louder", "quieter"),
     "loudness_range": ("more varied in loudness", "more even in loudness"),
     "centroid": ("brighter", "darker"),
     "bandwidth": ("wider in its spectrum", "narrower in its spectrum"),
@@ -113,7 +112,7 @@ def say_share(name: str, share: float) -> str:
 
     Examples
     --------
-    >>> say_share("centroid", 0.8), say_share("tempo", 0.08)
+    >>> say_share("centroid", 0.8), say_share("pace", 0.08)
     ('brighter than 80 % of the songs we know', 'slower than 92 % of the songs we know')
     """
     more, less = COMPARATIVES[name]

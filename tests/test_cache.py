@@ -30,7 +30,9 @@ def windows(n=3):
 def examples():
     ones = np.ones(2, np.float32)
     pictures = np.zeros((2, 128, 128, 3), np.uint8)
-    return PaintedExamples(pictures, np.ones((2, 32), np.float32), ones, ones, ones, np.ones((2, 4), np.float32))
+    return PaintedExamples(
+        pictures, np.ones((2, 32), np.float32), ones, ones, ones, np.ones((2, 4), np.float32), np.arange(2)
+    )
 
 
 @pytest.mark.parametrize("record", [windows(), windows(0), examples()])

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 from test_training import write_art, write_features
 
+from clavilux.audio.mfcc import LIBROSA
 from clavilux.bundle import SHIPPED, open_bundle
 from clavilux.cli import cli
 from clavilux.errors import BundleError
@@ -24,7 +25,7 @@ from clavilux.training.recipe import RECIPES, load_recipe
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classic")
     write_art(folder / "art")
-    write_features(folder / "features")
+    write_features(folder / "features", settings=LIBROSA)
     # The recipe itself, but for the number of epochs.
     recipe = folder / "short.toml"
     recipe.write_text(re.sub(r"epochs = \d+", "epochs = 2", (RECIPES / "classic.toml").read_text()))

@@ -104,7 +104,9 @@ def test_the_options_of_paint_are_these() -> None:
     assert names == {
         *("output", "size", "seed", "count", "spread", "noise-std", "logvar-scale", "bundle", "explain", "json"),
         *("again", "random", "max-seconds", "jobs", "resume", "scheduler", "verbose", "quiet"),
-        *("format", "dpi", "alt-file", "embed", "folder-image"),
+        *("format", "dpi", "alt-file", "embed", "folder-image", "sheet"),
+        *("palette", "palette-from", "lightness", "saturation", "warmth", "texture", "scale", "complexity"),
+        *("outline", "surface", "marks", "mood", "near"),
     }
 
 

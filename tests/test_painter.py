@@ -215,7 +215,7 @@ def test_small_pictures_have_their_size_and_contrast(surface: str, width: int, h
 
 @pytest.mark.slow
 @pytest.mark.parametrize("surface", SURFACE_NAMES)
-@pytest.mark.parametrize(("width", "height"), [(65, 300), (1000, 70)])
+@pytest.mark.parametrize(("width", "height"), [(65, 300), (1000, 130)])
 def test_long_pictures(surface: str, width: int, height: int) -> None:
     picture = paint(make_controls("rings", surface=surface), width=width, height=height)
     assert picture.shape == (height, width, 3)

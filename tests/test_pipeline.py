@@ -197,7 +197,7 @@ def test_a_picture_is_painted_again_larger(engine: Clavilux, tone_file: Path) ->
 def test_another_song_is_refused(engine: Clavilux, tone_file: Path, other_tone_file: Path) -> None:
     record = engine.paint(tone_file, size=96).record
     with pytest.raises(
-        PictureError, match=r"high\.wav: is not the song of the picture, which was painted from 'chord' and sounds"
+        PictureError, match=r"high\.wav: is not the song of the picture, which was painted from 'chord', which sounds"
     ):
         engine.repaint(record, other_tone_file)
 
@@ -255,18 +255,26 @@ def test_a_damaged_record_is_refused_or_painted(engine: Clavilux, tone_file: Pat
     assert refused >= 8
 
 
-@pytest.mark.parametrize("record", [None, 5, "record", [], {}, {"clavilux": "0.1.0"}])
+@pytest.mark.parametrize("record", [None, 5, "record", [], {}, {"clavilux": clavilux.__version__}])
 def test_what_is_no_record_is_refused(engine: Clavilux, tone_file: Path, record: Any) -> None:
     with pytest.raises(PictureError, match="record of the picture is incomplete"):
         engine.repaint(record, tone_file)
     assert not engine.has_painted(record, "ab", size=64)
 
 
-def test_other_versions_and_unknown_entries_of_a_record_are_passed_over(engine: Clavilux, tone_file: Path) -> None:
+def test_unknown_entries_of_a_record_are_passed_over(engine: Clavilux, tone_file: Path) -> None:
     picture = engine.paint(tone_file, size=64)
-    record = {**picture.record, "clavilux": "9.9.9", "more": [1]}
+    record = {**picture.record, "more": [1]}
     np.testing.assert_array_equal(engine.repaint(record, tone_file).pixels, picture.pixels)
     assert engine.has_painted(picture.record, picture.song.sha256, size=(64, 64))
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.1.7", "1.0.0", "9.9.9"])
+def test_a_version_with_another_painter_is_named(engine: Clavilux, tone_file: Path, version: str) -> None:
+    picture = engine.paint(tone_file, size=64)
+    record = {**picture.record, "clavilux": version}
+    with pytest.raises(PictureError, match=f"painted by Clavilux '{version}'.*; install that version"):
+        engine.repaint(record)
     assert not engine.has_painted(record, picture.song.sha256, size=(64, 64))
 
 

@@ -112,7 +112,7 @@ def test_the_version_has_a_short_option() -> None:
 def test_help_has_groups_examples_and_exit_codes() -> None:
     text = CliRunner().invoke(cli, ["paint", "--help"], prog_name="clavilux").stdout
     titles = re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE)
-    assert titles == ["What is painted", "Files", "Messages", "Options", "Advanced"]
+    assert titles == ["What is painted", "Steering", "Files", "Messages", "Options", "Advanced"]
     assert len(re.findall(r"^  clavilux paint ", text, re.MULTILINE)) >= 5
     main = CliRunner().invoke(cli, ["--help"], prog_name="clavilux").stdout
     assert re.findall(r"^(\w[\w ]*):$", main, re.MULTILINE) == ["Options", "Paint", "Train and measure"]

@@ -112,7 +112,7 @@ def test_a_page_has_everything_and_needs_no_network() -> None:
     (picture,) = page.images
     with Image.open(io.BytesIO(base64.b64decode((picture["src"] or "").partition(",")[2]))) as image:
         assert image.size == (768, 768)
-    assert (picture["alt"] or "").startswith("Abstract picture in ")
+    assert (picture["alt"] or "").startswith("Abstract picture, ")
     assert len(set(re.findall(r"</span> (#[0-9a-f]{6})</td>", text))) == 8
     shares = [float(share) for share in re.findall(r"<td>([\d.]+) %</td>", text)]
     assert len(shares) == 8 and sum(shares) == pytest.approx(100, abs=0.5)
@@ -151,6 +151,8 @@ def test_a_bundle_of_pixels_has_a_page_without_palette() -> None:
 
 def test_a_feature_file_has_no_timeline() -> None:
     np.save("song.npy", np.random.default_rng(0).normal(0, 20, (3, 20, 216)).astype(np.float32))
+    with Path("song.npy").open("ab") as file:
+        file.write(open_bundle("default").feature_settings.mark())
     assert run("explain", "song.npy", "-o", "card.html").exit_code == 0
     assert "How does the song develop" not in Path("card.html").read_text("utf-8")
 

@@ -37,14 +37,14 @@ def write_art(folder, n=30):
         Image.fromarray(rgb).save(folder / f"{index:02d}.png")
 
 
-def save_features(path, windows):
-    """Write a feature file with the settings of the default recipe."""
+def save_features(path, windows, settings=None):
+    """Write a feature file, by default with the settings of the default recipe."""
     content = BytesIO()
     np.save(content, windows.astype(np.float32))
-    path.write_bytes(content.getvalue() + load_recipe("default").features.mark())
+    path.write_bytes(content.getvalue() + (settings or load_recipe("default").features).mark())
 
 
-def write_features(folder, n=24):
+def write_features(folder, n=24, settings=None):
     """Write feature files of synthetic tracks, with descriptors."""
     folder.mkdir(parents=True)
     with (folder / "descriptors.csv").open("w", newline="") as file:
@@ -55,7 +55,7 @@ def write_features(folder, n=24):
             rng = np.random.default_rng(index)
             level = rng.standard_normal((1, 20, 1)) * 30
             windows = level + 10 * rng.standard_normal((3, 20, 216))
-            save_features(folder / f"track {index:02d}.npy", windows)
+            save_features(folder / f"track {index:02d}.npy", windows, settings)
             writer.writerow([f"track {index:02d}.mp3", f"track {index:02d}.npy", *rng.random(len(columns))])
 
 

@@ -14,7 +14,7 @@ from clavilux.picture import Picture
 from clavilux.system.files import write_whole
 
 FOLDER_IMAGE = "cover.jpg"
-_DESCRIPTIONS = (b"Abstract picture in ", b"Blurred abstract picture, ")  # beginnings of ours
+_DESCRIPTIONS = (b"Abstract picture, ", b"Blurred abstract picture, ")  # beginnings of ours
 
 
 @dataclass(frozen=True)

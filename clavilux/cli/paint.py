@@ -345,7 +345,7 @@ def _check_usage(ctx: click.Context) -> None:
     if suffix and own in FORMATS and FORMATS[own] != FORMATS[f".{suffix}"] and not output.endswith("/"):
         raise click.UsageError(f"-o {output} and --format {suffix} give two formats; give one.")
     check_sheet(given["sheet"])
-    if given["embed"]:
+    if given["embed"] and given["again"] is None:
         import mutagen  # noqa: F401  (an extra: its absence is reported before any work)
 
 
