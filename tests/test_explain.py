@@ -45,7 +45,7 @@ def test_the_angle_is_printed_only_for_marks_that_have_one(picture: Picture) -> 
 
 
 CARD = {
-    "descriptors": ["tempo", "loudness"],
+    "descriptors": ["pace", "register"],
     "normalisation": {
         "song_mean": [0.0] * 64 + [120.0, -14.0],
         "song_deviation": [1.0] * 64 + [20.0, 2.0],
@@ -55,12 +55,12 @@ CARD = {
 
 
 def test_a_song_is_compared_with_the_training_songs(picture: Picture) -> None:
-    song = dataclasses.replace(picture.song, descriptors={"tempo": 140.0, "loudness": -17.92, "key": 3.0})
-    report = report_picture(dataclasses.replace(picture, song=song), Path("a.png"), ("tempo", "loudness"), CARD)
-    assert report["shares_of_songs_below"] == {"tempo": 0.841, "loudness": 0.025}  # one above, 1.96 below the mean
+    song = dataclasses.replace(picture.song, descriptors={"pace": 140.0, "register": -17.92, "key": 3.0})
+    report = report_picture(dataclasses.replace(picture, song=song), Path("a.png"), ("pace", "register"), CARD)
+    assert report["shares_of_songs_below"] == {"pace": 0.841, "register": 0.025}  # one above, 1.96 below the mean
     text = explain_report(report)
-    assert " tempo: about 140 beats a minute, faster than 84 % of the songs we know\n" in text
-    assert " loudness: -17.9 LUFS, quieter than 98 % of the songs we know\n" in text
+    assert " pace: 140 BPM, faster than 84 % of the songs we know\n" in text
+    assert ", lower than 98 % of the songs we know\n" in text
     assert " key: D sharp (not used for the picture)\n" in text
 
 

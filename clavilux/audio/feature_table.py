@@ -176,7 +176,11 @@ def _read_table(path: Path, warn: Callable[[str], None]) -> dict[str, Row]:
     except AudioError as error:
         warn(f"{error}; the features of its songs are computed again")
         return {}
-    return {row["file"]: row for row in rows if _is_valid(row, path.parent)} if set(columns) == set(COLUMNS) else {}
+    if set(columns) != set(COLUMNS):
+        if path.stat().st_size:
+            warn(f"{path}: has other columns; the features of its songs are computed again")
+        return {}
+    return {row["file"]: row for row in rows if _is_valid(row, path.parent)}
 
 
 def _is_valid(row: Row, folder: Path) -> bool:
