@@ -8,7 +8,7 @@ from clavilux.colour import srgb_to_lab
 from clavilux.constants import SURFACE_NAMES
 from clavilux.models.image_vae import ImageVAE
 from clavilux.painter.controls import blend_palettes
-from clavilux.training.linear_heads import HeadTargets, fit_linear_heads, share_biases
+from clavilux.training.linear_heads import HeadTargets, balance_classes, fit_linear_heads, share_biases
 
 N, KINDS = 3_000, 6
 
@@ -120,3 +120,24 @@ def test_biases_give_every_class_its_share():
     counts = np.bincount((scores + constants).argmax(1), minlength=6) / 4000
     np.testing.assert_allclose(counts, shares, atol=0.01)
     assert missed < 0.01
+
+
+def test_songs_get_each_class_as_often_as_art():
+    """Songs that lie in one corner of the latent space would all get the same kinds and surfaces."""
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
+    network = ImageVAE(n_palettes=4, n_kinds=6, width=8, decoder_width=8)
+    art = rng.standard_normal((600, 64))
+    songs = 0.5 * rng.standard_normal((200, 64)) + 1.0
+
+    def shares(layer, latents):
+        scores = latents @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
+        return np.bincount(scores.argmax(axis=1), minlength=layer.out_features) / len(latents)
+
+    layers = (network.to_kind, network.to_surface)
+    wanted = [shares(layer, art) for layer in layers]
+    before = max(np.abs(shares(layer, songs) - want).max() for layer, want in zip(layers, wanted, strict=True))
+    missed = balance_classes(network, art, songs)
+    for layer, want in zip(layers, wanted, strict=True):
+        np.testing.assert_allclose(shares(layer, songs), want, atol=0.03)
+    assert before > 0.2 and max(missed.values()) < 0.05

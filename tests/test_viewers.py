@@ -1,0 +1,20 @@
+"""The scores of viewers are read back by group."""
+
+from __future__ import annotations
+
+import pytest
+from viewers import read_scores
+
+KEY = {"1": "songs", "2": "painters", "3": "songs", "4": "painters"}
+
+
+def test_groups_have_mean_error_and_shares() -> None:
+    table = read_scores(KEY, [{"1": 4, "2": 8, "3": 6, "4": 7}, {"1": 4, "2": 8, "3": 8, "4": 9}])
+    assert "| songs | 2 | 5.50 | 1.50 | 0.50 | 0.50 |" in table
+    assert "| painters | 2 | 8.00 | 0.00 | 1.00 | 0.00 |" in table
+    assert "correlate by" in table
+
+
+def test_a_missing_score_is_named() -> None:
+    with pytest.raises(SystemExit, match="1 pictures have no score"):
+        read_scores(KEY, [{"1": 4, "2": 8, "3": 6}])
