@@ -56,7 +56,7 @@ class Picture:
     >>> picture = paint("nocturne.flac", size=128)
     >>> picture.image.size, np.asarray(picture).shape, picture.z_image.shape
     ((128, 128), (128, 128, 3), (64,))
-    >>> picture.description.startswith("Abstract picture in ")
+    >>> picture.description.startswith("Abstract picture, ")
     True
     """
 

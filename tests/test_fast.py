@@ -116,7 +116,7 @@ def test_a_change_in_another_module_compiles_its_callers_again(tmp_path: Path) -
         "paint = np.array([[80, 0, 0, 0, 5, 1]], np.float32)\n"
         "rows = np.zeros((64, 64, 3), np.float32)\n"
         "paint_strokes(rows, 0, 64, Strokes(shape, paint, np.full((1, 2, BRISTLES), 0.3, np.float32)), fast)\n"
-        "print(rows.sum(), len(fast.paint_strokes.stats.cache_misses))\n"
+        "print((rows * rows).sum(), len(fast.paint_strokes.stats.cache_misses))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "HOME": "/dev/null"}  # the cache is beside the modules
 

@@ -47,7 +47,7 @@ def test_the_width_of_a_line_varies_and_is_bounded() -> None:
     changed = np.abs(painted(-1.0, plan="half") - painted(0.0, plan="half")).max(axis=2) > 10
     width = changed.sum(axis=1) / PX
     assert 0.001 < np.median(width) < 0.01
-    assert width.max() < 0.02
+    assert width.max() < 0.03
     assert width.std() > 0.1 * width.mean()
 
 

@@ -81,7 +81,8 @@ def test_memory_grows_no_faster_than_the_picture(controls: Controls) -> None:
     peaks = [peak_of_painting(controls, side, side) for side in sides]
     for before, after in itertools.pairwise(peaks):
         assert after < 4.1 * before
-    assert peaks[-1] < 6 * 3 * sides[-1] ** 2
+    # The raster of the composition and a block of pixels need about 200 MB, whatever the size.
+    assert peaks[-1] < 250e6 + 6 * 3 * sides[-1] ** 2
 
 
 def test_a_print_is_the_same_picture_as_on_a_screen() -> None:

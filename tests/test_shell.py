@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from conftest import chord, write_wave
 from PIL import Image
 
-from clavilux.cli import cli
 from clavilux.picture_file import read_record
 from clavilux.system.files import process_is_running
 
@@ -263,11 +261,6 @@ def test_exit_codes_are_in_the_help() -> None:
 # Names ---------------------------------------------------------------------------------------------------------------
 
 
-def invoke(*arguments: object) -> Result:
-    """The command in this process; it starts faster."""
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
-
-
 def name_once_more(kind: str) -> str:
     """Another name of the song a.wav, which ends like a picture."""
     match kind:
@@ -294,32 +287,32 @@ def test_a_picture_never_replaces_a_song(here: Path, fake_bundle: Path, kind: st
         song = "x-2.png" if song == "a.png" else song
         output = output.replace("a.png", "x.png")
     before = Path(song).read_bytes()
-    done = invoke(*painting(fake_bundle, song, "-o", output, "--count", count))
-    assert done.exit_code == 1 and done.stdout == ""
+    done = run(*painting(fake_bundle, song, "-o", output, "--count", count))
+    assert done.returncode == 1 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and "is read and would be overwritten" in done.stderr
     assert Path(song).read_bytes() == before
     assert not list(here.glob(".clavilux*"))
 
 
+@pytest.mark.slow
 def test_in_a_folder_a_song_that_ends_like_a_picture_keeps_its_name(here: Path, fake_bundle: Path) -> None:
     shutil.copy("b.wav", "a.png")
-    invoke(*painting(fake_bundle, "b.wav", "-o", "b.png"))
+    run(*painting(fake_bundle, "b.wav", "-o", "b.png"))
     before = {name: Path(name).read_bytes() for name in ("a.png", "b.png")}
-    # b.png is a picture of b.wav, given as a song.
-    done = invoke(*painting(fake_bundle, "a.wav", "a.png", "b.wav", "b.png"))
+    done = run(*painting(fake_bundle, "a.wav", "a.png", "b.wav", "b.png"))  # b.png: a picture of b.wav, given as a song
     assert done.stdout.splitlines() == ["a.wav -> a_2.png", "a.png -> a_3.png", "b.wav -> b_2.png"]
     assert {name: Path(name).read_bytes() for name in before} == before
 
 
 def test_a_picture_is_not_painted_over_itself_again(here: Path, fake_bundle: Path) -> None:
-    assert invoke(*painting(fake_bundle, "a.wav")).exit_code == 0
+    assert run(*painting(fake_bundle, "a.wav")).returncode == 0
     Image.new("RGB", (8, 8)).save("a-again.png")  # not ours
     before = {name: Path(name).read_bytes() for name in ("a.wav", "a.png", "a-again.png")}
     os.symlink("a.wav", "link.png")
     for output in ("a.png", "./a.png", "link.png"):
-        done = invoke("paint", "--again", "a.png", "a.wav", "-o", output, "--bundle", fake_bundle)
-        assert done.exit_code == 1 and "is read and would be overwritten" in done.stderr
-    done = invoke("paint", "--again", "a.png", "a.wav", "--bundle", fake_bundle)
+        done = run("paint", "--again", "a.png", "a.wav", "-o", output, "--bundle", fake_bundle)
+        assert done.returncode == 1 and "is read and would be overwritten" in done.stderr
+    done = run("paint", "--again", "a.png", "a.wav", "--bundle", fake_bundle)
     assert done.stdout == "a.wav -> a-again_2.png\n"
     assert {name: Path(name).read_bytes() for name in before} == before
 
@@ -329,10 +322,10 @@ def test_features_do_not_replace_a_song(here: Path) -> None:
     os.rename("a.wav", "music/a.wav")
     for name in ("a.npy", "descriptors.csv"):
         os.symlink("a.wav", f"music/{name}")
-        done = invoke("features", "music", "-o", "music")
-        assert done.exit_code == 1 and "is read and would be overwritten" in done.stderr
+        done = run("features", "music", "-o", "music")
+        assert done.returncode == 1 and "is read and would be overwritten" in done.stderr
         os.unlink(f"music/{name}")
-    assert invoke("features", "music", "-o", "music").exit_code == 0
+    assert run("features", "music", "-o", "music").returncode == 0
 
 
 @pytest.mark.slow
@@ -347,8 +340,8 @@ def test_a_report_replaces_neither_a_bundle_nor_a_table(here: Path, fake_bundle:
     for number in range(24):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(f"art/{number}.png")
     before = Path("bundle/bundle.json").read_bytes()
-    done = invoke("evaluate", "--bundle", "bundle", "--music", ".", "--art", "art", "-o", output)
-    assert done.exit_code == 1 and "is read and would be overwritten" in done.stderr
+    done = run("evaluate", "--bundle", "bundle", "--music", ".", "--art", "art", "-o", output)
+    assert done.returncode == 1 and "is read and would be overwritten" in done.stderr
     assert Path("bundle/bundle.json").read_bytes() == before
 
 

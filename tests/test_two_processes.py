@@ -15,6 +15,7 @@ precision = "32-true"
 steps = 10
 warmup = 2
 tracks = 8
+copies = 0
 [audio_vae]
 steps = 12
 warmup = 2
