@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
-TOLERANCE = 6.0  # mean difference of a picture, in steps of 255; two songs differ by 40 and more
+TOLERANCE = 1.0  # mean difference of a picture, in steps of 255; two songs differ by 40 and more
 LIMIT_S = 400  # of one command; an installation without pip's cache takes about 25 s
 UNREACHABLE = re.compile(r"Connection|Max retries|timed out|Temporary failure|Name or service|ProxyError|SSLError")
 UNWANTED = (
