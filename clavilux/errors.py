@@ -1,4 +1,7 @@
-"""Errors that a user can correct. Each message says in one line what was given, what is allowed and what to do."""
+"""Errors that a user can correct: their classes. The texts are where the errors are raised.
+
+Each text says in one line what was given, what is allowed and what to do.
+"""
 
 
 class ClaviluxError(Exception):

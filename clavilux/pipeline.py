@@ -26,8 +26,9 @@ from clavilux.record import (
     MIN_SOUND_S,
     PaintArguments,
     PaintOptions,
+    make_record,
     parse_record,
-    record_latent,
+    record_options,
     record_song,
 )
 from clavilux.steering import NO_STEERING, Steering
@@ -45,7 +46,6 @@ from clavilux.system.arguments import (
     whole_number,
 )
 from clavilux.variations import Variations, generator_of
-from clavilux.version import __version__
 
 if TYPE_CHECKING:
     from clavilux.painter.controls import Controls
@@ -311,7 +311,7 @@ class Clavilux:
             As in `paint`.
         """
         song = record.get("song") if isinstance(record, dict) else None
-        expected = self._entries(self._options(options, changes))
+        expected = record_options(self.bundle, self._options(options, changes))
         return (
             isinstance(song, dict)
             and song.get("sha256") == song_sha256
@@ -323,11 +323,6 @@ class Clavilux:
         resolved = (options or PaintOptions()).changed(changes).with_noise_of(self.bundle)
         resolved.steering.check_bundle(self.bundle)
         return resolved
-
-    def _entries(self, options: PaintOptions) -> dict[str, Any]:
-        """Return the entries of a record except the song."""
-        bundle = {"name": self.bundle.name, "sha256": self.bundle.sha256}
-        return {"clavilux": __version__, "bundle": bundle, **options.to_record()}
 
     def _song(self, song: Source | Song, sr: Number | None, options: PaintOptions, *, is_logged: bool = True) -> Song:
         """Return the song of a source, or a validated Song; warnings about a source are logged."""
@@ -377,8 +372,7 @@ class Clavilux:
         pixels, controls = self._decode(z_image, options.size, seed, options.steering)
         if controls is not None and (complaint := options.steering.complaint_about(controls)):
             logger.warning("%s: %s", measured["name"], complaint)
-        entries = self._entries(options)
-        record = {"clavilux": entries["clavilux"], "song": measured, **entries, "z_image": record_latent(z_image)}
+        record = make_record(self.bundle, options, measured, z_image)
         return Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song, z_audio=z_audio)
 
     def _decode(

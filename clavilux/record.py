@@ -1,4 +1,7 @@
-"""Options of a painting, and the record of them inside a picture."""
+"""Options of a painting, and the record of a picture: what it holds, made and parsed.
+
+`clavilux.picture_file` stores the record in a file and reads it back.
+"""
 
 from __future__ import annotations
 
@@ -175,9 +178,30 @@ def record_song(song: Song) -> dict[str, Any]:
     }
 
 
-def record_latent(z_image: Float32) -> list[float]:
-    """Return a latent as JSON values, each the shortest decimal number that reads back as the same float32."""
-    return [float(str(value)) for value in z_image]
+def record_options(bundle: Bundle, options: PaintOptions) -> dict[str, Any]:
+    """Return the entries of a record that do not depend on the song, as JSON values: version, bundle and options."""
+    return {
+        "clavilux": __version__,
+        "bundle": {"name": bundle.name, "sha256": bundle.sha256},
+        **options.to_record(),
+    }
+
+
+def make_record(bundle: Bundle, options: PaintOptions, song: dict[str, Any], z_image: Float32) -> dict[str, Any]:
+    """Return the record of a picture as JSON values.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    options : PaintOptions
+    song : dict
+        From `record_song`.
+    z_image : (64,) float32
+        The latent that was decoded. Each number is written as the shortest decimal that reads back as the same float32.
+    """
+    entries = record_options(bundle, options)
+    latent = [float(str(value)) for value in z_image]
+    return {"clavilux": entries["clavilux"], "song": song, **entries, "z_image": latent}
 
 
 @dataclass(frozen=True, eq=False)

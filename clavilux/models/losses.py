@@ -1,4 +1,6 @@
-"""Losses of the variational autoencoders, and control of their KL divergence.
+"""Terms of the losses of the variational autoencoders, and control of their KL divergence.
+
+`clavilux.training.train_audio_vae` and `train_image_vae` add them up to the loss of each network.
 
 Losses are summed over positions and dimensions and averaged over the batch only. An average over pixels would multiply
 the effective weight of the KL divergence by the number of pixels, and the latent would carry no information.
