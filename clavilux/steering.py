@@ -115,7 +115,7 @@ class Steering:
     complexity : float
         From -1 to 1: few quiet areas to many.
     outline : float or None
-        From 0 to 1: width of the lines between areas; flat colour and layers have them.
+        From 0 to 1: width of the lines between areas; only flat colour has them.
     surface : str or None
         One of ``SURFACE_NAMES``.
     marks : tuple of str or None

@@ -3,9 +3,9 @@
 controls, seed, aspect ratio -> **here** -> Composition -> strokes or areas -> picture
 
 Real pictures have a few large shapes, some of middle size and some small ones near a focus. The composition therefore
-has three layers of marks. Large marks of the first kind cover the picture; they follow the plan closely where little
-happens, and chaos takes over towards the focus. Smaller marks of the second kind are used above a quantile of the
-focus, and still smaller ones in its middle. A mark is whole or absent, so the border between layers follows the marks.
+has marks of three sizes. Large marks of the first kind cover the picture; they follow the plan closely where little
+happens, and chaos takes over towards the focus. The areas at the focus are filled with smaller marks of the second
+kind, in a few colours of the plan, so that a pattern has the shape of an area and does not lie on it.
 
 A composition is a raster of `SIDE` cells along the short side, the same for every size of the picture. What is painted
 of it (strokes, crisp borders) is a function of place.
@@ -29,12 +29,15 @@ from clavilux.painter.plan import read_plan, refine_plan
 from clavilux.painter.raster import (
     Float32,
     Index,
+    Mask,
     UInt8,
     absorb_small,
     blur,
     enlarge,
+    find_areas,
     find_distances,
     find_edges,
+    read_at,
 )
 
 SIDE = 512  # cells along the short side
@@ -43,20 +46,30 @@ REACH = 0.12  # short sides: largest distance to a border that is measured
 _CALM_BLUR = 2.5  # cells: standard deviation of the blur of the plan far from the focus
 _CALM = 0.10  # chaos of large marks far from the focus
 _LARGE_CHAOS, _MIDDLE_CHAOS, _SMALL_CHAOS = 0.75, 0.8, 1.0  # largest chaos of each layer
+_BRUSHED = ("gouache", "impasto", "drawing")  # surfaces whose strokes are smaller near borders and at the focus
+_BRUSH_SCALE = 0.7  # of the number of large marks for them
+_CALM_SCALE, _BUSY_FROM = 0.5, 0.5  # on others, large marks are larger where the rank of the focus is below the second
 _MIDDLE_MARKS = 2.4, 22.0  # least ratio of middle to large marks, and most marks along the short side
 _SMALL_RATIO, _SMALL_MARKS = 2.6, 40.0
-_DETAIL_FROM = 0.95, 0.33  # quantile of the focus above which middle marks are used: the first minus detail * second
-_SMALL_FROM = 0.965
+_DETAIL_SHARE = 0.04, 0.24  # share of the picture that is filled with patterns: the first plus detail * second
+_PATTERN_AREA = 0.004, 0.14  # share of the picture of an area that may have a pattern
+_PATTERN_STEP = 2  # least difference of slots between the two main colours of a pattern
 _LEAST_CHAOS = 0.15  # below, no layer but that of large marks
+_ECHOES = 2  # most small areas in which the accent comes back
+_ECHO_AREA = 0.0006, 0.012  # share of the picture of such an area
+_ECHO_CONTRAST = 12.0  # L*: least difference of the area's colour from the accent
+_ECHO_APART = 0.2  # short sides: least distance from where the accent is
 _SMALLEST_AREA = 0.011**2  # of a square short side: smaller areas go to their neighbours
+_LEAST_LOG = -3.0  # logarithm of the probability that a colour of a pattern has at least
 _ROUNDS = 14  # of the search for biases that keep the shares of the plan
+_FOCUS = 0.25, 5.0, 0.22  # weight of a slow field; penalty per short side beyond this distance from the centre
 _TURNS = 0.382  # golden section: directions of neighbouring slots differ
 
 # Small cells side by side read as confetti, and textures of veins as noise, so that kinds are replaced by a plainer one
 # of similar character where they are large, and where they are small.
 _LARGE_KINDS = {
-    "scribble": "blobs", "splatter": "blobs", "glass": "facets", "hexagons": "facets", "triangles": "shards",
-    "marble": "strokes", "hatching": "stripes",
+    "scribble": "blobs", "splatter": "blobs", "glass": "shards", "hexagons": "shards", "triangles": "shards",
+    "marble": "strokes", "hatching": "stripes", "scales": "arcs", "weave": "bands",
 }  # fmt: skip
 _SMALL_KINDS = {
     "scribble": "strokes", "marble": "strokes", "facets": "strokes", "blobs": "dabs", "glass": "shards",
@@ -168,9 +181,31 @@ def compose(controls: Controls, *, aspect: float, seed: int) -> Composition:
     if controls.exact_palette:
         palette = srgb_to_lab(controls.palette)
     else:
-        palette = compose_palette(controls.palette, share, at_focus)
+        palette, accent = compose_palette(controls.palette, share, at_focus)
+        slots = _echo(slots, accent, palette)
     palette = shift_colours(palette, controls.lightness, controls.saturation, controls.warmth)
     return Composition(controls, seed, slots, draft.focus, palette)
+
+
+def _echo(slots: UInt8, accent: int, palette: Float32) -> UInt8:
+    """Return slots in which the accent comes back in small areas far from where it is."""
+    area = find_areas(slots).ravel()
+    size = np.bincount(area)
+    fit = np.flatnonzero((size > _ECHO_AREA[0] * area.size) & (size < _ECHO_AREA[1] * area.size))
+    fit = fit[np.abs(palette[slots.ravel()[fit], 0] - palette[accent, 0]) > _ECHO_CONTRAST]
+    slots = slots.copy()
+    for _ in range(_ECHOES):
+        there = np.argwhere(slots == accent)
+        if not fit.size or not len(there):
+            break
+        places = np.stack(np.divmod(fit, slots.shape[1]), axis=1)
+        apart = np.linalg.norm(places[:, None] - there[None, :: max(1, len(there) // 200)], axis=2).min(axis=1)
+        best = apart.argmax()
+        if apart[best] < _ECHO_APART * SIDE:
+            break
+        slots.ravel()[area == fit[best]] = accent
+        fit = np.delete(fit, best)
+    return slots
 
 
 class _Draft:
@@ -191,22 +226,64 @@ class _Draft:
         middle = min(max(1.1 * controls.frequency, _MIDDLE_MARKS[0] * large), _MIDDLE_MARKS[1])
         small = min(_SMALL_RATIO * middle, _SMALL_MARKS)
         first, second = controls.kind, controls.second_kind or controls.kind
-        near = np.clip((focus - np.float32(0.25)) / np.float32(0.6), 0, 1)
-        chaos = _CALM + (min(_LARGE_CHAOS, controls.chaos) - _CALM) * near if controls.chaos > _CALM else 0 * near
-        everywhere = np.arange(focus.size)
-        slots = self._mark(_LARGE_KINDS.get(first, first), large, chaos, everywhere, self.seed, keep_shares=True)[0]
+        chaos = (min(_CALM, controls.chaos), min(_LARGE_CHAOS, controls.chaos))
+        kind = _LARGE_KINDS.get(first, first)
+        everywhere, brushed = np.arange(focus.size), controls.surface in _BRUSHED
+        scale = _BRUSH_SCALE if brushed else _CALM_SCALE
+        slots, _ = self._mark(kind, scale * large, chaos, everywhere, self.seed, keep_shares=True)
+        if not brushed:
+            busy = np.flatnonzero(focus > _BUSY_FROM - 0.25)
+            marked, at_focus = self._mark(kind, large, chaos, busy, self.seed, keep_shares=True)
+            inside = at_focus > _BUSY_FROM  # as a rule a mark is whole or absent, so that the border follows the marks
+            slots[busy[inside]] = marked[inside]
+        slots = slots.reshape(self.h, self.w)
         if controls.chaos > _LEAST_CHAOS:
             kind = _SMALL_KINDS.get(second, second)
-            detail_from = _DETAIL_FROM[0] - _DETAIL_FROM[1] * controls.detail
-            for frequency, most, start in (
-                (middle, min(_MIDDLE_CHAOS, controls.chaos), detail_from),
-                (small, min(_SMALL_CHAOS, controls.chaos + 0.2), max(_SMALL_FROM, detail_from)),
+            number, slots_of, small_of = self._choose_areas(slots)
+            for frequency, most, is_small in (
+                (middle, min(_MIDDLE_CHAOS, controls.chaos), False),
+                (small, min(_SMALL_CHAOS, controls.chaos + 0.2), True),
             ):
-                cells = np.flatnonzero(focus > start - 0.2)
-                marked, centre = self._mark(kind, frequency, np.full_like(focus, most), cells, self.seed + 1)
-                inside = focus[centre] > start
-                slots[cells[inside]] = marked[inside]
-        return slots.reshape(self.h, self.w)
+                cells = np.flatnonzero((number >= 0) & (small_of[number] == is_small))
+                if cells.size:
+                    allowed = slots_of[number[cells]].T
+                    marked, _ = self._mark(kind, frequency, (most, most), cells, self.seed + 1, allowed=allowed)
+                    slots.ravel()[cells] = marked
+        return slots
+
+    def _choose_areas(self, slots: UInt8) -> tuple[Index, Mask, Mask]:
+        """Return the areas that are filled with a pattern, those nearest to the focus.
+
+        Returns
+        -------
+        number : (h * w,)
+            Number of the area of each cell, -1 for the others.
+        slots_of : (n, 8) bool
+            The three slots of the pattern of each area.
+        small_of : (n,) bool
+            Whether the marks of its pattern are small.
+        """
+        area = find_areas(slots).ravel()
+        size = np.bincount(area) / area.size
+        focus = np.bincount(area, self.focus.ravel()) / np.maximum(size * area.size, 1)
+        fit = np.flatnonzero((size > _PATTERN_AREA[0]) & (size < _PATTERN_AREA[1]))
+        fit = fit[np.argsort(-focus[fit], kind="stable")]
+        wanted = _DETAIL_SHARE[0] + _DETAIL_SHARE[1] * self.controls.detail
+        chosen = fit[np.cumsum(size[fit]) - size[fit] < wanted]
+        index = np.full(size.size, -1)
+        index[chosen] = np.arange(chosen.size)
+        number = index[area]
+        slots_of = np.zeros((chosen.size, SLOTS), bool)
+        for k in range(chosen.size):
+            inside = np.flatnonzero(number == k)[::5]
+            own = slots.ravel()[inside[0]]
+            places = self._plan_places(self.x[inside], self.y[inside])
+            weight = np.exp(read_plan(self.plan, *places)).mean(axis=1)
+            far = np.abs(np.arange(SLOTS) - own) >= _PATTERN_STEP
+            second = np.where(far, weight, -1).argmax()
+            weight[[own, second]] = -1
+            slots_of[k, [own, second, weight.argmax()]] = True
+        return number, slots_of, size[chosen] < (np.median(size[chosen]) if chosen.size else 0)
 
     def _find_focus(self) -> Float32:
         """Return the rank of each cell, high where the plan is undecided and far from the edge of the picture."""
@@ -218,40 +295,53 @@ class _Draft:
         x, y = place_grid(h, w)
         slow = sum_waves(x * np.float32(1.6), y * np.float32(1.6), self.seed, "focus", n=8)
         edge = np.hypot(x * np.float32(h / max(h, w)), y * np.float32(w / max(h, w)))
-        wanted = np.float32(0.8) * enlarge(undecided, h, w).ravel() + np.float32(0.6) * slow
-        wanted -= np.float32(3.6) * np.clip(edge - np.float32(0.32), 0, 1)
+        wanted = np.float32(0.8) * enlarge(undecided, h, w).ravel() + np.float32(_FOCUS[0]) * slow
+        wanted -= np.float32(_FOCUS[1]) * np.clip(edge - np.float32(_FOCUS[2]), 0, 1)
         rank = np.interp(wanted, np.sort(wanted), np.linspace(0, 1, wanted.size)).astype(np.float32)
         return enlarge(rank.reshape(h, w), self.h, self.w)
 
     def _mark(
-        self, kind: str, frequency: float, chaos: Float32, cells: Index, seed: int, *, keep_shares: bool = False
-    ) -> tuple[UInt8, Index]:
-        """Return the slots that marks of a kind give some cells, and the cells at the centres of their marks.
+        self,
+        kind: str,
+        frequency: float,
+        chaos: tuple[float, float],
+        cells: Index,
+        seed: int,
+        *,
+        keep_shares: bool = False,
+        allowed: Mask | None = None,
+    ) -> tuple[UInt8, Float32]:
+        """Return the slots that marks of a kind give some cells, and the focus at the centres of their marks.
 
-        With `keep_shares`, biases keep each slot's share of the plan, whatever chaos is.
+        `chaos` is that far from the focus and that at the focus. With `keep_shares`, biases keep each slot's share of
+        the plan, whatever chaos is. `allowed` (8, n) are the slots that each cell may have.
         """
         field = mark_field(
             kind, self.x[cells], self.y[cells], frequency=frequency, angle=self.controls.angle, seed=seed
         )
-        short = min(self.h, self.w)
-        row = np.clip(np.rint(field.y * short + (self.h - 1) / 2), 0, self.h - 1).astype(np.intp)
-        column = np.clip(np.rint(field.x * short + (self.w - 1) / 2), 0, self.w - 1).astype(np.intp)
-        centre = row * self.w + column
-        x, y = field.x * np.float32(short / self.w), field.y * np.float32(short / self.h)
-        log_p = read_plan(self.plan, x, y)
-        weight = chaos[centre].astype(np.float32)
+        places = self._plan_places(field.x, field.y)
+        at_focus = read_at(self.focus, (places[1] + 0.5) * self.h - 0.5, (places[0] + 0.5) * self.w - 0.5)
+        weight = chaos[0] + (chaos[1] - chaos[0]) * np.clip((at_focus - np.float32(0.25)) / np.float32(0.6), 0, 1)
+        log_p = read_plan(self.plan, *places)
         if keep_shares:
-            near = np.clip((self.focus.ravel()[centre] - np.float32(0.2)) / np.float32(0.5), 0, 1)
-            calm = read_plan(self.calm_plan, x, y)
+            near = np.clip((at_focus - np.float32(0.2)) / np.float32(0.5), 0, 1)
+            calm = read_plan(self.calm_plan, *places)
             log_p = calm + near * (log_p - calm)
+        if allowed is not None:
+            log_p = np.where(allowed, np.maximum(log_p, _LEAST_LOG), -np.inf)
         if len(field.u) == 1:  # one field for all slots, which are stacked from dark to light
             p = np.exp((log_p - log_p.max(axis=0)) / np.maximum(weight, np.float32(0.05)))
             p /= p.sum(axis=0)
-            return (field.u > np.cumsum(p, axis=0)[:-1]).sum(axis=0).astype(np.uint8), centre
+            return (field.u > np.cumsum(p, axis=0)[:-1]).sum(axis=0).astype(np.uint8), at_focus
         scores = log_p - weight * np.log(-np.log(field.u))  # Gumbel noise
         if keep_shares:
             scores += _biases(scores[:, ::7], np.exp(self.controls.plan).mean(axis=(1, 2)))[:, None]
-        return scores.argmax(axis=0).astype(np.uint8), centre
+        return scores.argmax(axis=0).astype(np.uint8), at_focus
+
+    def _plan_places(self, x: Float32, y: Float32) -> tuple[Float32, Float32]:
+        """Return places as shares of the width and the height, as the plan is read."""
+        short = min(self.h, self.w)
+        return x * np.float32(short / self.w), y * np.float32(short / self.h)
 
 
 def _biases(scores: Float32, shares: Float32) -> Float32:

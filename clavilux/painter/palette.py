@@ -18,13 +18,18 @@ from clavilux.colour import lab_to_srgb, srgb_to_lab
 from clavilux.constants import SLOTS
 from clavilux.painter.raster import Float32
 
-_DEVIATION = 20.0  # least standard deviation of lightness over the picture, in L*
+_MEAN = 30.0, 84.0  # least and largest mean lightness of a picture, in L*
+_DEVIATION = 26.0  # least standard deviation of lightness over the picture, in L*
 _WIDEST = 2.6  # largest factor by which it is widened
 _RANGE = 60.0  # least difference between the lightest and the darkest slot, in L*
 _DARKEST, _LIGHTEST = 6.0, 97.0
 _ACCENT_AREA = (0.002, 0.12)  # share of the picture that an accent may cover
-_ACCENT_CHROMA = 56.0
-_ACCENT_LIGHTNESS = (42.0, 72.0)
+_ACCENT_CHROMA = 36.0, 64.0  # an accent has this much more chroma than the picture, up to the second
+_ACCENT_LIGHTNESS = (38.0, 78.0)
+_PIGMENTS = (  # CIELAB of pigments that painters use for accents; an accent that the palette lacks is one of them
+    (46, 60, 38), (56, 58, 54), (68, 34, 66), (80, 8, 72), (60, -34, 20), (52, -22, -16), (45, 2, -44), (36, 24, -52),
+    (44, 44, -12),
+)  # fmt: skip
 _COLOURFUL = 30.0  # chroma from which a palette has a hue for its accent; otherwise the accent is nearly complementary
 _ONE_HUE = 0.93  # length of the mean chroma vector over the mean chroma, from which a palette has one hue only
 _CLEAR, _TINTED = 20.0, 4.0  # chroma from which a slot has a clear hue, and from which it has any
@@ -37,8 +42,10 @@ _ROUNDS = 12  # of the bisection for the largest chroma inside the gamut
 _INSIDE = 0.5  # CIELAB distance of a colour to its clipped one up to which it is inside
 
 
-def compose_palette(palette: Float32, share: NDArray[np.floating], at_focus: NDArray[np.floating]) -> Float32:
-    """Return the colours of a picture, (8, 3) in CIELAB, inside the gamut of sRGB.
+def compose_palette(
+    palette: Float32, share: NDArray[np.floating], at_focus: NDArray[np.floating]
+) -> tuple[Float32, int]:
+    """Return the colours of a picture, (8, 3) in CIELAB inside the gamut of sRGB, and the slot of the accent.
 
     Parameters
     ----------
@@ -59,15 +66,20 @@ def compose_palette(palette: Float32, share: NDArray[np.floating], at_focus: NDA
     pull = np.hypot(weight @ lab[:, 1], weight @ lab[:, 2]) / max(float(weight @ chroma), 1e-6)
     of = accent if chroma[accent] >= _CLEAR else int(chroma.argmax())
     hue = math.atan2(lab[of, 2], lab[of, 1])
+    colour = lab[accent].copy()
     if chroma.max() < _COLOURFUL or pull > _ONE_HUE:
         # The colour that differs most from the rest if there is one, otherwise nearly the complement, on either side.
         turns = (np.arctan2(lab[:, 2], lab[:, 1]) - mean + math.pi) % math.tau - math.pi
         far = int(np.where(chroma >= _TINTED, np.abs(turns), 0).argmax())
         turn = turns[far] if abs(turns[far]) > _DIFFERENT else _OPPOSITE * (-1) ** accent
-        hue = mean + turn
-    lab[accent, 1:] = max(chroma[accent], _ACCENT_CHROMA) * np.array([math.cos(hue), math.sin(hue)])
-    lab[accent, 0] = np.clip(lab[accent, 0], *_ACCENT_LIGHTNESS)
-    return srgb_to_lab(lab_to_srgb(lab.astype(np.float32)))
+        pigments = np.array(_PIGMENTS, np.float64)
+        off = (np.arctan2(pigments[:, 2], pigments[:, 1]) - mean - turn + math.pi) % math.tau - math.pi
+        colour = pigments[np.abs(off).argmin()]
+        hue = math.atan2(colour[2], colour[1])
+    strength = min(max(float(chroma[accent]), weight @ chroma + _ACCENT_CHROMA[0]), _ACCENT_CHROMA[1])
+    lab[accent, 1:] = max(strength, float(chroma[accent])) * np.array([math.cos(hue), math.sin(hue)])
+    lab[accent, 0] = np.clip(colour[0], *_ACCENT_LIGHTNESS)
+    return srgb_to_lab(lab_to_srgb(lab.astype(np.float32))), accent
 
 
 def place_colours(colours: Float32, palette: Float32, share: NDArray[np.floating]) -> Float32:
@@ -147,11 +159,14 @@ def _into_gamut(lab: NDArray[np.float64]) -> Float32:
 
 def _widen(lightness: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return lightness, stretched around its mean to the least deviation and range."""
-    mean = weight @ lightness
+    mean = float(weight @ lightness)
+    lightness = lightness + np.clip(mean, *_MEAN) - mean
+    mean = float(np.clip(mean, *_MEAN))
     deviation = math.sqrt(weight @ (lightness - mean) ** 2)
     wide = mean + (lightness - mean) * np.clip(_DEVIATION / max(deviation, 1), 1, _WIDEST)
     low, span = wide.min(), np.ptp(wide)
     if span < _RANGE:
         wide = (wide - low) / (span + 1e-6) * _RANGE + np.clip(mean - _RANGE / 2, 8, 36)
-    wide += max(0, _DARKEST - wide.min()) - max(0, wide.max() - _LIGHTEST)
-    return np.asarray(np.clip(wide, 4, 98))
+    # What lies beyond the darkest or the lightest value is brought back on its own side, so that the mean stays.
+    above, below = max(1.0, (wide.max() - mean) / (_LIGHTEST - mean)), max(1.0, (mean - wide.min()) / (mean - _DARKEST))
+    return np.asarray(mean + (wide - mean) / np.where(wide > mean, above, below))

@@ -10,6 +10,7 @@ towards its end, and leave ridges that are lit from the upper left. Strokes are 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,14 +20,15 @@ from numpy.typing import NDArray
 
 from clavilux.painter.composition import SIDE, Composition
 from clavilux.painter.marks.hashing import draws, key, mix, unit
-from clavilux.painter.raster import Float32
+from clavilux.painter.raster import Float32, UInt8
 
-BRISTLES = 48  # of a stroke, each way across
+BRISTLES = 30  # of a stroke, each way across
 _ANGLE = 0.25  # radians: largest random turn is half of it
 _SIZES = (0.6, 0.8)  # width and length are the brush's times the first plus up to the second
-_MOST_BEND = 1.2  # curvature times length
+_MOST_BEND = 0.9  # curvature times length
 _SATURATION = 0.25  # random change of chroma between strokes
 _LEAN, _LEANING = 0.3, 0.25  # share of a neighbouring colour in a stroke, and share of strokes that have any
+_TUFTED = 0.7  # 0: the length of each bristle is independent; 1: only that of tufts
 RAGGED = 0.30  # of the length: uneven ends
 LIGHT = (-0.7, -0.7)  # direction of the light, x and y
 SLOPE = 2.2  # of the ridges at the sides
@@ -89,16 +91,39 @@ class Strokes:
         L*, a*, b*, dryness, relief, opacity.
     bristles : (n, 2, BRISTLES) float32
         Length and load of each bristle, in (0, 1).
+    slot : (n,) uint8
+        Palette slot of the area under the middle of each stroke.
     """
 
     shape: Float32
     paint: Float32
     bristles: Float32
+    slot: UInt8
 
     def __add__(self, other: Strokes) -> Strokes:
         """Return both, `other` on top."""
-        pairs = ((self.shape, other.shape), (self.paint, other.paint), (self.bristles, other.bristles))
-        return Strokes(*(np.concatenate(pair) for pair in pairs))
+        names = (field.name for field in dataclasses.fields(self))
+        return Strokes(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Borders of areas that strokes do not cross, for rows of a picture.
+
+    Attributes
+    ----------
+    slot, second : (n, width) uint8
+        Palette slot of each pixel, and a second one.
+    share : (n, width) float32
+        Share of the pixel that the second slot covers, 0 to 1/2.
+    hard : (n, width) float32
+        How much of a stroke is held back where the area has another slot: 0 nothing, 1 all.
+    """
+
+    slot: UInt8
+    second: UInt8
+    share: Float32
+    hard: Float32
 
 
 def place_strokes(
@@ -158,9 +183,20 @@ def place_strokes(
     paint[:, 3:5] *= min(texture, 1.5), texture
     first = order.astype(np.uint32) * np.uint32(2 * BRISTLES) + np.uint32(key(seed, f"{brush.name} bristles"))
     bristles = unit(mix(np.add.outer(first, np.arange(2 * BRISTLES, dtype=np.uint32))))
+    bristles[:, :BRISTLES] = _tufts(bristles[:, :BRISTLES])
     if texture != 1:
         bristles = np.float32(0.5) + np.float32(texture) * (bristles - np.float32(0.5))
-    return Strokes(shape.astype(np.float32), paint.astype(np.float32), bristles.reshape(-1, 2, BRISTLES))
+    return Strokes(
+        shape.astype(np.float32), paint.astype(np.float32), bristles.reshape(-1, 2, BRISTLES), slot.astype(np.uint8)
+    )
+
+
+def _tufts(length: Float32) -> Float32:
+    """Return the lengths of bristles (n, BRISTLES), made more alike for neighbours, so that ends look torn, not cut."""
+    padded = np.pad(length, ((0, 0), (2, 2)), mode="edge")
+    mean = sum(padded[:, k : k + BRISTLES] for k in range(5)) / np.float32(5)
+    even = np.clip(np.float32(0.5) + np.float32(2) * (mean - np.float32(0.5)), 0, 1)
+    return np.asarray(np.float32(_TUFTED) * even + np.float32(1 - _TUFTED) * length, np.float32)
 
 
 def nearest_lightness(palette: NDArray[np.floating]) -> NDArray[np.intp]:
@@ -168,7 +204,9 @@ def nearest_lightness(palette: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.asarray(np.argsort(np.abs(palette[:, None, 0] - palette[None, :, 0]), axis=1, kind="stable"))
 
 
-def paint_strokes(rows: Float32, top: int, height: int, strokes: Strokes, fast: ModuleType | None) -> None:
+def paint_strokes(
+    rows: Float32, top: int, height: int, strokes: Strokes, edges: Edges | None, fast: ModuleType | None
+) -> None:
     """Paint strokes on rows of a picture, in place.
 
     Parameters
@@ -180,6 +218,8 @@ def paint_strokes(rows: Float32, top: int, height: int, strokes: Strokes, fast: 
     height : int
         Rows of the whole picture.
     strokes : Strokes
+    edges : Edges or None
+        None if strokes cross all borders.
     fast : module or None
         The compiled painter; None for NumPy.
     """
@@ -189,18 +229,30 @@ def paint_strokes(rows: Float32, top: int, height: int, strokes: Strokes, fast: 
     first, last = np.maximum(boxes[:, 2], top) - top, np.minimum(boxes[:, 3], top + n) - top
     seen = np.flatnonzero((first < last) & (boxes[:, 0] < boxes[:, 1]))
     if fast is not None:
-        fast.paint_strokes(rows, top, height, boxes, seen, strokes.shape, strokes.paint, strokes.bristles)
+        none = np.zeros((0, 0), np.uint8)
+        held = (none, none, *2 * [none.astype(np.float32)]) if edges is None else dataclasses.astuple(edges)
+        fast.paint_strokes(
+            rows, top, height, boxes, seen, strokes.shape, strokes.paint, strokes.bristles, strokes.slot, *held
+        )
         return
     pixel = np.float32(1 / short)
     x = ((np.arange(width) + 0.5 - width / 2) / short).astype(np.float32)
     y = ((np.arange(top, top + n) + 0.5 - height / 2) / short).astype(np.float32)
     for i in seen:
         left, right = boxes[i, :2]
-        part = rows[first[i] : last[i], left:right]
+        box = (slice(first[i], last[i]), slice(left, right))
+        kept = 1 - _held_back(edges, box, strokes.slot[i]) if edges is not None else None
         _paint_stroke(
-            part, x[left:right], y[first[i] : last[i], None], pixel,
+            rows[box], kept, x[left:right], y[first[i] : last[i], None], pixel,
             strokes.shape[i], strokes.paint[i], strokes.bristles[i],
         )  # fmt: skip
+
+
+def _held_back(edges: Edges, box: tuple[slice, slice], slot: int) -> Float32:
+    """Return how much of a stroke is held back at the pixels of a box, 0 to 1."""
+    share = edges.share[box]
+    covered = (edges.slot[box] == slot) * (np.float32(1) - share) + (edges.second[box] == slot) * share
+    return np.asarray(edges.hard[box] * (np.float32(1) - covered))
 
 
 def _boxes(shape: Float32, width: int, height: int) -> NDArray[np.int64]:
@@ -217,9 +269,16 @@ def _boxes(shape: Float32, width: int, height: int) -> NDArray[np.int64]:
 
 
 def _paint_stroke(
-    part: Float32, x: Float32, y: Float32, pixel: np.float32, shape: Float32, paint: Float32, bristles: Float32
+    part: Float32,
+    kept: Float32 | None,
+    x: Float32,
+    y: Float32,
+    pixel: np.float32,
+    shape: Float32,
+    paint: Float32,
+    bristles: Float32,
 ) -> None:
-    """Paint one stroke on the pixels (h, w, 3) at places x (w,) and y (h, 1)."""
+    """Paint one stroke on the pixels (h, w, 3) at places x (w,) and y (h, 1), with the share `kept` (h, w) of it."""
     middle_x, middle_y, cos, sin, half_width, half_length, curve = shape
     dry, relief, opacity = paint[3:]
     dx, dy = x - middle_x, y - middle_y
@@ -245,6 +304,8 @@ def _paint_stroke(
     used = np.float32(0.5) * (v + np.float32(1))
     thin = np.float32(1.7) * dry * used * used - np.float32(0.55) + np.float32(0.9) * (filled - np.float32(0.5))
     alpha = opacity * cover * (np.float32(1) - np.float32(0.85) * _ramp(thin * np.float32(2.2)))
+    if kept is not None:
+        alpha *= kept[r, c]
     slope = np.float32(SLOPE) * u * np.abs(u) ** 3 + np.float32(GROOVES) * step
     lit = slope * (sin * np.float32(LIGHT[0]) - cos * np.float32(LIGHT[1]))
     tone = paint[0] + relief * lit + np.float32(BRISTLE_L) * (reach - np.float32(0.5))

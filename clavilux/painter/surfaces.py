@@ -19,10 +19,11 @@ from clavilux.painter.composition import SIDE, Composition, compose, slow_field
 from clavilux.painter.marks.hashing import draws
 from clavilux.painter.palette import shift_lightness
 from clavilux.painter.raster import Float32, blur, smooth
-from clavilux.painter.strokes import Brush, Strokes, paint_strokes, place_strokes
+from clavilux.painter.strokes import Brush, Edges, Strokes, paint_strokes, place_strokes
 
 _GRAIN = ((640, 2.2), (2560, 2.2))  # cells of the paper along the short side, and L* from dark to light
 _PAPER_L = 91.0  # least lightness of paper
+_DARK_L = 40.0  # mean lightness of a picture below which a drawing is on dark paper
 
 
 class Surface(ABC):
@@ -100,7 +101,7 @@ class Gouache(Surface):
 
     words = "brush strokes in gouache"
 
-    wide, ratio, spacing, dry, relief = 0.10, 3.2, 0.5, 0.75, 2.2
+    wide, ratio, spacing, dry, relief, crisp = 0.13, 2.8, 0.5, 0.7, 4.0, 0.5
 
     def prepare(self) -> None:
         """Place the strokes of four brushes."""
@@ -121,13 +122,15 @@ class Gouache(Surface):
         self.strokes: Strokes = sum(strokes[1:], strokes[0])
         still = np.zeros((*self.composition.slots.shape, 2), np.float32)
         self.areas = Areas(self.composition.slots, still)
+        self.hard = np.clip(np.float32(self.crisp) + np.float32(0.9) * self.slow(2.5, "hard"), 0, 1)
         under = np.roll(self.palette, -1, axis=0)  # another colour shows between strokes
         self.ground = (0.65 * self.palette + 0.35 * under).astype(np.float32)
 
     def colours(self, view: View) -> Float32:
         """Return the ground with strokes on it."""
-        lab = colour_areas(self.areas.read(view), self.ground)
-        paint_strokes(lab, view.top, view.height, self.strokes, view.fast)
+        read = self.areas.read(view)
+        lab = colour_areas(read, self.ground)
+        paint_strokes(lab, view.top, view.height, self.strokes, Edges(*read, view.enlarge(self.hard)), view.fast)
         return lab
 
 
@@ -136,7 +139,7 @@ class Impasto(Gouache):
 
     words = "thick paint laid on with a knife"
 
-    wide, ratio, spacing, dry, relief = 0.085, 2.0, 0.5, 0.45, 6.5
+    wide, ratio, spacing, dry, relief, crisp = 0.1, 2.0, 0.5, 0.45, 6.5, 0.3
 
 
 class BrushDrawing(Surface):
@@ -144,30 +147,33 @@ class BrushDrawing(Surface):
 
     words = "a brush drawing on paper"
 
-    wide = 0.10
+    wide, apart = (
+        0.14,
+        20.0,
+    )  # width of the brush in short sides; L* by which a slot differs from the paper, to be drawn
 
     def prepare(self) -> None:
         """Place the strokes of two brushes on all areas that are darker than the paper."""
         composition, wide, paper = self.composition, self.wide, self.paper()
         modelling = model_areas(composition, 15 * self.depth())
-        drawn = np.abs(self.palette[:, 0] - paper[0]) >= (1 if composition.controls.exact_palette else 14)
-        largest = np.bincount(composition.slots.ravel(), minlength=SLOTS).argmax()
-        tint = np.float32(0.25 if self.palette[largest, 0] > 45 else 0.8)  # on a dark ground, the paper is dark
-        soft = blur(self.palette[composition.slots], 0.05 * SIDE)  # so far that no marks show through
-        self.ground = paper + tint * (soft - paper)
+        share = np.bincount(composition.slots.ravel(), minlength=SLOTS) / composition.slots.size
+        if share @ self.palette[:, 0] < _DARK_L and not composition.controls.exact_palette:
+            paper = self.palette[0] + np.float32(0.25) * (self.palette[share.argmax()] - self.palette[0])
+        drawn = np.abs(self.palette[:, 0] - paper[0]) >= (1 if composition.controls.exact_palette else self.apart)
+        self.ground = np.broadcast_to(paper, (*composition.slots.shape, 3)).astype(np.float32)
         brushes = (
-            Brush("broad", wide, 3.6 * wide, 0.6 * wide, 0.2 * wide, share=0.85, jitter=4, dry=1.1, relief=1.0,
+            Brush("broad", wide, 3.0 * wide, 0.45 * wide, 0.2 * wide, share=0.85, jitter=4, dry=1.0, relief=1.5,
                   opacity=0.95),
-            Brush("middle", 0.4 * wide, 1.8 * wide, 0.32 * wide, 0.008, 0.4 * wide, share=0.85, dry=0.9, relief=1.0,
+            Brush("middle", 0.35 * wide, 1.4 * wide, 0.25 * wide, 0.008, 0.35 * wide, share=0.85, dry=0.8, relief=1.5,
                   opacity=0.97),
         )  # fmt: skip
         strokes = [place_strokes(composition, brush, modelling, slots=drawn) for brush in brushes]
         self.strokes = strokes[0] + strokes[1]
 
     def colours(self, view: View) -> Float32:
-        """Return the tinted paper with strokes on it."""
+        """Return the paper with strokes on it."""
         lab = view.enlarge(self.ground)
-        paint_strokes(lab, view.top, view.height, self.strokes, view.fast)
+        paint_strokes(lab, view.top, view.height, self.strokes, None, view.fast)
         return lab
 
 
@@ -188,10 +194,12 @@ class Flat(Surface):
         self.change[..., 0] += np.float32(0.8) * self.slow(1.5, "tone")
         self.lost = self.lost_edges()
         self.soft = blur(self.palette[composition.slots] + self.change, 0.006 * SIDE)
-        swell = np.clip(np.float32(0.55) + np.float32(0.5) * self.slow(5, "line"), 0.05, 1.2)
+        swell = np.clip(np.float32(0.35) + np.float32(0.6) * self.slow(4, "line"), -0.2, 1.2)
         width = min(abs(controls.outline), 0.9) / 100 * 0.55
-        self.line = np.float32(width) * swell - smooth(composition.distance) if width > 0.0008 else None
-        self.ink = self.palette[0 if controls.outline < 0 else -1]
+        has_line = self.has_lines and width > 0.0008
+        self.line = np.float32(width) * swell - smooth(composition.distance) if has_line else None
+        lightness = self.palette[:, 0]
+        self.ink = self.palette[lightness.argmin() if controls.outline < 0 else lightness.argmax()]
 
     def colours(self, view: View) -> Float32:
         """Return the areas, blurred where edges are lost, with lines."""
@@ -208,6 +216,7 @@ class Layers(Flat):
     """Areas with a second, translucent layer of areas over them."""
 
     words = "translucent layers of colour"
+    has_lines = False
 
     modelling = 8.0
 
@@ -243,7 +252,7 @@ class Print(Surface):
         turned = self.slow(1.5, "fade") + np.float32(0.6) * self.slow(1.1, "fade 2") * (
             self.composition.slots % 3 - 1.0
         )
-        self.fade = np.clip(np.float32(0.5) * (turned.astype(np.float32) - np.float32(0.6)), 0, 0.6)
+        self.fade = np.clip(np.float32(0.5) * (turned.astype(np.float32) - np.float32(0.9)), 0, 0.45)
         self.fade *= np.float32(min(1.5, self.texture))
         colours = self.palette
         apart = np.abs(colours[:, None, 0] - colours[None, :, 0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.painter.compiled.jit import Float32, compiled
+from clavilux.painter.compiled.jit import Float32, UInt8, compiled
 from clavilux.painter.strokes import BRISTLE_L, BRISTLES, END_L, GROOVES, LIGHT, RAGGED, SLOPE
 
 _SCALE = np.float32(0.5 * (BRISTLES - 1.01))
@@ -34,8 +34,16 @@ def paint_strokes(
     shape: Float32,
     paint: Float32,
     bristles: Float32,
+    slots: UInt8,
+    first: UInt8,
+    second: UInt8,
+    share_of_second: Float32,
+    hard: Float32,
 ) -> None:
-    """Paint the strokes of number `seen` on rows of a picture, in place: `clavilux.painter.strokes.paint_strokes`."""
+    """Paint the strokes of number `seen` on rows of a picture, in place: `clavilux.painter.strokes.paint_strokes`.
+
+    `first`, `second`, `share_of_second` and `hard` are the fields of `Edges`, or empty.
+    """
     n, width = rows.shape[:2]
     short = min(width, height)
     pixel = np.float32(1 / short)
@@ -69,6 +77,14 @@ def paint_strokes(
                 used = _HALF * (v + _ONE)
                 thin = np.float32(1.7) * dry * used * used - np.float32(0.55) + np.float32(0.9) * (filled - _HALF)
                 alpha = opacity * cover * (_ONE - np.float32(0.85) * _ramp(thin * np.float32(2.2)))
+                if hard.size:
+                    part = share_of_second[r, c]
+                    covered = np.float32(0)
+                    if first[r, c] == slots[i]:
+                        covered += _ONE - part
+                    if second[r, c] == slots[i]:
+                        covered += part
+                    alpha *= _ONE - hard[r, c] * (_ONE - covered)
                 slope = _SLOPE * u * abs(u) * abs(u) * abs(u) + _GROOVES * step
                 tone = paint[i, 0] + relief * slope * light + _TONE * (reach - _HALF)
                 tone += _END_L * relief * min(max((v - np.float32(0.72)) * np.float32(1 / 0.28), np.float32(0)), _ONE)

@@ -21,6 +21,7 @@ from clavilux import constants
 from clavilux.painter import strokes
 
 Float32 = NDArray[np.float32]
+UInt8 = NDArray[np.uint8]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
