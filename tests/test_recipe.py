@@ -8,7 +8,7 @@ import pytest
 
 from clavilux.bundle import open_bundle
 from clavilux.errors import RecipeError
-from clavilux.training.recipe import RECIPES, Restart, load_recipe
+from clavilux.training.recipe import RECIPES, load_recipe
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
@@ -50,12 +50,6 @@ def test_a_recipe_changes_only_what_it_names(tmp_path):
         ("seed = -1", "seed is -1"),
         ("seed = 1" + "0" * 100, r"seed is 10+\.\.\."),
         ("seed = 1" + "0" * 5_000, "is not valid TOML"),
-        ("[image_vae]\nrestarts = 3", r"restarts is 3; it is a list of tables, each with steps, learning_rate, warmup"),
-        ("[[image_vae.restarts]]\nsteps = 3", "it is a list of tables, each with steps"),
-        (
-            "[[image_vae.restarts]]\nsteps = 3\nlearning_rate = 11\nwarmup = 1",
-            r"\[\[restarts\]\]: learning_rate is 11",
-        ),
         ("[mapping]\nrounds = 0", "rounds is 0; it is a whole number from 1"),
         ("[mapping]\nmethod = 'magic'", "it is one of look-preserving"),
         ("[mapping]\nmethod = ['magic']", "it is one of look-preserving"),
@@ -125,25 +119,6 @@ def test_the_configuration_of_a_shipped_bundle_is_its_recipe(name):
 def test_a_recipe_has_every_key_of_the_default_file_and_no_other():
     fields = tomllib.loads((RECIPES / "default.toml").read_text(encoding="utf-8"))
     assert fields == json.loads(json.dumps(load_recipe("default").as_dict()))
-
-
-def test_the_default_networks_are_trained_in_the_parts_that_made_the_bundle():
-    recipe = load_recipe("default")
-    assert [recipe.image_vae.steps, *(part.steps for part in recipe.image_vae.restarts)] == [5_000, 1_500, 800, 800]
-    parts = [recipe.mark_classifier.steps, *(part.steps for part in recipe.mark_classifier.restarts)]
-    assert parts == [2_400, 1_000, 3_200]
-    last = Restart(steps=800, learning_rate=5e-4, warmup=100)
-    assert recipe.image_vae.restarts[-1] == last
-
-
-def test_a_recipe_that_changes_the_steps_has_its_own_parts_or_none(tmp_path):
-    path = tmp_path / "mine.toml"
-    path.write_text("[image_vae]\nsteps = 7\n")
-    assert load_recipe(str(path)).image_vae.restarts == ()
-    path.write_text("[image_vae]\nsteps = 7\n[[image_vae.restarts]]\nsteps = 5\nlearning_rate = 1e-4\nwarmup = 2\n")
-    assert load_recipe(str(path)).image_vae.restarts == (Restart(5, 1e-4, 2),)
-    path.write_text("[image_vae]\nbatch = 8\n")
-    assert len(load_recipe(str(path)).image_vae.restarts) == 3
 
 
 def test_former_names_of_keys_are_read_with_a_warning(tmp_path, caplog):

@@ -38,7 +38,7 @@ from clavilux.training.datasets import (
     read_descriptors,
 )
 from clavilux.training.export import check_output
-from clavilux.training.run import Run, part_names, start_from
+from clavilux.training.run import Run, start_from
 from clavilux.training.stage_pictures import load_image_vae, start_classifier_from
 
 MINIMUM_PICTURES = {TRAINING: 20, VALIDATION: 1}
@@ -84,7 +84,7 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
 def _check_run_folder(run: Run, *, songs: bool, pictures: bool) -> None:
     _check_writable(run.folder, "--run")
     networks = ["audio-vae"] if songs else []
-    networks += part_names("image-vae", run.recipe.image_vae.restarts) if pictures else []
+    networks += ["image-vae"] if pictures else []
     for checkpoint in (run.folder / f"{network}.ckpt" for network in networks):
         if not run.resume and checkpoint.exists():
             raise TrainingError(f"{checkpoint} exists; continue it with --resume, or give another folder with --run")

@@ -14,7 +14,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from clavilux.audio.mfcc import FMAX_RANGE_HZ, RANGE_RANGE_DB, FeatureSettings
 from clavilux.constants import LATENT_DIM
@@ -87,15 +87,6 @@ FORMER_NAMES = {
 
 
 @dataclass(frozen=True)
-class Restart:
-    """One more part of a training: a warm restart from the weights of the part before, with a fresh optimiser."""
-
-    steps: int
-    learning_rate: float
-    warmup: int
-
-
-@dataclass(frozen=True)
 class TrackEmbeddingRecipe:
     """Training of the track embedding, which separates windows of one track from windows of others."""
 
@@ -142,7 +133,6 @@ class MarkClassifierRecipe:
     warmup: int
     ema: float
     width: int
-    restarts: tuple[Restart, ...]
 
 
 @dataclass(frozen=True)
@@ -194,7 +184,6 @@ class ImageVAERecipe:
     palette_weight: float
     kind_weight: float
     marks_weight: float
-    restarts: tuple[Restart, ...]
 
 
 @dataclass(frozen=True)
@@ -253,8 +242,6 @@ class Recipe:
 
 def load_recipe(name: str) -> Recipe:
     """Read a recipe by the name of a shipped one or by the path of a TOML file.
-
-    A recipe that changes `steps` or `epochs` of a network and names no `restarts` trains that network in one part.
 
     Raises
     ------
@@ -321,8 +308,6 @@ def _merge(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[st
             merged[key] = _merge(base[key], value, f"{where} [{key}]")
         else:
             merged[key] = value
-    if "restarts" in base and "restarts" not in changes and {"steps", "epochs"} & changes.keys():
-        merged["restarts"] = []
     return merged
 
 
@@ -335,8 +320,6 @@ def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
         if dataclasses.is_dataclass(hint):
             assert isinstance(hint, type)
             values[key] = _build(hint, value, f"{where} [{key}]")
-        elif get_origin(hint) is tuple:
-            values[key] = _build_restarts(key, value, where)
         elif get_args(hint):
             if value not in get_args(hint):
                 raise RecipeError(f"{where}: {key} is {_shorten(value)}; it is one of {', '.join(get_args(hint))}")
@@ -344,14 +327,6 @@ def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
         else:
             values[key] = _check_number(key, value, hint, where)
     return kind(**values)
-
-
-def _build_restarts(key: str, value: Any, where: str) -> tuple[Restart, ...]:
-    names = [field.name for field in dataclasses.fields(Restart)]
-    tables = value if isinstance(value, list) else [value]
-    if not isinstance(value, list) or any(not isinstance(t, dict) or t.keys() != set(names) for t in tables):
-        raise RecipeError(f"{where}: {key} is {_shorten(value)}; it is a list of tables, each with {', '.join(names)}")
-    return tuple(_build(Restart, table, f"{where} [[{key}]]") for table in tables)
 
 
 def _check_number(key: str, value: Any, kind: type, where: str) -> Any:

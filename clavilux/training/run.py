@@ -8,13 +8,11 @@ Each stage stores its results in the folder of the run and does not repeat finis
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from clavilux.bundle import Bundle, open_bundle
@@ -24,7 +22,7 @@ from clavilux.training.cache import load_or_make
 from clavilux.training.linear_heads import LINEAR_HEADS
 from clavilux.training.loop import LoopSettings, Task, train
 from clavilux.training.processes import ONE_PROCESS, Processes
-from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe, Restart
+from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe, Recipe
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -146,45 +144,19 @@ def loop_settings(
     )
 
 
-def part_names(name: str, restarts: Sequence[Restart]) -> list[str]:
-    """Return the names of the checkpoints and logs of a network that is trained in parts; the last has its own name."""
-    return [f"{name}-part-{number}" for number in range(1, len(restarts) + 1)] + [name]
-
-
-def train_in_parts(
-    run: Run,
-    task: Task,
-    settings: LoopSettings,
-    restarts: Sequence[Restart] = (),
-    *,
-    after_validation: Callable[[int], None] | None = None,
+def train_network(
+    run: Run, task: Task, settings: LoopSettings, *, after_validation: Callable[[int], None] | None = None
 ) -> nn.Module:
-    """Train a network, then train it further in the parts of the recipe, and return it.
-
-    A part starts from the averaged weights of the part before as `--from` starts from a bundle: with a fresh optimiser,
-    initial linear heads, and the beta of a trained network. Each part has its own checkpoint, from which it is resumed.
-    """
-    heads, random = _linear_heads(task.network), torch.get_rng_state()
-    parts = [settings]
-    for restart in restarts:
-        changes = dataclasses.asdict(restart) | {"first_beta": _BETA_OF_TRAINED}
-        parts.append(dataclasses.replace(settings, **changes))
-    for number, (name, part) in enumerate(zip(part_names(task.name, restarts), parts, strict=True), start=1):
-        if number > 1:
-            run.log(f"{name}: part {number} of {len(parts)}")
-            task.network.load_state_dict(task.network.state_dict() | heads)
-            torch.set_rng_state(random)  # a part does not depend on whether the part before was trained or loaded
-        task.name = name
-        network = train(
-            task,
-            part,
-            run.folder,
-            resume=run.resume,
-            log=run.log,
-            processes=run.processes,
-            after_validation=after_validation,
-        )
-    return network
+    """Train a network in the folder of a run, from its checkpoint if the run is resumed, and return it."""
+    return train(
+        task,
+        settings,
+        run.folder,
+        resume=run.resume,
+        log=run.log,
+        processes=run.processes,
+        after_validation=after_validation,
+    )
 
 
 def cached(run: Run, file: str, key: object, kind: type[T], make: Callable[[], T]) -> T:

@@ -13,7 +13,7 @@ import torch
 from clavilux.models.audio_vae import AudioVAE, TrackEmbedding
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
 from clavilux.training.loop import LoopSettings, train
-from clavilux.training.run import Run, loop_settings, start_from, train_in_parts
+from clavilux.training.run import Run, loop_settings, start_from, train_network
 from clavilux.training.sheets import features_as_pictures, save_sheet
 from clavilux.training.track_copies import copy_tracks
 from clavilux.training.train_audio_vae import AudioVAETask
@@ -43,7 +43,7 @@ def train_audio_vae(run: Run) -> AudioVAE:
         pictures = features_as_pictures(torch.cat([task.network.normalise(windows), reconstructed]).numpy())
         save_sheet(run.folder / "sheets" / f"audio-vae-{step:06d}.png", pictures, columns=6)
 
-    network = train_in_parts(run, task, settings, after_validation=save_reconstructions)
+    network = train_network(run, task, settings, after_validation=save_reconstructions)
     assert isinstance(network, AudioVAE)
     return network
 

@@ -29,7 +29,7 @@ from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.datasets import TRAINING, VALIDATION
 from clavilux.training.loop import LoopSettings
 from clavilux.training.painted_examples import PaintedExamples, paint_examples
-from clavilux.training.run import Run, cached, loop_settings, start_from, train_in_parts
+from clavilux.training.run import Run, cached, loop_settings, start_from, train_network
 from clavilux.training.sheets import save_sheet
 from clavilux.training.train_conv_vae import ConvImageVAETask
 from clavilux.training.train_image_vae import ImageVAETask, make_targets, picture_weights, windows_of_paintings
@@ -160,7 +160,7 @@ def train_mark_classifier(run: Run, windows: Windows) -> MarkClassifier:
     )
     task = MarkClassifierTask(examples, recipe)
     start_classifier_from(run, task.network)
-    network = train_in_parts(run, task, settings, recipe.restarts)
+    network = train_network(run, task, settings)
     assert isinstance(network, MarkClassifier)
     return network
 
@@ -225,7 +225,7 @@ def _train_on_windows(
         path = run.folder / "sheets" / f"{task.name}-{step:06d}.png"
         save_sheet(path, [*validation.windows[shown], *painted], columns=_SHEET_COLUMNS)
 
-    return train_in_parts(run, task, settings, recipe.restarts, after_validation=save_pictures)
+    return train_network(run, task, settings, after_validation=save_pictures)
 
 
 @torch.no_grad()
