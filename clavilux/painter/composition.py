@@ -240,11 +240,12 @@ class _Draft:
         if controls.chaos > _LEAST_CHAOS:
             kind = _SMALL_KINDS.get(second, second)
             number, slots_of, small_of = self._choose_areas(slots)
+            filled = np.flatnonzero(number >= 0)
             for frequency, most, is_small in (
                 (middle, min(_MIDDLE_CHAOS, controls.chaos), False),
                 (small, min(_SMALL_CHAOS, controls.chaos + 0.2), True),
             ):
-                cells = np.flatnonzero((number >= 0) & (small_of[number] == is_small))
+                cells = filled[small_of[number[filled]] == is_small]
                 if cells.size:
                     allowed = slots_of[number[cells]].T
                     marked, _ = self._mark(kind, frequency, (most, most), cells, self.seed + 1, allowed=allowed)
