@@ -18,7 +18,7 @@ import clavilux
 from clavilux.painter import compiled
 from clavilux.painter import paint as painting
 from clavilux.painter.paint import paint
-from clavilux.painter.strokes import BRISTLES, Strokes, paint_strokes
+from clavilux.painter.strokes import BRISTLES, Edges, Strokes, paint_strokes
 
 needs_numba = pytest.mark.skipif(not compiled.name_painter().startswith("Numba"), reason="needs the extra fast")
 
@@ -49,21 +49,32 @@ def random_strokes(n: int = 400) -> Strokes:
          rng.uniform(0.5, 1, n)],
         axis=1,
     )  # fmt: skip
-    return Strokes(shape.astype(np.float32), paint.astype(np.float32), rng.random((n, 2, BRISTLES), np.float32))
+    bristles = rng.random((n, 2, BRISTLES), np.float32)
+    return Strokes(shape.astype(np.float32), paint.astype(np.float32), bristles, rng.integers(0, 8, n).astype(np.uint8))
+
+
+def random_edges(rows: int, width: int) -> Edges:
+    rng = np.random.default_rng(1)
+    slot, second = rng.integers(0, 8, (2, rows, width)).astype(np.uint8)
+    return Edges(
+        slot, second, rng.uniform(0, 0.5, (rows, width)).astype(np.float32), rng.random((rows, width), np.float32)
+    )
 
 
 @needs_numba
 @pytest.mark.parametrize(
     ("width", "height", "top", "bottom"), [(150, 90, 0, 90), (90, 200, 33, 120), (400, 64, 60, 64)]
 )
-def test_compiled_strokes_are_those_of_numpy(width: int, height: int, top: int, bottom: int) -> None:
+@pytest.mark.parametrize("with_edges", [False, True])
+def test_compiled_strokes_are_those_of_numpy(width: int, height: int, top: int, bottom: int, with_edges: bool) -> None:
     strokes, fast = random_strokes(), compiled.compiled_painter(1)
     assert fast is not None
     by_numpy = np.full((bottom - top, width, 3), (50, 0, 0), np.float32)
     by_numba = by_numpy.copy()
-    paint_strokes(by_numpy, top, height, strokes, None)
-    paint_strokes(by_numba, top, height, strokes, fast)
-    assert np.abs(by_numpy - np.float32((50, 0, 0))).mean() > 0.5
+    edges = random_edges(bottom - top, width) if with_edges else None
+    paint_strokes(by_numpy, top, height, strokes, None, edges)
+    paint_strokes(by_numba, top, height, strokes, fast, edges)
+    assert np.abs(by_numpy - np.float32((50, 0, 0))).mean() > 0.4
     np.testing.assert_allclose(by_numba, by_numpy, atol=0.02)  # 1/255 of the range of lightness is 0.4
 
 
@@ -115,7 +126,8 @@ def test_a_change_in_another_module_compiles_its_callers_again(tmp_path: Path) -
         "shape = np.array([[0, 0, 1, 0, 0.2, 0.4, 0]], np.float32)\n"
         "paint = np.array([[80, 0, 0, 0, 5, 1]], np.float32)\n"
         "rows = np.zeros((64, 64, 3), np.float32)\n"
-        "paint_strokes(rows, 0, 64, Strokes(shape, paint, np.full((1, 2, BRISTLES), 0.3, np.float32)), fast)\n"
+        "bristles = np.full((1, 2, BRISTLES), 0.3, np.float32)\n"
+        "paint_strokes(rows, 0, 64, Strokes(shape, paint, bristles, np.zeros(1, np.uint8)), fast)\n"
         "print((rows * rows).sum(), len(fast.paint_strokes.stats.cache_misses))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "HOME": "/dev/null"}  # the cache is beside the modules

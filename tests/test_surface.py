@@ -18,10 +18,11 @@ from clavilux.painter.composition import SIDE, Composition, compose
 from clavilux.painter.controls import Controls, choose_controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.raster import Float32, find_areas
-from clavilux.painter.strokes import Brush, Strokes, paint_strokes, place_strokes
+from clavilux.painter.strokes import BRISTLES, Brush, Edges, Strokes, paint_strokes, place_strokes
 from clavilux.painter.surfaces import SURFACES
 
 PX = 256
+SLOT = 3  # of the stroke of `one_stroke`
 WHOLE = View(0, PX, PX, PX)
 
 
@@ -105,12 +106,12 @@ def test_strokes_lie_where_their_brush_wants_them() -> None:
 
 def one_stroke(**changes: float) -> Strokes:
     """A horizontal stroke in the middle, 0.5 short sides long and 0.1 wide."""
-    bristles = np.full((1, 2, 48), 0.5, np.float32)
+    bristles = np.full((1, 2, BRISTLES), 0.5, np.float32)
     values = {"x": 0, "y": 0, "cos": 1, "sin": 0, "half_width": 0.05, "half_length": 0.25, "curve": 0, **changes}
     paint = {"L": 80, "a": 20, "b": -10, "dry": 0, "relief": 0, "opacity": 1}
     paint |= {name: changes[name] for name in paint if name in changes}
     shape = np.array([[value for name, value in values.items() if name not in paint]], np.float32)
-    return Strokes(shape, np.array([list(paint.values())], np.float32), bristles)
+    return Strokes(shape, np.array([list(paint.values())], np.float32), bristles, np.array([SLOT], np.uint8))
 
 
 def test_a_stroke_is_a_band_of_its_size_and_colour() -> None:
@@ -155,6 +156,20 @@ def test_later_strokes_cover_earlier_ones() -> None:
     rows = flat_rows()
     paint_strokes(rows, 0, PX, one_stroke(L=20) + one_stroke(L=90), None)
     assert rows[PX // 2, PX // 2, 0] == pytest.approx(90, abs=0.1)
+
+
+def test_a_hard_border_holds_a_stroke_back_and_a_lost_one_does_not() -> None:
+    """The right half has another slot; the border is hard in the upper half of the stroke."""
+    slot = np.full((PX, PX), SLOT, np.uint8)
+    slot[:, PX // 2 :] = SLOT + 1
+    hard = np.zeros((PX, PX), np.float32)
+    hard[: PX // 2] = 1
+    rows = flat_rows()
+    paint_strokes(rows, 0, PX, one_stroke(), None, Edges(slot, slot, np.zeros((PX, PX), np.float32), hard))
+    upper, lower = rows[PX // 2 - 5, :, 0], rows[PX // 2 + 5, :, 0]
+    np.testing.assert_allclose([upper[PX // 2 - 10], lower[PX // 2 - 10]], 80, atol=0.01)
+    assert upper[PX // 2 + 10] == 50
+    assert lower[PX // 2 + 10] == pytest.approx(80, abs=0.01)
 
 
 def test_gouache_covers_the_picture_with_strokes_of_its_areas() -> None:
@@ -230,7 +245,7 @@ def test_a_drawing_leaves_paper_that_is_light_unless_the_picture_is_dark() -> No
         grounds.append(surface.colours(View(0, 1, PX, PX))[..., 0].mean())
         bare = surface.colours(WHOLE) - View(0, PX, PX, PX).enlarge(surface.ground)
         assert 0.05 < np.mean(np.abs(bare).max(axis=2) < 1) < 0.95, "some paper, some paint"
-    assert grounds[0] > 75 > 50 > grounds[1]
+    assert grounds[0] > 75 > 60 > grounds[1]
 
 
 def test_inks_of_a_print_have_grain_and_a_dark_seam() -> None:

@@ -205,7 +205,7 @@ def nearest_lightness(palette: NDArray[np.floating]) -> NDArray[np.intp]:
 
 
 def paint_strokes(
-    rows: Float32, top: int, height: int, strokes: Strokes, edges: Edges | None, fast: ModuleType | None
+    rows: Float32, top: int, height: int, strokes: Strokes, fast: ModuleType | None, edges: Edges | None = None
 ) -> None:
     """Paint strokes on rows of a picture, in place.
 
@@ -218,10 +218,10 @@ def paint_strokes(
     height : int
         Rows of the whole picture.
     strokes : Strokes
-    edges : Edges or None
-        None if strokes cross all borders.
     fast : module or None
         The compiled painter; None for NumPy.
+    edges : Edges, optional
+        By default strokes cross all borders.
     """
     n, width = rows.shape[:2]
     short = min(width, height)

@@ -130,7 +130,7 @@ class Gouache(Surface):
         """Return the ground with strokes on it."""
         read = self.areas.read(view)
         lab = colour_areas(read, self.ground)
-        paint_strokes(lab, view.top, view.height, self.strokes, Edges(*read, view.enlarge(self.hard)), view.fast)
+        paint_strokes(lab, view.top, view.height, self.strokes, view.fast, Edges(*read, view.enlarge(self.hard)))
         return lab
 
 
@@ -173,7 +173,7 @@ class BrushDrawing(Surface):
     def colours(self, view: View) -> Float32:
         """Return the paper with strokes on it."""
         lab = view.enlarge(self.ground)
-        paint_strokes(lab, view.top, view.height, self.strokes, None, view.fast)
+        paint_strokes(lab, view.top, view.height, self.strokes, view.fast)
         return lab
 
 
