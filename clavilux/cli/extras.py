@@ -36,7 +36,7 @@ _FIRST = {"evaluate": ("eval",), "explain": ("card",)}  # of the extras that ins
 
 
 def find_extra(module: str, command: str | None) -> str | None:
-    """Return the extra that installs a module, preferring that of the command; None if there is none.
+    """Return the extra that installs a module, or None; if several do, the extra of the command is preferred.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The work on one song of ``clavilux paint``: a `Task` in, an `Outcome` out, in any process or on a cluster."""
+"""Paint one song for ``clavilux paint``: `Task` -> `Outcome`, in this process, in a worker or on a cluster."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ MOST_THREADS = 4  # per song; more threads only wait for each other
 
 @dataclass(frozen=True)
 class Task:
-    """One song and the files of its pictures: the main one, then variations."""
+    """One song and the files of its pictures."""
 
-    path: Path
-    pictures: tuple[Path, ...]
-    bundle: str
+    path: Path  # of the song, feature file or file of controls
+    pictures: tuple[Path, ...]  # files to write: the main picture, then its variations
+    bundle: str  # name or folder
     options: PaintOptions
-    verbose: bool
+    verbose: bool  # log the ranges of features and latents
     is_named: bool  # the user chose the file names: other files than inputs may be overwritten
-    resume: bool  # skip pictures that exist already
-    extras: Extras = field(default_factory=Extras)
+    resume: bool  # skip pictures that exist already and would be painted the same
+    extras: Extras = field(default_factory=Extras)  # what is written beside the pictures
     has_seed: bool = False  # the user chose the seed, which replaces that of a file of controls
     threads: int = 1  # per song
 
@@ -57,10 +57,10 @@ class Task:
 class Outcome:
     """Result of a task: one report per picture, and messages for stderr."""
 
-    reports: tuple[dict[str, Any], ...] = ()
+    reports: tuple[dict[str, Any], ...] = ()  # from `clavilux.explain.report_picture`
     warnings: tuple[str, ...] = ()
-    fault: str | None = None
-    lacks_descriptors: bool = False  # a feature file without the table beside it
+    fault: str | None = None  # message of the error; None if everything was painted and written
+    lacks_descriptors: bool = False  # the song is a feature file without the table beside it
     n_skipped: int = 0  # pictures that existed already; their reports have no measurements
 
 
@@ -68,13 +68,13 @@ class Outcome:
 class Again:
     """A picture to paint again from its record."""
 
-    song: Path | None
+    song: Path | None  # None paints from the latent in the record
     record: dict[str, Any]
-    picture: Path
+    picture: Path  # file to write
     bundle: str | None  # None for a picture of controls
     size: tuple[int, int] | None  # None uses the recorded size
     dpi: float | None  # None uses the recorded resolution
-    alt_file: bool
+    alt_file: bool  # also write the description as a text file
     is_named: bool  # the user chose the file name: other files than inputs may be overwritten
 
     def __str__(self) -> str:
@@ -84,7 +84,18 @@ class Again:
 def paint_songs(
     tasks: Sequence[Task], jobs: int | None, scheduler: str | None, paths: Sequence[Path]
 ) -> Iterator[Outcome]:
-    """Yield the outcomes of tasks in their order, using several processes if that is faster."""
+    """Yield the outcome of each task, in the order of the tasks.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    jobs : int or None
+        Number of worker processes; None chooses one per core for `PARALLEL_FROM_SONGS` tasks or more, else 1.
+    scheduler : str or None
+        Address of a Dask scheduler to use instead of processes of this machine.
+    paths : sequence of Path
+        Paths given by the user; the workers of a cluster must be able to read their folders.
+    """
     if scheduler is not None:
         tasks = [_for_workers(task) for task in tasks]
         places = {path if path.is_dir() else path.parent for path in (path.absolute() for path in paths)}
@@ -106,7 +117,7 @@ def paint_again(task: Again) -> Outcome:
     Raises
     ------
     ClaviluxError
-        If it cannot be painted or written.
+        If the picture cannot be painted or written.
     """
     return next(run_songs(_repaint, [task], jobs=1, failed=_failed))
 
@@ -147,7 +158,7 @@ def _for_workers(task: Task) -> Task:
 
 
 def paint_song(task: Task) -> Outcome:
-    """Paint the pictures of one song; a fault of the song is part of the outcome and is not raised."""
+    """Paint the pictures of one song, and return the outcome; a `ClaviluxError` is part of it and is not raised."""
     if not logger.handlers:  # on a worker of a cluster; other processes send their log to the caller
         set_up_log(task.verbose)
     try:
@@ -289,5 +300,5 @@ def _warnings(song: Song) -> list[str]:
 
 @lru_cache(maxsize=1)
 def open_clavilux(bundle: str) -> Clavilux:
-    """Return the opened bundle of this process; it stays open for the next song."""
+    """Return a `Clavilux` with a bundle (name or folder); the last one is cached, so networks are loaded only once."""
     return Clavilux(bundle)

@@ -23,7 +23,7 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names of 
 
 
 class FoundSong(NamedTuple):
-    """A song that was found, and its folder below the folder that the user named."""
+    """A song file, and its folder relative to the folder that the user gave; "" if the user gave the file itself."""
 
     path: Path
     folder: str = ""
@@ -47,10 +47,10 @@ def check_template(output: str) -> None:
 
 
 def fill_template(output: str, songs: Sequence[FoundSong], suffix: str) -> list[Path]:
-    """Return the path of the picture of each song; they may be equal.
+    """Return the path of the picture of each song, in the order of the songs; paths of two songs may be equal.
 
-    A template that ends with a slash is a folder, in which pictures have the names of their songs. ``suffix`` is added
-    to a template without an extension.
+    A template that ends with a slash is a folder, in which pictures have the names of their songs. ``suffix``, such as
+    ".png", is added to a template without an extension of a picture format.
     """
     template = f"{output}{{name}}" if output.endswith("/") else output
     if Path(_FIELD.sub("x", template)).suffix.lower() not in FORMATS:
