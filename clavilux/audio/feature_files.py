@@ -218,12 +218,12 @@ def _prepare_folder(audio_dir: Path, out_dir: Path, npy_names: dict[str, str]) -
 
 
 def find_sound(folder: Path) -> list[str]:
-    """Return the sorted names of all sound files in a folder tree, relative to the folder.
+    """Return the sorted names of all sound files in a folder tree, relative to the folder, with slashes.
 
     Raises
     ------
     AudioError
-        If it is not a folder.
+        If ``folder`` is not a folder.
     """
     return _names(_list_sound(folder), folder)
 
@@ -239,7 +239,7 @@ def _names(listing: FolderListing, folder: Path) -> list[str]:
 
 
 def name_features(files: Iterable[str]) -> dict[str, str]:
-    """Return the name of the feature file of each sound file: the extension becomes .npy.
+    """Return a dict from the name of each sound file to the name of its feature file: the extension becomes .npy.
 
     If two files would get the same name, ignoring case, the extension of the sound file is kept: `song.mp3` and
     `song.flac` become `song.mp3.npy` and `song.flac.npy`.

@@ -74,8 +74,8 @@ from clavilux.system.files import refuse_inputs, write_whole
     default=0,
     show_default=True,
     metavar="N",
-    help="Random seed of the random samples, latents and permutations in the measures, and of the test tunes. It does "
-    "not choose songs or pictures.",
+    help="Random seed: orders the pictures kept out of training and splits them in halves, and draws random latents, "
+    "permutations and test tunes. It does not choose songs or pictures.",
 )
 @click.option(
     "--looks",

@@ -88,8 +88,8 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "mood",
         {
             "metavar": "V,A",
-            "help": "Paint as if the music were sadder or happier (V, from -1 to 1) and calmer or more excited (A, from "
-            "-1 to 1), such as 0.5,-1.",
+            "help": "Paint as if the music were sadder or happier (V, from -1 to 1) and calmer or more excited (A, "
+            "from -1 to 1), such as 0.5,-1.",
         },
     ),
     (

@@ -53,11 +53,11 @@ class FileStore:
         self._states = {name: SourceState(directory, source) for name, source in sources.items()}
 
     def record(self, item: Item) -> Record | None:
-        """Return the measurements of a file, or None if it was never read."""
+        """Return the hash and the measurements of a file, or None if it was never read."""
         return self._states[item.source].records.get(item.path)
 
     def holds(self, item: Item) -> bool:
-        """Return whether the file is stored, with the size that it was read with."""
+        """Return whether the file is on disk, with the size that its record states."""
         path, record = self._place(item), self.record(item)
         if path is None or record is None or path.is_symlink():
             return False
@@ -71,7 +71,7 @@ class FileStore:
         return self._directory / name
 
     def fetch(self, items: Sequence[Item]) -> None:
-        """Read, measure and store files, source by source; report what cannot be read and continue."""
+        """Fetch, measure and store files, source by source; sources that cannot be read are reported and skipped."""
         batches: dict[str, list[Item]] = {}
         for item in items:
             batches.setdefault(item.source, []).append(item)

@@ -1,8 +1,9 @@
 """The instruments of the synthesizer.
 
-An instrument is a function ``(frequency_hz, duration_s, velocity, rate, rng) -> (samples,)``: fundamental, time for
-which the key is held, velocity in (0, 1], sample rate in Hz, and the generator of its noise. The sound may be longer
-than `duration_s`. Drums ignore frequency and duration, except `metal`, which uses the frequency.
+An instrument is a function ``(frequency_hz, duration_s, velocity, rate, rng)`` that returns mono samples (n,) float64.
+The arguments are the fundamental, the time for which the key is held, the velocity in (0, 1], the sample rate in Hz,
+and the generator of its noise. The sound may be longer than `duration_s`. Drums ignore frequency and duration, except
+`metal`, which uses the frequency.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def metal(frequency_hz: float, duration_s: float, velocity: float, rate: int, rn
 
 
 def seconds(duration_s: float, rate: int) -> Tone:
-    """Return the time of each sample of a duration, in seconds."""
+    """Return the times (n,) in seconds of the samples of a sound of this duration, from 0."""
     return np.arange(round(duration_s * rate)) / rate
 
 
@@ -184,12 +185,12 @@ def _saw(frequency_hz: float, time: Tone, rate: int, rng: np.random.Generator | 
 
 
 def lowpass(signal: NDArray[np.floating], cutoff_hz: float, rate: int) -> Tone:
-    """Return the signal after a zero-phase low-pass filter of 12 dB per octave."""
+    """Return the signal (..., n) after a zero-phase low-pass filter of 12 dB per octave."""
     return _filtered(signal, rate, lambda hz: 1 / np.sqrt(1 + (hz / cutoff_hz) ** 4))
 
 
 def highpass(signal: NDArray[np.floating], cutoff_hz: float, rate: int) -> Tone:
-    """Return the signal after a zero-phase high-pass filter of 12 dB per octave."""
+    """Return the signal (..., n) after a zero-phase high-pass filter of 12 dB per octave."""
     return _filtered(signal, rate, lambda hz: hz**2 / np.sqrt(hz**4 + cutoff_hz**4))
 
 
