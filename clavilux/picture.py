@@ -1,4 +1,4 @@
-"""Painted pictures: the pixels, what they were painted from, and how they are saved and shown."""
+"""Painted pictures: pixels, with the data they were painted from; how pictures are saved and shown."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ _SHOWN_PX = 1_024  # longest side of the picture that a notebook shows
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Picture:
-    """A picture and the data that it was painted from. Jupyter shows it, and NumPy takes it as an array.
+    """A picture and the data that it was painted from. Jupyter displays it; `numpy.asarray` returns its pixels.
 
     Attributes
     ----------
     pixels : (H, W, 3) uint8
         sRGB, first row at the top.
     record : dict
-        Data to paint it again: ``clavilux`` (version), ``song``, ``bundle`` (name, sha256 of bundle.json), ``z_image``
-        and the options, see `clavilux.record.PaintOptions`.
+        JSON values to paint the picture again: ``clavilux`` (version), ``song``, ``bundle`` (name, sha256 of
+        bundle.json), ``z_image`` and the options, see `clavilux.record.PaintOptions`.
     controls : Controls or None
         Input of the painter; None if the bundle decodes latents to pixels.
     z_image : (64,) float32 or None
         The latent that the picture was decoded from; None if it was painted from controls.
     song : Song or None
-        What was measured, with its descriptors as a dict; None if the picture was painted without a song.
+        The song with its features and descriptors; None if the picture was painted without a song.
     z_audio : (64,) float32 or None
-        The mean of the latents of the windows of the song.
+        The mean over the windows of the song of their audio latents; None without a song.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Picture:
 
     @cached_property
     def description(self) -> str:
-        """Two sentences for people who do not see the picture: colours, marks, layout, contrast and symmetry."""
+        """Two sentences for people who cannot see the picture: colours, marks, layout, contrast and symmetry."""
         return describe_picture(self.pixels, self.controls)
 
     @cached_property
@@ -108,8 +108,8 @@ class Picture:
     ) -> None:
         """Write the picture and its record as PNG, JPEG, WebP, TIFF or AVIF.
 
-        A file is written under a temporary name and then renamed, so it is never incomplete. It has an sRGB profile,
-        for correct colours on wide-gamut screens.
+        A file is written under a temporary name and then renamed, so it is never incomplete. It contains an sRGB
+        profile, for correct colours on wide-gamut screens.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class Picture:
         dpi : float, optional
             Pixels per inch that the file states; by default those of the record, or 300.
         exclusive : bool
-            Never replace a file, also not one that another process creates meanwhile.
+            Raise an error instead of replacing an existing file.
 
         Raises
         ------

@@ -57,7 +57,7 @@ _XMP = """\
 def encode_picture(
     pixels: NDArray[np.uint8], kind: str, *, quality: int, dpi: float, description: str, record: dict[str, Any]
 ) -> memoryview:
-    """Return the content of a picture file.
+    """Return the bytes of a picture file.
 
     Parameters
     ----------
@@ -66,12 +66,18 @@ def encode_picture(
     kind : str
         Pillow's name of the format, from `picture_format`.
     quality : int
-        Of JPEG and AVIF, 1 to 100. Their colours have the full resolution, because marks have sharp edges.
+        Quality of JPEG and AVIF, 1 to 100. Chroma is not subsampled, because marks have sharp edges.
     dpi : float
         Pixels per inch, for printers and layout programs.
     description : str
+        Description of the picture in words.
     record : dict
-        JSON values.
+        JSON values from which the picture can be painted again.
+
+    Raises
+    ------
+    PictureError
+        If this version of Pillow cannot write AVIF.
     """
     from PIL import Image
 
@@ -124,7 +130,7 @@ class _NamedBuffer(io.BytesIO):
 
 
 def picture_format(path: str | Path, size: tuple[int, int] | None = None) -> str:
-    """Return Pillow's name of the format of a file name.
+    """Return Pillow's name of the format that the extension of a file name stands for, such as "JPEG".
 
     Raises
     ------
@@ -145,7 +151,7 @@ def picture_format(path: str | Path, size: tuple[int, int] | None = None) -> str
 
 
 def suffix_of(name: object) -> str:
-    """Return the extension of a format that is given by its name, such as ".jpg" for "JPG".
+    """Return the file extension for the name of a format, such as ".jpg" for "JPG".
 
     Raises
     ------
@@ -165,8 +171,8 @@ def read_record(path: FileName) -> dict[str, Any]:
     Raises
     ------
     PictureError
-        If the file is not in one of the formats that are written, is damaged, or has no record: other programs and
-        websites often remove the record when they save a picture.
+        If the file has another format than those that Clavilux writes, is damaged, or has no record. Other programs
+        and websites often remove the record when they save a picture.
 
     Examples
     --------

@@ -32,7 +32,32 @@ def paint_from_record(
     dpi: float | None,
     alt_file: bool,
 ) -> Outcome:
-    """Paint one picture again; only size, resolution, format and bundle may differ."""
+    """Paint a picture again from the record in its file, and return the outcome.
+
+    Parameters
+    ----------
+    ctx : click.Context
+        Of the command ``paint``; options whose values come from the record must not be given.
+    again : Path
+        The picture with the record.
+    paths : tuple of Path
+        The song of the picture, or nothing.
+    output : str or None
+        File to write; by default the name of the picture with ``-again`` in the current folder.
+    size : (int, int) or None
+        Width and height in pixels; None for those of the record.
+    dpi : float or None
+        Pixels per inch; None for those of the record.
+    alt_file : bool
+        Also write the description as a text file.
+
+    Raises
+    ------
+    UsageError
+        If an option does not go together with ``--again``.
+    ClaviluxError
+        If the picture cannot be read, painted or written.
+    """
     if any(_is_given(ctx, name) for name in _STORED):
         raise click.UsageError(
             "--again uses the settings stored in the picture; only --size, --dpi, --format, --bundle and -o may be "

@@ -36,7 +36,7 @@ def distances(a: Floats, b: Floats) -> NDArray[np.float64]:
 
 
 def pairwise(points: Floats) -> NDArray[np.float64]:
-    """Return the Euclidean distances of all n (n - 1) / 2 pairs of points (n, F), in the order of `triu_indices(n, 1)`."""
+    """Return the Euclidean distances of all n (n - 1) / 2 pairs of points (n, F), in the order of `triu_indices`."""
     return distances(validate(points), points)[np.triu_indices(len(points), 1)]
 
 
@@ -46,7 +46,7 @@ def mean_pairwise_distance(points: Floats) -> float:
 
 
 def kernel_width(reference: Floats) -> float:
-    """Return the kernel width for `vendi_score`: the median pairwise distance of reference points (n, F) of real art."""
+    """Return the kernel width for `vendi_score`: the median pairwise distance of points (n, F) of real art."""
     return float(np.median(pairwise(reference)))
 
 

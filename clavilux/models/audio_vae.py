@@ -183,7 +183,7 @@ class AudioVAE(nn.Module):
         return np.asarray((normalised * self.row_deviation + self.row_mean).cpu().numpy())
 
     def normalise(self, features: Tensor) -> Tensor:
-        """Return MFCC (B, R, T), standardised by the mean and standard deviation of each row over the training corpus."""
+        """Return MFCC (B, R, T), standardised by mean and standard deviation of each row over the training corpus."""
         return (features - self.row_mean) / self.row_deviation
 
     def encode(self, features: Tensor) -> tuple[Tensor, Tensor]:
