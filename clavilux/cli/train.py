@@ -85,8 +85,8 @@ _OPTIONS = (
         default=None,
         metavar="NAME|DIR",
         cls=AdvancedOption,
-        help="Use the picture networks (ImageVAE) and palettes of a bundle without training them; train only the audio "
-        "network and the mapping.",
+        help="Use the ImageVAE and the palettes of a bundle without training them, and train only the audio network "
+        "and the mapping. The last layers of the ImageVAE are still fitted to --art.",
     ),
     click.option(
         "--devices",

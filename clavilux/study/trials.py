@@ -22,7 +22,7 @@ Half = tuple[int, int]  # song, 0 or 1
 
 @dataclass(frozen=True)
 class Match:
-    """A trial of the first part: which of two pictures belongs to the song that is heard?"""
+    """A trial of the first part: the visitor hears a song and chooses which of two pictures belongs to it."""
 
     left: int  # song of the left picture
     right: int  # song of the right picture
@@ -36,7 +36,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A trial of the second part: do two pictures belong to the two halves of one song, or to halves of two songs?"""
+    """A trial of the second part: the visitor says whether two pictures belong to one song or to two songs."""
 
     left: Half  # of the left picture
     right: Half  # of the right picture

@@ -40,7 +40,7 @@ Outcome = Done | Raised | Failed
 
 
 def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
-    """Return the outcome of a function of one song; only `KeyboardInterrupt` is raised.
+    """Return the outcome of calling a function with one song; only `KeyboardInterrupt` is raised.
 
     A `ClaviluxError` gives `Raised`. Any other exception gives `Failed`, and its traceback is logged.
     """
@@ -55,9 +55,10 @@ def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
 
 
 def describe_failure(error: BaseException) -> str:
-    """Log the traceback of an exception, and return one line about it for the user.
+    """Return one line about an exception for the user, and log its traceback.
 
-    The line describes an error of the system, or a bug of Clavilux with file and line.
+    Errors of the system are described by their cause. Any other exception is called a bug of Clavilux, with the file
+    and the line.
     """
     import traceback  # takes 2 ms
 

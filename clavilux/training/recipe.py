@@ -1,7 +1,8 @@
 """Recipes: every number of a training, as frozen dataclasses read from TOML.
 
-`recipes/default.toml` has every key. Any other recipe holds only what differs from it, or from another recipe that it
-names: ``base = "classic"``.
+`recipes/default.toml` has every key, with a comment that describes it; fields of the dataclasses below have the names
+of these keys. Any other recipe has only the keys that differ from it, or from another recipe that it names, as in
+``base = "classic"``.
 """
 
 from __future__ import annotations
@@ -88,16 +89,16 @@ FORMER_NAMES = {
 
 @dataclass(frozen=True)
 class Restart:
-    """One more part of a training: a warm restart from the weights of the part before, with a fresh optimiser."""
+    """A further part of a training: a warm restart from the weights of the previous part, with a fresh optimiser."""
 
     steps: int
-    learning_rate: float
-    warmup: int
+    learning_rate: float  # largest of this part
+    warmup: int  # steps
 
 
 @dataclass(frozen=True)
 class TrackEmbeddingRecipe:
-    """Training of the track embedding, which separates windows of one track from windows of others."""
+    """The table [track_embedding] of a recipe: network and training of the track embedding."""
 
     dims: int
     steps: int
@@ -114,7 +115,7 @@ class TrackEmbeddingRecipe:
 
 @dataclass(frozen=True)
 class AudioVAERecipe:
-    """Training of the AudioVAE."""
+    """The table [audio_vae] of a recipe: network and training of the AudioVAE."""
 
     steps: int
     epochs: int
@@ -133,7 +134,7 @@ class AudioVAERecipe:
 
 @dataclass(frozen=True)
 class MarkClassifierRecipe:
-    """Training of the mark classifier."""
+    """The table [mark_classifier] of a recipe: network and training of the mark classifier."""
 
     paintings: int
     steps: int
@@ -147,7 +148,7 @@ class MarkClassifierRecipe:
 
 @dataclass(frozen=True)
 class SurfaceShares:
-    """Share of the pictures that each surface gets; the sum need not be 1."""
+    """Relative frequency of each surface, by its name; the sum need not be 1."""
 
     gouache: float
     impasto: float
@@ -160,7 +161,7 @@ class SurfaceShares:
 
 @dataclass(frozen=True)
 class AnalysisRecipe:
-    """How pictures are cut into windows and analysed."""
+    """The table [analysis] of a recipe: how pictures are cut into windows and analysed."""
 
     abstract_windows: int
     painting_windows: int
@@ -172,7 +173,7 @@ class AnalysisRecipe:
 
 @dataclass(frozen=True)
 class ImageVAERecipe:
-    """Training of the ImageVAE."""
+    """The table [image_vae] of a recipe: network and training of the ImageVAE."""
 
     decoder: Literal["painter", "pixels"]
     steps: int
@@ -199,7 +200,7 @@ class ImageVAERecipe:
 
 @dataclass(frozen=True)
 class MappingRecipe:
-    """How the mapping from songs to pictures is fitted."""
+    """The table [mapping] of a recipe: how the mapping from songs to pictures is fitted."""
 
     method: Literal["look-preserving", "fused-gromov-wasserstein", "pca-match", "shuffled-pairs"]
     structure: float
@@ -225,7 +226,7 @@ class MappingRecipe:
 
 @dataclass(frozen=True)
 class PaintingRecipe:
-    """Random variation with which the bundle paints by default."""
+    """The table [painting] of a recipe: default noise of the bundle, see `clavilux.record.PaintOptions`."""
 
     noise_std: float
     logvar_scale: float
@@ -233,7 +234,7 @@ class PaintingRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of a training."""
+    """All settings of a training; each field is a key or a table of a recipe file."""
 
     seed: int
     precision: Literal["auto", "32-true", "bf16-mixed"]
@@ -247,19 +248,20 @@ class Recipe:
     painting: PaintingRecipe
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the recipe as nested dictionaries and lists, as `bundle.json` holds it."""
+        """Return the recipe as nested dicts and lists of JSON values, as in the field `config` of `bundle.json`."""
         return dataclasses.asdict(self)
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a recipe by the name of a shipped one or by the path of a TOML file.
+    """Return a recipe that is given by the name of a shipped recipe or by the path of a TOML file.
 
     A recipe that changes `steps` or `epochs` of a network and names no `restarts` trains that network in one part.
 
     Raises
     ------
     RecipeError
-        If there is no such recipe, it is not TOML or empty, a key is unknown, or a value has the wrong type or range.
+        If there is no such recipe, the file is empty or not TOML, a key is unknown, or a value has a wrong type or is
+        out of range.
     """
     path = Path(name) if name.lower().endswith(".toml") else RECIPES / f"{name}.toml"
     if not os.path.lexists(path):
