@@ -86,7 +86,7 @@ def paint(
     progress: Progress | None = None,
     **options: Unpack[PaintArguments],
 ) -> Picture | Pictures:
-    """Paint one song, each song of a list, or controls.
+    """Return the picture of a song or of controls, or the pictures of a list of songs.
 
     Parameters
     ----------

@@ -269,7 +269,7 @@ class Clavilux:
         size: Size | None = None,
         dpi: Number | None = None,
     ) -> Picture:
-        """Paint a picture again from its record (`clavilux.read_record`), at any size.
+        """Return a picture that is painted again from a record (`clavilux.read_record`), at any size.
 
         Parameters
         ----------

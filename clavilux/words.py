@@ -1,4 +1,4 @@
-"""Describe in words what was measured in a song, how it compares with other songs, and how the picture corresponds.
+"""Describe a song in words: its descriptors, how they compare with other songs, and their correspondences.
 
 Only measured figures are used, from ``bundle.json``: the mean and the standard deviation of each descriptor over the
 training songs, and the rank correlations of the cross-modal correspondences on songs that the mapping was not fitted

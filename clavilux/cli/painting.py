@@ -112,7 +112,7 @@ def paint_songs(
 
 
 def paint_again(task: Again) -> Outcome:
-    """Paint one picture again from its record, in a process of its own.
+    """Paint one picture again from its record, in a worker process, and return the outcome.
 
     Raises
     ------

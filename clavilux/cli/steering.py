@@ -104,7 +104,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 class SteeredCommand(CommandWithSections):
-    """A command whose error message about an unknown option names the right option, if it is known what was meant."""
+    """A command whose error message for an unknown option in `_HINTS` names the right option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; raise a `UsageError` with a hint for an unknown option in `_HINTS`."""

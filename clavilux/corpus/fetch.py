@@ -43,7 +43,7 @@ Refuse = Callable[[Item, str], None]
 class Places:
     """Folders in which sources are searched."""
 
-    cache: Path  # of downloads
+    cache: Path  # folder of downloads
     mirror: Path | None = None  # folder of git clones
     debs: Path | None = None  # folder of .deb files
 

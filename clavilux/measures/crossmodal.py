@@ -1,8 +1,8 @@
 """Cross-modal correspondences: descriptors of a song that people match with features of a picture.
 
-The training of the mapping aligns songs and pictures by them, and the evaluation measures how well that worked. The
-signs are those that studies found. They are averages over listeners, are mediated by emotion, and differ between people
-and cultures.
+The training of the mapping aligns songs and pictures with these correspondences, and the evaluation measures how well
+they hold. Their signs are those that studies found: averages over listeners, which are mediated by emotion and differ
+between people and cultures.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def mean_squared_loss(target: Tensor, reconstruction: Tensor, kl_nats: Tensor, w
 
 
 def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
-    """Return the cross-entropy of logits (B, K, ...) against class probabilities `shares` (B, K, ...), in nats.
+    """Return the cross-entropy in nats of logits (B, K, ...) against class probabilities `shares` (B, K, ...).
 
     It is summed over positions and averaged over B.
     """

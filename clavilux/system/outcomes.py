@@ -17,23 +17,23 @@ logger = logging.getLogger("clavilux")
 
 @dataclass(frozen=True)
 class Done:
-    """The function returned a value."""
+    """The outcome of a function that returned a value."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Raised:
-    """The function raised an error that ends the run, such as a full disk."""
+    """The outcome of a function that raised an error which ends the run, such as a full disk."""
 
     error: ClaviluxError
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The song could not be processed; the reason is text for the user."""
+    """The outcome for a song that could not be processed."""
 
-    reason: str
+    reason: str  # text for the user
 
 
 Outcome = Done | Raised | Failed

@@ -3,9 +3,9 @@
     python -m clavilux.training.calibrate_mood features/descriptors.csv data.csv --corpus corpus.csv
 
 The labels come from Emotify (Aljanaki, Wiering & Veltkamp 2016): about twenty listeners per song selected up to three
-of the nine feelings of the Geneva Emotional Music Scale. Its value is the share of listeners who selected it.
-Arousal and valence are sums of these shares, by the position of each feeling in Russell's circumplex (1980); feelings
-without a clear position are not used:
+of the nine feelings of the Geneva Emotional Music Scale. The value of a feeling is the fraction of listeners who
+selected it. Arousal and valence are sums of these values, by the position of each feeling in Russell's circumplex
+(1980); feelings without a clear position are not used:
 
 =========  =====================================  =================================
            plus                                   minus

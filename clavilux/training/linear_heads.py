@@ -1,17 +1,17 @@
 """Fit the linear heads of the ImageVAE (palette, kind, surface and marks) in closed form.
 
-    posterior means of training art, and what was read off that art -> **here** -> three linear layers of the ImageVAE
+    posterior means, palettes and marks of training art -> **here** -> four linear layers of the ImageVAE
 
-A decoder trained by gradient descent predicts the most frequent class where it is uncertain, and its class boundaries
-depend on single training pictures, so that similar latents get different pictures. Here each layer is a linear
-regression with two corrections:
+A decoder that is trained by gradient descent predicts the most frequent class where it is uncertain. Its class
+boundaries depend on single training pictures, so that similar latents get different pictures. Here each layer is a
+linear regression with two corrections:
 
 - *spread*: predictions of a regression vary less than its targets. They are stretched until they vary as much
   (palettes by the optimal transport map between Gaussians, scalars by their standard deviation);
-- *shares*: every kind is chosen as often as it was read off the art.
+- *frequencies of classes*: every kind and every surface is chosen as often as it was found in the art.
 
-Both are estimated on samples from the normal distribution with the mean and covariance of the latents, which resemble
-mapped songs and not the training data.
+Both corrections are estimated on samples from the normal distribution with the mean and covariance of the latents,
+which resembles the latents of songs more than the training data do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-r"""Last stage of a training: fit the mapping on the two trained networks, and write the bundle.
+r"""Last stage of a training: fit the mapping between the two trained networks, and write the bundle.
 
 AudioVAE, song features -> song codes --------------\
 ImageVAE, windows -> latents -> linear heads -> paintings -> mapping -> bundle
