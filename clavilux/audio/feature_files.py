@@ -48,13 +48,13 @@ class Progress(Protocol):
     """Receiver of the reports of `write_features`."""
 
     def begin(self, n_files: int) -> None:
-        """Report the number of files."""
+        """Receive the number of files; called once, before the first file."""
 
     def advance(self) -> None:
-        """Report that one more file is done."""
+        """Count one more file as done; called after each file."""
 
     def warn(self, message: str) -> None:
-        """Report a problem with a file."""
+        """Receive a message about a problem with a file."""
 
 
 class _NoProgress:

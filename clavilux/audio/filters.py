@@ -88,7 +88,8 @@ def power_sums() -> Float32:
 
 @lru_cache(maxsize=1)
 def frequency_moments() -> Float32:
-    """Return powers 0, 1 and 2 of the bin frequencies in kHz, (1025, 3); in Hz, float32 would lose precision."""
+    """Return the powers 0, 1 and 2 of the bin frequencies in kHz, (1025, 3)."""
+    # In Hz, float32 would lose precision.
     return np.asarray((bin_hz() / 1e3)[:, None] ** np.arange(3), np.float32)
 
 

@@ -103,7 +103,7 @@ class StatusLine:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the line on a terminal until the end of the block, once `SHOW_AFTER_S` have passed."""
+        """Show the line on a terminal during the ``with`` block, from `SHOW_AFTER_S` seconds after its start."""
         if not sys.stderr.isatty():
             yield
             return

@@ -25,16 +25,16 @@ class Progress(Protocol):
     """Receives the state of a build."""
 
     def begin(self, n_files: int) -> None:
-        """Start a build that will read ``n_files`` files."""
+        """Receive the number of files that the build will read; called once."""
 
     def open_source(self, name: str, n_files: int, size_mb: float) -> None:
-        """Start a source, of which ``n_files`` files are wanted."""
+        """Receive the name of the next source, the number of files wanted from it, and the size of its download."""
 
     def advance(self, n_files: int) -> None:
         """Count ``n_files`` more files as done."""
 
     def warn(self, message: str) -> None:
-        """Report a source or files that are skipped."""
+        """Receive a message about a source or about files that are skipped."""
 
 
 class FileStore:

@@ -62,7 +62,10 @@ def melody(text: str, *, start: float = 0.0, velocity: float = 0.8) -> list[Note
 
 
 def pattern(text: str, *, step: float = 0.25, start: float = 0.0, pitch: float = 60.0) -> list[Note]:
-    """Return drum strokes, one character per `step` beats: ``X`` loud, ``x`` normal, ``o`` soft, ``-`` none."""
+    """Return the notes of a drum pattern with one character per `step` beats.
+
+    ``X`` is a loud stroke, ``x`` a normal stroke, ``o`` a soft stroke, ``-`` a rest; spaces are ignored.
+    """
     loudness = {"X": 1.0, "x": 0.7, "o": 0.4}
     return [
         Note(start + i * step, step, pitch, loudness[mark])
@@ -195,12 +198,15 @@ def echo(signal: Signal, *, delay_s: float, feedback: float, wet: float, rate: i
 
 
 def drive(signal: Signal, gain: float) -> Signal:
-    """Return the signal with overdrive: tanh of the signal times `gain`."""
+    """Return the signal (2, n) with overdrive: tanh(gain * signal)."""
     return np.asarray(np.tanh(gain * signal), np.float32)
 
 
 def duck(signal: Signal, *, tempo_bpm: float, depth: float, rate: int = 44_100) -> Signal:
-    """Return the signal with its level lowered by `depth` on each beat (sidechain compression by a bass drum)."""
+    """Return the signal (2, n) with its amplitude lowered by the fraction `depth` at the start of each beat.
+
+    This imitates sidechain compression by a bass drum.
+    """
     beat = np.arange(signal.shape[1]) / rate * tempo_bpm / 60 % 1.0
     return np.asarray(signal * (1 - depth * (1 - np.clip(beat / 0.6, 0, 1)) ** 2), np.float32)
 
@@ -214,7 +220,7 @@ def fit(signal: Signal, duration_s: float, *, fade_s: float, rate: int = 44_100)
 
 
 def set_peak(signal: Signal, peak_db: float) -> Signal:
-    """Return the signal, scaled so that its peak is `peak_db` dBFS."""
+    """Return the signal (2, n), scaled so that its peak is `peak_db` dBFS."""
     return np.asarray(signal * (10 ** (peak_db / 20) / np.abs(signal).max()), np.float32)
 
 

@@ -76,7 +76,7 @@ class AudioVAETask(Task):
         return len(self.training_windows) if self.clips is None else len(self.clips)
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Return the order of the items in one epoch, drawn by their weights."""
+        """Return the indices (n,) of the windows of one epoch, drawn by their weights, or the chosen clips shuffled."""
         if self.clips is not None:
             return self.clips[torch.randperm(len(self.clips), generator=epoch_generator)]
         return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
@@ -92,7 +92,7 @@ class AudioVAETask(Task):
         return {"inputs": inputs, "features": features}
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
+        """Return the scalars "loss", "kl_nats" and, for a sigma-VAE, "nll" of a batch."""
         mean, logvar = self.network.encode(batch["inputs"])
         reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))
         target = self.network.normalise(batch["features"])

@@ -47,7 +47,7 @@ class ConvImageVAETask(Task):
         return len(self.training_pictures)
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Return the order of the items in one epoch, drawn by their weights."""
+        """Return the indices (n,) of the windows of one epoch, drawn with replacement by their weights."""
         return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
@@ -55,7 +55,7 @@ class ConvImageVAETask(Task):
         return {"pictures": as_tensor(self.training_pictures[items])}
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
+        """Return the scalars "loss", "kl_nats" and "mse" of a batch."""
         pictures = batch["pictures"]
         mean, logvar = self.network.encode(shrink(pictures))
         reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))

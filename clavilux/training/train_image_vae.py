@@ -127,7 +127,7 @@ class ImageVAETask(Task):
         return len(self.training_targets.pictures)
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Return the order of the items in one epoch, drawn by their weights."""
+        """Return the indices (n,) of the windows of one epoch, drawn with replacement by their weights."""
         return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
@@ -150,7 +150,7 @@ class ImageVAETask(Task):
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
+        """Return the scalars "loss" and "kl_nats" of a batch, and the losses of `parts`, that of the plan per cell."""
         mean, logvar = self.network.encode(batch["pictures"])
         raw = self.network.decode(sample_posterior(mean, logvar, noise))
         kl_nats = kl_per_dimension(mean, logvar).sum()
@@ -160,7 +160,7 @@ class ImageVAETask(Task):
         return {"loss": loss, "kl_nats": kl_nats, **parts, "plan": per_cell}
 
     def weigh(self, parts: dict[str, Tensor]) -> Tensor:
-        """Return the sum of the losses with the weights of the recipe."""
+        """Return the weighted sum of the losses of `parts`, a scalar; the recipe has the weights."""
         return (
             self.recipe.plan_weight * parts["plan"]
             + self.recipe.palette_weight * parts["palette"]

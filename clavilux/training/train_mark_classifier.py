@@ -76,7 +76,7 @@ class MarkClassifierTask(Task):
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
+        """Return the scalar "loss" of a batch, and its parts by the name of the predicted property."""
         predicted: MarkPredictions = self.network(batch["pictures"])
         kind = functional.cross_entropy(predicted.kind, batch["kind"])
         frequency = (predicted.frequency - batch["log_frequency"]).square().mean()
@@ -110,7 +110,7 @@ class MarkClassifierTask(Task):
         }
 
     def read_validation(self) -> tuple[MarkPredictions, dict[str, Tensor]]:
-        """Return predictions for the validation examples, and their true marks."""
+        """Return the predictions for the n validation examples, and their true marks: name -> (n, ...)."""
         rest = slice(self.n_training, None)
         predicted = _predict(self.network, self.pictures[rest])
         truth = {"kind": self.kind[rest], "log_frequency": self.log_frequency[rest]}

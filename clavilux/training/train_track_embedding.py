@@ -99,7 +99,7 @@ class TrackEmbeddingTask(Task):
         return {"standard": standard + self.recipe.jitter * torch.randn(standard.shape, generator=generator)}
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
+        """Return the contrastive loss of a batch, "loss", a scalar in nats."""
 
         def drop(hidden: Tensor) -> Tensor:
             mask = torch.rand(hidden.shape, generator=noise) >= self.recipe.dropout
