@@ -18,7 +18,7 @@ Instrument = Callable[[float, float, float, int, np.random.Generator], Tone]
 
 
 def piano(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """Return the samples (n,) of a piano tone: inharmonic partials of two slightly detuned strings, and hammer noise."""
+    """Return the samples (n,) of a piano tone: inharmonic partials of two slightly detuned strings and hammer noise."""
     time = seconds(duration_s + 0.4, rate)
     tone = np.zeros_like(time)
     stiffness = 3e-4 * (frequency_hz / 262) ** 0.8
