@@ -88,7 +88,8 @@ class Engine:
         """Return the song code (64 + D,) float32: mean of z_audio, then the descriptors of the bundle in their units.
 
         The mean is over audible windows, so silence before or after the song changes nothing. If no window is audible,
-        the mean is over all windows. A song without descriptors (a feature file) gets those of the mean training song.
+        the mean is over all windows. If the song has no descriptors (a feature file), their means over the training
+        songs are used.
 
         Parameters
         ----------

@@ -112,8 +112,8 @@ class Steering:
         2 to 8 colours such as "#1a2b3c", which are painted exactly. Fewer than 8 colours are repeated in the eight
         slots of the palette. One text with commas between the colours is accepted.
     palette_from : tuple of str or None
-        A picture file; it is replaced by its 8 main colours. Unlike those of `palette`, their contrast is adjusted to
-        the layout.
+        A picture file; it is replaced by its 8 main colours, whose contrast is adjusted to the layout. Colours of
+        `palette` are not adjusted.
     lightness, saturation, warmth : float
         From -1 to 1: darker to lighter, grey to colourful, towards blue to towards orange.
     texture : float or None

@@ -126,7 +126,7 @@ def write_features(
     out_dir : Path
         Output folder; created if missing. Feature files have the audible windows of a song, or all if none is audible.
     settings : FeatureSettings
-        Settings of the MFCC; those of the bundle that shall paint or train on the files.
+        Settings of the MFCC; use those of the bundle that will paint the files or be trained on them.
     jobs : int
         Number of processes on this machine; -1 for one per core.
     scheduler : str, optional

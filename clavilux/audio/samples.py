@@ -1,4 +1,4 @@
-"""Sound that is in memory as an array: array -> **samples** -> mono blocks, like those of `clavilux.audio.decode`."""
+"""Read sound from an array in memory: array -> **samples** -> mono blocks, as from `clavilux.audio.decode`."""
 
 from __future__ import annotations
 

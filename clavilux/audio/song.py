@@ -100,7 +100,7 @@ def read_song(
     threads : int
         With 2 or more, one thread decodes the file while another one computes the features.
     settings : FeatureSettings
-        Settings of the MFCC; those of the bundle that shall paint the song.
+        Settings of the MFCC; use those of the bundle that will paint the song.
 
     Returns
     -------

@@ -13,7 +13,7 @@ def match_names(files: Collection[str], rows: Collection[str]) -> dict[str, str]
     """Return a dict from the names of files to the names in rows that match them; all names are normalised.
 
     Names are compared in three rounds: as they are; without the folder `files/` of a built corpus; and ignoring case as
-    well. A name that matches several others in a round is left out of it.
+    well. In each round, a name that matches several names is skipped.
     """
     found: dict[str, str] = {}
     for key in (str, _inside_files, lambda name: _inside_files(name).casefold()):

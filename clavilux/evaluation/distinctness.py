@@ -1,4 +1,4 @@
-"""Measures of whether pictures are distinct from each other and from training art, and of what changes them.
+"""Measures of whether pictures differ from each other and from training art, and of how much copies of a song change.
 
 Pictures are points (n, F) in the space of one evaluator. Row i of every argument belongs to song i. A degraded copy is
 what `clavilux.evaluation.painting.degrade` returns; two pictures that differ less than a picture and its degraded copy

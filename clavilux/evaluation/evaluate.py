@@ -7,7 +7,7 @@ The result is a table of measures (`goals.py`) with these columns:
     free songs      the paintings of the free songs alone; also "labelled songs" and "research songs"
     real art        as many other held-out pictures, against the same held-out art: the upper bound
     training art    as many pictures of the training split, against the same held-out art
-    decoder         paintings of the posterior means of training pictures: what the painter can reach
+    decoder         paintings of the posterior means of training pictures: the upper bound of the painter
     linear map      paintings of the affine map of `baselines.py` instead of the mapping network
     retrieval       the real picture whose latent is nearest to that of the song
     random latents  paintings of normal random latents, independent of songs

@@ -1,8 +1,9 @@
 """All measures by key: title, meaning, goal, and in which family of the report they are listed.
 
-The values of a column are absolute. A measure with `has_ceiling` is also divided by what other real art of the same
-collection reaches against the same held-out art (the column `CEILING`), and a measure of similarity by what the
-painter's own randomness allows (`KEY_ceiling` in its column); some goals apply to the first of these ratios.
+The values of a column are absolute. The value of a measure with `has_ceiling` is also divided by its ceiling: the value
+that other real art of the same collection reaches against the same held-out art (the column `CEILING`). The ceiling of
+a measure of similarity is the upper bound because of the painter's randomness (`KEY_ceiling` in its column). Some goals
+apply to the ratio to the column `CEILING`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ Table = dict[str, Figures]
 
 @dataclass(frozen=True)
 class Result:
-    """The result of an evaluation, and what its report shows.
+    """The result of an evaluation, with the data that its report shows.
 
     Attributes
     ----------

@@ -1,7 +1,8 @@
 """ImageVAE: a picture <-> z_image, and z_image -> the controls of the painter.
 
-The decoder does not predict pixels, but what 64 numbers can describe: a palette, the probability of each colour at each
-place, and properties of the marks. Palette, plan and kind are classified; a regression would average them to brown.
+The decoder does not predict pixels, but properties that 64 numbers can describe: a palette, the probability of each
+colour at each place, and properties of the marks. Palette, plan and kind are classified, because a regression would
+average them to brown.
 
 Legend: B batch, D latent dimensions (64), K palette slots (8), S side of the plan (32).
 """

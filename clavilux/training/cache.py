@@ -42,7 +42,7 @@ def load_or_make(path: Path, key: object, kind: type[T], make: Callable[[], T], 
     path : Path
         An .npz file.
     key : object
-        JSON-serialisable description of what the record is made from.
+        JSON-serialisable description of the inputs of the record.
     kind : type
         Dataclass whose fields are arrays or lists of strings.
     make : callable

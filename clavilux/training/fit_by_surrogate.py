@@ -5,11 +5,11 @@ principal components of songs, surrogate model -> **here** -> weights of the lin
 
 A transport plan maps songs to single latents and preserves distances in the latent space. But the painter is not
 smooth: two nearby latents may be painted with different marks. This fit preserves distances between the visual features
-of the paintings. It assigns what differs most between songs to directions of the latent space in which paintings change
-predictably.
+of the paintings. The largest differences between songs are assigned to directions of the latent space in which
+paintings change predictably.
 
-Kinds of marks are discrete choices. With `steady_kinds`, the fit makes them depend on what two halves of a song have in
-common, so that both halves are painted with the same marks.
+Kinds of marks are discrete choices. With `steady_kinds`, they depend mostly on properties that two halves of a song
+have in common, so that both halves are painted with the same marks.
 
 Legend: n songs, P components, m pictures, D latent dimensions, T inputs of the predictor, F visual features,
 G cross-modal correspondences.

@@ -61,8 +61,8 @@ def measure_pulse(onset: Float32) -> tuple[float, float, float]:
 def measure_onset_rate(onset: Float32) -> float:
     """Return the number of note onsets per second from the onset strength (T,).
 
-    An onset is the maximum of five frames (116 ms) and exceeds the mean of eleven frames (255 ms) by 0.5 dB or by 7 %
-    of the 99th percentile of the song, whichever is more (Böck et al. 2012).
+    An onset is the maximum of five frames (116 ms) and exceeds the mean of eleven frames (255 ms) by the larger of 0.5
+    dB and 7 % of the 99th percentile of the song (Böck et al. 2012).
     """
     highest = sliding_window_view(np.pad(onset, 2), 5).max(axis=1)
     around = sliding_window_view(np.pad(onset, 5, mode="edge"), 11).mean(axis=1)

@@ -47,8 +47,8 @@ def targets(place: Place) -> Marks:
 def scales(place: Place) -> Marks:
     """Return the marks of scales: rows of overlapping ellipses, like roof tiles, each with two concentric rims.
 
-    Of the bodies, 40 % have the colour of their cluster, the others a colour of their own. Neighbouring rims have the
-    same colour.
+    The bodies of 40 % of the scales have the colour of their cluster; all other bodies have a colour of their own.
+    Neighbouring rims have the same colour.
     """
     s, t = place.s * np.float32(0.75), place.t * np.float32(1.5)
     row = np.floor(t)
