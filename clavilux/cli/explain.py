@@ -36,7 +36,8 @@ _SIDE_PX = 768  # of the picture on the page
     default=0,
     metavar="N",
     show_default=True,
-    help="Random seed of the picture: it moves single marks and brush strokes, and does not change the text.",
+    help="Random seed of the picture: moves single marks and brush strokes. The palette, the layout and the kinds of "
+    "marks do not depend on it.",
 )
 @click.option(
     "--bundle",
