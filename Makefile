@@ -52,5 +52,5 @@ $(CORE): constraints.txt pyproject.toml $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(DEV): constraints.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,eval,cluster,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,eval,cluster,tags,vector,dev]"
 	@touch $@

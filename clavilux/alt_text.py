@@ -1,4 +1,4 @@
-"""Describe a picture in words, for people who do not see it.
+"""Describe a picture in words, for people who cannot see it.
 
 pixels and controls -> **here** -> the description inside a picture file, and beside it
 """
@@ -39,9 +39,9 @@ _HUES = (  # upper limit in degrees; the hues of sRGB are red 40, yellow 103, gr
 
 
 def describe_picture(pixels: NDArray[np.uint8], controls: Controls | None) -> str:
-    """Return two sentences: colours by their area and marks; then layout, contrast and symmetry.
+    """Return a description of two sentences: first colours and marks, then layout, contrast and symmetry.
 
-    Up to three colours are named, from the largest, each of at least 2 % of the picture.
+    At most three colours are named, each of at least 2 % of the picture, the one with the largest area first.
 
     Parameters
     ----------
@@ -58,13 +58,19 @@ def describe_picture(pixels: NDArray[np.uint8], controls: Controls | None) -> st
 
 
 def sample_pixels(pixels: NDArray[np.uint8]) -> Float32:
-    """Return every eighth row and column of a picture, or fewer of a large one, (h, w, 3) in [0, 1]."""
+    """Return a sample of the pixels of a picture (H, W, 3) uint8: (h, w, 3) float32 in [0, 1], same colour space.
+
+    Every eighth row and column is used, or fewer, so that h and w are at most 128.
+    """
     down, across = (max(_STEP_PX, -(-side // _MOST_SAMPLES)) for side in pixels.shape[:2])
     return pixels[down // 2 :: down, across // 2 :: across].astype(np.float32) / np.float32(255)
 
 
 def measure_shares(sample: Float32, palette: Float32) -> NDArray[np.float64]:
-    """Return the share of the samples (h, w, 3) that is nearest to each colour of a palette (n, 3)."""
+    """Return the fraction (n,) of samples (h, w, 3) whose nearest palette colour, of (n, 3), is each one; sum 1.
+
+    Distances are Euclidean, in the colour space of both arguments.
+    """
     nearest = ((sample.reshape(-1, 1, 3) - palette) ** 2).sum(axis=2).argmin(axis=1)
     return np.asarray(np.bincount(nearest, minlength=len(palette)) / nearest.size, np.float64)
 

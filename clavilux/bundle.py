@@ -1,6 +1,6 @@
 """Bundles: folders with trained networks, their description and the hash of every file.
 
-``--bundle NAME`` -> `open_bundle` -> `Bundle.read` -> checked bytes of a network
+``--bundle NAME`` -> `open_bundle` -> `Bundle.read` -> verified bytes of a network
 
 The description, ``bundle.json``, lists all other files. `clavilux.card` defines its schema, and ``docs/bundle.md``
 shows it as tables.
@@ -39,13 +39,13 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle with a validated description; each file is checked when it is read.
+    """An opened bundle with a validated description; the hash of a file is verified when the file is read.
 
     Attributes
     ----------
     folder : Path
     sha256 : str
-        Hash of ``bundle.json``. It identifies the bundle, because ``bundle.json`` has the hashes of all other files.
+        SHA-256 of ``bundle.json``. It identifies the bundle, because ``bundle.json`` has the hashes of all other files.
     card : dict
         Content of ``bundle.json``.
     name : str
@@ -143,14 +143,14 @@ class Bundle:
 
 
 def find_bundle(name_or_path: str | Path) -> Path:
-    """Return the folder of a bundle, from the name of a shipped one or from a path.
+    """Return the folder of a bundle that is given by the name of a shipped bundle or by the path of a folder.
 
     The name of a shipped bundle takes precedence over a folder of that name; write ``./name`` for the folder.
 
     Raises
     ------
     BundleError
-        If neither exists; the message lists the shipped bundles.
+        If there is no such bundle or folder; the message lists the shipped bundles.
     """
     if not isinstance(name_or_path, str | Path):
         raise BundleError(
@@ -177,7 +177,7 @@ def shipped_bundles() -> list[str]:
 
 
 def open_bundle(name_or_path: str | Path = "default") -> Bundle:
-    """Open a bundle and validate its description; networks are read later.
+    """Return a bundle with a validated description; networks are read later, when they are needed.
 
     Parameters
     ----------

@@ -38,14 +38,14 @@ _SONG = f"{LATENT_DIM} + D"
 
 
 class Network(NamedTuple):
-    """Input and outputs of a network: names, and shapes without the batch dimension.
+    """Input and outputs of a network; shapes are without the batch dimension.
 
     Letters in shapes: D descriptors, P palettes, K kinds of marks, F surfaces, S any side.
     """
 
-    takes: str
-    shape: tuple[int | str, ...]
-    gives: dict[str, tuple[int | str, ...]]
+    takes: str  # name of the input
+    shape: tuple[int | str, ...]  # of the input
+    gives: dict[str, tuple[int | str, ...]]  # name of each output -> its shape
 
 
 NETWORKS = {
@@ -76,20 +76,17 @@ NETWORKS = {
 
 
 class Kind(NamedTuple):
-    """Allowed values of a field: in words, for messages and documentation, and as a predicate.
+    """Allowed values of a field."""
 
-    The predicate gets the value and the whole card, whose earlier fields have been validated.
-    """
-
-    words: str
-    holds: Callable[[Any, dict[str, Any]], bool]
+    words: str  # for messages and documentation
+    holds: Callable[[Any, dict[str, Any]], bool]  # predicate of the value and of the card up to this field
 
 
 class Field(NamedTuple):
-    """A field of ``bundle.json``: dotted path, allowed values, meaning, and whether it is required."""
+    """A field of ``bundle.json``."""
 
-    path: str
-    kind: Kind
+    path: str  # names of the nested objects and of the field, with dots between them
+    kind: Kind  # allowed values
     meaning: str
     required: bool = True
 
@@ -263,7 +260,8 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
     Raises
     ------
     BundleError
-        If it is not a JSON object, has another schema, or a field is missing or wrong; the message names the field.
+        If the content is not a JSON object, has another schema, or lacks a field or has a wrong value in one; the
+        message names the field.
     """
     damaged = f"{where} is damaged: bundle.json"
     try:

@@ -13,7 +13,7 @@ _EPSILON, _KAPPA = 216 / 24389, 24389 / 27  # CIE 15:2004, the exact fractions
 
 
 def srgb_to_lab(rgb: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Convert sRGB in [0, 1] to CIELAB: L* in [0, 100], a*, b*."""
+    """Return the CIELAB values (..., 3) of sRGB colours (..., 3) in [0, 1]: L* in [0, 100], a*, b*."""
     linear = _decode(rgb)
     xyz = linear @ _TO_XYZ.T
     f = np.where(xyz > _EPSILON, np.cbrt(xyz), (_KAPPA * xyz + 16) / 116)
@@ -22,7 +22,7 @@ def srgb_to_lab(rgb: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def lab_to_srgb(lab: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Convert CIELAB to sRGB, clipped to [0, 1]."""
+    """Return the sRGB values (..., 3) of CIELAB colours (..., 3), clipped to [0, 1]."""
     fy = (lab[..., 0] + 16) / 116
     f = np.stack([fy + lab[..., 1] / 500, fy, fy - lab[..., 2] / 200], axis=-1)
     xyz = np.where(f**3 > _EPSILON, f**3, (116 * f - 16) / _KAPPA)
@@ -31,17 +31,17 @@ def lab_to_srgb(lab: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def to_light(rgb: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Convert sRGB in [0, 1] to linear light in [0, 1] (IEC 61966-2-1)."""
+    """Return the linear light in [0, 1] of sRGB values in [0, 1], elementwise (IEC 61966-2-1)."""
     return _decode(rgb).astype(np.float32)
 
 
 def from_light(light: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Convert linear light in [0, 1] to sRGB in [0, 1]."""
+    """Return the sRGB values in [0, 1] of linear light in [0, 1], elementwise (IEC 61966-2-1)."""
     return _encode(light).astype(np.float32)
 
 
 def to_bytes(rgb: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Round sRGB in [0, 1] to 8 bits."""
+    """Return values in [0, 1] as uint8 from 0 to 255, rounded to the nearest, elementwise."""
     scaled: NDArray[np.uint8] = np.rint(rgb * 255.0).astype(np.uint8)
     return scaled
 

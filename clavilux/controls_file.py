@@ -1,4 +1,6 @@
-"""Controls as a JSON file that people can edit: song -> controls -> **here** -> file -> **here** -> picture.
+"""Read and write controls as a JSON file that people can edit, and paint it.
+
+song -> controls -> **here** -> file -> **here** -> picture
 
 ``docs/controls.md`` describes the file. A picture that was painted from controls has them in its record, packed.
 """
@@ -48,11 +50,11 @@ class ControlsFile:
     ----------
     controls : Controls
     seed : int
-        Of the marks.
+        Random seed of the picture.
     fields : dict
-        The content as JSON values, in the form that `to_fields` gives.
+        The content as JSON values, in the form of `to_fields`.
     name : str
-        Of the file, without extension.
+        Name of the file without extension.
     """
 
     controls: Controls
@@ -62,12 +64,12 @@ class ControlsFile:
 
     @classmethod
     def of(cls, controls: Controls, *, seed: int = 0) -> ControlsFile:
-        """Return the content of the file that `controls_text` writes."""
+        """Return the content that the file of these controls and this seed has; colours and plan are rounded."""
         return parse_fields(to_fields(controls, seed), "controls")
 
 
 def controls_text(controls: Controls, *, seed: int = 0) -> str:
-    """Return the text of a file: one control on a line, and a row of the plan on a line."""
+    """Return the JSON text of a file of controls: one control per line, and one row of the plan per line."""
     fields = to_fields(controls, seed)
     plan = fields.pop("plan")
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
@@ -76,7 +78,10 @@ def controls_text(controls: Controls, *, seed: int = 0) -> str:
 
 
 def to_fields(controls: Controls, seed: int) -> dict[str, Any]:
-    """Return the content of a file as JSON values; colours are rounded to 8 bits and the plan to 3 decimals."""
+    """Return the content of a file of controls as JSON values.
+
+    Colours are rounded to 8 bits and written as "#rrggbb", the plan is rounded to 3 decimals, other numbers to 4.
+    """
     fields: dict[str, Any] = {"version": VERSION, "seed": seed}
     for field in dataclasses.fields(Controls):
         value = getattr(controls, field.name)
@@ -87,12 +92,12 @@ def to_fields(controls: Controls, seed: int) -> dict[str, Any]:
 
 
 def read_controls(path: Path) -> ControlsFile:
-    """Read a file of controls.
+    """Return the content of a file of controls.
 
     Raises
     ------
     ControlsError
-        If it cannot be read or has other content; the message names all faults in one line.
+        If the file cannot be read, is not JSON or has wrong values; the message names all faults in one line.
     """
     text = read_text(path, ControlsError)
     if len(text) > _MAX_CHARACTERS:
@@ -105,12 +110,14 @@ def read_controls(path: Path) -> ControlsFile:
 
 
 def parse_fields(fields: Any, where: str) -> ControlsFile:
-    """Return the controls of the content of a file; ``where`` begins the message of the error.
+    """Return the content of a file of controls from its JSON values, after validation.
+
+    ``where`` is the start of error messages, and its stem becomes the name of the result.
 
     Raises
     ------
     ControlsError
-        With all faults in one line.
+        If a value is missing or wrong; the message names all faults in one line.
     """
     if not isinstance(fields, dict):
         raise ControlsError(
@@ -166,7 +173,7 @@ def _parse_value(name: str, value: Any) -> Any:
 
 
 def paint_controls(file: ControlsFile, options: PaintOptions, *, seed: int | None = None, threads: int = 1) -> Picture:
-    """Return the picture of controls.
+    """Return the picture of a file of controls.
 
     Parameters
     ----------
@@ -174,8 +181,14 @@ def paint_controls(file: ControlsFile, options: PaintOptions, *, seed: int | Non
     options : PaintOptions
         Only ``size``, ``dpi`` and ``steering`` are used.
     seed : int, optional
-        By default that of the file.
+        Random seed; by default that of the file.
     threads : int
+        Number of threads that paint.
+
+    Raises
+    ------
+    ControlsError
+        If the steering has ``mood`` or ``near``, which need a song.
     """
     from clavilux.painter.paint import paint
 
@@ -189,7 +202,7 @@ def paint_controls(file: ControlsFile, options: PaintOptions, *, seed: int | Non
 
 
 def controls_record(file: ControlsFile, options: PaintOptions, *, seed: int | None = None) -> dict[str, Any]:
-    """Return the record of a picture of controls, as JSON values; the controls are steered."""
+    """Return the record of the picture that `paint_controls` paints, as JSON values; its controls are steered."""
     fields = {**_steer(file, options.steering).fields, "seed": file.seed if seed is None else seed}
     packed = _pack_plan(fields.pop("plan"))
     return {
@@ -210,7 +223,7 @@ def _steer(file: ControlsFile, steering: Steering) -> ControlsFile:
 
 
 def parse_controls_record(record: dict[str, Any]) -> tuple[ControlsFile, PaintOptions]:
-    """Return controls and options of the record of a picture that was painted from controls; it is untrusted.
+    """Return the controls and the options in an untrusted record of a picture that was painted from controls.
 
     Raises
     ------

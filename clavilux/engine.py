@@ -59,15 +59,15 @@ class Engine:
     def encode_windows(
         self, windows: Float32, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None
     ) -> Float32:
-        """Return z_audio (n, 64) float32 of the windows of a song.
+        """Return z_audio (n, 64) float32, one latent for each of the n windows of a song.
 
         Parameters
         ----------
         windows : (n, 20, 216) float32
             MFCC, not normalised; the network normalises them.
         logvar_scale : float
-            0 returns the posterior mean. Otherwise each latent is drawn from the posterior, its variance multiplied by
-            this factor.
+            With 0, the result is the posterior mean. Otherwise each latent is drawn from a normal distribution with the
+            posterior mean and this factor times the posterior variance.
         rng : numpy Generator, optional
             Random generator; required if ``logvar_scale`` is not 0.
         """
@@ -87,8 +87,9 @@ class Engine:
     def encode_song(self, song: Song, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None) -> Float32:
         """Return the song code (64 + D,) float32: mean of z_audio, then the descriptors of the bundle in their units.
 
-        The mean is over audible windows, so silence before or after the song changes nothing; if no window is audible,
-        it is over all. A song without descriptors (a feature file) gets the means of the training corpus.
+        The mean is over audible windows, so silence before or after the song changes nothing. If no window is audible,
+        the mean is over all windows. If the song has no descriptors (a feature file), their means over the training
+        songs are used.
 
         Parameters
         ----------
@@ -101,7 +102,7 @@ class Engine:
         BundleError
             If the bundle needs a descriptor that this version does not measure.
         AudioError
-            If the song has features of other settings than those that the bundle was trained on.
+            If the features of the song were computed with other settings than those of the bundle.
         """
         if song.settings != self.bundle.feature_settings:
             raise AudioError(
@@ -150,12 +151,12 @@ class Engine:
         return outputs["z_image"][0], outputs["logvar"][0]
 
     def decode_pixels(self, z_image: Float32) -> Float32:
-        """Return the picture (S, S, 3) float32 sRGB, 0 to 1, of a latent (64,); the bundle has the decoder "pixels"."""
+        """Return the picture (S, S, 3) float32, sRGB in [0, 1], of a latent (64,); needs the decoder "pixels"."""
         clipped: Float32 = np.clip(self._run("pixels.onnx", z_image[None])["picture"][0].transpose(1, 2, 0), 0, 1)
         return clipped
 
     def decode_controls(self, z_image: Float32) -> Controls:
-        """Return the controls of the painter for a latent (64,), if the bundle has the decoder "painter"."""
+        """Return the controls of the painter for a latent (64,); needs a bundle with the decoder "painter"."""
         outputs = {name: value[0] for name, value in self._run("controls.onnx", z_image[None]).items()}
         return choose_controls(
             outputs,
@@ -186,12 +187,12 @@ class Engine:
 
     @contextmanager
     def loaded_meanwhile(self) -> Iterator[None]:
-        """Load the networks for painting in a thread during the ``with`` block, and wait for it at the end.
+        """Load the networks for painting in a thread during the ``with`` block; its end waits for the thread.
 
         Raises
         ------
         BundleError
-            As `check`, at the end of the block, unless the block raised an error itself.
+            At the end of the block, for the reasons of `check`, unless the block raised an error itself.
         """
         with ThreadPoolExecutor(1) as pool:
             loading = pool.submit(self.check, painting_only=True)

@@ -22,13 +22,13 @@ from clavilux.words import measured_links, say_share, say_value, share_below
 def report_picture(
     picture: Picture, target: Path, mapped: tuple[str, ...], card: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return how a picture was made, as JSON values without the plan and the pixels.
+    """Return a report of how a picture was made, as a dict of JSON values without the plan and the pixels.
 
     Parameters
     ----------
     picture : Picture
     target : Path
-        File that the picture was written to.
+        File of the picture; only its name is used.
     mapped : tuple of str
         Descriptors that the mapping network of the bundle uses.
     card : mapping, optional
@@ -59,7 +59,7 @@ def report_picture(
 
 
 def hex_colours(controls: Controls) -> list[str]:
-    """Return the palette as text such as ``#1a2b3c``, from dark to light."""
+    """Return the eight colours of the palette as text such as ``#1a2b3c``, from dark to light."""
     return ["#" + "".join(f"{round(255 * float(c)):02x}" for c in colour) for colour in controls.palette]
 
 
@@ -77,7 +77,7 @@ def _report_controls(controls: Controls) -> dict[str, Any]:
 
 
 def explain_report(report: dict[str, Any]) -> str:
-    """Return a report of `report_picture` as a few lines of text."""
+    """Return a report from `report_picture` as a few lines of text for a terminal."""
     measured, record = report["measured"], report["record"]
     if measured is None:
         source = "controls" if "controls" in record else "the record of a picture"

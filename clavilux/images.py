@@ -81,7 +81,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def decode_picture(content: bytes) -> NDArray[np.uint8]:
-    """Return the pixels of a picture file in memory, like `read_picture`; errors do not name a file."""
+    """Return the pixels (H, W, 3) uint8 sRGB of the content of a picture file, like `read_picture`.
+
+    Error messages do not name a file.
+    """
     import io
 
     with _as_picture_error(""):
@@ -90,19 +93,25 @@ def decode_picture(content: bytes) -> NDArray[np.uint8]:
 
 @contextmanager
 def open_picture(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile]:
-    """Open a picture file in one of some formats (Pillow's names), without decoding the pixels.
+    """Yield a picture file as an image of Pillow whose pixels are not decoded yet.
+
+    Parameters
+    ----------
+    path : Path
+    formats : tuple of str
+        Pillow's names of the allowed formats.
 
     Raises
     ------
     PictureError
-        If the file cannot be read, also if the error occurs inside the block.
+        If the file cannot be read, or the ``with`` block raises any exception.
     """
     with _as_picture_error(f"{path}: "), _regular_file(path) as file, _opened(file, formats) as image:
         yield image
 
 
 def middle_square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the largest centred square of a picture (H, W, 3)."""
+    """Return the largest centred square (S, S, 3) of a picture (H, W, 3); S is the shorter side."""
     height, width = rgb.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -110,7 +119,10 @@ def middle_square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def resize(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Return a picture resized to (side, side, 3): box filter if it shrinks by a factor of 2 or more, else bicubic."""
+    """Return a picture (H, W, 3) uint8, resized to (side, side, 3) uint8.
+
+    A box filter is used if both sides shrink by a factor of 2 or more, else bicubic interpolation.
+    """
     from PIL import Image
 
     method = Image.Resampling.BOX if min(rgb.shape[:2]) >= 2 * side else Image.Resampling.BICUBIC
@@ -118,7 +130,10 @@ def resize(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def enlarge(rgb: NDArray[np.float32], width: int, height: int) -> NDArray[np.uint8]:
-    """Return a square picture (S, S, 3) in [0, 1] as (height, width, 3) uint8: bicubic, cropped on the shorter side."""
+    """Return a square picture (S, S, 3) in [0, 1], enlarged to (height, width, 3) uint8 by bicubic interpolation.
+
+    The picture fills the longer side and is cropped symmetrically along the shorter side.
+    """
     from PIL import Image
 
     side = max(width, height)

@@ -1,4 +1,4 @@
-"""Paint from Python and from notebooks: one song or a list of songs -> pictures."""
+"""The function `paint` for Python and notebooks: one song or a list of songs -> pictures."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from clavilux.record import CONTROLS_SUFFIX, PaintArguments, PaintOptions
 from clavilux.system.arguments import FileName, Number, file_path, show
 
 Progress = Callable[[int, int], object]
-"""Called with the number of pictures that are painted, and of all."""
+"""Called with the number of pictures painted so far, and the number of all pictures."""
 
 
 class Pictures(Iterator[Picture]):
-    """The pictures of several songs, each painted when it is asked for; an iterator with a length.
+    """An iterator over the pictures of several songs, with a length; each picture is painted when it is requested.
 
-    A song that cannot be painted raises its error in `next`; the following call goes on with the next song.
+    If a song cannot be painted, `next` raises the error, and the following call of `next` paints the following song.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class Pictures(Iterator[Picture]):
         return len(self._songs)
 
     def __next__(self) -> Picture:
-        """Paint and return the next picture."""
+        """Return the picture of the next song, which is painted now."""
         if self._n_done == len(self._songs):
             raise StopIteration
         song, sr = self._songs[self._n_done], None
@@ -86,20 +86,20 @@ def paint(
     progress: Progress | None = None,
     **options: Unpack[PaintArguments],
 ) -> Picture | Pictures:
-    """Paint one song, each song of a list, or controls.
+    """Return the picture of a song or of controls, or the pictures of a list of songs.
 
     Parameters
     ----------
     song : path-like, file, array, Song, Controls or list
         An audio file or a feature file, an audio file that is open in binary mode (such as `io.BytesIO`), samples of
         shape (n,) or (channels, n), or a list of these, in which an array is given as ``(y, sr)``. The same sound gives
-        the same picture, whichever of them holds it. Controls, or a file of controls (``.json``), need no song.
+        the same picture in each of these forms. Controls, or a file of controls (``.json``), need no song.
     sr : int, optional
         Sample rate of an array in Hz.
     bundle : path-like
         Name of a shipped bundle, or the folder of one.
     progress : callable, optional
-        Called with the number of pictures that are painted and that of all songs.
+        Called with the number of pictures painted so far and the number of songs.
     **options
         Fields of `PaintOptions`, such as ``size`` and ``seed``, and of `Steering`, such as ``palette`` and ``warmth``.
 

@@ -1,4 +1,4 @@
-"""Painted pictures: the pixels, what they were painted from, and how they are saved and shown."""
+"""Painted pictures: pixels, with the data they were painted from; how pictures are saved and shown."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from clavilux.alt_text import describe_picture
 from clavilux.constants import DENSITY_DPI, DPI_RANGE
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
-from clavilux.picture_file import encode_picture, picture_format, suffix_of
+from clavilux.picture_file import VECTOR_FORMATS, encode_picture, picture_format, suffix_of
 from clavilux.system.arguments import FileName, Number, file_path, real_number, show, whole_number
 from clavilux.system.files import replacing
+from clavilux.vector import encode_vector
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,23 +34,23 @@ _SHOWN_PX = 1_024  # longest side of the picture that a notebook shows
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Picture:
-    """A picture and the data that it was painted from. Jupyter shows it, and NumPy takes it as an array.
+    """A picture and the data that it was painted from. Jupyter displays it; `numpy.asarray` returns its pixels.
 
     Attributes
     ----------
     pixels : (H, W, 3) uint8
         sRGB, first row at the top.
     record : dict
-        Data to paint it again: ``clavilux`` (version), ``song``, ``bundle`` (name, sha256 of bundle.json), ``z_image``
-        and the options, see `clavilux.record.PaintOptions`.
+        JSON values to paint the picture again: ``clavilux`` (version), ``song``, ``bundle`` (name, sha256 of
+        bundle.json), ``z_image`` and the options, see `clavilux.record.PaintOptions`.
     controls : Controls or None
         Input of the painter; None if the bundle decodes latents to pixels.
     z_image : (64,) float32 or None
         The latent that the picture was decoded from; None if it was painted from controls.
     song : Song or None
-        What was measured, with its descriptors as a dict; None if the picture was painted without a song.
+        The song with its features and descriptors; None if the picture was painted without a song.
     z_audio : (64,) float32 or None
-        The mean of the latents of the windows of the song.
+        The mean over the windows of the song of their audio latents; None without a song.
 
     Examples
     --------
@@ -69,7 +70,7 @@ class Picture:
 
     @cached_property
     def description(self) -> str:
-        """Two sentences for people who do not see the picture: colours, marks, layout, contrast and symmetry."""
+        """Two sentences for people who cannot see the picture: colours, marks, layout, contrast and symmetry."""
         return describe_picture(self.pixels, self.controls)
 
     @cached_property
@@ -105,17 +106,18 @@ class Picture:
         quality: Number = 95,
         dpi: Number | None = None,
         exclusive: bool = False,
+        plot: bool = False,
     ) -> None:
-        """Write the picture and its record as PNG, JPEG, WebP, TIFF or AVIF.
+        """Write the picture and its record as PNG, JPEG, WebP, TIFF, AVIF, SVG or PDF.
 
-        A file is written under a temporary name and then renamed, so it is never incomplete. It has an sRGB profile,
-        for correct colours on wide-gamut screens.
+        A file is written under a temporary name and then renamed, so it is never incomplete. It contains an sRGB
+        profile, for correct colours on wide-gamut screens.
 
         Parameters
         ----------
         target : path-like or file
-            A name with the extension .png, .jpg, .jpeg, .webp, .tif, .tiff or .avif, or a file that is open for
-            writing in binary mode, such as `io.BytesIO`. An existing file is replaced. PNG, WebP and TIFF are lossless.
+            A name with the extension .png, .jpg, .jpeg, .webp, .tif, .tiff, .avif, .svg or .pdf, or a file that is
+            open for writing in binary mode, such as `io.BytesIO`. An existing file is replaced. PNG, WebP and TIFF are lossless.
             WebP has a third to a half of the size of PNG, is slow, and is limited to 4096 x 4096 pixels.
         format : str, optional
             Such as "png"; by default the extension of the name.
@@ -124,7 +126,9 @@ class Picture:
         dpi : float, optional
             Pixels per inch that the file states; by default those of the record, or 300.
         exclusive : bool
-            Never replace a file, also not one that another process creates meanwhile.
+            Raise an error instead of replacing an existing file.
+        plot : bool
+            Lines only, for a plotter: the borders of areas and the middle of each stroke; for SVG and PDF.
 
         Raises
         ------
@@ -155,14 +159,17 @@ class Picture:
         else:
             raise PictureError('a file without a name has no format; give one, such as format="png"')
         height, width, _ = self.pixels.shape
-        content = encode_picture(
-            self.pixels,
-            picture_format(path_of_format, (width, height)),
-            quality=whole_number("quality", quality, 1, 100),
-            dpi=real_number("dpi", self.record.get("dpi", DENSITY_DPI) if dpi is None else dpi, *DPI_RANGE),
-            description=self.description,
-            record=self.record,
-        )
+        kind = picture_format(path_of_format, (width, height), vector=True)
+        density = real_number("dpi", self.record.get("dpi", DENSITY_DPI) if dpi is None else dpi, *DPI_RANGE)
+        texts: dict[str, Any] = {"description": self.description, "record": self.record}
+        quality = whole_number("quality", quality, 1, 100)
+        content: bytes | memoryview
+        if kind in VECTOR_FORMATS.values():
+            content = encode_vector(self, kind, plot=plot, dpi=density, **texts)
+        elif plot:
+            raise PictureError(f"{path}: a plot has lines and no pixels; give a name that ends in .svg or .pdf")
+        else:
+            content = encode_picture(self.pixels, kind, quality=quality, dpi=density, **texts)
         if is_path:
             _write(path, content, exclusive=exclusive)
         else:
@@ -172,7 +179,7 @@ class Picture:
                 raise PictureError(f"{path}: cannot be written ({error}); open it with mode 'wb'") from error
 
 
-def _write(path: Path, content: memoryview, *, exclusive: bool) -> None:
+def _write(path: Path, content: bytes | memoryview, *, exclusive: bool) -> None:
     """Write a file as a whole; raise `PictureError` if that fails."""
     try:
         with replacing(path, exclusive=exclusive) as temporary:

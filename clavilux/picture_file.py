@@ -33,7 +33,12 @@ FORMATS = {
     ".tiff": "TIFF",
     ".avif": "AVIF",
 }
-"""Extensions of the pictures that are written, and Pillow's names of their formats."""
+"""Extensions of the pictures of pixels that are written, and Pillow's names of their formats."""
+
+VECTOR_FORMATS = {".svg": "SVG", ".pdf": "PDF"}
+"""Extensions of vector pictures, see `clavilux.vector`."""
+
+ALL_FORMATS = FORMATS | VECTOR_FORMATS
 
 MAX_WEBP_PIXELS = 4096 * 4096  # lossless WebP of that size takes 13 s and 0.5 GB; of 8192 x 8192, 54 s and 2.3 GB
 
@@ -57,7 +62,7 @@ _XMP = """\
 def encode_picture(
     pixels: NDArray[np.uint8], kind: str, *, quality: int, dpi: float, description: str, record: dict[str, Any]
 ) -> memoryview:
-    """Return the content of a picture file.
+    """Return the bytes of a picture file.
 
     Parameters
     ----------
@@ -66,12 +71,18 @@ def encode_picture(
     kind : str
         Pillow's name of the format, from `picture_format`.
     quality : int
-        Of JPEG and AVIF, 1 to 100. Their colours have the full resolution, because marks have sharp edges.
+        Quality of JPEG and AVIF, 1 to 100. Chroma is not subsampled, because marks have sharp edges.
     dpi : float
         Pixels per inch, for printers and layout programs.
     description : str
+        Description of the picture in words.
     record : dict
-        JSON values.
+        JSON values from which the picture can be painted again.
+
+    Raises
+    ------
+    PictureError
+        If this version of Pillow cannot write AVIF.
     """
     from PIL import Image
 
@@ -123,29 +134,32 @@ class _NamedBuffer(io.BytesIO):
         self.name = name
 
 
-def picture_format(path: str | Path, size: tuple[int, int] | None = None) -> str:
-    """Return Pillow's name of the format of a file name.
+def picture_format(path: str | Path, size: tuple[int, int] | None = None, *, vector: bool = False) -> str:
+    """Return Pillow's name of the format that the extension of a file name stands for, such as "JPEG".
+
+    With ``vector``, the extension may also be one of `VECTOR_FORMATS`.
 
     Raises
     ------
     PictureError
-        If the extension is not in `FORMATS`, or the format does not allow ``size`` (width, height).
+        If the extension is not allowed, or the format does not allow ``size`` (width, height).
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
+    formats = ALL_FORMATS if vector else FORMATS
+    if suffix not in formats:
         raise PictureError(
-            f"{path}: pictures are written as {', '.join(FORMATS)}, not as {suffix or 'a file without extension'}"
+            f"{path}: pictures are written as {', '.join(formats)}, not as {suffix or 'a file without extension'}"
         )
-    if size is not None and FORMATS[suffix] == "WEBP" and size[0] * size[1] > MAX_WEBP_PIXELS:
+    if size is not None and formats[suffix] == "WEBP" and size[0] * size[1] > MAX_WEBP_PIXELS:
         raise PictureError(
             f"{path}: {size[0]} x {size[1]} pixels are too many for WebP, which is written up to 4096 x 4096; "
             "give a name that ends in .png or .jpg"
         )
-    return FORMATS[suffix]
+    return formats[suffix]
 
 
 def suffix_of(name: object) -> str:
-    """Return the extension of a format that is given by its name, such as ".jpg" for "JPG".
+    """Return the file extension for the name of a format, such as ".jpg" for "JPG".
 
     Raises
     ------
@@ -153,8 +167,8 @@ def suffix_of(name: object) -> str:
         If there is no such format.
     """
     suffix = f".{name.lower().removeprefix('.')}" if isinstance(name, str) else ""
-    if suffix not in FORMATS:
-        names = ", ".join(known.removeprefix(".") for known in FORMATS)
+    if suffix not in ALL_FORMATS:
+        names = ", ".join(known.removeprefix(".") for known in ALL_FORMATS)
         raise PictureError(f"format is {show(name)}; it must be one of {names}")
     return suffix
 
@@ -165,8 +179,8 @@ def read_record(path: FileName) -> dict[str, Any]:
     Raises
     ------
     PictureError
-        If the file is not in one of the formats that are written, is damaged, or has no record: other programs and
-        websites often remove the record when they save a picture.
+        If the file has another format than those that Clavilux writes, is damaged, or has no record. Other programs
+        and websites often remove the record when they save a picture.
 
     Examples
     --------
@@ -178,6 +192,10 @@ def read_record(path: FileName) -> dict[str, Any]:
     from clavilux.images import open_picture
 
     path = file_path("path", path)
+    if path.suffix.lower() in VECTOR_FORMATS:
+        from clavilux.vector import read_vector_record
+
+        return read_vector_record(path)
     with open_picture(path, tuple(dict.fromkeys(FORMATS.values()))) as image:
         if image.width * image.height > SIZE_RANGE_PX[1] ** 2:
             raise PictureError(

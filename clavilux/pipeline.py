@@ -62,8 +62,8 @@ class Clavilux:
     bundle : path-like
         Name of a shipped bundle, or the folder of one.
     threads : int
-        Threads of this process per song. Two threads take about two thirds of the wall time of one, and more processor
-        time: use 1 if several processes paint. The pictures do not depend on it.
+        Number of threads that work on a song. With two threads, a song takes about two thirds of the time, but more CPU
+        time, so use 1 if several processes paint. The pictures do not depend on it.
 
     Attributes
     ----------
@@ -73,14 +73,16 @@ class Clavilux:
 
     Notes
     -----
-    A picture depends on three things. The *song*: its latent determines palette, plan and marks. The *variation*: 0 is
-    the main picture; other numbers move the latent by a short step in a direction that depends on song, seed and
-    number, and is chosen so that variations differ evenly. The *seed*, 0 by default: where single marks fall. The seed
-    does not depend on the song, so two songs differ only by their sound, and the FLAC and the MP3 of a song get nearly
-    the same picture.
+    A picture depends on three things:
 
-    Methods that paint accept the fields of `PaintOptions` and `Steering` as keyword arguments, or ``options`` as their
-    base.
+    * the *song*: its latent determines the palette, the plan and the marks;
+    * the *variation*: 0 is the main picture; other numbers move the latent by a short step in a direction that depends
+      on the song, the seed and the number, and is chosen so that variations differ evenly;
+    * the *seed*, 0 by default: it determines the positions of single marks and brush strokes. It does not depend on the
+      song, so the FLAC and the MP3 of a song get nearly the same picture.
+
+    Methods that paint accept ``options``, and the fields of `PaintOptions` and `Steering` as keyword arguments, which
+    replace those of ``options``.
 
     Examples
     --------
@@ -109,9 +111,9 @@ class Clavilux:
         sr : int, optional
             Sample rate of an array in Hz.
         max_s : float
-            Seconds of sound that are used.
+            Use only the first ``max_s`` seconds of the sound.
         clip : int, optional
-            Index of the only window of a feature file that is used.
+            Use only the window with this index, from 0, of a feature file; by default, use all windows.
 
         Raises
         ------
@@ -133,10 +135,14 @@ class Clavilux:
     def z_image(
         self, song: Source | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Float32:
-        """Return the latent (64,) float32 that the picture of a song is painted from.
+        """Return the latent (64,) float32 that the picture of a song is painted from; the arguments are as in `paint`.
 
         The step of a variation is the local distance between latents of real art, so that variations are nearer to
         each other than to the pictures of other songs.
+
+        Raises
+        ------
+        AudioError, BundleError, PictureError
         """
         resolved = self._options(options, changes)
         song = self._song(song, None, resolved)
@@ -145,12 +151,16 @@ class Clavilux:
     def controls(
         self, song: Source | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Controls:
-        """Return the controls of the picture of a song; `clavilux.paint` paints them, edited or not.
+        """Return the controls of the picture of a song, which can be edited and painted with `clavilux.paint`.
+
+        The arguments are as in `paint`.
 
         Raises
         ------
         BundleError
             If the bundle decodes latents to pixels and has no controls.
+        AudioError, PictureError
+            As `paint`.
 
         Examples
         --------
@@ -168,7 +178,17 @@ class Clavilux:
         return self._options(options, changes).steering.steer(controls)
 
     def paint_latent(self, z_image: ArrayLike, *, size: Size = DEFAULT_SIZE_PX, seed: Number = 0) -> NDArray[np.uint8]:
-        """Return the picture of any latent (64,): (height, width, 3) uint8 sRGB. ``size``, ``seed``: `PaintOptions`."""
+        """Return the picture (height, width, 3) uint8 sRGB of any latent (64,).
+
+        ``size`` and ``seed`` are described in `PaintOptions`.
+
+        Raises
+        ------
+        PictureError
+            If an argument has a wrong type or shape, or is out of range.
+        BundleError
+            If the networks of the bundle cannot be loaded.
+        """
         latent = float_array("z_image", z_image, (LATENT_DIM,))
         return self._decode(latent, check_size(size), whole_number("seed", seed, 0, MAX_SEED), Steering())[0]
 
@@ -180,7 +200,7 @@ class Clavilux:
         options: PaintOptions | None = None,
         **changes: Unpack[PaintArguments],
     ) -> Picture:
-        """Paint a song.
+        """Return the picture of a song.
 
         Parameters
         ----------
@@ -210,19 +230,23 @@ class Clavilux:
         options: PaintOptions | None = None,
         **changes: Unpack[PaintArguments],
     ) -> Iterator[Picture]:
-        """Yield the main picture of a song and its variations, ``count`` in all; the song is read once.
+        """Yield ``count`` pictures of a song: the main picture, then its variations.
 
         Parameters
         ----------
         song, sr, options, **changes
-            As in `paint`. With ``variation`` N, the numbers are N, N + 1, ...
+            As in `paint`. The first picture has the number of the option ``variation``, which is 0 by default.
         count : int
+            Number of pictures, including those in ``skip``.
         skip : container of int
-            Variations to leave out.
+            Numbers of pictures that are not painted.
 
-        Notes
-        -----
-        Options are checked in the call, the song when the first picture is requested.
+        Raises
+        ------
+        PictureError, BundleError
+            At once, if an option is wrong.
+        AudioError
+            When the first picture is requested, if the song cannot be read.
 
         Examples
         --------
@@ -245,16 +269,17 @@ class Clavilux:
         size: Size | None = None,
         dpi: Number | None = None,
     ) -> Picture:
-        """Paint a picture again from its record (`clavilux.read_record`), at any size.
+        """Return a picture that is painted again from a record (`clavilux.read_record`), at any size.
 
         Parameters
         ----------
         record : dict
         song : path-like, file or Song, optional
-            The song of the picture, to check that it is.
+            A song that must be the one of the picture; it is compared with the record, and becomes part of the result.
         size : int or (int, int), optional
+            Size in pixels; by default that of the record.
         dpi : float, optional
-            By default those of the record.
+            Pixels per inch; by default those of the record.
 
         Raises
         ------

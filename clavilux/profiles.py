@@ -25,14 +25,14 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 
 
 def to_srgb(image: Image.Image) -> Conversion:
-    """Return a function that converts strips of a picture to mode RGB in sRGB.
+    """Return a function that converts parts of an image of Pillow to images of mode RGB in sRGB.
 
-    The strips must have 8 bits per sample and no opacity.
+    The parts must have 8 bits per sample and no alpha channel.
 
     Parameters
     ----------
     image : Image
-        The whole picture, for its mode and its metadata.
+        The whole picture; its mode and its metadata determine the conversion.
     """
     if image.mode == "LAB":
         return _by_profile(None, "LAB") or _convert_mode

@@ -52,29 +52,32 @@ class PaintOptions:
     Attributes
     ----------
     size : (int, int)
-        Width and height in pixels, each from 64 to 8192. One number stands for a square.
+        Width and height in pixels, each from 64 to 8192, at most 8:1. One number stands for a square.
     seed : int
-        Random seed of the positions of single marks, from 0 to ``MAX_SEED``. It does not depend on the song.
+        Random seed of single marks and brush strokes, from 0 to ``MAX_SEED``. It also chooses the directions of
+        variations. The default, 0, is the same for all songs.
     variation : int
         0 is the main picture of the song; other numbers are variations of it, whose marks use the seed
         ``seed + variation``.
     spread : float
-        Distance of a variation from the main picture, in steps of the bundle, from 0 to ``MAX_STEPS``.
+        Distance in z_image of a variation from the main picture, in units of the `variation_scale` of the bundle, from
+        0 to ``MAX_STEPS``.
     dpi : float
-        Pixels per inch that the file of the picture states, from 1 to 10 000. It does not change the pixels.
+        Pixels per inch that are written into the picture file, from 1 to 10 000. The pixels do not depend on it.
     noise_std : float or None
         Standard deviation of normal noise that is added to z_image, from 0 to ``MAX_STEPS``. The latents of real art
         have a standard deviation of about 1. None is the default of the bundle, which is 0 except in the classic
         recipe.
     logvar_scale : float or None
-        Factor of the posterior variance that the latent of each window is drawn with, from 0 to ``MAX_STEPS``; 0 uses
-        the posterior mean. None is the default of the bundle, which is 0 except in the classic recipe.
+        With 0, the audio latent of each window is its posterior mean. Otherwise the latent is drawn from the posterior,
+        with this factor times its variance, up to ``MAX_STEPS``. None is the default of the bundle, which is 0 except
+        in the classic recipe.
     max_s : float
-        Seconds of sound that are used, ``MIN_SOUND_S`` or more.
+        Use only the first ``max_s`` seconds of the sound, ``MIN_SOUND_S`` or more.
     clip : int or None
-        Index of the only window of a feature file that is used, from 0 to ``MAX_CLIP``. None uses all windows.
+        Use only the window with this index of a feature file, from 0 to ``MAX_CLIP``. None uses all windows.
     steering : Steering
-        What is asked of the picture. Methods that paint also accept its fields, such as ``warmth``, as arguments.
+        Wishes about the picture. Methods that paint also accept its fields, such as ``warmth``, as arguments.
 
     Raises
     ------
@@ -119,7 +122,13 @@ class PaintOptions:
             object.__setattr__(self, name, value)
 
     def changed(self, arguments: PaintArguments) -> PaintOptions:
-        """Return these options with other values, among them those of fields of `Steering`."""
+        """Return a copy of these options with other values; ``arguments`` may also have fields of `Steering`.
+
+        Raises
+        ------
+        PictureError, AudioError
+            If a value has a wrong type or is out of range.
+        """
         given: dict[str, Any] = {**arguments}
         asked = {field.name: given.pop(field.name) for field in fields(Steering) if field.name in given}
         if asked:
@@ -127,7 +136,7 @@ class PaintOptions:
         return replace(self, **given)
 
     def with_noise_of(self, bundle: Bundle) -> PaintOptions:
-        """Return these options, with the noise of a bundle where none is given."""
+        """Return a copy of these options in which `noise_std` and `logvar_scale` of None are those of a bundle."""
         return replace(
             self,
             noise_std=bundle.noise_std if self.noise_std is None else self.noise_std,
@@ -135,7 +144,7 @@ class PaintOptions:
         )
 
     def to_record(self) -> dict[str, Any]:
-        """Return the entries of a record that hold these options, as JSON values."""
+        """Return the entries of a record for these options, as JSON values."""
         entries = asdict(self) | {"size": list(self.size)}
         entries |= {"steering": self.steering.to_record()}
         if not self.steering:
@@ -225,7 +234,7 @@ class ParsedRecord:
     z_image: Float32
 
     def is_of(self, song: Song) -> bool:
-        """Return whether the picture was painted from the sound of a song; tags of its file may have changed."""
+        """Return whether the picture was painted from a song with the same bytes or the same sound as ``song``."""
         return self.song["sha256"] == song.sha256 or self.song.get("sound_sha256") == song.sound_sha256
 
 

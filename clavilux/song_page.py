@@ -1,4 +1,4 @@
-"""One page about a song and its picture, without network: picture, colours, correspondences, descriptors, timeline.
+"""A self-contained HTML page about a song and its picture: picture, colours, correspondences, descriptors, timeline.
 
 This module imports Jinja, which is in the extra ``card``.
 """
@@ -26,7 +26,7 @@ _HEIGHT, _MARGIN = 20.0, 1.0  # of a curve, in units of its view box
 
 
 def song_page(picture: Picture, parts: Sequence[Part], mapped: tuple[str, ...], card: Mapping[str, Any]) -> str:
-    """Return the page as HTML.
+    """Return a page about a song and its picture as HTML text, which needs no other files.
 
     Parameters
     ----------

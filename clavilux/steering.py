@@ -1,9 +1,9 @@
-"""Steering: what a user asks of the picture of a song, such as its colours or its mood.
+"""Steering: wishes of a user about the picture of a song, such as its colours or its mood.
 
 song code -> `Steering.move_code` -> mapping -> `Steering.move_latent` -> decoder -> controls -> `Steering.steer`
 
-Mood and a picture to come near to move what the networks compute from, so that everything in the picture changes
-together. All else changes single controls of the painter.
+The wishes `mood` and `near` change the inputs of networks, so that everything in the picture changes together. All
+other wishes change single controls of the painter.
 """
 
 from __future__ import annotations
@@ -53,13 +53,14 @@ _PALETTE_PX = 128  # side to which a picture is resized for its palette
 
 @dataclass(frozen=True)
 class NearPicture:
-    """A picture to come near to.
+    """A picture towards which the latent of a song is moved.
 
     Attributes
     ----------
     name : str
+        Name of the file without extension.
     sha256 : str
-        Of the pixels that are encoded.
+        SHA-256 of `pixels`.
     pixels : bytes or None
         sRGB of the picture resized to 64 x 64; None if it was read from a record, which has the latent instead.
     """
@@ -70,7 +71,13 @@ class NearPicture:
 
     @classmethod
     def read(cls, path: Path) -> NearPicture:
-        """Read a picture file."""
+        """Return the picture in a file.
+
+        Raises
+        ------
+        PictureError
+            If the file cannot be read.
+        """
         from clavilux.images import middle_square, read_picture, resize
 
         pixels = resize(middle_square(read_picture(path)), ENCODER_SIDE_PX).tobytes()
@@ -97,34 +104,37 @@ class SteeringArguments(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Steering:
-    """What a user asks of a picture; by default nothing. Values are validated and converted.
+    """Wishes about a picture; by default none. Values are validated and converted.
 
     Attributes
     ----------
     palette : tuple of str or None
-        2 to 8 colours such as "#1a2b3c", which are painted as they are. Fewer than 8 share the eight slots of the
-        palette. A text with commas is accepted.
+        2 to 8 colours such as "#1a2b3c", which are painted exactly. Fewer than 8 colours are repeated in the eight
+        slots of the palette. One text with commas between the colours is accepted.
     palette_from : tuple of str or None
-        A picture file, whose palette is read and kept as 8 colours.
+        A picture file; it is replaced by its 8 main colours, whose contrast is adjusted to the layout. Colours of
+        `palette` are not adjusted.
     lightness, saturation, warmth : float
         From -1 to 1: darker to lighter, grey to colourful, towards blue to towards orange.
     texture : float or None
-        From 0 to 1: traces of the brush and grain, none to twice as strong. None is 0.5.
+        From 0 to 1: traces of the brush and grain. 0 is none, 1 twice the default strength. None is 0.5, the default.
     scale : float
-        From -1 to 1: few large shapes to many small ones.
+        From -1 to 1: few large shapes to many small shapes.
     complexity : float
-        From -1 to 1: few quiet areas to many.
+        From -1 to 1: few quiet areas to many areas.
     outline : float or None
-        From 0 to 1: width of the lines between areas; only flat colour has them.
+        From 0 to 1: width of the lines between areas; 0 is none, 1 about 0.5 % of the short side. Only the surface flat
+        has lines. None keeps the outline of the song.
     surface : str or None
-        One of ``SURFACE_NAMES``.
+        Technique of the painting, one of ``SURFACE_NAMES``.
     marks : tuple of str or None
-        One or two of ``KINDS``: of the large marks and, if given, of those near the focus.
+        One or two of ``KINDS``. The first is the kind of the large marks; the second, by default the same, is the kind
+        of the small marks near the focus.
     mood : (float, float) or None
-        Valence, sad to happy, and arousal, calm to excited, each from -1 to 1: the song is treated as if it were so
-        many times two standard deviations higher in them.
+        Changes of valence (sad to happy) and of arousal (calm to excited), each from -1 to 1; 1 adds two standard
+        deviations over songs to the descriptor of the song.
     near : NearPicture or None
-        A picture file, half of the way to which the picture goes.
+        A picture file; the latent of the song is moved half of the way to the latent of this picture.
 
     Raises
     ------
@@ -174,11 +184,11 @@ class Steering:
             object.__setattr__(self, name, value)
 
     def __bool__(self) -> bool:
-        """Return whether anything is asked for."""
+        """Return whether there is any wish."""
         return self != NO_STEERING
 
     def to_record(self) -> dict[str, Any]:
-        """Return what is asked for as JSON values, without defaults."""
+        """Return the wishes as JSON values by name, without defaults."""
         changed = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         if self.near is not None:
             changed["near"] = {"name": self.near.name, "sha256": self.near.sha256}
@@ -186,7 +196,7 @@ class Steering:
 
     @classmethod
     def from_record(cls, entry: Any) -> Steering:
-        """Return the steering of a record, which is untrusted; no file is read.
+        """Return the steering in an untrusted record; the inverse of `to_record`. No file is read.
 
         Raises
         ------
@@ -206,7 +216,7 @@ class Steering:
         return cls(**given)
 
     def check_bundle(self, bundle: Bundle) -> None:
-        """Raise a `BundleError` if a bundle cannot do what is asked for."""
+        """Raise a `BundleError` if the wishes are impossible with a bundle."""
         if self and bundle.decoder != "painter":
             raise BundleError(
                 f"bundle {bundle.name} decodes latents to pixels and cannot be steered; give a bundle with a painter, "
@@ -218,7 +228,7 @@ class Steering:
             )
 
     def move_code(self, song_code: Float32, bundle: Bundle) -> Float32:
-        """Return a song code (64 + D,), moved by the mood; `check_bundle` has accepted the bundle."""
+        """Return a song code (64 + D,) float32, changed by `mood`; call `check_bundle` first."""
         if self.mood is None or bundle.song_deviation is None:
             return song_code
         moved = song_code.copy()
@@ -228,7 +238,15 @@ class Steering:
         return moved
 
     def move_latent(self, z_image: Float32, encode: Callable[[NDArray[np.uint8]], Float32]) -> Float32:
-        """Return a latent (64,), moved towards that of a picture; ``encode`` returns the latent of pixels."""
+        """Return a latent (64,), moved half of the way to the latent of the picture `near`, if there is one.
+
+        ``encode`` is a function from pixels (64, 64, 3) uint8 sRGB to their latent (64,).
+
+        Raises
+        ------
+        PictureError
+            If `near` comes from a record, which has no pixels.
+        """
         if self.near is None:
             return z_image
         if self.near.pixels is None:
@@ -237,7 +255,7 @@ class Steering:
         return np.asarray(z_image + np.float32(_NEAR_SHARE) * (encode(pixels) - z_image), np.float32)
 
     def steer(self, controls: Controls) -> Controls:
-        """Return controls with what is asked for; without anything, the same object."""
+        """Return controls that are changed by the wishes; the same object if there are none."""
         changes: dict[str, Any] = {name: getattr(self, name) for name in SHIFTS if getattr(self, name)}
         if self.palette is not None:
             share = np.exp(controls.plan.astype(np.float64)).mean(axis=(1, 2))
@@ -266,7 +284,7 @@ class Steering:
         return replace(controls, **changes) if changes else controls
 
     def complaint_about(self, controls: Controls) -> str | None:
-        """Return what of this has no effect on a picture of steered controls, for a warning; None if all has."""
+        """Return a warning if `outline` has no effect on steered controls, because their surface has no lines."""
         if not self.outline or SURFACES[controls.surface].has_lines:
             return None
         return f"painted as {controls.surface}, which has no lines, so outline changes nothing; give a surface too"

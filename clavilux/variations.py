@@ -3,8 +3,9 @@
 main latent -> candidates at the same distance -> their looks -> **here** -> directions, in order
 
 A step of the same length in a random direction changes some pictures little and others completely, because kinds of
-marks and surfaces change at borders in the latent. So from some random directions one after the other is chosen, each
-so that its distances to the main picture and to all variations before it are nearest to those that are wanted.
+marks and surfaces change at borders in the latent space. Therefore directions are chosen one by one from a pool of
+random directions. Each choice brings the distances to the main picture and to all earlier variations nearest to given
+distances.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ _SURFACE, _KIND = 0.5, 0.35  # distances of another surface and of another kind
 
 
 class Variations:
-    """The variations of songs painted with one bundle; the directions of the last song are kept."""
+    """Latents of the variations of songs for one bundle; the directions for the last song are cached."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._directions: tuple[Any, Float32] = None, np.empty(0, np.float32)
 
     def vary(self, main: Float32, key: str, number: int, spread: float) -> Float32:
-        """Return the latent (64,) of variation `number` of a main latent; 0 is the main one.
+        """Return the latent (64,) float32 of a variation of a main latent (64,); number 0 is the main latent itself.
 
-        Its direction depends on the latent, the key and the number, and not on ``spread``, the distance in steps of the
-        bundle.
+        The direction depends on the latent, the key and the number. ``spread`` is the distance, in units of the
+        `variation_scale` of the bundle.
         """
         if number == 0:
             return main
@@ -55,19 +56,19 @@ class Variations:
 
 
 def generator_of(key: str) -> np.random.Generator:
-    """Return a random generator that depends only on a text."""
+    """Return a random generator whose seed is a hash of a text."""
     return np.random.default_rng(np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4"))
 
 
 def find_directions(main: Float32, engine: Engine, rng: np.random.Generator) -> Float32:
-    """Return directions of variations, (`POOL`, 64), of length 1.
+    """Return the directions of `POOL` variations, unit vectors (`POOL`, 64) float32, in the order of the variations.
 
     Parameters
     ----------
     main : (64,) float32
         Latent of the main picture.
     engine : Engine
-        Of the bundle, whose step is the distance at which looks are compared.
+        Engine of the bundle; its `variation_scale` is the distance at which candidates are compared.
     rng : numpy Generator
     """
     directions = rng.standard_normal((_CANDIDATES, LATENT_DIM)).astype(np.float32)
@@ -100,7 +101,11 @@ def _look(z_image: Float32, engine: Engine) -> Float32:
 
 
 def look_of_controls(controls: Controls) -> Float32:
-    """Return the look of controls: the mean colour of each cell of the plan, kinds, surface, numbers."""
+    """Return a vector (F,) float32 that describes the look of controls; distances of vectors are differences of looks.
+
+    It has the mean CIELAB colour of each cell of the plan, codes of the surface and the kinds of marks, and the numbers
+    of the controls, each block with its own scale.
+    """
     shares = np.exp(controls.plan)
     cells = np.einsum("khw,kc->hwc", shares, srgb_to_lab(controls.palette), optimize=False)
     colours = cells.ravel() / (_JUST_VISIBLE * np.sqrt(shares[0].size))

@@ -11,8 +11,8 @@ import re
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape, unescape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,11 @@ from clavilux.painter.composition import compose
 from clavilux.painter.controls import Controls
 from clavilux.painter.raster import Float32, smooth
 from clavilux.painter.strokes import Strokes
-from clavilux.painter.surfaces import SURFACES, BrushDrawing, Layers
+from clavilux.painter.surfaces import SURFACES, BrushDrawing, Flat, Gouache, Layers
 from clavilux.version import __version__
+
+if TYPE_CHECKING:
+    from clavilux.picture import Picture
 
 Points = NDArray[np.float64]
 
@@ -44,13 +47,15 @@ class Shape:
     Attributes
     ----------
     paths : list of (n, 2) float64
-        Closed polygons of an area, of which the inner ones are holes, or three points of a quadratic Bezier curve: x and
-        y in pixels from the upper left.
+        Closed polygons of an area, of which the inner ones are holes, or three points of a quadratic Bezier curve.
+        Coordinates x and y are in pixels from the upper left.
     colour : str
         Such as "#e63946".
     width : float
         Of a line in pixels; 0 for an area.
     opacity : float
+    is_closed : bool
+        Whether the paths are polygons, not curves.
     """
 
     paths: list[Points]
@@ -67,6 +72,28 @@ class Drawing:
     width: int
     height: int
     layers: dict[str, list[Shape]] = field(default_factory=dict)
+
+
+def encode_vector(
+    picture: Picture, kind: str, *, plot: bool, dpi: float, record: dict[str, Any], description: str
+) -> bytes:
+    """Return the content of a vector file, see `draw_vector`; `kind` is "SVG" or "PDF".
+
+    Raises
+    ------
+    PictureError
+        If the bundle of the picture decodes latents to pixels, which have no shapes.
+    """
+    if picture.controls is None:
+        raise PictureError(
+            "the bundle of this picture decodes pixels, which have no shapes; give .png, or another bundle"
+        )
+    height, width, _ = picture.pixels.shape
+    settings = record.get("controls", record)
+    seed = settings["seed"] + settings.get("variation", 0)
+    drawing = draw_vector(picture.controls, width, height, seed=seed, plot=plot, dpi=dpi)
+    write = write_svg if kind == "SVG" else write_pdf
+    return write(drawing, dpi=dpi, description=description, record=record)
 
 
 def draw_vector(controls: Controls, width: int, height: int, *, seed: int, plot: bool = False, dpi: float) -> Drawing:
@@ -102,12 +129,10 @@ def draw_vector(controls: Controls, width: int, height: int, *, seed: int, plot:
     if isinstance(surface, Layers):
         upper = _stack(surface.upper.slots, colours, drawing, pen, opacity=_UPPER_OPACITY)
         drawing.layers["upper areas"] = upper
-    line = getattr(surface, "line", None)
-    if line is not None and not plot:
-        drawing.layers["lines"] = [Shape(_contours(line, 0.0, drawing), _hex(surface.ink))]
-    strokes = getattr(surface, "strokes", None)
-    if strokes is not None:
-        drawing.layers["strokes"] = _curves(strokes, drawing, pen)
+    if isinstance(surface, Flat) and surface.line is not None and not plot:
+        drawing.layers["lines"] = [Shape(_contours(surface.line, 0.0, drawing), _hex(surface.ink))]
+    if isinstance(surface, Gouache | BrushDrawing):
+        drawing.layers["strokes"] = _curves(surface.strokes, drawing, pen)
     return drawing
 
 
@@ -245,16 +270,14 @@ def _pdf_text(text: str) -> str:
     return f"<FEFF{text.encode('utf-16-be').hex().upper()}>"
 
 
-def read_vector_record(path: Path) -> Any:
-    """Return the record in an SVG or PDF file as JSON values, or None if it has none.
+def read_vector_record(path: Path) -> dict[str, Any]:
+    """Return the record in an SVG or PDF file.
 
     Raises
     ------
     PictureError
-        If the file cannot be read or its record is not JSON.
+        If the file cannot be read, or its record is missing or damaged.
     """
-    from xml.sax.saxutils import unescape
-
     try:
         with path.open("rb") as file:
             text = file.read(_RECORD_BYTES).decode("utf-8", "replace")
@@ -263,8 +286,11 @@ def read_vector_record(path: Path) -> Any:
     is_svg = path.suffix.lower() == ".svg"
     found = (_SVG_RECORD if is_svg else _PDF_RECORD).search(text)
     if found is None:
-        return None
+        raise PictureError(f"{path}: carries no record of Clavilux; it was not painted by it, or was saved anew")
     try:
-        return json.loads(unescape(found[1]) if is_svg else found[1])
+        record: Any = json.loads(unescape(found[1]) if is_svg else found[1])
     except (ValueError, RecursionError) as error:
-        raise PictureError(f"{path}: its record is damaged ({error})") from error
+        raise PictureError(f"{path}: carries a damaged record: {error}") from error
+    if not isinstance(record, dict) or "clavilux" not in record:
+        raise PictureError(f"{path}: carries data that are not a record of Clavilux")
+    return record

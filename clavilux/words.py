@@ -1,4 +1,4 @@
-"""Say in plain words what was measured in a song, how it compares, and what it corresponds to in the picture.
+"""Describe a song in words: its descriptors, how they compare with other songs, and their correspondences.
 
 Only measured figures are used, from ``bundle.json``: the mean and the standard deviation of each descriptor over the
 training songs, and the rank correlations of the cross-modal correspondences on songs that the mapping was not fitted
@@ -58,7 +58,7 @@ class Link(NamedTuple):
 
     @property
     def words(self) -> str:
-        """How strong it is: clear, moderate or weak."""
+        """The strength of the correspondence in one word: clear, moderate or weak."""
         return "clear" if self.strength >= CLEAR else "moderate" if self.strength >= WEAK else "weak"
 
 
@@ -94,9 +94,10 @@ def say_value(name: str, value: float) -> str:
 
 
 def share_below(name: str, value: float, card: Mapping[str, Any]) -> float | None:
-    """Return the share of the training songs that have less of a descriptor, 0.01 to 0.99; None if it is not known.
+    """Return the fraction of training songs whose value of a descriptor is below ``value``, from 0.01 to 0.99.
 
-    It is that of a normal distribution with the mean and the standard deviation of the training songs.
+    It is the CDF of a normal distribution with the mean and the standard deviation of the training songs, which are in
+    ``card`` (``bundle.json``). The result is None if they are not given for this descriptor.
     """
     descriptors, constants = card.get("descriptors", []), card.get("normalisation", {})
     if name not in descriptors or name not in COMPARATIVES or "song_deviation" not in constants:
@@ -108,7 +109,7 @@ def share_below(name: str, value: float, card: Mapping[str, Any]) -> float | Non
 
 
 def say_share(name: str, share: float) -> str:
-    """Return how a song compares with the training songs.
+    """Return how a song compares with the training songs, in words, from the fraction of `share_below`.
 
     Examples
     --------
@@ -121,7 +122,7 @@ def say_share(name: str, share: float) -> str:
 
 
 def measured_links(card: Mapping[str, Any]) -> list[Link]:
-    """Return the correspondences whose strength a bundle gives, from the strongest to the weakest."""
+    """Return the correspondences whose strengths are in ``card`` (``bundle.json``), the strongest first."""
     measures = card.get("measures", {})
     figures = measures.get("mapping") if isinstance(measures, dict) else None
     if not isinstance(figures, dict):

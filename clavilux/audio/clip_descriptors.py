@@ -1,4 +1,4 @@
-"""Find the descriptors of a feature file in the table beside it: .npy file -> `descriptors.csv` -> descriptors."""
+"""Find the descriptors of the song of a feature file: .npy file -> `descriptors.csv` in its folder -> descriptors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,26 @@ Row = dict[str, float]
 
 
 def find_descriptors(path: Path, settings: FeatureSettings) -> tuple[Row | None, float, str]:
-    """Return descriptors and duration in seconds of the song of a feature file, and a warning.
+    """Return the descriptors of the song of a feature file, its duration in seconds, and a warning.
 
-    The table is in the folder of the feature file or in one above it; the nearest that has the file counts. Without
-    descriptors, the first value is None, and the warning says why if there is a table with the file.
+    `descriptors.csv` is searched in the folder of the feature file, then in the folders above it; the first table with
+    a row for the file is used.
+
+    Parameters
+    ----------
+    path : Path
+        The feature file.
+    settings : FeatureSettings
+        Settings that the feature file states; the row must have the same.
+
+    Returns
+    -------
+    descriptors : dict of str to float, or None
+        None if there is no row, or if the row is incomplete or of another version.
+    duration_s : float
+        0 if there is no row.
+    warning : str
+        Why a row was not used, else "".
     """
     absolute = Path(os.path.abspath(path))
     for folder in absolute.parents[:_LEVELS]:

@@ -40,8 +40,8 @@ NO_DESCRIPTORS = "a feature file has no tempo, key or loudness: the means of the
 def read_clips(path: Path) -> NDArray[np.floating]:
     """Return the windows of a feature file, (n, 20, 216), memory-mapped.
 
-    Floats of 16, 32 or 64 bits in either byte order are read, in C or Fortran order. The header is matched with regular
-    expressions; `numpy.load` would evaluate it as Python source, which can raise any exception for a damaged file.
+    The values are floats of 16, 32 or 64 bits, in either byte order, in C or Fortran order. An array (20, 216) in the
+    file is one window.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read_clips(path: Path) -> NDArray[np.floating]:
 
 
 def song_of_clips(path: Path, clip: int | None = None) -> Song:
-    """Return the song in a feature file, with the descriptors in the table beside it.
+    """Return the song of a feature file, with its descriptors from `descriptors.csv`.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def song_of_clips(path: Path, clip: int | None = None) -> Song:
     Raises
     ------
     AudioError
-        If it is not a feature file, does not have this window, or has values that are not finite.
+        If the file is not a feature file, has no window of this number, or has values that are not finite.
     """
     windows = read_clips(path)
     if clip is not None:

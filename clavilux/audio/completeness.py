@@ -35,7 +35,7 @@ _AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384
 
 
 def find_cut(file: BinaryIO) -> str | None:
-    """Return a warning if a file ends before its container does, else None. The file is then at its start.
+    """Return a warning if a sound file is cut off, else None. The position in the file is set to its start.
 
     Only the headers of the outer chunks and at most 70 kB of the end are read.
     """
@@ -56,9 +56,9 @@ def find_cut(file: BinaryIO) -> str | None:
 
 
 def count_mp3_seconds(file: BinaryIO) -> float:
-    """Return the duration of an MP3 file in seconds from the header of its encoder (Xing, Info, VBRI), 0 without one.
+    """Return the duration of an MP3 file in seconds, from the header of its encoder (Xing, Info or VBRI).
 
-    The file is then at its start.
+    Without such a header, the result is 0. The position in the file is set to its start.
     """
     start = 0
     for _ in range(8):  # ID3 tags at the start, one after the other
@@ -84,7 +84,10 @@ def count_mp3_seconds(file: BinaryIO) -> float:
 
 
 def frame_bytes(codec: str, packet: bytes) -> int:
-    """Return the size of the frame in a packet in bytes from its header, 0 if the codec has no such header."""
+    """Return the size in bytes that the header of a packet states for its frame; 0 if the codec states none.
+
+    ``codec`` is FFmpeg's name. MPEG audio, AC-3, E-AC-3, TrueHD and MLP state a size.
+    """
     if codec.startswith(("mp1", "mp2", "mp3")) and (frame := _mp3_frame(packet[:4])) is not None:
         return frame[0]
     if codec in ("ac3", "eac3") and packet[:2] == b"\x0b\x77" and len(packet) > 5:

@@ -26,14 +26,16 @@ _TAG = "metadata_block_picture"  # of Ogg
 
 
 def embed_cover(path: Path, jpeg: bytes, *, description: str, size: tuple[int, int]) -> None:
-    """Write a picture as front cover into a song; an earlier one of Clavilux is replaced.
+    """Write a JPEG as front cover into the tags of a song; an earlier cover of Clavilux is replaced.
 
     Parameters
     ----------
     path : Path
         A song in one of `FORMATS`. A link is followed.
     jpeg : bytes
+        Content of a JPEG file.
     description : str
+        Text for the description field of the cover.
     size : (int, int)
         Width and height in pixels.
 

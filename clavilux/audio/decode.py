@@ -94,10 +94,10 @@ def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
 
 
 class AudioStream:
-    """Blocks of mono sound of one file, an iterable; `read_blocks` creates it.
+    """An iterable over blocks of mono sound of one file; `read_blocks` creates it.
 
-    An iteration reads the file once and mixes its channels to their mean. `correct` then checks whether that mix was
-    wrong; if so, the file should be read again, and the next iteration uses a corrected mix.
+    Each iteration decodes the whole file and mixes its channels to their mean. After it, `correct` checks whether this
+    mix was wrong; if so, iterate again: the next iteration uses a corrected mix.
 
     Parameters
     ----------
@@ -152,10 +152,11 @@ class AudioStream:
         self._check_sound(n_samples)
 
     def correct(self, *, is_silent: bool) -> bool:
-        """Return whether the file should be read again, because the mix of the last iteration was wrong.
+        """Return whether the mix of the last iteration was wrong, so that the file should be read again.
 
-        The next iteration then uses a corrected mix and adds a warning. Corrected are: channels that cancel each other,
-        a constant offset, floats scaled as integers, and a silent track in a file with another track that has sound.
+        If so, the next iteration uses a corrected mix and adds a warning. Four faults are corrected: channels that
+        cancel each other, a constant offset, floats scaled as integers, and a silent track in a file that has another
+        track with sound.
 
         Parameters
         ----------

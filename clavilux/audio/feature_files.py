@@ -48,13 +48,13 @@ class Progress(Protocol):
     """Receiver of the reports of `write_features`."""
 
     def begin(self, n_files: int) -> None:
-        """Report the number of files."""
+        """Receive the number of files; called once, before the first file."""
 
     def advance(self) -> None:
-        """Report that one more file is done."""
+        """Count one more file as done; called after each file."""
 
     def warn(self, message: str) -> None:
-        """Report a problem with a file."""
+        """Receive a message about a problem with a file."""
 
 
 class _NoProgress:
@@ -126,7 +126,7 @@ def write_features(
     out_dir : Path
         Output folder; created if missing. Feature files have the audible windows of a song, or all if none is audible.
     settings : FeatureSettings
-        Settings of the MFCC; those of the bundle that shall paint or train on the files.
+        Settings of the MFCC; use those of the bundle that will paint the files or be trained on them.
     jobs : int
         Number of processes on this machine; -1 for one per core.
     scheduler : str, optional
@@ -218,12 +218,12 @@ def _prepare_folder(audio_dir: Path, out_dir: Path, npy_names: dict[str, str]) -
 
 
 def find_sound(folder: Path) -> list[str]:
-    """Return the sorted names of all sound files in a folder tree, relative to the folder.
+    """Return the sorted names of all sound files in a folder tree, relative to the folder, with slashes.
 
     Raises
     ------
     AudioError
-        If it is not a folder.
+        If ``folder`` is not a folder.
     """
     return _names(_list_sound(folder), folder)
 
@@ -239,7 +239,7 @@ def _names(listing: FolderListing, folder: Path) -> list[str]:
 
 
 def name_features(files: Iterable[str]) -> dict[str, str]:
-    """Return the name of the feature file of each sound file: the extension becomes .npy.
+    """Return a dict from the name of each sound file to the name of its feature file: the extension becomes .npy.
 
     If two files would get the same name, ignoring case, the extension of the sound file is kept: `song.mp3` and
     `song.flac` become `song.mp3.npy` and `song.flac.npy`.

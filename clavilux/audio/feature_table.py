@@ -49,11 +49,11 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class FileResult:
-    """Result for one sound file: a fault, a row, or neither if the features of an earlier run are still valid."""
+    """Result for one sound file; without a row and a fault, the features of an earlier run are still valid."""
 
-    file: str
-    row: Row | None = None
-    fault: str = ""
+    file: str  # name relative to the folder of sound
+    row: Row | None = None  # of `descriptors.csv`
+    fault: str = ""  # why the file could not be read
     warnings: tuple[str, ...] = ()
 
 
@@ -63,7 +63,16 @@ def version_of(settings: FeatureSettings) -> str:
 
 
 def make_row(file: str, npy: str, song: Song, halves: tuple[dict[str, float], dict[str, float]]) -> Row:
-    """Return the row of a song, with the descriptors of its halves."""
+    """Return the row of `descriptors.csv` for a song.
+
+    Parameters
+    ----------
+    file, npy : str
+        Names of the sound file and of its feature file, relative to their folders.
+    song : Song
+    halves : (dict, dict)
+        Descriptors of the first and the second half of the song.
+    """
     row = {"file": file, "npy": npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256}
     row["version"] = version_of(song.settings)
     # All digits, so that a feature file with its row gives the same picture as the song.
@@ -79,7 +88,10 @@ def note_path(out_dir: Path, file: str) -> Path:
 
 
 def read_note(path: Path, out_dir: Path, version: str) -> FileResult | None:
-    """Return the result in a note; None if it is missing, damaged or of another version, or has no feature file."""
+    """Return the result in a note; None if the note is missing, damaged or of another version.
+
+    The result is also None if the feature file that the note names is not in ``out_dir``.
+    """
     try:
         note = json.loads(path.read_bytes())
         row, warnings = note["row"], tuple(map(str, note["warnings"]))
@@ -93,7 +105,7 @@ def read_note(path: Path, out_dir: Path, version: str) -> FileResult | None:
 
 
 class FeatureTable:
-    """Rows of `descriptors.csv` and of the notes, by sound file; saved regularly."""
+    """The rows of `descriptors.csv` and of the notes by sound file; the table is saved every `SAVE_EVERY_S` seconds."""
 
     def __init__(self, folder: Path, warn: Callable[[str], None], settings: FeatureSettings) -> None:
         self._folder, self._version = folder, version_of(settings)
@@ -120,7 +132,7 @@ class FeatureTable:
         return row["sha256"]
 
     def put(self, row: Row) -> None:
-        """Add or replace a row, and save the table if the last save is long ago."""
+        """Add or replace a row, and save the table if the last save is more than `SAVE_EVERY_S` seconds ago."""
         before = self._rows.get(row["file"])
         if before is not None and before["npy"] != row["npy"]:
             self.forget(row["file"])  # another file with the same stem was added, see `name_features`

@@ -109,7 +109,7 @@ def measure_features(blocks: Iterable[Float32], settings: FeatureSettings = LIBR
     blocks : iterable of (n,) float32
         Consecutive blocks of mono sound at 22 050 Hz, full scale 1, finite; at least one sample in total.
     settings : FeatureSettings
-        Of the MFCC; all other features are the same with every setting.
+        Settings of the MFCC. The other features do not depend on them.
 
     Returns
     -------
@@ -156,7 +156,10 @@ def measure_features(blocks: Iterable[Float32], settings: FeatureSettings = LIBR
 
 
 def halve(features: Features) -> tuple[Features, Features]:
-    """Return the features of the first and of the second half of a song; a single window or frame is in both."""
+    """Return the features of the first and of the second half of a song.
+
+    Arrays are split at half of their windows or frames. An array with one window or frame is in both halves.
+    """
     halves = []
     for half in range(2):
         parts = {}

@@ -1,6 +1,6 @@
-"""Compute the constant arrays of the spectral analysis: windows, filter banks and weights.
+"""The constant arrays of the spectral analysis: windows, filter banks and weights.
 
-Each is computed once for a process and cached. Frames have 2048 samples, so spectra have 1025 bins.
+Arrays are cached, so callers must not change them. Frames have 2048 samples, so spectra have 1025 bins.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def bin_hz() -> NDArray[np.float64]:
 
 @lru_cache(maxsize=4)
 def mel_filters(fmax_hz: float = SAMPLE_RATE / 2) -> Float32:
-    """Return the mel filter bank up to a frequency of at least 1 kHz, (1025, 128), as `librosa.filters.mel` does.
+    """Return the mel filter bank (1025, 128), the transpose of `librosa.filters.mel`; ``fmax_hz`` is 1000 or more.
 
     The filters are triangles on Slaney's mel scale (Auditory Toolbox 1998), which is linear below 1 kHz. Each has the
     area 1 over frequency in Hz.
@@ -54,7 +54,7 @@ def dct_basis() -> NDArray[np.float64]:
 
 @lru_cache(maxsize=1)
 def chroma_filters() -> Float32:
-    """Return the chroma filter bank, (1025, 12), for the pitch classes from C at A = 440 Hz (Ellis 2007).
+    """Return the chroma filter bank (1025, 12) for the pitch classes C to B, with A = 440 Hz (Ellis 2007).
 
     Each filter is a Gaussian one semitone wide, as in `librosa.filters.chroma`. The bins are weighted by a Gaussian
     around 880 Hz whose standard deviation is two octaves.
@@ -73,7 +73,11 @@ def chroma_filters() -> Float32:
 
 @lru_cache(maxsize=1)
 def power_sums() -> Float32:
-    """Return weights (1025, 3) that turn a power spectrum into mean square, K-weighted mean square and squared norm."""
+    """Return a matrix (1025, 3) from power spectra to mean square, K-weighted mean square and squared norm.
+
+    Power spectra are those of Hann-windowed frames, `clavilux.audio.mfcc.power_spectra`. Mean squares are those of the
+    samples of the frame.
+    """
     window = hann(FFT_SAMPLES).astype(np.float64)
     both_sides = np.full(1 + FFT_SAMPLES // 2, 2.0)
     both_sides[[0, -1]] = 1
@@ -84,12 +88,13 @@ def power_sums() -> Float32:
 
 @lru_cache(maxsize=1)
 def frequency_moments() -> Float32:
-    """Return powers 0, 1 and 2 of the bin frequencies in kHz, (1025, 3); in Hz, float32 would lose precision."""
+    """Return the powers 0, 1 and 2 of the bin frequencies in kHz, (1025, 3)."""
+    # In Hz, float32 would lose precision.
     return np.asarray((bin_hz() / 1e3)[:, None] ** np.arange(3), np.float32)
 
 
 def k_weighting(hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the power response of K-weighting at frequencies in Hz, up to 24 kHz.
+    """Return the power response (n,) of K-weighting, a factor, at frequencies (n,) in Hz, up to 24 kHz.
 
     ITU-R BS.1770-5, annex 1, tables 1 and 2: a shelving filter and a high-pass filter, defined at a sample rate of
     48 kHz. The response is evaluated at that rate.

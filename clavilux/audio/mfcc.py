@@ -55,14 +55,14 @@ class FeatureSettings:
         return f"{self.fmax_hz:g} Hz, {self.range_db:g} dB, {self.level}"
 
     def mark(self) -> bytes:
-        """Return the statement at the end of a feature file; empty for the defaults of librosa."""
+        """Return the bytes at the end of a feature file that state these settings; empty for the librosa defaults."""
         if self == LIBROSA:
             return b""
         return f"\nclavilux mfcc fmax_hz={self.fmax_hz:g} range_db={self.range_db:g} level={self.level}\n".encode()
 
     @classmethod
     def of_mark(cls, end: bytes) -> FeatureSettings:
-        """Return the settings that the last bytes of a feature file state."""
+        """Return the settings that the last bytes of a feature file state; `LIBROSA` if they state none."""
         found = _MARK.search(end)
         if found is None:
             return LIBROSA
@@ -90,7 +90,13 @@ def are_settings(values: Any) -> bool:
 
 
 def read_settings(path: Path) -> FeatureSettings:
-    """Return the settings that a feature file states; the caller has checked that it is a readable file."""
+    """Return the settings that a feature file states; `LIBROSA` if it states none.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - _LONGEST_MARK))
@@ -98,10 +104,10 @@ def read_settings(path: Path) -> FeatureSettings:
 
 
 def mfcc(window: Float32, settings: FeatureSettings = LIBROSA) -> Float32:
-    """Return the MFCC of one window, equal to those of librosa.
+    """Return the MFCC of one window, as `librosa.feature.mfcc` computes them.
 
-    They are those of `librosa.feature.mfcc(S=power_to_db(melspectrogram(fmax=fmax_hz), top_db=range_db))`, with
-    `ref=np.max` and an `amin` of 1e-30 for a relative level.
+    The equivalent call is `librosa.feature.mfcc(S=power_to_db(melspectrogram(fmax=fmax_hz), top_db=range_db))`. For a
+    relative level, `power_to_db` gets `ref=np.max` and `amin=1e-30`.
 
     Parameters
     ----------
@@ -127,14 +133,14 @@ def mfcc(window: Float32, settings: FeatureSettings = LIBROSA) -> Float32:
 
 
 def power_spectra(frames: Float32) -> Float32:
-    """Return |rfft|^2 of Hann-windowed frames (T, 2048) as (T, 1025)."""
+    """Return the power spectra |rfft|^2, (T, 1025), of frames (T, 2048) after multiplication with a Hann window."""
     spectrum = np.fft.rfft(frames * hann(FFT_SAMPLES), axis=1)
     real, imaginary = spectrum.real, spectrum.imag
     return np.asarray(real * real + imaginary * imaginary)
 
 
 def decibel(power: Float32, floor: float = _POWER_FLOOR["absolute"]) -> Float32:
-    """Return power in dB, at least that of `floor`."""
+    """Return 10 log10 of power, elementwise; values of power below `floor` count as `floor`."""
     return np.asarray(np.float32(10) * np.log10(np.maximum(power, np.float32(floor))))
 
 

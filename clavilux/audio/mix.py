@@ -83,21 +83,22 @@ class Mix:
 
 
 def frame_format(frame: AudioFrame) -> FrameFormat:
-    """Return the format of a decoded frame."""
+    """Return the sample rate and the layout of a decoded frame of PyAV."""
     return FrameFormat(frame.sample_rate, frame.format.name, frame.format.is_planar, frame.layout.nb_channels)
 
 
 def read_samples(frame: AudioFrame, layout: FrameFormat) -> NDArray[Any]:
     """Return the samples of a frame as FFmpeg stores them: (channels, n) if planar, else (1, n * channels).
 
-    Each plane is accessed by its index, because `AudioFrame.planes` and `to_ndarray` of PyAV search for a null pointer
-    after the last plane. With 8 or more planes there is none, and the process crashes.
+    The dtype is that of the frame; integers are not scaled.
 
     Raises
     ------
     ValueError
         If the sample format has no NumPy type, or a plane is shorter than the frame.
     """
+    # Planes are accessed by their index. `AudioFrame.planes` and `to_ndarray` of PyAV search for a null pointer after
+    # the last plane; with 8 or more planes there is none, and the process crashes.
     from av.audio.plane import AudioPlane
 
     dtype = _DTYPES.get(layout.sample_format.removesuffix("p"))
@@ -213,7 +214,7 @@ class Mixer:
 
     @property
     def invalid_share(self) -> float:
-        """Share of invalid samples (not a number, or far above full scale) in all samples of all channels."""
+        """Fraction of the samples of all channels that are invalid: not a number, or far above full scale."""
         return self._n_invalid_values / max(1, self._n_values)
 
     def find_correction(self, *, is_silent: bool) -> tuple[Mix, str] | None:

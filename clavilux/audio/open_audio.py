@@ -41,7 +41,8 @@ MAX_PARTS = 10_000  # at one level; only files with many fragments have about as
 
 
 def av_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions that PyAV raises for damaged files. It is a function because importing PyAV is slow."""
+    """Return the exception classes that PyAV raises for damaged files, for an ``except`` clause."""
+    # A function and not a constant, because importing PyAV is slow.
     import av
 
     return (av.FFmpegError, ValueError, OSError, ArithmeticError, LookupError, MemoryError, NotImplementedError)
@@ -62,7 +63,7 @@ class SafeFile(io.BufferedReader):
 
 
 def open_file(source: Path | bytes) -> SafeFile:
-    """Open a file on disk, or in memory if ``source`` is its content.
+    """Return an open file: ``source`` is the path of a file, or bytes that are the content of one.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def open_file(source: Path | bytes) -> SafeFile:
 
 
 def open_container(file: BinaryIO, name: object) -> InputContainer:
-    """Open the container in a file with FFmpeg.
+    """Return the container in a file, opened by FFmpeg.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ def open_container(file: BinaryIO, name: object) -> InputContainer:
 
 
 def sound_tracks(container: InputContainer, encrypted: set[int | None], name: object) -> list[EncodedStream]:
-    """Return the sound tracks that can be decoded, in the order of the file, with open decoders.
+    """Return the sound tracks of a container that can be decoded, in the order of the file, with open decoders.
 
     Parameters
     ----------
@@ -161,15 +162,15 @@ def sound_tracks(container: InputContainer, encrypted: set[int | None], name: ob
 
 
 def best_track(container: InputContainer, tracks: list[EncodedStream]) -> EncodedStream:
-    """Return the default track, as FFmpeg chooses it, or the first track if the default cannot be decoded."""
+    """Return the track that FFmpeg chooses by default, or the first of ``tracks`` if the default is not among them."""
     best = container.streams.best("audio")
     return next((track for track in tracks if best is not None and track.index == best.index), tracks[0])
 
 
 def keep_end(packet: Packet[EncodedStream]) -> None:
-    """Keep the padding at the end of the last packet of MP4 or MOV (0.02 s), which FFmpeg removes from version 9 on.
+    """Change a packet in place so that FFmpeg 9 keeps the padding at the end of an MP4 or MOV file (0.02 s).
 
-    FFmpeg 8 keeps it, so pictures are the same with both versions.
+    FFmpeg 8 keeps this padding and FFmpeg 9 removes it; with this change, pictures are the same with both versions.
     """
     if packet.has_sidedata("skip_samples"):  # samples to skip at the start and at the end (uint32), and the reasons
         skip = packet.get_sidedata("skip_samples")
@@ -208,9 +209,9 @@ def reason(error: Exception) -> str:
 
 
 def mp4_boxes(file: BinaryIO, start: int, end: int) -> list[tuple[bytes, int, int]]:
-    """Return the name, the start of the content and the end of each MP4 box between two positions of a file.
+    """Return ``(name, start, end)`` of each MP4 box between two positions of a file, in bytes.
 
-    The last box ends after `end` if the file is cut off.
+    ``start`` is where the content of the box begins. If the file is cut off, the last box ends after ``end``.
     """
     boxes: list[tuple[bytes, int, int]] = []
     while start + 8 <= end and len(boxes) < MAX_PARTS:

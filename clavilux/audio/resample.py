@@ -17,7 +17,12 @@ _OPTIONS = "filter_size=64:phase_shift=10:cutoff=0.97"
 class Resampler:
     """Converts mono float32 blocks from one sample rate to another with FFmpeg's aresample filter.
 
-    `rate` is that of the blocks that are pushed, `target` that of the blocks that come out, both in Hz.
+    Parameters
+    ----------
+    rate : int
+        Sample rate of the input blocks in Hz.
+    target : int
+        Sample rate of the output blocks in Hz.
     """
 
     def __init__(self, rate: int, target: int) -> None:
@@ -34,7 +39,7 @@ class Resampler:
         self._n_pushed = 0
 
     def push(self, block: Float32) -> Iterator[Float32]:
-        """Take a block (n,) and yield what is ready, (m,); the last samples wait in the filter."""
+        """Add an input block (n,), and yield the output blocks (m,) that are ready; the filter delays some samples."""
         import av
 
         frame = av.AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
@@ -46,7 +51,7 @@ class Resampler:
         yield from self._pull()
 
     def flush(self) -> Iterator[Float32]:
-        """Yield the rest; nothing can be pushed afterwards."""
+        """Yield the remaining output blocks (m,); no input can be pushed afterwards."""
         self._graph.push(None)
         yield from self._pull()
 

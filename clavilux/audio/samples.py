@@ -1,4 +1,4 @@
-"""Sound that is in memory as an array: array -> **samples** -> mono blocks, like those of `clavilux.audio.decode`."""
+"""Read sound from an array in memory: array -> **samples** -> mono blocks, as from `clavilux.audio.decode`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SampleStream(AudioStream):
     samples : (channels, n) array
         From `check_samples`.
     sample_rate_hz : int
-        Of the array.
+        Sample rate of the array in Hz.
     max_s : float
         Use at most this many seconds.
     """
@@ -46,7 +46,9 @@ class SampleStream(AudioStream):
 
 
 def check_samples(y: Any, sr: Number | None) -> tuple[NDArray[Any], int]:
-    """Return samples (channels, n) and their sample rate in Hz.
+    """Return samples as an array (channels, n), and their sample rate in Hz, after checks of both.
+
+    Floats of 16 bits become float32; other types are kept.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ def read_song(
     threads : int
         With 2 or more, one thread decodes the file while another one computes the features.
     settings : FeatureSettings
-        Settings of the MFCC; those of the bundle that shall paint the song.
+        Settings of the MFCC; use those of the bundle that will paint the song.
 
     Returns
     -------
@@ -122,7 +122,10 @@ def read_song(
 def read_song_content(
     content: bytes, path: Path, *, max_s: float = MAX_AUDIO_S, threads: int = 1, settings: FeatureSettings = LIBROSA
 ) -> Song:
-    """Return the song in the content of a sound file; ``path`` gives only its name. See `read_song`."""
+    """Return the song in the bytes of a sound file; the other parameters and errors are those of `read_song`.
+
+    ``path`` is used for the name of the song and for messages; no file is read.
+    """
     if not content:
         raise AudioError(f"{path}: is empty (0 bytes); give a sound file")
     stream = AudioStream(content, path, max_s=max_s)
@@ -132,7 +135,10 @@ def read_song_content(
 def read_song_samples(
     y: Any, sr: Number | None, *, max_s: float = MAX_AUDIO_S, threads: int = 1, settings: FeatureSettings = LIBROSA
 ) -> Song:
-    """Return the song in an array, see `clavilux.audio.samples.check_samples` and `read_song`."""
+    """Return the song in an array ``y`` of samples with the sample rate ``sr`` in Hz.
+
+    `clavilux.audio.samples.check_samples` describes both. The other parameters and errors are those of `read_song`.
+    """
     samples, rate = check_samples(y, sr)
     sha256 = hashlib.sha256(f"{samples.dtype.str} {samples.shape} {rate}".encode())
     sha256.update(np.ascontiguousarray(samples).data)
@@ -142,7 +148,10 @@ def read_song_samples(
 def read_song_halves(
     path: Path | str, settings: FeatureSettings = LIBROSA
 ) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
-    """Return the song in a sound file, and the descriptors of its first and second half; see `read_song`."""
+    """Return the song in a sound file, and the descriptors of its first and of its second half.
+
+    The parameters and errors are those of `read_song`.
+    """
     song, features = _read(path, MAX_AUDIO_S, 1, settings)
     first, second = (describe(half) for half in halve(features))
     return song, (first, second)
@@ -186,7 +195,7 @@ _MAX_NAME_LENGTH = 1_024  # characters of up to 12 bytes; the record in a JPEG h
 
 
 def check_song(song: Song) -> None:
-    """Raise `AudioError` if a Song, which a caller may have created, has values that cannot be painted from."""
+    """Raise `AudioError` if a field of a `Song`, which a caller may have created, has a wrong type, shape or value."""
     windows = float_array("windows of the song", song.windows, (None, MFCC_ROWS, WINDOW_FRAMES), fault=AudioError)
     audible = np.asarray(song.audible)
     if audible.shape != windows.shape[:1] or audible.dtype != np.bool_:

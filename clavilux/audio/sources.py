@@ -1,4 +1,4 @@
-"""Read a song from whatever holds it: a path, an open file, an array -> **sources** -> `Song`."""
+"""Read a song from a path, an open file or an array -> **sources** -> `Song`."""
 
 from __future__ import annotations
 

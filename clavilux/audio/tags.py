@@ -24,9 +24,9 @@ _LONGEST = 1_000  # characters; tags may have megabytes
 
 
 def read_tags(path: Path) -> dict[str, str]:
-    """Return the tags of a song that are present, by the keys of `TAGS`; none if the file cannot be read.
+    """Return the tags of a song that are present: key of `TAGS` -> text; empty if the file cannot be read.
 
-    Track and disc are their number with two digits, the year has four.
+    Track and disc are numbers of two digits, such as "03"; the year has four digits.
 
     Examples
     --------

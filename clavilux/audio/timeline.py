@@ -22,21 +22,21 @@ MOST_PARTS = 32
 
 
 class Part(NamedTuple):
-    """Descriptors of a part of a song, which begins at ``start_s``."""
+    """Descriptors of a part of a song."""
 
-    start_s: float
-    descriptors: dict[str, float]
+    start_s: float  # seconds from the start of the song
+    descriptors: dict[str, float]  # by the names of `clavilux.audio.descriptors.DESCRIPTORS`
 
 
 def measure_parts(path: Path, duration_s: float, *, max_s: float) -> list[Part]:
-    """Return the descriptors of parts of a song, of equal length except the last; the song is read again.
+    """Return the descriptors of at most `MOST_PARTS` parts of a song; all but the last have the same length.
 
     Parameters
     ----------
     path : Path
         A sound file.
     duration_s : float
-        Of the sound that is used.
+        Duration in seconds of the sound that is used.
     max_s : float
         As in `clavilux.audio.song.read_song`.
     """
@@ -53,7 +53,10 @@ def measure_parts(path: Path, duration_s: float, *, max_s: float) -> list[Part]:
 
 
 def split_blocks(blocks: Iterable[Float32], n_samples: int) -> Iterator[list[Float32]]:
-    """Yield the blocks of each part of ``n_samples``; a rest of less than half a part belongs to the last part."""
+    """Yield a list of blocks (n,) for each part of ``n_samples`` samples.
+
+    A remainder of less than half a part is added to the last part.
+    """
     part: list[Float32] = []
     waiting: list[Float32] | None = None  # the part before, until it is known whether a rest follows
     missing = n_samples

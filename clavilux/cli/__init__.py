@@ -45,20 +45,20 @@ COMMANDS = {
     "controls": _Home(
         "clavilux.cli.controls",
         "controls",
-        "Write what would be painted as a file to edit: colours, marks, layout.",
+        "Write the colours, marks and layout of a picture as a file to edit.",
         False,
         "Paint",
     ),
     "explain": _Home(
         "clavilux.cli.explain",
         "explain",
-        "Say what was measured in a song and what was painted, as a page.",
+        "Describe what was measured in a song and what was painted.",
         section="Paint",
     ),
     "features": _Home(
         "clavilux.cli.features",
         "features",
-        "Measure songs: tempo, key, loudness, ... of a folder, as a table.",
+        "Measure tempo, key, loudness and more of all songs in a folder, as a table.",
         False,
         "Paint",
     ),
@@ -66,16 +66,16 @@ COMMANDS = {
         "clavilux.cli.corpus", "corpus", "Download the public pictures and music that the networks were trained on."
     ),
     "train": _Home(
-        "clavilux.cli.train", "train", "Train the networks on your own pictures and music. Needs extra packages."
+        "clavilux.cli.train", "train", "Train the networks on your own pictures and music. Needs the extra `train`."
     ),
     "evaluate": _Home(
         "clavilux.cli.evaluate",
         "evaluate_command",
-        "Measure how good trained networks are. Needs extra packages.",
+        "Measure trained networks on unseen music and art. Needs the extra `eval`.",
     ),
     "study": _Home("clavilux.cli.study", "study", "Ask listeners whether pictures belong to their music."),
-    "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or check a bundle of trained networks."),
-    "marks": _Home("clavilux.cli.marks", "marks", "Paint a sheet of all kinds of marks and all surfaces."),
+    "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or check a bundle (a folder of trained networks)."),
+    "marks": _Home("clavilux.cli.marks", "marks", "Write a picture that shows all kinds of marks and all surfaces."),
 }
 
 # System errors that the user can fix: disk space, permissions, open files, memory.
@@ -106,14 +106,17 @@ class Fault(click.ClickException):
 
 
 class Commands(click.Group):
-    """A group that imports a sub-command when it is called, and reports errors that the user can fix in one line."""
+    """A group that imports a sub-command only when it is called.
+
+    Errors that the user can fix are printed as one line, without a traceback.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the sub-commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a sub-command, or None if there is none of that name."""
+        """Return the sub-command of this name, which is imported now; None if there is none."""
         home = COMMANDS.get(cmd_name)
         if home is None:
             return None
@@ -131,7 +134,8 @@ class Commands(click.Group):
                 formatter.write_dl([(name, home.help) for name, home in COMMANDS.items() if home.section == section])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the completions of a sub-command from `COMMANDS`: importing them all takes seconds."""
+        """Return the sub-commands and options that begin with ``incomplete``."""
+        # From `COMMANDS`, because importing all sub-commands takes seconds.
         from click.shell_completion import CompletionItem
 
         names = [CompletionItem(name, help=home.help) for name, home in COMMANDS.items() if name.startswith(incomplete)]
@@ -209,7 +213,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def main() -> None:
-    """Run the command line; entry point of the package."""
+    """Run the command ``clavilux``, and exit with its exit code."""
     # Read when NumPy is first imported, here and in worker processes. More threads do not help small matrices.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Fewer garbage collections during imports save 0.01 s, none at exit 0.02 s; imported modules are never freed.

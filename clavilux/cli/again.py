@@ -12,7 +12,7 @@ from clavilux.cli.names import make_folder
 from clavilux.cli.painting import Again, Outcome, open_clavilux, paint_again
 from clavilux.cli.steering import STEERING
 from clavilux.errors import BundleError
-from clavilux.picture_file import FORMATS, read_record
+from clavilux.picture_file import ALL_FORMATS, read_record
 from clavilux.system.arguments import show
 from clavilux.system.files import refuse_inputs
 
@@ -32,16 +32,41 @@ def paint_from_record(
     dpi: float | None,
     alt_file: bool,
 ) -> Outcome:
-    """Paint one picture again; only size, resolution, format and bundle may differ."""
+    """Paint a picture again from the record in its file, and return the outcome.
+
+    Parameters
+    ----------
+    ctx : click.Context
+        Of the command ``paint``; options whose values come from the record must not be given.
+    again : Path
+        The picture with the record.
+    paths : tuple of Path
+        The song of the picture, or nothing.
+    output : str or None
+        File to write; by default the name of the picture with ``-again`` in the current folder.
+    size : (int, int) or None
+        Width and height in pixels; None for those of the record.
+    dpi : float or None
+        Pixels per inch; None for those of the record.
+    alt_file : bool
+        Also write the description as a text file.
+
+    Raises
+    ------
+    UsageError
+        If an option does not go together with ``--again``.
+    ClaviluxError
+        If the picture cannot be read, painted or written.
+    """
     if any(_is_given(ctx, name) for name in _STORED):
         raise click.UsageError(
-            "--again uses the settings stored in the picture; only --size, --dpi, --format, --bundle and -o may be "
-            "given with it."
+            "--again uses the settings stored in the picture; only --size, --dpi, --format, --plot, --bundle and -o "
+            "may be given with it."
         )
     if len(paths) > 1:
         raise click.UsageError("--again paints one picture: give one SONG, or none.")
-    if output is not None and Path(output).suffix.lower() not in FORMATS:
-        raise click.UsageError(f"-o {output}: a picture ends in {', '.join(FORMATS)}.")
+    if output is not None and Path(output).suffix.lower() not in ALL_FORMATS:
+        raise click.UsageError(f"-o {output}: a picture ends in {', '.join(ALL_FORMATS)}.")
     record = read_record(again)
     bundle = None
     if "controls" not in record:
@@ -63,6 +88,7 @@ def paint_from_record(
         dpi=dpi,
         is_named=output is not None,
         alt_file=alt_file,
+        plot=ctx.params["plot"],
     )
     return paint_again(task)
 

@@ -37,7 +37,13 @@ class Extras:
 
 
 def embed_picture(picture: Picture, song: Path) -> Picture:
-    """Write a picture into the tags of its song, and return it with a record that has the new hash of the file."""
+    """Write a picture into the tags of its song, and return the picture with the new hash of the file in its record.
+
+    Raises
+    ------
+    AudioError
+        If the picture cannot be embedded, see `clavilux.audio.covers.embed_cover`.
+    """
     from clavilux.audio.covers import embed_cover
 
     buffer = io.BytesIO()
@@ -48,12 +54,23 @@ def embed_picture(picture: Picture, song: Path) -> Picture:
 
 
 def with_hash(picture: Picture, sha256: str) -> Picture:
-    """Return a picture whose record has another hash of the bytes of its song."""
+    """Return a copy of a picture whose record gives this SHA-256 for the bytes of the song file."""
     return replace(picture, record={**picture.record, "song": {**picture.record["song"], "sha256": sha256}})
 
 
 def write_folder_image(picture: Picture, path: Path) -> str | None:
-    """Write the cover of an album; return a warning if another file of that name is there, which is kept."""
+    """Write a picture as the cover of an album.
+
+    Returns
+    -------
+    str or None
+        A warning if an unrelated file has this name; the file is then kept.
+
+    Raises
+    ------
+    PictureError
+        If the file cannot be written.
+    """
     if os.path.lexists(path):
         if not may_be_replaced(path, lambda record: is_of_same_source(record, picture.record)):
             return f"{path}: exists already and was kept"
@@ -67,12 +84,23 @@ def write_folder_image(picture: Picture, path: Path) -> str | None:
 
 
 def write_description(picture: Picture, place: Path) -> str | None:
-    """Write the description of a picture beside it as .txt; return a warning if another text is there.
+    """Write the description of a picture as a text file with the name of the picture and the extension .txt.
+
+    Parameters
+    ----------
+    picture : Picture
+    place : Path
+        The file of the picture.
+
+    Returns
+    -------
+    str or None
+        A warning if an unrelated text file has this name; the text file is then kept.
 
     Raises
     ------
     ClaviluxError
-        If it cannot be written.
+        If the text file cannot be written.
     """
     path = place.with_suffix(".txt")
     try:

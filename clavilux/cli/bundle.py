@@ -8,6 +8,7 @@ import click
 
 from clavilux.bundle import open_bundle
 from clavilux.cli.output import say
+from clavilux.cli.sections import BUNDLE_HELP
 from clavilux.engine import Engine
 
 _bundle_option = click.option(
@@ -16,20 +17,20 @@ _bundle_option = click.option(
     default="default",
     show_default=True,
     metavar="NAME|DIR",
-    help="Trained networks: default or classic (supplied), or a folder.",
+    help=BUNDLE_HELP,
 )
 
 
 @click.group()
 def bundle() -> None:
-    """Show or check a bundle of trained networks."""
+    """Show or check a bundle: a folder of trained networks, with a description of their training."""
 
 
 @bundle.command()
 @_bundle_option
-@click.option("--json", "as_json", is_flag=True, help="Print bundle.json.")
+@click.option("--json", "as_json", is_flag=True, help="Print the content of bundle.json instead.")
 def show(name: str, as_json: bool) -> None:
-    """Show how a bundle was trained and measured."""
+    """Print how a bundle was trained, its measures, and the sizes and hashes of its files."""
     opened = open_bundle(name)
     if as_json:
         say(json.dumps(opened.card, indent=2))
@@ -54,7 +55,7 @@ def show(name: str, as_json: bool) -> None:
 @bundle.command()
 @_bundle_option
 def verify(name: str) -> None:
-    """Check the hash of every file of a bundle, and load every network."""
+    """Check the hash of every file of a bundle, and load every network; the exit code is 1 if one is damaged."""
     opened = open_bundle(name)
     n_bytes = opened.verify()
     Engine(opened).check()

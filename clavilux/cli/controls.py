@@ -1,4 +1,4 @@
-"""``clavilux controls``: write the controls of the picture of a song as a file that can be edited and painted."""
+"""``clavilux controls``: write the controls of the picture of a song to a file, to edit and then paint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from clavilux.cli.output import complain, say, visible
 from clavilux.cli.progress import StatusLine
-from clavilux.cli.sections import AdvancedOption, CommandWithSections
+from clavilux.cli.sections import BUNDLE_HELP, AdvancedOption, CommandWithSections
 from clavilux.cli.steering import read_steering, steering_options
 from clavilux.controls_file import controls_text
 from clavilux.errors import OutputError
@@ -25,16 +25,25 @@ from clavilux.system.files import refuse_inputs, write_whole
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="File to write, such as song.json.  [default: print it]",
+    help="JSON file to write, such as song.json.  [default: print to stdout]",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", show_default=True, help="Random seed.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    show_default=True,
+    help="Random seed that is written into the file: it moves single marks and brush strokes when the file is painted. "
+    "With --variation 1 or more, it also chooses other variations.",
+)
 @click.option(
     "--variation",
     type=click.IntRange(0),
     default=0,
     metavar="N",
     show_default=True,
-    help="0 is the main picture of the song, 1 the first variation, as `clavilux paint --count` numbers them from 1.",
+    help="Which picture of the song: 0 is the main picture (song-1.png of `clavilux paint --count`), 1 is the first "
+    "variation (song-2.png), and so on.",
 )
 @steering_options
 @click.option(
@@ -43,13 +52,13 @@ from clavilux.system.files import refuse_inputs, write_whole
     default="default",
     metavar="NAME|DIR",
     show_default=True,
-    help="Trained networks: default, or a folder that `clavilux train` wrote.",
+    help=f"{BUNDLE_HELP} `classic` has no controls.",
 )
 def controls(song: Path, output: Path | None, seed: int, variation: int, bundle: str, **steering: Any) -> None:
-    """Write what would be painted for SONG as a file to edit.
+    """Write what would be painted for SONG as a JSON file to edit.
 
-    The file names the palette, the kinds of marks, their number and angle, the surface and the layout of the picture.
-    Change what you like and paint it. docs/controls.md describes each entry.
+    The file has the palette, the kinds of marks, their number and angle, the surface and the layout of the picture.
+    Change any of these entries, and give the file to `clavilux paint`. docs/controls.md describes each entry.
 
     \b
     clavilux controls song.mp3 -o song.json

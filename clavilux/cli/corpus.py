@@ -1,4 +1,4 @@
-"""The command ``clavilux corpus``: build the training data from public sources and count its files."""
+"""``clavilux corpus``: build the training data from public sources, and count its files."""
 
 import os
 from collections import Counter
@@ -16,28 +16,40 @@ from clavilux.corpus.table import Kind
 
 @click.group()
 def corpus() -> None:
-    """Build training data from public sources, or show its counts."""
+    """Build training data from public sources, or count the files of training data that were built."""
 
 
 @corpus.command()
-@click.option("--art", "kind", flag_value="art", help="Build the corpus of pictures.")
+@click.option(
+    "--art", "kind", flag_value="art", help="Build the corpus of pictures. Give exactly one of --art and --music."
+)
 @click.option("--music", "kind", flag_value="music", help="Build the corpus of recordings.")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the corpus."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder of the corpus: new, empty, or of an earlier build of the same kind, which is continued.",
 )
 @click.option(
     "--mirror",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of git clones to use instead of downloads.",
+    metavar="DIR",
+    help="Folder of git clones to use instead of downloads. The clone of github.com/OWNER/NAME is searched as "
+    "OWNER+NAME/repo, OWNER+NAME, OWNER/NAME or NAME.",
 )
 @click.option(
     "--debs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
     help="Folder of .deb files to use instead of downloads.",
 )
 @click.option("--core", is_flag=True, help="Use only the core sources, about a third of the downloads.")
 @click.option(
-    "--include", type=click.Choice(["research"]), help="Add files that may be used to evaluate, but not to train."
+    "--include",
+    type=click.Choice(["research"]),
+    help="Also include files whose licences allow evaluation but not training.",
 )
 @click.option(
     "--workers",
@@ -45,7 +57,7 @@ def corpus() -> None:
     default=os.cpu_count() or 1,
     show_default="all cores",
     metavar="N",
-    help="Number of files to decode at the same time.",
+    help="Number of worker processes that decode files.",
 )
 def build(
     kind: Kind | None,
@@ -79,7 +91,10 @@ def build(
 @corpus.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def show(directory: Path) -> None:
-    """Print the number of files by source, licence and split as a Markdown table."""
+    """Print the number of files of a corpus by source, licence and split as a Markdown table.
+
+    DIRECTORY is the folder that was given to `clavilux corpus build` with -o.
+    """
     say(to_markdown(summarise(load_table(directory))))
 
 

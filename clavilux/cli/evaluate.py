@@ -1,4 +1,4 @@
-"""``clavilux evaluate``: measure a bundle on held-out songs and art."""
+"""``clavilux evaluate``: measure a bundle on songs and pictures that were not used for training."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from clavilux.bundle import open_bundle
 from clavilux.cli.output import complain, say
+from clavilux.cli.sections import BUNDLE_HELP, JOBS_HELP
 from clavilux.corpus.table import TABLE_NAME
 from clavilux.system.files import refuse_inputs, write_whole
 
@@ -20,30 +21,44 @@ from clavilux.system.files import refuse_inputs, write_whole
     default="default",
     show_default=True,
     metavar="NAME|DIR",
-    help="Trained networks: default, classic or a folder.",
+    help=BUNDLE_HELP,
 )
 @click.option(
-    "--beside", multiple=True, metavar="NAME|DIR", help="Another bundle to compare on the same songs; repeatable."
+    "--beside",
+    multiple=True,
+    metavar="NAME|DIR",
+    help="Another bundle, measured on the same songs for comparison; may be given several times.",
 )
 @click.option(
     "--music",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder of songs (all are used), or a corpus of music (only songs kept out of training).",
+    metavar="DIR",
+    help="Folder of songs; of a corpus that `clavilux corpus` built, only songs kept out of training are used.",
 )
 @click.option(
     "--art",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder of pictures (all are used), or a corpus of art (only abstract ones kept out of training).",
+    metavar="DIR",
+    help="Folder of pictures. Of a corpus that `clavilux corpus` built, abstract and generative pictures kept out of "
+    "training are used, and training pictures for comparison. Any other folder is split into two such halves.",
 )
-@click.option("--songs", type=click.IntRange(4), default=200, show_default=True, help="Maximum number of songs.")
+@click.option(
+    "--songs",
+    type=click.IntRange(4),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Use at most N songs, chosen by hashes of their names.",
+)
 @click.option(
     "--pictures",
     type=click.IntRange(20),
     default=400,
     show_default=True,
-    help="Maximum number of real pictures, of those kept out of training and of the others.",
+    metavar="N",
+    help="Use at most N pictures kept out of training and at most N training pictures, chosen by hashes of the names.",
 )
 @click.option(
     "--max-seconds",
@@ -58,19 +73,25 @@ from clavilux.system.files import refuse_inputs, write_whole
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Random seed for the choice of songs and pictures.",
+    metavar="N",
+    help="Random seed: orders the pictures kept out of training and splits them in halves, and draws random latents, "
+    "permutations and test tunes. It does not choose songs or pictures.",
 )
 @click.option(
     "--looks",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File that counts how often held-out songs were looked at; a line is added, and the report says how many.",
+    metavar="FILE",
+    help="File that counts looks, which are evaluations on songs kept out of training: such songs are unseen only as "
+    "long as nothing is chosen by them. A line is added to FILE, and the report gives the count.",
 )
-@click.option("--jobs", type=int, default=-1, help="Processes.  [default: one per core]")
+@click.option("--jobs", type=int, default=-1, metavar="N", help=JOBS_HELP)
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Report to write. report.html also writes its numbers to report.json; report.json writes only the numbers.",
+    metavar="FILE",
+    help="Report to write: report.html is a page, and its numbers are written to report.json beside it; with "
+    "report.json, only the numbers are written.",
 )
 def evaluate_command(
     bundle: str,
@@ -86,6 +107,8 @@ def evaluate_command(
     output: Path | None,
 ) -> None:
     """Measure trained networks on music and art that were not used for training, and print a table.
+
+    Needs the extra `eval`. docs/measures.md explains the measures.
 
     \b
     clavilux evaluate --music corpus/music --art corpus/art -o report.html

@@ -1,4 +1,4 @@
-"""``clavilux explain``: say what was measured in a song and what was painted, in words or as a page."""
+"""``clavilux explain``: describe what was measured in a song and what was painted, as text or as an HTML page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from clavilux.audio.clips import CLIP_SUFFIX
 from clavilux.cli.output import complain, say, visible
 from clavilux.cli.progress import StatusLine
-from clavilux.cli.sections import AdvancedOption, CommandWithSections
+from clavilux.cli.sections import BUNDLE_HELP, AdvancedOption, CommandWithSections
 from clavilux.constants import MAX_AUDIO_S
 from clavilux.errors import OutputError
 from clavilux.explain import explain_report, report_picture
@@ -27,22 +27,32 @@ _SIDE_PX = 768  # of the picture on the page
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Page to write, such as card.html; it needs no network.  [default: print the words]",
+    help="HTML page to write, such as card.html. The page is self-contained and works offline. Needs the extra `card` "
+    "(jinja2).  [default: print text]",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", show_default=True, help="Random seed.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    show_default=True,
+    help="Random seed of the picture: moves single marks and brush strokes. The palette, the layout and the kinds of "
+    "marks do not depend on it.",
+)
 @click.option(
     "--bundle",
     cls=AdvancedOption,
     default="default",
     metavar="NAME|DIR",
     show_default=True,
-    help="Trained networks: default, classic, or a folder that `clavilux train` wrote.",
+    help=BUNDLE_HELP,
 )
 def explain(song: Path, output: Path | None, seed: int, bundle: str) -> None:
-    """Say what was measured in SONG, what is painted, and what corresponds to what.
+    """Describe what was measured in SONG, what is painted, and which properties of sound and picture correspond.
 
-    The page has the picture with its description, the colours with their shares, how the song compares with others,
-    how it develops, and how strongly sound and picture correspond.
+    The page shows the picture with its description, the colours and the fraction of the picture that each covers, a
+    comparison of the song with the training songs, its course over time, and the strength of the correspondences
+    between sound and picture.
 
     \b
     clavilux explain nocturne.flac -o card.html

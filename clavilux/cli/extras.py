@@ -29,6 +29,7 @@ EXTRAS = {
     "cluster": ("dask", "distributed"),
     "tags": ("mutagen",),
     "card": ("jinja2",),
+    "vector": ("contourpy",),
 }
 """Extra -> names of the modules that it installs."""
 
@@ -36,7 +37,7 @@ _FIRST = {"evaluate": ("eval",), "explain": ("card",)}  # of the extras that ins
 
 
 def find_extra(module: str, command: str | None) -> str | None:
-    """Return the extra that installs a module, preferring that of the command; None if there is none.
+    """Return the extra that installs a module, or None; if several do, the extra of the command is preferred.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from clavilux.audio.feature_table import TABLE
 from clavilux.bundle import open_bundle
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.progress import ProgressReporter
-from clavilux.cli.sections import AdvancedOption, CommandWithSections
+from clavilux.cli.sections import BUNDLE_HELP, AdvancedOption, CommandWithSections
 from clavilux.errors import AudioError
 
 LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
@@ -21,7 +21,12 @@ LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
 @click.command(cls=CommandWithSections)
 @click.argument("audio_dir", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder for descriptors.csv and the feature files.",
 )
 @click.option(
     "--bundle",
@@ -29,9 +34,11 @@ LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
     show_default=True,
     metavar="NAME|DIR",
     cls=AdvancedOption,
-    help="Set of trained networks that the feature files are for.",
+    help=f"The feature files fit these networks. {BUNDLE_HELP}",
 )
-@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Songs measured at once.  [default: one per core]")
+@click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="Number of worker processes.  [default: one per core]"
+)
 @click.option(
     "--scheduler", cls=AdvancedOption, metavar="ADDRESS", help="Measure on a Dask cluster, such as tcp://10.0.0.1:8786."
 )
@@ -39,12 +46,13 @@ LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
 def features(
     audio_dir: Path, output: Path, bundle: str, jobs: int | None, scheduler: str | None, verbose: bool
 ) -> None:
-    """Measure all songs in AUDIO_DIR.
+    """Measure all songs in the folder AUDIO_DIR and its subfolders: tempo, key, loudness and other descriptors.
 
-    Writes descriptors.csv (tempo, key, loudness, ...) and, per song, a feature file that `paint` and `train` can read.
+    Writes a table, descriptors.csv, and for each song a feature file (.npy) that `clavilux paint` and `clavilux train`
+    can read.
 
-    Start an interrupted run again and it continues. A file that cannot be read is named and skipped; the exit code is
-    then 1.
+    An interrupted run continues when the command is repeated. A file that cannot be read is reported and skipped; the
+    exit code is then 1.
 
     \b
     clavilux features music/ -o features/

@@ -1,4 +1,4 @@
-"""Find the songs that ``clavilux paint`` was given: paths and folders -> songs in order; or random clips."""
+"""Find the songs of ``clavilux paint``: paths and folders -> songs in order. With ``--random``: folder -> clips."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ logger = logging.getLogger("clavilux")
 
 
 def find_songs(paths: Iterable[Path], faults: list[str], hint: Callable[[str], None]) -> Iterator[FoundSong]:
-    """Yield named songs, and those of named folders in the order of their names, each once.
+    """Yield the songs at some paths, each once; the songs of a folder are in the order of their names.
 
     Parameters
     ----------
     paths : iterable of Path
+        Songs, feature files, files of controls, and folders that are searched for songs and feature files.
     faults : list of str
-        Faults such as folders without songs are added.
+        Messages about faults, such as a folder without songs, are appended.
     hint : callable
         Called with a message for each reason why files are skipped.
     """
@@ -65,7 +66,15 @@ def _by_number(name: str) -> list[tuple[bool, int, str]]:
 
 
 def find_clips(folder: Path, count: int, seed: int, faults: list[str]) -> list[tuple[Path, int]]:
-    """Return clips of the feature files of a folder, drawn at random with the seed."""
+    """Return ``count`` random clips of the feature files in a folder: file, and index of the window in it.
+
+    Messages about files that cannot be read are appended to ``faults``.
+
+    Raises
+    ------
+    AudioError
+        If the folder has fewer than ``count`` clips.
+    """
     clips = pick_clips(folder, count, np.random.default_rng(seed), skip=faults.append)
     logger.info("chosen: %s", ", ".join(f"{file.relative_to(folder)}[{clip}]" for file, clip in clips))
     return clips

@@ -1,4 +1,4 @@
-"""``clavilux marks``: a sheet of all kinds of marks and all surfaces."""
+"""``clavilux marks``: write one picture that shows samples of all kinds of marks and all surfaces."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ _QUALITY = 84  # of JPEG and WebP
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("marks.png"),
     show_default=True,
-    help="Picture to write: PNG, JPEG or WebP. A file that is there is not replaced.",
+    metavar="FILE",
+    help="Picture to write: PNG, JPEG or WebP. An existing file is not replaced.",
 )
 def marks(output: Path) -> None:
-    """Paint a sheet of all kinds of marks and all surfaces."""
+    """Write one picture that shows a sample of each kind of marks and of each surface, with their names.
+
+    The names are values of the options --marks and --surface of `clavilux paint`.
+    """
     kind = picture_format(output)
     exists = OutputError(f"{output} exists; remove it, or give another name with -o")
     if output.exists():

@@ -15,26 +15,26 @@ from clavilux.audio.song import hash_file
 from clavilux.cli.templates import FoundSong, fill_template, is_template
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.picture import Picture
-from clavilux.picture_file import FORMATS, read_record
+from clavilux.picture_file import ALL_FORMATS, read_record
 from clavilux.record import CONTROLS_SUFFIX
 from clavilux.system.files import Identity, identity, refuse_inputs, remove_leftovers
 
 
 def is_picture_name(output: str | None) -> bool:
-    """Return whether ``-o`` names one picture, and not a folder or a template.
+    """Return whether the value of ``-o`` is the file name of one picture; False for a folder, a template and None.
 
     Raises
     ------
     UsageError
-        If it has an extension that is not that of a picture.
+        If the extension is not one of a picture format.
     """
     if output is None or is_template(output) or not Path(output).suffix:
         return False
     if output.endswith("/") or os.path.isdir(output):
         return False
-    if Path(output).suffix.lower() not in FORMATS:
+    if Path(output).suffix.lower() not in ALL_FORMATS:
         raise click.UsageError(
-            f"-o {output}: a picture ends in {', '.join(FORMATS)}; add a / for a folder of that name."
+            f"-o {output}: a picture ends in {', '.join(ALL_FORMATS)}; add a / for a folder of that name."
         )
     return True
 
@@ -44,9 +44,9 @@ def name_pictures(
 ) -> list[tuple[Path, ...]]:
     """Return unique file names for the pictures of each song, and create their folders.
 
-    ``-o FILE`` is used as it is, unless it is a song. In a folder, pictures are named after their song, by a template
-    after its tags. If another song of the run has the name, or a file that is not a picture of this song, the name is
-    ``NAME_2``, ``NAME_3``, ...
+    ``-o FILE`` is used as it is, unless FILE is one of the songs. In a folder, pictures have the names of their songs.
+    A template is filled with the tags of each song. The name becomes ``NAME_2``, ``NAME_3``, ... if another song of the
+    run has the same name, or if a file of this name exists that is not a picture of this song.
 
     Parameters
     ----------
@@ -64,6 +64,8 @@ def name_pictures(
         If ``-o FILE`` is one of the songs.
     PictureError
         If a folder cannot be created.
+    UsageError
+        If ``output`` is one picture and there are several songs.
     """
     paths = [song.path for song in songs]
     if output is not None and is_picture_name(output):
@@ -108,13 +110,13 @@ def numbered(picture: Path, n_each: int) -> tuple[Path, ...]:
 def may_be_replaced(
     picture: Path, has_our_source: Callable[[dict[str, Any]], bool], inputs: Container[Identity | None] = ()
 ) -> bool:
-    """Return whether a picture may be written: no file has its name, or an earlier picture of the same song.
+    """Return whether a picture may be written: its file does not exist, or is an earlier picture of the same song.
 
     Parameters
     ----------
     picture : Path
     has_our_source : callable
-        Whether the record of a picture, which is untrusted, is of the same song.
+        Gets the untrusted record in the existing picture, and returns whether it belongs to the same song.
     inputs : container of Identity
         Identities of the input files of this run, which must not be replaced.
     """
@@ -143,7 +145,10 @@ def _may_be_of(record: dict[str, Any], file: Path) -> bool:
 
 
 def is_of_same_source(record: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Return whether two records are of the same clip of the same file, of the same sound, or of the same controls."""
+    """Return whether two records belong to the same song, or to files of controls with the same name.
+
+    Songs are the same if the bytes of their files or their sounds are equal, and both records are of the same clip.
+    """
     before, after = record.get("song"), new.get("song", {})
     if "controls" in new:
         return "controls" in record and record.get("name") == new["name"]
@@ -159,32 +164,38 @@ def _clip_of(record: dict[str, Any]) -> Any:
     return options.get("clip") if isinstance(options, dict) else None
 
 
-def save_picture(picture: Picture, target: Path) -> Path:
-    """Save a picture and return its path: ``target``, or the next free name if another picture has it.
+def save_picture(picture: Picture, target: Path, *, plot: bool = False) -> Path:
+    """Save a picture and return its path: ``target``, or ``target`` with a number if an unrelated file has that name.
 
-    Two runs that paint the same song overwrite each other's pictures.
+    An earlier picture of the same song is overwritten.
 
     Raises
     ------
     PictureError
-        If it cannot be written.
+        If the picture cannot be written.
     """
     for attempt in count(1):
         path = target if attempt == 1 else target.with_name(f"{target.stem}_{attempt}{target.suffix}")
         if not os.path.lexists(path):
             try:
-                picture.save(path, exclusive=True)
+                picture.save(path, exclusive=True, plot=plot)
                 return path
             except FileExistsError:  # created meanwhile
                 pass
         if may_be_replaced(path, partial(is_of_same_source, new=picture.record)):
-            picture.save(path)
+            picture.save(path, plot=plot)
             return path
     raise AssertionError("unreachable")
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder for pictures, and remove temporary files of killed runs from it."""
+    """Create a folder for pictures, and remove temporary files of killed runs from it.
+
+    Raises
+    ------
+    PictureError
+        If the folder cannot be created.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,7 +1,7 @@
 """Printing: results on stdout, messages and the log on stderr.
 
-File names are untrusted: control characters are printed as escapes, and so are characters that the encoding of the
-terminal lacks. A closed pipe does not stop the work.
+File names are untrusted. Control characters, and characters that the encoding of the terminal lacks, are printed as
+escapes. A closed pipe does not stop the work.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def complain(text: str, *, prefix: str = "clavilux: ") -> None:
 
 
 def set_up_log(verbose: bool) -> None:
-    """Send the log of Clavilux to stderr: everything if ``verbose``, else only warnings."""
+    """Send the log of Clavilux to stderr: messages from INFO on if ``verbose``, else from WARNING on."""
     logger = logging.getLogger("clavilux")
     logger.handlers = [_ToStderr()]
     logger.setLevel(logging.INFO if verbose else logging.WARNING)

@@ -23,14 +23,14 @@ from clavilux.cli.names import is_picture_name, make_folder, name_pictures
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.painting import Outcome, Task, open_clavilux, paint_songs
 from clavilux.cli.progress import StatusLine
-from clavilux.cli.sections import AdvancedOption, SectionOption
+from clavilux.cli.sections import BUNDLE_HELP, AdvancedOption, SectionOption
 from clavilux.cli.sheet import check_sheet, refuse_sheet, write_sheet
 from clavilux.cli.sizes import Size, read_size, resolve_size
 from clavilux.cli.steering import SteeredCommand, read_steering, steering_options
 from clavilux.cli.templates import FoundSong, check_template, is_template
 from clavilux.constants import DEFAULT_SIZE_PX, DENSITY_DPI, DPI_RANGE, MAX_AUDIO_S
 from clavilux.explain import explain_report
-from clavilux.picture_file import FORMATS
+from clavilux.picture_file import ALL_FORMATS, VECTOR_FORMATS
 from clavilux.record import CONTROLS_SUFFIX, PaintOptions
 from clavilux.system.jobs import check_scheduler
 
@@ -38,10 +38,10 @@ RANDOM_FOLDER = "generated_images"
 
 
 class FiniteRange(click.FloatRange):
-    """A finite number of `min` or more; `click.FloatRange` accepts ``nan`` and ``inf``."""
+    """A type of click: a finite number in a range. `click.FloatRange` itself accepts ``nan`` and ``inf``."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number, or fail with a message of one line."""
+        """Return the number; raise `BadParameter` if it is not finite or out of range."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
@@ -64,16 +64,25 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     default=str(DEFAULT_SIZE_PX),
     metavar="SIZE",
     show_default=True,
-    help="Size in pixels or millimetres, such as 3000, 1920x1080 or 600x600mm@300; the same picture at every size.",
+    help="Width x height in pixels, such as 1920x1080; one number is a square. With a unit (mm, cm, in) and a "
+    "resolution: 600x600mm@300. 64 to 8192 pixels a side, at most 8:1. The size does not change the composition.",
 )
-@_picture("--seed", type=click.IntRange(0), default=0, metavar="N", show_default=True, help="Random seed.")
+@_picture(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    show_default=True,
+    help="Random seed: moves single marks and brush strokes. The palette, the layout and the kinds of marks of the "
+    "main picture do not depend on it; variations (--count) do.",
+)
 @_picture(
     "--count",
     type=click.IntRange(1),
     default=1,
     metavar="N",
     show_default=True,
-    help="Pictures per song: the main one, then variations (song-1.png, song-2.png, ...).",
+    help="Number of pictures per song: song-1.png is the main picture, song-2.png, song-3.png, ... are variations.",
 )
 @_picture(
     "--spread",
@@ -81,7 +90,7 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     default=1.0,
     metavar="X",
     show_default=True,
-    help="How far variations differ from the main picture: 0.5 is half as far.",
+    help="How much variations differ from the main picture: 0.5 is half as much as usual.",
 )
 @_picture(
     "--max-seconds",
@@ -95,46 +104,65 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     "--again",
     type=click.Path(path_type=Path),
     metavar="PICTURE",
-    help="Paint PICTURE again from what is stored in it, at any --size; its SONG is not needed.",
+    help="Paint PICTURE again from the data stored in its file, for example at another --size; no SONG is needed.",
 )
 @steering_options
 @_files(
     "-o",
     "--output",
     metavar="FILE|DIR|TEMPLATE",
-    help="Picture to write, such as cover.jpg; a folder; or names from the tags, such as "
-    '"{artist} - {title}.jpg".  [default: SONG.png, here]',
+    help="Picture to write, such as cover.jpg; a folder; or a template that is filled with the tags of each song, such "
+    'as "{artist} - {title}.jpg".  [default: SONG.png in the current folder]',
 )
 @_files(
     "--format",
     "suffix",
-    type=click.Choice([name.removeprefix(".") for name in FORMATS], case_sensitive=False),
-    help="Format of pictures whose name has no extension.  [default: png]",
+    type=click.Choice([name.removeprefix(".") for name in ALL_FORMATS], case_sensitive=False),
+    help="Format of pictures if -o has no extension.  [default: png]",
+)
+@_files(
+    "--plot",
+    is_flag=True,
+    help="Write lines only, for a plotter: borders of areas and the middle of strokes; with .svg or .pdf.",
 )
 @_files(
     "--dpi",
     type=FiniteRange(*DPI_RANGE),
     metavar="N",
-    help="Resolution that the file states, for printers.  [default: 300]",
+    help="Resolution in pixels per inch that is written into the file, for printers. It also converts a --size in mm, "
+    "cm or in to pixels.  [default: 300]",
 )
-@_files("--alt-file", is_flag=True, help="Write what is to be seen beside each picture, as a text for blind people.")
-@_files("--embed", is_flag=True, help="Write the picture as cover into the tags of the song, which is changed.")
-@_files("--folder-image", is_flag=True, help="Write cover.jpg beside the songs of each folder, from its first song.")
+@_files(
+    "--alt-file",
+    is_flag=True,
+    help="Also write a text file for each picture, such as song.txt, that describes the picture for blind people.",
+)
+@_files(
+    "--embed",
+    is_flag=True,
+    help="Modify the audio file: write the picture into its tags as front cover (MP3, FLAC, M4A, Ogg Vorbis, Opus). "
+    "Needs the extra `tags`.",
+)
+@_files(
+    "--folder-image",
+    is_flag=True,
+    help="Write cover.jpg into each folder of songs: the picture of the first song of the folder.",
+)
 @_files(
     "--sheet",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write FILE, which shows all pictures of the run with their numbers and names.",
+    help="Also write a contact sheet: FILE shows all pictures of the run with their numbers and names.",
 )
-@_files("--resume", is_flag=True, help="Skip pictures that exist already and would come out the same.")
+@_files("--resume", is_flag=True, help="Skip pictures that exist already and would be painted the same.")
 @_messages("--explain", is_flag=True, help="Print what was measured in each song and what was painted.")
 @_messages("--json", "as_json", is_flag=True, help="Print one line of JSON per picture, for scripts.")
-@_messages("-q", "--quiet", is_flag=True, help="Print only what went wrong.")
+@_messages("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
 @click.option(
     "--jobs",
     type=click.IntRange(1),
     metavar="N",
-    help="Songs painted at once.  [default: one per core for 4 songs or more, else 1]",
+    help="Number of worker processes.  [default: one per core for 4 songs or more, else 1]",
 )
 @click.option(
     "--bundle",
@@ -142,23 +170,23 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     default="default",
     metavar="NAME|DIR",
     show_default=True,
-    help="Trained networks: default, classic, or a folder that `clavilux train` wrote.",
+    help=BUNDLE_HELP,
 )
 @click.option(
     "--noise-std",
     cls=AdvancedOption,
     type=click.FloatRange(0),
     metavar="X",
-    help="Vary at random the 64 numbers that the picture is decoded from, with standard deviation X; 0 turns it off.  "
-    "[default: that of the bundle]",
+    help="Add normal noise with standard deviation X to the 64 numbers (latent) that the picture is decoded from; 0 "
+    "adds none.  [default: that of the bundle]",
 )
 @click.option(
     "--logvar-scale",
     cls=AdvancedOption,
     type=click.FloatRange(0),
     metavar="X",
-    help="Vary at random the numbers that describe the song, by X times the network's variance; 0 turns it off.  "
-    "[default: that of the bundle]",
+    help="Draw the 64 audio latents of each 5 s window from their posterior with X times its variance; 0 uses the "
+    "posterior mean.  [default: that of the bundle]",
 )
 @click.option(
     "--random",
@@ -166,7 +194,7 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     cls=AdvancedOption,
     type=click.IntRange(1),
     metavar="N",
-    help="Paint N random excerpts of 5 s from a folder that `clavilux features` wrote.",
+    help="Paint N random excerpts of 5 s from a folder that `clavilux features` wrote; --seed chooses them.",
 )
 @click.option(
     "--scheduler",
@@ -184,6 +212,7 @@ def paint(
     paths: tuple[Path, ...],
     output: str | None,
     suffix: str | None,
+    plot: bool,
     size: Size,
     dpi: float | None,
     seed: int,
@@ -208,11 +237,11 @@ def paint(
     verbose: bool,
     **steering: Any,
 ) -> None:
-    """Paint songs: one abstract picture per song, or per song of a folder.
+    """Paint one abstract picture for each song, and for each song in a folder.
 
-    FEATURES is a file that `clavilux features` wrote, CONTROLS one that `clavilux controls` wrote.
+    FEATURES is a file that `clavilux features` wrote. CONTROLS is a file that `clavilux controls` wrote.
 
-    The whole song determines the picture. The same song, seed and bundle always give the same picture.
+    The picture depends on the whole song. The same song, options and bundle always give the same picture.
 
     \b
     clavilux paint nocturne.flac                            writes nocturne.png
@@ -267,6 +296,7 @@ def paint(
         "verbose": verbose,
         "is_named": n_random is None and is_picture_name(output),
         "resume": resume or scheduler is not None,
+        "plot": plot,
         "has_seed": ctx.get_parameter_source("seed") is click.core.ParameterSource.COMMANDLINE,
     }
     if n_random is not None:
@@ -342,8 +372,14 @@ def _check_usage(ctx: click.Context) -> None:
     if is_template(output):
         check_template(output)
     own = Path(output or "").suffix.lower()
-    if suffix and own in FORMATS and FORMATS[own] != FORMATS[f".{suffix}"] and not output.endswith("/"):
+    if suffix and own in ALL_FORMATS and ALL_FORMATS[own] != ALL_FORMATS[f".{suffix}"] and not output.endswith("/"):
         raise click.UsageError(f"-o {output} and --format {suffix} give two formats; give one.")
+    kinds = {f".{suffix}" if suffix else "", own, given["again"].suffix.lower() if given["again"] else ""}
+    is_vector = bool(kinds & VECTOR_FORMATS.keys())
+    if given["plot"] and not is_vector:
+        raise click.UsageError("--plot draws lines; give -o NAME.svg or NAME.pdf, or --format svg or pdf.")
+    if given["sheet"] is not None and is_vector:
+        raise click.UsageError("--sheet shows pictures of pixels; give it without SVG and PDF.")
     check_sheet(given["sheet"])
     if given["embed"] and given["again"] is None:
         import mutagen  # noqa: F401  (an extra: its absence is reported before any work)

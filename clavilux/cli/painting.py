@@ -1,4 +1,4 @@
-"""The work on one song of ``clavilux paint``: a `Task` in, an `Outcome` out, in any process or on a cluster."""
+"""Paint one song for ``clavilux paint``: `Task` -> `Outcome`, in this process, in a worker or on a cluster."""
 
 from __future__ import annotations
 
@@ -36,18 +36,19 @@ MOST_THREADS = 4  # per song; more threads only wait for each other
 
 @dataclass(frozen=True)
 class Task:
-    """One song and the files of its pictures: the main one, then variations."""
+    """One song and the files of its pictures."""
 
-    path: Path
-    pictures: tuple[Path, ...]
-    bundle: str
+    path: Path  # of the song, feature file or file of controls
+    pictures: tuple[Path, ...]  # files to write: the main picture, then its variations
+    bundle: str  # name or folder
     options: PaintOptions
-    verbose: bool
+    verbose: bool  # log the ranges of features and latents
     is_named: bool  # the user chose the file names: other files than inputs may be overwritten
-    resume: bool  # skip pictures that exist already
-    extras: Extras = field(default_factory=Extras)
+    resume: bool  # skip pictures that exist already and would be painted the same
+    extras: Extras = field(default_factory=Extras)  # what is written beside the pictures
     has_seed: bool = False  # the user chose the seed, which replaces that of a file of controls
     threads: int = 1  # per song
+    plot: bool = False  # lines only, in SVG and PDF
 
     def __str__(self) -> str:
         return str(self.path)
@@ -57,10 +58,10 @@ class Task:
 class Outcome:
     """Result of a task: one report per picture, and messages for stderr."""
 
-    reports: tuple[dict[str, Any], ...] = ()
+    reports: tuple[dict[str, Any], ...] = ()  # from `clavilux.explain.report_picture`
     warnings: tuple[str, ...] = ()
-    fault: str | None = None
-    lacks_descriptors: bool = False  # a feature file without the table beside it
+    fault: str | None = None  # message of the error; None if everything was painted and written
+    lacks_descriptors: bool = False  # the song is a feature file without the table beside it
     n_skipped: int = 0  # pictures that existed already; their reports have no measurements
 
 
@@ -68,14 +69,15 @@ class Outcome:
 class Again:
     """A picture to paint again from its record."""
 
-    song: Path | None
+    song: Path | None  # None paints from the latent in the record
     record: dict[str, Any]
-    picture: Path
+    picture: Path  # file to write
     bundle: str | None  # None for a picture of controls
     size: tuple[int, int] | None  # None uses the recorded size
     dpi: float | None  # None uses the recorded resolution
-    alt_file: bool
+    alt_file: bool  # also write the description as a text file
     is_named: bool  # the user chose the file name: other files than inputs may be overwritten
+    plot: bool = False  # lines only, in SVG and PDF
 
     def __str__(self) -> str:
         return str(self.picture if self.song is None else self.song)
@@ -84,7 +86,18 @@ class Again:
 def paint_songs(
     tasks: Sequence[Task], jobs: int | None, scheduler: str | None, paths: Sequence[Path]
 ) -> Iterator[Outcome]:
-    """Yield the outcomes of tasks in their order, using several processes if that is faster."""
+    """Yield the outcome of each task, in the order of the tasks.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    jobs : int or None
+        Number of worker processes; None chooses one per core for `PARALLEL_FROM_SONGS` tasks or more, else 1.
+    scheduler : str or None
+        Address of a Dask scheduler to use instead of processes of this machine.
+    paths : sequence of Path
+        Paths given by the user; the workers of a cluster must be able to read their folders.
+    """
     if scheduler is not None:
         tasks = [_for_workers(task) for task in tasks]
         places = {path if path.is_dir() else path.parent for path in (path.absolute() for path in paths)}
@@ -101,12 +114,12 @@ def paint_songs(
 
 
 def paint_again(task: Again) -> Outcome:
-    """Paint one picture again from its record, in a process of its own.
+    """Paint one picture again from its record, in a worker process, and return the outcome.
 
     Raises
     ------
     ClaviluxError
-        If it cannot be painted or written.
+        If the picture cannot be painted or written.
     """
     return next(run_songs(_repaint, [task], jobs=1, failed=_failed))
 
@@ -130,7 +143,7 @@ def _repaint(task: Again) -> Outcome:
         clavilux.threads = threads
         picture = clavilux.repaint(task.record, task.song, size=task.size, dpi=task.dpi)
         mapped, card = clavilux.bundle.descriptors, clavilux.bundle.card
-    place = _save(picture, task.picture, is_named=task.is_named)
+    place = _save(picture, task.picture, task)
     warnings = [] if picture.song is None else _warnings(picture.song)
     if task.alt_file and (warning := write_description(picture, place)):
         warnings.append(warning)
@@ -147,7 +160,7 @@ def _for_workers(task: Task) -> Task:
 
 
 def paint_song(task: Task) -> Outcome:
-    """Paint the pictures of one song; a fault of the song is part of the outcome and is not raised."""
+    """Paint the pictures of one song, and return the outcome; a `ClaviluxError` is part of it and is not raised."""
     if not logger.handlers:  # on a worker of a cluster; other processes send their log to the caller
         set_up_log(task.verbose)
     try:
@@ -159,7 +172,9 @@ def paint_song(task: Task) -> Outcome:
         if len(skipped) == len(task.pictures):
             return Outcome(tuple(skipped.values()), n_skipped=len(skipped))
         for target in task.pictures:
-            picture_format(target, task.options.size)  # before the work: a format may not allow so many pixels
+            picture_format(
+                target, task.options.size, vector=True
+            )  # before the work: a format may not allow so many pixels
         song = clavilux.read_song(task.path, max_s=task.options.max_s, clip=task.options.clip)
         if task.verbose:
             _log_ranges(task.path, song, clavilux)
@@ -207,7 +222,7 @@ class _Beside:
                 self._sha256 = picture.record["song"]["sha256"]
         elif self._sha256:
             picture = with_hash(picture, self._sha256)  # embedding has changed the file
-        place = _save(picture, target, is_named=self._task.is_named)
+        place = _save(picture, target, self._task)
         if extras.alt_file:
             with self._noted():
                 self._warn(write_description(picture, place))
@@ -233,7 +248,7 @@ def _paint_controls(task: Task) -> Outcome:
     from clavilux.controls_file import controls_record, paint_controls, read_controls
 
     (target,) = task.pictures
-    picture_format(target, task.options.size)
+    picture_format(target, task.options.size, vector=True)
     file = read_controls(task.path)
     seed = task.options.seed if task.has_seed else None
     if task.resume and target.exists():
@@ -248,11 +263,11 @@ def _paint_controls(task: Task) -> Outcome:
     return Outcome((report,), tuple(beside.warnings), beside.fault)
 
 
-def _save(picture: Picture, target: Path, *, is_named: bool) -> Path:
+def _save(picture: Picture, target: Path, task: Task | Again) -> Path:
     """Save a picture and return its path; only a name that the user chose may be that of any file."""
-    if not is_named:
-        return save_picture(picture, target)
-    picture.save(target)
+    if not task.is_named:
+        return save_picture(picture, target, plot=task.plot)
+    picture.save(target, plot=task.plot)
     return target
 
 
@@ -289,5 +304,5 @@ def _warnings(song: Song) -> list[str]:
 
 @lru_cache(maxsize=1)
 def open_clavilux(bundle: str) -> Clavilux:
-    """Return the opened bundle of this process; it stays open for the next song."""
+    """Return a `Clavilux` with a bundle (name or folder); the last one is cached, so networks are loaded only once."""
     return Clavilux(bundle)

@@ -1,4 +1,4 @@
-"""Progress of a long command on stderr: a bar or a line on a terminal; elsewhere a line now and then."""
+"""Show the progress of a long command on stderr: a bar or a status line on a terminal, else a line every 30 s."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLEAR = b"\r\x1b[K"
 
 
 class ProgressReporter:
-    """A bar if stderr is a terminal; else `_bar` is None.
+    """A progress bar on stderr, as a context manager; there is no bar if stderr is not a terminal.
 
     Parameters
     ----------
@@ -66,14 +66,15 @@ class ProgressReporter:
 
 
 class StatusLine:
-    """A line such as ``12/30 songs, 40 s left`` that stays below what is printed.
+    """A status line such as ``12/30 songs, 40 s left``, always below other output.
 
-    It is light, so that painting starts as fast as without it; `ProgressReporter` is a bar. A timer signal renews the
-    line while the work is done in other processes; Windows has none, and renews it after each song.
+    A timer signal refreshes the line while other processes work. Windows has no timer signal, so the line is refreshed
+    only when a song is done. Unlike `ProgressReporter`, this class imports no package, so that painting starts fast.
 
     Parameters
     ----------
     n_songs : int
+        Total number of songs.
     verb : str
         What is done with a single song, such as "painting".
     """
@@ -84,7 +85,7 @@ class StatusLine:
         self._is_shown = False
 
     def text(self, elapsed_s: float) -> str:
-        """Return the line after some seconds."""
+        """Return the text of the line, ``elapsed_s`` seconds after the start."""
         if self._n_songs == 1:
             return f"{self._verb}, {_duration(elapsed_s)}"
         done = f"{self._n_done}/{self._n_songs} songs"
@@ -93,7 +94,7 @@ class StatusLine:
         return f"{done}, {_duration(elapsed_s / self._n_done * (self._n_songs - self._n_done))} left"
 
     def advance(self) -> None:
-        """Count one more song; where stderr is no terminal, print a line now and then."""
+        """Count one more song; if stderr is not a terminal, print a line at most every 30 s."""
         self._n_done += 1
         now = time.monotonic()
         if self._n_done < self._n_songs and not sys.stderr.isatty() and now - self._line_at > _LINE_EVERY_S:
@@ -102,7 +103,7 @@ class StatusLine:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the line on a terminal until the end of the block, once `SHOW_AFTER_S` have passed."""
+        """Show the line on a terminal during the ``with`` block, from `SHOW_AFTER_S` seconds after its start."""
         if not sys.stderr.isatty():
             yield
             return

@@ -1,4 +1,4 @@
-"""Options in sections: `--help` groups them, and lists last, under "Advanced", those that few users need."""
+"""Options in sections: `--help` groups options, and lists rarely needed options last, under "Advanced"."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from typing import Any
 import click
 
 OTHERS, ADVANCED = "Options", "Advanced"
+
+# Help texts of options that several commands share.
+BUNDLE_HELP = (
+    "Trained networks: `default`, `classic` (an older baseline whose pictures are blurred and cannot be steered), or a "
+    "folder that `clavilux train` wrote."
+)
+JOBS_HELP = "Number of worker processes; -1 starts one per core.  [default: -1]"
 
 
 class SectionOption(click.Option):
@@ -25,7 +32,7 @@ class AdvancedOption(SectionOption):
 
 
 class CommandWithSections(click.Command):
-    """A command whose help shows its options in sections, in the order of the first option of each."""
+    """A command whose help shows options in sections; sections are in the order of their first options."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in sections."""

@@ -1,4 +1,4 @@
-"""``clavilux paint --sheet``: one picture that shows all pictures of a run, with their numbers and names."""
+"""``clavilux paint --sheet``: a contact sheet of all pictures of a run, with their numbers and names."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _GAP, _LABEL_PX, _TEXT_PX = 8, 20, 14
 
 
 def check_sheet(sheet: Path | None) -> None:
-    """Raise a `UsageError` if the file of a sheet does not end like a picture."""
+    """Raise a `UsageError` if the extension of a contact sheet is not one of a picture format."""
     if sheet is not None and sheet.suffix.lower() not in FORMATS:
         raise click.UsageError(f"--sheet {sheet}: a picture ends in {', '.join(FORMATS)}.")
 
 
 def refuse_sheet(sheet: Path, songs: Sequence[Path], pictures: Sequence[Path]) -> None:
-    """Raise an `OutputError` if a sheet would replace a song or a picture of the run."""
+    """Raise an `OutputError` if the contact sheet would replace a song or a picture of the run."""
     refuse_inputs([sheet], [*songs, *pictures])
     if sheet.absolute() in {picture.absolute() for picture in pictures}:
         raise OutputError(f"{sheet} is one of the pictures of the run; give the sheet another name")
 
 
 def write_sheet(sheet: Path, pictures: Sequence[Path]) -> None:
-    """Write a sheet of pictures, numbered from 1 in reading order.
+    """Write a contact sheet of picture files to ``sheet``: rows of thumbnails, numbered from 1.
 
     Raises
     ------

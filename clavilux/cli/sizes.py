@@ -17,11 +17,12 @@ _SIZE = re.compile(rf"{_NUMBER}(?:[xX×]{_NUMBER})?(mm|cm|in)?(?:@{_NUMBER}(?:dp
 
 
 class Size(NamedTuple):
-    """A size as it was given.
+    """A size of a picture as the user gave it.
 
     Attributes
     ----------
     text : str
+        What the user wrote, such as "600x600mm@300".
     width, height : float
         In ``unit``.
     unit : str
@@ -58,10 +59,14 @@ class Size(NamedTuple):
 
 
 def read_size(text: str) -> Size:
-    """Return the size of ``1024``, ``3000x2000``, ``600x600mm`` or ``60cm@300``.
+    """Return the size that a text such as ``1024``, ``3000x2000``, ``600x600mm`` or ``60cm@300`` describes.
 
-    A function, because `click.ParamType` is generic only from click 8.4 on.
+    Raises
+    ------
+    BadParameter
+        If the text is not a size, or a number is out of range.
     """
+    # Not a subclass of `click.ParamType`, which is generic only from click 8.4 on.
     match = _SIZE.fullmatch(text)
     if match is None:
         raise click.BadParameter(f"{text!r} is not a size; write 1024, 3000x2000 or 600x600mm@300")
@@ -79,7 +84,15 @@ def read_size(text: str) -> Size:
 
 
 def resolve_size(size: Size, dpi: float | None, default_dpi: float) -> tuple[tuple[int, int], float]:
-    """Return the size in pixels and the resolution, from ``--size`` and ``--dpi``.
+    """Return ``((width, height), dpi)``, width and height in pixels, from ``--size`` and ``--dpi``.
+
+    Parameters
+    ----------
+    size : Size
+    dpi : float or None
+        Value of ``--dpi``.
+    default_dpi : float
+        Resolution if neither option gives one.
 
     Raises
     ------

@@ -34,43 +34,80 @@ STEERING = tuple(field.name for field in fields(Steering))
 _SECTION = "Steering"
 _PICTURES = ("palette_from", "near")
 _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("palette", {"metavar": "COLOURS", "help": 'Only these 2 to 8 colours, such as "#112233,#e63946,#f1faee".'}),
-    ("palette-from", {"type": click.Path(path_type=Path), "metavar": "PICTURE", "help": "The colours of PICTURE."}),
-    ("lightness", {"type": float, "metavar": "X", "help": "Darker (-1) to lighter (1); such as -0.5."}),
-    ("saturation", {"type": float, "metavar": "X", "help": "Grey (-1) to colourful (1)."}),
-    ("warmth", {"type": float, "metavar": "X", "help": "Colder, bluer (-1) to warmer, more orange (1)."}),
+    (
+        "palette",
+        {
+            "metavar": "COLOURS",
+            "help": 'Paint with exactly these 2 to 8 colours, such as "#112233,#e63946,#f1faee".',
+        },
+    ),
+    (
+        "palette-from",
+        {
+            "type": click.Path(path_type=Path),
+            "metavar": "PICTURE",
+            "help": "Paint with the 8 main colours of PICTURE. Their contrast is adjusted to the layout; --palette "
+            "paints colours exactly.",
+        },
+    ),
+    (
+        "lightness",
+        {"type": float, "metavar": "X", "help": "From darker (-1) to lighter (1), such as -0.5; 0 changes nothing."},
+    ),
+    ("saturation", {"type": float, "metavar": "X", "help": "From grey (-1) to more colourful (1)."}),
+    ("warmth", {"type": float, "metavar": "X", "help": "From colder, bluer (-1) to warmer, more orange (1)."}),
     (
         "texture",
-        {"type": float, "metavar": "X", "help": "Traces of the brush and grain: none (0) to twice as strong (1)."},
+        {
+            "type": float,
+            "metavar": "X",
+            "help": "Traces of the brush and grain: 0 is none, 0.5 the default strength, 1 twice the default strength.",
+        },
     ),
-    ("scale", {"type": float, "metavar": "X", "help": "Few large shapes (-1) to many small ones (1)."}),
-    ("complexity", {"type": float, "metavar": "X", "help": "Few, calm areas (-1) to many (1)."}),
-    ("outline", {"type": float, "metavar": "X", "help": "Lines between areas of flat colour: none (0) to wide (1)."}),
-    ("surface", {"type": click.Choice(SURFACE_NAMES), "help": "What it is painted with."}),
+    ("scale", {"type": float, "metavar": "X", "help": "From few large shapes (-1) to many small shapes (1)."}),
+    ("complexity", {"type": float, "metavar": "X", "help": "From few calm areas (-1) to many areas (1)."}),
+    (
+        "outline",
+        {
+            "type": float,
+            "metavar": "X",
+            "help": "Width of lines between areas, from 0 (none) to 1 (about 0.5 % of the short side of the picture). "
+            "Only the surface flat has lines.",
+        },
+    ),
+    ("surface", {"type": click.Choice(SURFACE_NAMES), "help": "Technique of the painting."}),
     (
         "marks",
         {
             "metavar": "KIND[,KIND]",
-            "help": "Shapes, such as rings, or rings,dots for other small ones. docs/painter.md shows them.",
+            "help": "Kind of marks, such as rings. With two kinds, as in rings,dots, the second is that of small "
+            "marks. `clavilux marks` shows all kinds.",
         },
     ),
     (
         "mood",
         {
             "metavar": "V,A",
-            "help": "As if the music were sadder or happier (V) and calmer or more excited (A), each -1 to 1; "
-            "such as 0.5,-1.",
+            "help": "Paint as if the music were sadder or happier (V, from -1 to 1) and calmer or more excited (A, "
+            "from -1 to 1), such as 0.5,-1.",
         },
     ),
-    ("near", {"type": click.Path(path_type=Path), "metavar": "PICTURE", "help": "Half of the way towards PICTURE."}),
+    (
+        "near",
+        {
+            "type": click.Path(path_type=Path),
+            "metavar": "PICTURE",
+            "help": "Move half of the way towards PICTURE: colours, marks and layout change together.",
+        },
+    ),
 )
 
 
 class SteeredCommand(CommandWithSections):
-    """A command whose message about an unknown option names the one that does what was meant."""
+    """A command whose error message for an unknown option in `_HINTS` names the right option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments, or fail with a hint."""
+        """Parse the arguments; raise a `UsageError` with a hint for an unknown option in `_HINTS`."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -81,14 +118,19 @@ class SteeredCommand(CommandWithSections):
 
 
 def steering_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options to a command, as a section of its help text."""
+    """Return the command with the steering options added, as a section of its help text."""
     for name, settings in reversed(_OPTIONS):
         command = click.option(f"--{name}", cls=SectionOption, section=_SECTION, **settings)(command)
     return command
 
 
 def read_steering(given: Mapping[str, Any]) -> Steering:
-    """Return what the options ask for.
+    """Return the `Steering` that the values of the options describe.
+
+    Parameters
+    ----------
+    given : mapping
+        Values of all options in `STEERING`, by name; None for an option that was not given.
 
     Raises
     ------

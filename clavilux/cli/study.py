@@ -1,4 +1,4 @@
-"""The command ``clavilux study``: make a listening study, and read its results."""
+"""``clavilux study``: make a listening study, and read its results."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.bundle import open_bundle
 from clavilux.cli.output import complain, say, visible
+from clavilux.cli.sections import BUNDLE_HELP, JOBS_HELP
 from clavilux.errors import StudyError
 from clavilux.study.make import PAGE, check_folder, make_study
 from clavilux.study.read import Row, Visit, read_visit, summarise
@@ -28,33 +29,36 @@ def study() -> None:
     "--output",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write to, new or empty.",
+    metavar="DIR",
+    help="New or empty folder for the page, its pictures and its sounds.",
 )
 @click.option(
     "--bundle",
     default="default",
     show_default=True,
     metavar="NAME|DIR",
-    help="Trained networks: default, classic or a folder.",
+    help=BUNDLE_HELP,
 )
 @click.option(
     "--seed",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Random seed of the songs, the pairs, their order and their sides.",
+    metavar="N",
+    help="Random seed of the choice of songs, and of the pairs, order and sides of the pictures.",
 )
-@click.option("--jobs", type=int, default=-1, help="Processes.  [default: one per core]")
+@click.option("--jobs", type=int, default=-1, metavar="N", help=JOBS_HELP)
 @click.pass_context
 def make(ctx: click.Context, music: Path, output: Path, bundle: str, seed: int, jobs: int) -> None:
-    """Make a page with 40 questions about the songs in the folder MUSIC.
+    """Write a page with 40 questions about the songs in the folder MUSIC.
 
-    Thirty times a visitor hears part of a song and chooses between its picture and that of another song. Ten times two
-    pictures are shown, of the two halves of one song or of two songs. The page works offline (open index.html) and
-    sends nothing: at the end, the visitor saves a file for `clavilux study read`.
+    In 30 questions, the visitor hears an excerpt of a song and sees two pictures, one of this song and one of another
+    song; which picture belongs to the song? In 10 questions, the visitor sees two pictures: were they painted from the
+    two halves of one song, or from two songs? The page works offline (open index.html) and sends nothing. At the end,
+    the visitor saves a file for `clavilux study read`.
 
-    Give a folder of 40 songs or more; ten are enough, but then they are heard three times. Each song is right as often
-    as it is wrong.
+    Give a folder of 40 songs or more. Ten songs are enough, but each of them is then heard three times. The picture of
+    each song is the right answer as often as it is the wrong answer.
 
     \b
     clavilux study make music/ -o study/
@@ -81,10 +85,10 @@ def make(ctx: click.Context, music: Path, output: Path, bundle: str, seed: int, 
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULT...")
 @click.pass_context
 def read(ctx: click.Context, results: tuple[Path, ...]) -> None:
-    """Print how often visitors of a study were right, from the files that its page saved.
+    """Print how often visitors of a study were right. Each RESULT is a file that a visitor saved.
 
-    Each line gives k of n, the share, and the 95 % interval of the share (Wilson); guessing is right in half of the
-    questions. The lines of all visitors together are followed by the interval over visitors if there are five or more.
+    Each line gives the number of right answers, their fraction, and the 95 % Wilson interval of the fraction; guessing
+    reaches 0.50. With five visitors or more, the lines for all visitors together also give an interval over visitors.
 
     \b
     clavilux study read answers/*.json

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import click
 
 from clavilux.audio.tags import TAGS, read_tags
-from clavilux.picture_file import FORMATS
+from clavilux.picture_file import ALL_FORMATS
 
 FIELDS = ("name", "number", "folder", *TAGS)
 """Fields of a template: the name of the file, its number in the run, its folder below the named one, and the tags."""
@@ -23,7 +23,7 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names of 
 
 
 class FoundSong(NamedTuple):
-    """A song that was found, and its folder below the folder that the user named."""
+    """A song file, and its folder relative to the folder that the user gave; "" if the user gave the file itself."""
 
     path: Path
     folder: str = ""
@@ -42,18 +42,18 @@ def check_template(output: str) -> None:
     if "{" in _FIELD.sub("", output) or "}" in _FIELD.sub("", output):
         raise click.UsageError(f"-o {output}: a brace is not closed; write fields as {{title}}.")
     suffix = Path(_FIELD.sub("x", output)).suffix.lower()
-    if suffix and suffix not in FORMATS and not output.endswith("/"):
-        raise click.UsageError(f"-o {output}: a picture ends in {', '.join(FORMATS)}; add a / for a folder.")
+    if suffix and suffix not in ALL_FORMATS and not output.endswith("/"):
+        raise click.UsageError(f"-o {output}: a picture ends in {', '.join(ALL_FORMATS)}; add a / for a folder.")
 
 
 def fill_template(output: str, songs: Sequence[FoundSong], suffix: str) -> list[Path]:
-    """Return the path of the picture of each song; they may be equal.
+    """Return the path of the picture of each song, in the order of the songs; paths of two songs may be equal.
 
-    A template that ends with a slash is a folder, in which pictures have the names of their songs. ``suffix`` is added
-    to a template without an extension.
+    A template that ends with a slash is a folder, in which pictures have the names of their songs. ``suffix``, such as
+    ".png", is added to a template without an extension of a picture format.
     """
     template = f"{output}{{name}}" if output.endswith("/") else output
-    if Path(_FIELD.sub("x", template)).suffix.lower() not in FORMATS:
+    if Path(_FIELD.sub("x", template)).suffix.lower() not in ALL_FORMATS:
         template += suffix
     n_digits = len(str(len(songs)))
     return [_fill(template, song, f"{number:0{n_digits}d}") for number, song in enumerate(songs, 1)]

@@ -1,4 +1,4 @@
-"""`clavilux train`: from two folders to a bundle."""
+"""``clavilux train``: train the networks on a folder of pictures and a folder of music, and write a bundle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clavilux.cli.output import say
-from clavilux.cli.sections import AdvancedOption, CommandWithSections
+from clavilux.cli.sections import JOBS_HELP, AdvancedOption, CommandWithSections
 from clavilux.system.files import list_folder
 
 if TYPE_CHECKING:
@@ -26,24 +26,33 @@ _OUTPUT = click.option(
     type=_PATH,
     default=Path("bundle"),
     show_default=True,
-    help="Folder for the trained networks (a bundle).",
+    metavar="DIR",
+    help="Folder to write the trained networks (a bundle) to.",
 )
 _OPTIONS = (
     click.option(
         "--recipe",
         default="default",
         show_default=True,
-        help="Settings of the training: name of a supplied recipe, or a .toml file.",
+        metavar="NAME|FILE",
+        help="Settings of the training: default, gpu (for one GPU), classic (an older baseline), debug (a test of the "
+        "installation in a minute), or a .toml file.",
     ),
     click.option(
-        "--art", type=_PATH, default=Path("datasets/abstract_art"), show_default=True, help="Folder of pictures."
+        "--art",
+        type=_PATH,
+        default=Path("datasets/abstract_art"),
+        show_default=True,
+        metavar="DIR",
+        help="Folder of pictures.",
     ),
     click.option(
         "--audio",
         type=_PATH,
         default=Path("datasets/audio_features"),
         show_default=True,
-        help="Folder of music, or of feature files written by `clavilux features`.",
+        metavar="DIR",
+        help="Folder of music, or of feature files that `clavilux features` wrote.",
     ),
     click.option(
         "--run",
@@ -51,47 +60,59 @@ _OPTIONS = (
         type=_PATH,
         default=Path("runs/default"),
         show_default=True,
-        help="Folder for checkpoints, logs and contact sheets.",
+        metavar="DIR",
+        help="Folder of this training, for checkpoints, logs and sheets of sample pictures.",
     ),
-    click.option("--resume", is_flag=True, help="Continue an interrupted training in --run."),
+    click.option("--resume", is_flag=True, help="Continue the interrupted training in the folder --run."),
     click.option(
         "--from",
         "start",
         default=None,
-        metavar="BUNDLE",
-        help="Start from the networks of a bundle, such as `default`, instead of from nothing.",
+        metavar="NAME|DIR",
+        help="Start from the weights of a bundle, such as `default`, instead of from random weights. Its classifier of "
+        "marks is used without training, and its palettes are kept.",
     ),
     click.option(
         "--classifier-from",
         default=None,
-        metavar="BUNDLE",
+        metavar="NAME|DIR",
         cls=AdvancedOption,
-        help="Use a bundle's network that recognises kinds of marks (dabs, rings, ...) instead of training one.",
+        help="Use the mark classifier of a bundle, which recognises kinds of marks (dabs, rings, ...) in pictures, "
+        "instead of training one.  [default: that of --pictures-from or --from]",
     ),
     click.option(
         "--pictures-from",
         default=None,
-        metavar="BUNDLE",
+        metavar="NAME|DIR",
         cls=AdvancedOption,
-        help="Use a bundle's networks for pictures as they are, and train only the others.",
+        help="Use the ImageVAE and the palettes of a bundle without training them, and train only the audio network "
+        "and the mapping. The last layers of the ImageVAE are still fitted to --art.",
     ),
     click.option(
         "--devices",
         type=click.IntRange(1),
         default=1,
         show_default=True,
+        metavar="N",
         cls=AdvancedOption,
-        help="Number of GPUs on each machine; without a GPU, number of processes.",
+        help="Number of GPUs on each machine; without a GPU, number of training processes.",
     ),
     click.option(
-        "--num-nodes", type=click.IntRange(1), default=1, show_default=True, cls=AdvancedOption, help="Machines."
+        "--num-nodes",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        cls=AdvancedOption,
+        help="Number of machines that train together. docs/training.md says how to start each.",
     ),
     click.option(
         "--jobs",
         type=int,
         default=-1,
+        metavar="N",
         cls=AdvancedOption,
-        help="Processes that read files and paint.  [default: all cores]",
+        help=f"For reading files and painting: {JOBS_HELP[0].lower()}{JOBS_HELP[1:]}",
     ),
 )
 
@@ -105,7 +126,7 @@ def _training_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def train() -> None:
-    """Train the networks on your music and pictures, and write a bundle. Needs the extra `train`.
+    """Train the networks on your own music and pictures, and write a bundle. Needs the extra `train`.
 
     Example: clavilux train all --from default --art PICTURES --audio MUSIC --run runs/mine -o mine
     """
@@ -114,7 +135,7 @@ def train() -> None:
 @train.command("audio-vae", cls=CommandWithSections)
 @_training_options
 def audio_vae(**options: Any) -> None:
-    """Train only the network that describes music (AudioVAE)."""
+    """Train only the audio network (AudioVAE), which encodes music."""
     run = _prepare(**options, pictures=False)
     from clavilux.training.stage_audio import train_audio_vae
 
@@ -124,7 +145,7 @@ def audio_vae(**options: Any) -> None:
 @train.command("image-vae", cls=CommandWithSections)
 @_training_options
 def image_vae(**options: Any) -> None:
-    """Train only the networks that describe pictures (mark classifier and ImageVAE)."""
+    """Train only the picture networks: the mark classifier, and the ImageVAE, which encodes and decodes pictures."""
     run = _prepare(**options, songs=False)
     from clavilux.training.stage_pictures import train_image_vae
 
@@ -135,7 +156,10 @@ def image_vae(**options: Any) -> None:
 @_OUTPUT
 @_training_options
 def mapping(output: Path, **options: Any) -> None:
-    """Train the network that leads from music to pictures, between the two trained in --run, and write the bundle."""
+    """Train the mapping from music to pictures, and write the bundle.
+
+    The folder --run must have the networks that `clavilux train audio-vae` and `clavilux train image-vae` trained.
+    """
     from clavilux.errors import TrainingError
 
     folder = options["run_dir"]
@@ -150,7 +174,7 @@ def mapping(output: Path, **options: Any) -> None:
 @_OUTPUT
 @_training_options
 def everything(output: Path, **options: Any) -> None:
-    """Train all networks and write the bundle."""
+    """Train all networks, and write the bundle."""
     _train_all(_prepare(**options, output=output), output)
 
 

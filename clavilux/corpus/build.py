@@ -38,9 +38,9 @@ from clavilux.errors import CorpusError
 class BuildSummary:
     """Result of a build."""
 
-    rows: list[CorpusRow]
-    dropped: list[tuple[Item, str]]  # with the reason
-    skipped_sources: dict[str, str]  # name and reason
+    rows: list[CorpusRow]  # files of the corpus
+    dropped: list[tuple[Item, str]]  # files that are not used, and the reason
+    skipped_sources: dict[str, str]  # name of a source that could not be fetched -> reason
     seconds: float  # duration of the build
 
 
@@ -76,7 +76,7 @@ def build_corpus(
     research : bool
         Include files that may be used to measure but not to train. They are always held out.
     workers : int
-        Files that are measured at the same time.
+        Number of worker processes that decode and measure files.
     sources, items : sequence of Source, of Item, optional
         Tables to build from; the shipped ones by default.
 

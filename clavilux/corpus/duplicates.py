@@ -1,6 +1,6 @@
-"""Near duplicates across sources: a picture that was saved twice, a recording in two formats.
+"""Find near duplicates across sources, such as a picture that was saved twice or a recording in two formats.
 
-Of each set of duplicates the first in the given order stays. Recoloured pictures, other sizes of a series of works,
+Of each set of duplicates, the first in the given order stays. Recoloured pictures, different pictures of a series,
 remixes and other takes do not count as duplicates.
 """
 
@@ -25,12 +25,9 @@ MIN_PRINT_CORRELATION = 0.95
 
 
 def find_duplicate_pictures(measures: Sequence[PictureMeasure]) -> dict[int, int]:
-    """Find the pictures that are near duplicates of an earlier one.
+    """Return the near duplicates among pictures: index of each duplicate -> index of the earlier picture that stays.
 
-    Returns
-    -------
-    dict of int to int
-        Index of each duplicate to the index of the picture that stays, which is never a duplicate itself.
+    A picture that stays is never a duplicate itself.
     """
     hashes = np.array([m.phash for m in measures], dtype=np.uint64)
     colours = np.array([m.colours for m in measures], dtype=np.float64).reshape(-1, 4, 3)
@@ -44,7 +41,10 @@ def find_duplicate_pictures(measures: Sequence[PictureMeasure]) -> dict[int, int
 
 
 def find_duplicate_recordings(measures: Sequence[RecordingMeasure]) -> dict[int, int]:
-    """Return a map from each recording that is a near duplicate to the index of the earlier one that stays."""
+    """Return the near duplicates among recordings: index of each duplicate -> index of the earlier one that stays.
+
+    A recording that stays is never a duplicate itself.
+    """
     seconds = np.array([m.seconds for m in measures])
     prints = np.array([_normalise(m.print) for m in measures], dtype=np.float32)
 

@@ -43,7 +43,7 @@ Refuse = Callable[[Item, str], None]
 class Places:
     """Folders in which sources are searched."""
 
-    cache: Path  # of downloads
+    cache: Path  # folder of downloads
     mirror: Path | None = None  # folder of git clones
     debs: Path | None = None  # folder of .deb files
 
@@ -62,7 +62,7 @@ def read_items(
     places : Places
         Local copies, and the folder for downloads.
     refuse : callable
-        Called with each item that the source has but that cannot be read, and the reason.
+        Called with an item and a reason, for each item that the source has but that cannot be read.
 
     Yields
     ------

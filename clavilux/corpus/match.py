@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterable
 
 
 def match_names(files: Collection[str], rows: Collection[str]) -> dict[str, str]:
-    """Return the row of each file that has one; both are normalised names, and so is the result.
+    """Return a dict from the names of files to the names in rows that match them; all names are normalised.
 
-    Equal names match first; then names that are equal without the folder `files/` of a built corpus; then names that
-    are equal in lower case as well. A name that matches more than one is left out.
+    Names are compared in three rounds: as they are; without the folder `files/` of a built corpus; and ignoring case as
+    well. In each round, a name that matches several names is skipped.
     """
     found: dict[str, str] = {}
     for key in (str, _inside_files, lambda name: _inside_files(name).casefold()):
@@ -24,7 +24,9 @@ def match_names(files: Collection[str], rows: Collection[str]) -> dict[str, str]
 
 
 def match_features(features: Collection[str], rows: Collection[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Return the row of each feature file, and the ambiguous feature files with all rows that match.
+    """Return the row of each feature file, and the ambiguous feature files with all rows that match them.
+
+    Both results are dicts by the name of the feature file.
 
     `song.wav.npy` matches only `song.wav`. `song.npy` matches the row whose name is `song` with any extension, if
     there is only one.

@@ -30,22 +30,19 @@ class Unusable(Exception):
 
 
 def measure_picture(content: bytes) -> PictureMeasure:
-    """Decode a picture and measure it.
+    """Return the size, the perceptual hash and the mean colours of a picture.
+
+    The hash and the colours do not depend on the aspect ratio: the picture is resized to a square first.
 
     Parameters
     ----------
     content : bytes
         A picture file in a format that `clavilux.images` reads.
 
-    Returns
-    -------
-    PictureMeasure
-        Hash and colours do not depend on the aspect ratio: the picture is resized to a square first.
-
     Raises
     ------
     Unusable
-        If it does not decode, is too large, or its short side is shorter than `MIN_SIDE_PX`.
+        If the picture does not decode, is too large, or has a side shorter than `MIN_SIDE_PX`.
     """
     try:
         rgb = decode_picture(content)
@@ -64,10 +61,10 @@ def measure_picture(content: bytes) -> PictureMeasure:
 
 
 def perceptual_hash(lightness: NDArray[np.float64]) -> int:
-    """Return the 64-bit perceptual hash (pHash) of the lightness of a picture, (32, 32).
+    """Return the 64-bit perceptual hash (pHash) of the L* values (32, 32) of a picture.
 
-    Bit i says whether the i-th of the 8 x 8 lowest cosine coefficients is above their median. The constant term has a
-    bit, but does not count for the median.
+    Each bit says whether one of the 8 x 8 lowest DCT coefficients is above their median. The constant coefficient has a
+    bit, but is not used for the median.
     """
     n = HASH_SIDE_PX
     angles = np.pi * np.outer(np.arange(HASH_TERMS), np.arange(n) + 0.5) / n

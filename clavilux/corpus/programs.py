@@ -32,6 +32,7 @@ def run_program(command: Sequence[str], name: str, *, cwd: Path | None = None, l
     name : str
         Name of what is fetched, for messages.
     cwd : Path, optional
+        Folder in which the program runs; by default the current one.
     limit_s : float
         Seconds after which the program is stopped.
 
@@ -140,7 +141,7 @@ class Pipe:
             n -= len(content)
 
     def finish(self) -> None:
-        """Read to the end of the output; raise a `CorpusError` if the program failed."""
+        """Read the output to its end; raise a `CorpusError` if the program then ends with an error or not at all."""
         while self.read(_CHUNK):
             pass
         try:
@@ -151,7 +152,7 @@ class Pipe:
             raise self.failure()
 
     def failure(self) -> CorpusError:
-        """End the program and return an error with the last line of its stderr."""
+        """Kill the program, and return a `CorpusError` with the last line of its stderr."""
         self._process.kill()
         code = self._process.wait()
         self._errors.seek(0)

@@ -1,4 +1,4 @@
-"""Decode a recording once and compute what the build needs: its length and an acoustic fingerprint."""
+"""Decode a recording once, and compute its duration and an acoustic fingerprint, which the build needs."""
 
 from dataclasses import dataclass
 
@@ -24,24 +24,25 @@ BROKEN_SHARE = 0.01  # of the packets; some complete files end with a broken pac
 
 @dataclass(frozen=True)
 class RecordingMeasure:
-    """Length and fingerprint of a recording."""
+    """Duration and fingerprint of a recording."""
 
-    seconds: float  # as decoded
+    seconds: float  # duration of the decoded sound
     print: NDArray[np.float32]  # (PRINT_SEGMENTS, PRINT_ROWS), see `compute_fingerprint`
 
 
 def measure_recording(content: bytes) -> RecordingMeasure:
-    """Decode a whole recording and measure it.
+    """Return the duration and the fingerprint of a recording.
 
     Parameters
     ----------
     content : bytes
-        A file of any container and codec that painting reads. Of several audio tracks the default one is measured.
+        A sound file in any format that `clavilux.audio.decode` reads. If it has several audio tracks, the default one
+        is measured.
 
     Raises
     ------
     Unusable
-        If it has no audio, does not decode, is silent, or is shorter than `MIN_S`.
+        If the file has no audio, does not decode, is silent, or is shorter than `MIN_S`.
     """
     waveform = _decode(content)
     seconds = len(waveform) / PRINT_RATE
@@ -61,9 +62,10 @@ def compute_fingerprint(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     (PRINT_SEGMENTS, PRINT_ROWS) float32
-        Mean energy of each segment in 12 pitch classes and 6 octaves, in decibels above a floor of `FLOOR_DB`. The
-        mean of each row (key and timbre, which pieces of one album share) and of each segment (the envelope, which
-        all fades share) is subtracted, so the dot product of two fingerprints of unit length is their correlation.
+        Mean energy of each segment in 12 pitch classes and 6 octaves, in dB, with a floor of `FLOOR_DB`. The mean of
+        each column and the mean of each row are subtracted: the first describes key and timbre, which are similar in
+        pieces of one album, and the second describes the envelope, which is similar in all fades. The dot product of
+        two fingerprints of unit length is therefore their correlation.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def assign_splits(items: Iterable[Item]) -> dict[str, Split]:
     Returns
     -------
     dict of str to Split
-        By the name that `group_of` returns. Files of the tier research are never used in training.
+        Split by the group name that `group_of` returns. Files of the tier research are never used in training.
     """
     groups: dict[str, Kind] = {}
     research: set[str] = set()
@@ -57,7 +57,11 @@ def assign_splits(items: Iterable[Item]) -> dict[str, Split]:
 
 
 def split_of(group: str, kind: Kind, *, salt: str | None = None) -> Split:
-    """Return the split of a group without research items, from its name and the salt."""
+    """Return the split of a group, from a hash of the salt and the name of the group.
+
+    `assign_splits` holds out groups with research items whatever this function returns. ``salt`` is by default that of
+    `SALTS`.
+    """
     digest = hashlib.sha256(f"{SALTS[kind] if salt is None else salt}/{group}".encode()).digest()
     place = int.from_bytes(digest[:8]) / 2**64
     if place < TRAINING_SHARE:
@@ -66,7 +70,10 @@ def split_of(group: str, kind: Kind, *, salt: str | None = None) -> Split:
 
 
 def group_of(item: Item) -> str:
-    """Return the group that stays in one split: the artist, or the source and folder if the artist is unknown."""
+    """Return the name of the group of an item; all items of a group are in one split.
+
+    It is the artist, or the source and the folder if the artist is unknown.
+    """
     artist = normalise_artist(item.artist)
     if artist:
         return SAME_ARTIST.get(artist, artist)

@@ -28,10 +28,10 @@ class Record:
     """Hash and measurements of a file, or the reason why it is not used."""
 
     sha256: str
-    n_bytes: int
-    reason: str = ""  # "" if the file is used
-    picture: PictureMeasure | None = None
-    recording: RecordingMeasure | None = None
+    n_bytes: int  # size of the file
+    reason: str = ""  # why the file is not used; "" if it is used
+    picture: PictureMeasure | None = None  # None for recordings
+    recording: RecordingMeasure | None = None  # None for pictures
 
 
 class SourceState:
@@ -65,8 +65,8 @@ def claim_folder(directory: Path, kind: Kind) -> None:
     Raises
     ------
     CorpusError
-        If the folder is a file, holds a corpus of the other kind, or is not empty and is not a corpus; or if one of
-        its folders is a link, through which a build would write and remove files elsewhere.
+        If ``directory`` is a file, is a corpus of the other kind, or is not empty and is not a corpus; or if one of
+        its subfolders is a link, through which a build would write and remove files elsewhere.
     """
     for name in OWN_FOLDERS:
         if (directory / name).is_symlink():

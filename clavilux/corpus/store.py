@@ -25,16 +25,16 @@ class Progress(Protocol):
     """Receives the state of a build."""
 
     def begin(self, n_files: int) -> None:
-        """Start a build that will read ``n_files`` files."""
+        """Receive the number of files that the build will read; called once."""
 
     def open_source(self, name: str, n_files: int, size_mb: float) -> None:
-        """Start a source, of which ``n_files`` files are wanted."""
+        """Receive the name of the next source, the number of files wanted from it, and the size of its download."""
 
     def advance(self, n_files: int) -> None:
         """Count ``n_files`` more files as done."""
 
     def warn(self, message: str) -> None:
-        """Report a source or files that are skipped."""
+        """Receive a message about a source or about files that are skipped."""
 
 
 class FileStore:
@@ -53,11 +53,11 @@ class FileStore:
         self._states = {name: SourceState(directory, source) for name, source in sources.items()}
 
     def record(self, item: Item) -> Record | None:
-        """Return the measurements of a file, or None if it was never read."""
+        """Return the hash and the measurements of a file, or None if it was never read."""
         return self._states[item.source].records.get(item.path)
 
     def holds(self, item: Item) -> bool:
-        """Return whether the file is stored, with the size that it was read with."""
+        """Return whether the file is on disk, with the size that its record states."""
         path, record = self._place(item), self.record(item)
         if path is None or record is None or path.is_symlink():
             return False
@@ -71,7 +71,7 @@ class FileStore:
         return self._directory / name
 
     def fetch(self, items: Sequence[Item]) -> None:
-        """Read, measure and store files, source by source; report what cannot be read and continue."""
+        """Fetch, measure and store files, source by source; sources that cannot be read are reported and skipped."""
         batches: dict[str, list[Item]] = {}
         for item in items:
             batches.setdefault(item.source, []).append(item)

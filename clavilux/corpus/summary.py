@@ -10,7 +10,7 @@ from clavilux.corpus.table import SPLITS, CorpusRow, Split
 class Count:
     """Number of files with the same source, tier (free or research), role (abstract, music, ...) and licence."""
 
-    source: str
+    source: str  # name of a repository or package
     tier: str
     role: str
     licence: str
@@ -24,13 +24,7 @@ class Count:
 
 
 def summarise(rows: Iterable[CorpusRow]) -> list[Count]:
-    """Count files by source, tier, role, licence and split.
-
-    Returns
-    -------
-    list of Count
-        Sorted by tier, source, role and licence.
-    """
+    """Return the number of files by source, tier, role, licence and split, sorted by tier, source, role and licence."""
     groups: dict[tuple[str, str, str, str], list[CorpusRow]] = {}
     for row in rows:
         groups.setdefault((row.tier, row.source, row.role, row.licence), []).append(row)

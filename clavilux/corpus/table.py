@@ -127,7 +127,7 @@ def load_items(kind: Kind) -> list[Item]:
 
 
 def load_table(directory: Path | str) -> list[CorpusRow]:
-    """Read the table of a corpus that `clavilux corpus build` made.
+    """Return the rows of the table of a corpus that `clavilux corpus build` made.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def load_table(directory: Path | str) -> list[CorpusRow]:
 
 
 def read_rows(path: Path, *, required: Sequence[str]) -> list[Row]:
-    """Return the rows of a `corpus.csv` that a build or a user wrote.
+    """Return the rows of a `corpus.csv` that a build or a user wrote; splits, tiers and roles are in lower case.
 
     Parameters
     ----------
@@ -169,12 +169,8 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[Row]:
     Raises
     ------
     CorpusError
-        If the table cannot be read, a column is missing, a row names no file or one that an earlier row names, or a
-        split or tier is not one of `SPLITS` and `TIERS`.
-
-    Notes
-    -----
-    Splits, tiers and roles are returned in lower case.
+        If the table cannot be read, a column is missing, a row names no file, two rows name the same file, or a split
+        or tier is not one of `SPLITS` and `TIERS`.
     """
     columns, rows = read_table(path, CorpusError, required=["file", *required])
     lines: dict[str, str] = {}
@@ -194,12 +190,12 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[Row]:
 
 
 def write_table(directory: Path, rows: Iterable[CorpusRow]) -> None:
-    """Write `corpus.csv`, whole or not at all."""
+    """Write `corpus.csv` atomically into a folder."""
     write_csv(directory / TABLE_NAME, [f.name for f in fields(CorpusRow)], [list(asdict(r).values()) for r in rows])
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table as CSV, whole or not at all."""
+    """Write a table as CSV atomically."""
     write_whole(path, table_text(header, rows).encode())
 
 

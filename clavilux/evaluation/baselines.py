@@ -1,7 +1,7 @@
 """The baseline of the mapping: an affine map from song codes to latents, fitted in closed form.
 
-It is fitted on the evaluated songs themselves and on training art, which gives it an advantage over the bundle, but it
-sees no painting. It is the method `pca-match` of the training recipes (`clavilux.measures.transport`).
+The baseline is fitted on the evaluated songs themselves and on training art, which is an advantage over the bundle, but
+it uses no paintings. Its method is `pca-match` of the training recipes (`clavilux.measures.transport`).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def fit_linear_map(
     songs : (n, S)
         Standardised song codes.
     song_scores : (n, C)
-        Correspondence scores of the songs.
+        Scores of the songs in the C cross-modal correspondences.
     pictures : (m, 64)
         Latents of real pictures.
     picture_scores : (m, C)
-        Correspondence scores of these pictures.
+        Scores of the pictures in the same correspondences.
     """
     standard = np.clip(songs, -_LIMIT, _LIMIT)
     directions = principal_components(standard, min(_COMPONENTS, len(songs) - 1, songs.shape[1]))

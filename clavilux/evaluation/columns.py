@@ -1,8 +1,8 @@
-"""Measures on one column of the report's table: a set of pictures, most of which belong to songs.
+"""Measures on one column of the report's table. A column is a set of pictures; in most columns they belong to songs.
 
-Each function returns values by measure key (`goals.py`). Keys that depend on the evaluator end in ``_A``, ``_B`` or
-``_C``. Beside a value there may be ``KEY_p`` (p by permutation), ``KEY_low`` and ``KEY_high`` (95 % interval over
-songs) and ``KEY_ceiling`` (the most that the painter's own randomness allows).
+Each function returns a dict from measure keys (`goals.py`) to values. Keys of measures that depend on an evaluator end
+in ``_A``, ``_B`` or ``_C``. Beside a value there may be ``KEY_p`` (p-value of a permutation test), ``KEY_low`` and
+``KEY_high`` (95 % interval over songs) and ``KEY_ceiling`` (upper bound because of the painter's randomness).
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ class Reference:
     tone : (m, 2)
         Mean lightness and chroma of all held-out pictures.
     n : int
-        Pictures that are compared per side.
+        Number of pictures per side of a comparison.
     embeddings : dict
-        Audio embedding -> points of whole songs (s, F), and of their halves (s, 2, F).
+        Audio embedding -> points of s whole songs (s, F), and of their halves (s, 2, F).
     scores : (s, C)
         Correspondence scores of the songs' descriptors.
     genres : sequence of str
-        Of the s songs, "" if unknown.
+        Genre of each of the s songs, "" if unknown.
     rng : numpy Generator
     is_sample : bool
-        Leave out KID and permutations, which the spread over samples of songs does not need.
+        Whether the songs are a sample for a standard error; KID and permutation tests are then left out.
     """
 
     spaces: Spaces
@@ -74,7 +74,7 @@ class Reference:
     is_sample: bool = False
 
     def take(self, index: Index, *, is_sample: bool) -> Reference:
-        """Return the reference of the songs at these indices."""
+        """Return the reference for the songs at these indices."""
         return replace(
             self,
             n=min(self.n, len(index)),
@@ -86,7 +86,7 @@ class Reference:
 
 
 def measure_distribution(pictures: MeasuredPictures, reference: Reference) -> Figures:
-    """Compare the first n pictures with real art; songs play no part."""
+    """Return the measures of the first n pictures of a column against real art, without regard to songs."""
     points = reference.spaces.place(pictures.features)
     figures: Figures = {}
     for evaluator in points:
@@ -102,7 +102,7 @@ def measure_distribution(pictures: MeasuredPictures, reference: Reference) -> Fi
 
 
 def measure_similarity(pictures: MeasuredPictures, reference: Reference) -> Figures:
-    """Measure how pictures, row i of song i, follow the similarity and the descriptors of songs."""
+    """Return measures of how pictures follow the similarity and the descriptors of songs; picture i is of song i."""
     points = reference.spaces.place(pictures.features)
     figures: Figures = {}
     for evaluator in points:
@@ -127,7 +127,16 @@ def measure_similarity(pictures: MeasuredPictures, reference: Reference) -> Figu
 
 
 def measure_halves(halves: Pair, whole: MeasuredPictures, reference: Reference) -> Figures:
-    """Compare the pictures of the two halves of each song; `whole` gives the usual distance of two songs."""
+    """Return measures of how similar the pictures of the two halves of each song are.
+
+    Parameters
+    ----------
+    halves : (MeasuredPictures, MeasuredPictures)
+        Pictures of the first and of the second halves of the songs.
+    whole : MeasuredPictures
+        Pictures of the whole songs; the mean distance of two of them is the unit of distance.
+    reference : Reference
+    """
     first, second, songs = (reference.spaces.place(part.features) for part in (*halves, whole))
     figures: Figures = {}
     for evaluator in first:
@@ -139,10 +148,11 @@ def measure_halves(halves: Pair, whole: MeasuredPictures, reference: Reference) 
 
 
 def measure_ceilings(whole: MeasuredPictures, again: MeasuredPictures, reference: Reference) -> Figures:
-    """Return how far measures of similarity could rise at most, from the same latents painted with another seed.
+    """Return upper bounds of the measures of similarity, which follow from the painter's randomness.
 
-    ``reliability`` is the rank correlation of the two sets of distances. A correlation with distances that are partly
-    random is at most its square root (Spearman 1904), the ceiling of ``geometry``.
+    ``whole`` and ``again`` are pictures of the same latents with two seeds. ``reliability`` is the rank correlation of
+    their two sets of distances. The square root of the reliability bounds a correlation with such distances (Spearman
+    1904), so it is the ceiling of ``geometry``.
     """
     first, second = (reference.spaces.place(part.features) for part in (whole, again))
     figures: Figures = {}
@@ -159,9 +169,19 @@ def measure_ceilings(whole: MeasuredPictures, again: MeasuredPictures, reference
 def measure_column(
     whole: MeasuredPictures, halves: Pair, reference: Reference, *, least: int, with_distribution: bool = True
 ) -> Figures:
-    """Return the figures of a column whose pictures belong to songs, with intervals over the songs.
+    """Return all measures of a column whose pictures belong to songs, with 95 % intervals over the songs.
 
-    With fewer than 2 `least` songs there are no intervals, because they come from halves of the songs.
+    Parameters
+    ----------
+    whole : MeasuredPictures
+        Pictures of whole songs.
+    halves : (MeasuredPictures, MeasuredPictures)
+        Pictures of the first and of the second halves of the songs.
+    reference : Reference
+    least : int
+        Intervals are computed if there are at least twice as many songs.
+    with_distribution : bool
+        Include the measures of `measure_distribution`.
     """
 
     def measure(part: MeasuredPictures, sides: Pair, of: Reference) -> Figures:
@@ -179,9 +199,10 @@ def measure_column(
 def with_intervals(
     figures: Figures, measure: Callable[[Index], Figures], n: int, *, least: int, rng: np.random.Generator
 ) -> Figures:
-    """Return figures with the ends of their 95 % intervals over n songs, if there are 2 `least` songs or more.
+    """Return figures, and the ends of their 95 % intervals over n songs if n is at least 2 `least`.
 
-    An interval is 1.96 standard errors on each side; `half_sample_errors` says how they are estimated.
+    An interval is 1.96 standard errors on each side of a figure; `half_sample_errors` estimates the standard errors
+    with the function `measure`.
     """
     if n < 2 * least:
         return figures
@@ -198,16 +219,18 @@ def with_intervals(
 def measure_changes(
     whole: MeasuredPictures, codecs: Pair, variations: MeasuredPictures, n_variations: int, reference: Reference
 ) -> Figures:
-    """Compare the picture of each song with its degraded copy, its versions from FLAC and MP3, and its variations.
+    """Return measures of how pictures change with the codec of the song, and in variations.
 
     Parameters
     ----------
     whole : MeasuredPictures
-        With copies.
-    codecs : tuple
-        Pictures of the same songs from FLAC and from MP3.
+        Pictures of the songs, with degraded copies.
+    codecs : (MeasuredPictures, MeasuredPictures)
+        Pictures of the first songs when they are read from FLAC and from MP3.
     variations : MeasuredPictures
-        For each of the first songs, the main picture and then `n_variations` variations.
+        For each of the first songs, the main picture followed by `n_variations` variations.
+    n_variations : int
+    reference : Reference
     """
     assert whole.copies is not None, "measured without copies"
     points, copies = reference.spaces.place(whole.features), reference.spaces.place(whole.copies)
@@ -232,7 +255,10 @@ def measure_changes(
 
 
 def measure_embeddings(reference: Reference) -> dict[str, Figures]:
-    """Measure the audio embeddings themselves: the upper bound of what pictures made from them can show."""
+    """Return measures of the audio embeddings themselves: embedding -> name -> value.
+
+    They are upper bounds for pictures that are made from these embeddings.
+    """
     table: dict[str, Figures] = {}
     code = reference.embeddings["code"][0]
     for embedding, (whole, halves) in reference.embeddings.items():

@@ -1,6 +1,6 @@
-"""Controlled pairs: one tune of our own played twice, with one property changed.
+"""Controlled pairs: one synthesised tune played twice, with one property changed.
 
-`TUNE` was heard while bundles were chosen. The evaluation uses tunes from `draw_tune`, which have chosen nothing.
+Bundles were chosen with `TUNE`, so the evaluation uses random tunes from `draw_tune` instead.
 """
 
 from __future__ import annotations
@@ -52,20 +52,20 @@ _RHYTHMS = ((1, 1, 1, 1), (1, 0.5, 0.5, 1, 1), (0.5, 0.5, 1, 0.5, 0.5, 1), (1.5,
 
 
 class ControlledPair(NamedTuple):
-    """Two signals that differ in one property, mono float32 at `SAMPLE_RATE`.
+    """Two signals that differ in one property, (n,) float32 mono at `SAMPLE_RATE`.
 
-    Axes, each as (`low`, `high`): tempo (slow, fast), mode (minor, major), register (low, high), harshness (soft,
-    harsh), loudness (quiet, loud), density (sparse, dense); ``together`` changes all six.
+    Axes, with the values of `low` and `high`: tempo (slow, fast), mode (minor, major), register (low, high), harshness
+    (soft, harsh), loudness (quiet, loud), density (sparse, dense). The axis ``together`` changes all six properties.
     """
 
-    name: str
-    axis: str
+    name: str  # axis and instrument, such as "tempo-piano"
+    axis: str  # property that differs
     low: Signal
     high: Signal
 
 
 def draw_tune(rng: np.random.Generator) -> Tune:
-    """Return a tune in C major: a walk of small steps over chords, of which the first and the last bar have C."""
+    """Return a random tune of four bars in C major: small steps up and down; the first and last chords are C major."""
     inner = rng.choice(_CHORDS[1:], size=2, replace=False)
     chords = (_CHORDS[0], *(str(chord) for chord in inner), _CHORDS[0])
     degree, bars = int(rng.integers(4, 10)), []
@@ -79,10 +79,10 @@ def draw_tune(rng: np.random.Generator) -> Tune:
 
 
 def controlled_pairs(voices: Iterable[str] = VOICES, tune: Tune = TUNE) -> list[ControlledPair]:
-    """Return the tune on each instrument along each of the six axes: 24 pairs for four instruments.
+    """Return a pair for each instrument and each of the six axes: 24 pairs for four instruments.
 
-    The samples are the same in every call. All signals last `PAIR_S` seconds and are equally loud, except on the axis
-    of loudness.
+    The samples are the same in every call. All signals last `PAIR_S` seconds. All are equally loud except those on the
+    axis ``loudness``. ``voices`` are keys of `VOICES`.
     """
     pairs = []
     for voice in voices:
@@ -101,7 +101,7 @@ def controlled_pairs(voices: Iterable[str] = VOICES, tune: Tune = TUNE) -> list[
 
 
 def combined_pairs(voices: Iterable[str] = VOICES, tune: Tune = TUNE) -> list[ControlledPair]:
-    """Return one pair per instrument in which all six properties change; the axis is ``together``."""
+    """Return a pair for each instrument, on the axis ``together``: all six properties change at once."""
     pairs = []
     for voice in voices:
         instrument = VOICES[voice]

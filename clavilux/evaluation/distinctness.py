@@ -1,8 +1,8 @@
-"""Measures of whether pictures are distinct from each other and from training art, and of what changes them.
+"""Measures of whether pictures differ from each other and from training art, and of how much copies of a song change.
 
-Points (n, F) are of one space of pictures, and row i of all arguments belongs to song i. A degraded copy is what
-`clavilux.evaluation.painting.degrade` returns: two pictures that differ less than a picture and its degraded copy count
-as the same picture.
+Pictures are points (n, F) in the space of one evaluator. Row i of every argument belongs to song i. A degraded copy is
+what `clavilux.evaluation.painting.degrade` returns; two pictures that differ less than a picture and its degraded copy
+count as the same picture.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from clavilux.measures.similarity import auc
 
 
 def indistinguishable(points: Floats, copies: Floats) -> int:
-    """Return the number of pairs that are nearer than both pictures are to their degraded copies (n, F); ideal: 0."""
+    """Return the number of pairs of pictures that cannot be told apart; 0 is ideal.
+
+    These are pairs of points (n, F) that are nearer to each other than both are to their degraded copies (n, F).
+    """
     points = validate(points)
     to_copy = _row_distances(points, copies)
     rows, columns = np.triu_indices(len(points), 1)
@@ -24,10 +27,10 @@ def indistinguishable(points: Floats, copies: Floats) -> int:
 
 
 def memorisation(points: Floats, training: Floats) -> float:
-    """Return the share of pictures that are suspiciously near to a training picture (m, F).
+    """Return the fraction of pictures (n, F) that are suspiciously near to a training picture, of (m, F).
 
-    Near means below the first percentile of the nearest-neighbour distances within the training pictures. New pictures
-    of the same distribution reach 0.01.
+    A picture is near if its distance is below the first percentile of the nearest-neighbour distances within the
+    training pictures. New pictures from the distribution of the training pictures have about 0.01.
     """
     training = validate(training)
     near = np.percentile(neighbour_radii(training, 1), 1)
@@ -35,12 +38,16 @@ def memorisation(points: Floats, training: Floats) -> float:
 
 
 def relative_distance(first: Floats, second: Floats, songs: Floats) -> float:
-    """Return the mean distance of two pictures of each song over the mean distance of two songs; 0 if the same."""
+    """Return the mean distance of two pictures of one song, divided by the mean distance of two songs.
+
+    ``first`` and ``second`` (n, F) are two pictures of each song. ``songs`` (n, F) is one picture of each song, for the
+    unit. The result is 0 if the two pictures of each song are equal.
+    """
     return _over(_row_distances(first, second).mean(), pairwise(songs).mean())
 
 
 def relative_to_copies(first: Floats, second: Floats, points: Floats, copies: Floats) -> tuple[float, float]:
-    """Return how far two pictures of each song are apart, in units of a difference that everybody can see.
+    """Return how different two pictures of each song are, compared with a picture and its degraded copy.
 
     Parameters
     ----------
@@ -52,16 +59,16 @@ def relative_to_copies(first: Floats, second: Floats, points: Floats, copies: Fl
     Returns
     -------
     ratio : float
-        Mean distance of the two pictures over the mean distance of a picture and its degraded copy; 0 if the same.
+        Mean distance of the two pictures, divided by the mean distance of a picture and its degraded copy.
     moved : float
-        Share of songs whose two pictures differ more than the picture and its degraded copy.
+        Fraction of songs whose two pictures differ more than the picture and its degraded copy.
     """
     apart, to_copy = _row_distances(first, second), _row_distances(points, copies)
     return _over(apart.mean(), to_copy.mean()), float((apart > to_copy).mean())
 
 
 def measure_variations(groups: NDArray[np.floating], copies: Floats) -> tuple[float, float]:
-    """Return how near and how visibly different the variations of a song are.
+    """Return whether variations of a song are near to each other, and whether they differ visibly.
 
     Parameters
     ----------
@@ -73,9 +80,10 @@ def measure_variations(groups: NDArray[np.floating], copies: Floats) -> tuple[fl
     Returns
     -------
     auc : float
-        Probability that two pictures of one song are nearer than pictures of two songs; ideal: 1.
+        Probability that two pictures of one song are nearer than pictures of two songs; 1 is ideal.
     changed : float
-        Share of pairs of one song that differ more than the main picture and its degraded copy; ideal: 1.
+        Fraction of the pairs of pictures of one song that differ more than the main picture and its degraded copy; 1
+        is ideal.
     """
     n, k, f = np.shape(groups)
     flat = validate(np.reshape(groups, (n * k, f)))

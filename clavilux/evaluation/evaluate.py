@@ -4,10 +4,10 @@ The result is a table of measures (`goals.py`) with these columns:
 
     songs           paintings of the evaluated bundle
     songs, NAME     paintings of another bundle for the same songs
-    free songs      the paintings of free songs alone; labelled songs, research songs: of those
+    free songs      the paintings of the free songs alone; also "labelled songs" and "research songs"
     real art        as many other held-out pictures, against the same held-out art: the upper bound
     training art    as many pictures of the training split, against the same held-out art
-    decoder         paintings of the posterior means of training pictures: what the painter can reach
+    decoder         paintings of the posterior means of training pictures: the upper bound of the painter
     linear map      paintings of the affine map of `baselines.py` instead of the mapping network
     retrieval       the real picture whose latent is nearest to that of the song
     random latents  paintings of normal random latents, independent of songs
@@ -74,29 +74,30 @@ def evaluate(
     jobs: int,
     log: Callable[[str], None],
 ) -> Result:
-    """Measure a bundle on all measures.
+    """Return the result of all measures for a bundle.
 
     Parameters
     ----------
     bundle : str
-        Name or folder.
+        Name of a shipped bundle, or the folder of one.
     material : Material
         Songs and pictures.
     beside : sequence of str
-        Other bundles, measured on the same songs. Song similarity is that of the first bundle's song code for all.
+        Other bundles, by name or folder, measured on the same songs. The similarity of songs is measured with the song
+        code of `bundle` for all of them.
     seed : int
-        Random seed of samples, random latents and permutations.
+        Random seed of samples, random latents, permutations and test tunes.
     max_s : float
         Use only the first `max_s` seconds of each song.
     jobs : int
-        Processes.
+        Number of worker processes; -1 for one per core.
     log : callable
         Called with lines about progress.
 
     Raises
     ------
     CorpusError
-        Fewer than `LEAST` songs, held-out pictures or training pictures can be read.
+        If fewer than `LEAST` songs, held-out pictures or training pictures can be read.
     """
     others = [other for other in dict.fromkeys(beside) if other != bundle]
     run = _Evaluation([bundle, *others], material, seed=seed, max_s=max_s, jobs=jobs, log=log)

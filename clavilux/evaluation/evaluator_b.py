@@ -32,7 +32,10 @@ BLOCKS: dict[str, int] = {"colour": 23, "layout": 27, "texture": 24, "edges": 8,
 
 
 def measure_evaluator_b(rgb: NDArray[np.uint8]) -> Float32:
-    """Return the unscaled features (84,) of a picture of at least 128 x 128 pixels, in the order of `BLOCKS`."""
+    """Return the unscaled features (84,) float32 of a picture, in the order of `BLOCKS`.
+
+    The picture is (H, W, 3) uint8 sRGB with sides of at least 128 pixels.
+    """
     lab = srgb_to_lab(average_down(rgb, SIDE) / 255.0).astype(np.float64)
     texture, spectrum = _texture_and_spectrum(lab[..., 0])
     return np.concatenate([_colour(lab), _layout(lab), texture, _edges(lab), spectrum]).astype(np.float32)
@@ -40,10 +43,14 @@ def measure_evaluator_b(rgb: NDArray[np.uint8]) -> Float32:
 
 @dataclass(frozen=True)
 class EvaluatorBSpace:
-    """The standardised space of evaluator B, in which Euclidean distances are taken.
+    """The standardised feature space of evaluator B, in which distances are Euclidean.
 
-    `mean` (84,) is that of real training art; `scale` (84,) divides by the standard deviation there and
-    multiplies by 1 / sqrt(number of features in the group), so that groups count alike.
+    Attributes
+    ----------
+    mean : (84,) float32
+        Mean of each feature over real training art.
+    scale : (84,) float32
+        1 / (standard deviation over that art * sqrt(number of features in the block)), so that blocks count equally.
     """
 
     mean: Float32
@@ -51,7 +58,7 @@ class EvaluatorBSpace:
 
     @classmethod
     def of(cls, measured: Sequence[Float32] | Float32) -> EvaluatorBSpace:
-        """Return the space that is standardised on pictures with these features (n, 84)."""
+        """Return the space that is standardised on pictures with these unscaled features (n, 84)."""
         values = np.asarray(measured, np.float32)
         deviation = np.maximum(values.std(axis=0), 1e-3)
         weights = np.concatenate([np.full(n, n**-0.5) for n in BLOCKS.values()])

@@ -4,9 +4,9 @@
     B   handcrafted features of colour, layout, texture, edges and spectrum, 84 numbers (`evaluator_b.py`)
     C   pooled features of InceptionV3 (ImageNet), 2048 numbers, if the user has converted its weights (`inception.py`)
 
-A and B were looked at while bundles were chosen; C has chosen nothing. All see 128 x 128 pixels, because most of the
-available real pictures are copies of 224 x 224. At a larger size an evaluator would separate scans from paintings by
-fine detail alone, which `sharpness.py` measures separately.
+Bundles were chosen with A and B, and none with C. All see 128 x 128 pixels, because most of the available real pictures
+are copies of 224 x 224. At a larger size an evaluator would separate scans from paintings by fine detail alone, which
+`sharpness.py` measures separately.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ _BATCH = 16
 
 
 def measure_features(pictures: Sequence[Pixels]) -> dict[str, Float32]:
-    """Return the unscaled features of n pictures of at least 128 x 128 pixels: evaluator -> (n, F)."""
+    """Return the unscaled features of n pictures: evaluator -> (n, F) float32.
+
+    Pictures are (H, W, 3) uint8 sRGB with sides of at least 128 pixels. F is 1280 for A, 84 for B and 2048 for C.
+    """
     small = np.stack([average_down(rgb, SIDE) for rgb in pictures])
     # Both networks were trained on values from -1 to 1. That of A was trained on (x - 127) / 128, and classifies
     # photographs better with that than with the usual means.
@@ -60,8 +63,9 @@ class Spaces:
     Attributes
     ----------
     networks : dict
-        Evaluator -> mean (F,) and scale of the features of its network.
+        Evaluator A or C -> mean (F,) of its features, and the number by which they are divided.
     space_b : EvaluatorBSpace
+        Space of evaluator B.
     """
 
     networks: dict[str, tuple[Float32, float]]
@@ -69,7 +73,7 @@ class Spaces:
 
     @classmethod
     def of(cls, features: Mapping[str, Float32]) -> Spaces:
-        """Return the spaces that are standardised on the pictures with these features."""
+        """Return the spaces that are standardised on pictures with these features: evaluator -> (n, F)."""
         networks = {}
         for evaluator, values in features.items():
             mean = values.mean(axis=0)

@@ -1,8 +1,9 @@
 """All measures by key: title, meaning, goal, and in which family of the report they are listed.
 
-The values of a column are absolute. A measure with `has_ceiling` is also divided by what other real art of the same
-collection reaches against the same held-out art (the column `CEILING`), and a measure of similarity by what the
-painter's own randomness allows (`KEY_ceiling` in its column); some goals apply to the first of these ratios.
+The values of a column are absolute. The value of a measure with `has_ceiling` is also divided by its ceiling: the value
+that other real art of the same collection reaches against the same held-out art (the column `CEILING`). The ceiling of
+a measure of similarity is the upper bound because of the painter's randomness (`KEY_ceiling` in its column). Some goals
+apply to the ratio to the column `CEILING`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ Columns = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Goal:
-    """A range that a value, or its ratio to the ceiling, should be in; None leaves a side open."""
+    """A range in which a value, or its ratio to the ceiling, should be."""
 
-    least: float | None = None
-    most: float | None = None
-    of: Literal["value", "ratio"] = "value"
+    least: float | None = None  # None: no lower limit
+    most: float | None = None  # None: no upper limit
+    of: Literal["value", "ratio"] = "value"  # what is compared with the limits
 
     def is_met(self, figure: float) -> bool:
         """Return whether a value (or a ratio, see `of`) is in the range."""
@@ -43,26 +44,29 @@ class Goal:
 class Measure:
     """A row of the report's table."""
 
-    key: str
+    key: str  # of its values in columns
     title: str
-    meaning: str
+    meaning: str  # in a few words
     goal: Goal | None = None
-    has_ceiling: bool = False
-    is_count: bool = False
+    has_ceiling: bool = False  # also divided by the value of the column `CEILING`
+    is_count: bool = False  # a whole number
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A value, its ceiling and its ratio to it, and whether the goal is met; None where that cannot be said."""
+    """A value compared with its ceiling and its goal."""
 
     value: float
-    ceiling: float | None
-    ratio: float | None
-    met: bool | None
+    ceiling: float | None  # None if the measure has no ceiling, or it was not measured
+    ratio: float | None  # value over ceiling; None unless the ceiling is above 0
+    met: bool | None  # None if there is no goal, or no ratio to compare with it
 
 
 def check_goal(measure: Measure, columns: Columns, column: str) -> Verdict | None:
-    """Compare the value of a measure in a column with its goal; return None if it was not measured."""
+    """Return the verdict on a measure in a column; None if the measure has no value there.
+
+    ``columns`` is column -> measure key -> value.
+    """
     value = columns.get(column, {}).get(measure.key)
     if value is None:
         return None

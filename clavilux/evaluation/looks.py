@@ -1,7 +1,7 @@
-"""A file that counts how often held-out songs were looked at.
+"""A file that counts looks: evaluations on held-out songs.
 
-Songs are held out only as long as nothing is chosen by them. Each evaluation on them is a look that can lead to a
-choice, so the report says how many there were. `docs/held-out-looks.tsv` counts those of this project.
+Songs are held out only as long as nothing is chosen by them. Each evaluation on them can lead to a choice, so the
+report says how many there were. `docs/held-out-looks.tsv` counts the looks of this project.
 """
 
 from __future__ import annotations
@@ -15,23 +15,27 @@ HEADER = "looks\tdate\tbundle\tsongs\tnote"
 
 
 def count_looks(file: Path) -> int:
-    """Return the sum of the first column of a file of looks; 0 if there is no file.
+    """Return the number of looks in a file: the sum of its first column; 0 if the file does not exist.
 
     Raises
     ------
     OutputError
-        If it is no such file.
+        If the file is not a file of looks.
+    ClaviluxError
+        If the file cannot be read.
     """
     return sum(looks for looks, _ in _read(file))
 
 
 def add_look(file: Path, *, date: str, bundle: str, songs: int, note: str) -> int:
-    """Add a line for one look, and return the number of looks with this one.
+    """Add a line for one look to a file, which is created if it is missing, and return the new number of looks.
 
     Raises
     ------
     OutputError
-        If the file is something else.
+        If the file is not a file of looks.
+    ClaviluxError
+        If the file cannot be read.
     """
     rows = [line for _, line in _read(file)]
     fields = ["1", date, bundle, str(songs), note]

@@ -1,7 +1,7 @@
 """Measures of how well the distribution of generated pictures matches that of real art.
 
-`real` (n, F) and `made` (m, F) are points of one space. Compare values only at equal n and m. Each docstring gives the
-value that is expected if both are drawn from one distribution.
+`real` (n, F) and `made` (m, F) are points of real and of generated pictures in one space. Compare values only at equal
+n and m. "Expected" is the value if both are drawn from the same distribution.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ COVERAGE_NEIGHBOURS = 5
 
 
 def neighbour_radii(points: Floats, k: int) -> NDArray[np.float64]:
-    """Return the distance of each point to its k-th nearest other point: (n,)."""
+    """Return the Euclidean distance (n,) of each point, of (n, F), to its k-th nearest other point."""
     within = distances(points, points)
     return np.asarray(np.partition(within, k, axis=1)[:, k])  # the nearest is the point itself
 
 
 def precision_recall(real: Floats, made: Floats, k: int = RECALL_NEIGHBOURS) -> tuple[float, float]:
-    """Return precision and recall (Kynkaanniemi et al. 2019); both fall as the dimension of the space grows.
+    """Return precision and recall (Kynkaanniemi et al. 2019) of made points (m, F) against real points (n, F).
 
-    Precision is the share of made points within the k-th-neighbour ball of a real point, recall the reverse.
+    Precision is the fraction of made points within the k-th-neighbour ball of a real point. Recall is the fraction of
+    real points within the k-th-neighbour ball of a made point. Both are in [0, 1] and fall as F grows.
     """
     real, made = validate(real, k + 1), validate(made, k + 1)
     between = distances(real, made)
@@ -34,10 +35,10 @@ def precision_recall(real: Floats, made: Floats, k: int = RECALL_NEIGHBOURS) -> 
 
 
 def density_coverage(real: Floats, made: Floats, k: int = COVERAGE_NEIGHBOURS) -> tuple[float, float]:
-    """Return density and coverage (Naeem et al. 2020); expected: 1, and 1 - 2^-k for n = m.
+    """Return density and coverage (Naeem et al. 2020) of made points (m, F) against real points (n, F).
 
-    Density is the mean number of k-th-neighbour balls of real points around a made point, over k. Coverage is the share
-    of real points with a made point within their ball.
+    Density is the mean number of k-th-neighbour balls of real points that a made point is in, divided by k; expected:
+    1. Coverage is the fraction of real points that have a made point within their ball; expected: 1 - 2^-k for n = m.
     """
     real, made = validate(real, k + 1), validate(made, k + 1)
     between, radii = distances(real, made), neighbour_radii(real, k)
@@ -49,10 +50,10 @@ def density_coverage(real: Floats, made: Floats, k: int = COVERAGE_NEIGHBOURS) -
 def kid(
     real: Floats, made: Floats, *, rng: np.random.Generator, subset: int = 100, rounds: int = 50
 ) -> tuple[float, float]:
-    """Return mean and standard deviation over random subsets of the kernel inception distance; expected: 0.
+    """Return mean and standard deviation of the kernel inception distance (KID) over random subsets; expected: 0.
 
-    The unbiased squared maximum mean discrepancy with the kernel (x . y / F + 1)^3 (Binkowski et al. 2018). The points
-    must be standardised on real art, so that the values of one space can be compared.
+    KID is the unbiased squared maximum mean discrepancy with the kernel (x . y / F + 1)^3 (Binkowski et al. 2018). The
+    points (n, F) and (m, F) must be standardised on real art.
     """
     real, made = validate(real), validate(made)
     size = min(subset, len(real), len(made))
@@ -67,7 +68,7 @@ def kid(
 
 
 def compare_clouds(real: Floats, made: Floats, *, width: float, rng: np.random.Generator | None) -> dict[str, float]:
-    """Return all measures of made points against real ones.
+    """Return all measures of this module for made points against real points, and measures of their diversity.
 
     Parameters
     ----------
@@ -75,13 +76,13 @@ def compare_clouds(real: Floats, made: Floats, *, width: float, rng: np.random.G
     width : float
         Kernel width of the Vendi score: `kernel_width` of the real points.
     rng : numpy Generator or None
-        Draws the subsets of KID; without it, KID is left out.
+        Random generator for the subsets of KID; with None, KID is left out.
 
     Returns
     -------
     dict
-        distance and effective (mean distance, Vendi score); diversity and vendi, which are the same divided by those of
-        the real points; coverage, recall, precision, density, kid.
+        "distance": mean pairwise distance; "effective": Vendi score; "diversity" and "vendi": these two, divided by
+        the values of the real points; "coverage", "recall", "precision", "density", "kid".
     """
     precision, recall = precision_recall(real, made)
     density, coverage = density_coverage(real, made)

@@ -31,16 +31,12 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class SongFile:
-    """A song file, its name in the report, its labelled genre, and its group ("" where there is none).
-
-    In a corpus, songs are in groups by who made them and how we may use them: ``labelled`` recordings, and others by
-    their tier, ``free`` or ``research``.
-    """
+    """A song file of an evaluation."""
 
     path: Path
-    name: str
-    genre: str
-    group: str = ""
+    name: str  # in the report
+    genre: str  # label; "" if unknown
+    group: str = ""  # in a corpus: labelled, or the tier (free or research) of other recordings
 
 
 @dataclass(frozen=True)
@@ -49,17 +45,18 @@ class Material:
 
     Attributes
     ----------
-    songs, held_out_art
-        Not used in training.
-    training_art
-        Pictures of the same kinds as `held_out_art`, from the training split.
-    trained
-        Pictures of all kinds from the training split, at most `MAX_TRAINED_PICTURES`.
-    counts
+    songs : sequence of SongFile
+        Songs that were not used in training.
+    held_out_art : sequence of Path
+        Pictures that were not used in training.
+    training_art : sequence of Path
+        Pictures of the training split with the same roles as `held_out_art`.
+    trained : sequence of Path
+        Pictures of all roles from the training split, at most `MAX_TRAINED_PICTURES`.
+    counts : dict of str to int
         Number of files by kind, for the report.
-    has_held_out_songs, has_held_out_art
-        Whether they are the held-out side of a corpus. In a plain folder, training pictures are drawn from the same
-        folder as the held-out ones.
+    has_held_out_songs, has_held_out_art : bool
+        Whether the songs and the pictures are the held-out split of a corpus, and not files of any other folder.
     """
 
     songs: Sequence[SongFile]
@@ -72,14 +69,23 @@ class Material:
 
 
 def find_material(music: Path, art: Path, *, songs: int, pictures: int, report: Report = logger.warning) -> Material:
-    """Return at most `songs` songs, and at most `pictures` held-out and `pictures` training pictures.
+    """Return the songs and pictures of an evaluation, chosen by hashes of their names.
 
-    `report` is called with one line for each kind of skipped file, and one for table rows without a file.
+    Parameters
+    ----------
+    music, art : Path
+        Folders of songs and of pictures: built corpora, or any other folders.
+    songs : int
+        Maximum number of songs.
+    pictures : int
+        Maximum number of held-out pictures, and of training pictures.
+    report : callable
+        Called with one line for each kind of skipped file, and one for table rows without a file.
 
     Raises
     ------
     CorpusError
-        `music` or `art` is not a folder, or its table is damaged.
+        If `music` or `art` is not a folder, or its table is damaged.
     """
     chosen, song_counts = _find_songs(music, songs, report)
     held_out, training, trained, art_counts = find_pictures(art, pictures, report=report)
@@ -116,10 +122,11 @@ def _find_songs(folder: Path, n: int, report: Report) -> tuple[list[SongFile], d
 def find_pictures(
     folder: Path, n: int, *, report: Report = logger.warning
 ) -> tuple[list[Path], list[Path], list[Path], dict[str, int]]:
-    """Return at most n held-out pictures, at most n training pictures, `Material.trained`, and counts.
+    """Return `held_out_art`, `training_art`, `trained` and `counts` of `Material` for a folder of pictures.
 
-    Of a corpus, the first two are abstract and generative pictures of both tiers. A plain folder was not trained on: it
-    is split in two halves, and the second one also stands for `Material.trained`.
+    The first two have at most n pictures each. In a corpus, they are abstract and generative pictures of both tiers.
+    Any other folder, which was not trained on, is split into two halves: the first half is `held_out_art`, the second
+    half is `training_art` and also `trained`.
     """
     files = _files(folder, PICTURE_SUFFIXES, report)
     if not os.path.lexists(folder / _TABLE):

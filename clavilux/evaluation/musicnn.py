@@ -34,9 +34,10 @@ _EPSILON = 1e-3  # of the batch normalisation
 
 
 def measure_sound(sound: Float32) -> Float32:
-    """Return the musicnn embedding of mono sound at 22 050 Hz: (1706,) float32, the mean over `PATCHES` patches.
+    """Return the musicnn embedding (1706,) float32 of mono sound (n,) at 22 050 Hz: the mean over `PATCHES` patches.
 
-    The last hidden layer (200), then the maxima and means over time (753 each) of the layers before it.
+    It has three parts: the last hidden layer (200), then the maxima over time (753) and the means over time (753) of
+    the layers before it.
     """
     sound = resample_poly(sound, RATE, SAMPLE_RATE).astype(np.float32)
     if len(sound) < PATCH_SAMPLES:  # a short sound is repeated
@@ -48,7 +49,7 @@ def measure_sound(sound: Float32) -> Float32:
 
 
 def log_mel(sound: Float32) -> Float32:
-    """Return the log-mel spectrogram (frames, 96) of mono sound at 16 kHz, with the parameters of musicnn."""
+    """Return the log-mel spectrogram (frames, 96) of mono sound (n,) at 16 kHz, with the parameters of musicnn."""
     padded = np.pad(sound, _FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)
@@ -72,18 +73,24 @@ def _mel_filters() -> NDArray[np.float64]:
 
 
 class Network:
-    """The forward pass of musicnn; `arrays` maps each variable name of the published network to its weights."""
+    """The network musicnn.
+
+    Parameters
+    ----------
+    arrays : dict of str to Tensor
+        Weights by the variable names of the published network.
+    """
 
     def __init__(self, arrays: dict[str, Tensor]) -> None:
         self._arrays = arrays
 
     def embed(self, patches: Tensor) -> Tensor:
-        """Return the embeddings (B, 1706) of patches (B, 187, 96)."""
+        """Return the embeddings (B, 1706) of patches (B, 187, 96) of log-mel spectrograms."""
         last, most, mean = self._features(patches)
         return torch.cat([last, most, mean], dim=1)
 
     def tags(self, patches: Tensor) -> Tensor:
-        """Return the probabilities (B, 50) of the tags for patches (B, 187, 96)."""
+        """Return the probabilities (B, 50) of 50 tags for patches (B, 187, 96) of log-mel spectrograms."""
         return torch.sigmoid(self._dense(self._features(patches)[0], 1))
 
     def _features(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -129,5 +136,5 @@ def _numbered(name: str, index: int) -> str:
 
 @lru_cache(maxsize=1)
 def load_network() -> Network:
-    """Load the network, once per process."""
+    """Return the network; it is loaded once per process and cached."""
     return Network(load_file(WEIGHTS))

@@ -1,7 +1,7 @@
 """Paint latents or read picture files, and keep only what the measures need.
 
-Thousands of pictures are painted, so pixels are measured and dropped. Work goes in batches to processes, each of which
-opens a bundle and loads the network of evaluator A once.
+Thousands of pictures are painted, so pixels are measured and not kept. Batches of pictures are processed by worker
+processes. Each process opens a bundle and loads the network of evaluator A once.
 """
 
 from __future__ import annotations
@@ -46,11 +46,12 @@ class MeasuredPictures:
         Unscaled features (n, F) of each evaluator.
     image_features : dict
         Values (n,) of each image feature.
-    tone : (n, 2)
-        Mean lightness and mean chroma, CIELAB.
+    tone : (n, 2) float32
+        Mean L* and mean chroma in CIELAB.
     thumbnails : (n, 96, 96, 3) uint8
+        sRGB.
     copies : dict or None
-        Unscaled features of a degraded copy of each picture, if they were asked for.
+        Unscaled features (n, F) of a degraded copy of each picture, by evaluator; None if they were not measured.
     """
 
     features: Arrays
@@ -75,7 +76,7 @@ class MeasuredPictures:
 
     @classmethod
     def join(cls, parts: Sequence[MeasuredPictures]) -> MeasuredPictures:
-        """Return the pictures of all parts, one after the other."""
+        """Return the measurements of all parts, in their order; without `copies` unless all parts have them."""
         copies = [part.copies for part in parts if part.copies is not None]
         return cls(
             _concatenate([part.features for part in parts]),
@@ -87,7 +88,10 @@ class MeasuredPictures:
 
 
 def measure_pictures(pictures: Sequence[Pixels], *, copies: bool = False) -> MeasuredPictures:
-    """Measure square pictures of at least 128 x 128 pixels, and degraded copies of them if `copies`."""
+    """Return the measurements of square pictures (S, S, 3) uint8 sRGB, with S of at least 128.
+
+    With `copies`, a degraded copy of each picture is measured too.
+    """
     image_features = [measure_image_features(rgb) for rgb in pictures]
     lab = np.stack([srgb_to_lab(average_down(rgb, 32) / 255.0) for rgb in pictures])
     tone = np.stack([lab[..., 0].mean(axis=(1, 2)), np.hypot(lab[..., 1], lab[..., 2]).mean(axis=(1, 2))], axis=1)
@@ -103,7 +107,20 @@ def measure_pictures(pictures: Sequence[Pixels], *, copies: bool = False) -> Mea
 def measure_latents(
     bundle: str, latents: Float32, *, jobs: int, seeds: Sequence[int] | None = None, copies: bool = False
 ) -> MeasuredPictures:
-    """Paint latents (n, 64), each with its seed (default 0), and measure the paintings."""
+    """Return the measurements of the paintings of latents.
+
+    Parameters
+    ----------
+    bundle : str
+        Name or folder.
+    latents : (n, 64) float32
+    jobs : int
+        Number of worker processes; -1 for one per core.
+    seeds : sequence of int, optional
+        Random seed of each painting; 0 by default.
+    copies : bool
+        Also measure a degraded copy of each painting.
+    """
     chosen = [0] * len(latents) if seeds is None else list(seeds)
     calls = (
         partial(_paint_batch, bundle, latents[i : i + _BATCH], chosen[i : i + _BATCH], copies)
@@ -115,21 +132,29 @@ def measure_latents(
 def measure_files(
     files: Sequence[Path], bundles: Sequence[str], *, jobs: int
 ) -> tuple[MeasuredPictures, dict[str, Float32], list[str]]:
-    """Measure the middle squares of picture files.
+    """Return the measurements of the centred squares of picture files, and their posteriors.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    bundles : sequence of str
+        Names or folders of bundles whose picture encoders are used.
+    jobs : int
+        Number of worker processes; -1 for one per core.
 
     Returns
     -------
     pictures : MeasuredPictures
-        Of the n files that can be read.
+        Measurements of the n files that can be read.
     posteriors : dict
-        Bundle -> (n, 2, 64), mean and log-variance by its picture encoder.
+        Bundle -> (n, 2, 64) float32: mean and log-variance of z_image by its picture encoder.
     faults : list of str
         One line for each file that cannot be read.
 
     Raises
     ------
     PictureError
-        None of the files can be read.
+        If none of the files can be read.
     """
     calls = (partial(_read_batch, files[i : i + _BATCH], tuple(bundles)) for i in range(0, len(files), _BATCH))
     parts = run_calls(calls, jobs=jobs)
@@ -142,19 +167,25 @@ def measure_files(
 
 
 def encode_files(files: Sequence[Path], bundle: str, *, jobs: int) -> Float32:
-    """Return the latents (n, 64) of those picture files that can be read."""
+    """Return the posterior means (n, 64) of z_image for the n picture files that can be read.
+
+    ``bundle`` is a name or a folder, ``jobs`` the number of worker processes, -1 for one per core.
+    """
     parts = run_calls((partial(_encode, file, bundle) for file in files), jobs=jobs)
     return np.stack([z for z in parts if z is not None])
 
 
 @lru_cache(maxsize=4)
 def open_clavilux(bundle: str) -> Clavilux:
-    """Open a bundle, once per process."""
+    """Return a `Clavilux` with a bundle (name or folder); cached, so that each process opens a bundle once."""
     return Clavilux(bundle)
 
 
 def degrade(rgb: Pixels) -> Pixels:
-    """Return a copy as a messenger might pass it on: cropped by 5 % and compressed as JPEG of quality 50."""
+    """Return a degraded copy (h, w, 3) uint8 of a picture (H, W, 3) uint8, as messengers send them.
+
+    The copy is cropped by 2.5 % of the side at each edge, and compressed as JPEG with quality 50.
+    """
     height, width = rgb.shape[:2]
     top, left = round(0.025 * height), round(0.025 * width)
     buffer = io.BytesIO()
@@ -164,7 +195,7 @@ def degrade(rgb: Pixels) -> Pixels:
 
 
 def lay_out(pictures: Pixels, columns: int, gap: int = 2) -> Pixels:
-    """Return a white sheet with the pictures (n, H, W, 3) in rows, `gap` pixels apart."""
+    """Return pictures (n, H, W, 3) in rows on one white sheet (h, w, 3) uint8, `gap` pixels apart."""
     height, width = pictures.shape[1:3]
     rows = -(-len(pictures) // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)

@@ -1,7 +1,7 @@
-"""Share of controlled pairs whose paintings change in the expected direction.
+"""The fraction of controlled pairs whose paintings change in the expected direction.
 
 The two signals of a pair differ in one property, such as tempo (`controlled_pairs.py`). `EXPECTED` names the
-correspondences (`clavilux.measures.crossmodal`) whose image features must rise from the first signal to the second.
+correspondences (`clavilux.measures.crossmodal`) whose image features must rise from the signal `low` to `high`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,23 @@ TUNES = 2  # drawn for an evaluation
 
 
 def measure_pairs(bundles: Sequence[str], *, seed: int, jobs: int) -> tuple[list[str], dict[str, Float32]]:
-    """Return the axis of each of n pairs, and the song codes (n, 2, S) of each bundle, `low` and `high` of a pair.
+    """Return the axes of n controlled pairs, and their song codes.
 
-    The `TUNES` tunes are drawn with the seed.
+    Parameters
+    ----------
+    bundles : sequence of str
+        Names or folders.
+    seed : int
+        Random seed of the `TUNES` tunes.
+    jobs : int
+        Number of worker processes; -1 for one per core.
+
+    Returns
+    -------
+    axes : list of str
+        Axis of each pair.
+    codes : dict
+        Bundle -> song codes (n, 2, S) of the signals `low` and `high` of each pair.
     """
     rng = np.random.default_rng([seed, 24])  # 24: a stream of its own
     tunes = [draw_tune(rng) for _ in range(TUNES)]
@@ -52,18 +66,20 @@ def right_signs(
     high: Mapping[str, NDArray[np.floating]],
     spread: Mapping[str, NDArray[np.floating]],
 ) -> dict[str, float]:
-    """Return the share of expected correspondences that rise, for each axis, with the 95 % interval of Wilson.
+    """Return the fraction of the expected correspondences that rise, by axis, with 95 % Wilson intervals.
 
-    The key ``alone`` is the share over all axes on which one property changes. The ends of the interval of KEY are
-    KEY_low and KEY_high; in ``together`` several signs belong to one pair, so that its interval is too narrow.
+    The key ``alone`` has the fraction over all axes on which one property changes. KEY_low and KEY_high are the ends of
+    the interval of KEY. On the axis ``together``, several correspondences belong to one pair, so its interval is too
+    narrow.
 
     Parameters
     ----------
-    axes : (n,) names
-    low, high : dict
-        Image features (n,) of the paintings of the two signals of each pair.
-    spread : dict
-        Image features (m,) of many paintings, whose standard deviations are the units of each feature.
+    axes : sequence of str
+        Axis of each of n pairs.
+    low, high : mapping of str to (n,)
+        Image features of the paintings of the two signals of each pair.
+    spread : mapping of str to (m,)
+        Image features of many paintings; the standard deviation of each feature is its unit.
     """
     correspondences = {correspondence.name: correspondence for correspondence in CORRESPONDENCES}
     is_right: dict[str, list[bool]] = {}

@@ -81,7 +81,7 @@ def to_html(result: Result, bundle: Bundle) -> str:
 
 
 def to_markdown(result: Result) -> str:
-    """Return the table for a terminal: values of the songs, goals, and the other columns."""
+    """Return the result as Markdown tables for a terminal: values of the songs, goals, and the other columns."""
     others = _other_columns(result)
     lines = [
         ", ".join(f"{count} {what}" for what, count in result.counts.items()),
@@ -100,7 +100,7 @@ def to_markdown(result: Result) -> str:
 
 
 def to_json(result: Result, bundle: Bundle) -> dict[str, object]:
-    """Return all values and verdicts as an object for JSON."""
+    """Return all values and verdicts as a dict of JSON values."""
     goals = {}
     for measure in MEASURES:
         verdict = check_goal(measure, result.table, "songs")

@@ -15,7 +15,7 @@ Table = dict[str, Figures]
 
 @dataclass(frozen=True)
 class Result:
-    """The result of an evaluation, and what its report shows.
+    """The result of an evaluation, with the data that its report shows.
 
     Attributes
     ----------
@@ -25,14 +25,16 @@ class Result:
         Audio embedding -> name -> value.
     counts : dict
         What was measured, in words -> number.
-    remarks, faults : list of str
-        Limits of this evaluation; files that could not be read.
+    remarks : list of str
+        Limits of this evaluation, one sentence each.
+    faults : list of str
+        One line for each file that could not be read.
     names : list of str
-        Of the n songs.
+        Names of the n songs.
     pictures : dict
-        Column -> pictures; row i belongs to song i if the column has songs.
+        Column -> measured pictures; picture i belongs to song i in columns whose pictures belong to songs.
     latents : dict
-        Column -> latents (n, 64), if the column has them.
+        Column -> latents (n, 64), for columns of painted latents.
     art_latents : (m, 64)
         Posterior means of training pictures.
     kl_nats : (64,)

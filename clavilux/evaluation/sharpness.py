@@ -1,6 +1,6 @@
 """Sharpness and tone of pictures, relative to real art.
 
-Sharpness is measured at 512 pixels on pictures of their own, because the evaluators see 128 pixels only.
+Sharpness is measured on pictures of 512 x 512 pixels, because the evaluators only see 128 x 128.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from clavilux.system.jobs import run_calls
 
 
 def fine_energy(rgb: Pixels) -> float:
-    """Return the energy of lightness above a quarter of the Nyquist frequency, in squared L* per pixel."""
+    """Return the energy of L* above a quarter of the Nyquist frequency, in squared L* per pixel.
+
+    The picture is square, (S, S, 3) uint8 sRGB.
+    """
     lightness = srgb_to_lab(rgb / 255.0)[..., 0].astype(np.float64)
     side = len(lightness)
     window = np.hanning(side)[:, None] * np.hanning(side)[None]
@@ -32,23 +35,32 @@ def fine_energy(rgb: Pixels) -> float:
 
 
 def fine_energy_of_latents(bundle: str, latents: Float32, *, jobs: int) -> NDArray[np.float64]:
-    """Return the fine energy (n,) of the paintings of latents (n, 64) at 512 pixels."""
+    """Return the `fine_energy` (n,) of the paintings of latents (n, 64) at 512 x 512 pixels.
+
+    ``jobs`` is the number of worker processes, -1 for one per core.
+    """
     return np.array(run_calls((partial(_of_latent, bundle, z) for z in latents), jobs=jobs))
 
 
 def fine_energy_of_files(files: Sequence[Path], *, jobs: int) -> NDArray[np.float64]:
-    """Return the fine energy of those pictures that can be read and have at least 512 pixels a side."""
+    """Return the `fine_energy` (n,) of the n picture files that can be read and have sides of at least 512 pixels.
+
+    The centred square of each is resized to 512 x 512. ``jobs`` is the number of worker processes, -1 for one per core.
+    """
     energies = run_calls((partial(_of_file, file) for file in files), jobs=jobs)
     return np.array([value for value in energies if value is not None])
 
 
 def sharpness(made: Floats, real: Floats) -> float:
-    """Return the median fine energy of pictures over that of real art."""
+    """Return the median of fine energies (n,) of pictures, divided by the median of those of real art (m,)."""
     return float(np.median(made) / np.median(real))
 
 
 def tone_spread(made: Floats, real: Floats) -> tuple[float, float]:
-    """Return the standard deviations of mean lightness and mean chroma, (n, 2), over those of real art, (m, 2)."""
+    """Return how much mean L* and mean chroma vary between pictures, relative to real art.
+
+    The two results are the standard deviations of the columns of ``made`` (n, 2), divided by those of ``real`` (m, 2).
+    """
     ratio = np.std(made, axis=0) / np.std(real, axis=0)
     return float(ratio[0]), float(ratio[1])
 

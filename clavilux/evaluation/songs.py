@@ -45,8 +45,8 @@ class MeasuredSongs:
 
     Attributes
     ----------
-    chosen : (n,)
-        Indices of these songs among the given files.
+    chosen : (n,) int
+        Indices of these songs in the list of files.
     codes : dict
         Bundle -> song codes (n, S) of whole songs.
     halves : dict
@@ -68,12 +68,14 @@ class MeasuredSongs:
 
 
 def measure_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> MeasuredSongs:
-    """Measure the first `max_s` seconds of each file.
+    """Return the measurements of the first `max_s` seconds of each song file.
+
+    ``bundles`` are names or folders. ``jobs`` is the number of worker processes, -1 for one per core.
 
     Raises
     ------
     AudioError
-        Fewer than two files can be decoded.
+        If fewer than two files can be decoded.
     """
     results = run_calls(
         (partial(_measure_one, file, tuple(bundles), max_s) for file in files),
@@ -104,13 +106,16 @@ def measure_copies(
     jobs: int,
     copies: Sequence[str] = ("FLAC", "MP3 128"),
 ) -> dict[str, Float32]:
-    """Return the song codes (n, C, S) of each bundle for C copies of each song, which `COPIES` names."""
+    """Return the song codes of copies of songs: bundle -> (n, C, S) for C copies of n songs.
+
+    ``copies`` are C keys of `clavilux.measures.copies.COPIES`. The other parameters are those of `measure_songs`.
+    """
     results = run_calls((partial(_measure_copies, file, tuple(bundles), max_s, copies) for file in files), jobs=jobs)
     return {b: np.stack([result[b] for result in results]) for b in bundles}
 
 
 def measure_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
-    """Return the song code (S,) of each bundle for mono sound at 22 050 Hz."""
+    """Return the song code of mono sound (n,) at 22 050 Hz: bundle -> (S,)."""
     return _measure_part(sound, bundles)[0]
 
 
@@ -130,19 +135,19 @@ def _measure_part(
 
 
 def song_code(engine: Engine, features: Features, descriptors: dict[str, float]) -> Float32:
-    """Return the song code (S,) of a sound with these features and descriptors."""
+    """Return the song code (S,) float32 for the features and the descriptors of a sound."""
     z_audio = engine.encode_windows(_audible(features)).mean(axis=0, dtype=np.float64)
     return np.array([*z_audio, *(descriptors[name] for name in engine.bundle.descriptors)], np.float32)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Standardisation of an audio embedding: centred, divided by `deviation`, clipped at `limit`, weighted."""
+    """Standardisation of an audio embedding: clip((x - mean) / deviation, -limit, limit) * weights."""
 
-    mean: NDArray[np.float64]
-    deviation: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    limit: float = math.inf
+    mean: NDArray[np.float64]  # (F,)
+    deviation: NDArray[np.float64]  # (F,), standard deviations
+    weights: NDArray[np.float64]  # (F,)
+    limit: float = math.inf  # in standard deviations
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, codes: Float32) -> Scale:
@@ -165,18 +170,24 @@ class Scale:
 
     @classmethod
     def of_blocks(cls, values: Float32, blocks: Sequence[int]) -> Scale:
-        """Return the scale of values (n, F) in blocks of these lengths: unit variance each, equal weight per block."""
+        """Return the scale that standardises the columns of values (n, F) and gives each block the same weight.
+
+        ``blocks`` are the lengths of consecutive blocks of columns.
+        """
         deviation = np.maximum(np.std(values, axis=0, dtype=np.float64), 1e-6)
         weights = np.concatenate([np.full(n, n**-0.5) for n in blocks])
         return cls(np.mean(values, axis=0, dtype=np.float64), deviation, weights)
 
     def place(self, values: Float32) -> NDArray[np.float64]:
-        """Return points (..., F) for values (..., F)."""
+        """Return the standardised and weighted points (..., F) of values (..., F)."""
         return np.asarray(np.clip((values - self.mean) / self.deviation, -self.limit, self.limit) * self.weights)
 
 
 def place_embeddings(songs: MeasuredSongs, bundle: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return the points of each audio embedding: whole songs (n, F) and halves (n, 2, F)."""
+    """Return the standardised points of each audio embedding: name -> (whole songs (n, F), halves (n, 2, F)).
+
+    ``bundle`` gives the scale of the embedding "code".
+    """
     scale = Scale.of_bundle(open_clavilux(bundle).bundle, songs.codes[bundle])
     placed = {"code": (scale.place(songs.codes[bundle]), scale.place(songs.halves[bundle]))}
     for embedding, halves in songs.other_embeddings.items():

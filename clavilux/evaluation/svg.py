@@ -1,4 +1,4 @@
-"""Plots as SVG text, one function each, for the HTML report. Positions are in px; titles and labels are escaped."""
+"""Plots for the HTML report. Each function returns SVG text; sizes are in CSS pixels; titles and labels are escaped."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SMALL = f'font-size="11" style="fill: {INK}" font-family="system-ui, sans-serif
 
 
 def data_uri(rgb: NDArray[np.uint8], quality: int = 85) -> str:
-    """Return a picture (H, W, 3) as a data URI with a JPEG."""
+    """Return a data URI with a JPEG of a picture (H, W, 3) uint8 sRGB."""
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def scatter(x: Floats, y: Floats, *, title: str, x_label: str, y_label: str, side: int = 200) -> str:
-    """Return a scatter plot of the ranks of two arrays (n,), in a square of `side` px."""
+    """Return a scatter plot of the ranks of two arrays (n,), `side` x `side` px."""
     left, top, inner, inset = 26, 24, side - 44, 5
     across = left + inset + (inner - 2 * inset) * _ranks(x)
     down = top + inset + (inner - 2 * inset) * (1 - _ranks(y))
@@ -56,7 +56,7 @@ def bars(
     x_label: str,
     width: int = 860,
 ) -> str:
-    """Return bars for `values`, and on each a short line for `marks` if given; with a legend."""
+    """Return a bar chart of `values` (n,) with a legend; `marks` (n,) are drawn as short lines on the bars if given."""
     height, left, top, bottom = 210, 44, 10, 54
     inner = height - top - bottom
     reach = max(float(values.max()), 0.0 if marks is None else float(marks.max()), 1e-9)
@@ -98,7 +98,11 @@ def picture_map(
     picture_px: int,
     width: int = 860,
 ) -> str:
-    """Return a map of `ground` (m, 2) as grey dots and `places` (n, 2) as pictures, dots after the last picture."""
+    """Return a scatter plot with pictures: `ground` (m, 2) as grey dots, `places` (n, 2) as pictures.
+
+    Places without a picture, because there are fewer pictures than places, are blue dots. ``picture_px`` is the side of
+    a picture.
+    """
     left, top, bottom, edge = 26, 6, 42, picture_px // 2 + 4
     height = round(width * 0.72)
     inner = np.array([width - left - 1, height - top - bottom])

@@ -25,12 +25,12 @@ STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}  # semitones a
 
 @dataclass(frozen=True)
 class Note:
-    """A note: start and length in beats, pitch as a MIDI number (69 is 440 Hz), velocity in (0, 1]."""
+    """A note."""
 
-    start: float
-    length: float
-    pitch: float
-    velocity: float = 0.8
+    start: float  # beats
+    length: float  # beats
+    pitch: float  # MIDI number; 69 is 440 Hz
+    velocity: float = 0.8  # in (0, 1]
 
 
 def pitch_number(name: str) -> int:
@@ -62,7 +62,10 @@ def melody(text: str, *, start: float = 0.0, velocity: float = 0.8) -> list[Note
 
 
 def pattern(text: str, *, step: float = 0.25, start: float = 0.0, pitch: float = 60.0) -> list[Note]:
-    """Return drum strokes, one character per `step` beats: ``X`` loud, ``x`` normal, ``o`` soft, ``-`` none."""
+    """Return the notes of a drum pattern with one character per `step` beats.
+
+    ``X`` is a loud stroke, ``x`` a normal stroke, ``o`` a soft stroke, ``-`` a rest; spaces are ignored.
+    """
     loudness = {"X": 1.0, "x": 0.7, "o": 0.4}
     return [
         Note(start + i * step, step, pitch, loudness[mark])
@@ -72,12 +75,15 @@ def pattern(text: str, *, step: float = 0.25, start: float = 0.0, pitch: float =
 
 
 def shift(notes: Iterable[Note], *, beats: float = 0.0, semitones: float = 0.0) -> list[Note]:
-    """Return the notes moved in time and pitch."""
+    """Return copies of the notes, moved by so many beats and semitones."""
     return [replace(note, start=note.start + beats, pitch=note.pitch + semitones) for note in notes]
 
 
 def loosen(notes: Iterable[Note], *, beats: float, velocity: float, seed: int) -> list[Note]:
-    """Return the notes with normal noise of these standard deviations on starts (beats) and velocities."""
+    """Return the notes with normal noise added to their starts and velocities.
+
+    ``beats`` and ``velocity`` are the standard deviations of the noise.
+    """
     rng = np.random.default_rng(seed)
     return [
         replace(
@@ -105,6 +111,12 @@ def render(
 
     Parameters
     ----------
+    notes : iterable of Note
+    instrument : Instrument
+    tempo_bpm : float
+        Beats per minute.
+    rate : int
+        Sample rate in Hz.
     swing : float
         Position of the off-beat within its beat: 0.5 is straight, 0.67 a full triplet swing.
     gain : float
@@ -112,7 +124,9 @@ def render(
     pan : float
         -1 is left, 0 the middle, 1 right, at constant power.
     spread : float
-        Pan per octave above middle C.
+        Change of the pan per octave above middle C.
+    seed : int
+        Random seed of the noise of the instrument.
     """
     tones: dict[tuple[float, float, float], Tone] = {}  # repeated notes are computed once
     placed = []
@@ -142,7 +156,7 @@ def _swung(beat: float, swing: float) -> float:
 
 
 def mix(*tracks: Signal) -> Signal:
-    """Return the sum of tracks; shorter ones are padded with silence."""
+    """Return the sum of signals (2, n); shorter signals are padded with silence at the end."""
     total = np.zeros((2, max(track.shape[1] for track in tracks)), np.float32)
     for track in tracks:
         total[:, : track.shape[1]] += track
@@ -150,7 +164,11 @@ def mix(*tracks: Signal) -> Signal:
 
 
 def reverb(signal: Signal, *, decay_s: float, wet: float, rate: int = 44_100, seed: int = 0) -> Signal:
-    """Return the signal with reverb: convolution with noise that falls by 60 dB in `decay_s`, treble twice as fast."""
+    """Return the signal (2, n) with reverb: mixed with its convolution with decaying noise.
+
+    The noise falls by 60 dB in `decay_s` seconds below 2.5 kHz, and twice as fast above. `wet` is the fraction of the
+    reverb in the mix.
+    """
     rng = np.random.default_rng([seed, 7])
     time = seconds(1.2 * decay_s, rate)
     noise = rng.standard_normal((2, len(time)))
@@ -166,7 +184,10 @@ def reverb(signal: Signal, *, decay_s: float, wet: float, rate: int = 44_100, se
 
 
 def echo(signal: Signal, *, delay_s: float, feedback: float, wet: float, rate: int = 44_100) -> Signal:
-    """Return the signal with five repeats `delay_s` apart that alternate between the channels."""
+    """Return the signal (2, n) with five echoes, `delay_s` seconds apart, that swap the channels each time.
+
+    `wet` is the level of the first echo; each further echo has `feedback` times the level of the echo before it.
+    """
     delay = round(delay_s * rate)
     tracks, level = [signal], wet
     for repeat in range(1, 6):
@@ -177,18 +198,21 @@ def echo(signal: Signal, *, delay_s: float, feedback: float, wet: float, rate: i
 
 
 def drive(signal: Signal, gain: float) -> Signal:
-    """Return the signal with overdrive: tanh of the signal times `gain`."""
+    """Return the signal (2, n) with overdrive: tanh(gain * signal)."""
     return np.asarray(np.tanh(gain * signal), np.float32)
 
 
 def duck(signal: Signal, *, tempo_bpm: float, depth: float, rate: int = 44_100) -> Signal:
-    """Return the signal with its level lowered by `depth` on each beat (sidechain compression by a bass drum)."""
+    """Return the signal (2, n) with its amplitude lowered by the fraction `depth` at the start of each beat.
+
+    This imitates sidechain compression by a bass drum.
+    """
     beat = np.arange(signal.shape[1]) / rate * tempo_bpm / 60 % 1.0
     return np.asarray(signal * (1 - depth * (1 - np.clip(beat / 0.6, 0, 1)) ** 2), np.float32)
 
 
 def fit(signal: Signal, duration_s: float, *, fade_s: float, rate: int = 44_100) -> Signal:
-    """Return the signal cut or padded to a duration, with a fade-out over the last `fade_s` seconds."""
+    """Return the signal (2, n), cut or padded to a duration, with a fade-out over the last `fade_s` seconds."""
     samples = round(duration_s * rate)
     signal = np.pad(signal, ((0, 0), (0, max(0, samples - signal.shape[1]))))[:, :samples]
     fade = np.clip((samples - 1 - np.arange(samples)) / (fade_s * rate), 0, 1)
@@ -196,12 +220,12 @@ def fit(signal: Signal, duration_s: float, *, fade_s: float, rate: int = 44_100)
 
 
 def set_peak(signal: Signal, peak_db: float) -> Signal:
-    """Return the signal scaled to a peak in dB of full scale."""
+    """Return the signal (2, n), scaled so that its peak is `peak_db` dBFS."""
     return np.asarray(signal * (10 ** (peak_db / 20) / np.abs(signal).max()), np.float32)
 
 
 def loudness_db(signal: NDArray[np.floating], rate: int) -> float:
-    """Return the loudness in LUFS of the whole signal, K-weighted as in ITU-R BS.1770 but not gated."""
+    """Return the loudness in LUFS of a signal (n,) or (channels, n), K-weighted as in ITU-R BS.1770 but not gated."""
     hz = np.asarray(np.fft.rfftfreq(signal.shape[-1], 1 / rate), np.float64)
     power = np.abs(np.fft.rfft(np.atleast_2d(signal))) ** 2 * k_weighting(hz)
     mean_square = 2 * power.sum() / signal.shape[-1] ** 2  # Parseval; 2 for the negative frequencies

@@ -18,7 +18,7 @@ MAX_WORK = 2 * 10**10  # multiplications of one run, one or two seconds; exporte
 
 
 def output_shapes(graph: Graph, inputs: dict[str, Shape]) -> dict[str, Shape]:
-    """Return the shapes of the outputs of a network for given shapes of its inputs.
+    """Return the shapes of the outputs of a network by name, for given shapes of its inputs by name.
 
     Raises
     ------
@@ -51,11 +51,12 @@ def output_shapes(graph: Graph, inputs: dict[str, Shape]) -> dict[str, Shape]:
 
 
 def check_network(graph: Graph, contract: Network, n: int, sides: Shape, letters: dict[str, int], /) -> None:
-    """Check inputs, outputs and size of a network for a batch of ``n``.
+    """Raise a `GraphError` unless a network has the required inputs and outputs and is small enough.
 
     Parameters
     ----------
     graph : Graph
+        From `clavilux.graphs.onnx_file.read_graph`.
     contract : Network
         Required names and shapes of input and outputs, without the batch dimension.
     n : int

@@ -117,10 +117,10 @@ class GraphError(BundleError):
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant of a network: its shape, and its values if there are at most `SMALL`."""
+    """A constant of a network."""
 
     shape: tuple[int, ...]
-    numbers: NDArray[Any] | None
+    numbers: NDArray[Any] | None  # values; None if there are more than `SMALL`
 
 
 @dataclass(frozen=True)
@@ -143,25 +143,25 @@ class Declared:
 class Node:
     """One operator of a graph."""
 
-    op: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: dict[str, Attribute] = field(default_factory=dict)
+    op: str  # type of the operator, such as "Conv"
+    inputs: tuple[str, ...]  # names of tensors; "" for an omitted optional input
+    outputs: tuple[str, ...]  # names of tensors
+    attributes: dict[str, Attribute] = field(default_factory=dict)  # by name
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: nodes in the order of execution, constants, and declarations of tensors by name."""
+    """A network; constants and declarations of tensors are by name."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[Node, ...]  # in the order of execution
     constants: dict[str, Constant]
     inputs: dict[str, Declared]
     outputs: dict[str, Declared]
-    inner: dict[str, Declared]
+    inner: dict[str, Declared]  # declared tensors between inputs and outputs
 
 
 def read_graph(content: bytes) -> Graph:
-    """Return the network of an ONNX file.
+    """Return the network in the bytes of an ONNX file.
 
     Raises
     ------

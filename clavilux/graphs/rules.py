@@ -22,10 +22,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Tensor:
-    """Shape of a tensor, and its values if they do not depend on the input of the network."""
+    """Shape of a tensor, and its values if they are known before the network runs."""
 
     shape: Shape
-    numbers: NDArray[Any] | None = None
+    numbers: NDArray[Any] | None = None  # None if the values depend on the input of the network, or are not needed
 
 
 class Call:
@@ -47,29 +47,29 @@ class Call:
         self.work = self.scratch = 0
 
     def tensor(self, place: int) -> Tensor:
-        """Return a required input."""
+        """Return the required input number ``place``, from 0; raise a `GraphError` if it is missing."""
         value = self.inputs[place] if place < len(self.inputs) else None
         if value is None:
             raise GraphError(f"has an operator {self.node.op} without its input {place}")
         return value
 
     def has(self, place: int) -> bool:
-        """Return whether an optional input exists."""
+        """Return whether the optional input number ``place``, from 0, is given."""
         return place < len(self.inputs) and self.inputs[place] is not None
 
     def numbers(self, place: int) -> list[Any]:
-        """Return the values of an input that determines shapes."""
+        """Return the values of input number ``place``, which determines shapes; raise a `GraphError` if not known."""
         value = self.tensor(place)
         if value.numbers is None or len(value.shape) > 1:
             raise GraphError(f"has an operator {self.node.op} whose size is not known beforehand")
         return [number.item() for number in value.numbers.ravel()]
 
     def axis(self, default: int, rank: int) -> int:
-        """Return the attribute ``axis`` as a non-negative number."""
+        """Return the attribute ``axis``, or ``default``, as an axis from 0 to rank - 1."""
         return _axis(self.attribute("axis", default), rank)
 
     def attribute(self, name: str, default: Any) -> Any:
-        """Return an attribute or its default."""
+        """Return the value of an attribute, or ``default`` if the operator does not state it."""
         return self.node.attributes.get(name, default)
 
 
@@ -77,7 +77,7 @@ Rule = Callable[[Call], list[Tensor]]
 
 
 def calculate(call: Call) -> list[Tensor]:
-    """Return the outputs of an operator, after checks of its attributes and of the outputs."""
+    """Return the outputs of an operator; raise a `GraphError` if it, its attributes or its outputs are not allowed."""
     node = call.node
     if node.op not in RULES:
         raise GraphError(f"uses the operator {node.op[:40]!r}; networks that Clavilux exports do not")

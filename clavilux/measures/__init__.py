@@ -1,1 +1,1 @@
-"""Measures that training and evaluation share: image features, cross-modal correspondences, similarity, transport."""
+"""Measures for training and evaluation: image features, cross-modal correspondences, similarity, transport."""

@@ -1,4 +1,4 @@
-"""Copies of a recording as listeners have them: lossy codecs, other levels, filters, mono, silence, noise.
+"""Degraded copies of a recording, as listeners have them: lossy codecs, gain, filters, mono, silence, noise.
 
 recording -> `read_stereo` -> sound (2, n) at 44.1 kHz -> `COPIES`, `random_copy` -> mono sound at 22 050 Hz
 
@@ -53,12 +53,12 @@ COPIES: dict[str, Callable[[Float32], Float32]] = {
 
 
 def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
-    """Return at most `max_s` seconds of the sound of a file from about `start_s` on, (2, n) at 44.1 kHz.
+    """Return stereo sound (2, n) float32 at 44.1 kHz: at most `max_s` seconds of a file, from about `start_s` on.
 
     Raises
     ------
     AudioError
-        If it cannot be decoded.
+        If the file cannot be decoded, or has no sound after `start_s`.
     """
     parts: list[Float32] = []
     wanted = round(max_s * COPY_RATE)
@@ -84,17 +84,18 @@ def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
 
 
 def encode(sound: Float32, codec: Codec, kbit_s: float = 0.0, *, quick: bool = False) -> bytes:
-    """Return the content of a file with the sound (2, n).
+    """Return the bytes of a sound file.
 
     Parameters
     ----------
     sound : (2, n) float32
-        At 44.1 kHz; clipped to full scale.
+        Stereo sound at 44.1 kHz; it is clipped to [-1, 1].
     codec : str
+        "flac", "mp3", "aac" or "opus".
     kbit_s : float
-        Bit rate of the lossy codecs.
+        Bit rate of a lossy codec in kbit/s; 0 uses the default of the encoder.
     quick : bool
-        Encode faster, and a little worse.
+        Encode MP3 and Opus in half the time, with a slightly lower quality.
     """
     encoder, container, rate = _ENCODERS[codec]
     options = {"compression_level": _QUICK[codec]} if quick and codec in _QUICK else {}
@@ -115,16 +116,19 @@ def encode(sound: Float32, codec: Codec, kbit_s: float = 0.0, *, quick: bool = F
 
 
 def through(sound: Float32, codec: Codec, kbit_s: float = 0.0, *, quick: bool = False) -> Float32:
-    """Return the mono sound at 22 050 Hz that painting reads from the sound (2, n) after a codec."""
+    """Return the mono sound (m,) float32 at 22 050 Hz that is read from a coded copy of stereo sound.
+
+    The parameters are those of `encode`.
+    """
     content = encode(sound, codec, kbit_s, quick=quick)
     return np.concatenate(list(AudioStream(content, f"a copy as {codec}", max_s=_LONGEST_S)))
 
 
 def random_copy(sound: Float32, rng: np.random.Generator) -> Float32:
-    """Return a degraded copy of sound (2, n) as mono sound at 22 050 Hz.
+    """Return a randomly degraded copy (m,) float32, mono at 22 050 Hz, of stereo sound (2, n) at 44.1 kHz.
 
-    Each effect has a chance of three in ten; then the copy goes through a codec of 32 to 192 kbit/s (nine in ten) or
-    FLAC.
+    Each effect has a probability of 0.3: gain, spectral tilt, low-pass filter, low sample rate, noise, silence at the
+    ends, mono. The copy is then encoded: with probability 0.9 as MP3, AAC or Opus with 32 to 192 kbit/s, else as FLAC.
     """
     for effect in (_random_gain, _random_tilt, _random_low_pass, _random_rate, _random_noise, _random_silence):
         if rng.random() < 0.3:

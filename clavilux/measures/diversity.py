@@ -13,7 +13,13 @@ Floats = NDArray[np.floating]
 
 
 def validate(points: Floats, least: int = 2) -> NDArray[np.float64]:
-    """Return points (n, F) as float64; raise `ValueError` if n < `least`, or for another shape or non-finite values."""
+    """Return points (n, F) as float64.
+
+    Raises
+    ------
+    ValueError
+        If the array has another number of dimensions, n is below `least`, or a value is not finite.
+    """
     checked = np.asarray(points, np.float64)
     if checked.ndim != 2 or len(checked) < least:
         raise ValueError(f"points have shape {checked.shape}; they are (n, F) with n of at least {least}")
@@ -23,32 +29,32 @@ def validate(points: Floats, least: int = 2) -> NDArray[np.float64]:
 
 
 def distances(a: Floats, b: Floats) -> NDArray[np.float64]:
-    """Return the Euclidean distances of all pairs: (n, F), (m, F) -> (n, m)."""
+    """Return the Euclidean distances (n, m) between points `a` (n, F) and points `b` (m, F)."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2.0 * a @ b.T
     return np.asarray(np.sqrt(np.maximum(square, 0.0)))
 
 
 def pairwise(points: Floats) -> NDArray[np.float64]:
-    """Return the distances of the n (n - 1) / 2 pairs, in the order of `numpy.triu_indices(n, 1)`."""
+    """Return the Euclidean distances of all n (n - 1) / 2 pairs of points (n, F), in the order of `triu_indices`."""
     return distances(validate(points), points)[np.triu_indices(len(points), 1)]
 
 
 def mean_pairwise_distance(points: Floats) -> float:
-    """Return the mean distance of two pictures; 0 if all are the same, without upper bound."""
+    """Return the mean Euclidean distance of two different points of (n, F); 0 or more."""
     return float(pairwise(points).mean())
 
 
 def kernel_width(reference: Floats) -> float:
-    """Return the kernel width for `vendi_score`: the median distance of two reference pictures (real art)."""
+    """Return the kernel width for `vendi_score`: the median pairwise distance of points (n, F) of real art."""
     return float(np.median(pairwise(reference)))
 
 
 def vendi_score(points: Floats, width: float) -> float:
-    """Return the Vendi score of order 2: the effective number of different pictures, 1 (all the same) to n.
+    """Return the Vendi score of order 2 of points (n, F): the effective number of different pictures, from 1 to n.
 
-    1 / sum of squared eigenvalues of K / n, with K_ij = exp(-|x_i - x_j|^2 / (2 width^2)) (Friedman & Dieng 2023; order
-    2: Pasarkar & Dieng 2024). Order 2 converges with the number of pictures, order 1 does not.
+    It is 1 / (sum of the squared eigenvalues of K / n), with K_ij = exp(-|x_i - x_j|^2 / (2 width^2)) (Friedman & Dieng
+    2023; order 2: Pasarkar & Dieng 2024). The score of order 2 converges as n grows, that of order 1 does not.
     """
     points = validate(points)
     kernel = np.exp(-0.5 * (distances(points, points) / width) ** 2)

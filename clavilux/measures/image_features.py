@@ -70,7 +70,15 @@ def measure_image_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
 
 
 def average_down(rgb: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
-    """Return the means (side, side, 3) over side x side equal tiles; tile borders are rounded to whole pixels."""
+    """Return the means (side, side, 3) float64 of a picture (H, W, 3) over a grid of side x side tiles.
+
+    Borders of tiles are rounded to whole pixels. Values are in the range of the input.
+
+    Raises
+    ------
+    ValueError
+        If a side of the picture is shorter than ``side``.
+    """
     height, width = rgb.shape[:2]
     if min(height, width) < side:
         raise ValueError(f"the picture is {width} x {height}; image features need at least {side} x {side}")

@@ -1,4 +1,4 @@
-"""Intervals of shares and of other figures, so that a reader sees how much of a figure is chance."""
+"""Confidence intervals and standard errors of fractions and of other figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ Index = NDArray[np.intp]
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, from k of n independent trials (Wilson 1927); (0, 1) for n = 0."""
+    """Return the 95 % Wilson interval (1927) of a fraction, from k successes in n independent trials; (0, 1) if n is 0.
+
+    Raises
+    ------
+    ValueError
+        If k is not from 0 to n.
+    """
     if not 0 <= k <= n:
         raise ValueError(f"{k} of {n} is no share")
     if n == 0:
@@ -28,7 +34,7 @@ def wilson(k: int, n: int) -> tuple[float, float]:
 def bootstrap_mean(
     values: NDArray[np.floating], *, rng: np.random.Generator, rounds: int = 2000
 ) -> tuple[float, float]:
-    """Return the 95 % interval of the mean of values (n,): percentiles of the means of samples with replacement."""
+    """Return the 95 % bootstrap interval of the mean of values (n,), by the percentile method with so many `rounds`."""
     values = np.asarray(values, np.float64)
     means = values[rng.integers(len(values), size=(rounds, len(values)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -38,12 +44,23 @@ def bootstrap_mean(
 def half_sample_errors(
     measure: Callable[[Index], Mapping[str, float]], n: int, *, rng: np.random.Generator, rounds: int = 60
 ) -> dict[str, float]:
-    """Return the standard error of each figure over the choice of n songs.
+    """Return the standard error of each figure over the choice of n songs: name -> error.
 
-    `measure` returns figures for the songs at an index. The error is the standard deviation over random halves of the
-    songs, drawn without replacement (the delete-half jackknife, Shao & Wu 1989). A bootstrap with replacement would put
-    copies of a song beside each other, whose pictures have distance 0, and would bias all measures of pairs.
+    The error is the standard deviation over random halves of the songs, drawn without replacement (the delete-half
+    jackknife, Shao & Wu 1989).
+
+    Parameters
+    ----------
+    measure : callable
+        Returns figures by name for the songs at an index array.
+    n : int
+        Number of songs.
+    rng : numpy Generator
+    rounds : int
+        Number of random halves.
     """
+    # A bootstrap with replacement would contain copies of a song, whose pictures have distance 0, and would bias all
+    # measures of pairs.
     found = [measure(np.sort(rng.permutation(n)[: n // 2])) for _ in range(rounds)]
     names = [name for name in found[0] if all(name in figures for figures in found)]
     return {name: float(np.std([figures[name] for figures in found], ddof=1)) for name in names}

@@ -1,7 +1,7 @@
 """Measures of how picture similarity follows song similarity, and of whether each song has a picture of its own.
 
-Row i of `songs` (n, S) and row i of `pictures` (n, F) belong to one song. Distances are Euclidean. Each docstring gives
-the value that is expected if pictures are independent of songs ("chance").
+Row i of `songs` (n, S) and row i of `pictures` (n, F) belong to song i. Distances are Euclidean. "Chance" is the
+expected value if pictures are independent of songs.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ def spearman(a: Floats, b: Floats) -> float:
 def geometry(
     songs: Floats, pictures: Floats, *, rng: np.random.Generator, permutations: int = 199
 ) -> tuple[float, float]:
-    """Return the Spearman correlation of song distances and picture distances, and its one-sided p; chance: 0.
+    """Return the Spearman correlation of song distances and picture distances, and its one-sided p-value; chance: 0.
 
-    p comes from a permutation of the songs, because pairs that share a song are not independent (Mantel 1967).
+    ``songs`` is (n, S) and ``pictures`` is (n, F). The p-value comes from random permutations of the songs (Mantel
+    1967), because pairs that share a song are not independent. Without permutations, it is 1.
     """
     songs, pictures = validate(songs, 4), validate(pictures, 4)
     upper = np.triu_indices(len(songs), 1)
@@ -44,7 +45,10 @@ def geometry(
 
 
 def neighbours_kept(songs: Floats, pictures: Floats, k: int = NEIGHBOURS) -> float:
-    """Return the share of the k nearest songs that are among the k nearest pictures; chance: k / (n - 1)."""
+    """Return the fraction of the k nearest songs of a song whose pictures are among the k nearest of its picture.
+
+    It is the mean over songs, from ``songs`` (n, S) and ``pictures`` (n, F). Chance: k / (n - 1).
+    """
     near = [_nearest(validate(points, k + 2), k) for points in (songs, pictures)]
     return float(np.mean([len(set(a) & set(b)) / k for a, b in zip(*near, strict=True)]))
 
@@ -53,12 +57,12 @@ def same_song(first: Floats, second: Floats) -> tuple[float, float]:
     """Return AUC and top-1 accuracy of matching the two halves of each song.
 
     The AUC is the probability that two halves of one song are nearer than halves of two songs; chance: 0.5. The top-1
-    accuracy is the share of first halves whose nearest second half is their own; chance: 1 / n.
+    accuracy is the fraction of first halves whose nearest second half is of the same song; chance: 1 / n.
 
     Parameters
     ----------
     first, second : (n, F)
-        The two halves of n songs, which share no samples.
+        Points of the two halves of n songs; row i of both is song i.
     """
     between = distances(validate(first), validate(second))
     own = auc(between.ravel(), np.eye(len(between), dtype=bool).ravel())
@@ -66,15 +70,19 @@ def same_song(first: Floats, second: Floats) -> tuple[float, float]:
 
 
 def hubs(latents: Floats, art: Floats) -> float:
-    """Return the largest share of songs that have the same nearest real picture; at least 1 / n."""
+    """Return the largest fraction of n songs that have the same nearest real picture; at least 1 / n.
+
+    ``latents`` (n, D) are those of songs, ``art`` (m, D) those of real pictures.
+    """
     nearest = distances(validate(latents), validate(art)).argmin(axis=1)
     return float(np.bincount(nearest).max() / len(nearest))
 
 
 def same_genre(points: Floats, genres: Sequence[str], least: int = 5) -> float | None:
-    """Return the probability that two songs of one genre are nearer than two of different genres; chance: 0.5.
+    """Return the probability that two songs of one genre are nearer than two songs of two genres; chance: 0.5.
 
-    Songs without genre ("") and genres of fewer than `least` songs are ignored; None if fewer than two genres are left.
+    ``points`` (n, F) and ``genres`` are of n songs. Songs without a genre ("") and genres of fewer than `least` songs
+    are ignored. The result is None if fewer than two genres are left.
     """
     labels = np.asarray(genres)
     counted = [g for g in sorted(set(genres)) if g and (labels == g).sum() >= least]
@@ -87,7 +95,10 @@ def same_genre(points: Floats, genres: Sequence[str], least: int = 5) -> float |
 
 
 def auc(values: Floats, is_own: NDArray[np.bool_]) -> float:
-    """Return the probability that a value where `is_own` is below one where it is not; ties count half."""
+    """Return the probability that a value with `is_own` is below a value without it; a tie counts as one half.
+
+    ``values`` and ``is_own`` have the shape (n,).
+    """
     ranks = rankdata(values)
     own, others = int(is_own.sum()), int((~is_own).sum())
     return float(1.0 - (ranks[is_own].sum() - own * (own + 1) / 2) / (own * others))
@@ -96,7 +107,7 @@ def auc(values: Floats, is_own: NDArray[np.bool_]) -> float:
 def correlation_with_p(
     a: Floats, b: Floats, *, rng: np.random.Generator, permutations: int = 999
 ) -> tuple[float, float]:
-    """Return the Spearman correlation of two arrays (n,) and its one-sided p by permutation; chance: 0."""
+    """Return the Spearman correlation of two arrays (n,), and its one-sided p-value by permutation; chance: 0."""
     x, y = _unit_ranks(a), _unit_ranks(b)
     correlation = float(x @ y)
     at_least = int((rng.permuted(np.tile(y, (permutations, 1)), axis=1) @ x >= correlation - 1e-12).sum())

@@ -20,15 +20,15 @@ Float64 = NDArray[np.float64]
 
 
 def normal_scores(values: NDArray[np.floating]) -> Float64:
-    """Return the normal scores of each column, (n, C): ranks mapped to quantiles of N(0, 1)."""
+    """Return the normal scores (n, C) of the columns of values (n, C): ranks mapped to quantiles of N(0, 1)."""
     ranks = rankdata(values, axis=0)
     return np.asarray(norm.ppf((ranks - 0.5) / len(values)), np.float64)
 
 
 def ridge(inputs: Float64, outputs: Float64, strength: float) -> tuple[Float64, Float64]:
-    """Return weights (S, D) and offset (D,) of a ridge regression.
+    """Return weights (S, D) and offset (D,) of a ridge regression from inputs (n, S) to outputs (n, D).
 
-    `strength`, the penalty, is in units of the mean variance of the inputs.
+    `strength` is the penalty, in units of the mean variance of the inputs.
     """
     mean_in, mean_out = inputs.mean(0), outputs.mean(0)
     centred = inputs - mean_in
@@ -39,22 +39,23 @@ def ridge(inputs: Float64, outputs: Float64, strength: float) -> tuple[Float64, 
 
 
 def recolouring(cloud: Float64, target: Float64) -> tuple[Float64, Float64]:
-    """Return the optimal transport map between two Gaussians, with the moments of `cloud` (n, D) and `target` (m, D).
+    """Return the optimal transport map from points `cloud` (n, D) to points `target` (m, D), both taken as Gaussian.
 
-    A = Sc^-1/2 (Sc^1/2 St Sc^1/2)^1/2 Sc^-1/2 (Peyre & Cuturi 2019, remark 2.31). A regression predicts too small a
-    variance for new songs; this map restores that of the target.
+    A regression predicts too small a variance for new songs; this map restores the variance of the target.
 
     Returns
     -------
     matrix : (D, D)
+        Sc^-1/2 (Sc^1/2 St Sc^1/2)^1/2 Sc^-1/2 for the covariances Sc of `cloud` and St of `target` (Peyre & Cuturi
+        2019, remark 2.31).
     offset : (D,)
-        y = x @ matrix + offset has the mean and covariance of `target`.
+        y = x @ matrix + offset has the mean and the covariance of `target` for x in `cloud`.
     """
     return recolouring_to(cloud, target.mean(0), np.cov(target.T))
 
 
 def recolouring_to(cloud: Float64, mean: Float64, covariance: Float64) -> tuple[Float64, Float64]:
-    """Return the map of `recolouring` to a Gaussian with this mean (D,) and covariance (D, D)."""
+    """Return matrix and offset as `recolouring`, to a Gaussian with this mean (D,) and covariance (D, D)."""
     present = np.cov(cloud.T) + 1e-6 * np.eye(cloud.shape[1])
     root, inverse_root = _power(present, 0.5), _power(present, -0.5)
     matrix = inverse_root @ _power(root @ covariance @ root, 0.5) @ inverse_root
@@ -68,7 +69,10 @@ def _power(symmetric: Float64, exponent: float) -> Float64:
 
 
 def principal_components(cloud: Float64, n: int) -> Float64:
-    """Return the n leading principal axes (S, n) of a cloud (N, S); the largest weight of each is positive."""
+    """Return the n leading principal axes, as columns (S, n), of points (N, S).
+
+    The sign of each axis is chosen so that its entry with the largest absolute value is positive.
+    """
     _, _, rows = np.linalg.svd(cloud - cloud.mean(0), full_matrices=False)
     rows = rows[:n]
     signs = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])
@@ -79,10 +83,10 @@ def pca_match(songs: Float64, song_scores: Float64, pictures: Float64, picture_s
     """Return latents (n, D) for songs, by a linear map in closed form.
 
     The Gromov-Wasserstein optimal map between Gaussians matches principal components in the order of their variance
-    (Delon, Desolneux & Salmona 2022). It leaves the signs open, and the latents of a VAE are nearly isotropic, so that
-    their components mean little. So the correspondences choose first: the directions of the latent space that best
-    predict the scores of pictures get the scores of songs. The remaining principal components of the songs are mapped
-    to the remaining directions, in order.
+    (Delon, Desolneux & Salmona 2022). It does not determine their signs, and the latents of a VAE are nearly isotropic,
+    so their components mean little. Therefore the C directions of the latent space that best predict the scores of
+    pictures first get the scores of songs. The remaining principal components of the songs are then mapped to the
+    remaining directions, in order. The module docstring describes the arguments.
     """
     white = _whitener(pictures)
     directions, _ = ridge((pictures - pictures.mean(0)) @ white, picture_scores, 0.05)
@@ -105,7 +109,10 @@ def fused_gromov_wasserstein(
     picture_features: Float64,
     structure: float,
 ) -> Float64:
-    """Return a latent for each song (n, D): the mean of the pictures' latents, weighted by `fused_plan`."""
+    """Return a latent for each song, (n, D): the mean of the latents of pictures, weighted by the `fused_plan`.
+
+    The parameters are those of `fused_plan`.
+    """
     plan = fused_plan(songs, song_scores, pictures, picture_scores, picture_features, structure)
     return np.asarray(plan @ pictures / plan.sum(axis=1, keepdims=True))
 
@@ -120,9 +127,19 @@ def fused_plan(
 ) -> Float64:
     """Return the fused Gromov-Wasserstein plan (n, m), whose entries sum to 1 (Vayer et al. 2020).
 
-    The costs are the distances between songs, those between the visual features (m, F) of pictures, and the squared
-    differences of scores between songs and pictures, each scaled to mean 1. Distances weigh `structure`, scores
-    1 - `structure`. The solver, POT, finds local minima, so it runs from two starts, and the better plan is returned.
+    There are three costs, each scaled to a mean of 1: the distances between songs, the distances between the visual
+    features of pictures, and the squared differences of scores between songs and pictures. Distances have the weight
+    `structure`, scores the weight 1 - `structure`. The solver (POT) finds local minima, so it runs from two starts, and
+    the better plan is returned.
+
+    Parameters
+    ----------
+    songs, song_scores, pictures, picture_scores
+        (n, S), (n, C), (m, D), (m, C), see the module.
+    picture_features : (m, F)
+        Visual features of the pictures.
+    structure : float
+        From 0 to 1.
     """
     import ot  # only the extra `train` has it; slow to import
 

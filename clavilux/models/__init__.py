@@ -1,1 +1,1 @@
-"""The three networks, in PyTorch: what is trained. Painting never imports this package; it runs the exported graphs."""
+"""The networks in PyTorch, for training. Painting never imports this package; it runs the exported ONNX graphs."""

@@ -33,15 +33,15 @@ _LIMIT = 5.0  # standard deviations at which statistics are clipped
 class TrackEmbedding(nn.Module):
     """Track embedding: statistics of a window -> K numbers that are similar for windows of the same track.
 
-    It is trained by contrast (`clavilux.training.train_track_embedding`). Its inputs do not depend on the order of
-    frames beyond 0.4 s.
+    It is trained with a contrastive loss (`clavilux.training.train_track_embedding`). Its inputs do not depend on the
+    order of frames that are more than 0.4 s apart.
 
     Parameters
     ----------
     dims : int
-        K.
+        K, size of the embedding.
     rows : int
-        R.
+        R, number of MFCC rows.
     """
 
     mean: Tensor
@@ -57,14 +57,14 @@ class TrackEmbedding(nn.Module):
         self.last = nn.Linear(_TRACK_WIDTH, dims)
 
     def standardise(self, statistics: Tensor) -> Tensor:
-        """Standardise statistics (B, S) by their mean and deviation over the training corpus."""
+        """Return standardised statistics (B, S), clipped to 5 standard deviations, for statistics (B, S)."""
         return ((statistics - self.mean) / self.deviation).clamp(-_LIMIT, _LIMIT)
 
     def direct(self, standard: Tensor, drop: Callable[[Tensor], Tensor] = lambda hidden: hidden) -> Tensor:
         """Return the embedding (B, K) of standardised statistics (B, S).
 
-        Its norm is sqrt(K), about that of K standard normal numbers. In training, `drop` is applied to the two hidden
-        layers.
+        The norm of each embedding is sqrt(K), about that of K standard normal numbers. In training, `drop` is applied
+        to the outputs of the two hidden layers.
         """
         hidden = drop(functional.silu(self.first(standard)))
         hidden = drop(functional.silu(self.second(hidden)))
@@ -80,19 +80,20 @@ class AudioVAE(nn.Module):
 
     The normalisation of the rows is part of the network, so its input is plain MFCC.
 
-    The first K numbers of a latent are the track embedding, which is trained before and frozen, so that the
-    reconstruction loss does not change it. The other D - K are the *detail*: what the reconstruction needs in addition.
+    The first K numbers of a latent are the track embedding. It is trained before the AudioVAE and then frozen, so that
+    the reconstruction loss does not change it. The other D - K numbers, the *detail*, are what the reconstruction needs
+    in addition.
 
     Parameters
     ----------
     width : int
         Channels of the convolutions.
     latent_dim : int
-        D.
+        D, size of the latent.
     rows : int
-        R.
+        R, number of MFCC rows.
     track_dims : int
-        K; 0 for a plain autoencoder.
+        K, size of the track embedding; 0 for a plain autoencoder.
     """
 
     row_mean: Tensor
@@ -156,9 +157,9 @@ class AudioVAE(nn.Module):
 
     @torch.no_grad()
     def encode_mfcc(self, mfcc: Any) -> NDArray[np.float32]:
-        """Return z_audio (n, 64) of the MFCC of n windows, an array (n, 20, 216): the means of the posteriors.
+        """Return z_audio (n, 64) float32, the posterior means, for the MFCC (n, 20, 216) of n windows.
 
-        The windows of a song are those of `clavilux.Song`. Normalisation is part of the network.
+        `clavilux.Song.windows` has such an array. Normalisation is part of the network.
 
         Raises
         ------
@@ -170,7 +171,7 @@ class AudioVAE(nn.Module):
 
     @torch.no_grad()
     def decode_mfcc(self, z_audio: Any) -> NDArray[np.float32]:
-        """Return the MFCC (n, 20, 216) of latents, an array (n, 64), in the units of the input of `encode_mfcc`.
+        """Return the MFCC (n, 20, 216) float32 of latents (n, 64), in the units of the input of `encode_mfcc`.
 
         Raises
         ------
@@ -182,7 +183,7 @@ class AudioVAE(nn.Module):
         return np.asarray((normalised * self.row_deviation + self.row_mean).cpu().numpy())
 
     def normalise(self, features: Tensor) -> Tensor:
-        """Normalise MFCC (B, R, T) by mean and deviation of each row over the training corpus."""
+        """Return MFCC (B, R, T), standardised by mean and standard deviation of each row over the training corpus."""
         return (features - self.row_mean) / self.row_deviation
 
     def encode(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -198,14 +199,15 @@ class AudioVAE(nn.Module):
         return features.float()
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean (z_audio) and log-variance of the posterior; this method is exported."""
+        """Return mean (z_audio) and log-variance of the posterior, each (B, D), of MFCC (B, R, T); exported as ONNX."""
         return self.encode(features)
 
 
 def window_statistics(features: Tensor) -> Tensor:
-    """Return statistics of windows: (B, R, T) -> (B, S).
+    """Return statistics (B, S) of MFCC windows (B, R, T), with S = 5 R.
 
-    They are the mean and the deviation of each row, and the deviations of its changes over 1, 4 and 16 frames.
+    They are the mean and the standard deviation of each row over time, and the standard deviations of the differences
+    between frames that are 1, 4 and 16 frames apart.
     """
     parts = [features.mean(dim=2), _deviation(features)]
     parts += [_deviation(features[:, :, lag:] - features[:, :, :-lag]) for lag in _LAGS]

@@ -27,7 +27,7 @@ class ConvImageVAE(nn.Module):
     width : int
         Channels at the finest scale.
     latent_dim : int
-        D.
+        D, size of the latent.
     """
 
     def __init__(self, *, width: int = 32, latent_dim: int = LATENT_DIM) -> None:
@@ -77,12 +77,12 @@ class ConvImageVAE(nn.Module):
         return mean, logvar.clamp(-10.0, 4.0)
 
     def decode(self, z_image: Tensor) -> Tensor:
-        """Return pictures (B, 3, 128, 128) in [0, 1] of latents (B, D)."""
+        """Return pictures (B, 3, 128, 128), sRGB in [0, 1], of latents (B, D)."""
         pictures: Tensor = self.decoder(z_image)
         return pictures.float()
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of the posterior; this method is exported as the picture encoder."""
+        """Return mean and log-variance of the posterior, as `encode`; exported to ONNX as the picture encoder."""
         return self.encode(pictures)
 
 

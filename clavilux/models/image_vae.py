@@ -1,7 +1,8 @@
 """ImageVAE: a picture <-> z_image, and z_image -> the controls of the painter.
 
-The decoder does not predict pixels, but what 64 numbers can describe: a palette, the probability of each colour at each
-place, and properties of the marks. Palette, plan and kind are classified; a regression would average them to brown.
+The decoder does not predict pixels, but properties that 64 numbers can describe: a palette, the probability of each
+colour at each place, and properties of the marks. Palette, plan and kind are classified, because a regression would
+average them to brown.
 
 Legend: B batch, D latent dimensions (64), K palette slots (8), S side of the plan (32).
 """
@@ -24,14 +25,24 @@ from clavilux.models.weights import make_network, open_weights, side
 class RawControls(NamedTuple):
     """Outputs of the decoder for a batch of latents.
 
-    plan : (B, K, S, S) logits of the palette slots.
-    palette : (B, n_palettes) logits of the codebook's palettes.
-    kind : (B, n_kinds) logits of the kinds of marks.
-    surface : (B, n_surfaces) logits of the surfaces.
-    frequency : (B,) marks along the short side.
-    direction : (B, 2) cosine and sine of twice the angle; its length is the confidence.
-    chaos : (B,) weight of the marks.
-    finish : (B, 6) the properties of ``FINISH``, each in [0, 1] of its range.
+    Attributes
+    ----------
+    plan : (B, K, S, S)
+        Logits of the palette slots.
+    palette : (B, n_palettes)
+        Logits of the palettes of the codebook.
+    kind : (B, n_kinds)
+        Logits of the kinds of marks.
+    surface : (B, n_surfaces)
+        Logits of the surfaces.
+    frequency : (B,)
+        Number of marks along the short side.
+    direction : (B, 2)
+        Cosine and sine of twice the angle, times the confidence.
+    chaos : (B,)
+        Weight of the marks, in ``CHAOS_RANGE``.
+    finish : (B, 6)
+        The properties of ``FINISH``, each scaled so that its range is [0, 1].
     """
 
     plan: Tensor
@@ -45,12 +56,14 @@ class RawControls(NamedTuple):
 
 
 class ImageVAE(nn.Module):
-    """Picture encoder, and decoder to controls of the painter; there are no skip connections around the latent.
+    """Picture encoder, and decoder from latents to controls of the painter.
 
     Parameters
     ----------
-    n_palettes, n_kinds : int
-        Sizes of the codebook and of the table of marks.
+    n_palettes : int
+        Number of palettes of the codebook.
+    n_kinds : int
+        Number of kinds of marks.
     width : int
         Channels at the finest scale of the encoder.
     decoder_width : int
@@ -119,7 +132,7 @@ class ImageVAE(nn.Module):
         return encode_pictures(self.encoder, self.to_posterior, pictures)
 
     def decode(self, z_image: Tensor) -> RawControls:
-        """Return the outputs of the decoder for latents (B, D)."""
+        """Return the raw controls for latents (B, D)."""
         marks = self.to_marks(z_image).float()
         low, high = (math.log(v) for v in FREQUENCY_RANGE)
         return RawControls(
@@ -134,7 +147,7 @@ class ImageVAE(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of the posterior; this method is exported as the picture encoder."""
+        """Return mean and log-variance of the posterior, as `encode`; exported to ONNX as the picture encoder."""
         return self.encode(pictures)
 
 
@@ -154,7 +167,10 @@ def picture_encoder(width: int) -> nn.Sequential:
 
 
 def encode_pictures(encoder: nn.Module, to_posterior: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean, within (-4, 4), and log-variance of the posterior of pictures in [0, 1], each (B, D)."""
+    """Return mean, in (-4, 4), and log-variance, in [-10, 4], of the posterior, each (B, D).
+
+    Pictures are (B, 3, 64, 64), sRGB in [0, 1]. ``to_posterior`` is the linear head after the encoder.
+    """
     mean, logvar = to_posterior(encoder(2.0 * pictures - 1.0)).float().chunk(2, dim=1)
     return 4.0 * torch.tanh(mean / 4.0), logvar.clamp(-10.0, 4.0)
 

@@ -19,21 +19,21 @@ from torch.nn import functional
 
 
 def kl_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
-    """Return KL(N(mean, exp logvar) || N(0, 1)) in nats per dimension, mean over B: (B, D) -> (D,)."""
+    """Return KL(N(mean, exp logvar) || N(0, 1)) in nats for each dimension, (D,): the mean over a batch (B, D)."""
     return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean(dim=0)
 
 
 def sample_posterior(mean: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a sample of N(mean, exp logvar) by the reparameterisation trick, (B, D)."""
+    """Return a sample (B, D) of N(mean, exp logvar) by the reparameterisation trick; both arguments are (B, D)."""
     noise = torch.randn(mean.shape, generator=generator, dtype=torch.float32).to(mean.device)
     return mean + (0.5 * logvar).exp() * noise
 
 
 def optimal_sigma_nll(target: Tensor, reconstruction: Tensor) -> Tensor:
-    """Return the Gaussian negative log-likelihood with the optimal common deviation, in nats per sample.
+    """Return the Gaussian negative log-likelihood with the optimal common standard deviation, in nats per sample.
 
-    (N / 2) ln MSE for N numbers per sample, up to a constant (sigma-VAE, Rybkin, Daniilidis & Levine 2021, equation 5):
-    the weight of the reconstruction grows as it improves.
+    Target and reconstruction are (B, ...). The loss is (N / 2) ln MSE for N numbers per sample, up to a constant
+    (sigma-VAE, Rybkin, Daniilidis & Levine 2021, equation 5). The weight of the reconstruction grows as it improves.
     """
     numbers = target[0].numel()
     mse = (target - reconstruction).square().mean()
@@ -41,24 +41,29 @@ def optimal_sigma_nll(target: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 def mean_squared_loss(target: Tensor, reconstruction: Tensor, kl_nats: Tensor, weight: float) -> Tensor:
-    """Return the mean squared error plus `weight` times the summed KL divergence: the loss of the classic recipe.
+    """Return the mean squared error of (B, ...), plus `weight` times `kl_nats`: the loss of the classic recipe.
 
-    For N numbers per sample and unit variance, the evidence lower bound has a weight of 2 / N. With N = 49 152 pixel
-    values and a weight of 6, the KL divergence has 147 000 times that weight and collapses to zero.
+    `kl_nats` is the KL divergence, summed over dimensions. For N numbers per sample and unit variance, the evidence
+    lower bound has a weight of 2 / N. With N = 49 152 pixel values and a weight of 6, the KL divergence has 147 000
+    times that weight and collapses to zero.
     """
     return (target - reconstruction).square().mean() + weight * kl_nats
 
 
 def soft_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
-    """Return the cross-entropy against shares (B, K, ...): sum over positions, mean over B."""
+    """Return the cross-entropy in nats of logits (B, K, ...) against class probabilities `shares` (B, K, ...).
+
+    It is summed over positions and averaged over B.
+    """
     return -(shares * functional.log_softmax(logits, dim=1)).flatten(1).sum(dim=1).mean()
 
 
 def same_track_loss(points: Tensor, temperature: float) -> Tensor:
     """Return the contrastive loss of pairs from the same track, in nats, mean over B.
 
-    InfoNCE (van den Oord, Li & Vinyals 2018) in the form of SimCLR (Chen et al. 2020): row i of the first half of
-    `points` (B, D) and row i of the second half are a positive pair.
+    The loss is InfoNCE (van den Oord, Li & Vinyals 2018) in the form of SimCLR (Chen et al. 2020), with cosine
+    similarities divided by `temperature`. Row i of the first half of `points` (B, D) and row i of the second half are a
+    positive pair; all other rows are negatives.
     """
     unit = functional.normalize(points, dim=1)
     own = torch.arange(len(points), device=points.device)
@@ -72,14 +77,20 @@ class KLController:
 
     Integral control of ln(beta) on a running mean of the KL divergence: the multiplicative rule of GECO (Rezende &
     Viola 2018) with the KL divergence instead of the reconstruction, as in ControlVAE (Shao et al. 2020). Beta is
-    clamped in each step, which prevents integral wind-up.
+    clamped to `BETA_RANGE` in each step, which prevents integral wind-up.
 
     Attributes
     ----------
     target_nats : float
-        Target, summed over dimensions.
+        Target of the KL divergence in nats, summed over dimensions.
     gain : float
-        Step in ln(beta) for an error of 100 %.
+        Step in ln(beta) for a relative error of 1.
+    decay : float
+        Decay of the running mean, per step.
+    log_beta : float
+        Current ln(beta).
+    kl_mean : float or None
+        Current running mean in nats; None before the first step.
     """
 
     target_nats: float
@@ -92,11 +103,11 @@ class KLController:
 
     @property
     def beta(self) -> float:
-        """Weight of the KL divergence in the loss."""
+        """Current weight of the KL divergence in the loss."""
         return math.exp(self.log_beta)
 
     def update(self, kl_nats: float) -> None:
-        """Adjust beta to the KL divergence of one step."""
+        """Adjust beta after a step, from the KL divergence of its batch in nats."""
         mean = kl_nats if self.kl_mean is None else self.decay * self.kl_mean + (1 - self.decay) * kl_nats
         self.kl_mean = mean
         error = max(-1.0, min(1.0, mean / self.target_nats - 1.0))
@@ -116,15 +127,15 @@ class KLController:
 
 @dataclass
 class RisingBeta:
-    """Beta that rises linearly from 0 to its maximum during a training, as in the classic recipe."""
+    """Linear KL annealing without a clamp: beta = max_beta * step / steps, as in the classic recipe."""
 
-    max_beta: float
-    steps: int
-    step: int = 0
+    max_beta: float  # beta at step `steps`
+    steps: int  # number of steps of the training
+    step: int = 0  # number of steps that are done
 
     @property
     def beta(self) -> float:
-        """Weight of the KL divergence in the loss."""
+        """Current weight of the KL divergence in the loss."""
         return self.max_beta * self.step / self.steps
 
     def update(self, kl_nats: float) -> None:
@@ -143,7 +154,7 @@ class RisingBeta:
 
 
 def water_filling_nats(variances: Tensor, keep: float = 0.95) -> float:
-    """Return the rate in nats at which a linear code keeps a share `keep` of the total variance of D directions.
+    """Return the rate in nats at which a linear code keeps the fraction `keep` of the total variance of D directions.
 
     Reverse water-filling (Cover & Thomas, section 10.3.3): at water level t, direction k keeps max(0, v_k - t) of its
     variance v_k and costs max(0, ln(v_k / t) / 2) nats.
@@ -153,7 +164,7 @@ def water_filling_nats(variances: Tensor, keep: float = 0.95) -> float:
     variances : (D,) tensor
         Variances of the data along D directions, such as leading principal components.
     keep : float
-        In (0, 1).
+        Fraction of the variance, in (0, 1).
     """
     spectrum = variances[variances > 0].double()
     low, high = 0.0, float(spectrum.max())

@@ -23,18 +23,21 @@ LIMIT = 3.5  # standard deviations at which song codes are clipped, so that unus
 class MappingNetwork(nn.Module):
     """Standardisation and principal components of song codes, a linear path, and optionally radial basis functions.
 
-    The linear path holds a linear mapping. The radial basis functions hold a kernel regression: C songs are centres in
-    the space of the P components, each with a weight. Codes are standardised by their deviation over *songs*, which is
-    smaller than that over windows. The recolouring to the distribution of art is linear and part of the weights.
+    The linear path is the whole of a linear mapping. The radial basis functions are for a kernel regression: C songs
+    are centres in the space of the P components, each with a weight. Codes are standardised by their standard deviation
+    over *songs*, which is smaller than that over windows. The recolouring to the distribution of art is linear and part
+    of the weights.
 
     Parameters
     ----------
     song_dim : int
-        S.
+        S, numbers of a song code.
     n_components : int
-        P.
+        P, number of principal components.
     n_centres : int
-        C; 0 for a linear mapping.
+        C, number of centres; 0 for a linear mapping.
+    latent_dim : int
+        D, size of the latent.
     """
 
     song_mean: Tensor
@@ -89,7 +92,7 @@ class MappingNetwork(nn.Module):
         return components
 
     def kernel(self, components: Tensor) -> Tensor:
-        """Return Gaussian radial basis functions: (B, P) -> (B, C), exp(-|x - c|^2 / (2 scale^2))."""
+        """Return the radial basis functions exp(-|x - c|^2 / (2 scale^2)), (B, C), of components x (B, P)."""
         # |x|^2 + |c|^2 - 2 x.c would lose digits where x is near c, and the exported graph would differ.
         square = (components[:, None] - self.centres[None]).square().sum(dim=2)
         return torch.exp(-0.5 * square * torch.exp(-2.0 * self.log_scale))
@@ -109,9 +112,11 @@ class PerceptronMapping(nn.Module):
     Parameters
     ----------
     song_dim : int
-        S.
+        S, numbers of a song code.
     hidden : int
         Width of the two hidden layers.
+    latent_dim : int
+        D, size of the latent.
     """
 
     def __init__(self, *, song_dim: int, hidden: int = 128, latent_dim: int = LATENT_DIM) -> None:

@@ -23,14 +23,22 @@ _GREY = (0.25, 0.6, 0.15)
 
 
 class MarkPredictions(NamedTuple):
-    """Marks of a batch of pictures.
+    """Marks that the classifier predicts for a batch of pictures.
 
-    kind : (B, n_kinds) logits of the areas that kinds cover.
-    frequency : (B,) natural logarithm of the marks along the short side.
-    direction : (B, 2) cosine and sine of twice the angle, shorter than 1 where the classifier is unsure.
-    chaos : (B,) weight of the marks.
-    paint : (B, 4) softness, glaze, brush and outline, each in [0, 1] of its range.
-    surface : (B, n_surfaces) logits of the surfaces.
+    Attributes
+    ----------
+    kind : (B, n_kinds)
+        Logits of the kinds of marks; their softmax is the fraction of the picture that each kind covers.
+    frequency : (B,)
+        Natural logarithm of the number of marks along the short side.
+    direction : (B, 2)
+        Cosine and sine of twice the angle, times a confidence from 0 to about 1.
+    chaos : (B,)
+        Weight of the marks, in ``CHAOS_RANGE``.
+    paint : (B, 4)
+        Softness, glaze, brush and outline, each scaled so that its range is [0, 1].
+    surface : (B, n_surfaces)
+        Logits of the surfaces.
     """
 
     kind: Tensor
@@ -42,7 +50,9 @@ class MarkPredictions(NamedTuple):
 
 
 class MarkClassifier(nn.Module):
-    """Small convolutional network for pictures of 128 px, with global mean and deviation pooling.
+    """Small convolutional network for pictures of 128 x 128 pixels.
+
+    Feature maps are pooled to their means and standard deviations over the picture.
 
     Parameters
     ----------
@@ -75,11 +85,11 @@ class MarkClassifier(nn.Module):
         self.n_map_features = 8 * width
 
     def pool(self, pictures: Tensor) -> Tensor:
-        """Return the features of sRGB pictures (B, 3, 128, 128) in [0, 1], (B, 8 width + 37).
+        """Return the pooled features (B, 8 width + 37) of sRGB pictures (B, 3, 128, 128) in [0, 1].
 
-        They are means and deviations of the feature maps over the picture, the logarithm of its contrast, and
-        `line_features`. Pictures are normalised to the same contrast, on which marks do not depend. The properties of
-        the paint do depend on it, because they are measured in L*.
+        They are the means and standard deviations of the feature maps, the logarithm of the contrast of the picture,
+        and `line_features`. Feature maps are computed from pictures that are normalised to the same contrast, because
+        marks do not depend on it. The properties of the paint do, because they are measured in L*.
         """
         centred = pictures - pictures.mean(dim=(2, 3), keepdim=True)
         contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + 0.02
@@ -102,13 +112,14 @@ class MarkClassifier(nn.Module):
 
 
 def line_features(pictures: Tensor) -> Tensor:
-    """Return features of thin dark and thin light lines in sRGB pictures (B, 3, S, S): (B, 36).
+    """Return features (B, 36) of thin dark and thin light lines in sRGB pictures (B, 3, S, S) in [0, 1].
 
-    Top-hat transforms of grey morphology (Meyer 1979; Serra 1982): the closing minus the picture contains dark lines,
-    the picture minus the opening contains light ones. Features are the mean, the deviation and the shares of large
-    values of each, overall and where the picture is about as dark as its darkest or as light as its lightest colour,
-    as outlines are. Convolutions learn these features very slowly.
+    They are computed from top-hat transforms of grey morphology (Meyer 1979; Serra 1982): the closing minus the picture
+    contains dark lines, the picture minus the opening contains light lines. The features are the mean, the standard
+    deviation and the fractions of large values of each transform. Some of them use only pixels about as dark as the
+    darkest or as light as the lightest colour, because outlines have these colours.
     """
+    # Convolutions learn these features very slowly.
     grey = (pictures.float() * pictures.new_tensor(_GREY)[:, None, None]).sum(dim=1, keepdim=True)
     grey = grey / (grey.std(dim=(2, 3), keepdim=True) + 0.02)
     sample = grey.flatten(1)[:, ::_STRIDE]

@@ -1,4 +1,4 @@
-"""Load the PyTorch networks of a bundle; `AudioVAE.from_bundle` and others use this module.
+"""Load the PyTorch networks of a bundle, for `AudioVAE.from_bundle` and similar methods.
 
 bundle -> verified bytes of a `.safetensors` file -> weights -> network
 
@@ -28,7 +28,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def read_weights(bundle: Bundle, part: str) -> dict[str, Tensor]:
-    """Return the weights of a network of a bundle by name. All are floating-point and finite.
+    """Return the weights of one network of a bundle by name; all are floating-point and finite.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def read_weights(bundle: Bundle, part: str) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], bundle: Bundle, part: str) -> None:
-    """Load weights into a network.
+    """Load weights into a network, in place; ``bundle`` and ``part`` are for error messages.
 
     Raises
     ------
@@ -76,14 +76,22 @@ def check_shapes(weights: Mapping[str, Tensor], expected: Mapping[str, torch.Siz
 
 
 def load_mark_classifier(bundle: Bundle) -> MarkClassifier:
-    """Return the mark classifier of a bundle whose kinds are those of this version."""
+    """Return the mark classifier of a bundle; the bundle must have the kinds of marks of this version.
+
+    Raises
+    ------
+    BundleError
+        If the bundle has no valid mark classifier.
+    TrainingError
+        If the shapes of the weights do not fit the network.
+    """
     weights = read_weights(bundle, "mark_classifier")
     width = side(weights, "features.0.weight", bundle, "mark_classifier")
     return make_network(lambda: MarkClassifier(n_kinds=len(KINDS), width=width), weights, bundle, "mark_classifier")
 
 
 def open_weights(bundle: Bundle | Path | str, part: str) -> tuple[Bundle, dict[str, Tensor]]:
-    """Return a bundle, which is opened if it is given by its name or folder, and the weights of a network in it.
+    """Return an opened bundle and the weights of one of its networks; ``bundle`` may be a name or a folder.
 
     Raises
     ------
@@ -95,7 +103,13 @@ def open_weights(bundle: Bundle | Path | str, part: str) -> tuple[Bundle, dict[s
 
 
 def side(weights: Mapping[str, Tensor], name: str, bundle: Bundle, part: str, *, least: int = 1) -> int:
-    """Return the first dimension of a weight, which is the width of its layer."""
+    """Return the first dimension of the weight ``name``, which is the width of its layer.
+
+    Raises
+    ------
+    BundleError
+        If there is no such weight, or the dimension is not from ``least`` to `MAX_WIDTH`.
+    """
     shape = weights[name].shape if name in weights else ()
     if not shape or not least <= shape[0] <= MAX_WIDTH:
         raise BundleError(f"bundle {bundle.folder}: {part}.safetensors has no usable {name}; write the bundle again")
@@ -103,7 +117,17 @@ def side(weights: Mapping[str, Tensor], name: str, bundle: Bundle, part: str, *,
 
 
 def make_network(make: Callable[[], Network], weights: Mapping[str, Tensor], bundle: Bundle, part: str) -> Network:
-    """Return a network with these weights, created only after their shapes are checked."""
+    """Return the network that ``make`` creates, with these weights, in evaluation mode.
+
+    It is created only after the shapes have been checked.
+
+    Raises
+    ------
+    BundleError
+        If no network can have these widths.
+    TrainingError
+        If names or shapes differ from those of the network.
+    """
     try:
         with torch.device("meta"):  # no memory is allocated
             expected = {name: value.shape for name, value in make().state_dict().items()}

@@ -69,31 +69,33 @@ class Controls:
     angle : float
         Direction of the marks in turns, in [0, 0.5): 0 is horizontal, 0.25 vertical, counter-clockwise.
     chaos : float
-        How much the marks override the plan, in ``CHAOS_RANGE``: at 0 each place has its most probable slot; at 1
-        the marks mix the slots in the proportions of the plan.
+        How much the marks override the plan, in ``CHAOS_RANGE``. At 0, each place has its most probable slot. At 1, the
+        marks mix the slots with the probabilities of the plan.
     second_kind : str or None
-        Kind of the smaller marks near the focus; None for the same kind.
+        Kind of the smaller marks near the focus; None for the same kind as `kind`.
     surface : str
-        What the picture is painted with, one of ``SURFACE_NAMES``.
+        Technique of the painting, one of ``SURFACE_NAMES``.
     shapes : float
-        Large shapes along the short side of the picture, in ``SHAPES_RANGE``.
+        Number of large shapes along the short side of the picture, in ``SHAPES_RANGE``.
     detail : float
         From 0 to 1: how far the smaller marks reach from the middle of the focus.
     softness : float
-        In ``SOFTNESS_RANGE``: how many borders are lost, of flat colour and layers.
-    glaze, brush : float
-        In ``GLAZE_RANGE`` and ``BRUSH_RANGE``: strength of gradual changes of tone within an area, and of the relief of
-        strokes. Above a part of the range (half, a fifth), pictures do not change any more.
+        In ``SOFTNESS_RANGE``: how many borders are blurred, on the surfaces flat and layers.
+    glaze : float
+        In ``GLAZE_RANGE``: strength of gradual changes of tone within an area, in L*; values above 8 count as 8.
+    brush : float
+        In ``BRUSH_RANGE``: strength of the relief of strokes, in L*; values above about 3.3 count as 3.3.
     outline : float
-        In ``OUTLINE_RANGE``: lines where two areas of flat colour or of layers meet. Its absolute value is about twice
-        their mean width in percent of the short side, up to 0.9. Negative: lines in the darkest colour; positive: in
-        the lightest; 0: no lines.
+        In ``OUTLINE_RANGE``: lines between areas, on the surface flat. The mean width of a line is about
+        half the absolute value, in percent of the short side; absolute values above 0.9 count as 0.9. Lines have the
+        darkest colour if it is negative and the lightest if it is positive; 0 is no lines.
     texture : float
-        In ``TEXTURE_RANGE``: how strong traces of the brush and grain are; 0.5 is usual, 0 is none.
+        In ``TEXTURE_RANGE``: strength of the traces of the brush and of the grain. 0 is none, 0.5 the default.
     exact_palette : bool
-        Paint the colours of the palette as they are. Otherwise they get a full range of lightness and an accent.
+        Paint the colours of the palette exactly. Otherwise the painter widens their range of lightness and makes one
+        of them an accent.
     lightness, saturation, warmth : float
-        In ``SHIFTS``: how much lighter, more colourful and warmer the colours are painted; 0 changes nothing.
+        In ``SHIFTS``: change of the colours towards lighter, more colourful and warmer; 0 changes nothing.
     """
 
     palette: Float32
@@ -160,7 +162,13 @@ class Controls:
 
     @classmethod
     def from_json(cls, text: str) -> Controls:
-        """Read controls from the JSON of `to_json`; raise a `ControlsError` for unknown or missing keys."""
+        """Return the controls in the JSON text of `to_json`.
+
+        Raises
+        ------
+        ControlsError
+            If the text is not JSON, a key is unknown or missing, or a value is wrong.
+        """
         try:
             fields: Any = json.loads(text)
         except TypeError as error:
@@ -181,23 +189,23 @@ def choose_controls(
     surfaces: Sequence[str] = SURFACE_NAMES,
     corrections: Corrections = FINISH_CORRECTIONS,
 ) -> Controls:
-    """Convert the outputs of a decoder for one latent to controls.
+    """Return the controls for the outputs of a decoder for one latent.
 
-    The kinds are the two with the highest scores, the surface is the one with the highest. The palette is the mean of
-    the codebook's palettes, see `blend_palettes`. Frequency and chaos are clipped to their ranges.
+    The kinds are the two with the highest scores, and the surface is that with the highest score. The palette is the
+    weighted mean of the palettes of the codebook (`blend_palettes`). Frequency and chaos are clipped to their ranges.
 
     Parameters
     ----------
     outputs : mapping of str to array
-        By the names of the outputs of ``controls.onnx``, without the batch axis. plan: (8, 32, 32) logits of the slots;
-        palette, kind, surface: (n_palettes,), (n_kinds,), (n_surfaces,) logits; frequency, angle, chaos: numbers, the
-        angle in turns; finish: (6,) estimates of the properties of ``FINISH`` in [0, 1] of their ranges.
+        Outputs of ``controls.onnx`` by name, without the batch axis. plan: (8, 32, 32) logits of the slots; palette,
+        kind, surface: (n_palettes,), (n_kinds,), (n_surfaces,) logits; frequency, angle, chaos: numbers, the angle in
+        turns; finish: (6,) estimates of the properties of ``FINISH``, scaled so that each range is [0, 1].
     palettes : (n_palettes, 8, 3) float32
-        The codebook of palettes, sRGB.
+        The codebook of palettes, sRGB in [0, 1].
     kinds, surfaces : sequence of str
         Names of the kinds and of the surfaces, in the order of the outputs.
     corrections : mapping of str to (float, float)
-        Of the estimates of ``FINISH``, as in `FINISH_CORRECTIONS`.
+        Corrections of the estimates of ``FINISH``, as in `FINISH_CORRECTIONS`.
     """
     scores = outputs["kind"]
     order = np.argsort(-scores, kind="stable")
@@ -228,19 +236,19 @@ def _correct(share: float, span: tuple[float, float], correction: Sequence[float
 def blend_palettes(palettes: Float32, logits: Float32) -> Float32:
     """Return the mean of palettes in CIELAB, slot by slot, weighted by the softmax of logits.
 
-    Palettes with a considerable weight are similar, so the mean is a plausible palette and changes continuously with
-    the latent. Slots are sorted by lightness, so the mean is also the optimal transport barycentre along lightness.
+    Palettes with a considerable weight are similar, so the mean is a plausible palette, and it changes continuously
+    with the latent.
 
     Parameters
     ----------
     palettes : (n, 8, 3) float32
-        sRGB.
+        sRGB in [0, 1].
     logits : (n,) float32
 
     Returns
     -------
     (8, 3) float32
-        sRGB.
+        sRGB in [0, 1].
     """
     weights = np.exp(logits - logits.max(), dtype=np.float64)
     near = np.flatnonzero(weights > _LEAST_WEIGHT)
@@ -252,6 +260,6 @@ def blend_palettes(palettes: Float32, logits: Float32) -> Float32:
 
 
 def log_softmax(logits: Float32) -> Float32:
-    """Return log-probabilities over the first axis."""
+    """Return the log-softmax of logits (K, ...) over the first axis, float32."""
     shifted = logits - logits.max(axis=0, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=0, keepdims=True)), np.float32)

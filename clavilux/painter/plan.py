@@ -1,6 +1,6 @@
-"""The plan on a fine grid, and its value at any place.
+"""Interpolation of the plan, the probabilities of the palette slots over the picture.
 
-plan (8, 32, 32) -> refine_plan -> grid (8, 257 * 257) -> read_plan -> log-probabilities at places
+plan (8, 32, 32) -> `refine_plan` -> grid (8, 257 * 257) -> `read_plan` -> log-probabilities at positions
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _N = PLAN_SIDE * _FINE
 
 
 def refine_plan(plan: Float32) -> Float32:
-    """Interpolate the plan with Catmull-Rom splines (1974) on a grid that reaches from border to border.
+    """Return the plan, interpolated with Catmull-Rom splines (1974) to a grid of 257 x 257 points.
 
-    The splines pass through the values of the cells. Near a steep border they overshoot, but the values are logits, so
-    that this only makes a probable slot more probable. B-splines do not overshoot, but smooth away single cells.
+    The outer points of the grid are on the edges of the picture. The splines pass through the values at the centres of
+    the cells.
 
     Parameters
     ----------
@@ -30,8 +30,10 @@ def refine_plan(plan: Float32) -> Float32:
     Returns
     -------
     (SLOTS, 257 * 257) float32
-        Log-probabilities up to a constant that all slots of a place share.
+        Unnormalised log-probabilities: at each point, a common constant may be added to all slots.
     """
+    # The splines overshoot near a steep border, which only makes a probable slot more probable, because the values are
+    # logits. B-splines do not overshoot, but smooth away single cells.
     at = np.arange(_N + 1) / _FINE - 0.5  # in cells, from the centre of the first one
     base = np.floor(at).astype(np.intp)
     f = (at - base).astype(np.float32)
@@ -58,18 +60,19 @@ def refine_plan(plan: Float32) -> Float32:
 
 
 def read_plan(fine: Float32, x: Float32, y: Float32) -> Float32:
-    """Interpolate the refined plan linearly.
+    """Return the refined plan at n positions, by bilinear interpolation.
 
     Parameters
     ----------
     fine : (SLOTS, 257 * 257) float32
         From `refine_plan`.
     x, y : (n,) float32
-        Places from the centre, as shares of the width and the height of the picture.
+        Positions relative to the centre of the picture, in units of its width and of its height, y downwards.
 
     Returns
     -------
     (SLOTS, n) float32
+        Unnormalised log-probabilities.
     """
     column = np.clip((x + np.float32(0.5)) * _N, 0, np.float32(_N - 0.01))
     row = np.clip((y + np.float32(0.5)) * _N, 0, np.float32(_N - 0.01))

@@ -18,23 +18,24 @@ _ROUNDS = 8
 
 
 def quantise(rgb: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Float32, NDArray[np.int64]]:
-    """Return the palette of a picture, and the slot of each pixel.
+    """Return the palette of a picture (eight colours), and the slot (index in the palette) of each pixel.
 
-    k-means in CIELAB with k-means++ initialisation (Arthur & Vassilvitskii 2007), which also finds rare colours. The
-    colour of a slot is the median of its pixels.
+    The method is k-means in CIELAB with k-means++ initialisation (Arthur & Vassilvitskii 2007), which also finds rare
+    colours. The colour of a slot is the median of its pixels.
 
     Parameters
     ----------
     rgb : (H, W, 3) uint8
         sRGB.
     rng : numpy Generator
-        For the initialisation.
+        Random generator of the sample of pixels and of the initialisation.
 
     Returns
     -------
     palette : (8, 3) float32
         sRGB in [0, 1], dark to light.
     slot : (H * W,) int
+        Index of the palette colour of each pixel, 0 to 7, in row-major order.
     """
     flat = rgb.reshape(-1, 3)
     lab = srgb_to_lab(flat / np.float32(255))
@@ -49,7 +50,7 @@ def quantise(rgb: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Float32,
 
 
 def nearest_of(points: Float32, centres: Float32) -> NDArray[np.int64]:
-    """Return the index of the nearest of centres (k, D) for each of points (n, D): (n,)."""
+    """Return the index (n,) of the centre, of centres (k, D), that is nearest to each of points (n, D)."""
     return np.asarray(((centres**2).sum(1)[None] - 2 * points @ centres.T).argmin(1))
 
 

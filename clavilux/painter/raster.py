@@ -16,8 +16,8 @@ Index = NDArray[np.intp]
 def blur(values: Float32, sigma: float) -> Float32:
     """Return values (h, w) or (h, w, k), blurred by three box filters that approximate a Gaussian; edges are repeated.
 
-    `sigma` is the standard deviation in cells. The boxes have whole radii r, so that it becomes the nearest of
-    sqrt(r (r + 1)): 0, 1.4, 2.4, 3.5, ... Below 0.87 nothing changes.
+    `sigma` is the standard deviation in cells. Boxes have whole radii r, so the standard deviation that results is one
+    of sqrt(r (r + 1)): 0, 1.4, 2.4, 3.5, ... A `sigma` below 0.87 changes nothing.
     """
     radius = round((math.sqrt(4 * sigma**2 + 1) - 1) / 2)
     for _ in range(3 if radius else 0):
@@ -35,16 +35,16 @@ def _box(values: Float32, radius: int, axis: int) -> Float32:
 
 
 def smooth(values: Float32) -> Float32:
-    """Return values (h, w) or (h, w, k), filtered by (1, 2, 1) / 4 along rows and columns."""
+    """Return values (h, w) or (h, w, k), filtered by (1, 2, 1) / 4 along rows and columns; edges are repeated."""
     padded = np.pad(values, [(1, 1), (1, 1)] + [(0, 0)] * (values.ndim - 2), mode="edge")
     padded = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) * np.float32(0.25)
     return np.asarray((padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) * np.float32(0.25))
 
 
 def enlarge(values: Float32, rows: int, columns: int, *, top: int = 0, bottom: int | None = None) -> Float32:
-    """Interpolate values (h, w) or (h, w, k) linearly to rows x columns cells of the same extent.
+    """Return values (h, w) or (h, w, k), resized by bilinear interpolation with half-pixel centres.
 
-    With `top` and `bottom`, only these rows are computed.
+    The result has `rows` x `columns` cells. With `top` and `bottom`, only rows `top` to `bottom` - 1 are returned.
     """
     along = _along(values, (np.arange(top, rows if bottom is None else bottom) + 0.5) / rows)
     return np.ascontiguousarray(_along(along.swapaxes(0, 1), (np.arange(columns) + 0.5) / columns).swapaxes(0, 1))
@@ -60,7 +60,10 @@ def _along(values: Float32, at: NDArray[np.float64]) -> Float32:
 
 
 def read_at(values: Float32, row: Float32, column: Float32) -> Float32:
-    """Interpolate values (h, w) or (h, w, k) linearly at n places; the centre of the first cell is (0, 0)."""
+    """Return values (h, w) or (h, w, k) at n positions, (n,) or (n, k), by bilinear interpolation.
+
+    `row` and `column` (n,) are in cells; the centre of the first cell is (0, 0). Positions are clipped to the raster.
+    """
     h, w = values.shape[:2]
     row, column = np.clip(row, 0, h - 1.001), np.clip(column, 0, w - 1.001)
     i, j = row.astype(np.intp), column.astype(np.intp)
@@ -76,7 +79,10 @@ def read_at(values: Float32, row: Float32, column: Float32) -> Float32:
 
 
 def find_edges(slots: UInt8) -> Mask:
-    """Return the cells whose slot differs from that of a neighbour to the left, right, above or below, (h, w)."""
+    """Return a mask (h, w) of the cells whose slot differs from that of one of the four neighbours.
+
+    ``slots`` is (h, w) uint8.
+    """
     edges = np.zeros(slots.shape, bool)
     down, across = slots[1:] != slots[:-1], slots[:, 1:] != slots[:, :-1]
     edges[1:] |= down
@@ -87,7 +93,7 @@ def find_edges(slots: UInt8) -> Mask:
 
 
 def widen(mask: Mask, cells: int) -> Mask:
-    """Return the mask, grown by some cells in all directions."""
+    """Return a mask (h, w), dilated by a square that reaches `cells` cells in each direction."""
     for axis in (0, 1):
         padded = np.pad(mask, [(cells, cells) if a == axis else (0, 0) for a in (0, 1)])
         n = mask.shape[axis]
@@ -96,10 +102,10 @@ def widen(mask: Mask, cells: int) -> Mask:
 
 
 def find_distances(mask: Mask, reach: int) -> Float32:
-    """Return the distance of each cell to the nearest cell of a mask, in cells; more than `reach` where it is larger.
+    """Return the Euclidean distance (h, w) in cells of each cell to the nearest True cell of a mask (h, w).
 
-    Squared distances are minimised along columns, then along rows (Felzenszwalb and Huttenlocher 2012); along rows, all
-    steps up to `reach` are tried.
+    Distances up to `reach` are exact; larger distances are only known to be larger than `reach`. Squared distances are
+    minimised along columns, then along rows (Felzenszwalb and Huttenlocher 2012).
     """
     far = reach + 1
     along = np.where(mask, 0, far).astype(np.int32)
@@ -116,7 +122,11 @@ def find_distances(mask: Mask, reach: int) -> Float32:
 
 
 def find_areas(slots: UInt8) -> Index:
-    """Return for each cell the smallest index of a cell of its area, (h, w); an area is connected and of one slot."""
+    """Return the connected components of equal slots (h, w), as a label (h, w) for each cell.
+
+    Two cells are connected if they are neighbours in a row or a column. The label is the smallest flat index of a cell
+    of the component.
+    """
     index = np.arange(slots.size).reshape(slots.shape)
     right, down = slots[:, 1:] == slots[:, :-1], slots[1:] == slots[:-1]
     one = np.concatenate([index[:, 1:][right], index[1:][down]])
@@ -133,7 +143,7 @@ def find_areas(slots: UInt8) -> Index:
 
 
 def absorb_small(slots: UInt8, smallest: float) -> UInt8:
-    """Return slots in which each area of fewer than `smallest` cells has the slots of its neighbours."""
+    """Return slots (h, w) in which connected areas of fewer than `smallest` cells are filled from their neighbours."""
     area = find_areas(slots)
     small = (np.bincount(area.ravel(), minlength=area.size)[area] < smallest).ravel()
     if small.all():

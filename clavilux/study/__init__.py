@@ -1,1 +1,1 @@
-"""A listening study as a page that works offline: made from songs, answered in a browser, read from result files."""
+"""Listening studies: a page that works offline is made from songs, answered in a browser, and its results are read."""

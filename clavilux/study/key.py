@@ -1,7 +1,7 @@
-"""The right answers of a study as text that nobody reads by accident.
+"""The key of a study: its right answers as text that nobody reads by accident.
 
-The page and each result file carry this text, so that a result can be read without anything else. It is scrambled, not
-encrypted: whoever wants to cheat can.
+The page and each result file contain this text, so that a result can be read without other files. The text is
+scrambled, not encrypted, so that it does not prevent cheating.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _DIGEST_BYTES = 8
 
 
 def scramble(answers: Mapping[str, str], study: str) -> str:
-    """Return the key of a study: trial -> right answer, as text that depends on the name of the study."""
+    """Return the key of a study: its answers (trial -> right answer) as text that depends on the id of the study."""
     plain = json.dumps(answers, sort_keys=True).encode()
     return base64.b64encode(_mask(hashlib.sha256(plain).digest()[:_DIGEST_BYTES] + plain, study)).decode("ascii")
 
 
 def unscramble(key: str, study: str) -> dict[str, str]:
-    """Return the answers in the key of a study.
+    """Return the answers (trial -> right answer) in the key of a study.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Make the page of a study: pictures and excerpts of songs under random names, and trials in a random order."""
+"""Write the page of a study: pictures and excerpts of songs with random file names, and trials in a random order."""
 
 from __future__ import annotations
 
@@ -30,17 +30,31 @@ Pieces = tuple[bytes, bytes]
 def make_study(
     songs: Sequence[Path], folder: Path, *, bundle: str, seed: int, jobs: int, fault: Callable[[str], None]
 ) -> int:
-    """Write the page of a study into a new or empty folder, and return the number of songs in it.
+    """Write the page of a study into a new or empty folder, and return the number of songs in its first part.
 
-    At most `MATCHES` songs are heard, and the halves of `COMPARISONS` others are shown where there are as many; with
-    fewer songs, some of those that are heard. `fault` is called with one line for each song that cannot be painted.
+    At most `MATCHES` songs are heard in the first part. The second part shows the halves of `COMPARISONS` other songs,
+    or, if there are not enough songs, the halves of songs of the first part.
+
+    Parameters
+    ----------
+    songs : sequence of Path
+        Sound files.
+    folder : Path
+    bundle : str
+        Name of a shipped bundle, or the folder of one.
+    seed : int
+        Random seed of the choice of songs and of the trials.
+    jobs : int
+        Number of worker processes; -1 for one per core.
+    fault : callable
+        Called with one line for each song that cannot be painted.
 
     Raises
     ------
     OutputError
-        The folder is not empty.
+        If the folder is not empty.
     StudyError
-        Fewer than `LEAST_SONGS` songs can be painted.
+        If fewer than `LEAST_SONGS` songs, or the halves of fewer than `COMPARISONS` songs, can be painted.
     """
     check_folder(folder)
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What a visitor sees and hears of a song: its picture, an excerpt of its sound, and the pictures of its halves."""
+"""The parts of a song in a study: its picture, an excerpt of its sound, and the pictures of its halves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ _FADE_S = 0.5
 
 
 def make_whole(bundle: str, song: Path) -> tuple[bytes, bytes]:
-    """Return the picture of a song as a JPEG, and an excerpt of its sound as an MP3."""
+    """Return the picture of a song as the bytes of a JPEG, and an excerpt of its sound as the bytes of an MP3.
+
+    ``bundle`` is a name or a folder.
+    """
     picture = _open_clavilux(bundle).paint(song, size=PICTURE_PX).pixels
     check_file(song)
     sound = np.concatenate(list(AudioStream(song, song, max_s=_MAX_S, sample_rate=_EXCERPT_RATE)))
@@ -39,7 +42,10 @@ def make_whole(bundle: str, song: Path) -> tuple[bytes, bytes]:
 
 
 def make_halves(bundle: str, song: Path) -> tuple[bytes, bytes]:
-    """Return the pictures of the two halves of a song as JPEG."""
+    """Return the pictures of the first and of the second half of a song, each as the bytes of a JPEG.
+
+    ``bundle`` is a name or a folder.
+    """
     sound = np.concatenate(list(read_blocks(song)))
     middle = len(sound) // 2
     pictures = []
@@ -52,7 +58,10 @@ def make_halves(bundle: str, song: Path) -> tuple[bytes, bytes]:
 
 
 def cut_excerpt(sound: Float32, rate: int) -> Float32:
-    """Return `EXCERPT_S` seconds from the middle of mono sound (n,), faded, at a loudness that all excerpts share."""
+    """Return `EXCERPT_S` seconds from the middle of mono sound (n,) with ``rate`` samples a second, as (m,) float32.
+
+    The excerpt is faded in and out, and scaled to the same loudness as all other excerpts.
+    """
     samples = min(len(sound), round(EXCERPT_S * rate))
     first = (len(sound) - samples) // 2
     cut = sound[first : first + samples].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Read the result files of a study: how often each visitor was right, with intervals."""
+"""Read the result files of a study, and compute how often each visitor was right, with intervals."""
 
 from __future__ import annotations
 
@@ -23,29 +23,26 @@ _LEAST_VISITORS = 5  # for an interval over visitors
 
 @dataclass(frozen=True)
 class Visit:
-    """The answers of one visitor: part -> whether each answer was right."""
+    """The answers of one visitor."""
 
-    visitor: str
-    name: str
-    study: str
-    made: str
-    is_right: dict[str, list[bool]]
+    visitor: str  # random id
+    name: str  # that the visitor gave; may be empty
+    study: str  # id of the study
+    made: str  # version and bundle that made the study
+    is_right: dict[str, list[bool]]  # part -> whether each answer was right
 
 
 @dataclass(frozen=True)
 class Row:
-    """How often one visitor, or all, were right in a part, and the 95 % interval of that share.
+    """How often one visitor, or all visitors together, were right in one part of a study."""
 
-    `over_visitors` is the interval of the mean share over visitors, None for a visitor and for few visitors.
-    """
-
-    who: str
+    who: str  # name or id of the visitor, or "all N"
     part: str
-    k: int
-    n: int
-    low: float
-    high: float
-    over_visitors: tuple[float, float] | None = None
+    k: int  # number of right answers
+    n: int  # number of answers
+    low: float  # lower end of the 95 % Wilson interval of k / n
+    high: float  # its upper end
+    over_visitors: tuple[float, float] | None = None  # 95 % bootstrap interval of the mean of k / n over visitors
 
 
 def read_visit(path: Path) -> Visit:
@@ -54,7 +51,7 @@ def read_visit(path: Path) -> Visit:
     Raises
     ------
     StudyError
-        If the file is missing, damaged or incomplete; one line that names it.
+        If the file is missing, damaged or incomplete; the message is one line that names the file.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -73,10 +70,10 @@ def read_visit(path: Path) -> Visit:
 
 
 def summarise(visits: Sequence[Visit]) -> list[Row]:
-    """Return the rows of one study: each part of each visitor, then of all visitors together.
+    """Return the rows of one study: one for each visitor and part, then one for all visitors and each part.
 
-    The interval of all answers together takes them as independent, but answers of one visitor are not. With five
-    visitors or more, the interval of the mean over visitors is given too.
+    The Wilson interval for all visitors treats their answers as independent, although answers of one visitor are not.
+    With five visitors or more, there is also a bootstrap interval over visitors.
     """
     rows = [_row(visit.name or visit.visitor, part, visit.is_right[part]) for visit in visits for part in PARTS]
     for part in PARTS:

@@ -1,8 +1,8 @@
-"""The trials of a study, drawn so that neither a picture nor a side is right more often than another.
+"""The trials of a study, drawn so that no picture and no side is right more often than another.
 
-Songs are numbers from 0. In a trial of the first part, the picture of one song stands beside that of another, and each
-song is right as often as it is wrong (a difference of one trial at most), so that a beautiful picture gives nothing
-away. In the second part, two pictures of halves of songs are shown, and each half is shown once.
+Songs are numbered from 0. A trial of the first part shows the pictures of two songs, one of which is heard. The picture
+of each song is right as often as it is wrong, with a difference of at most one trial, so that the beauty of a picture
+is no hint. A trial of the second part shows two pictures of halves of songs; each half is shown once.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Half = tuple[int, int]  # song, 0 or 1
 
 @dataclass(frozen=True)
 class Match:
-    """Which picture belongs to this song: `left` and `right` are songs, and `answer` is the side of the song."""
+    """A trial of the first part: the visitor hears a song and chooses which of two pictures belongs to it."""
 
-    left: int
-    right: int
-    answer: Literal["left", "right"]
+    left: int  # song of the left picture
+    right: int  # song of the right picture
+    answer: Literal["left", "right"]  # side of the song that is heard
 
     @property
     def song(self) -> int:
@@ -36,15 +36,23 @@ class Match:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether two pictures are of the two halves of a song, or of halves of two songs."""
+    """A trial of the second part: the visitor says whether two pictures belong to one song or to two songs."""
 
-    left: Half
-    right: Half
+    left: Half  # of the left picture
+    right: Half  # of the right picture
     answer: Literal["same", "different"]
 
 
 def draw_matches(n_songs: int, rng: np.random.Generator) -> list[Match]:
-    """Return `MATCHES` trials on songs 0 to n - 1, half of them with the answer left; no two songs meet twice."""
+    """Return `MATCHES` trials on songs 0 to n_songs - 1, in random order; the answer is left in half of them.
+
+    No pair of songs occurs twice.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than `LEAST_SONGS` songs.
+    """
     if n_songs < LEAST_SONGS:
         raise ValueError(f"{n_songs} songs are too few for trials in which no two songs meet twice")
     order = rng.permutation(n_songs)
@@ -61,7 +69,7 @@ def draw_matches(n_songs: int, rng: np.random.Generator) -> list[Match]:
 
 
 def draw_comparisons(rng: np.random.Generator) -> list[Comparison]:
-    """Return `COMPARISONS` trials on as many songs, numbered from 0: half of them are of one song."""
+    """Return `COMPARISONS` trials on songs 0 to `COMPARISONS` - 1, in random order; "same" is right in half of them."""
     songs = rng.permutation(COMPARISONS).tolist()
     same, others = songs[: COMPARISONS // 2], songs[COMPARISONS // 2 :]
     pairs: list[tuple[Half, Half, Literal["same", "different"]]] = [((s, 0), (s, 1), "same") for s in same]

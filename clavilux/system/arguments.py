@@ -51,7 +51,7 @@ class _Shortener(reprlib.Repr):
 
 
 def show(value: object) -> str:
-    """Return a value as one short line for a message."""
+    """Return a short description of a value, on one line, for error messages."""
     return " ".join(_Shortener().repr(value).split())
 
 
@@ -90,7 +90,7 @@ def real_number(
     *,
     fault: type[ClaviluxError] = PictureError,
 ) -> float:
-    """Return a finite number in a range as a float. The parameters are those of `whole_number`."""
+    """Return a finite number from ``low`` to ``high`` as a float. The parameters are those of `whole_number`."""
     plain = _scalar(value)
     number = math.nan
     if isinstance(plain, Real):
@@ -108,7 +108,7 @@ def real_number(
 
 
 def check_size(size: Any) -> tuple[int, int]:
-    """Return width and height in pixels, each in `SIZE_RANGE_PX`.
+    """Return ``(width, height)`` in pixels, each in `SIZE_RANGE_PX`, with an aspect ratio of at most `MAX_ASPECT`.
 
     Parameters
     ----------
@@ -143,7 +143,10 @@ def check_aspect(width: int, height: int) -> None:
 
 
 def file_path(name: str, value: Any, *, fault: type[ClaviluxError] = PictureError) -> Path:
-    """Return text, bytes or any `os.PathLike` as a `Path`. The parameters are those of `whole_number`."""
+    """Return a path that is given as text, bytes or any `os.PathLike` as a `Path`.
+
+    The parameters are those of `whole_number`.
+    """
     try:
         text = os.fsdecode(value)
         raw = os.fsencode(text)
@@ -157,9 +160,9 @@ def file_path(name: str, value: Any, *, fault: type[ClaviluxError] = PictureErro
 def float_array(
     name: str, value: Any, shape: tuple[int | None, ...], *, fault: type[ClaviluxError] = PictureError
 ) -> NDArray[np.float32]:
-    """Return finite numbers as a float32 array of a shape, in which ``None`` is any length of at least one.
+    """Return an array of finite numbers as float32, after a check of its shape.
 
-    The other parameters are those of `whole_number`.
+    In ``shape``, None is any length of at least 1. The other parameters are those of `whole_number`.
     """
     array = None
     try:

@@ -118,7 +118,13 @@ def _cut(songs: Iterable[T], n: int) -> Iterator[tuple[T, ...]]:
 
 @contextmanager
 def connected(scheduler: str) -> Iterator[distributed.Client]:
-    """Yield a client of the scheduler at an address; raise `ClusterError` if there is none."""
+    """Yield a client of the Dask scheduler at an address, for a ``with`` block.
+
+    Raises
+    ------
+    ClusterError
+        If no scheduler answers at the address.
+    """
     import asyncio  # takes 0.02 s
 
     from distributed import Client

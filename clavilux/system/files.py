@@ -55,11 +55,11 @@ class FolderListing:
     unreadable: frozenset[Path] = frozenset()
 
     def faults(self) -> list[str]:
-        """Return a line for each reason why paths could not be read, with the first names and the reason."""
+        """Return messages about the paths that could not be read: one line for each reason, with the first names."""
         return _summarise({path: reason for path, reason in self.skipped.items() if path in self.unreadable})
 
     def hints(self) -> list[str]:
-        """Return a line for each reason why other paths were skipped, with the first names and the reason."""
+        """Return messages about all other skipped paths: one line for each reason, with the first names."""
         return _summarise({path: reason for path, reason in self.skipped.items() if path not in self.unreadable})
 
 
@@ -71,7 +71,7 @@ def _summarise(skipped: dict[Path, str]) -> list[str]:
 
 
 def first_names(names: Sequence[str], limit: int = 3) -> str:
-    """Return the first names of a list and the number of the others.
+    """Return a text with the first names of a list, at most ``limit``, and the number of further names.
 
     Examples
     --------
@@ -95,12 +95,12 @@ def check_shortage(error: OSError) -> None:
 def list_folder(
     folder: Path, suffixes: frozenset[str] | None, *, unsupported: frozenset[str] = frozenset()
 ) -> FolderListing:
-    """List the files of a folder tree that have one of the given extensions.
+    """Return the files of a folder tree that have one of the given extensions.
 
-    Names that begin with a dot are skipped without a report: macOS writes a ``._song.mp3`` beside each song, Jupyter
-    keeps copies in ``.ipynb_checkpoints``. Skipped and reported are folders that cannot be read, links to folders
-    (they may form a cycle or point outside the tree), broken links, paths that are not regular files, and files with
-    an extension in ``unsupported``.
+    Names that begin with a dot are ignored: macOS writes a ``._song.mp3`` beside each song, and Jupyter keeps copies in
+    ``.ipynb_checkpoints``. These paths are skipped and reported in the result: folders that cannot be read, links to
+    folders (they may form a cycle or point outside the tree), broken links, paths that are not regular files, and files
+    with an extension in ``unsupported``.
 
     Parameters
     ----------
@@ -155,9 +155,9 @@ def list_folder(
 
 
 def normalise_name(name: str) -> str:
-    r"""Return a relative file name in the normal form, for comparing names from tables with names on disk.
+    r"""Return a relative file name in a normal form, in which names in tables and names on disk can be compared.
 
-    The separator is a slash, Unicode is composed (NFC; macOS stores names decomposed), and ``.`` and empty parts are
+    Backslashes become slashes, Unicode is composed (NFC; macOS stores names decomposed), and ``.`` and empty parts are
     removed. Case is unchanged.
 
     Examples
@@ -170,7 +170,10 @@ def normalise_name(name: str) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Return whether a file name is valid Unicode; Linux allows any bytes, which Python stores as lone surrogates."""
+    """Return whether a file name is valid Unicode.
+
+    Linux allows any bytes in names; Python stores invalid bytes as lone surrogates.
+    """
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
@@ -192,7 +195,7 @@ def path_inside(folder: Path, name: str) -> Path | None:
 
 
 def same_file(first: Path, second: Path) -> bool:
-    """Return whether two paths are the same file, also through links; False if either is missing."""
+    """Return whether two paths are the same file, directly or through links; False if either is missing."""
     try:
         return os.path.samefile(first, second)
     except (OSError, ValueError):
@@ -214,7 +217,7 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return the device and the inode of a file, None if it does not exist."""
+    """Return the numbers of the device and of the inode of a file; None if the file does not exist."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -225,12 +228,12 @@ def identity(path: Path) -> Identity | None:
 def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file atomically, and create its folder if it is missing.
 
-    With ``durable`` the file also survives a loss of power; this waits for the disk.
+    With ``durable``, the function waits until the content is on the disk, so that it survives a loss of power.
 
     Raises
     ------
     OSError
-        If it cannot be written. The previous file is then unchanged and no temporary file remains.
+        If the file cannot be written. The previous file is then unchanged, and no temporary file remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, durable=durable) as temporary:
@@ -241,10 +244,10 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
 def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder, and rename it to ``path`` at the end of the block.
 
-    The temporary name is short, so ``path`` may have any length that the file system allows. If the block raises, the
-    temporary file is removed and the previous file is unchanged. With ``durable`` the data are on the disk before the
-    rename, so a loss of power does not leave an empty file. With ``exclusive`` an existing file is not replaced:
-    `FileExistsError` is raised, also in one of two processes that write at the same time.
+    If the block raises an exception, the temporary file is removed and the previous file is unchanged. With
+    ``durable``, the content is on the disk before the rename, so that a loss of power does not leave an empty file.
+    With ``exclusive``, an existing file is not replaced but raises `FileExistsError`; this holds also if two processes
+    write at the same time.
     """
     temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.tmp")
     _own_temporaries.add(temporary)

@@ -1,9 +1,8 @@
 """Apply a function to many songs, in processes on this machine or on a Dask cluster.
 
-If one song fails (an exception, a crash of its process, not enough memory), the others are still processed and the
-failure is reported with its name. If a process dies while others are running, its song is tried once more alone,
-because the processes together may have used too much memory. Results and their order are the same for any number of
-processes.
+If a song fails (an exception, a crash of its process, not enough memory), the failure is reported with its name and all
+other songs are still processed. If a process dies while other processes run, its song is tried again alone, because the
+processes together may have used too much memory. Results and their order are the same for any number of processes.
 """
 
 from __future__ import annotations
@@ -53,10 +52,12 @@ def run_songs(
     songs : iterable
         Arguments of the function; they should be small, because they are pickled. The iterable is consumed lazily.
     jobs : int
-        Number of processes on this machine; -1 for one per core. With 1, songs are processed in one forked process, or
-        in this process if it cannot be forked (see `can_fork`); then a crash ends the run. Ignored on a cluster.
+        Number of worker processes on this machine; -1 for one per core. With 1, songs are processed in one forked
+        process, or in this process if it cannot be forked (see `can_fork`); then a crash ends the run. Ignored with
+        ``scheduler``.
     failed : callable, optional
-        Returns the result for a song that failed, from the song and the reason. By default, a failure ends the run.
+        Called with a song that failed and the reason; returns the result for this song. By default, a failure ends the
+        run.
     scheduler : str, optional
         Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``; by default, use this machine.
     shard_songs : int
@@ -64,7 +65,7 @@ def run_songs(
     folders : iterable of Path
         Folders that the workers of a cluster must be able to access.
     ordered : bool
-        Whether results are in the order of the songs, or in the order in which they are finished.
+        Yield results in the order of the songs; otherwise, in the order in which they are finished.
 
     Raises
     ------
@@ -91,9 +92,10 @@ def run_songs(
 def run_calls(
     calls: Iterable[partial[R]], *, jobs: int, failed: Callable[[partial[R], str], R] | None = None
 ) -> list[R]:
-    """Return the results of calls, made in processes of this machine as in `run_songs`.
+    """Return the results of calls in their order; the calls are made in worker processes, as in `run_songs`.
 
-    With one job and without `failed`, the calls are made in this process and their exceptions are raised unchanged.
+    ``jobs`` and ``failed`` are described in `run_songs`. With one job and without ``failed``, the calls are made in
+    this process, and their exceptions are raised unchanged.
 
     Examples
     --------
@@ -106,7 +108,11 @@ def run_calls(
 
 
 def count_jobs(jobs: int) -> int:
-    """Return the number of processes, at least 1; -1 means one per core, -2 one less, and so on."""
+    """Return the number of worker processes, at least 1, for a value of `jobs`.
+
+    A positive value is the number itself; -1 means one per core, -2 one less than that, and so on; 0 means the same as
+    -1.
+    """
     return jobs if jobs > 0 else max(1, count_cores() + 1 + (jobs or -1))
 
 

@@ -17,30 +17,30 @@ logger = logging.getLogger("clavilux")
 
 @dataclass(frozen=True)
 class Done:
-    """The function returned a value."""
+    """The outcome of a function that returned a value."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Raised:
-    """The function raised an error that ends the run, such as a full disk."""
+    """The outcome of a function that raised an error which ends the run, such as a full disk."""
 
     error: ClaviluxError
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The song could not be processed; the reason is text for the user."""
+    """The outcome for a song that could not be processed."""
 
-    reason: str
+    reason: str  # text for the user
 
 
 Outcome = Done | Raised | Failed
 
 
 def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
-    """Return the outcome of a function of one song; only `KeyboardInterrupt` is raised.
+    """Return the outcome of calling a function with one song; only `KeyboardInterrupt` is raised.
 
     A `ClaviluxError` gives `Raised`. Any other exception gives `Failed`, and its traceback is logged.
     """
@@ -55,9 +55,10 @@ def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
 
 
 def describe_failure(error: BaseException) -> str:
-    """Log the traceback of an exception, and return one line about it for the user.
+    """Return one line about an exception for the user, and log its traceback.
 
-    The line describes an error of the system, or a bug of Clavilux with file and line.
+    Errors of the system are described by their cause. Any other exception is called a bug of Clavilux, with the file
+    and the line.
     """
     import traceback  # takes 2 ms
 

@@ -1,4 +1,4 @@
-"""End a command at a signal: Ctrl-C, SIGTERM, or SIGHUP when the terminal is closed.
+"""End a command on a signal: Ctrl-C, SIGTERM, or SIGHUP when the terminal is closed.
 
 The first signal raises `KeyboardInterrupt` in the main thread, so that temporary files are removed and workers end.
 Compiled code, networks and decoders may not return to Python for seconds. For commands that run them in this process,
@@ -31,7 +31,7 @@ def exit_code() -> int:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Block signals until the end of the block; a process that is started in it inherits the block."""
+    """Block `SIGNALS` during the ``with`` block; a process that is started in it starts with blocked signals."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -44,7 +44,7 @@ def held_back() -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let the first signal in this block raise `KeyboardInterrupt`, and a second one end the process at once."""
+    """During the ``with`` block, the first signal raises `KeyboardInterrupt`, and a second signal ends the process."""
     _received.clear()
 
     def interrupt(number: int, frame: FrameType | None) -> None:

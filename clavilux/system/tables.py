@@ -28,7 +28,7 @@ _ENCODINGS = {  # by byte-order mark; UTF-32 first, because its mark begins with
 
 
 class Row(dict[str, str]):
-    """Values of a row by column name.
+    """A row of a table: column name -> text.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Row(dict[str, str]):
 
 
 def read_text(path: Path, fault: type[ClaviluxError]) -> str:
-    """Return the text of a file in UTF-8, UTF-16 or UTF-32, without its byte-order mark.
+    """Return the text of a file in UTF-8, UTF-16 or UTF-32, without a byte-order mark.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def read_table(
     required: Sequence[str] = (),
     skip: Callable[[str], None] | None = None,
 ) -> tuple[list[str], list[Row]]:
-    """Return the columns and the rows of a CSV file.
+    """Return the column names and the rows of a CSV file.
 
     The separator is comma, semicolon or tab: the one that divides the header into most columns, or the one in a first
     line such as ``sep=;``. Column names are converted to lower case. Spaces around names and values, empty lines, and
@@ -133,7 +133,10 @@ def read_table(
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table as comma-separated text, with formulas escaped by `escape_cell`."""
+    """Return a table as CSV text: a line with the column names, then one line for each row.
+
+    Values are converted to text and escaped by `escape_cell`.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -155,7 +158,7 @@ def escape_cell(value: str) -> str:
 
 
 def unescape_cell(value: str) -> str:
-    """Return the text from which `escape_cell` made a cell."""
+    """Return the original text of a cell that `escape_cell` has returned; the inverse of `escape_cell`."""
     return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
 
 

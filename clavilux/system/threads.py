@@ -1,4 +1,4 @@
-"""Threads for painting the tiles of a picture in parallel and for decoding sound ahead.
+"""Threads for painting blocks of a picture in parallel, and for decoding sound in advance.
 
 NumPy, FFmpeg and zlib release the global interpreter lock, so threads do run in parallel. The default is one thread
 everywhere, because many songs are painted with one process per core. Results are identical for any number of threads.
@@ -24,7 +24,7 @@ AHEAD = 4  # maximum number of blocks in the queue: about six seconds of sound
 
 @lru_cache(maxsize=1)
 def count_cores() -> int:
-    """Return the number of cores that this process may use, at least 1, with the CPU limit of a container."""
+    """Return the number of CPU cores that this process may use, at least 1; the limit of a container counts. Cached."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name in ("cpu.max", "cpu/cpu.cfs_quota_us"):  # Linux control groups, version 2 and 1
         try:
@@ -38,9 +38,9 @@ def count_cores() -> int:
 
 
 def run_each(work: Callable[[T], object], parts: Iterable[T], threads: int) -> None:
-    """Call a function with each part in a number of threads; the calls must not write to the same memory.
+    """Call ``work`` with each part, in so many threads; the calls must not write to the same memory.
 
-    The first exception of a call is raised again, and parts that have not started are skipped.
+    If a call raises an exception, it is raised again, and parts that have not started are skipped.
     """
     if threads == 1:
         for part in parts:
@@ -52,10 +52,10 @@ def run_each(work: Callable[[T], object], parts: Iterable[T], threads: int) -> N
 
 
 def read_ahead(items: Iterable[T], *, ahead: int = AHEAD) -> Iterator[T]:
-    """Yield the items in their order, while a thread produces up to `ahead` further items.
+    """Yield the items in their order; meanwhile a thread iterates and keeps at most `ahead` further items ready.
 
-    An exception of the producer is raised after the items before it. The thread ends with this generator, also if the
-    generator is closed early.
+    If the iteration raises an exception, it is raised after the items before it. The thread ends when this generator
+    ends or is closed.
     """
     queue: Queue[tuple[T] | BaseException | None] = Queue(ahead)  # items in 1-tuples; None: the end
     closed = Event()

@@ -73,7 +73,7 @@ class Worker:
             _write(self._write_fd, content)
 
     def read(self) -> Outcome | None:
-        """Return the outcome of the song, or None after logging a message of the worker.
+        """Return the outcome of the song; or, after logging a message that the worker has sent, None.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Worker:
         return message
 
     def explain_death(self) -> str:
-        """Return a message about how the process ended, after `read` has raised."""
+        """Return a message for the user about how the process ended; call it after `read` has raised `EOFError`."""
         self.has_died = True
         self._close_pipes()
         code = self._exit_code(wait=True)
@@ -127,7 +127,7 @@ class Worker:
 
 
 def start_worker() -> Worker:
-    """Start a worker process, by a fork if that is safe.
+    """Start a worker process, as a fork if that is safe, and return its handle.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def start_worker() -> Worker:
 
 
 def can_fork() -> bool:
-    """Return whether this process can be forked: on Linux, with no other thread that may hold a lock."""
+    """Return whether this process can be forked safely: it runs on Linux and has no other thread."""
     if sys.platform != "linux":  # some libraries of macOS fail after a fork, Windows has none
         return False
     try:
@@ -148,7 +148,7 @@ def can_fork() -> bool:
 
 
 def end_workers(workers: Sequence[Worker]) -> None:
-    """End workers: close their pipes, wait up to `END_S` in total until they have cleaned up, then kill the rest."""
+    """End workers: close their pipes, wait at most `END_S` seconds in total until they end, then kill the rest."""
     for worker in workers:
         worker._close_pipes()
     until = time.monotonic() + END_S
@@ -162,7 +162,7 @@ def end_workers(workers: Sequence[Worker]) -> None:
 
 
 def wait_for(workers: Sequence[Worker]) -> list[Worker]:
-    """Wait until at least one worker has sent a message or has ended, and return all that have."""
+    """Return the workers that have sent a message or have ended; wait until there is at least one."""
     if sys.platform == "win32":
         import _winapi
         import msvcrt

@@ -1,1 +1,1 @@
-"""Training of the three networks, from two folders to a bundle. Needs the extra `train`."""
+"""Training of the networks: a folder of pictures and a folder of music -> bundle. Needs the extra `train`."""

@@ -2,7 +2,7 @@
 
 picture -> windows (squares, resized to 128 px) -> k-means in CIELAB -> palette and plan of each window
 
-The ImageVAE is trained on the result. Marks are read by `clavilux.training.train_mark_classifier`.
+The ImageVAE is trained on the result. `clavilux.training.train_mark_classifier` finds the marks of the windows.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Windows:
     palettes : (n, 8, 3) float32
         sRGB in [0, 1], dark to light.
     shares : (n, 8, 32, 32) uint8
-        Share of each palette slot in each cell, times 255.
+        Fraction of each cell that each palette slot covers, times 255.
     source : (n,) int
         Index of the picture that the window was cut from.
     names, roles : list of str
-        Names and roles of the pictures.
+        Names of the pictures, and their roles (abstract, generative, painting, ...).
     """
 
     windows: Bytes
@@ -76,7 +76,21 @@ def analyse_folder(
     jobs: int,
     log: Callable[[str], None],
 ) -> Windows:
-    """Cut windows from all pictures of a split, and compute palette and plan of each.
+    """Return windows of all pictures of a split, with the palette and the plan of each window.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of pictures.
+    split : str
+        "training", "validation" or "held-out".
+    recipe : AnalysisRecipe
+    seed : int
+        Random seed of the positions of windows and of the palettes.
+    jobs : int
+        Number of worker processes; -1 for one per core.
+    log : callable
+        Called with one line for each picture that cannot be read.
 
     Raises
     ------
@@ -109,21 +123,21 @@ def analyse_folder(
 
 
 def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
-    """Return palette and plan of a square picture; `clavilux.painter.quantise` finds the colours.
+    """Return the palette and the plan of a square picture; `clavilux.painter.quantise` finds the palette.
 
     Parameters
     ----------
     rgb : (128, 128, 3) uint8
-        Picture.
+        sRGB.
     rng : numpy Generator
-        For the initialisation.
+        Random generator of `quantise`.
 
     Returns
     -------
     palette : (8, 3) float32
         sRGB in [0, 1], dark to light.
     shares : (8, 32, 32) float32
-        Share of each slot in each cell; they sum to 1.
+        Fraction of each cell that each slot covers, slightly blurred; the eight fractions of a cell sum to 1.
     """
     palette, slot = quantise(rgb, rng)
     step = WINDOW_PX // PLAN_SIDE
@@ -133,11 +147,11 @@ def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
 
 
 def read_layout(shares: Bytes) -> Float32:
-    """Return the layout of windows from their shares (n, 8, 32, 32), (n, 2) in [0, 1] of the ranges of ``LAYOUT``.
+    """Return the layout (n, 2) of n windows, shapes and detail, from `Windows.shares` (n, 8, 32, 32).
 
-    *Shapes*: from the mean size of the area around a cell; *detail*: how unevenly borders are spread, the share of all
-    borders in the quarter of the blocks of 4 x 4 cells that has most. Both are ranks among these windows, because
-    neither has the scale of a control.
+    *Shapes* comes from the mean size of the area around a cell. *Detail* is how unevenly borders are spread: the
+    fraction of all borders that are in the quarter of the blocks of 4 x 4 cells with most borders. Both results are
+    ranks among the windows, scaled to (0, 1), because neither measure has the scale of a control.
     """
     measured = np.empty((len(shares), 2))
     for number, window in enumerate(shares):
@@ -150,10 +164,10 @@ def read_layout(shares: Bytes) -> Float32:
 
 
 def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Float32:
-    """Return n of the palettes as a codebook: (m, 8, 3) -> (n, 8, 3), sRGB.
+    """Return at most n of m palettes (m, 8, 3) as a codebook (n, 8, 3) float32, sRGB in [0, 1].
 
-    k-medoids by alternation on the CIELAB distance of slots. The initialisation resembles k-means++, so that rare,
-    colourful palettes have their own codes.
+    The palettes are chosen by alternating k-medoids on the CIELAB distance of slots. The initialisation resembles
+    k-means++, so that rare, colourful palettes have their own codes.
     """
     n = min(n, len(palettes))
     lab = srgb_to_lab(palettes).reshape(len(palettes), -1)
@@ -175,9 +189,9 @@ def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Flo
 
 
 def palette_distance(palettes: Float32, codebook: Float32) -> Float32:
-    """Return the distance of each palette (m, 8, 3) to each of the codebook (n, 8, 3): (m, n).
+    """Return the distances (m, n) between palettes (m, 8, 3) and the palettes of a codebook (n, 8, 3), sRGB in [0, 1].
 
-    The palettes are sRGB. The distance is the root mean square over slots of the CIELAB distance.
+    A distance is the root mean square over slots of the CIELAB distance.
     """
     a = srgb_to_lab(palettes).reshape(len(palettes), -1)
     b = srgb_to_lab(codebook).reshape(len(codebook), -1)
@@ -186,7 +200,7 @@ def palette_distance(palettes: Float32, codebook: Float32) -> Float32:
 
 
 def trim_margins(rgb: Bytes) -> Bytes:
-    """Cut off margins of one colour, such as frames and the paper around a scan."""
+    """Return a picture (H, W, 3) uint8 without margins of one colour, such as frames and the paper around a scan."""
     top, bottom = _margin(rgb), _margin(rgb[::-1])
     across = rgb.transpose(1, 0, 2)
     left, right = _margin(across), _margin(across[::-1])

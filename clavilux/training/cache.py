@@ -1,4 +1,4 @@
-"""Cached results of a stage for later stages and resumed runs: dataclasses of arrays in .npz files.
+"""Cache the results of a stage for later stages and resumed runs: dataclasses of arrays in .npz files.
 
 The files contain no pickles, so that a run folder from an untrusted source cannot execute code.
 """
@@ -33,21 +33,20 @@ _DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile
 
 
 def load_or_make(path: Path, key: object, kind: type[T], make: Callable[[], T], *, log: Callable[[str], None]) -> T:
-    """Return the cached record with this key, or make and cache it.
+    """Return the cached record in a file if it has this key; otherwise make the record, and write it to the file.
 
-    A file with another key or from another version of Clavilux is replaced. A damaged file is replaced too, with a
-    message.
+    A file that is damaged, has another key or is from another version of Clavilux is replaced.
 
     Parameters
     ----------
     path : Path
         An .npz file.
     key : object
-        JSON-serialisable description of what the record is made from.
+        JSON-serialisable description of the inputs of the record.
     kind : type
         Dataclass whose fields are arrays or lists of strings.
     make : callable
-        Returns the record.
+        Function without arguments that returns the record.
     log : callable
         Receives one line about a damaged file.
 
@@ -70,7 +69,13 @@ def load_or_make(path: Path, key: object, kind: type[T], make: Callable[[], T], 
 
 
 def save_record(path: Path, key: object, record: DataclassInstance) -> None:
-    """Write a dataclass of arrays and lists of strings with a key, atomically."""
+    """Write a dataclass of arrays and lists of strings to an .npz file atomically, with a key (JSON-serialisable).
+
+    Raises
+    ------
+    TrainingError
+        If the file cannot be written.
+    """
     arrays: dict[str, Any] = {_KEY: np.array(_key_text(key))}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
@@ -83,7 +88,7 @@ def save_record(path: Path, key: object, record: DataclassInstance) -> None:
 
 
 def load_record(path: Path, kind: type[T], key: object = None) -> T | None:
-    """Return the record in a file; None if a key is given and the file has another key.
+    """Return the record of type ``kind`` in an .npz file; None if a key is given and the file has another key.
 
     Raises
     ------

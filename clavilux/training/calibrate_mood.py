@@ -3,9 +3,9 @@
     python -m clavilux.training.calibrate_mood features/descriptors.csv data.csv --corpus corpus.csv
 
 The labels come from Emotify (Aljanaki, Wiering & Veltkamp 2016): about twenty listeners per song selected up to three
-of the nine feelings of the Geneva Emotional Music Scale. Its value is the share of listeners who selected it.
-Arousal and valence are sums of these shares, by the position of each feeling in Russell's circumplex (1980); feelings
-without a clear position are not used:
+of the nine feelings of the Geneva Emotional Music Scale. The value of a feeling is the fraction of listeners who
+selected it. Arousal and valence are sums of these values, by the position of each feeling in Russell's circumplex
+(1980); feelings without a clear position are not used:
 
 =========  =====================================  =================================
            plus                                   minus
@@ -89,7 +89,9 @@ class Labelled:
 
 
 def read_votes(labels_csv: Path) -> dict[str, Float64]:
-    """Return the feelings (J, 9) of the listeners of each song, 0 or 1, by its genre and number such as `classical/17`.
+    """Return the feelings of listeners: genre and number of a song, such as `classical/17` -> (J, 9) of 0 and 1.
+
+    J is the number of listeners of the song; columns are in the order of `FEELINGS`.
 
     Raises
     ------
@@ -106,10 +108,19 @@ def read_votes(labels_csv: Path) -> dict[str, Float64]:
 
 
 def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | None) -> Labelled:
-    """Join descriptors, labels and artists.
+    """Return the songs of Emotify that have descriptors and labels.
 
-    Songs are the files with `emotify` in their path. Paths end like `classical/17.mp3`: genre, and number of the song
-    in the genre.
+    They are the files with `emotify` in their path. Paths end like `classical/17.mp3`, with the genre and the number of
+    the song in the genre.
+
+    Parameters
+    ----------
+    descriptors_csv : Path
+        Table of `clavilux features`.
+    labels_csv : Path
+        Table of Emotify.
+    corpus_csv : Path or None
+        Table of the corpus, for the artists.
 
     Raises
     ------
@@ -137,13 +148,16 @@ def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | No
 
 
 def labels_of(votes: list[Float64], axis: str) -> Float64:
-    """Return the standardised label of each song on an axis, (n,)."""
+    """Return the label of each of n songs on an axis, "arousal" or "valence": (n,), standardised over the songs."""
     weights = np.array([AXES[axis].get(feeling, 0) for feeling in FEELINGS], np.float64)
     return _standardise(np.array([listeners.mean(axis=0) @ weights for listeners in votes]))
 
 
 def agreement(votes: list[Float64], axis: str, rng: np.random.Generator, *, times: int = 50) -> float:
-    """Return the correlation of labels of two groups of listeners: split halves with the Spearman-Brown formula."""
+    """Return the reliability of the labels on an axis: the correlation between two groups of listeners.
+
+    It is the mean correlation over random splits of the listeners in halves, corrected by the Spearman-Brown formula.
+    """
     halves = []
     for _ in range(times):
         shuffled = [listeners[rng.permutation(len(listeners))] for listeners in votes]
@@ -160,7 +174,7 @@ def fit_ridge(inputs: Float64, labels: Float64) -> Float64:
 
 
 def folds_of(groups: list[str], n_folds: int) -> NDArray[np.int64]:
-    """Return the fold of each song, (n,). Groups are not divided; the largest ones are assigned first."""
+    """Return the cross-validation fold of each song, (n,); all songs of a group are in one fold."""
     sizes: dict[str, int] = defaultdict(int)
     for group in groups:
         sizes[group] += 1
@@ -173,7 +187,7 @@ def folds_of(groups: list[str], n_folds: int) -> NDArray[np.int64]:
 
 
 def predict_held_out(inputs: Float64, labels: Float64, groups: list[str]) -> Float64:
-    """Return the predictions (n,) for each fold from a regression on the other folds."""
+    """Return predictions (n,) of labels (n,) from inputs (n, D), by a ridge regression fitted on the other folds."""
     fold_of = folds_of(groups, FOLDS)
     predicted = np.zeros(len(labels))
     for fold in range(FOLDS):
@@ -185,7 +199,7 @@ def predict_held_out(inputs: Float64, labels: Float64, groups: list[str]) -> Flo
 
 
 def correlations(predicted: Float64, labels: Float64, genres: list[str]) -> tuple[float, float]:
-    """Return the Pearson correlation over all songs, and within genres (both sides centred by genre)."""
+    """Return the Pearson correlation of predictions and labels over all songs, and after centring both by genre."""
     one, other = predicted.copy(), labels.copy()
     for genre in set(genres):
         inside = np.array([g == genre for g in genres])
@@ -195,7 +209,7 @@ def correlations(predicted: Float64, labels: Float64, genres: list[str]) -> tupl
 
 
 def main() -> None:
-    """Print the figures and the weights."""
+    """Print the correlations and the weights; the arguments of the command line name the tables."""
     parser = argparse.ArgumentParser(description="Calibrate arousal and valence on labelled songs.")
     parser.add_argument("descriptors", type=Path, help="descriptors.csv of `clavilux features`")
     parser.add_argument("labels", type=Path, help="data.csv of Emotify: one line for each listener and song")

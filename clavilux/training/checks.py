@@ -1,7 +1,7 @@
 """Checks before a training starts, for errors that would otherwise end it hours later.
 
-They cover output folders, tables, whether a recipe fits the bundle that the training starts from, and data that cannot
-be learned from: too few files, values that are not finite, silent songs, identical pictures.
+They cover output folders, tables, the fit of the recipe to the bundle from which the training starts, and unusable
+data: too few files, values that are not finite, silent songs, identical pictures.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _BLOCK = 256  # windows read at once, 4 MB
 
 
 def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) -> None:
-    """Refuse output folders that cannot be used, and a recipe that does not fit the bundle of `--from`.
+    """Raise an error if an output folder cannot be used, or if the recipe does not fit the bundle of `--from`.
 
     Parameters
     ----------
@@ -63,7 +63,12 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
 
     Raises
     ------
-    TrainingError, BundleError, ModuleNotFoundError
+    TrainingError
+        If a folder cannot be written to, a checkpoint exists without `--resume`, or the recipe does not fit the bundle.
+    BundleError
+        If the weights of a bundle cannot be read.
+    ModuleNotFoundError
+        If a package that the export needs is not installed.
     """
     _check_run_folder(run, songs=songs, pictures=pictures)
     if output is not None:
@@ -125,14 +130,14 @@ def _check_picture_networks(run: Run) -> None:
 
 
 def check_pictures(run: Run) -> None:
-    """Refuse pictures that cannot be learned from.
+    """Raise an error if the pictures of a run cannot be used for training.
 
     Raises
     ------
     TrainingError
-        If there are too few, or too few different ones.
+        If there are too few pictures, or too few different pictures.
     CorpusError
-        If there is no folder, or its table is invalid.
+        If the folder does not exist, or its table is invalid.
     """
     describe_folder(run.art)
     entries = list_entries(run.art, PICTURE_SUFFIXES, report=run.note)
@@ -152,7 +157,7 @@ def check_pictures(run: Run) -> None:
 
 
 def check_songs(run: Run, *, descriptors: bool) -> None:
-    """Refuse features that cannot be learned from. All of them are read once.
+    """Raise an error if the features of a run cannot be used for training; all of them are read once.
 
     Parameters
     ----------
@@ -163,10 +168,10 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
     Raises
     ------
     TrainingError
-        If there are too few tracks, too few different ones with sound, values that are not finite, or features of
-        other settings than those of the recipe.
+        If there are too few tracks, too few different tracks with sound, values that are not finite, or features that
+        were computed with other settings than those of the recipe.
     CorpusError
-        If there is no folder, or one of its tables is invalid or lacks a track.
+        If the folder does not exist, or one of its tables is invalid or lacks a track.
     """
     describe_folder(run.features)
     entries = list_entries(run.features, FEATURE_SUFFIXES, report=run.note)

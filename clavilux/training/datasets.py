@@ -47,16 +47,16 @@ _WINDOW_BYTES = 4 * MFCC_ROWS * WINDOW_FRAMES
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a folder: path, name relative to the folder, split and role."""
+    """A file of training data."""
 
     path: Path
-    name: str
-    split: str
-    role: str
+    name: str  # relative to the folder, normalised
+    split: str  # training, validation or held-out
+    role: str  # as in `clavilux.corpus.table.CorpusRow`
 
 
 class FeatureFiles:
-    """Feature files on disk. Each is opened when it is read, so there may be any number of them."""
+    """Feature files on disk, a sequence of arrays (n, 20, 216) float32; a file is opened only while it is read."""
 
     def __init__(self) -> None:
         self.lengths: list[int] = []  # windows
@@ -69,7 +69,7 @@ class FeatureFiles:
         Raises
         ------
         AudioError
-            If it cannot be used; the message gives the reason.
+            If the file is not a feature file with float32 values.
         """
         array = read_clips(path)
         if array.dtype != np.float32 or not array.flags.c_contiguous or not isinstance(array, np.memmap):
@@ -87,7 +87,13 @@ class FeatureFiles:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
-        """Return all windows of a file, (n, 20, 216), mapped from the disk."""
+        """Return all windows (n, 20, 216) float32 of a file, memory-mapped.
+
+        Raises
+        ------
+        TrainingError
+            If the file has changed since it was added.
+        """
         shape = (self.lengths[index], MFCC_ROWS, WINDOW_FRAMES)
         try:
             return np.memmap(self._paths[index], np.float32, "r", self._offsets[index], shape)
@@ -95,7 +101,14 @@ class FeatureFiles:
             raise self._changed(index, error) from error
 
     def window(self, index: int, number: int) -> NDArray[np.float32]:
-        """Return one window of a file, (20, 216). Reads it directly, because a memory map takes three times as long."""
+        """Return the window ``number`` of the file ``index``, (20, 216) float32.
+
+        Raises
+        ------
+        TrainingError
+            If the file has changed since it was added.
+        """
+        # Read directly, because a memory map takes three times as long.
         offset = self._offsets[index] + number * _WINDOW_BYTES
         try:
             values = np.fromfile(self._paths[index], np.float32, MFCC_ROWS * WINDOW_FRAMES, offset=offset)
@@ -167,7 +180,7 @@ class AudioFeatureDataset(Dataset[Tensor]):
         return torch.from_numpy(self.arrays.window(track, index - first))
 
     def clips(self, per_track: int) -> Tensor:
-        """Return the indices of at most `per_track` windows of each track, evenly spaced, (n,)."""
+        """Return the indices (n,) of at most `per_track` windows of each track, evenly spaced in the track."""
         starts = self._ends - np.array(self.arrays.lengths)
         clips = [
             start + np.unique(np.linspace(0, length - 1, per_track + 2).round().astype(int)[1:-1])
@@ -176,15 +189,16 @@ class AudioFeatureDataset(Dataset[Tensor]):
         return torch.from_numpy(np.concatenate(clips))
 
     def track_weights(self) -> Tensor:
-        """Return sampling weights of windows, (n,), by which tracks are drawn as the square root of their length."""
+        """Return sampling weights (n,) of windows, with which a track is drawn as the square root of its length."""
         return torch.cat([torch.full((length,), length**-0.5) for length in self.arrays.lengths])
 
 
 def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = logger.warning) -> list[Entry]:
     """Return all files with one of these extensions, sorted by name, with their split and role.
 
-    If the folder has a `corpus.csv`, only files with a row in it are returned. The row of a picture names its file. The
-    row of a feature file names the recording, which `descriptors.csv` assigns to the feature file, or else the name.
+    If the folder has a `corpus.csv`, only files with a row in it are returned. The row of a picture names the picture
+    file. The row of a feature file names the recording; `descriptors.csv` says which feature file belongs to it, or
+    else the names are compared.
 
     Parameters
     ----------
@@ -197,7 +211,7 @@ def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = log
     Raises
     ------
     CorpusError
-        If it is not a folder, one of the tables is invalid, or the row of a file is ambiguous.
+        If ``folder`` is not a folder, one of the tables is invalid, or the row of a file is ambiguous.
     """
     if not os.path.isdir(folder):  # Path.is_dir raises if the name is too long
         raise CorpusError(f"{folder} is not a folder")
@@ -256,7 +270,7 @@ def read_descriptors(folder: Path) -> dict[str, Row]:
 
 
 def descriptors_of(entry: Entry, rows: dict[str, Row], folder: Path) -> list[list[float]]:
-    """Return the descriptors of a song, its first half and its second half, (3, descriptors).
+    """Return the descriptors of a song, of its first half and of its second half, as lists of shape (3, descriptors).
 
     Raises
     ------
@@ -273,7 +287,10 @@ def descriptors_of(entry: Entry, rows: dict[str, Row], folder: Path) -> list[lis
 
 
 def describe_folder(folder: Path) -> dict[str, Any]:
-    """Return the contents of a folder: counts, sources with licences, and the hash of its `corpus.csv` if it has one.
+    """Return a description of a folder of training data for `bundle.json`, as JSON values.
+
+    With a `corpus.csv`, it has the hash of this table, the number of files by role and split, and the sources with
+    their licences. Otherwise it has the number of files.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Write trained networks as a bundle: ONNX graphs, weights for further training, and `bundle.json`.
 
-Each graph is compared with its PyTorch network; a bundle with a graph that differs is not written.
+The outputs of each graph are compared with those of its PyTorch network. If they differ, no bundle is written.
 """
 
 from __future__ import annotations
@@ -49,14 +49,17 @@ _PARITY_BATCH = 3
 
 
 class ControlsGraph(nn.Module):
-    """Decoder of the ImageVAE: latents to controls."""
+    """The decoder of the ImageVAE as it is exported: latents -> outputs of ``controls.onnx``."""
 
     def __init__(self, network: ImageVAE) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, z_image: Tensor) -> tuple[Tensor, ...]:
-        """Return plan, palette, kind, surface, frequency, angle (turns), chaos and finish (softness, glaze, ...)."""
+        """Return plan, palette, kind, surface, frequency, angle, chaos and finish for latents (B, 64).
+
+        Shapes are those of `clavilux.card.NETWORKS`. The plan has log-probabilities, and the angle is in turns.
+        """
         raw = self.network.decode(z_image)
         # ONNX has no atan2. The half-angle formula is exact except for the direction (-1, 0).
         cosine, sine = raw.direction[:, 0], raw.direction[:, 1]
@@ -69,35 +72,35 @@ class ControlsGraph(nn.Module):
 
 
 class PixelsGraph(nn.Module):
-    """Decoder of the ConvImageVAE: latents to pixels."""
+    """The decoder of the ConvImageVAE as it is exported: latents -> the output of ``pixels.onnx``."""
 
     def __init__(self, network: ConvImageVAE) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, z_image: Tensor) -> Tensor:
-        """Return pictures (B, 3, 128, 128) in [0, 1] of z_image (B, 64)."""
+        """Return pictures (B, 3, 128, 128), sRGB in [0, 1], for latents (B, 64)."""
         return self.network.decode(z_image)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The networks of one training and the codebook of palettes."""
+    """The networks of one training, and the codebook of palettes."""
 
     audio_vae: AudioVAE
     image_vae: ImageVAE | ConvImageVAE
     mapping: MappingNetwork | PerceptronMapping
-    mark_classifier: MarkClassifier | None
-    palettes: NDArray[np.float32] | None
+    mark_classifier: MarkClassifier | None  # None for a decoder of pixels
+    palettes: NDArray[np.float32] | None  # (P, 8, 3), sRGB in [0, 1]; None for a decoder of pixels
 
 
 def check_output(folder: Path) -> None:
-    """Refuse an output folder that is not empty, because its contents would be lost.
+    """Raise an error if a folder cannot become a bundle; files in it would be lost.
 
     Raises
     ------
     TrainingError
-        If it is a file, is not empty or cannot be read.
+        If ``folder`` is a file, is not empty or cannot be read.
     """
     if not os.path.lexists(folder):
         return
@@ -123,12 +126,15 @@ def export_bundle(
     measures: Mapping[str, Any],
     command: str,
 ) -> dict[str, float]:
-    """Write a bundle atomically, and return the difference of each graph from its network.
+    """Write a bundle atomically, and return the difference of each graph from its network (`compare_graph`) by stage.
+
+    The parameters after ``folder`` are fields of ``bundle.json``; `clavilux.card.FIELDS` describes them.
 
     Raises
     ------
     TrainingError
-        If a graph differs from its network by more than `PARITY_TOLERANCE`, or for the reasons of `check_output`.
+        If a graph differs from its network by more than `PARITY_TOLERANCE`, if the folder cannot be written to, or for
+        the reasons of `check_output`.
     """
     check_output(folder)
     with _new_folder(folder) as work:
@@ -222,7 +228,19 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
 
 
 def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: str, outputs: list[str]) -> None:
-    """Write a network as ONNX with a variable batch size, and without paths of this machine."""
+    """Write a network to an ONNX file with a variable batch size.
+
+    Parameters
+    ----------
+    network : Module
+    example : Tensor
+        An input with a batch dimension.
+    path : Path
+        The file.
+    input_name : str
+    outputs : list of str
+        Names of the outputs.
+    """
     # It warns about four operators of torchvision, which no network here uses.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -267,7 +285,14 @@ def _check_graph(path: Path, example: Tensor) -> None:
 
 
 def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:
-    """Return the difference of a graph from its network, relative to the largest output if that is above 1."""
+    """Return how much the outputs of an ONNX file differ from those of its network, for an example input.
+
+    Returns
+    -------
+    dict
+        "difference": largest absolute difference, divided for each output by its largest absolute value if that is
+        above 1. "largest_value": the largest of these divisors.
+    """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     outputs_of_graph = session.run(outputs, {session.get_inputs()[0].name: example.numpy()})
     with torch.no_grad():

@@ -5,11 +5,11 @@ principal components of songs, surrogate model -> **here** -> weights of the lin
 
 A transport plan maps songs to single latents and preserves distances in the latent space. But the painter is not
 smooth: two nearby latents may be painted with different marks. This fit preserves distances between the visual features
-of the paintings. It assigns what differs most between songs to directions of the latent space in which paintings change
-predictably.
+of the paintings. The largest differences between songs are assigned to directions of the latent space in which
+paintings change predictably.
 
-Kinds of marks are discrete choices. With `steady_kinds`, the fit makes them depend on what two halves of a song have in
-common, so that both halves are painted with the same marks.
+Kinds of marks are discrete choices. With `steady_kinds`, they depend mostly on properties that two halves of a song
+have in common, so that both halves are painted with the same marks.
 
 Legend: n songs, P components, m pictures, D latent dimensions, T inputs of the predictor, F visual features,
 G cross-modal correspondences.
@@ -50,9 +50,10 @@ _SHARP = 4.0  # factor of the logits of surfaces: the painter takes the highest
 
 
 class PredictorInputs(nn.Module):
-    """Inputs of the look predictor for latents (B, D): what the decoder gives the painter, without the plan.
+    """Computes the inputs (B, T) of the look predictor from latents (B, D), with the linear heads of a decoder.
 
-    The output (B, T) is the latents, the kinds of marks, the surface, the palette in CIELAB, and logits of the marks.
+    The inputs are the latents, the weights of the kinds of marks and of the surfaces, the palette in CIELAB, and the
+    logits of the marks. The plan is not used.
 
     Parameters
     ----------
@@ -86,16 +87,17 @@ class PredictorInputs(nn.Module):
         return torch.cat([latents, kinds, surfaces, palettes, self.to_marks(latents)], dim=1)
 
     def kind_scores(self) -> Tensor:
-        """Return the matrix (D, n_kinds) from latents to scores of kinds, without what all kinds share."""
+        """Return the matrix (D, n_kinds) from latents to scores of kinds; the mean over kinds is subtracted."""
         weight = self.to_kind.weight
         return (weight - weight.mean(dim=0)).T
 
 
 def weigh_kinds(scores: Tensor) -> Tensor:
-    """Return the weight of each kind by its score, (B, n_kinds): those of the best two, differentiable.
+    """Return the weight of each kind (B, n_kinds), differentiable, from scores (B, n_kinds).
 
-    The second has 1/2 if the best two scores are equal, and 0 if it is equal to the third, because two kinds change
-    places then.
+    Only the two kinds with the highest scores have a weight above 0; the two weights sum to 1. The weight of the second
+    kind is 1/2 if its score equals that of the first, and 0 if it equals that of the third, so that weights are
+    continuous when kinds change places.
     """
     if scores.shape[1] < 3:
         return functional.one_hot(scores.argmax(dim=1), scores.shape[1]).float()
@@ -132,12 +134,25 @@ class LookPredictor(nn.Module):
 def fit_predictor(
     latents: Float64, features: Float64, inputs: PredictorInputs | None, *, steps: int, seed: int
 ) -> tuple[LookPredictor, float]:
-    """Train a predictor of visual features (m, F) from latents (m, D).
+    """Return a predictor of visual features (m, F) that is trained on latents (m, D), and its validation figure.
+
+    Parameters
+    ----------
+    latents : (m, D)
+    features : (m, F)
+        Visual features of the paintings of the latents.
+    inputs : PredictorInputs or None
+        Computes the inputs of the predictor; None uses the latents themselves.
+    steps : int
+        Number of training steps.
+    seed : int
 
     Returns
     -------
-    The predictor from the step with the best validation figure (an eighth of the data), and that figure: the share of
-    the variance that it predicts.
+    predictor : LookPredictor
+        From the step with the best validation figure.
+    explained : float
+        Fraction of the variance that it predicts on an eighth of the data, which is not used for training.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -175,10 +190,11 @@ class SongsToFit:
     Attributes
     ----------
     components : (n, P)
+        Principal components of the song codes.
     halves : (n, 2, P)
-        Components of the first and the second half of each song.
+        Principal components of the first and of the second half of each song.
     scores : (n, G)
-        Normal scores in the cross-modal correspondences; G may be 0.
+        Normal scores of the songs in the cross-modal correspondences; G may be 0.
     start : (n, D)
         Latents from which the descent starts.
     """
@@ -189,7 +205,7 @@ class SongsToFit:
     start: Float64
 
     def starting_at(self, start: Float64) -> SongsToFit:
-        """Return the songs with other latents to start from."""
+        """Return a copy with other latents (n, D) from which the descent starts."""
         return dataclasses.replace(self, start=start)
 
 
@@ -217,7 +233,7 @@ def fit_by_surrogate(
       gather where the painter is smoothest.
     - `steady_kinds`: variance of the scores of kinds within songs over their variance between songs (Fisher 1936).
 
-    Latents get noise of deviation `jitter`: what holds only at one point does not hold for new songs.
+    Normal noise with the standard deviation `jitter` is added to latents, so that the fit generalises to new songs.
 
     Parameters
     ----------
@@ -304,7 +320,7 @@ class _Objective:
 
 
 def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the squared sliced Wasserstein distance of two samples (n, F) over random directions."""
+    """Return the squared sliced Wasserstein distance of two samples (n, F): the mean over random directions."""
     directions = torch.randn(a.shape[1], _DIRECTIONS, generator=generator)
     directions = directions / directions.norm(dim=0)
     gaps: Tensor = (a @ directions).sort(dim=0).values - (b @ directions).sort(dim=0).values

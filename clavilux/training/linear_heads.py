@@ -1,17 +1,17 @@
-"""Linear heads of the ImageVAE (palette, kind and marks), fitted in closed form.
+"""Fit the linear heads of the ImageVAE (palette, kind, surface and marks) in closed form.
 
-    posterior means of training art, and what was read off that art -> **here** -> three linear layers of the ImageVAE
+    posterior means, palettes and marks of training art -> **here** -> four linear layers of the ImageVAE
 
-A decoder trained by gradient descent predicts the most frequent class where it is uncertain, and its class boundaries
-depend on single training pictures, so that similar latents get different pictures. Here each layer is a linear
-regression with two corrections:
+A decoder that is trained by gradient descent predicts the most frequent class where it is uncertain. Its class
+boundaries depend on single training pictures, so that similar latents get different pictures. Here each layer is a
+linear regression with two corrections:
 
 - *spread*: predictions of a regression vary less than its targets. They are stretched until they vary as much
   (palettes by the optimal transport map between Gaussians, scalars by their standard deviation);
-- *shares*: every kind is chosen as often as it was read off the art.
+- *frequencies of classes*: every kind and every surface is chosen as often as it was found in the art.
 
-Both are estimated on samples from the normal distribution with the mean and covariance of the latents, which resemble
-mapped songs and not the training data.
+Both corrections are estimated on samples from the normal distribution with the mean and covariance of the latents,
+which resembles the latents of songs more than the training data do.
 """
 
 from __future__ import annotations
@@ -50,14 +50,17 @@ class HeadTargets:
     Attributes
     ----------
     palette : (n, 8, 3)
-        sRGB, dark to light.
+        sRGB in [0, 1], dark to light.
     kind, surface : (n, n_kinds), (n, n_surfaces)
         Probabilities.
-    log_frequency, chaos : (n,)
+    log_frequency : (n,)
+        Natural logarithm of the number of marks along the short side.
     direction : (n, 2)
         Cosine and sine of twice the angle.
+    chaos : (n,)
+        In ``CHAOS_RANGE``.
     finish : (n, 6)
-        In [0, 1] of their ranges.
+        The properties of ``FINISH``, each scaled so that its range is [0, 1].
     """
 
     palette: NDArray[np.floating]
@@ -79,7 +82,7 @@ def fit_linear_heads(
     palette_blend: float,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Set the linear heads of a trained network in place.
+    """Set the linear heads of a trained network, in place, and return figures about the fit.
 
     Parameters
     ----------
@@ -87,11 +90,11 @@ def fit_linear_heads(
     latents : (n, 64)
         Posterior means of art.
     targets : HeadTargets
-        Of the same n pictures.
+        Palettes and marks of the same n pictures.
     palettes : (n_palettes, 8, 3)
-        The codebook, sRGB.
+        The codebook, sRGB in [0, 1].
     similarity : (n_kinds, >= 3)
-        Coordinates of kinds by visual similarity, leading ones first.
+        Coordinates of kinds by visual similarity, from `kind_similarity`.
     palette_blend : float
         CIELAB distance of slots within which palettes of the codebook are blended.
     rng : numpy Generator
@@ -99,8 +102,8 @@ def fit_linear_heads(
     Returns
     -------
     dict
-        Share of the variance of each target that is predicted, the stretch and spread of palettes, and how far the
-        shares of kinds are from those of the targets.
+        Fraction of the variance of each target that is predicted; stretch and spread of palettes; difference between
+        the frequencies of kinds and surfaces and those of the targets (`share_biases`).
     """
     samples = rng.multivariate_normal(latents.mean(0), np.cov(latents.T), _SAMPLES)
     report = _fit_palette(network.to_palette, latents, samples, targets.palette, palettes, palette_blend)
@@ -201,20 +204,20 @@ def _fit_marks(layer: nn.Linear, latents: Float64, targets: HeadTargets) -> dict
 
 
 def balance_classes(network: ImageVAE, art: Float64, songs: Float64) -> dict[str, float]:
-    """Change the biases of kinds and surfaces so that songs get each class as often as art does, in place.
+    """Change the biases of kinds and surfaces of a network, in place, so that songs get each class as often as art.
 
-    Songs do not fill the latent space exactly as art does, and classes that few pictures have would be too frequent.
+    Without this, rare classes would be too frequent, because songs do not fill the latent space exactly as art does.
 
     Parameters
     ----------
     network : ImageVAE
     art, songs : (n, 64), (m, 64)
-        Latents.
+        Latents of art and of songs.
 
     Returns
     -------
     dict
-        Half the sum of absolute differences between the shares of songs and art that remain, for each layer.
+        For each layer, the remaining total variation distance between the class frequencies of songs and of art.
     """
     missed = {}
     for name in ("kind", "surface"):
@@ -227,16 +230,17 @@ def balance_classes(network: ImageVAE, art: Float64, songs: Float64) -> dict[str
 
 
 def share_biases(scores: Float64, shares: Float64) -> tuple[Float64, float]:
-    """Return biases (K,) such that a fraction `shares[k]` of the rows of scores (n, K) + biases has its argmax at k.
+    """Return biases with which the argmax of `scores` (n, K) + biases is k in a fraction `shares[k]` of the rows.
 
-    Solves the dual of the optimal transport from rows to classes of mass `shares`, by ever smaller steps along the
-    logarithm of wanted over reached share.
+    This is the dual of the optimal transport from rows to classes of mass `shares` (K,). It is solved by ever smaller
+    steps along the logarithm of the wanted fraction over the reached fraction.
 
     Returns
     -------
-    biases
+    biases : (K,)
+        With mean 0.
     missed : float
-        Half the sum of absolute differences between `shares` and the shares that were reached.
+        Total variation distance between `shares` and the fractions that were reached, from 0 to 1.
     """
     bias, reached = np.zeros(len(shares)), np.zeros(len(shares))
     floor = 0.5 / len(scores)

@@ -50,7 +50,10 @@ class Logs:
             self._board = SummaryWriter(folder / "tensorboard" / name, purge_step=first_step + 1)
 
     def add(self, kind: str, step: int, figures: dict[str, float]) -> None:
-        """Append a row to `<name><kind>.csv` and points to the TensorBoard log."""
+        """Append a row of figures (name -> value) to `<name><kind>.csv`, and points to the TensorBoard log.
+
+        ``kind`` is "" for training and "-validation" for validation.
+        """
         path = self._path(kind)
         row = {"step": float(step), **figures}
         with writing_to(self._folder):
@@ -64,7 +67,7 @@ class Logs:
                 self._board.add_scalar(f"{kind.removeprefix('-') or 'training'}/{key}", value, step)
 
     def has_validation(self, step: int) -> bool:
-        """Return whether figures of the validation of a step were written."""
+        """Return whether validation figures of this step are in the CSV file."""
         path = self._path("-validation")
         return path.exists() and any(float(row["step"]) == step for row in _read_rows(path)[0])
 
@@ -81,7 +84,7 @@ class Logs:
 
 
 def last_validation(folder: Path, name: str) -> dict[str, float]:
-    """Return the last validation figures of a task, with their step; empty if there are none."""
+    """Return the last validation figures of a task, name -> value, including "step"; empty if there are none."""
     path = folder / f"{name}-validation.csv"
     rows = _read_rows(path)[0] if path.is_file() else []
     return {key: float(value) for key, value in rows[-1].items()} if rows else {}

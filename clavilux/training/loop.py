@@ -1,9 +1,9 @@
-"""The training loop that all networks share.
+"""The training loop of all networks.
 
-A task gives the network, batches, loss and validation; the loop does the rest: processes and devices, learning rate,
-KL control, averaged weights, checkpoints and logs. The random numbers of step n depend on (seed, n) alone, so a run
-that was interrupted and resumed gives the same weights as an uninterrupted one. With several processes, each takes its
-share of every batch, and gradients are averaged.
+A task provides the network, batches, loss and validation. The loop handles processes and devices, learning rate, KL
+control, averaged weights, checkpoints and logs. The random numbers of step n depend only on (seed, n), so a run that
+was interrupted and resumed gives the same weights as an uninterrupted run. With several processes, every batch is
+divided among them, and gradients are averaged.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _LOG_SECONDS = 5.0  # between two lines about progress
 class Task(nn.Module):
     """A network with its data and its loss.
 
-    `forward(batch, noise, beta)` returns "loss" and the parts of it, each a scalar; the KL divergence is "kl_nats".
+    `forward(batch, noise, beta)` returns a dict of scalar tensors: "loss", and the parts of the loss by name. The KL
+    divergence of a VAE is "kl_nats". `noise` is a random generator, `beta` the weight of the KL divergence.
     """
 
     name: str  # of checkpoints and logs
@@ -56,15 +57,15 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Return the order of the items in one epoch. Tasks that balance their data override this method."""
+        """Return the indices (n_items,) of the items in the order of one epoch; tasks may balance their data here."""
         return torch.randperm(self.n_items(), generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
-        """Load and augment these items."""
+        """Return a batch of the items with these indices (B,), loaded and augmented: name -> tensor (B, ...)."""
         raise NotImplementedError
 
     def validate(self) -> dict[str, float]:
-        """Return figures on the validation split; `network` has the averaged weights during the call."""
+        """Return figures on the validation split by name; `network` has the averaged weights during the call."""
         raise NotImplementedError
 
 
@@ -74,16 +75,30 @@ class LoopSettings:
 
     Attributes
     ----------
-    steps, batch, learning_rate, warmup, final_learning_rate
-        Linear warm-up over `warmup` steps, then a cosine down to `final_learning_rate` times `learning_rate`.
+    steps : int
+        Number of optimiser steps.
+    batch : int
+        Items of a batch, over all processes.
+    learning_rate, warmup, final_learning_rate
+        The learning rate rises linearly to `learning_rate` over `warmup` steps, then falls along a cosine to
+        `final_learning_rate` times `learning_rate`.
     ema : float
-        Decay of the averaged weights.
+        Decay of the averaged weights, per step.
+    seed : int
+    precision : str
+        "32-true", "bf16-mixed", or "auto" for the faster of the two.
     target_nats : float or None
-        KL divergence to hold, from a first beta of `first_beta`.
+        If given, the KL divergence is held at this value (`KLController`), starting with the beta `first_beta`.
+    first_beta : float
     max_beta : float or None
-        Last value of a beta that rises linearly. If neither is given, beta is 0.
+        If given and `target_nats` is None, beta rises linearly to this value (`RisingBeta`). If both are None, beta is
+        0.
     data : str
         Hash of the training data; a resumed run must have the same. "" is not compared.
+    checkpoint_s : float
+        Seconds between checkpoints.
+    log_every, validate_every : int
+        Steps between log entries, and between validations.
     """
 
     steps: int
@@ -103,7 +118,7 @@ class LoopSettings:
     validate_every: int = 1_000
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that a resumed run must share."""
+        """Return the settings, by name, that must be the same in a resumed run."""
         names = ("steps", "batch", "learning_rate", "warmup", "final_learning_rate", "ema", "seed", "target_nats")
         return {name: getattr(self, name) for name in (*names, "max_beta", "data")}
 
@@ -308,7 +323,7 @@ class _Training:
 
 
 def seeded_generator(seed: int, step: int, stream: int) -> torch.Generator:
-    """Return a generator that depends on (seed, step, stream) alone."""
+    """Return a new random generator whose state depends only on (seed, step, stream)."""
     mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + stream * 0x94D049BB133111EB) % 2**63
     return torch.Generator().manual_seed(mixed)
 

@@ -1,4 +1,4 @@
-"""The fastest number format and number of threads for a training on this machine, found by short trials."""
+"""Find the fastest number format and number of threads for a training on this machine, by short trials."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ _LEAST_GAIN = 1.15  # least speed-up for which the number of threads is doubled
 
 
 def choose_precision(task: Task, settings: LoopSettings, log: Callable[[str], None]) -> Precision:
-    """Return the number format of the settings, or for "auto" the faster one on this machine.
+    """Return the number format of the settings; for "auto", the faster of float32 and bfloat16 on this machine.
 
-    With AMX, bfloat16 convolutions are several times faster than float32; on processors that emulate them, they are
-    many times slower. A trial of half a second is more reliable than a list of processors.
+    With a GPU, "auto" is "bf16-mixed". Otherwise a trial of about half a second decides.
     """
+    # With AMX, bfloat16 convolutions are several times faster than float32; on processors that emulate them, they are
+    # many times slower. A trial is more reliable than a list of processors.
     if settings.precision != "auto":
         return settings.precision
     if torch.cuda.is_available():
@@ -46,9 +47,8 @@ def choose_threads(
 ) -> int | None:
     """Return the number of threads with which a step is fastest, or None to keep PyTorch's setting.
 
-    PyTorch's setting is kept on a GPU and if OMP_NUM_THREADS or MKL_NUM_THREADS is set. Otherwise the number is doubled
-    while steps get clearly faster. Small networks are fastest with few threads; with one thread per core they become
-    many times slower if another program uses a core.
+    PyTorch's setting is kept on a GPU, and if OMP_NUM_THREADS or MKL_NUM_THREADS is set. Otherwise the number is
+    doubled, from 1, as long as steps get at least 15 % faster.
 
     Parameters
     ----------
@@ -57,8 +57,11 @@ def choose_threads(
     log : callable
         Receives a line with the times.
     before : int, optional
-        Number with which this training started. It is used again, because sums depend on the number of threads.
+        Number of threads with which this training started. It is used again, because sums depend on the number of
+        threads.
     """
+    # Small networks are fastest with few threads. With one thread per core, they become many times slower if another
+    # program uses a core.
     if not _may_choose_threads():
         return None
     limit = count_cores()
@@ -81,7 +84,7 @@ def choose_threads(
 
 @contextmanager
 def using_threads(number: int | None) -> Iterator[None]:
-    """Set the number of threads of PyTorch in a block; None changes nothing."""
+    """Set the number of threads of PyTorch during the ``with`` block; None changes nothing."""
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:

@@ -1,7 +1,7 @@
 """Painted examples: paintings with known controls, the training data of the mark classifier.
 
-Plans and palettes come from real pictures; plans are blurred to a random degree, so that the composition is real and
-the marks replace the detail. Kinds, frequency, angle, chaos, paint and surface are random and known.
+Plans and palettes come from real pictures. Plans are blurred at random, so that the composition is realistic and all
+detail comes from the marks. Kinds, frequency, angle, chaos, paint and surface are random and known.
 """
 
 from __future__ import annotations
@@ -39,12 +39,17 @@ class PaintedExamples:
     Attributes
     ----------
     pictures : (n, 128, 128, 3) uint8
+        sRGB.
     kind : (n, n_kinds)
-        Weight of each kind.
-    log_frequency, angle, chaos : (n,)
-        The angle is in turns.
+        Weight of each kind of marks; the weights of a picture sum to 1.
+    log_frequency : (n,)
+        Natural logarithm of the number of marks along the short side.
+    angle : (n,)
+        In turns, in [0, 0.5).
+    chaos : (n,)
+        In ``CHAOS_RANGE``.
     paint : (n, 4)
-        Softness, glaze, brush and outline, in [0, 1] of their ranges.
+        Softness, glaze, brush and outline, each scaled so that its range is [0, 1].
     surface : (n,)
         Index of the surface.
     """
@@ -59,7 +64,10 @@ class PaintedExamples:
 
 
 def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> PaintedExamples:
-    """Paint n examples with the plans and palettes of these windows."""
+    """Return n painted examples with random marks, and the plans and palettes of random windows.
+
+    ``jobs`` is the number of worker processes, -1 for one per core.
+    """
     controls_list = [_draw(windows, seed, index) for index in range(n)]
     calls = (partial(_paint_example, controls, seed + index) for index, controls in enumerate(controls_list))
     pictures = run_calls(calls, jobs=jobs)
@@ -78,7 +86,10 @@ def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> Painted
 
 
 def blur_plan(shares: Float32, sigma_cells: float) -> Float32:
-    """Blur shares (8, 32, 32) with a Gaussian, repeating the edges; they still sum to 1."""
+    """Return shares (8, 32, 32) after a Gaussian blur with a standard deviation in cells; edges are repeated.
+
+    If the eight shares of each cell sum to 1, so do the results.
+    """
     at = np.arange(PLAN_SIDE)
     # Each row holds the weights of one cell's neighbours; beyond the edge the last cell is repeated.
     weights = np.zeros((PLAN_SIDE, PLAN_SIDE), np.float32)

@@ -19,19 +19,20 @@ class Processes:
     Attributes
     ----------
     devices : int
-        GPUs per machine; processes per machine where there is no GPU.
+        Number of GPUs of each machine; without a GPU, number of processes on each machine.
     num_nodes : int
-        Machines.
+        Number of machines.
     """
 
     devices: int = 1
     num_nodes: int = 1
 
     def join(self, precision: Precision = "32-true") -> Fabric:
-        """Start the processes, or join those that are running.
+        """Return the `Fabric` of this process; processes that do not run yet are started.
 
-        The first call in the first process of a machine starts the others there with the same command line. On several
-        machines, run the same command on each with MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment.
+        The first call in the first process of a machine starts the other processes of this machine, with the same
+        command line. With several machines, the user runs the same command on each of them, with MASTER_ADDR,
+        MASTER_PORT and NODE_RANK in the environment.
         """
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
         strategy = "ddp" if self.devices * self.num_nodes > 1 else "auto"

@@ -1,7 +1,8 @@
 """Recipes: every number of a training, as frozen dataclasses read from TOML.
 
-`recipes/default.toml` has every key. Any other recipe holds only what differs from it, or from another recipe that it
-names: ``base = "classic"``.
+`recipes/default.toml` has every key, with a comment that describes it; fields of the dataclasses below have the names
+of these keys. Any other recipe has only the keys that differ from it, or from another recipe that it names, as in
+``base = "classic"``.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ FORMER_NAMES = {
 
 @dataclass(frozen=True)
 class TrackEmbeddingRecipe:
-    """Training of the track embedding, which separates windows of one track from windows of others."""
+    """The table [track_embedding] of a recipe: network and training of the track embedding."""
 
     dims: int
     steps: int
@@ -105,7 +106,7 @@ class TrackEmbeddingRecipe:
 
 @dataclass(frozen=True)
 class AudioVAERecipe:
-    """Training of the AudioVAE."""
+    """The table [audio_vae] of a recipe: network and training of the AudioVAE."""
 
     steps: int
     epochs: int
@@ -124,7 +125,7 @@ class AudioVAERecipe:
 
 @dataclass(frozen=True)
 class MarkClassifierRecipe:
-    """Training of the mark classifier."""
+    """The table [mark_classifier] of a recipe: network and training of the mark classifier."""
 
     paintings: int
     steps: int
@@ -137,7 +138,7 @@ class MarkClassifierRecipe:
 
 @dataclass(frozen=True)
 class SurfaceShares:
-    """Share of the pictures that each surface gets; the sum need not be 1."""
+    """Relative frequency of each surface, by its name; the sum need not be 1."""
 
     gouache: float
     impasto: float
@@ -150,7 +151,7 @@ class SurfaceShares:
 
 @dataclass(frozen=True)
 class AnalysisRecipe:
-    """How pictures are cut into windows and analysed."""
+    """The table [analysis] of a recipe: how pictures are cut into windows and analysed."""
 
     abstract_windows: int
     painting_windows: int
@@ -162,7 +163,7 @@ class AnalysisRecipe:
 
 @dataclass(frozen=True)
 class ImageVAERecipe:
-    """Training of the ImageVAE."""
+    """The table [image_vae] of a recipe: network and training of the ImageVAE."""
 
     decoder: Literal["painter", "pixels"]
     steps: int
@@ -188,7 +189,7 @@ class ImageVAERecipe:
 
 @dataclass(frozen=True)
 class MappingRecipe:
-    """How the mapping from songs to pictures is fitted."""
+    """The table [mapping] of a recipe: how the mapping from songs to pictures is fitted."""
 
     method: Literal["look-preserving", "fused-gromov-wasserstein", "pca-match", "shuffled-pairs"]
     structure: float
@@ -214,7 +215,7 @@ class MappingRecipe:
 
 @dataclass(frozen=True)
 class PaintingRecipe:
-    """Random variation with which the bundle paints by default."""
+    """The table [painting] of a recipe: default noise of the bundle, see `clavilux.record.PaintOptions`."""
 
     noise_std: float
     logvar_scale: float
@@ -222,7 +223,7 @@ class PaintingRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of a training."""
+    """All settings of a training; each field is a key or a table of a recipe file."""
 
     seed: int
     precision: Literal["auto", "32-true", "bf16-mixed"]
@@ -236,17 +237,18 @@ class Recipe:
     painting: PaintingRecipe
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the recipe as nested dictionaries and lists, as `bundle.json` holds it."""
+        """Return the recipe as nested dicts and lists of JSON values, as in the field `config` of `bundle.json`."""
         return dataclasses.asdict(self)
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a recipe by the name of a shipped one or by the path of a TOML file.
+    """Return a recipe that is given by the name of a shipped recipe or by the path of a TOML file.
 
     Raises
     ------
     RecipeError
-        If there is no such recipe, it is not TOML or empty, a key is unknown, or a value has the wrong type or range.
+        If there is no such recipe, the file is empty or not TOML, a key is unknown, or a value has a wrong type or is
+        out of range.
     """
     path = Path(name) if name.lower().endswith(".toml") else RECIPES / f"{name}.toml"
     if not os.path.lexists(path):

@@ -1,4 +1,4 @@
-r"""What the stages of a training share: its settings, the bundle it starts from, and training in parts.
+r"""Functions and settings that all stages of a training use: `Run`, the initial bundle, training in parts, a cache.
 
 features -> `stage_audio` (AudioVAE) -----------\
 pictures -> `stage_pictures` (ImageVAE) ---------> `stage_mapping` -> bundle
@@ -36,7 +36,7 @@ _BETA_OF_TRAINED = 0.5
 
 @dataclass(frozen=True)
 class Run:
-    """Where a training reads and writes.
+    """The settings of a training: recipe, folders, bundles and processes.
 
     Attributes
     ----------
@@ -46,21 +46,25 @@ class Run:
     art, features : Path
         Folders of pictures and of feature files.
     music : Path or None
-        Folder of the recordings that the features were measured in, if this run measured them.
+        Folder of the recordings of the features, if this run computed the features; else None.
     resume : bool
         Continue from checkpoints.
-    start, classifier_from : Bundle or None
-        Bundle whose weights the training starts from; bundle whose mark classifier is used without training one.
+    start : Bundle or None
+        Bundle from whose weights the training starts; its palettes are kept.
+    classifier_from : Bundle or None
+        Bundle whose mark classifier is used instead of training one, if its kinds of marks are those of this version.
     pictures_from : Bundle or None
-        Bundle whose ImageVAE and palettes are used without training.
+        Bundle whose ImageVAE and palettes are used without training; the linear heads are fitted again.
     jobs : int
-        Processes that paint and read; -1 for all cores.
+        Number of worker processes that paint and read files; -1 for one per core.
     log : callable
         Receives lines about progress.
     processes : Processes
         Processes that train; all of them read the same folders.
     command : sequence of str
         Command line after `clavilux`, for `bundle.json`; empty when called from Python.
+    notes : set of str
+        Lines that `note` has logged.
     """
 
     recipe: Recipe
@@ -84,14 +88,14 @@ class Run:
         return self.start is None and self.recipe.track_embedding.copies > 0 and self.recipe.track_embedding.dims > 0
 
     def note(self, line: str) -> None:
-        """Log a line about the data once, although several stages find the same."""
+        """Log a line about the data, unless it has been logged before by another stage."""
         if line not in self.notes:
             self.notes.add(line)
             self.log(line)
 
 
 def start_bundle(name: str | None) -> Bundle | None:
-    """Return the bundle that a training starts from, with its weights checked; None without a name.
+    """Return the bundle with this name or folder, after a check of its weights; None if the name is None.
 
     Raises
     ------
@@ -108,11 +112,19 @@ def start_bundle(name: str | None) -> Bundle | None:
 
 
 def start_from(run: Run, network: nn.Module, file: str) -> None:
-    """Load the weights of the bundle that the run starts from; do nothing if it starts from none.
+    """Load the weights ``file`` of the bundle `run.start` into a network, in place; do nothing if there is no bundle.
 
-    The linear heads of an ImageVAE are not loaded: they were fitted in closed form at the end of the last training, and
-    their large losses would disturb the encoder.
+    The linear heads of an ImageVAE keep their initial weights.
+
+    Raises
+    ------
+    BundleError
+        If the weights cannot be read.
+    TrainingError
+        If their shapes do not fit the network.
     """
+    # The linear heads in a bundle were fitted in closed form at the end of its training; their large losses would
+    # disturb the encoder.
     if run.start is None:
         return
     weights = read_weights(run.start, file)
@@ -125,7 +137,20 @@ def start_from(run: Run, network: nn.Module, file: str) -> None:
 def loop_settings(
     run: Run, recipe: AudioVAERecipe | ImageVAERecipe, seed: int, n_items: int, target_nats: float, data: str
 ) -> LoopSettings:
-    """Return the settings of the loop for a VAE; `data` is a hash of the training data."""
+    """Return the settings of the training loop for a VAE.
+
+    Parameters
+    ----------
+    run : Run
+    recipe : AudioVAERecipe or ImageVAERecipe
+    seed : int
+    n_items : int
+        Number of training items, which gives the number of steps of an epoch.
+    target_nats : float
+        Target of the KL divergence, used if the objective of the recipe is "kl_target".
+    data : str
+        Hash of the training data.
+    """
     steps = recipe.epochs * max(1, n_items // recipe.batch) if recipe.epochs else recipe.steps
     holds_kl = recipe.objective == "kl_target"
     return LoopSettings(
@@ -160,7 +185,11 @@ def train_network(
 
 
 def cached(run: Run, file: str, key: object, kind: type[T], make: Callable[[], T]) -> T:
-    """Return the record that an earlier stage or the first process stored under this key, or make and store it."""
+    """Return the record in a file of the run folder if it has this key, else make it and write it to the file.
+
+    The parameters are those of `clavilux.training.cache.load_or_make`. With several processes, only the first one of a
+    machine makes the record.
+    """
     with run.processes.join().rank_zero_first():
         return load_or_make(run.folder / file, key, kind, make, log=run.log)
 

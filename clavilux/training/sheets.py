@@ -15,18 +15,18 @@ from clavilux.training.writing import writing_to
 
 
 def save_sheet(path: Path, pictures: Sequence[NDArray[np.uint8]], *, columns: int, gap: int = 4) -> None:
-    """Arrange pictures of the same size in rows, and save them atomically.
+    """Write pictures of the same size, arranged in rows, to one picture file atomically.
 
     Parameters
     ----------
     path : Path
         PNG, JPEG or WebP, by the suffix.
     pictures : sequence of (H, W, 3) uint8
-        In reading order.
+        sRGB, in reading order.
     columns : int
         Pictures per row.
     gap : int
-        White pixels between them.
+        White pixels between pictures.
 
     Raises
     ------
@@ -46,7 +46,10 @@ def save_sheet(path: Path, pictures: Sequence[NDArray[np.uint8]], *, columns: in
 
 
 def features_as_pictures(features: NDArray[np.float32], *, scale: int = 3) -> list[NDArray[np.uint8]]:
-    """Return normalised features (n, rows, frames) as grey pictures; black and white are -3 and 3 deviations."""
+    """Return standardised features (n, rows, frames) as n grey pictures (rows * scale, frames, 3) uint8.
+
+    Black is -3 and white 3 standard deviations; the first row is at the bottom.
+    """
     grey = np.clip(127.5 + features * (127.5 / 3.0), 0, 255).astype(np.uint8)
     tall = np.repeat(grey[:, ::-1], scale, axis=1)
     return [np.repeat(picture[..., None], 3, axis=2) for picture in tall]

@@ -18,9 +18,10 @@ _LOG_EVERY = 10  # epochs
 def fit_on_shuffled_pairs(
     songs: SongCodes, art: Art, recipe: MappingRecipe, *, seed: int, log: Callable[[str], None]
 ) -> PerceptronMapping:
-    """Minimise the squared error between songs and pictures that are paired at random, anew in each epoch.
+    """Return a perceptron that is trained on songs and pictures, paired at random anew in each epoch.
 
-    The result is close to the mean picture for every song: the pairs have no relation to learn.
+    The loss is the squared error of latents. The pairs have no relation to learn, so every song gets nearly the mean
+    latent of pictures.
     """
     torch.manual_seed(seed)
     network = PerceptronMapping(song_dim=songs.codes.shape[1])

@@ -1,4 +1,4 @@
-"""Songs as the mapping receives them: song codes.
+"""Song codes, the inputs of the mapping.
 
 feature files -> AudioVAE -> mean z_audio of a song, with its descriptors appended -> song code
 """
@@ -32,13 +32,15 @@ class SongCodes:
     Attributes
     ----------
     names : list of str
+        Names of the feature files.
     codes : (n, 64 + D)
+        Codes of whole songs.
     halves : (n, 2, 64 + D)
         Codes of the first and the second half of each song.
     descriptors : dict of str to (n,)
-        All descriptors by name, also those that are not in the codes.
+        All descriptors of whole songs by name, including those that are not in the codes.
     track_dims : int
-        How many of the first 64 numbers are the track embedding; 0 without one.
+        The first so many numbers of a code are the track embedding; 0 without one.
     copies : (n, 1 + C, 64 + D), optional
         Codes of an excerpt of each song and of C degraded copies of it.
     """
@@ -55,6 +57,8 @@ def encode_songs(
     network: AudioVAE, dataset: AudioFeatureDataset, folder: Path, mapped_descriptors: tuple[str, ...]
 ) -> SongCodes:
     """Return the song codes of the tracks of a dataset.
+
+    ``folder`` has `descriptors.csv`; ``mapped_descriptors`` are the names of the descriptors in a code, in order.
 
     Raises
     ------
@@ -82,9 +86,10 @@ def encode_songs(
 
 
 def encode_copies(network: AudioVAE, copies: TrackCopies, mapped_descriptors: tuple[str, ...]) -> Float64:
-    """Return the codes of the excerpts and their copies, (n, 1 + C, 64 + D).
+    """Return the codes (n, 1 + C, 64 + D) of an excerpt of each of n tracks and of its C copies.
 
-    The cache has statistics of windows and no windows, so the detail, the other part of a latent, is 0.
+    The numbers of a code after the track embedding, up to number 64, are 0, because `TrackCopies` has statistics of
+    windows and not the windows.
     """
     embedding = network.track_embedding
     assert embedding is not None, "copies are made for the track embedding"
@@ -95,9 +100,9 @@ def encode_copies(network: AudioVAE, copies: TrackCopies, mapped_descriptors: tu
 
 
 def song_weights(songs: SongCodes, recipe: MappingRecipe) -> Float64:
-    """Return the weight of each standardised number of a song code when songs are compared, (64 + D,).
+    """Return the weights (64 + D,) of the standardised numbers of a song code in distances between songs.
 
-    It is the weight of the recipe for its part of the code, times its Wiener gain to the power of `steadiness`.
+    A weight is that of the recipe for this part of the code, times the Wiener gain to the power of `steadiness`.
     """
     weights = wiener_gains(songs) ** recipe.steadiness
     if songs.track_dims:
@@ -107,10 +112,10 @@ def song_weights(songs: SongCodes, recipe: MappingRecipe) -> Float64:
 
 
 def wiener_gains(songs: SongCodes) -> Float64:
-    """Return the gain in [0.05, 1] of each number of a song code, (64 + D,).
+    """Return the Wiener gain (1949) of each number of a song code: (64 + D,), in [0.05, 1].
 
-    It is the share of the variance between songs that is not variance within songs (Wiener 1949): between the halves of
-    a song, and between an excerpt and its copies, if there are any.
+    It is 1 - (variance within songs) / (variance between songs). The variance within songs is that between the halves
+    of a song, plus that between an excerpt and its copies if there are copies.
     """
     between = np.maximum(songs.codes.var(axis=0), 1e-12)
     within = 0.5 * np.square(songs.halves[:, 0] - songs.halves[:, 1]).mean(axis=0)

@@ -1,6 +1,6 @@
-"""First stage of a training: the AudioVAE learns from feature files.
+"""First stage of a training: the AudioVAE is trained on feature files.
 
-feature files -> track embedding -> AudioVAE around it
+feature files -> track embedding -> AudioVAE, which contains the track embedding
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clavilux.training.train_track_embedding import TrackEmbeddingTask
 
 
 def train_audio_vae(run: Run) -> AudioVAE:
-    """Train the AudioVAE on the features of the run."""
+    """Return the AudioVAE of a run, trained on its features, or from its checkpoint if the training is finished."""
     recipe = run.recipe.audio_vae
     torch.manual_seed(run.recipe.seed)
     training = AudioFeatureDataset(run.features, TRAINING, skip=run.note, report=run.note)

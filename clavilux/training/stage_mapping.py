@@ -1,4 +1,4 @@
-r"""Last stage of a training: fit the mapping on the two trained networks, and write the bundle.
+r"""Last stage of a training: fit the mapping between the two trained networks, and write the bundle.
 
 AudioVAE, song features -> song codes --------------\
 ImageVAE, windows -> latents -> linear heads -> paintings -> mapping -> bundle
@@ -55,7 +55,21 @@ class _ArtLatents:
 
 @refuse_degenerate()
 def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -> dict[str, Any]:
-    """Fit the linear heads and the mapping, write the bundle, and return its measures."""
+    """Fit the linear heads and the mapping, write the bundle, and return its measures: network -> name -> value.
+
+    Parameters
+    ----------
+    run : Run
+    audio_vae : AudioVAE
+    pictures : PictureSide
+    output : Path
+        Folder of the bundle, new or empty.
+
+    Raises
+    ------
+    TrainingError
+        If songs or pictures do not differ, a graph differs from its network, or a folder cannot be written to.
+    """
     descriptors = () if run.recipe.mapping.method == "shuffled-pairs" else MAPPED_DESCRIPTORS
     songs = {split: _encode(run, audio_vae, split, descriptors) for split in (TRAINING, VALIDATION)}
     measures = {"audio_vae": last_validation(run.folder, "audio-vae"), "image_vae": _picture_measures(run, "image_vae")}

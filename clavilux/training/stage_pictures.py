@@ -1,4 +1,4 @@
-r"""Second stage of a training: the ImageVAE learns from pictures.
+r"""Second stage of a training: the ImageVAE is trained on pictures.
 
 pictures -> windows -> mark classifier -> targets -> ImageVAE
                 \-> (decoder = "pixels") ----------/
@@ -51,22 +51,19 @@ _SHEET_COLUMNS = 12
 
 @dataclass(frozen=True)
 class PictureSide:
-    """A trained ImageVAE and what was made for its training.
-
-    All but `network` are None for a decoder of pixels. `similarity` is (n_kinds, n_kinds - 1), see `kind_similarity`.
-    """
+    """A trained ImageVAE, and the data for its training; all but `network` are None for a decoder of pixels."""
 
     network: ImageVAE | ConvImageVAE
     mark_classifier: MarkClassifier | None = None
-    palettes: NDArray[np.float32] | None = None
-    marks: MarksRead | None = None
-    similarity: Float64 | None = None
+    palettes: NDArray[np.float32] | None = None  # codebook (P, 8, 3), sRGB in [0, 1]
+    marks: MarksRead | None = None  # of the training windows
+    similarity: Float64 | None = None  # (n_kinds, n_kinds - 1), see `kind_similarity`
 
 
 def train_image_vae(run: Run) -> PictureSide:
-    """Train the ImageVAE, and the mark classifier that it needs, on the pictures of the run.
+    """Return the ImageVAE of a run, trained on its pictures, with the mark classifier and the data of the training.
 
-    With `pictures_from`, both are those of a bundle.
+    With `run.pictures_from`, the ImageVAE and the palettes are those of this bundle.
     """
     windows = prepare_windows(run, TRAINING)
     validation = prepare_windows(run, VALIDATION)
@@ -104,12 +101,15 @@ def train_image_vae(run: Run) -> PictureSide:
 
 
 def load_image_vae(run: Run, bundle: Bundle) -> ImageVAE:
-    """Return the ImageVAE of a bundle, which must have the sizes of the recipe and the kinds of this version.
+    """Return the ImageVAE of a bundle.
 
     Raises
     ------
     TrainingError
-        If it has others.
+        If the bundle or the recipe has no painter, the bundle has other kinds of marks than this version, or the sizes
+        of the network are not those of the recipe.
+    BundleError
+        If the weights cannot be read.
     """
     recipe = run.recipe.image_vae
     if recipe.decoder != "painter" or bundle.decoder != "painter" or tuple(bundle.kinds) != KINDS:
@@ -124,7 +124,7 @@ def load_image_vae(run: Run, bundle: Bundle) -> ImageVAE:
 
 
 def prepare_windows(run: Run, split: str) -> Windows:
-    """Return the windows of the pictures of a split, analysed, from the cache if an earlier stage made them."""
+    """Return the analysed windows of the pictures of a split; they are cached in the folder of the run."""
 
     def analyse() -> Windows:
         windows = analyse_folder(run.art, split, run.recipe.analysis, seed=run.recipe.seed, jobs=run.jobs, log=run.note)
@@ -135,7 +135,10 @@ def prepare_windows(run: Run, split: str) -> Windows:
 
 
 def train_mark_classifier(run: Run, windows: Windows) -> MarkClassifier:
-    """Train the mark classifier on painted examples, or return that of the bundle `classifier_from`."""
+    """Return a mark classifier that is trained on painted examples, or that of the bundle `run.classifier_from`.
+
+    The classifier of the bundle is used if its kinds of marks are those of this version.
+    """
     recipe = run.recipe.mark_classifier
     torch.manual_seed(run.recipe.seed + 1)
     if run.classifier_from is not None and tuple(run.classifier_from.kinds) == KINDS:
@@ -166,10 +169,10 @@ def train_mark_classifier(run: Run, windows: Windows) -> MarkClassifier:
 
 
 def start_classifier_from(run: Run, network: MarkClassifier) -> None:
-    """Load the mark classifier of the bundle that the run starts from, if there is one.
+    """Load the weights of the mark classifier of the bundle `run.start` into a network, in place, if there is one.
 
-    The bundle may have fewer kinds, or kinds in another order: their rows of the last layer are moved, and kinds that
-    it does not have keep their initial weights.
+    If the bundle has fewer kinds of marks, or another order of kinds, the rows of the last layer are moved. Kinds that
+    the bundle does not have keep their initial weights.
     """
     start = run.start
     if start is None or "mark_classifier.safetensors" not in start.card["files"]:
@@ -230,7 +233,7 @@ def _train_on_windows(
 
 @torch.no_grad()
 def encode_windows(network: ImageVAE | ConvImageVAE, windows: Windows) -> Float64:
-    """Return the posterior means of all windows, (n, 64)."""
+    """Return the posterior means (n, 64) float64 of n windows."""
     pictures = torch.from_numpy(windows.small()).permute(0, 3, 1, 2)
     parts = [network.encode(part.float() / 255.0)[0] for part in torch.split(pictures, 256)]
     return np.asarray(torch.cat(parts).double().numpy())
@@ -238,13 +241,13 @@ def encode_windows(network: ImageVAE | ConvImageVAE, windows: Windows) -> Float6
 
 @dataclass(frozen=True)
 class Paintings:
-    """n pictures, (n, 128, 128, 3) uint8."""
+    """Cached paintings."""
 
-    pictures: NDArray[np.uint8]
+    pictures: NDArray[np.uint8]  # (n, 128, 128, 3), sRGB
 
 
 def paint_art(run: Run, side: PictureSide, latents: Float64) -> NDArray[np.uint8]:
-    """Return the pictures of `paint_latents`, from the cache if an interrupted run painted them."""
+    """Return the paintings (n, 128, 128, 3) uint8 sRGB of latents (n, 64); they are cached in the folder of the run."""
 
     def paint() -> Paintings:
         return Paintings(np.stack(paint_latents(run, side.network, side.palettes, latents)))
@@ -258,7 +261,10 @@ def paint_art(run: Run, side: PictureSide, latents: Float64) -> NDArray[np.uint8
 def paint_latents(
     run: Run, network: ImageVAE | ConvImageVAE, palettes: NDArray[np.float32] | None, latents: Float64
 ) -> Sequence[NDArray[np.uint8]]:
-    """Return the pictures, 128 x 128, that a bundle with this network paints of latents (n, 64)."""
+    """Return n paintings (128, 128, 3) uint8 sRGB of latents (n, 64), as a bundle with this network paints them.
+
+    ``palettes`` is the codebook (P, 8, 3); None for a decoder of pixels.
+    """
     if not isinstance(network, ImageVAE):
         return list(decode_pixels(network, latents))
     assert palettes is not None, "a painter has palettes"

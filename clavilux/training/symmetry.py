@@ -13,16 +13,17 @@ N_SYMMETRIES = 8
 
 
 def turn_pictures(maps: Tensor, symmetry: int) -> Tensor:
-    """Apply a symmetry to maps (..., H, W)."""
+    """Return maps (..., H, W) after symmetry number ``symmetry``, 0 to 7."""
     if symmetry >= 4:
         maps = maps.flip(-1)
     return torch.rot90(maps, symmetry % 4, dims=(-2, -1))
 
 
 def turn_direction(direction: Tensor, symmetry: int) -> Tensor:
-    """Apply a symmetry to directions (..., 2): cosine and sine of twice the counter-clockwise angle.
+    """Return directions (..., 2) after symmetry number ``symmetry``, 0 to 7.
 
-    A mirror changes the sign of the angle; a quarter turn adds half a turn to twice the angle.
+    A direction is the cosine and sine of twice the counter-clockwise angle. A mirror changes the sign of the angle; a
+    quarter turn adds half a turn to twice the angle.
     """
     cosine, sine = direction[..., 0], direction[..., 1]
     if symmetry >= 4:

@@ -42,11 +42,12 @@ class TrackCopies:
     ----------
     names : list of str
         Feature files of the tracks, in the order of the dataset.
-    track, copy : (W,)
-        Index of the track of each window, and number of its copy; 0 is the excerpt itself.
+    track, copy : (W,) int
+        Index of the track of each window, and number of the copy; 0 is the excerpt itself.
     statistics : (W, S)
         Statistics of the windows, `clavilux.models.audio_vae.window_statistics`.
     descriptors : (n, 1 + C, descriptors)
+        Descriptors of the excerpt and of the copies of each track, in the order of ``DESCRIPTORS``.
     """
 
     names: list[str]
@@ -63,7 +64,7 @@ class TrackCopies:
         ]
 
     def means(self, embed: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float64]:
-        """Return the mean over windows of a function of statistics, (n, 1 + C, K)."""
+        """Return the mean over windows of a function `embed` from statistics (W, S) to (W, K): (n, 1 + C, K)."""
         with torch.no_grad():
             values = embed(torch.from_numpy(self.statistics)).double().numpy()
         means = np.zeros((*self.descriptors.shape[:2], values.shape[1]))
@@ -74,7 +75,7 @@ class TrackCopies:
 
 
 def copy_tracks(run: Run, dataset: AudioFeatureDataset, split: str) -> TrackCopies:
-    """Return copies of the recordings of a dataset, from the cache if an earlier stage made them.
+    """Return degraded copies of the recordings of a dataset; they are cached in the folder of the run.
 
     Raises
     ------

@@ -25,9 +25,11 @@ _ACTIVE_VARIANCE = 0.01  # of posterior means over the data: more is an active u
 
 
 class AudioVAETask(Task):
-    """sigma-VAE whose KL divergence is held at a target, or a mean squared error with a rising beta (classic).
+    """Training of the AudioVAE.
 
-    The input has a random gain that the target does not have, so that the latent does not depend on loudness.
+    The loss is that of a sigma-VAE whose KL divergence is held at a target; in the classic recipe, it is the mean
+    squared error with linear KL annealing. The input has a random gain that the target does not have, so that the
+    latent does not depend on loudness.
     """
 
     name = "audio-vae"
@@ -56,7 +58,7 @@ class AudioVAETask(Task):
         self.network.row_deviation.copy_(flat.std(dim=1, keepdim=True).clamp(min=1e-3))
 
     def spectrum(self) -> Tensor:
-        """Return the variances of the 64 leading principal components of normalised training windows."""
+        """Return the variances (64,) of the leading principal components of standardised training windows."""
         windows = self.network.normalise(self._sample(self.training_windows, _SAMPLE)).flatten(1)
         rank = min(64, *windows.shape)
         generator_state = torch.get_rng_state()
@@ -66,7 +68,7 @@ class AudioVAETask(Task):
         return singular.square() / (len(windows) - 1)
 
     def target_nats(self) -> float:
-        """Return the KL divergence at which 64 principal components keep 95 % of their variance."""
+        """Return the KL divergence in nats at which 64 principal components keep 95 % of their variance."""
         return water_filling_nats(self.spectrum())
 
     def n_items(self) -> int:
@@ -74,20 +76,23 @@ class AudioVAETask(Task):
         return len(self.training_windows) if self.clips is None else len(self.clips)
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Return the order of the items in one epoch, drawn by their weights."""
+        """Return the indices (n,) of the windows of one epoch, drawn by their weights, or the chosen clips shuffled."""
         if self.clips is not None:
             return self.clips[torch.randperm(len(self.clips), generator=epoch_generator)]
         return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
-        """Load and augment these items."""
+        """Return "inputs" and "features" (B, 20, 216) of the windows with these indices (B,).
+
+        Inputs have a random gain; features are the targets.
+        """
         features = torch.stack([self.training_windows[int(i)] for i in items])
         inputs = features.clone()
         inputs[:, 0] += self.level_jitter * torch.randn(len(items), 1, generator=generator)
         return {"inputs": inputs, "features": features}
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
+        """Return the scalars "loss", "kl_nats" and, for a sigma-VAE, "nll" of a batch."""
         mean, logvar = self.network.encode(batch["inputs"])
         reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))
         target = self.network.normalise(batch["features"])
@@ -98,7 +103,7 @@ class AudioVAETask(Task):
         return {"loss": nll + beta * kl_nats, "nll": nll, "kl_nats": kl_nats}
 
     def validate(self) -> dict[str, float]:
-        """Return figures on the validation split."""
+        """Return explained variance, KL divergence in nats and number of active units on the validation split."""
         windows = self._sample(self.validation_windows, 1_500)
         means, kl_parts, error, total = [], [], 0.0, 0.0
         for part in torch.split(windows, 128):

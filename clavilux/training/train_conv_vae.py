@@ -16,12 +16,15 @@ from clavilux.training.train_image_vae import ACTIVE_VARIANCE
 
 
 class ConvImageVAETask(Task):
-    """Squared error of pixels: averaged with a rising beta (classic), or a sigma-VAE with controlled KL divergence.
+    """Training of the ConvImageVAE on pixels.
+
+    The loss is the mean squared error with linear KL annealing, as in the classic recipe, or that of a sigma-VAE whose
+    KL divergence is held at a target.
 
     Parameters
     ----------
     training, validation : (n, 128, 128, 3) uint8
-        Windows of pictures.
+        Windows of pictures, sRGB.
     weights : (n,) tensor
         Sampling weight of each training window.
     """
@@ -44,15 +47,15 @@ class ConvImageVAETask(Task):
         return len(self.training_pictures)
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Return the order of the items in one epoch, drawn by their weights."""
+        """Return the indices (n,) of the windows of one epoch, drawn with replacement by their weights."""
         return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
-        """Load and augment these items."""
+        """Return "pictures" (B, 3, 128, 128), sRGB in [0, 1], of the windows with these indices (B,)."""
         return {"pictures": as_tensor(self.training_pictures[items])}
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
+        """Return the scalars "loss", "kl_nats" and "mse" of a batch."""
         pictures = batch["pictures"]
         mean, logvar = self.network.encode(shrink(pictures))
         reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))
@@ -64,7 +67,7 @@ class ConvImageVAETask(Task):
         return {"loss": loss, "kl_nats": kl_nats, "mse": (pictures - reconstruction).square().mean()}
 
     def validate(self) -> dict[str, float]:
-        """Return figures on the validation split."""
+        """Return explained variance, KL divergence in nats and number of active units on the validation split."""
         means, kl_parts, error, total = [], [], 0.0, 0.0
         centre = as_tensor(self.validation_pictures).mean(dim=0)
         n = len(self.validation_pictures)
@@ -84,10 +87,10 @@ class ConvImageVAETask(Task):
 
 
 def as_tensor(pictures: Tensor) -> Tensor:
-    """Convert pictures (n, H, W, 3) uint8 to (n, 3, H, W) in [0, 1]."""
+    """Return pictures (n, H, W, 3) uint8 as (n, 3, H, W) float32 in [0, 1]."""
     return pictures.permute(0, 3, 1, 2).float() / 255.0
 
 
 def shrink(pictures: Tensor) -> Tensor:
-    """Return the input of the encoder: half the side, the mean of 2 x 2 pixels."""
+    """Return pictures (n, 3, H, W) at half the size, (n, 3, H / 2, W / 2): means of 2 x 2 pixels."""
     return functional.avg_pool2d(pictures, 2)

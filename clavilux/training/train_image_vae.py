@@ -32,8 +32,9 @@ class PictureTargets:
     Attributes
     ----------
     pictures : (n, 3, 64, 64) uint8
+        sRGB.
     shares : (n, 8, 32, 32) uint8
-        Share of each palette slot in each cell, times 255.
+        Fraction of each cell that each palette slot covers, times 255.
     palette : (n, n_palettes) float16
         Soft labels.
     kind, surface : (n, n_kinds), (n, n_surfaces)
@@ -59,7 +60,10 @@ class PictureTargets:
 def make_targets(
     windows: Windows, marks: MarksRead, codebook: NDArray[np.float32], recipe: AnalysisRecipe
 ) -> PictureTargets:
-    """Return the targets of windows. The label of a palette is spread over similar palettes of the codebook."""
+    """Return the inputs and targets of the ImageVAE for n windows.
+
+    The soft label of a palette is spread over similar palettes of the codebook (P, 8, 3), sRGB in [0, 1].
+    """
     distance = torch.from_numpy(palette_distance(windows.palettes, codebook))
     # Relative to the nearest code, so that a palette far from all codes still has few correct labels.
     excess = distance - distance.min(dim=1, keepdim=True).values
@@ -79,12 +83,15 @@ def make_targets(
 
 
 def windows_of_paintings(windows: Windows) -> Tensor:
-    """Return which windows show a painting of another subject, (n,) bool."""
+    """Return a mask (n,) bool that is True for windows of paintings with a subject, which are not abstract."""
     return torch.tensor([windows.roles[i] == "painting" for i in windows.source])
 
 
 def picture_weights(painting: Tensor, painting_share: float) -> Tensor:
-    """Return the sampling weight of each window, (n,): `painting` windows together have a share of `painting_share`."""
+    """Return the sampling weights (n,) of windows; the windows of the mask `painting` (n,) sum to `painting_share`.
+
+    All weights sum to 1. If all windows or none are in the mask, the weights are equal.
+    """
     paintings = painting.double()
     if not 0 < paintings.sum() < len(paintings):
         return torch.ones(len(paintings), dtype=torch.float64)
@@ -93,7 +100,11 @@ def picture_weights(painting: Tensor, painting_share: float) -> Tensor:
 
 
 class ImageVAETask(Task):
-    """Cross-entropy of plan, palette and kind, squared error of the other marks, and a controlled KL divergence."""
+    """Training of the ImageVAE.
+
+    The loss is the cross-entropy of plan, palette, kind and surface, plus the squared error of the other marks, plus
+    the KL divergence, which is held at a target.
+    """
 
     name = "image-vae"
     items = "pictures"
@@ -116,11 +127,14 @@ class ImageVAETask(Task):
         return len(self.training_targets.pictures)
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Return the order of the items in one epoch, drawn by their weights."""
+        """Return the indices (n,) of the windows of one epoch, drawn with replacement by their weights."""
         return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
-        """Load and augment these items."""
+        """Return inputs and targets of the windows with these indices (B,), all with one random symmetry.
+
+        Names and shapes are those of `PictureTargets`; values are float32, pictures and shares in [0, 1].
+        """
         targets = self.training_targets
         symmetry = int(torch.randint(N_SYMMETRIES, (1,), generator=generator))
         return {
@@ -136,7 +150,7 @@ class ImageVAETask(Task):
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
+        """Return the scalars "loss" and "kl_nats" of a batch, and the losses of `parts`, that of the plan per cell."""
         mean, logvar = self.network.encode(batch["pictures"])
         raw = self.network.decode(sample_posterior(mean, logvar, noise))
         kl_nats = kl_per_dimension(mean, logvar).sum()
@@ -146,7 +160,7 @@ class ImageVAETask(Task):
         return {"loss": loss, "kl_nats": kl_nats, **parts, "plan": per_cell}
 
     def weigh(self, parts: dict[str, Tensor]) -> Tensor:
-        """Return the sum of the losses with the weights of the recipe."""
+        """Return the weighted sum of the losses of `parts`, a scalar; the recipe has the weights."""
         return (
             self.recipe.plan_weight * parts["plan"]
             + self.recipe.palette_weight * parts["palette"]
@@ -156,7 +170,7 @@ class ImageVAETask(Task):
 
     @staticmethod
     def parts(raw: RawControls, batch: Batch) -> dict[str, Tensor]:
-        """Return the losses, averaged over the batch and summed over cells."""
+        """Return the losses of plan, palette, kind, surface and marks: averaged over the batch, summed over cells."""
         marks = (
             ((raw.frequency.log() - batch["log_frequency"]) / _FREQUENCY_UNIT).square()
             + (raw.direction - batch["direction"]).square().sum(dim=1)
@@ -172,7 +186,7 @@ class ImageVAETask(Task):
         }
 
     def validate(self) -> dict[str, float]:
-        """Return figures on the validation split."""
+        """Return the losses, the accuracy of kinds, the KL divergence and the active units on the validation split."""
         targets = self.validation_targets
         n = min(2_000, len(targets.pictures))
         sums: dict[str, float] = {}

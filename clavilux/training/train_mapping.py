@@ -1,7 +1,7 @@
 """Fit the MappingNetwork, which maps song codes to latents of the ImageVAE.
 
-There are no pairs of songs and pictures. The mapping compares the distribution of songs with the distribution of real
-art, and uses the cross-modal correspondences of `clavilux.measures.crossmodal`.
+There are no pairs of songs and pictures. The fit compares the distribution of songs with the distribution of real art,
+and uses the cross-modal correspondences of `clavilux.measures.crossmodal`.
 
 song codes -> principal components -> transport to latents of art -> regression that new songs can use -> recolouring
            -> for "look-preserving": gradient descent from there (`clavilux.training.fit_by_surrogate`)
@@ -65,16 +65,22 @@ def fit_mapping(
     inputs: PredictorInputs | None = None,
     measure: Measure | None = None,
 ) -> MappingNetwork:
-    """Fit the mapping on training songs and latents of training art.
+    """Return a mapping that is fitted on training songs and latents of training art.
 
-    The methods "pca-match" and "fused-gromov-wasserstein" give each training song a latent; a linear or a kernel
-    regression extends this to new songs, and a recolouring gives their latents the mean and covariance of art.
-    "look-preserving" starts from the second one.
+    The methods "pca-match" and "fused-gromov-wasserstein" assign a latent to each training song. A linear or a kernel
+    regression extends this to new songs, and a recolouring gives their latents the mean and the covariance of art. The
+    method "look-preserving" starts from the result of "fused-gromov-wasserstein".
 
     Parameters
     ----------
-    songs, art, recipe, seed, log
-        Training data, method, random seed, and a function that receives lines about progress.
+    songs : SongCodes
+        Training songs.
+    art : Art
+        Latents and visual features of training art.
+    recipe : MappingRecipe
+    seed : int
+    log : callable
+        Receives lines about progress.
     more_art : Art, optional
         More latents with visual features in the scale of `art`, to train the look predictor of "look-preserving".
     inputs : PredictorInputs, optional
@@ -266,7 +272,7 @@ def _build_network(
 
 @contextmanager
 def refuse_degenerate() -> Iterator[None]:
-    """Turn errors of linear algebra, which data without variety cause, into a `TrainingError`."""
+    """Raise a `TrainingError` for a `LinAlgError` of the ``with`` block; data without variety cause such errors."""
     try:
         yield
     except np.linalg.LinAlgError as error:
@@ -274,7 +280,7 @@ def refuse_degenerate() -> Iterator[None]:
 
 
 def check_variety(songs: SongCodes, latents: Float64) -> None:
-    """Refuse songs or pictures that do not differ.
+    """Raise an error if the songs, or the latents (n, 64) of pictures, do not differ from each other.
 
     Raises
     ------
@@ -289,7 +295,7 @@ def check_variety(songs: SongCodes, latents: Float64) -> None:
 
 
 def map_songs(network: MappingNetwork | PerceptronMapping, songs: SongCodes) -> Float64:
-    """Return z_image of songs, (n, 64)."""
+    """Return z_image (n, 64) float64 of n songs."""
     with torch.no_grad():
         return np.asarray(network(torch.from_numpy(songs.codes).float()).double().numpy())
 
@@ -297,7 +303,7 @@ def map_songs(network: MappingNetwork | PerceptronMapping, songs: SongCodes) -> 
 def mapping_figures(
     network: MappingNetwork | PerceptronMapping, songs: SongCodes, art: Art, painted: Art
 ) -> dict[str, float]:
-    """Measure a mapping on songs that it was not fitted on.
+    """Return measures of a mapping on songs that it was not fitted on.
 
     Parameters
     ----------
@@ -312,9 +318,9 @@ def mapping_figures(
     Returns
     -------
     dict
-        "variance_ratio": total variance of the latents of songs over that of art; 1 is ideal, 0 is a collapse.
-        "geometry": Spearman correlation of distances between songs and between their latents. And one Spearman
-        correlation for each cross-modal correspondence.
+        "variance_ratio": total variance of the latents of songs, divided by that of art; 1 is ideal, 0 is a collapse.
+        "geometry": Spearman correlation of distances between songs and distances between their latents. For each
+        cross-modal correspondence, its name: Spearman correlation of the scores of songs and paintings.
     """
     components = songs.codes
     if isinstance(network, MappingNetwork):
@@ -336,7 +342,10 @@ def _rank_correlation(a: Float64, b: Float64) -> float:
 
 
 def local_spread(latents: Float64) -> float:
-    """Return how far a variation moves a latent: a third of the median distance to the tenth nearest one."""
+    """Return the length of the step of a variation, for latents (n, 64) of art.
+
+    It is a third of the median distance of a latent to its tenth nearest neighbour.
+    """
     square = (latents**2).sum(1)[:, None] + (latents**2).sum(1)[None] - 2 * latents @ latents.T
     place = min(_NEIGHBOUR, len(latents) - 1)
     tenth = np.sqrt(np.maximum(np.partition(square, place, axis=1)[:, place], 0))

@@ -26,9 +26,10 @@ _SMOOTHING = 0.1  # of the labels of surfaces: real pictures have none of them e
 
 
 class MarkClassifierTask(Task):
-    """Cross-entropy of the areas of kinds, and squared errors of the other marks.
+    """Training of the mark classifier.
 
-    Frequency is compared in the logarithm, direction as a unit vector.
+    The loss is the cross-entropy of kinds and of surfaces, plus squared errors of the other marks. The frequency is
+    compared as a logarithm, the direction as a unit vector.
     """
 
     name = "mark_classifier"
@@ -52,7 +53,10 @@ class MarkClassifierTask(Task):
         return self.n_training
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
-        """Load and augment these items."""
+        """Return "pictures" (B, 3, 128, 128), sRGB in [0, 1], and the true marks of examples with these indices (B,).
+
+        Pictures have random noise, blur, gains of the channels and one random symmetry.
+        """
         symmetry = int(torch.randint(N_SYMMETRIES, (1,), generator=generator))
         pictures = self.pictures[items].float() / 255.0
         # Scans and JPEG files have noise and soft edges; the painted examples have neither.
@@ -72,7 +76,7 @@ class MarkClassifierTask(Task):
         }
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
+        """Return the scalar "loss" of a batch, and its parts by the name of the predicted property."""
         predicted: MarkPredictions = self.network(batch["pictures"])
         kind = functional.cross_entropy(predicted.kind, batch["kind"])
         frequency = (predicted.frequency - batch["log_frequency"]).square().mean()
@@ -87,7 +91,7 @@ class MarkClassifierTask(Task):
         return {"loss": loss, **parts}
 
     def validate(self) -> dict[str, float]:
-        """Return figures on the validation split."""
+        """Return the accuracy or the correlation of each predicted property on the validation examples."""
         predicted, truth = self.read_validation()
         correct = predicted.kind.argmax(dim=1) == truth["kind"].argmax(dim=1)
         confident = predicted.direction.norm(dim=1) > 0.5
@@ -106,7 +110,7 @@ class MarkClassifierTask(Task):
         }
 
     def read_validation(self) -> tuple[MarkPredictions, dict[str, Tensor]]:
-        """Return predictions for the validation examples, and their true marks."""
+        """Return the predictions for the n validation examples, and their true marks: name -> (n, ...)."""
         rest = slice(self.n_training, None)
         predicted = _predict(self.network, self.pictures[rest])
         truth = {"kind": self.kind[rest], "log_frequency": self.log_frequency[rest]}
@@ -116,19 +120,22 @@ class MarkClassifierTask(Task):
 
 @dataclass(frozen=True)
 class MarksRead:
-    """Marks of n windows.
+    """Marks that the classifier found in n windows.
 
     Attributes
     ----------
     kind : (n, n_kinds)
-        Area of each kind; sums to 1.
-    log_frequency, chaos : (n,)
+        Fraction of the window that each kind covers; sums to 1.
+    log_frequency : (n,)
+        Natural logarithm of the number of marks along the side.
+    chaos : (n,)
+        Weight of the marks, in ``CHAOS_RANGE``.
     direction : (n, 2)
-        Cosine and sine of twice the angle.
+        Cosine and sine of twice the angle, times the confidence.
     surface : (n, n_surfaces)
         Probability of each surface.
     paint : (n, 4)
-        Softness, glaze, brush and outline, in [0, 1] of their ranges.
+        Softness, glaze, brush and outline, each scaled so that its range is [0, 1].
     layout : (n, 2)
         Shapes and detail, see `read_layout`.
     """
@@ -143,12 +150,12 @@ class MarksRead:
 
     @property
     def finish(self) -> NDArray[np.float32]:
-        """Paint and layout, (n, 6), in the order of ``clavilux.constants.FINISH``."""
+        """Paint and layout, (n, 6) in [0, 1], in the order of ``clavilux.constants.FINISH``."""
         return np.concatenate([self.paint, self.layout], axis=1)
 
 
 def read_marks(mark_classifier: MarkClassifier, windows: Windows) -> MarksRead:
-    """Return the marks of windows."""
+    """Return the marks that the classifier finds in windows, and the layout of the windows."""
     predicted = _predict(mark_classifier, torch.from_numpy(windows.windows).permute(0, 3, 1, 2))
     return MarksRead(
         torch.softmax(predicted.kind, dim=1).numpy(),
@@ -165,7 +172,7 @@ def read_marks(mark_classifier: MarkClassifier, windows: Windows) -> MarksRead:
 def mark_statistics(
     mark_classifier: MarkClassifier, windows: NDArray[np.uint8], batch: int = 128
 ) -> NDArray[np.float64]:
-    """Return the pooled feature maps of windows (n, 128, 128, 3): (n, 8 width)."""
+    """Return the pooled feature maps (n, 8 width) float64 of windows (n, 128, 128, 3) uint8 sRGB."""
     size = mark_classifier.n_map_features
     pictures = torch.from_numpy(windows).permute(0, 3, 1, 2)
     parts = [
@@ -175,11 +182,12 @@ def mark_statistics(
 
 
 def class_weights(probabilities: NDArray[np.float32], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return weights of classes, (k,), that give their mean probability, from probabilities (n, k), a target (k,).
+    """Return weights (k,) of classes, with mean 1, with which the mean of the weighted probabilities is `target` (k,).
 
-    The classifier has learned from paintings with sharp marks. Real pictures have gradients and details that belong to
-    none of its classes; the classifier assigns most of these to the same one or two.
+    `probabilities` is (n, k). Weighted probabilities are normalised to sum to 1.
     """
+    # The classifier has learned from paintings with sharp marks. Real pictures have gradients and details that belong
+    # to none of its classes; the classifier assigns most of these to the same one or two.
     weight = np.ones_like(target)
     for _ in range(200):  # iterative proportional fitting (Deming & Stephan 1940)
         weighted = probabilities * weight
@@ -189,19 +197,19 @@ def class_weights(probabilities: NDArray[np.float32], target: NDArray[np.float64
 
 
 def even_shares(probabilities: NDArray[np.float32], evenness: float) -> NDArray[np.float64]:
-    """Return p^(1 - evenness), normalised, of the mean probabilities p of classes, (k,).
+    """Return the mean probabilities p (k,) of classes, made more even: p^(1 - evenness), normalised to sum 1.
 
-    `evenness` 0 gives p itself, 1 gives all classes the same share.
+    `probabilities` is (n, k). An evenness of 0 changes nothing; with 1, all classes have the same probability.
     """
     target = (probabilities.mean(axis=0, dtype=np.float64) + 1e-4) ** (1.0 - evenness)
     return np.asarray(target / target.sum(), np.float64)
 
 
 def kind_similarity(mark_classifier: MarkClassifier) -> NDArray[np.float64]:
-    """Return coordinates of kinds by visual similarity, (n_kinds, n_kinds - 1), the leading ones first.
+    """Return coordinates (n_kinds, n_kinds - 1) of the kinds of marks, in which similar kinds are near each other.
 
-    They are the principal components of the rows of the last layer: kinds that depend on the same features are near
-    each other.
+    They are the principal components of the rows of the last layer, so that kinds that depend on the same features are
+    near each other. Columns are in the order of their variance, the largest first.
     """
     layer = mark_classifier.head[-1]
     assert isinstance(layer, torch.nn.Linear)
@@ -212,7 +220,10 @@ def kind_similarity(mark_classifier: MarkClassifier) -> NDArray[np.float64]:
 
 
 def weigh_classes(marks: MarksRead, kinds: NDArray[np.float64], surfaces: NDArray[np.float64]) -> MarksRead:
-    """Return the marks with weighted probabilities of kinds and of surfaces, which sum to 1."""
+    """Return the marks with probabilities of kinds and surfaces that are multiplied by weights and normalised.
+
+    `kinds` (n_kinds,) and `surfaces` (n_surfaces,) are the weights.
+    """
     weighted = {"kind": marks.kind * kinds, "surface": marks.surface * surfaces}
     return dataclasses.replace(
         marks, **{name: (p / p.sum(axis=1, keepdims=True)).astype(np.float32) for name, p in weighted.items()}
@@ -220,7 +231,7 @@ def weigh_classes(marks: MarksRead, kinds: NDArray[np.float64], surfaces: NDArra
 
 
 def direction_of(angle_turns: Tensor) -> Tensor:
-    """Return cosine and sine of twice the angle: (B,) turns in [0, 0.5) -> (B, 2)."""
+    """Return the cosine and sine of twice the angle, (B, 2), for angles (B,) in turns in [0, 0.5)."""
     twice = 4.0 * math.pi * angle_turns
     return torch.stack([twice.cos(), twice.sin()], dim=1)
 

@@ -1,11 +1,10 @@
-"""Train the track embedding of an AudioVAE by contrast: windows of one track near each other, others far away.
-
-Windows of degraded copies of a track are positives too, so that the embedding does not change with codec and level.
+"""Train the track embedding of an AudioVAE with a contrastive loss.
 
 windows of 5 s -> statistics -> track embedding (K,)
 
-No labels are needed except which windows come from the same recording. The embedding also captures what songs share:
-voices, instruments, rooms and styles.
+Windows of one track become near to each other, and windows of different tracks become far from each other. Windows of
+degraded copies of a track are positives too, so that the embedding does not change with codec and level. The only label
+of a window is its track. The embedding also captures what songs have in common: voices, instruments, rooms and styles.
 """
 
 from __future__ import annotations
@@ -28,9 +27,10 @@ from clavilux.training.track_copies import TrackCopies
 
 
 class TrackEmbeddingTask(Task):
-    """Contrastive loss over two windows of each of many tracks, with random gain and noise.
+    """Training of the track embedding: a contrastive loss over two windows of each of many tracks.
 
-    In a share of the pairs, the second window is of a degraded copy of the track.
+    Windows have a random gain and random noise. In a fraction of the pairs, the second window is from a degraded copy
+    of the track.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class TrackEmbeddingTask(Task):
     level_jitter_db : float
         Standard deviation of the gain, in dB.
     copies, validation_copies : TrackCopies, optional
-        Of the training and of the validation tracks.
+        Degraded copies of the training tracks and of the validation tracks.
     """
 
     name = "track_embedding"
@@ -76,7 +76,10 @@ class TrackEmbeddingTask(Task):
         return len(self.training_tracks)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
-        """Load and augment these items."""
+        """Return "standard" (2 B, S): standardised statistics of two windows of each track with these indices (B,).
+
+        Row i and row B + i belong to the same track.
+        """
         length = torch.tensor([len(self.training_tracks[i]) for i in items])
         first = (torch.rand(len(items), generator=generator) * length).long()
         step = 1 + (torch.rand(len(items), generator=generator) * (length - 1)).long()  # never 0 but in short tracks
@@ -96,7 +99,7 @@ class TrackEmbeddingTask(Task):
         return {"standard": standard + self.recipe.jitter * torch.randn(standard.shape, generator=generator)}
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
-        """Return the loss of a batch and its parts."""
+        """Return the contrastive loss of a batch, "loss", a scalar in nats."""
 
         def drop(hidden: Tensor) -> Tensor:
             mask = torch.rand(hidden.shape, generator=noise) >= self.recipe.dropout
@@ -107,8 +110,8 @@ class TrackEmbeddingTask(Task):
     def validate(self) -> dict[str, float]:
         """Return AUC and top-1 accuracy of matching the halves of each validation track by their mean embeddings.
 
-        With copies, also the accuracy of finding the excerpt of a copy, and the mean distance of the two, over the mean
-        distance of two excerpts.
+        With copies, there are also the top-1 accuracy of finding the excerpt of a copy, and the mean distance of a copy
+        and its excerpt, divided by the mean distance of two excerpts.
         """
         tracks = [track for track in self.validation_tracks if len(track) > 1]
         if len(tracks) < 2:

@@ -1,4 +1,4 @@
-"""Visual features of the pictures that latents are painted as.
+"""Visual features of the paintings of latents.
 
 latents of art -> controls -> paintings, 128 x 128 -> image features, layout, features of the mark classifier
 """
@@ -34,29 +34,28 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FeatureScale:
-    """Means and standard deviations, (F,) each, by which blocks of visual features are standardised.
+    """Means (F,) and standard deviations with which the blocks of visual features are standardised."""
 
-    The layout has one deviation for all of its numbers; `marks` is None without a mark classifier.
-    """
-
-    image_features: tuple[Float64, Float64]
-    layout: tuple[Float64, float]
-    marks: tuple[Float64, Float64] | None
+    image_features: tuple[Float64, Float64]  # a standard deviation for each feature
+    layout: tuple[Float64, float]  # one standard deviation for all numbers
+    marks: tuple[Float64, Float64] | None  # None without a mark classifier
 
 
 @dataclass(frozen=True)
 class Art:
-    """Latents of m pictures and what was measured on the paintings of these latents.
+    """m latents, and measurements of the paintings of these latents.
 
     Attributes
     ----------
     latents : (m, 64)
+        z_image.
     correspondences : (m, G)
-        Scores of the pictures in the G cross-modal correspondences.
+        Scores of the paintings in the G cross-modal correspondences.
     visual_features : (m, F)
-        Image features, layout in CIELAB and, with a mark classifier, its features. Each of the three blocks has a total
-        variance of 1 over the pictures of `scale`; the last one is multiplied by a weight.
+        Three blocks: image features, layout in CIELAB and, with a mark classifier, its features. Each block has a total
+        variance of 1 over the pictures of `scale`; the last block is then multiplied by a weight.
     scale : FeatureScale
+        Standardisation of the blocks.
     """
 
     latents: Float64
@@ -65,7 +64,7 @@ class Art:
     scale: FeatureScale
 
     def take(self, part: slice) -> Art:
-        """Return a part of the pictures."""
+        """Return the latents and measurements of the pictures in a slice."""
         return Art(self.latents[part], self.correspondences[part], self.visual_features[part], self.scale)
 
 
@@ -78,7 +77,22 @@ def measure_art(
     mark_weight: float = 1.0,
     scale: FeatureScale | None = None,
 ) -> Art:
-    """Measure the pictures of these latents, with visual features in a given scale or in their own."""
+    """Return the measurements of the paintings of latents.
+
+    Parameters
+    ----------
+    latents : (m, 64)
+    pictures : sequence of (128, 128, 3) uint8
+        Paintings of the latents, sRGB.
+    jobs : int
+        Number of worker processes; -1 for one per core.
+    mark_classifier : MarkClassifier, optional
+        Its pooled feature maps are the last block of the visual features.
+    mark_weight : float
+        Factor of this block.
+    scale : FeatureScale, optional
+        Standardisation of the visual features; by default, that of these pictures.
+    """
     measured = run_calls((partial(measure_image_features, rgb) for rgb in pictures), jobs=jobs)
     image_features = {name: np.array([m[name] for m in measured]) for name in IMAGE_FEATURES}
     values = np.stack(list(image_features.values()), axis=1).astype(np.float64)
@@ -102,9 +116,9 @@ def measure_art(
 
 
 def correspondences_of_features(n_features: int) -> Float64:
-    """Return the matrix (F, G) from visual features to correspondence scores, up to the scale of each score.
+    """Return the matrix (F, G) from visual features to the scores of correspondences, up to the scale of each score.
 
-    The first visual features are the standardised image features, of which the scores are linear combinations.
+    Scores are linear combinations of the standardised image features, which are the first visual features.
     """
     matrix = np.zeros((n_features, len(CORRESPONDENCES)))
     for column, correspondence in enumerate(CORRESPONDENCES):
@@ -116,7 +130,10 @@ def correspondences_of_features(n_features: int) -> Float64:
 def controls_of_latents(
     network: ImageVAE, palettes: Float32, kinds: tuple[str, ...], latents: Float64
 ) -> list[Controls]:
-    """Return the controls that the decoder gives for latents (m, 64)."""
+    """Return the controls of m latents (m, 64), from the decoder of a network.
+
+    ``palettes`` is the codebook (P, 8, 3), sRGB in [0, 1]; ``kinds`` are the names of the kinds of marks.
+    """
     controls = []
     for part in np.array_split(latents, 1 + len(latents) // 256):
         with torch.no_grad():
@@ -130,13 +147,16 @@ def controls_of_latents(
 
 
 def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[np.uint8]]:
-    """Paint controls at 128 x 128 with seed 0."""
+    """Return the paintings (128, 128, 3) uint8 sRGB of controls, with seed 0.
+
+    ``jobs`` is the number of worker processes, -1 for one per core.
+    """
     calls = (partial(paint, c, width=_PICTURE_PX, height=_PICTURE_PX, seed=0) for c in controls)
     return run_calls(calls, jobs=jobs)
 
 
 @torch.no_grad()
 def decode_pixels(network: ConvImageVAE, latents: Float64) -> NDArray[np.uint8]:
-    """Return the pictures (m, 128, 128, 3) that a decoder of pixels gives for latents (m, 64)."""
+    """Return the pictures (m, 128, 128, 3) uint8 sRGB of latents (m, 64), from a decoder of pixels."""
     parts = [network.decode(torch.from_numpy(p).float()) for p in np.array_split(latents, 1 + len(latents) // 64)]
     return np.asarray((255 * torch.cat(parts)).round().permute(0, 2, 3, 1).numpy(), np.uint8)

@@ -1,4 +1,4 @@
-"""Errors of the disk during a training as messages that name the folder."""
+"""Turn errors of writing files during a training into messages that name the folder."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from clavilux.errors import TrainingError
 
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Convert an `OSError` of the block into a `TrainingError` that names the folder.
+    """Raise a `TrainingError` that names the folder for an `OSError` of the ``with`` block.
 
-    For blocks that only write files.
+    The block must only write files, because errors of reading would be reported as errors of this folder.
     """
     try:
         yield

@@ -46,8 +46,8 @@ class Descriptor:
     source : str
         Source of the method.
     plain : bool
-        Whether the mapping gets it: an ordered quantity without jumps that does not depend on the level of the
-        recording. So not the key, whose values form a circle, the tempo, which may double, and the loudness.
+        Whether the descriptor is an input of the mapping. This is false for the key, whose values form a circle, for
+        the tempo, which may double, and for the loudness, which depends on the level of the recording.
     """
 
     name: str

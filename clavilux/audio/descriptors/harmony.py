@@ -17,15 +17,22 @@ KEY_SEGMENT_FRAMES = 43  # long frames, 8 s: about one phrase; the key may chang
 
 
 def pitch_of(hz: Float32) -> Float64:
-    """Return the MIDI pitch of frequencies, 69 at 440 Hz; frequencies below 1 Hz count as 1 Hz."""
+    """Return the MIDI pitch, with fractions, of frequencies in Hz: 69 at 440 Hz; at least the pitch of 1 Hz."""
     return np.asarray(69 + 12 * np.log2(np.maximum(hz.astype(np.float64), 1.0) / 440))
 
 
 def fold_pitches(pitch: Float64, amplitude: Float32) -> Float64:
-    """Return the shares of the pitch classes C, C#, ..., B in each frame, (L, 12), from partials (L, P).
+    """Return the weights of the pitch classes C, C#, ..., B in each of L frames: (L, 12).
 
-    The tuning of the song is estimated as the circular mean of the deviations of its partials from equal temperament.
-    A partial between two semitones is divided between both. Rows sum to 1, or to 0 in silence.
+    The tuning of the song is the circular mean of the differences between its partials and equal temperament. A partial
+    between two semitones is divided between both. Rows sum to 1, or to 0 in silence.
+
+    Parameters
+    ----------
+    pitch : (L, P)
+        MIDI pitch of the partials, from `pitch_of`.
+    amplitude : (L, P)
+        Linear amplitude of the partials.
     """
     weight = np.where(pitch < 96, amplitude, 0).astype(np.float64)  # above C7, partials are overtones rather than notes
     tuning = np.angle((weight * np.exp(2j * np.pi * pitch)).sum()) / (2 * np.pi)
@@ -41,13 +48,13 @@ def fold_pitches(pitch: Float64, amplitude: Float32) -> Float64:
 def measure_key(pitch_classes: Float64) -> tuple[int, float]:
     """Return the pitch class of the tonic (0 is C) and the mode strength (-1 is minor, 1 is major).
 
-    The pitch classes (L, 12) are summed over segments of 8 s, and each sum is correlated with the profiles of the 24
-    keys. The key is the one with the highest mean correlation. The mode strength is the mean difference between the
-    best major and the best minor correlation. Without any pitch, the key is C and the mode strength 0.
-
-    The profiles and the length of the segments were chosen by the correlation of the mode strength with the valence
-    that listeners gave to 393 songs: r = 0.48, and 0.33 with the profiles of Krumhansl & Kessler 1982 on whole songs.
+    The weights of pitch classes (L, 12) of `fold_pitches` are summed over segments of 8 s, and each sum is correlated
+    with the profiles of the 24 keys. The key is the one with the highest mean correlation. The mode strength is the
+    mean difference between the best major and the best minor correlation. Without any pitch, the key is C and the mode
+    strength 0.
     """
+    # The profiles and the length of the segments were chosen by the correlation of the mode strength with the valence
+    # that listeners gave to 393 songs: r = 0.48, and 0.33 with the profiles of Krumhansl & Kessler 1982 on whole songs.
     keys = np.stack([np.roll(profile, tonic) for profile in (MAJOR_PROFILE, MINOR_PROFILE) for tonic in range(12)])
     n_segments = max(1, len(pitch_classes) // KEY_SEGMENT_FRAMES)
     profiles = np.stack([segment.sum(axis=0) for segment in np.array_split(pitch_classes, n_segments)])
@@ -64,7 +71,11 @@ def _unit_rows(rows: Float64) -> Float64:
 
 
 def measure_register(pitch: Float64, amplitude: Float32) -> float:
-    """Return the mean MIDI pitch of a song from partials (L frames, P), weighted by amplitude^0.6 (sones)."""
+    """Return the mean MIDI pitch of a song, from pitch and linear amplitude of partials, (L, P) each.
+
+    Partials are weighted by amplitude^0.6, which is proportional to loudness in sones. Frames count equally. Without
+    frames, the result is `MIDDLE_C`.
+    """
     if not len(pitch):
         return MIDDLE_C
     weight = amplitude.astype(np.float64) ** 0.6
@@ -72,7 +83,7 @@ def measure_register(pitch: Float64, amplitude: Float32) -> float:
 
 
 def measure_harmonic_change(pitch_classes: Float64) -> float:
-    """Return the mean distance between tonal centroids 0.37 s apart, from pitch classes (L, 12).
+    """Return the mean Euclidean distance between tonal centroids 0.37 s apart, from pitch classes (L, 12).
 
     The tonal centroid (Harte, Sandler & Gasser 2006) projects the pitch classes onto the circles of fifths, minor
     thirds and major thirds. It is smoothed over 0.3 s.

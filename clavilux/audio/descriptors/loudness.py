@@ -16,7 +16,10 @@ SILENT_LUFS = -70.0  # absolute gate of ITU-R BS.1770
 
 
 def find_sounding(power: Float32) -> NDArray[np.bool_]:
-    """Return which frames are not pauses, (T,) bool, from the mean squares of the frames (T,)."""
+    """Return a mask (T,) that is True for frames that are not pauses, from the mean squares of the frames (T,).
+
+    A pause is a frame more than `SOUNDING_DB` below the 95th percentile of the song.
+    """
     loud = float(np.percentile(power, 95))
     return np.asarray(power > max(loud * 10 ** (-SOUNDING_DB / 10), SILENT_POWER))
 

@@ -20,7 +20,7 @@ _PACE_PRIOR = 0.05  # score of every tempo, so that songs without a pulse have a
 
 
 def measure_pulse(onset: Float32) -> tuple[float, float, float]:
-    """Return the tempo and the pace in BPM, and the pulse clarity (0 to 1), from the onset strength (T,).
+    """Return the tempo in BPM, the pace in BPM and the pulse clarity (0 to 1), from the onset strength (T,).
 
     The onset strength is autocorrelated in segments of 12 s, so that the tempo may drift, and averaged over them. The
     score of a tempo is the mean autocorrelation at lags of one to four beats, times a Gaussian prior around 120 BPM
@@ -28,7 +28,7 @@ def measure_pulse(onset: Float32) -> tuple[float, float, float]:
     pulse clarity is the mean autocorrelation at the best tempo; it is 1 if the onsets repeat exactly.
 
     The pace is the geometric mean of all tempi, weighted by the fourth power of their scores plus a twentieth of the
-    prior. Where a tempo and its double score nearly the same, a small change of the sound may double the tempo, and
+    prior. If a tempo and its double have nearly the same score, a small change of the sound may double the tempo, but
     hardly changes the pace.
     """
     segment, hop, upsampling, beats = 512, 128, 8, 4
@@ -61,8 +61,8 @@ def measure_pulse(onset: Float32) -> tuple[float, float, float]:
 def measure_onset_rate(onset: Float32) -> float:
     """Return the number of note onsets per second from the onset strength (T,).
 
-    An onset is the maximum of five frames (116 ms) and exceeds the mean of eleven frames (255 ms) by 0.5 dB or by 7 %
-    of the 99th percentile of the song, whichever is more (Böck et al. 2012).
+    An onset is the maximum of five frames (116 ms) and exceeds the mean of eleven frames (255 ms) by the larger of 0.5
+    dB and 7 % of the 99th percentile of the song (Böck et al. 2012).
     """
     highest = sliding_window_view(np.pad(onset, 2), 5).max(axis=1)
     around = sliding_window_view(np.pad(onset, 5, mode="edge"), 11).mean(axis=1)

@@ -11,13 +11,16 @@ Float32 = NDArray[np.float32]
 
 
 def measure_roughness(hz: Float32, amplitude: Float32) -> float:
-    """Return the roughness of a song: how strongly partials (L, P) within a critical band beat with each other.
+    """Return the roughness of a song: how strongly partials within a critical band beat with each other.
+
+    ``hz`` (L, P) and ``amplitude`` (L, P) are the frequencies and linear amplitudes of P partials in L frames.
 
     The roughness of a frame is the sum of a_i a_j g(d) over the pairs of partials, divided by the sum of a^2. Here, d
     is the distance in frequency divided by the critical band, 1.72 f^0.65 Hz. The function g has its maximum of 1 at
     0.25 and is 0 from 1.2 on (Plomp & Levelt 1965; Hutchinson & Knopoff 1978). The result is the square root of the
-    mean over frames; without the root, a few songs of dense noise would be outliers.
+    mean over frames; 0 without frames.
     """
+    # Without the square root, a few songs of dense noise would be outliers.
     if not len(hz):
         return 0.0
     total = 0.0

@@ -1,6 +1,6 @@
-"""Kinds of marks: random fields, uniform on (0, 1), as functions of place.
+"""Kinds of marks: random fields, uniform on (0, 1), as functions of the position in the picture.
 
-place, frequency, angle, seed -> **here** -> field u (one per slot, or one for all), where to read the plan -> painter
+positions, frequency, angle, seed -> **here** -> mark field u, positions at which the plan is read -> painter
 
 To add a kind, write a function in the module of its family and add a line to `MARKS`. The order of `MARKS` is the order
 of the classes in trained networks: add at the end, never reorder.
@@ -37,16 +37,16 @@ class Kind:
     Attributes
     ----------
     draw : callable
-        Place -> Marks.
+        Function from a `Place` to `Marks`.
     description : str
-        Appearance, in a few words.
+        What the marks look like, in a few words.
     bend : float
         Standard deviation of the displacement of the marks, in short sides.
     angle_period : float or None
         Rotation that leaves the appearance unchanged, in turns; None for marks without a direction.
     shades : bool
-        True if one field holds for all slots, which are stacked from dark to light; False if each slot has its own
-        field.
+        True if there is one field for all slots, which are stacked from dark to light; False if there is one field for
+        each slot.
     """
 
     draw: Callable[[Place], Marks]
@@ -57,7 +57,7 @@ class Kind:
 
     @property
     def uses_angle(self) -> bool:
-        """Return whether the angle changes a painting."""
+        """Whether these marks have a direction, so that the angle changes the picture."""
         return self.angle_period is not None
 
 
@@ -94,14 +94,14 @@ KINDS: tuple[str, ...] = tuple(MARKS)
 
 @dataclass(frozen=True)
 class Field:
-    """The mark field at n places.
+    """The mark field at n positions.
 
     Attributes
     ----------
     u : (SLOTS, n) or (1, n) float32
         Uniform on (0, 1), see `place.Marks`.
     x, y : (n,) float32
-        Where to read the plan, in short sides from the centre of the picture.
+        Positions at which the plan is read, in short sides from the centre of the picture, y downwards.
     """
 
     u: Float32
@@ -110,14 +110,14 @@ class Field:
 
 
 def mark_field(kind: str, x: Float32, y: Float32, *, frequency: float, angle: float, seed: int) -> Field:
-    """Return the marks of a kind at n places.
+    """Return the mark field of a kind at n positions.
 
     Parameters
     ----------
     kind : str
         One of `KINDS`.
     x, y : (n,) float32
-        Places in short sides from the centre of the picture, y downwards.
+        Positions in short sides from the centre of the picture, y downwards.
     frequency : float
         Marks along the short side.
     angle : float

@@ -1,4 +1,4 @@
-"""Marks from Voronoi cells of random points: facets, stained glass, dabs of a brush."""
+"""Marks from Voronoi cells of random points: facets, glass, dabs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ _DAB_S, _DAB_T = np.float32(0.5), np.float32(1.1)  # dabs per mark, along and ac
 
 
 def nearest_points(place: Place, s: Float32, t: Float32, name: str) -> tuple[Uint32, Float32, Float32]:
-    """Return hash and place of the nearest of random points, one in each unit square of a lattice (Worley 1996).
+    """Return the hash (n,) and the coordinates (n,), (n,) of the random point nearest to each position (s, t).
 
-    The nine squares around a position are searched. Non-negative floats have the same order as their bits, so an
-    integer minimum finds the nearest point, with the number of its square in the lowest four bits.
+    There is one random point in each unit square (cellular noise, Worley 1996). ``name`` chooses the set of points.
     """
+    # The nine squares around a position are searched. Non-negative floats have the same order as their bits, so an
+    # integer minimum finds the nearest point, with the number of its square in the lowest four bits.
     i0, j0 = np.floor(s), np.floor(t)
     nearest = np.full_like(s, 0x7F000000, np.uint32)
     for number, h, to_s, to_t in _points_around(place, s, t, i0, j0, name):
@@ -38,7 +39,10 @@ def nearest_points(place: Place, s: Float32, t: Float32, name: str) -> tuple[Uin
 
 
 def distance_to_border(place: Place, s: Float32, t: Float32, mid_s: Float32, mid_t: Float32, name: str) -> Float32:
-    """Return the distance from (s, t) to the border of its Voronoi cell, whose point is (mid_s, mid_t)."""
+    """Return the distance (n,) of positions (s, t) to the borders of their Voronoi cells.
+
+    (mid_s, mid_t) are the points of the cells, from `nearest_points` with the same ``name``.
+    """
     near_s, near_t = mid_s - s, mid_t - t
     nearest = np.full_like(s, 9.0)
     for _, _, to_s, to_t in _points_around(place, s, t, np.floor(s), np.floor(t), name):
@@ -92,12 +96,15 @@ def _unpack(place: Place, packed: Uint32, i0: Float32, j0: Float32, name: str) -
 
 
 def facets(place: Place) -> Marks:
-    """Draw cut paper: cells with straight edges."""
+    """Return the marks of facets: a Voronoi tessellation of random points; half of the cells share cluster colours."""
     return pieces(place, *nearest_points(place, place.s, place.t, "facets"), cluster_share=0.5)
 
 
 def glass(place: Place) -> Marks:
-    """Draw stained glass: panes, and lead between them whose colour changes slowly."""
+    """Return the marks of stained glass: Voronoi cells with lines of constant width between them.
+
+    The colour of the lines varies slowly over the picture.
+    """
     h, s, t = nearest_points(place, place.s, place.t, "glass")
     border = distance_to_border(place, place.s, place.t, s, t, "glass")
     return on_ground(
@@ -106,7 +113,10 @@ def glass(place: Place) -> Marks:
 
 
 def dabs(place: Place) -> Marks:
-    """Draw short overlapping dabs with round ends, along a bending flow."""
+    """Return the marks of dabs: parallel bars with round ends, three times as long as wide, on a smooth background.
+
+    The bars overlap in a random order.
+    """
     s, t = place.s * _DAB_S, place.t * _DAB_T
     i0, j0 = np.floor(s), np.floor(t)
     top = np.zeros_like(s, np.uint32)  # the dab with the largest hash covers the others

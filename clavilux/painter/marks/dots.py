@@ -1,4 +1,4 @@
-"""Round marks in regular order: dots, targets, scales."""
+"""Round marks on lattices: dots, targets, scales."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from clavilux.painter.marks.place import (
 
 
 def dots(place: Place) -> Marks:
-    """Draw discs of many sizes in a lattice, on a slowly varying ground."""
+    """Return the marks of dots: discs of random radius in a hexagonal lattice, on a smooth background."""
     h, s, t = nearest_hexagon(place)
     radius = np.float32(0.12) + np.float32(0.38) * unit(rehash(h, 2))
     on_disc = (place.s - s) ** 2 + (place.t - t) ** 2 < radius * radius
@@ -28,7 +28,10 @@ def dots(place: Place) -> Marks:
 
 
 def targets(place: Place) -> Marks:
-    """Draw concentric circles in squares of two marks; the corners of neighbouring squares often share a colour."""
+    """Return the marks of targets: a square lattice with concentric rings in each square, two marks wide.
+
+    Each ring has a colour of its own. The corners outside the rings often have the colour of neighbouring corners.
+    """
     i, j = np.floor(place.s * np.float32(0.5)), np.floor(place.t * np.float32(0.5))
     mid_s, mid_t = 2 * i + 1, 2 * j + 1
     to_s, to_t = mid_s - place.s, mid_t - place.t
@@ -42,7 +45,11 @@ def targets(place: Place) -> Marks:
 
 
 def scales(place: Place) -> Marks:
-    """Draw rows of overlapping scales; each body has its own colour, neighbouring rims share one."""
+    """Return the marks of scales: rows of overlapping ellipses, like roof tiles, each with two concentric rims.
+
+    The bodies of 40 % of the scales have the colour of their cluster; all other bodies have a colour of their own.
+    Neighbouring rims have the same colour.
+    """
     s, t = place.s * np.float32(0.75), place.t * np.float32(1.5)
     row = np.floor(t)
     h = np.zeros_like(s, np.uint32)

@@ -15,9 +15,10 @@ _ROW_HEIGHT = 1.0 / _SIDE
 
 
 def uneven(v: Float32, place: Place, other: Float32 | int, name: str, amount: float) -> tuple[Float32, Float32]:
-    """Divide the line into strips of random width, 1 on average; return the number of the strip of v, and its centre.
+    """Return the number (n,) of the strip in which each v lies, and the number plus 1/2 as its nominal centre.
 
-    The border between strips n - 1 and n is within `amount` / 2 of n (amount < 1).
+    The line is divided into strips of random width, 1 on average. The border between strips k - 1 and k is within
+    `amount` / 2 of k, with `amount` below 1. Values of ``other`` have independent borders.
     """
     near = np.floor(v + np.float32(0.5))
     h = place.hash(near, other, name)
@@ -27,14 +28,14 @@ def uneven(v: Float32, place: Place, other: Float32 | int, name: str, amount: fl
 
 
 def tiles(place: Place) -> Marks:
-    """Draw tiles of uneven width in rows of uneven height, like a patchwork quilt."""
+    """Return the marks of tiles: rows of random height, cut into rectangles of random width."""
     j, mid_t = uneven(place.t, place, 0, "rows", 0.5)
     i, mid_s = uneven(place.s, place, j, "columns", 0.6)
     return pieces(place, place.hash(i, j, "tiles"), mid_s, mid_t, cluster_share=0.45)
 
 
 def triangles(place: Place) -> Marks:
-    """Draw equilateral triangles."""
+    """Return the marks of triangles: a tessellation of equilateral triangles, two of which have the area of 1 mark."""
     q = place.t * np.float32(1.0 / _ROW_HEIGHT)
     p = place.s * np.float32(1.0 / _SIDE) - q * np.float32(0.5)
     i, j = np.floor(p), np.floor(q)
@@ -50,7 +51,7 @@ def triangles(place: Place) -> Marks:
 
 
 def nearest_hexagon(place: Place) -> tuple[Uint32, Float32, Float32]:
-    """Return hash and centre of the hexagon (area 1) around each position: the nearer centre of two lattices."""
+    """Return the hash (n,) and the centre (n,), (n,) of the regular hexagon of area 1 that contains each position."""
     side, row = np.float32(_SIDE), np.float32(2.0 * _ROW_HEIGHT)
     s, t = place.s / side, place.t / row
     i, j = np.floor(s + np.float32(0.5)), np.floor(t + np.float32(0.5))
@@ -62,12 +63,12 @@ def nearest_hexagon(place: Place) -> tuple[Uint32, Float32, Float32]:
 
 
 def hexagons(place: Place) -> Marks:
-    """Draw a honeycomb of regular hexagons."""
+    """Return the marks of hexagons: a honeycomb of regular hexagons of area 1 mark."""
     return pieces(place, *nearest_hexagon(place), cluster_share=0.55)
 
 
 def weave(place: Place) -> Marks:
-    """Draw ribbons that pass over and under each other, on a slowly varying ground."""
+    """Return the marks of a weave: ribbons in two directions, alternately over and under, on a smooth background."""
     i, j = np.floor(place.s), np.floor(place.t)
     mid_s, mid_t = i + np.float32(0.5), j + np.float32(0.5)
     # Each ribbon changes its colour about every nine marks, at a random place.
@@ -83,7 +84,10 @@ def weave(place: Place) -> Marks:
 
 
 def truchet(place: Place) -> Marks:
-    """Draw winding ribbons: quarter arcs in randomly rotated squares (Smith 1987), on a slowly varying ground."""
+    """Return the marks of Truchet tiles: two quarter arcs in each square, joined to winding ribbons (Smith 1987).
+
+    Each square is rotated at random. The ribbons lie on a smooth background.
+    """
     i, j = np.floor(place.s), np.floor(place.t)
     p, q = place.s - i, place.t - j
     turned = place.hash(i, j, "turned") < np.uint32(0x80000000)
@@ -95,7 +99,7 @@ def truchet(place: Place) -> Marks:
 
 
 def mosaic(place: Place) -> Marks:
-    """Draw rectangles from 7 marks down to a quarter, by repeated random cuts."""
+    """Return the marks of a mosaic: squares, 7 marks wide, cut repeatedly at random into rectangles of many sizes."""
     size = np.float32(7.0)
     s, t = place.s / size, place.t / size
     i, j = np.floor(s), np.floor(t)

@@ -1,9 +1,9 @@
 """Random numbers by hashing: every random choice of the painter is a hash of (seed, name, lattice cell).
 
-A place therefore has the same marks at every size, on every machine and with every version of NumPy. The names are part
-of the hash, so renaming one changes pictures. Hashes are computed with 32-bit integers, because the common
-``frac(sin(x) * 43758)`` loses its digits in float32.
+A position therefore has the same marks at every size, on every machine and with every version of NumPy. The names are
+part of the hash, so renaming one changes pictures. Hashes are 32-bit integers.
 """
+# The common ``frac(sin(x) * 43758)`` loses its digits in float32.
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHIFT_2 = np.uint32(15)
 
 
 def mix(h: Uint32) -> Uint32:
-    """Scramble 32-bit integers in place, so that each input bit changes each output bit with probability 1/2."""
+    """Return 32-bit integers h (n,), scrambled in place; each input bit flips each output bit with probability 1/2."""
     h ^= h >> _SHIFT_1
     h *= _MIX_1
     h ^= h >> _SHIFT_2
@@ -46,19 +46,19 @@ def key(seed: int, name: str) -> int:
 
 @lru_cache(maxsize=256)
 def draws(seed: int, name: str, n: int) -> NDArray[np.float64]:
-    """Return n numbers, uniform on (0, 1), that depend on seed and name only."""
+    """Return n random numbers (n,), uniform on (0, 1), that depend only on seed and name; read-only and cached."""
     u = (mix(np.arange(n, dtype=np.uint32) * ROW + np.uint32(key(seed, name))).astype(np.float64) + 0.5) / 2.0**32
     u.flags.writeable = False  # all callers share the cached array
     return u
 
 
 def whole_bits(v: Float32) -> Uint32:
-    """Convert whole numbers in float32 to 32-bit integers (two's complement)."""
+    """Return whole numbers v (n,), given as float32, as 32-bit integers (n,) in two's complement."""
     return v.astype(np.int32).view(np.uint32)
 
 
 def cell_hash(i: Float32, j: Float32 | int, seed: int, name: str) -> Uint32:
-    """Return the hash of lattice cell (i, j); i and j are whole numbers of any sign."""
+    """Return the hashes (n,) of lattice cells (i, j); i (n,) and j are whole numbers of any sign, given as float32."""
     h = whole_bits(i) * ROW
     h += np.uint32((j * int(COLUMN)) & _ALL_BITS) if isinstance(j, int) else whole_bits(j) * COLUMN
     h += np.uint32(key(seed, name))
@@ -66,12 +66,13 @@ def cell_hash(i: Float32, j: Float32 | int, seed: int, name: str) -> Uint32:
 
 
 def rehash(h: Uint32, n: int) -> Uint32:
-    """Return the n-th of a series of independent hashes derived from h."""
+    """Return hashes (n,) derived from h (n,); different numbers ``n`` give independent hashes."""
     return mix(h + np.uint32((n * int(ROW) + 0x7F4A7C15) & _ALL_BITS))
 
 
 def unit(h: Uint32) -> Float32:
-    """Convert hashes to numbers on (0, 1): the upper 23 bits plus one half, so that neither end is reached."""
+    """Return hashes (n,) as float32 numbers, uniform on (0, 1) without 0 and 1."""
+    # The upper 23 bits plus one half, so that neither end is reached.
     u = (h >> np.uint32(9)).astype(np.float32)
     u += np.float32(0.5)
     u *= np.float32(2.0**-23)
@@ -79,12 +80,13 @@ def unit(h: Uint32) -> Float32:
 
 
 def happens(h: Uint32, n: int, probability: float) -> Mask:
-    """Return a mask that is set with a probability; masks of different n are independent."""
+    """Return a mask (n,) that is True with this probability, by the hashes h (n,); different ``n`` are independent."""
     return rehash(h, n) < np.uint32(min(probability * 2.0**32, _ALL_BITS))
 
 
 def choose(mask: Mask, a: Uint32, b: Uint32) -> Uint32:
-    """Return ``where(mask, a, b)`` by bit operations: 4 times as fast as np.where on random masks."""
+    """Return ``np.where(mask, a, b)`` for 32-bit integers."""
+    # Bit operations are 4 times as fast as np.where on random masks.
     bits = mask.astype(np.int32)
     np.negative(bits, out=bits)
     picked = a ^ b

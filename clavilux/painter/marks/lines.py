@@ -13,13 +13,13 @@ from clavilux.painter.marks.place import Marks, Place, pieces, sawtooth, slot_dr
 
 
 def stripes(place: Place) -> Marks:
-    """Draw straight stripes of many widths."""
+    """Return the marks of stripes: parallel straight stripes of random width."""
     strip, middle = uneven(place.t * np.float32(1.5), place, 0, "stripes", 0.95)
     return Marks(slot_draws(place.hash(strip, 0, "stripe")), np.zeros_like(middle), middle / np.float32(1.5) - place.t)
 
 
 def bands(place: Place) -> Marks:
-    """Draw wavy bands, each shaded from dark to light, like rows of hills."""
+    """Return the marks of bands: parallel wavy bands, each a gradient from dark to light across the band."""
     s, t = place.s, place.t
     v = t * np.float32(0.7)
     v += np.float32(0.5) * place.smooth_field(s * np.float32(0.28), t * np.float32(0.12), "hills")
@@ -28,7 +28,7 @@ def bands(place: Place) -> Marks:
 
 
 def hatching(place: Place) -> Marks:
-    """Draw engraver's hatching: lines whose width gives the tone, in patches of three directions."""
+    """Return the marks of hatching: patches of parallel lines in three directions; wider lines make a darker tone."""
     patch, _, _ = nearest_points(place, place.s / np.float32(7), place.t / np.float32(7), "patches")
     turn = (np.floor(3 * unit(rehash(patch, 1))) - 1) * np.float32(math.tau / 9)
     v = place.t * np.cos(turn) + place.s * np.sin(turn)
@@ -41,7 +41,7 @@ _RULED = ((0.0, 1.6), (0.19, 2.1), (0.29, 2.9), (0.41, 3.7), (0.07, 5.3))
 
 
 def shards(place: Place) -> Marks:
-    """Draw polygons between straight lines that cross the whole picture in five directions."""
+    """Return the marks of shards: polygons between straight lines that cross the whole picture in five directions."""
     h = np.zeros_like(place.s, np.uint32)
     middles = []
     shifts = place.draw("ruled", 2 * len(_RULED))

@@ -1,4 +1,4 @@
-"""What all kinds of marks share: places, smooth random fields, clusters of pieces, and the result of a kind.
+"""What all kinds of marks share: coordinates, smooth random fields, clusters of pieces, and the result of a kind.
 
 positions (short side = 1) -> Place (bent, rotated, in marks) -> the function of a kind -> Marks -> painter
 """
@@ -26,15 +26,14 @@ _SLOT_NUMBERS = 100
 
 @dataclass(frozen=True)
 class Place:
-    """N positions in the coordinates of a kind.
+    """n positions in coordinates whose unit is 1 mark, the mean size of a mark.
 
     Attributes
     ----------
     s, t : (n,) float32
-        Position from the centre of the picture, in marks (the short side has `frequency` marks): s along the angle of
-        the marks, t across it.
+        Position relative to the centre of the picture: s along the angle of the marks, t across it.
     frequency : float
-        Marks along the short side.
+        Number of marks along the short side of the picture.
     seed : int
         Random seed.
     """
@@ -45,15 +44,15 @@ class Place:
     seed: int
 
     def hash(self, i: Float32, j: Float32 | int, name: str) -> Uint32:
-        """Return the hash of lattice cell (i, j)."""
+        """Return the hashes (n,) of lattice cells (i, j) for the seed; i (n,) and j are whole numbers."""
         return cell_hash(i, j, self.seed, name)
 
     def smooth_field(self, s: Float32, t: Float32, name: str, *, n: int = 12) -> Float32:
-        """Return a smooth random field over (s, t), see `sum_waves`."""
+        """Return a smooth random field (n,) at (s, t), nearly standard normal; see `sum_waves`."""
         return sum_waves(s, t, self.seed, name, n=n)
 
     def draw(self, name: str, n: int) -> NDArray[np.float64]:
-        """Return n random numbers on (0, 1) that hold for the whole picture."""
+        """Return n random numbers (n,), uniform on (0, 1), that are the same at all positions."""
         return draws(self.seed, name, n)
 
 
@@ -64,11 +63,12 @@ class Marks:
     Attributes
     ----------
     u : (SLOTS, n) or (1, n) float32
-        Mark field, uniform on (0, 1). With one row per slot, the slot with the highest score is painted. With one row,
-        the slots are stacked from dark to light, and u is the height in the stack.
+        Mark field, uniform on (0, 1). With one row for each slot, the slot with the highest score is painted; the score
+        is a sum of the plan and of noise from u. With one row, the slots are stacked from dark to light, and u is the
+        height in the stack.
     to_s, to_t : (n,) float32 or None
-        Offset from the position to the place at which its piece reads the plan, in marks; None where each position
-        reads the plan itself.
+        Offset from the position to the position at which the plan is read, in marks: usually the centre of the piece.
+        None if the plan is read at the position itself.
     """
 
     u: Float32
@@ -78,7 +78,10 @@ class Marks:
 
 @lru_cache(maxsize=4096)
 def plane_waves(seed: int, name: str, n: int) -> tuple[tuple[np.float32, np.float32, np.float32], ...]:
-    """Return n random plane waves of about half a cycle per unit: frequencies along s and t, and phase, in radians."""
+    """Return n random plane waves (a, b, c), for sin(a s + b t + c); a and b in radians per unit, c in radians.
+
+    Each wave has about half a cycle per unit.
+    """
     u = draws(seed, name, 3 * n)
     turns = (np.arange(n) + u[:n]) / n  # one direction in each of n sectors, so that no direction dominates
     cycles = 0.5 * (1.0 + _SPREAD * (2.0 * u[n : 2 * n] - 1.0))
@@ -93,10 +96,10 @@ def plane_waves(seed: int, name: str, n: int) -> tuple[tuple[np.float32, np.floa
 
 
 def sum_waves(s: Float32, t: Float32, seed: int, name: str, *, n: int = 12) -> Float32:
-    """Return a smooth random field over (s, t), nearly normal with mean 0 and deviation 1: a sum of n plane waves.
+    """Return a smooth random field (N,) at positions s, t (N,): nearly normal, mean 0, standard deviation 1.
 
-    The waves have about half a cycle per unit. A sum of n sines of random phase has an excess kurtosis of -1.5 / n, so
-    its distribution function is within 0.03 / n of the normal one.
+    It is a sum of n plane waves of about half a cycle per unit. A sum of n sines of random phase has an excess kurtosis
+    of -1.5 / n, so its CDF is within 0.03 / n of the normal CDF.
     """
     plane = plane_waves(seed, name, n)
     total = np.zeros_like(s)
@@ -113,7 +116,10 @@ def sum_waves(s: Float32, t: Float32, seed: int, name: str, *, n: int = 12) -> F
 
 
 def normal_to_uniform(z: Float32) -> Float32:
-    """Return the normal distribution function within 2e-4: the logistic function of a cubic (Bowling et al. 2009)."""
+    """Return the standard normal CDF of z (n,), in (0, 1), with an error below 2e-4.
+
+    It is approximated by the logistic function of a cubic polynomial (Bowling et al. 2009).
+    """
     w = z * z
     w *= np.float32(-0.07056)
     w -= np.float32(1.5976)
@@ -126,13 +132,13 @@ def normal_to_uniform(z: Float32) -> Float32:
 
 
 def sawtooth(v: Float32) -> Float32:
-    """Return the fractional part of v, clipped to (0, 1): uniform if v covers whole periods."""
+    """Return the fractional part of v (n,), clipped to (0, 1); uniform if v covers whole periods uniformly."""
     v = v - np.floor(v)
     return np.clip(v, np.float32(1e-6), np.float32(1 - 1e-6), out=v)
 
 
 def triangle_wave(v: Float32) -> Float32:
-    """Return a wave that rises from 0 to 1 and falls back once per unit of v: uniform if v covers whole periods."""
+    """Return a triangle wave of v (n,) with period 1, clipped to (0, 1): it falls from 1 to 0 and rises back to 1."""
     v = v - np.floor(v)
     v *= np.float32(2.0)
     v -= np.float32(1.0)
@@ -141,13 +147,16 @@ def triangle_wave(v: Float32) -> Float32:
 
 
 def odd(j: Float32) -> Float32:
-    """Return 1 for odd and 0 for even whole numbers."""
+    """Return 1 for odd and 0 for even whole numbers j (n,), as float32."""
     parity: Float32 = j - np.float32(2.0) * np.floor(j * np.float32(0.5))
     return parity
 
 
 def slot_fields(place: Place, s: Float32, t: Float32, name: str, *, n: int = 12) -> Float32:
-    """Return one smooth random field for each slot, (SLOTS, n), uniform on (0, 1)."""
+    """Return an independent smooth random field for each slot, (SLOTS, N), uniform on (0, 1), at s, t (N,).
+
+    Each is a sum of n plane waves (`sum_waves`).
+    """
     u = np.empty_like(s, shape=(SLOTS, s.size))
     for k in range(SLOTS):
         u[k] = normal_to_uniform(sum_waves(s, t, place.seed, f"{name} {k}", n=n))
@@ -155,13 +164,16 @@ def slot_fields(place: Place, s: Float32, t: Float32, name: str, *, n: int = 12)
 
 
 def slow_fields(place: Place, name: str, size: float) -> Float32:
-    """Return slowly varying `slot_fields` with shapes of about `size` marks: a background for other marks."""
+    """Return `slot_fields` (SLOTS, n) with shapes of about `size` marks: a smooth background for other marks."""
     scale = np.float32(1.0 / size)
     return slot_fields(place, place.s * scale, place.t * scale, name, n=6)
 
 
 def slot_draws(h: Uint32) -> Float32:
-    """Return independent numbers for each piece and slot, (SLOTS, n), uniform on (0, 1); h are hashes of pieces."""
+    """Return a random number for each slot and piece, (SLOTS, n), uniform on (0, 1), independent of each other.
+
+    h (n,) is the hash of the piece at each position.
+    """
     u = np.empty_like(h, np.float32, shape=(SLOTS, h.size))
     for k in range(SLOTS):
         u[k] = unit(rehash(h, _SLOT_NUMBERS + k))
@@ -169,9 +181,9 @@ def slot_draws(h: Uint32) -> Float32:
 
 
 def cluster(place: Place, s: Float32, t: Float32, name: str, size: float) -> Uint32:
-    """Return the hash of the cluster of pieces at (s, t): a patch of about `size` marks.
+    """Return the hash (n,) of the cluster of pieces at each position (s, t): a patch of about `size` marks.
 
-    The patches are the squares of a rotated lattice, bent so far that no squares are visible.
+    The patches are the squares of a rotated lattice that is bent so strongly that no squares are visible.
     """
     p = s * np.float32(0.88 / size) + t * np.float32(0.47 / size)
     q = t * np.float32(0.88 / size) - s * np.float32(0.47 / size)
@@ -181,10 +193,10 @@ def cluster(place: Place, s: Float32, t: Float32, name: str, size: float) -> Uin
 
 
 def with_clusters(place: Place, h: Uint32, s: Float32, t: Float32, cluster_share: float, size: float) -> Uint32:
-    """Replace the hash of a share of the pieces by that of their cluster, so that they have the same colour.
+    """Return hashes h (n,) of pieces, of which the fraction `cluster_share` is replaced by the hash of the cluster.
 
-    Colours that are independent from piece to piece look like confetti; clusters form larger shapes. h is the hash of
-    the piece at each position, (s, t) its centre.
+    Pieces with the same hash have the same colour, so that clusters form larger shapes. (s, t) is the centre of the
+    piece at each position, `size` the size of a cluster in marks.
     """
     return choose(happens(h, 99, cluster_share), cluster(place, s, t, "clan", size), h)
 
@@ -192,17 +204,27 @@ def with_clusters(place: Place, h: Uint32, s: Float32, t: Float32, cluster_share
 def pieces(
     place: Place, h: Uint32, s: Float32, t: Float32, *, cluster_share: float = 0.5, cluster_size: float = 4.0
 ) -> Marks:
-    """Return the marks of a partition of the plane; h is the hash of the piece at each position, (s, t) its centre.
+    """Return the marks of a partition of the plane: each piece has one random number for each slot.
 
-    The field is uniform, and independent between slots, for any shapes: each piece has one random number per slot.
+    Parameters
+    ----------
+    place : Place
+    h : (n,) uint32
+        Hash of the piece at each position.
+    s, t : (n,) float32
+        Centre of this piece, at which the plan is read.
+    cluster_share : float
+        Fraction of the pieces that have the colour of their cluster.
+    cluster_size : float
+        Size of a cluster in marks.
     """
     return Marks(slot_draws(with_clusters(place, h, s, t, cluster_share, cluster_size)), s - place.s, t - place.t)
 
 
 def on_ground(mask: Mask, marks: Marks, ground: Float32) -> Marks:
-    """Return marks where the mask is set and the field `ground`, (SLOTS, n), elsewhere.
+    """Return marks that are `marks` where the mask (n,) is True and the field `ground` (SLOTS, n) elsewhere.
 
-    Positions on the ground read the plan themselves.
+    On the ground, the plan is read at the position itself.
     """
     to_s = None if marks.to_s is None else marks.to_s * mask
     to_t = None if marks.to_t is None else marks.to_t * mask
@@ -210,5 +232,5 @@ def on_ground(mask: Mask, marks: Marks, ground: Float32) -> Marks:
 
 
 def overlay(mask: Mask, upper: Float32, lower: Float32) -> Float32:
-    """Return the field `upper` where the mask is set and `lower` elsewhere."""
+    """Return the field (SLOTS, n) `upper` where the mask (n,) is True and `lower` elsewhere."""
     return choose(mask, upper.view(np.uint32), lower.view(np.uint32)).view(np.float32)

@@ -13,10 +13,8 @@ from clavilux.painter.marks.place import Marks, Place, odd, slot_draws
 
 
 def turns(t: Float32, s: Float32) -> Float32:
-    """Return the direction of (s, t) in turns, in [-0.5, 0.5], within 2e-6.
-
-    NumPy's arctan2 is slow without AVX-512; the polynomial is 4.4.49 of Abramowitz and Stegun, truncated at degree 9.
-    """
+    """Return arctan2(t, s) in turns, (n,) in [-0.5, 0.5], with an error below 2e-6."""
+    # NumPy's arctan2 is slow without AVX-512. The polynomial is 4.4.49 of Abramowitz and Stegun, truncated at degree 9.
     a, b = np.abs(s), np.abs(t)
     r = np.minimum(a, b)
     r /= np.maximum(a, b) + np.float32(1e-12)
@@ -44,7 +42,7 @@ def _from_centre(place: Place, reach: float) -> tuple[Float32, Float32]:
 
 
 def rings(place: Place) -> Marks:
-    """Draw rings of many widths around one centre."""
+    """Return the marks of rings: concentric rings of random width around one random centre."""
     s, t = _from_centre(place, 0.4)
     r = np.sqrt(s * s + t * t)
     ring, middle = uneven(r * np.float32(1.3), place, 0, "rings", 0.9)
@@ -53,7 +51,10 @@ def rings(place: Place) -> Marks:
 
 
 def arcs(place: Place) -> Marks:
-    """Draw rings around many centres, in quarters whose colours are shifted by one ring."""
+    """Return the marks of arcs: Voronoi cells about 5 marks wide, each with concentric rings, cut into quarters.
+
+    The colours of every second quarter are shifted by one ring.
+    """
     wheel, mid_s, mid_t = nearest_points(place, place.s / np.float32(5), place.t / np.float32(5), "wheels")
     s, t = place.s - np.float32(5) * mid_s, place.t - np.float32(5) * mid_t
     r = np.sqrt(s * s + t * t)
@@ -68,7 +69,7 @@ def arcs(place: Place) -> Marks:
 
 
 def spirals(place: Place) -> Marks:
-    """Draw the arms of a logarithmic spiral, cut into pieces."""
+    """Return the marks of spirals: the arms of a logarithmic spiral around a random centre, cut across into pieces."""
     s, t = _from_centre(place, 0.3)
     log_r = np.float32(0.5) * np.log(s * s + t * t + np.float32(1e-4))
     arms = max(3, round(0.9 * place.frequency))
@@ -81,7 +82,7 @@ def spirals(place: Place) -> Marks:
 
 
 def rays(place: Place) -> Marks:
-    """Draw rays from one centre, broken at random distances."""
+    """Return the marks of rays: equal sectors around one random centre, cut across at random distances from it."""
     s, t = _from_centre(place, 0.5)
     n = np.float32(max(8, 2 * round(place.frequency)))
     ray = np.floor(turns(t, s) * n)

@@ -29,7 +29,7 @@ _PALETTES = (
 
 
 def make_plan(name: str) -> NDArray[np.float32]:
-    """Return random smooth logits, (SLOTS, 32, 32): a constant and four waves for each slot."""
+    """Return random smooth logits of a plan, (SLOTS, 32, 32) float32; the name chooses them."""
     y, x = np.mgrid[0:PLAN_SIDE, 0:PLAN_SIDE] / PLAN_SIDE
     logits = np.zeros((SLOTS, PLAN_SIDE, PLAN_SIDE), np.float32)
     for slot in range(SLOTS):
@@ -64,7 +64,7 @@ def _look(name: str, **controls: float | str) -> dict[str, Any]:
 
 
 def make_sheet() -> Image.Image:
-    """Return the sheet: two paintings of each kind and each surface, with its name."""
+    """Return an image of Pillow with two paintings of each kind of marks and of each surface, and their names."""
     tiles = list(choose_tiles())
     rows = -(-len(tiles) // (2 * _COLUMNS))
     cell = (2 * _TILE_PX + 3 * _GAP_PX, _TILE_PX + _TITLE_PX + _GAP_PX)

@@ -21,17 +21,20 @@ from clavilux.painter.marks.place import (
 
 
 def blobs(place: Place) -> Marks:
-    """Draw soft round shapes."""
+    """Return the marks of blobs: soft round shapes of one colour, from a smooth random field for each slot."""
     return Marks(slot_fields(place, place.s, place.t, "slot"))
 
 
 def strokes(place: Place) -> Marks:
-    """Draw long strokes of a brush: smooth fields, six times as long as wide."""
+    """Return the marks of strokes: parallel soft shapes, about six times as long as wide."""
     return Marks(slot_fields(place, place.s * np.float32(0.2), place.t * np.float32(1.2), "slot"))
 
 
 def marble(place: Place) -> Marks:
-    """Draw veins from dark to light: one smooth field, distorted by two others (Perlin 1985)."""
+    """Return the marks of marble: folded veins that turn gradually from dark to light and back.
+
+    They are the levels of one smooth random field whose coordinates are distorted by two others (Perlin 1985).
+    """
     s, t = place.s * np.float32(0.35), place.t * np.float32(0.55)
     fold_s = place.smooth_field(s, t, "fold s", n=6) * np.float32(0.45)
     fold_t = place.smooth_field(s, t, "fold t", n=6) * np.float32(0.45)
@@ -40,7 +43,7 @@ def marble(place: Place) -> Marks:
 
 
 def scribble(place: Place) -> Marks:
-    """Draw thin winding lines of constant width in three layers, on a slowly varying ground."""
+    """Return the marks of scribble: thin winding lines of even width in three layers, on a smooth background."""
     u = slow_fields(place, "ground", 5.0)
     scale = np.float32(0.42)
     s, t = place.s * scale, place.t * scale
