@@ -19,7 +19,6 @@ from clavilux.painter.controls import Controls
 from clavilux.picture_file import VECTOR_FORMATS, encode_picture, picture_format, suffix_of
 from clavilux.system.arguments import FileName, Number, file_path, real_number, show, whole_number
 from clavilux.system.files import replacing
-from clavilux.vector import encode_vector
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -117,8 +116,8 @@ class Picture:
         ----------
         target : path-like or file
             A name with the extension .png, .jpg, .jpeg, .webp, .tif, .tiff, .avif, .svg or .pdf, or a file that is
-            open for writing in binary mode, such as `io.BytesIO`. An existing file is replaced. PNG, WebP and TIFF are lossless.
-            WebP has a third to a half of the size of PNG, is slow, and is limited to 4096 x 4096 pixels.
+            open for writing in binary mode, such as `io.BytesIO`. An existing file is replaced. PNG, WebP and TIFF are
+            lossless. WebP has a third to a half of the size of PNG, is slow, and is limited to 4096 x 4096 pixels.
         format : str, optional
             Such as "png"; by default the extension of the name.
         quality : int
@@ -165,7 +164,7 @@ class Picture:
         quality = whole_number("quality", quality, 1, 100)
         content: bytes | memoryview
         if kind in VECTOR_FORMATS.values():
-            content = encode_vector(self, kind, plot=plot, dpi=density, **texts)
+            content = self._encode_vector(kind, plot=plot, dpi=density)
         elif plot:
             raise PictureError(f"{path}: a plot has lines and no pixels; give a name that ends in .svg or .pdf")
         else:
@@ -177,6 +176,18 @@ class Picture:
                 target.write(content)  # type: ignore[union-attr]
             except (TypeError, ValueError) as error:  # open as text, closed, open for reading
                 raise PictureError(f"{path}: cannot be written ({error}); open it with mode 'wb'") from error
+
+    def _encode_vector(self, kind: str, *, plot: bool, dpi: float) -> bytes:
+        from clavilux.vector import draw_vector, write_pdf, write_svg
+
+        if self.controls is None:
+            raise PictureError("the bundle of the picture decodes pixels, which have no shapes; give a name in .png")
+        height, width, _ = self.pixels.shape
+        settings = self.record.get("controls", self.record)
+        seed = settings["seed"] + settings.get("variation", 0)
+        drawing = draw_vector(self.controls, width, height, seed=seed, plot=plot, dpi=dpi)
+        write = write_svg if kind == "SVG" else write_pdf
+        return write(drawing, dpi=dpi, description=self.description, record=self.record)
 
 
 def _write(path: Path, content: bytes | memoryview, *, exclusive: bool) -> None:

@@ -11,7 +11,7 @@ import re
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.sax.saxutils import escape, unescape
 
 import numpy as np
@@ -26,9 +26,6 @@ from clavilux.painter.raster import Float32, smooth
 from clavilux.painter.strokes import Strokes
 from clavilux.painter.surfaces import SURFACES, BrushDrawing, Flat, Gouache, Layers
 from clavilux.version import __version__
-
-if TYPE_CHECKING:
-    from clavilux.picture import Picture
 
 Points = NDArray[np.float64]
 
@@ -72,28 +69,6 @@ class Drawing:
     width: int
     height: int
     layers: dict[str, list[Shape]] = field(default_factory=dict)
-
-
-def encode_vector(
-    picture: Picture, kind: str, *, plot: bool, dpi: float, record: dict[str, Any], description: str
-) -> bytes:
-    """Return the content of a vector file, see `draw_vector`; `kind` is "SVG" or "PDF".
-
-    Raises
-    ------
-    PictureError
-        If the bundle of the picture decodes latents to pixels, which have no shapes.
-    """
-    if picture.controls is None:
-        raise PictureError(
-            "the bundle of this picture decodes pixels, which have no shapes; give .png, or another bundle"
-        )
-    height, width, _ = picture.pixels.shape
-    settings = record.get("controls", record)
-    seed = settings["seed"] + settings.get("variation", 0)
-    drawing = draw_vector(picture.controls, width, height, seed=seed, plot=plot, dpi=dpi)
-    write = write_svg if kind == "SVG" else write_pdf
-    return write(drawing, dpi=dpi, description=description, record=record)
 
 
 def draw_vector(controls: Controls, width: int, height: int, *, seed: int, plot: bool = False, dpi: float) -> Drawing:

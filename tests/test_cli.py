@@ -105,7 +105,7 @@ def test_the_options_of_paint_are_these() -> None:
     assert names == {
         *("output", "size", "seed", "count", "spread", "noise-std", "logvar-scale", "bundle", "explain", "json"),
         *("again", "random", "max-seconds", "jobs", "resume", "scheduler", "verbose", "quiet"),
-        *("format", "dpi", "alt-file", "embed", "folder-image", "sheet"),
+        *("format", "plot", "dpi", "alt-file", "embed", "folder-image", "sheet"),
         *("palette", "palette-from", "lightness", "saturation", "warmth", "texture", "scale", "complexity"),
         *("outline", "surface", "marks", "mood", "near"),
     }
@@ -515,7 +515,10 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
         (["SONG", "--size", "100x9000"], "each side between 64 and 8192"),
         (["SONG", "--seed", "-1"], "--seed"),
         (["SONG", "--count", "0"], "--count"),
-        (["SONG", "-o", "a.gif"], "a picture ends in .png, .jpg, .jpeg, .webp, .tif, .tiff, .avif; add a /"),
+        (
+            ["SONG", "-o", "a.gif"],
+            ".png, .jpg, .jpeg, .webp, .tif, .tiff, .avif, .svg, .pdf; add a /",
+        ),
         (["FOLDER", "-o", "a.png"], "is one picture, and there are 2 songs"),
         (["SONG", "--json", "--explain"], "not both"),
         (["FOLDER", "--random", "2", "--count", "2"], "--random needs exactly one folder"),

@@ -43,6 +43,7 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "steering",
     "variations",
     "alt_text",
+    "vector",
     "picture_file",
     "picture",
     "record",
