@@ -7,8 +7,8 @@ HOP_SAMPLES = 512  # 43.07 frames a second
 MEL_BANDS = 128  # between 0 Hz and SAMPLE_RATE / 2, Slaney scale
 MFCC_ROWS = 20
 WINDOW_S = 5.0  # seconds of audio in one feature window
-WINDOW_SAMPLES = 110_250  # WINDOW_S * SAMPLE_RATE
-WINDOW_FRAMES = 216  # 1 + WINDOW_SAMPLES // HOP_SAMPLES, frames centred
+WINDOW_SAMPLES = round(WINDOW_S * SAMPLE_RATE)
+WINDOW_FRAMES = 1 + WINDOW_SAMPLES // HOP_SAMPLES  # frames are centred
 MAX_AUDIO_S = 4 * 3600.0  # seconds of a file that are read by default
 
 # Latents -----------------------------------------------------------------------------------------------------------
@@ -27,6 +27,7 @@ SOFTNESS_RANGE = (0.0, 1.0)  # 0: most borders are sharp; 1: most are lost
 GLAZE_RANGE = (0.0, 16.0)  # L*: slow changes of tone within a colour
 BRUSH_RANGE = (0.0, 16.0)  # L*: traces of the brush within a colour
 OUTLINE_RANGE = (-1.6, 1.6)  # width of lines where colours meet, % of the short side; dark below 0, light above
+WIDEST_OUTLINE = 0.9  # absolute; beyond it, lines get no wider
 # In the order of the networks' outputs. In training pictures, the mark classifier estimates how the paint lies; shapes
 # and detail are measured.
 PAINT = {"softness": SOFTNESS_RANGE, "glaze": GLAZE_RANGE, "brush": BRUSH_RANGE, "outline": OUTLINE_RANGE}

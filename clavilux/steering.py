@@ -30,6 +30,7 @@ from clavilux.constants import (
     SLOTS,
     SURFACE_NAMES,
     TEXTURE_RANGE,
+    WIDEST_OUTLINE,
 )
 from clavilux.errors import BundleError, PictureError
 from clavilux.painter.controls import Controls
@@ -44,7 +45,6 @@ MOOD = ("valence", "arousal")  # descriptors that the mood moves
 _MOOD_STEP = 2.0  # standard deviations over songs, at 1
 _NEAR_SHARE = 0.5  # of the way to the latent of a picture
 _FURTHEST = 0.75  # of the way to the end of the range of a control, at -1 and 1
-_WIDEST_OUTLINE = 0.9  # % of the short side; surfaces paint no wider lines
 _COLOUR = re.compile("#?([0-9a-fA-F]{6})")
 _SIGNED = ("scale", "complexity")
 _LEAST_RANGE = 8.0  # L* between the darkest and the lightest colour of the palette of a picture
@@ -276,7 +276,7 @@ class Steering:
         if self.scale or self.complexity:
             changes["shapes"] = shapes
         if self.outline is not None:
-            changes["outline"] = _WIDEST_OUTLINE * self.outline * (1 if controls.outline > 0 else -1)
+            changes["outline"] = WIDEST_OUTLINE * self.outline * (1 if controls.outline > 0 else -1)
         if self.surface is not None:
             changes["surface"] = self.surface
         if self.marks is not None:

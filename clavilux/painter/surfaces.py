@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from clavilux.constants import SLOTS
+from clavilux.constants import SLOTS, WIDEST_OUTLINE
 from clavilux.painter.areas import Areas, View, colour_areas, model_areas
 from clavilux.painter.composition import SIDE, Composition, compose, slow_field
 from clavilux.painter.marks.hashing import draws
@@ -22,6 +22,7 @@ from clavilux.painter.raster import Float32, blur, smooth
 from clavilux.painter.strokes import Brush, Edges, Strokes, paint_strokes, place_strokes
 
 _GRAIN = ((640, 2.2), (2560, 2.2))  # cells of the paper along the short side, and L* from dark to light
+_LINE_WIDTH = 0.0055  # short sides: widest half of a line at an outline of 1
 _PAPER_L = 91.0  # least lightness of paper
 _DARK_L = 40.0  # mean lightness of a picture below which a drawing is on dark paper
 
@@ -195,7 +196,7 @@ class Flat(Surface):
         self.lost = self.lost_edges()
         self.soft = blur(self.palette[composition.slots] + self.change, 0.006 * SIDE)
         swell = np.clip(np.float32(0.35) + np.float32(0.6) * self.slow(4, "line"), -0.2, 1.2)
-        width = min(abs(controls.outline), 0.9) / 100 * 0.55
+        width = _LINE_WIDTH * min(abs(controls.outline), WIDEST_OUTLINE)
         has_line = self.has_lines and width > 0.0008
         self.line = np.float32(width) * swell - smooth(composition.distance) if has_line else None
         lightness = self.palette[:, 0]
