@@ -20,6 +20,7 @@ from fake_bundle import write_fake_bundle
 from numpy.typing import NDArray
 
 from clavilux.constants import MFCC_ROWS, SAMPLE_RATE, WINDOW_FRAMES
+from clavilux.painter.compiled import SWITCH
 
 if TYPE_CHECKING:
     from clavilux.audio.song import Song
@@ -49,6 +50,12 @@ def _forks_beside_xdist() -> Iterator[None]:
         for module in ("workers", "jobs") if BESIDE_XDIST else ():
             patch.setattr(f"clavilux.system.{module}.can_fork", lambda: len(os.listdir("/proc/self/task")) == 2)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _choice_of_the_painter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training in this process chooses the compiled painter for good; no other test shall notice."""
+    monkeypatch.delenv(SWITCH, raising=False)
 
 
 @pytest.fixture(scope="session")

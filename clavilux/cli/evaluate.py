@@ -124,6 +124,9 @@ def evaluate_command(
 
     if looks is not None:
         count_looks(looks)  # before the work: it may be another file
+    from clavilux.painter.compiled import paint_many
+
+    paint_many()
     started = time.monotonic()
     opened = open_bundle(bundle)
     material = find_material(music, art, songs=songs, pictures=pictures, report=complain)

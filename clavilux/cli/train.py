@@ -199,6 +199,9 @@ def _prepare(
     # PyTorch reads this when it is imported. Waiting threads then sleep instead of occupying their core; where another
     # program needed the core, a training with two threads was five times slower without it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from clavilux.painter.compiled import paint_many
+
+    paint_many()
     from clavilux.training.checks import check_pictures, check_recipe, check_songs
     from clavilux.training.processes import Processes
     from clavilux.training.recipe import load_recipe

@@ -18,6 +18,11 @@ SWITCH = "CLAVILUX_FAST"
 WORTH_PX = 2_048**2
 
 
+def paint_many() -> None:
+    """Use Numba for every picture that this process and its children paint, unless ``CLAVILUX_FAST`` is set."""
+    os.environ.setdefault(SWITCH, "1")
+
+
 def name_painter() -> str:
     """Return the name and version of what paints, for messages. Does not import Numba."""
     if os.environ.get(SWITCH) == "0":
