@@ -143,7 +143,7 @@ class Bundle:
 
 
 def find_bundle(name_or_path: str | Path) -> Path:
-    """Return the folder of a bundle that is given by the name of a shipped bundle or by the path of a folder.
+    """Return the folder of a bundle, from the name of a shipped bundle or the path of a folder or of its bundle.json.
 
     The name of a shipped bundle takes precedence over a folder of that name; write ``./name`` for the folder.
 

@@ -188,7 +188,10 @@ def check_sample_rate(sample_rate: int, name: object) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise `AudioError` if a path is not a regular file with content; opening a pipe or a device may block."""
+    """Raise `AudioError` unless a path is a non-empty regular file.
+
+    It only calls `stat`: opening a pipe or a device could block.
+    """
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
@@ -230,7 +233,7 @@ def mp4_boxes(file: BinaryIO, start: int, end: int) -> list[tuple[bytes, int, in
 
 
 def encrypted_tracks(file: BinaryIO) -> set[int | None]:
-    """Return the numbers of the encrypted tracks of an MP4 file, or {None} if a Windows Media file is encrypted.
+    """Return the numbers of the encrypted tracks of an MP4 file, {None} for an encrypted Windows Media file, else {}.
 
     FFmpeg decodes encrypted tracks to noise or to nothing, without an error. The position in the file is unchanged.
     """

@@ -57,8 +57,9 @@ from clavilux.system.files import refuse_inputs, write_whole
 def controls(song: Path, output: Path | None, seed: int, variation: int, bundle: str, **steering: Any) -> None:
     """Write what would be painted for SONG as a JSON file to edit.
 
-    The file has the palette, the kinds of marks, their number and angle, the surface and the layout of the picture.
-    Change any of these entries, and give the file to `clavilux paint`. docs/controls.md describes each entry.
+    The file has the palette, the kinds of marks, how many marks there are and at which angle, the surface and the
+    layout of the picture. Change any of these entries, and give the file to `clavilux paint`. docs/controls.md
+    describes each entry.
 
     \b
     clavilux controls song.mp3 -o song.json

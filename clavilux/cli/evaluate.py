@@ -42,7 +42,8 @@ from clavilux.system.files import refuse_inputs, write_whole
     required=True,
     metavar="DIR",
     help="Folder of pictures. Of a corpus that `clavilux corpus` built, abstract and generative pictures kept out of "
-    "training are used, and training pictures for comparison. Any other folder is split into two such halves.",
+    "training are used, and training pictures for comparison. Any other folder is split in two: one half stands for the "
+    "held-out pictures, the other for the training pictures.",
 )
 @click.option(
     "--songs",
@@ -81,8 +82,8 @@ from clavilux.system.files import refuse_inputs, write_whole
     "--looks",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="File that counts looks, which are evaluations on songs kept out of training: such songs are unseen only as "
-    "long as nothing is chosen by them. A line is added to FILE, and the report gives the count.",
+    help="Log of evaluations on held-out songs. This run appends a line, and the report states how many there are: the "
+    "more often choices are made with held-out songs, the less they are held out.",
 )
 @click.option("--jobs", type=int, default=-1, metavar="N", help=JOBS_HELP)
 @click.option(

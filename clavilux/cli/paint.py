@@ -123,14 +123,14 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
 @_files(
     "--plot",
     is_flag=True,
-    help="Write lines only, for a plotter: borders of areas and the middle of strokes; with .svg or .pdf.",
+    help="Write lines only, for a plotter: borders of areas and centre lines of strokes; only for .svg and .pdf.",
 )
 @_files(
     "--dpi",
     type=FiniteRange(*DPI_RANGE),
     metavar="N",
-    help="Resolution in pixels per inch that is written into the file, for printers. It also converts a --size in mm, "
-    "cm or in to pixels.  [default: 300]",
+    help="Resolution in pixels per inch that is written into the file, for printers. It also converts a --size given "
+    "in millimetres, centimetres or inches to pixels.  [default: 300]",
 )
 @_files(
     "--alt-file",
@@ -146,7 +146,8 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
 @_files(
     "--folder-image",
     is_flag=True,
-    help="Write cover.jpg into each folder of songs: the picture of the first song of the folder.",
+    help="Write cover.jpg into each folder of songs: the picture of the first song of the folder. An unrelated "
+    "cover.jpg is kept.",
 )
 @_files(
     "--sheet",
@@ -185,8 +186,8 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     cls=AdvancedOption,
     type=click.FloatRange(0),
     metavar="X",
-    help="Draw the 64 audio latents of each 5 s window from their posterior with X times its variance; 0 uses the "
-    "posterior mean.  [default: that of the bundle]",
+    help="Sample the 64-dimensional audio latent of each 5 s window from its posterior, with the variance multiplied "
+    "by X; 0 uses the posterior mean.  [default: that of the bundle]",
 )
 @click.option(
     "--random",
@@ -194,7 +195,8 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     cls=AdvancedOption,
     type=click.IntRange(1),
     metavar="N",
-    help="Paint N random excerpts of 5 s from a folder that `clavilux features` wrote; --seed chooses them.",
+    help="Paint N random 5 s excerpts of the songs in the one folder of feature files that is given as argument; --seed "
+    "chooses them.",
 )
 @click.option(
     "--scheduler",

@@ -97,7 +97,8 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "type": click.Path(path_type=Path),
             "metavar": "PICTURE",
-            "help": "Move half of the way towards PICTURE: colours, marks and layout change together.",
+            "help": "Move the latent of the song half of the way to that of PICTURE; colours, marks and layout change "
+            "together.",
         },
     ),
 )

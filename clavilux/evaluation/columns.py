@@ -199,7 +199,7 @@ def measure_column(
 def with_intervals(
     figures: Figures, measure: Callable[[Index], Figures], n: int, *, least: int, rng: np.random.Generator
 ) -> Figures:
-    """Return figures, and the ends of their 95 % intervals over n songs if n is at least 2 `least`.
+    """Return figures, and the ends of their 95 % intervals over n songs if n is at least twice `least`.
 
     An interval is 1.96 standard errors on each side of a figure; `half_sample_errors` estimates the standard errors
     with the function `measure`.
