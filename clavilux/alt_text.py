@@ -67,7 +67,7 @@ def sample_pixels(pixels: NDArray[np.uint8]) -> Float32:
 
 
 def measure_shares(sample: Float32, palette: Float32) -> NDArray[np.float64]:
-    """Return, for each palette colour (n, 3), the fraction of the samples (h, w, 3) that are nearest to it: (n,), sum 1.
+    """Return, for each palette colour (n, 3), the fraction of samples (h, w, 3) that are nearest to it: (n,), sum 1.
 
     Distances are Euclidean, in the colour space of both arguments.
     """

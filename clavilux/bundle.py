@@ -58,11 +58,12 @@ class Bundle:
     variation_scale : float
         Distance in z_image of a variation from the main picture, at ``spread`` 1.
     descriptor_mean : (D,) float32
-        Mean of each descriptor over the training songs, in its unit.
+        Mean of each of the D descriptors over the training songs, in its unit.
     feature_settings : FeatureSettings
         Settings of the MFCC that the networks were trained on.
     song_deviation : (64 + D,) float32 or None
-        Standard deviation of each number of the song code over songs; None if the mapping does not standardise.
+        Standard deviation over songs of each number of the song code (mean z_audio, then D descriptors); None if the
+        mapping does not standardise.
     """
 
     folder: Path

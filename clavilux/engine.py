@@ -37,8 +37,8 @@ MAX_OUTPUT = 1e12  # limit of the absolute outputs: far above valid values, far 
 class Engine:
     """The networks of a bundle: inference on songs, latents and pictures.
 
-    Each network is loaded when it is first used. Methods raise `BundleError` if a network cannot be loaded or run, or if
-    its output is not finite.
+    Each network is loaded when it is first used. Methods raise `BundleError` if a network cannot be loaded or run, or
+    if its output is not finite.
 
     Parameters
     ----------

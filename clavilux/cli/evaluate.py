@@ -42,8 +42,8 @@ from clavilux.system.files import refuse_inputs, write_whole
     required=True,
     metavar="DIR",
     help="Folder of pictures. Of a corpus that `clavilux corpus` built, abstract and generative pictures kept out of "
-    "training are used, and training pictures for comparison. Any other folder is split in two: one half stands for the "
-    "held-out pictures, the other for the training pictures.",
+    "training are used, and training pictures for comparison. Any other folder is split in two: one half stands for "
+    "the held-out pictures, the other for the training pictures.",
 )
 @click.option(
     "--songs",

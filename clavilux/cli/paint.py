@@ -195,8 +195,8 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     cls=AdvancedOption,
     type=click.IntRange(1),
     metavar="N",
-    help="Paint N random 5 s excerpts of the songs in the one folder of feature files that is given as argument; --seed "
-    "chooses them.",
+    help="Paint N random 5 s excerpts of the songs in the one folder of feature files that is given as argument; "
+    "--seed chooses them.",
 )
 @click.option(
     "--scheduler",

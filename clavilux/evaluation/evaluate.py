@@ -176,9 +176,9 @@ class _Evaluation:
         self.trained = {b: encode_files(material.trained, b, jobs=jobs) for b in bundles}
 
     def add_bundle(self, bundle: str) -> None:
-        """Paint the songs with a bundle, measure the paintings and add the figures to `table`, as the column of the bundle.
+        """Paint the songs with a bundle, and add the figures of the paintings to `table`, as the column of this bundle.
 
-        The latents and the measured pictures are kept, because other columns use those of the evaluated bundle.
+        Its latents and measured pictures are kept; other columns use those of the evaluated bundle.
         """
         column, reference = self.columns[bundle], self.reference
         self.log(f"painting {column}: whole, halves, variations, FLAC and MP3, controlled pairs")

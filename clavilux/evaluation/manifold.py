@@ -53,7 +53,8 @@ def kid(
     """Return mean and standard deviation of the kernel inception distance (KID) over random subsets; expected mean: 0.
 
     KID is the unbiased squared maximum mean discrepancy with the kernel (x . y / F + 1)^3 (Binkowski et al. 2018). The
-    points (n, F) and (m, F) must be standardised on real art. There are ``rounds`` pairs of subsets of ``subset`` points.
+    points (n, F) and (m, F) must be standardised on real art. ``rounds`` pairs of subsets of ``subset`` points are
+    drawn.
     """
     real, made = validate(real), validate(made)
     size = min(subset, len(real), len(made))

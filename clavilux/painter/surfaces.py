@@ -41,7 +41,7 @@ class Surface(ABC):
     has_lines : bool
         Whether the control `outline` has an effect.
     texture : float
-        Factor of the grain, 1 as usual.
+        Factor of the grain: 0 is none, 1 the default, 2 the largest.
     """
 
     words: str
@@ -76,7 +76,7 @@ class Surface(ABC):
         return slow_field(self.composition, cycles, name)
 
     def paper(self) -> Float32:
-        """Return the colour of the paper: the lightest of the palette, paler unless the palette is exact."""
+        """Return the colour of the paper, (3,) in CIELAB: the lightest of the palette, paler unless it is exact."""
         lightest, controls = self.palette[-1], self.composition.controls
         if controls.exact_palette:
             return np.asarray(lightest)

@@ -57,7 +57,7 @@ class TrackCopies:
     descriptors: NDArray[np.float64]
 
     def of_tracks(self) -> list[torch.Tensor]:
-        """Return the statistics (w, S) of all copies of each track, without the excerpts themselves."""
+        """Return, for each track, the statistics (w, S) of the windows of its copies, without the excerpt itself."""
         return [
             torch.from_numpy(self.statistics[(self.track == index) & (self.copy > 0)])
             for index in range(len(self.names))
