@@ -168,7 +168,9 @@ class Engine:
         )
 
     def check(self, *, painting_only: bool = False) -> None:
-        """Load networks and palettes now, and compare their inputs and outputs with `clavilux.card.NETWORKS`.
+        """Load networks and palettes now, and check the networks, so that painting cannot fail later.
+
+        Inputs and outputs of networks that are not shipped are compared with `clavilux.card.NETWORKS`.
 
         Parameters
         ----------

@@ -233,7 +233,9 @@ def mp4_boxes(file: BinaryIO, start: int, end: int) -> list[tuple[bytes, int, in
 
 
 def encrypted_tracks(file: BinaryIO) -> set[int | None]:
-    """Return the numbers of the encrypted tracks of an MP4 file, {None} for an encrypted Windows Media file, else {}.
+    """Return the numbers of the encrypted tracks of an MP4 file, or {None} for an encrypted Windows Media file.
+
+    For other files, the set is empty.
 
     FFmpeg decodes encrypted tracks to noise or to nothing, without an error. The position in the file is unchanged.
     """

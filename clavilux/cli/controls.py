@@ -33,8 +33,8 @@ from clavilux.system.files import refuse_inputs, write_whole
     default=0,
     metavar="N",
     show_default=True,
-    help="Random seed that is written into the file: it moves single marks and brush strokes when the file is painted. "
-    "With --variation 1 or more, it also chooses other variations.",
+    help="Random seed; it moves single marks and brush strokes when the file is painted. The file gets N plus the "
+    "number of the variation. With --variation 1 or more, N also chooses other variations.",
 )
 @click.option(
     "--variation",

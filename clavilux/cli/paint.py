@@ -64,8 +64,9 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     default=str(DEFAULT_SIZE_PX),
     metavar="SIZE",
     show_default=True,
-    help="Width x height in pixels, such as 1920x1080; one number is a square. With a unit (mm, cm, in) and a "
-    "resolution: 600x600mm@300. 64 to 8192 pixels a side, at most 8:1. The size does not change the composition.",
+    help="Width x height in pixels, such as 1920x1080; one number is a square. Or with a unit (mm, cm, in) and, after "
+    "@, a resolution in dpi: 600x600mm@300. 64 to 8192 pixels a side, at most 8:1. The size does not change the "
+    "composition.",
 )
 @_picture(
     "--seed",
@@ -196,7 +197,7 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     type=click.IntRange(1),
     metavar="N",
     help="Paint N random 5 s excerpts of the songs in the one folder of feature files that is given as argument; "
-    "--seed chooses them.",
+    "--seed chooses them. Pictures are written to the folder -o.  [default: generated_images]",
 )
 @click.option(
     "--scheduler",
@@ -205,7 +206,11 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     help="Paint on a Dask cluster, such as tcp://10.0.0.1:8786; includes --resume.",
 )
 @click.option(
-    "-v", "--verbose", cls=AdvancedOption, is_flag=True, help="Print the ranges of all intermediate numbers to stderr."
+    "-v",
+    "--verbose",
+    cls=AdvancedOption,
+    is_flag=True,
+    help="Print the ranges of the features and latents of each song, and tracebacks of internal errors, to stderr.",
 )
 @click.pass_context
 def paint(

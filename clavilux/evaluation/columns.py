@@ -54,7 +54,7 @@ class Reference:
     embeddings : dict
         Audio embedding -> points of s whole songs (s, F), and of their halves (s, 2, F).
     scores : (s, C)
-        Correspondence scores of the songs' descriptors.
+        Scores of the songs in the C cross-modal correspondences, from their descriptors.
     genres : sequence of str
         Genre of each of the s songs, "" if unknown.
     rng : numpy Generator

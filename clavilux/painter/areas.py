@@ -71,8 +71,9 @@ class Areas:
     Parameters
     ----------
     slots : (h, w) uint8
+        Palette slot of each cell.
     shift : (h, w, 2) float32
-        Where each place reads the raster: offset in rows and columns, in cells.
+        Offset at which each place reads the raster, in rows and columns; it makes borders uneven.
     """
 
     def __init__(self, slots: UInt8, shift: Float32) -> None:

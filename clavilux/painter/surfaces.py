@@ -154,7 +154,7 @@ class BrushDrawing(Surface):
     )  # width of the brush in short sides; L* by which a slot differs from the paper, to be drawn
 
     def prepare(self) -> None:
-        """Place the strokes of two brushes on all areas that are darker than the paper."""
+        """Place the strokes of two brushes on all areas that differ enough in lightness from the paper."""
         composition, wide, paper = self.composition, self.wide, self.paper()
         modelling = model_areas(composition, 15 * self.depth())
         share = np.bincount(composition.slots.ravel(), minlength=SLOTS) / composition.slots.size
@@ -179,7 +179,7 @@ class BrushDrawing(Surface):
 
 
 class Flat(Surface):
-    """Opaque areas that turn from light to dark; some borders are lost, and some have a line of uneven width."""
+    """Opaque areas that turn from light to dark; some borders are blurred, and `outline` draws uneven lines on them."""
 
     words = "flat colours"
     has_lines = True

@@ -64,7 +64,10 @@ class TrackCopies:
         ]
 
     def means(self, embed: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float64]:
-        """Return the mean over windows of a function `embed` from statistics (W, S) to (W, K): (n, 1 + C, K)."""
+        """Return the mean embedding over the windows of each excerpt and each copy, (n, 1 + C, K).
+
+        ``embed`` is a function from statistics (W, S) to embeddings (W, K).
+        """
         with torch.no_grad():
             values = embed(torch.from_numpy(self.statistics)).double().numpy()
         means = np.zeros((*self.descriptors.shape[:2], values.shape[1]))

@@ -26,7 +26,7 @@ def measure_pulse(onset: Float32) -> tuple[float, float, float]:
     score of a tempo is the mean autocorrelation at lags of one to four beats, times a Gaussian prior around 120 BPM
     with a standard deviation of one octave, because half and double the tempo have similar autocorrelations (after
     Ellis 2007). The pulse clarity is this mean autocorrelation at the best tempo, without the prior; it is 1 if the
-    onsets repeat exactly. Without any onset, both tempo and pace are 120 BPM and the pulse clarity is 0.
+    onsets repeat exactly. If the onset strength does not vary, tempo and pace are 120 BPM and the pulse clarity is 0.
 
     The pace is the geometric mean of all tempi from 40 to 220 BPM, with weights (score + 0.05 prior)^4. If a tempo and
     its double have nearly the same score, a small change of the sound may double the tempo, but hardly changes the
