@@ -112,7 +112,10 @@ class Bundle:
 
     @property
     def finish_corrections(self) -> Corrections:
-        """Corrections of the decoder's estimates of the finish, see `clavilux.painter.controls.FINISH_CORRECTIONS`."""
+        """Corrections of the decoder's estimates of softness, glaze, brush, outline, shapes and detail.
+
+        `clavilux.painter.controls.FINISH_CORRECTIONS` describes them.
+        """
         corrections: Corrections = self.card.get("finish_corrections", FINISH_CORRECTIONS)
         return corrections
 

@@ -137,6 +137,8 @@ class Picture:
         PictureError
             If the format is unknown or does not allow so many pixels, an argument has a wrong type or is out of range,
             or the file cannot be written.
+        ModuleNotFoundError
+            For SVG and PDF, without contourpy, of the extra `vector`.
 
         Examples
         --------

@@ -213,7 +213,7 @@ class Clavilux:
         options : PaintOptions, optional
             Options; `PaintOptions` describes them and their defaults.
         **changes
-            Fields of `PaintOptions` that replace those of ``options``.
+            Fields of `PaintOptions` and `Steering` that replace those of ``options``.
 
         Raises
         ------

@@ -51,6 +51,7 @@ class Shape:
     width : float
         Of a line in pixels; 0 for an area.
     opacity : float
+        From 0 to 1.
     is_closed : bool
         Whether the paths are polygons, not curves.
     """

@@ -76,7 +76,7 @@ def power_sums() -> Float32:
     """Return the matrix (1025, 3) that maps power spectra to mean square, K-weighted mean square and squared norm.
 
     Power spectra are those of Hann-windowed frames, `clavilux.audio.mfcc.power_spectra`. Mean squares are those of the
-    windowed samples of the frame; the squared norm is the sum of the bins.
+    samples, weighted by the squared window. The squared norm is that of the magnitude spectrum.
     """
     window = hann(FFT_SAMPLES).astype(np.float64)
     both_sides = np.full(1 + FFT_SAMPLES // 2, 2.0)

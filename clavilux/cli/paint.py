@@ -119,7 +119,7 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     "--format",
     "suffix",
     type=click.Choice([name.removeprefix(".") for name in ALL_FORMATS], case_sensitive=False),
-    help="Format of pictures if -o has no extension.  [default: png]",
+    help="Format of pictures if -o has no extension. svg and pdf need the extra `vector`.  [default: png]",
 )
 @_files(
     "--plot",

@@ -86,7 +86,7 @@ class Reference:
 
 
 def measure_distribution(pictures: MeasuredPictures, reference: Reference) -> Figures:
-    """Return the measures of the first n pictures of a column against real art, without regard to songs."""
+    """Return the measures of the first `reference.n` pictures of a column against real art, without regard to songs."""
     points = reference.spaces.place(pictures.features)
     figures: Figures = {}
     for evaluator in points:

@@ -73,7 +73,7 @@ def compare_clouds(real: Floats, made: Floats, *, width: float, rng: np.random.G
 
     Parameters
     ----------
-    real, made : (n, F)
+    real, made : (n, F), (m, F)
     width : float
         Kernel width of the Vendi score: `kernel_width` of the real points.
     rng : numpy Generator or None

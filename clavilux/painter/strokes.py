@@ -221,7 +221,7 @@ def paint_strokes(
     rows : (n, width, 3) float32
         CIELAB.
     top : int
-        Row of the picture at which they begin.
+        Row of the picture at which the rows begin.
     height : int
         Rows of the whole picture.
     strokes : Strokes

@@ -55,7 +55,7 @@ class Surface(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make the tables and strokes."""
+        """Compute what `colours` reads for every view, such as tables and strokes; the constructor calls it."""
 
     @abstractmethod
     def colours(self, view: View) -> Float32:
@@ -72,7 +72,7 @@ class Surface(ABC):
         return lab
 
     def slow(self, cycles: float, name: str) -> Float32:
-        """Return a smooth random field on the raster, with mean 0 and deviation 1."""
+        """Return a smooth random field (h, w) on the raster, with mean 0 and deviation 1, from `slow_field`."""
         return slow_field(self.composition, cycles, name)
 
     def paper(self) -> Float32:
@@ -84,11 +84,11 @@ class Surface(ABC):
         return np.array([max(float(lightest[0]), least), *(0.5 * lightest[1:])], np.float32)
 
     def strength(self) -> float:
-        """Return how strongly the brush shows, 0.5 to 1."""
+        """Return how strongly the brush shows, 0.5 to 1; it rises with the control `brush`."""
         return min(1.0, 0.5 + 0.15 * self.composition.controls.brush)
 
     def depth(self) -> float:
-        """Return how much light and shade areas have, from 0.7 to 1.5."""
+        """Return the factor of the light and shade within areas, from 0.7 to 1.5; it rises with the control `glaze`."""
         return 0.7 + 0.8 * min(1.0, self.composition.controls.glaze / 8)
 
     def lost_edges(self) -> Float32:

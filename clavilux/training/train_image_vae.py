@@ -42,7 +42,7 @@ class PictureTargets:
     log_frequency, direction, chaos, finish : (n,), (n, 2), (n,), (n, 6)
         Marks, see `MarksRead`.
     painting : (n,) bool
-        Whether the window shows a painting of another subject.
+        Whether the window is from a painting with a subject, which is not abstract.
     """
 
     pictures: Tensor
