@@ -48,7 +48,7 @@ def describe_picture(pixels: NDArray[np.uint8], controls: Controls | None) -> st
     pixels : (H, W, 3) uint8
         sRGB.
     controls : Controls or None
-        What was painted; None for a picture that was decoded as pixels.
+        What was painted; None for a picture that was decoded as pixels, of which only the mean colour is named.
     """
     sample = sample_pixels(pixels)
     lightness = srgb_to_lab(sample)[..., 0]
@@ -67,7 +67,7 @@ def sample_pixels(pixels: NDArray[np.uint8]) -> Float32:
 
 
 def measure_shares(sample: Float32, palette: Float32) -> NDArray[np.float64]:
-    """Return the fraction (n,) of samples (h, w, 3) whose nearest palette colour, of (n, 3), is each one; sum 1.
+    """Return, for each palette colour (n, 3), the fraction of samples (h, w, 3) that are nearest to it: (n,), sum 1.
 
     Distances are Euclidean, in the colour space of both arguments.
     """

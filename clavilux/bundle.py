@@ -58,11 +58,12 @@ class Bundle:
     variation_scale : float
         Distance in z_image of a variation from the main picture, at ``spread`` 1.
     descriptor_mean : (D,) float32
-        Mean of each descriptor over the training songs, in its unit.
+        Mean of each of the D descriptors over the training songs, in its unit.
     feature_settings : FeatureSettings
         Settings of the MFCC that the networks were trained on.
     song_deviation : (64 + D,) float32 or None
-        Standard deviation of each number of the song code over songs; None if the mapping does not standardise.
+        Standard deviation over songs of each number of the song code (mean z_audio, then D descriptors); None if the
+        mapping does not standardise.
     """
 
     folder: Path
@@ -111,7 +112,10 @@ class Bundle:
 
     @property
     def finish_corrections(self) -> Corrections:
-        """Corrections of the decoder's estimates of the finish, see `clavilux.painter.controls.FINISH_CORRECTIONS`."""
+        """Corrections of the decoder's estimates of softness, glaze, brush, outline, shapes and detail.
+
+        `clavilux.painter.controls.FINISH_CORRECTIONS` describes them.
+        """
         corrections: Corrections = self.card.get("finish_corrections", FINISH_CORRECTIONS)
         return corrections
 
@@ -143,7 +147,7 @@ class Bundle:
 
 
 def find_bundle(name_or_path: str | Path) -> Path:
-    """Return the folder of a bundle that is given by the name of a shipped bundle or by the path of a folder.
+    """Return the folder of a bundle, from the name of a shipped bundle or the path of a folder or of its bundle.json.
 
     The name of a shipped bundle takes precedence over a folder of that name; write ``./name`` for the folder.
 

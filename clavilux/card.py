@@ -260,8 +260,8 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
     Raises
     ------
     BundleError
-        If the content is not a JSON object, has another schema, or lacks a field or has a wrong value in one; the
-        message names the field.
+        If the content is not a JSON object, has another schema, lacks a field or a file of a network, or has a wrong
+        or unknown value; the message names it.
     """
     damaged = f"{where} is damaged: bundle.json"
     try:

@@ -64,7 +64,7 @@ class ControlsFile:
 
     @classmethod
     def of(cls, controls: Controls, *, seed: int = 0) -> ControlsFile:
-        """Return the content that the file of these controls and this seed has; colours and plan are rounded."""
+        """Return the content of the file of these controls and this seed, rounded as by `to_fields`."""
         return parse_fields(to_fields(controls, seed), "controls")
 
 
@@ -202,7 +202,10 @@ def paint_controls(file: ControlsFile, options: PaintOptions, *, seed: int | Non
 
 
 def controls_record(file: ControlsFile, options: PaintOptions, *, seed: int | None = None) -> dict[str, Any]:
-    """Return the record of the picture that `paint_controls` paints, as JSON values; its controls are steered."""
+    """Return the record of the picture that `paint_controls` paints, as JSON values, with the controls after steering.
+
+    The parameters and errors are those of `paint_controls`.
+    """
     fields = {**_steer(file, options.steering).fields, "seed": file.seed if seed is None else seed}
     packed = _pack_plan(fields.pop("plan"))
     return {

@@ -37,7 +37,8 @@ MAX_OUTPUT = 1e12  # limit of the absolute outputs: far above valid values, far 
 class Engine:
     """The networks of a bundle: inference on songs, latents and pictures.
 
-    Each network is loaded when it is first used.
+    Each network is loaded when it is first used. Methods raise `BundleError` if a network cannot be loaded or run, or
+    if its output is not finite.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class Engine:
         return np.asarray(mean + deviation * rng.standard_normal(mean.shape), np.float32)
 
     def encode_song(self, song: Song, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None) -> Float32:
-        """Return the song code (64 + D,) float32: mean of z_audio, then the descriptors of the bundle in their units.
+        """Return the song code (64 + D,) float32: mean of z_audio, then the D descriptors of the bundle in their units.
 
         The mean is over audible windows, so silence before or after the song changes nothing. If no window is audible,
         the mean is over all windows. If the song has no descriptors (a feature file), their means over the training
@@ -167,7 +168,9 @@ class Engine:
         )
 
     def check(self, *, painting_only: bool = False) -> None:
-        """Load networks and palettes now, and compare their inputs and outputs with `clavilux.card.NETWORKS`.
+        """Load networks and palettes now, and check the networks, so that painting cannot fail later.
+
+        Inputs and outputs of networks that are not shipped are compared with `clavilux.card.NETWORKS`.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ def report_picture(
     ----------
     picture : Picture
     target : Path
-        File of the picture; only its name is used.
+        File of the picture; its path is part of the report, and the file is not read.
     mapped : tuple of str
         Descriptors that the mapping network of the bundle uses.
     card : mapping, optional

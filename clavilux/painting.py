@@ -110,7 +110,7 @@ def paint(
 
     Raises
     ------
-    AudioError, BundleError, PictureError
+    AudioError, BundleError, ControlsError, PictureError
 
     Examples
     --------

@@ -41,7 +41,8 @@ class Picture:
         sRGB, first row at the top.
     record : dict
         JSON values to paint the picture again: ``clavilux`` (version), ``song``, ``bundle`` (name, sha256 of
-        bundle.json), ``z_image`` and the options, see `clavilux.record.PaintOptions`.
+        bundle.json), ``z_image`` and the options, see `clavilux.record.PaintOptions`. A picture of controls has
+        ``clavilux``, ``name``, ``controls``, ``size`` and ``dpi``.
     controls : Controls or None
         Input of the painter; None if the bundle decodes latents to pixels.
     z_image : (64,) float32 or None
@@ -109,8 +110,8 @@ class Picture:
     ) -> None:
         """Write the picture and its record as PNG, JPEG, WebP, TIFF, AVIF, SVG or PDF.
 
-        A file is written under a temporary name and then renamed, so it is never incomplete. It contains an sRGB
-        profile, for correct colours on wide-gamut screens.
+        A file is written under a temporary name and then renamed, so it is never incomplete. Formats with pixels
+        contain an sRGB profile, for correct colours on wide-gamut screens.
 
         Parameters
         ----------
@@ -127,7 +128,7 @@ class Picture:
         exclusive : bool
             Raise an error instead of replacing an existing file.
         plot : bool
-            Lines only, for a plotter: the borders of areas and the middle of each stroke; for SVG and PDF.
+            Lines only, for a plotter: the borders of areas and the centre line of each stroke; only for SVG and PDF.
 
         Raises
         ------
@@ -136,6 +137,8 @@ class Picture:
         PictureError
             If the format is unknown or does not allow so many pixels, an argument has a wrong type or is out of range,
             or the file cannot be written.
+        ModuleNotFoundError
+            For SVG and PDF, without contourpy, of the extra `vector`.
 
         Examples
         --------

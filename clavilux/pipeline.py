@@ -135,10 +135,11 @@ class Clavilux:
     def z_image(
         self, song: Source | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Float32:
-        """Return the latent (64,) float32 that the picture of a song is painted from; the arguments are as in `paint`.
+        """Return the latent (64,) float32 that the picture of a song is painted from.
 
-        The step of a variation is the local distance between latents of real art, so that variations are nearer to
-        each other than to the pictures of other songs.
+        The arguments are those of `paint`, except ``sr``: give an array as the result of `read_song`. The step of a
+        variation is the local distance between latents of real art, so that variations are nearer to each other than to
+        the pictures of other songs.
 
         Raises
         ------
@@ -153,7 +154,7 @@ class Clavilux:
     ) -> Controls:
         """Return the controls of the picture of a song, which can be edited and painted with `clavilux.paint`.
 
-        The arguments are as in `paint`.
+        The arguments are those of `paint`, except ``sr``: give an array as the result of `read_song`.
 
         Raises
         ------
@@ -212,7 +213,7 @@ class Clavilux:
         options : PaintOptions, optional
             Options; `PaintOptions` describes them and their defaults.
         **changes
-            Fields of `PaintOptions` that replace those of ``options``.
+            Fields of `PaintOptions` and `Steering` that replace those of ``options``.
 
         Raises
         ------
@@ -288,6 +289,8 @@ class Clavilux:
             another painter.
         BundleError
             If the bundle is not the recorded one.
+        AudioError
+            If the song cannot be read.
 
         Examples
         --------

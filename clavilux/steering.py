@@ -62,7 +62,8 @@ class NearPicture:
     sha256 : str
         SHA-256 of `pixels`.
     pixels : bytes or None
-        sRGB of the picture resized to 64 x 64; None if it was read from a record, which has the latent instead.
+        64 x 64 pixels of the central square, sRGB, 3 bytes each, row by row. None for a picture from a record, which
+        has only `name` and `sha256`.
     """
 
     name: str
@@ -71,7 +72,7 @@ class NearPicture:
 
     @classmethod
     def read(cls, path: Path) -> NearPicture:
-        """Return the picture in a file.
+        """Return the central square of the picture in a file.
 
         Raises
         ------
@@ -228,7 +229,10 @@ class Steering:
             )
 
     def move_code(self, song_code: Float32, bundle: Bundle) -> Float32:
-        """Return a song code (64 + D,) float32, changed by `mood`; call `check_bundle` first."""
+        """Return a song code (64 + D,) float32, in which `mood` changes two of the D descriptors.
+
+        Call `check_bundle` first.
+        """
         if self.mood is None or bundle.song_deviation is None:
             return song_code
         moved = song_code.copy()
@@ -245,12 +249,14 @@ class Steering:
         Raises
         ------
         PictureError
-            If `near` comes from a record, which has no pixels.
+            If `near` comes from a record, which has only its name and hash.
         """
         if self.near is None:
             return z_image
         if self.near.pixels is None:
-            raise PictureError(f"near is a picture named {show(self.near.name)} of which a record has only the name")
+            raise PictureError(
+                f"near is a picture named {show(self.near.name)} of which a record has only the name and the hash"
+            )
         pixels = np.frombuffer(self.near.pixels, np.uint8).reshape(ENCODER_SIDE_PX, ENCODER_SIDE_PX, 3)
         return np.asarray(z_image + np.float32(_NEAR_SHARE) * (encode(pixels) - z_image), np.float32)
 

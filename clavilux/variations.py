@@ -42,8 +42,8 @@ class Variations:
     def vary(self, main: Float32, key: str, number: int, spread: float) -> Float32:
         """Return the latent (64,) float32 of a variation of a main latent (64,); number 0 is the main latent itself.
 
-        The direction depends on the latent, the key and the number. ``spread`` is the distance, in units of the
-        `variation_scale` of the bundle.
+        The direction depends on the latent, the key (any text) and the number. ``spread`` is the distance, in units of
+        the `variation_scale` of the bundle.
         """
         if number == 0:
             return main

@@ -51,6 +51,7 @@ class Shape:
     width : float
         Of a line in pixels; 0 for an area.
     opacity : float
+        From 0 to 1.
     is_closed : bool
         Whether the paths are polygons, not curves.
     """
@@ -82,7 +83,7 @@ def draw_vector(controls: Controls, width: int, height: int, *, seed: int, plot:
     seed : int
         Random seed, as of `clavilux.painter.paint.paint`.
     plot : bool
-        Lines only, for a plotter: the borders of areas, and the middle of each stroke.
+        Lines only, for a plotter: the borders of areas, and the centre line of each stroke.
     dpi : float
         Pixels per inch, for the width of the pen.
 
@@ -192,7 +193,7 @@ def _path_data(shape: Shape) -> str:
 
 
 def write_pdf(drawing: Drawing, *, dpi: float, description: str, record: dict[str, Any]) -> bytes:
-    """Return a drawing as PDF 1.4: one page of its size, and an optional content group for each layer."""
+    """Return a drawing as PDF 1.5: one page of its size, and an optional content group for each layer."""
     w, h = drawing.width, drawing.height
     scale = _POINTS_PER_INCH / dpi
     opacities = sorted({shape.opacity for shapes in drawing.layers.values() for shape in shapes})

@@ -99,7 +99,8 @@ def song_of_clips(path: Path, clip: int | None = None) -> Song:
     Raises
     ------
     AudioError
-        If the file is not a feature file, has no window of this number, or has values that are not finite.
+        If the file is not a feature file, has no window of this number, or has values that are not finite or beyond
+        `LARGEST_MFCC`.
     """
     windows = read_clips(path)
     if clip is not None:

@@ -42,8 +42,8 @@ def embed_cover(path: Path, jpeg: bytes, *, description: str, size: tuple[int, i
     Raises
     ------
     AudioError
-        If the song has another format or is read-only, its tags cannot be read, it has another front cover, or it
-        cannot be written. The file is then unchanged.
+        If the JPEG is larger than `MAX_BYTES`, or the song has another format, is read-only, has tags that cannot be
+        read or a front cover that is not by Clavilux, or cannot be written. The file is then unchanged.
     """
     from mutagen import MutagenError
 

@@ -75,7 +75,8 @@ def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
     ------
     AudioError
         If the file does not exist, is not a regular file (a folder, a pipe, a device) or is empty, or `max_s` is not
-        positive and finite. The iteration raises it if the file has no sound that can be decoded.
+        positive and finite. The iteration raises it if the file cannot be opened, or no sound or only a small part of
+        it can be decoded.
 
     Examples
     --------
@@ -154,9 +155,9 @@ class AudioStream:
     def correct(self, *, is_silent: bool) -> bool:
         """Return whether the mix of the last iteration was wrong, so that the file should be read again.
 
-        If so, the next iteration uses a corrected mix and adds a warning. Four faults are corrected: channels that
-        cancel each other, a constant offset, floats scaled as integers, and a silent track in a file that has another
-        track with sound.
+        If so, the next iteration uses a corrected mix and adds a warning. Five faults are corrected: channels that
+        cancel each other, silent channels that make the mean inaudible, a constant offset, floats scaled as integers,
+        and a silent track in a file that has another track with sound.
 
         Parameters
         ----------

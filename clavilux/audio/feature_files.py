@@ -144,6 +144,8 @@ def write_features(
     ------
     AudioError
         If `audio_dir` is not a folder or has no sound files, or `out_dir` cannot be written to.
+    OutputError
+        If the table or a feature file would replace a sound file.
     ClusterError
         See `clavilux.system.jobs.run_songs`.
     """

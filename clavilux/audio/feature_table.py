@@ -49,7 +49,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class FileResult:
-    """Result for one sound file; without a row and a fault, the features of an earlier run are still valid."""
+    """Result for one sound file; with neither a row nor a fault, the features of an earlier run are still valid."""
 
     file: str  # name relative to the folder of sound
     row: Row | None = None  # of `descriptors.csv`

@@ -69,7 +69,8 @@ class Features:
     chroma : (12, T)
         Energy of the pitch classes C, C#, ..., B, scaled to a maximum of 1 in each frame; 0 in silence.
     power, k_power : (T,)
-        Mean square of the frame (Hann window), without and with K-weighting (ITU-R BS.1770); 0.5 for a full-scale sine.
+        Mean square of the frame, weighted by the squared Hann window, without and with K-weighting (ITU-R BS.1770);
+        `power` is 0.5 for a full-scale sine.
     centroid_hz, bandwidth_hz : (T,)
         Mean and standard deviation of frequency, weighted by spectral magnitude, in Hz; 0 in silence.
     flatness_db : (T,)

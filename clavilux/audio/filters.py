@@ -30,8 +30,8 @@ def bin_hz() -> NDArray[np.float64]:
 def mel_filters(fmax_hz: float = SAMPLE_RATE / 2) -> Float32:
     """Return the mel filter bank (1025, 128), the transpose of `librosa.filters.mel`; ``fmax_hz`` is 1000 or more.
 
-    The filters are triangles on Slaney's mel scale (Auditory Toolbox 1998), which is linear below 1 kHz. Each has the
-    area 1 over frequency in Hz.
+    The filters are triangles on Slaney's mel scale (Auditory Toolbox 1998), which is linear below 1 kHz. Their
+    integrals over frequency in Hz are 1.
     """
     linear, knee_hz, step = 200 / 3, 1_000.0, np.log(6.4) / 27
     top_mel = knee_hz / linear + np.log(fmax_hz / knee_hz) / step
@@ -73,10 +73,10 @@ def chroma_filters() -> Float32:
 
 @lru_cache(maxsize=1)
 def power_sums() -> Float32:
-    """Return a matrix (1025, 3) from power spectra to mean square, K-weighted mean square and squared norm.
+    """Return the matrix (1025, 3) that maps power spectra to mean square, K-weighted mean square and squared norm.
 
     Power spectra are those of Hann-windowed frames, `clavilux.audio.mfcc.power_spectra`. Mean squares are those of the
-    samples of the frame.
+    samples, weighted by the squared window. The squared norm is that of the magnitude spectrum.
     """
     window = hann(FFT_SAMPLES).astype(np.float64)
     both_sides = np.full(1 + FFT_SAMPLES // 2, 2.0)

@@ -39,8 +39,8 @@ class FeatureSettings:
     fmax_hz : float
         Highest frequency of the mel bands. Above 7 kHz, lossy codecs leave gaps.
     range_db : float
-        Mel bands further below the maximum of the window are raised to this (librosa's `top_db`). With 80 dB, the
-        noise floor of a codec counts as much as the music.
+        Values of mel bands that are more than this below the maximum of the window are raised to that limit (librosa's
+        `top_db`). With 80 dB, the noise floor of a codec counts as much as the music.
     level : str
         "absolute": dB of the power spectrum, as in librosa. "relative": dB of the maximum of the window, so that a
         gain changes nothing (librosa's `ref=np.max`).

@@ -1,7 +1,7 @@
 """Mix the channels of a song down to mono, and detect songs for which the mean of the channels is wrong.
 
 A `Mixer` mixes a song to the mean of its channels in one pass and collects statistics. If these show at the end that
-the mean was wrong (channels that cancel each other, a constant offset, floats scaled as integers),
+the mean was wrong (channels that cancel each other, silent channels, a constant offset, floats scaled as integers),
 `Mixer.find_correction` returns another `Mix`, and `clavilux.audio.decode` reads the file again. The decision uses the
 whole song, so the mix does not change within it.
 """
@@ -44,7 +44,7 @@ _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl"
 
 
 class FrameFormat(NamedTuple):
-    """Sample rate and layout of a decoded frame; frames of one format are mixed together.
+    """Sample rate and layout of a decoded frame; consecutive frames of one format are mixed in one call.
 
     Attributes
     ----------

@@ -1,7 +1,8 @@
 """Open sound files safely: file -> **here** -> decode.
 
 A file may come from an untrusted source. So only regular files are opened, only containers of sound and video (FFmpeg
-would open the files in a playlist), and no protocols such as HTTP. All code that reads sound uses this module.
+would open the files in a playlist), and no protocols such as HTTP. All code that reads sound uses this module, except
+`clavilux.measures.copies.read_stereo`, which reads songs that were decoded with it before.
 """
 
 from __future__ import annotations
@@ -188,7 +189,10 @@ def check_sample_rate(sample_rate: int, name: object) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise `AudioError` if a path is not a regular file with content; opening a pipe or a device may block."""
+    """Raise `AudioError` unless a path is a non-empty regular file.
+
+    It only calls `stat`: opening a pipe or a device could block.
+    """
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
@@ -230,7 +234,9 @@ def mp4_boxes(file: BinaryIO, start: int, end: int) -> list[tuple[bytes, int, in
 
 
 def encrypted_tracks(file: BinaryIO) -> set[int | None]:
-    """Return the numbers of the encrypted tracks of an MP4 file, or {None} if a Windows Media file is encrypted.
+    """Return the numbers of the encrypted tracks of an MP4 file, or {None} for an encrypted Windows Media file.
+
+    For other files, the set is empty.
 
     FFmpeg decodes encrypted tracks to noise or to nothing, without an error. The position in the file is unchanged.
     """

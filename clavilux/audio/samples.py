@@ -60,8 +60,8 @@ def check_samples(y: Any, sr: Number | None) -> tuple[NDArray[Any], int]:
     Raises
     ------
     AudioError
-        If the array has another type or shape, is empty, or holds values that are not finite, or the sample rate is
-        missing or out of range.
+        If the array has another type or shape, more than `MAX_CHANNELS` channels, no samples or values that are not
+        finite, or the sample rate is missing, out of range or not a whole number.
     """
     low, high = SOURCE_RATES_HZ
     if sr is None:

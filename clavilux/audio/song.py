@@ -41,13 +41,14 @@ class Song:
     windows : (n, 20, 216) float32
         MFCC of the windows, n >= 1; defined in `clavilux.audio.features.Features`.
     window_db : (n,) float32
-        RMS level of the windows in dBFS, at least -120.
+        RMS level of the windows in dBFS, at least -120; NaN for a feature file, which has no levels.
     audible : (n,) bool
-        Whether the level of a window is at least -60 dBFS.
+        Whether the level of a window is at least -60 dBFS; True for a feature file.
     is_silent : bool
         Whether no window is audible.
     descriptors : dict of str to float
-        Descriptors of the whole song; defined in `clavilux.audio.descriptors.DESCRIPTORS`.
+        Descriptors of the whole song, defined in `clavilux.audio.descriptors.DESCRIPTORS`; empty for a feature file
+        whose `descriptors.csv` is missing.
     warnings : tuple of str
         Problems that did not stop the reading, each a clause without the name of the file.
     settings : FeatureSettings

@@ -44,7 +44,8 @@ def read_source(
     Raises
     ------
     AudioError
-        If it cannot be read as sound, or the arguments do not fit it.
+        If the source cannot be read as sound, `sr` is missing for an array or given for a file, or `clip` is given for
+        anything but a feature file.
     """
     is_path = isinstance(source, str | bytes | os.PathLike)
     is_array = not is_path and hasattr(source, "__array__")

@@ -39,6 +39,11 @@ def measure_parts(path: Path, duration_s: float, *, max_s: float) -> list[Part]:
         Duration in seconds of the sound that is used.
     max_s : float
         As in `clavilux.audio.song.read_song`.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded.
     """
     part_s = max(SHORTEST_S, duration_s / MOST_PARTS)
     stream = read_blocks(path, max_s=max_s)

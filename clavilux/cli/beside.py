@@ -28,7 +28,7 @@ class Extras:
     embed : bool
         Write the main picture into the tags of the song.
     folder_image : Path or None
-        Write the main picture to this file, unless it is there already.
+        Write the main picture to this file, unless an unrelated file has this name.
     """
 
     alt_file: bool = False

@@ -55,7 +55,10 @@ def show(name: str, as_json: bool) -> None:
 @bundle.command()
 @_bundle_option
 def verify(name: str) -> None:
-    """Check the hash of every file of a bundle, and load every network; the exit code is 1 if one is damaged."""
+    """Check the hash of every file of a bundle, and load every network.
+
+    The exit code is 1 if a file is missing or damaged, or a network cannot be loaded.
+    """
     opened = open_bundle(name)
     n_bytes = opened.verify()
     Engine(opened).check()

@@ -33,8 +33,8 @@ from clavilux.system.files import refuse_inputs, write_whole
     default=0,
     metavar="N",
     show_default=True,
-    help="Random seed that is written into the file: it moves single marks and brush strokes when the file is painted. "
-    "With --variation 1 or more, it also chooses other variations.",
+    help="Random seed; it moves single marks and brush strokes when the file is painted. The file gets N plus the "
+    "number of the variation. With --variation 1 or more, N also chooses other variations.",
 )
 @click.option(
     "--variation",
@@ -57,8 +57,9 @@ from clavilux.system.files import refuse_inputs, write_whole
 def controls(song: Path, output: Path | None, seed: int, variation: int, bundle: str, **steering: Any) -> None:
     """Write what would be painted for SONG as a JSON file to edit.
 
-    The file has the palette, the kinds of marks, their number and angle, the surface and the layout of the picture.
-    Change any of these entries, and give the file to `clavilux paint`. docs/controls.md describes each entry.
+    The file has the palette, the kinds of marks, how many marks there are and at which angle, the surface and the
+    layout of the picture. Change any of these entries, and give the file to `clavilux paint`. docs/controls.md
+    describes each entry.
 
     \b
     clavilux controls song.mp3 -o song.json

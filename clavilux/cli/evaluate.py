@@ -34,15 +34,17 @@ from clavilux.system.files import refuse_inputs, write_whole
     type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
-    help="Folder of songs; of a corpus that `clavilux corpus` built, only songs kept out of training are used.",
+    help="Folder of songs; of a corpus that `clavilux corpus` built, only held-out songs are used, which are kept out "
+    "of training.",
 )
 @click.option(
     "--art",
     type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
-    help="Folder of pictures. Of a corpus that `clavilux corpus` built, abstract and generative pictures kept out of "
-    "training are used, and training pictures for comparison. Any other folder is split into two such halves.",
+    help="Folder of pictures. Of a corpus that `clavilux corpus` built, held-out abstract and generative pictures are "
+    "used, and training pictures for comparison. Any other folder is split in two: one half stands for the held-out "
+    "pictures, the other for the training pictures.",
 )
 @click.option(
     "--songs",
@@ -58,7 +60,7 @@ from clavilux.system.files import refuse_inputs, write_whole
     default=400,
     show_default=True,
     metavar="N",
-    help="Use at most N pictures kept out of training and at most N training pictures, chosen by hashes of the names.",
+    help="Use at most N held-out pictures and at most N training pictures, chosen by hashes of the names.",
 )
 @click.option(
     "--max-seconds",
@@ -74,15 +76,15 @@ from clavilux.system.files import refuse_inputs, write_whole
     default=0,
     show_default=True,
     metavar="N",
-    help="Random seed: orders the pictures kept out of training and splits them in halves, and draws random latents, "
-    "permutations and test tunes. It does not choose songs or pictures.",
+    help="Random seed: orders the held-out pictures and splits them in halves, and draws random latents, permutations "
+    "and test tunes. It does not choose songs or pictures.",
 )
 @click.option(
     "--looks",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="File that counts looks, which are evaluations on songs kept out of training: such songs are unseen only as "
-    "long as nothing is chosen by them. A line is added to FILE, and the report gives the count.",
+    help="Log of evaluations on held-out songs. This run appends a line, and the report states how many there are: the "
+    "more often choices are made with held-out songs, the less they are held out.",
 )
 @click.option("--jobs", type=int, default=-1, metavar="N", help=JOBS_HELP)
 @click.option(

@@ -34,7 +34,7 @@ LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
     show_default=True,
     metavar="NAME|DIR",
     cls=AdvancedOption,
-    help=f"The feature files fit these networks. {BUNDLE_HELP}",
+    help=f"Bundle whose MFCC settings are used; its networks can then read the feature files. {BUNDLE_HELP}",
 )
 @click.option(
     "--jobs", type=click.IntRange(1), metavar="N", help="Number of worker processes.  [default: one per core]"

@@ -22,10 +22,10 @@ _QUALITY = 84  # of JPEG and WebP
     default=Path("marks.png"),
     show_default=True,
     metavar="FILE",
-    help="Picture to write: PNG, JPEG or WebP. An existing file is not replaced.",
+    help="Picture to write: PNG, JPEG, WebP, TIFF or AVIF. An existing file is not replaced.",
 )
 def marks(output: Path) -> None:
-    """Write one picture that shows a sample of each kind of marks and of each surface, with their names.
+    """Write one picture that shows two samples of each kind of marks and of each surface, with their names.
 
     The names are values of the options --marks and --surface of `clavilux paint`.
     """

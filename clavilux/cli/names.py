@@ -65,7 +65,7 @@ def name_pictures(
     PictureError
         If a folder cannot be created.
     UsageError
-        If ``output`` is one picture and there are several songs.
+        If ``output`` is one picture and there are several songs, or its extension is not one of a picture format.
     """
     paths = [song.path for song in songs]
     if output is not None and is_picture_name(output):
@@ -167,7 +167,7 @@ def _clip_of(record: dict[str, Any]) -> Any:
 def save_picture(picture: Picture, target: Path, *, plot: bool = False) -> Path:
     """Save a picture and return its path: ``target``, or ``target`` with a number if an unrelated file has that name.
 
-    An earlier picture of the same song is overwritten.
+    An earlier picture of the same song is overwritten. With ``plot``, only lines are written, in SVG and PDF.
 
     Raises
     ------

@@ -64,8 +64,9 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     default=str(DEFAULT_SIZE_PX),
     metavar="SIZE",
     show_default=True,
-    help="Width x height in pixels, such as 1920x1080; one number is a square. With a unit (mm, cm, in) and a "
-    "resolution: 600x600mm@300. 64 to 8192 pixels a side, at most 8:1. The size does not change the composition.",
+    help="Width x height in pixels, such as 1920x1080; one number is a square. Or with a unit (mm, cm, in) and, after "
+    "@, a resolution in dpi: 600x600mm@300. 64 to 8192 pixels a side, at most 8:1. The size does not change the "
+    "composition.",
 )
 @_picture(
     "--seed",
@@ -118,19 +119,19 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     "--format",
     "suffix",
     type=click.Choice([name.removeprefix(".") for name in ALL_FORMATS], case_sensitive=False),
-    help="Format of pictures if -o has no extension.  [default: png]",
+    help="Format of pictures if -o has no extension. svg and pdf need the extra `vector`.  [default: png]",
 )
 @_files(
     "--plot",
     is_flag=True,
-    help="Write lines only, for a plotter: borders of areas and the middle of strokes; with .svg or .pdf.",
+    help="Write lines only, for a plotter: borders of areas and centre lines of strokes; only for .svg and .pdf.",
 )
 @_files(
     "--dpi",
     type=FiniteRange(*DPI_RANGE),
     metavar="N",
-    help="Resolution in pixels per inch that is written into the file, for printers. It also converts a --size in mm, "
-    "cm or in to pixels.  [default: 300]",
+    help="Resolution in pixels per inch that is written into the file, for printers. It also converts a --size given "
+    "in millimetres, centimetres or inches to pixels.  [default: 300]",
 )
 @_files(
     "--alt-file",
@@ -146,7 +147,8 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
 @_files(
     "--folder-image",
     is_flag=True,
-    help="Write cover.jpg into each folder of songs: the picture of the first song of the folder.",
+    help="Write cover.jpg into each folder of songs: the picture of the first song of the folder. An unrelated "
+    "cover.jpg is kept.",
 )
 @_files(
     "--sheet",
@@ -185,8 +187,8 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     cls=AdvancedOption,
     type=click.FloatRange(0),
     metavar="X",
-    help="Draw the 64 audio latents of each 5 s window from their posterior with X times its variance; 0 uses the "
-    "posterior mean.  [default: that of the bundle]",
+    help="Sample the 64-dimensional audio latent of each 5 s window from its posterior, with the variance multiplied "
+    "by X; 0 uses the posterior mean.  [default: that of the bundle]",
 )
 @click.option(
     "--random",
@@ -194,7 +196,8 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     cls=AdvancedOption,
     type=click.IntRange(1),
     metavar="N",
-    help="Paint N random excerpts of 5 s from a folder that `clavilux features` wrote; --seed chooses them.",
+    help="Paint N random 5 s excerpts of the songs in the one folder of feature files that is given as argument; "
+    "--seed chooses them. Pictures are written to the folder -o.  [default: generated_images]",
 )
 @click.option(
     "--scheduler",
@@ -203,7 +206,11 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     help="Paint on a Dask cluster, such as tcp://10.0.0.1:8786; includes --resume.",
 )
 @click.option(
-    "-v", "--verbose", cls=AdvancedOption, is_flag=True, help="Print the ranges of all intermediate numbers to stderr."
+    "-v",
+    "--verbose",
+    cls=AdvancedOption,
+    is_flag=True,
+    help="Print the ranges of the features and latents of each song, and tracebacks of internal errors, to stderr.",
 )
 @click.pass_context
 def paint(

@@ -34,6 +34,8 @@ def refuse_sheet(sheet: Path, songs: Sequence[Path], pictures: Sequence[Path]) -
 def write_sheet(sheet: Path, pictures: Sequence[Path]) -> None:
     """Write a contact sheet of picture files to ``sheet``: rows of thumbnails, numbered from 1.
 
+    The extension of ``sheet``, which `check_sheet` has checked, gives the format.
+
     Raises
     ------
     PictureError

@@ -97,7 +97,8 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "type": click.Path(path_type=Path),
             "metavar": "PICTURE",
-            "help": "Move half of the way towards PICTURE: colours, marks and layout change together.",
+            "help": "Paint a picture that is half of the way from that of the song to PICTURE; colours, marks and "
+            "layout change together.",
         },
     ),
 )

@@ -88,7 +88,8 @@ def read(ctx: click.Context, results: tuple[Path, ...]) -> None:
     """Print how often visitors of a study were right. Each RESULT is a file that a visitor saved.
 
     Each line gives the number of right answers, their fraction, and the 95 % Wilson interval of the fraction; guessing
-    reaches 0.50. With five visitors or more, the lines for all visitors together also give an interval over visitors.
+    reaches 0.50. With five visitors or more, the lines for all visitors together also give a 95 % bootstrap interval of
+    the mean fraction over visitors.
 
     \b
     clavilux study read answers/*.json

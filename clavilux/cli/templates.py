@@ -35,7 +35,7 @@ def is_template(output: str | None) -> bool:
 
 
 def check_template(output: str) -> None:
-    """Raise a `UsageError` if a template has an unknown field or an unknown extension."""
+    """Raise a `UsageError` if a template has an unknown field, an unclosed brace or an unknown extension."""
     for field in _FIELD.findall(output):
         if field not in FIELDS:
             raise click.UsageError(f"-o {output}: there is no {{{field}}}; fields are {', '.join(FIELDS)}.")

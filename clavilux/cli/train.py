@@ -69,8 +69,8 @@ _OPTIONS = (
         "start",
         default=None,
         metavar="NAME|DIR",
-        help="Start from the weights of a bundle, such as `default`, instead of from random weights. Its classifier of "
-        "marks is used without training, and its palettes are kept.",
+        help="Start from the weights of a bundle, such as `default`, instead of from random weights. Its mark "
+        "classifier is used without training, and its palettes are kept.",
     ),
     click.option(
         "--classifier-from",
@@ -85,8 +85,8 @@ _OPTIONS = (
         default=None,
         metavar="NAME|DIR",
         cls=AdvancedOption,
-        help="Use the ImageVAE and the palettes of a bundle without training them, and train only the audio network "
-        "and the mapping. The last layers of the ImageVAE are still fitted to --art.",
+        help="Use the palettes and the ImageVAE of a bundle, of which only the linear heads of the decoder are fitted "
+        "to --art again. The audio network and the mapping are trained.",
     ),
     click.option(
         "--devices",
@@ -158,7 +158,9 @@ def image_vae(**options: Any) -> None:
 def mapping(output: Path, **options: Any) -> None:
     """Train the mapping from music to pictures, and write the bundle.
 
-    The folder --run must have the networks that `clavilux train audio-vae` and `clavilux train image-vae` trained.
+    The folder --run must have the checkpoints of `clavilux train audio-vae` and `clavilux train image-vae`; with
+    --pictures-from, only that of audio-vae is needed. Interrupted stages are finished first; --resume has no effect.
+    Give --from the same bundle as in the earlier stages, if any: its palettes and mark classifier are used again.
     """
     from clavilux.errors import TrainingError
 

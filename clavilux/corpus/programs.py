@@ -39,7 +39,7 @@ def run_program(command: Sequence[str], name: str, *, cwd: Path | None = None, l
     Raises
     ------
     CorpusError
-        If it is not installed, fails or takes too long.
+        If the program is not installed, fails or takes too long.
     """
     _require(command[0])
     try:

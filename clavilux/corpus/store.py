@@ -38,7 +38,7 @@ class Progress(Protocol):
 
 
 class FileStore:
-    """The files of a corpus on disk, and their measurements."""
+    """Fetches, measures and stores the files of a corpus, and keeps a record of each."""
 
     def __init__(
         self, directory: Path, sources: dict[str, Source], places: Places, progress: Progress, workers: int

@@ -54,7 +54,7 @@ class Reference:
     embeddings : dict
         Audio embedding -> points of s whole songs (s, F), and of their halves (s, 2, F).
     scores : (s, C)
-        Correspondence scores of the songs' descriptors.
+        Scores of the songs in the C cross-modal correspondences, from their descriptors.
     genres : sequence of str
         Genre of each of the s songs, "" if unknown.
     rng : numpy Generator
@@ -86,7 +86,7 @@ class Reference:
 
 
 def measure_distribution(pictures: MeasuredPictures, reference: Reference) -> Figures:
-    """Return the measures of the first n pictures of a column against real art, without regard to songs."""
+    """Return the measures of the first `reference.n` pictures of a column against real art, without regard to songs."""
     points = reference.spaces.place(pictures.features)
     figures: Figures = {}
     for evaluator in points:
@@ -199,7 +199,7 @@ def measure_column(
 def with_intervals(
     figures: Figures, measure: Callable[[Index], Figures], n: int, *, least: int, rng: np.random.Generator
 ) -> Figures:
-    """Return figures, and the ends of their 95 % intervals over n songs if n is at least 2 `least`.
+    """Return figures, and the ends of their 95 % intervals over n songs if n is at least twice `least`.
 
     An interval is 1.96 standard errors on each side of a figure; `half_sample_errors` estimates the standard errors
     with the function `measure`.

@@ -18,7 +18,7 @@ from clavilux.measures.similarity import auc
 def indistinguishable(points: Floats, copies: Floats) -> int:
     """Return the number of pairs of pictures that cannot be told apart; 0 is ideal.
 
-    These are pairs of points (n, F) that are nearer to each other than both are to their degraded copies (n, F).
+    These are pairs of points (n, F) that are nearer to each other than either is to its degraded copy, of (n, F).
     """
     points = validate(points)
     to_copy = _row_distances(points, copies)

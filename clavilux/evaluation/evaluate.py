@@ -98,6 +98,10 @@ def evaluate(
     ------
     CorpusError
         If fewer than `LEAST` songs, held-out pictures or training pictures can be read.
+    AudioError
+        If fewer than two songs can be decoded.
+    PictureError
+        If no held-out picture or no training picture can be read.
     """
     others = [other for other in dict.fromkeys(beside) if other != bundle]
     run = _Evaluation([bundle, *others], material, seed=seed, max_s=max_s, jobs=jobs, log=log)
@@ -172,7 +176,10 @@ class _Evaluation:
         self.trained = {b: encode_files(material.trained, b, jobs=jobs) for b in bundles}
 
     def add_bundle(self, bundle: str) -> None:
-        """Add the paintings of a bundle."""
+        """Paint the songs with a bundle, and add the figures of the paintings to `table`, as the column of this bundle.
+
+        Its latents and measured pictures are kept; other columns use those of the evaluated bundle.
+        """
         column, reference = self.columns[bundle], self.reference
         self.log(f"painting {column}: whole, halves, variations, FLAC and MP3, controlled pairs")
         z = self.latents[column] = _map_codes(bundle, self.songs.codes[bundle])

@@ -15,7 +15,9 @@ HEADER = "looks\tdate\tbundle\tsongs\tnote"
 
 
 def count_looks(file: Path) -> int:
-    """Return the number of looks in a file: the sum of its first column; 0 if the file does not exist.
+    """Return the number of looks (evaluations on held-out songs) in a file; 0 if the file does not exist.
+
+    It is the sum of the first column.
 
     Raises
     ------

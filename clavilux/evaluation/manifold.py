@@ -50,10 +50,11 @@ def density_coverage(real: Floats, made: Floats, k: int = COVERAGE_NEIGHBOURS) -
 def kid(
     real: Floats, made: Floats, *, rng: np.random.Generator, subset: int = 100, rounds: int = 50
 ) -> tuple[float, float]:
-    """Return mean and standard deviation of the kernel inception distance (KID) over random subsets; expected: 0.
+    """Return mean and standard deviation of the kernel inception distance (KID) over random subsets; expected mean: 0.
 
     KID is the unbiased squared maximum mean discrepancy with the kernel (x . y / F + 1)^3 (Binkowski et al. 2018). The
-    points (n, F) and (m, F) must be standardised on real art.
+    points (n, F) and (m, F) must be standardised on real art. ``rounds`` pairs of subsets of ``subset`` points are
+    drawn.
     """
     real, made = validate(real), validate(made)
     size = min(subset, len(real), len(made))
@@ -72,7 +73,7 @@ def compare_clouds(real: Floats, made: Floats, *, width: float, rng: np.random.G
 
     Parameters
     ----------
-    real, made : (n, F)
+    real, made : (n, F), (m, F)
     width : float
         Kernel width of the Vendi score: `kernel_width` of the real points.
     rng : numpy Generator or None

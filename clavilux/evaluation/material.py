@@ -50,7 +50,7 @@ class Material:
     held_out_art : sequence of Path
         Pictures that were not used in training.
     training_art : sequence of Path
-        Pictures of the training split with the same roles as `held_out_art`.
+        Pictures of the training split with the same roles as `held_out_art`, or the other half of a plain folder.
     trained : sequence of Path
         Pictures of all roles from the training split, at most `MAX_TRAINED_PICTURES`.
     counts : dict of str to int

@@ -195,7 +195,7 @@ def degrade(rgb: Pixels) -> Pixels:
 
 
 def lay_out(pictures: Pixels, columns: int, gap: int = 2) -> Pixels:
-    """Return pictures (n, H, W, 3) in rows on one white sheet (h, w, 3) uint8, `gap` pixels apart."""
+    """Return pictures (n, H, W, 3) uint8 on one white sheet (h, w, 3) uint8, `columns` in a row, `gap` pixels apart."""
     height, width = pictures.shape[1:3]
     rows = -(-len(pictures) // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)

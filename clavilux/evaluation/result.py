@@ -22,7 +22,7 @@ class Result:
     table : dict
         Column -> measure key -> value.
     embeddings : dict
-        Audio embedding -> name -> value.
+        Audio embedding -> measure -> value, from `measure_embeddings`.
     counts : dict
         What was measured, in words -> number.
     remarks : list of str

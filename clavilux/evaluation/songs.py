@@ -115,7 +115,7 @@ def measure_copies(
 
 
 def measure_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
-    """Return the song code of mono sound (n,) at 22 050 Hz: bundle -> (S,)."""
+    """Return the song code of mono sound (n,) at 22 050 Hz for each bundle (name or folder): bundle -> (S,)."""
     return _measure_part(sound, bundles)[0]
 
 

@@ -75,7 +75,7 @@ def correspondence_values(
     columns : mapping
         Descriptors of n songs or image features of n pictures: name -> (n,). They are standardised over the n.
     side : {"descriptors", "image_features"}
-        Which of the two `columns` has.
+        Which of the two `columns` contains.
     """
     scores = []
     for correspondence in CORRESPONDENCES:

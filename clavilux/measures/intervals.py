@@ -34,7 +34,7 @@ def wilson(k: int, n: int) -> tuple[float, float]:
 def bootstrap_mean(
     values: NDArray[np.floating], *, rng: np.random.Generator, rounds: int = 2000
 ) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the mean of values (n,), by the percentile method with so many `rounds`."""
+    """Return the 95 % bootstrap interval of the mean of values (n,): percentiles of the means of `rounds` resamples."""
     values = np.asarray(values, np.float64)
     means = values[rng.integers(len(values), size=(rounds, len(values)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])

@@ -95,7 +95,7 @@ def same_genre(points: Floats, genres: Sequence[str], least: int = 5) -> float |
 
 
 def auc(values: Floats, is_own: NDArray[np.bool_]) -> float:
-    """Return the probability that a value with `is_own` is below a value without it; a tie counts as one half.
+    """Return the probability that a value whose `is_own` is True is below one whose `is_own` is False; a tie is 1/2.
 
     ``values`` and ``is_own`` have the shape (n,).
     """

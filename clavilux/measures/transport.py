@@ -55,7 +55,7 @@ def recolouring(cloud: Float64, target: Float64) -> tuple[Float64, Float64]:
 
 
 def recolouring_to(cloud: Float64, mean: Float64, covariance: Float64) -> tuple[Float64, Float64]:
-    """Return matrix and offset as `recolouring`, to a Gaussian with this mean (D,) and covariance (D, D)."""
+    """Return the map of `recolouring` from points `cloud` (n, D) to a Gaussian with mean (D,) and covariance (D, D)."""
     present = np.cov(cloud.T) + 1e-6 * np.eye(cloud.shape[1])
     root, inverse_root = _power(present, 0.5), _power(present, -0.5)
     matrix = inverse_root @ _power(root @ covariance @ root, 0.5) @ inverse_root

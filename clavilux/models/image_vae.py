@@ -68,6 +68,8 @@ class ImageVAE(nn.Module):
         Channels at the finest scale of the encoder.
     decoder_width : int
         Channels of the decoder.
+    latent_dim : int
+        D, size of the latent.
     """
 
     def __init__(

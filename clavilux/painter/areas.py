@@ -24,7 +24,7 @@ _LEAST_AREA = 0.05**2  # of a square short side: smaller areas are not modelled
 
 @dataclass(frozen=True)
 class View:
-    """Rows `top` to `bottom` of a picture of width x height pixels, and the compiled painter or None."""
+    """The n rows from `top` to `bottom` - 1 of a picture of width x height pixels, and the compiled painter or None."""
 
     top: int
     bottom: int
@@ -71,8 +71,9 @@ class Areas:
     Parameters
     ----------
     slots : (h, w) uint8
+        Palette slot of each cell.
     shift : (h, w, 2) float32
-        Where each place reads the raster: offset in rows and columns, in cells.
+        Offset at which each place reads the raster, in rows and columns; it makes borders uneven.
     """
 
     def __init__(self, slots: UInt8, shift: Float32) -> None:
@@ -89,7 +90,9 @@ class Areas:
         return shift[..., 0] + row[:, None], shift[..., 1] + column
 
     def read(self, view: View, offset: tuple[float, float] = (0.0, 0.0)) -> tuple[UInt8, UInt8, Float32]:
-        """Return the slot of each pixel, a second one, and the share of the pixel that the second covers, 0 to 1/2.
+        """Return the slot of each pixel, a second slot, and the share of the pixel that the second covers, 0 to 1/2.
+
+        Each result is (n, width). Away from borders, both slots are the same and the share is 0.
 
         `offset` is added to the places, in cells.
         """
@@ -114,7 +117,10 @@ class Areas:
 
 
 def colour_areas(read: tuple[UInt8, UInt8, Float32], palette: Float32) -> Float32:
-    """Return the colours of what `Areas.read` gives, (n, width, 3)."""
+    """Return the colour of each pixel, (n, width, 3), for the slots and shares `read` by `Areas.read`.
+
+    The colour space is that of ``palette`` (8, 3).
+    """
     slot, second, share = read
     colour = palette[slot]
     edge = share > 0

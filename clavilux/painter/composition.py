@@ -90,8 +90,8 @@ class Composition:
     focus : (h, w) float32
         Rank of each cell from 0, calm, to 1, the middle of the focus.
     palette : (8, 3) float32
-        CIELAB, with the range of lightness and the accent of `compose_palette` unless the controls forbid it, and
-        shifted as they say.
+        CIELAB. The palette of the controls, with the range of lightness and the accent of `compose_palette` unless
+        `exact_palette` is true, then shifted by `lightness`, `saturation` and `warmth`.
     """
 
     controls: Controls
@@ -119,7 +119,8 @@ class Composition:
     def direction(self) -> Float32:
         """Return the direction of the brush, (h, w), in radians from the x axis towards the y axis.
 
-        Along a border near it; elsewhere by the angle of the controls, turned for each slot and bent slowly.
+        Near a border of an area, it is along the border. Elsewhere, it is the angle of the controls, turned by a
+        different amount for each slot and by a smooth random field. Directions are equal up to half a turn.
         """
         step = 4
         slots = self.slots[::step, ::step]

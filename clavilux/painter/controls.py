@@ -96,6 +96,11 @@ class Controls:
         of them an accent.
     lightness, saturation, warmth : float
         In ``SHIFTS``: change of the colours towards lighter, more colourful and warmer; 0 changes nothing.
+
+    Raises
+    ------
+    ControlsError
+        If a value has a wrong type or shape, or is out of range.
     """
 
     palette: Float32
@@ -144,7 +149,7 @@ class Controls:
         object.__setattr__(self, "plan", log_softmax(plan))
 
     def to_json(self) -> str:
-        """Return the controls as a JSON object; numbers are rounded to 4 digits, which is not visible."""
+        """Return the controls as JSON text; numbers are rounded to 4 decimals and those of the plan to 3."""
         return json.dumps(
             {
                 "palette": [[round(float(c), 4) for c in colour] for colour in self.palette],
@@ -162,7 +167,7 @@ class Controls:
 
     @classmethod
     def from_json(cls, text: str) -> Controls:
-        """Return the controls in the JSON text of `to_json`.
+        """Return the controls that the JSON text of `to_json` describes.
 
         Raises
         ------

@@ -10,13 +10,13 @@ from clavilux.painter.marks.hashing import Float32, cell_hash, rehash, unit
 
 
 def dither_lab(lab: Float32, top: int, seed: int) -> NDArray[np.uint8]:
-    """Convert rows of a picture from CIELAB to 8-bit sRGB with random thresholds.
+    """Return rows of a picture, converted from CIELAB to 8-bit sRGB with random thresholds.
 
     Parameters
     ----------
     lab : (n, width, 3) float32
     top : int
-        Row of the picture at which they begin. Position and seed determine the thresholds.
+        Row of the picture at which the rows begin. Position and seed determine the thresholds.
     seed : int
         Random seed.
 

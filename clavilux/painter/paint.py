@@ -38,7 +38,7 @@ def paint(
     seed: Number = 0,
     threads: Number = 1,
 ) -> UInt8:
-    """Paint a picture.
+    """Return the picture that controls describe, at any size.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class Brush:
     name : str
         Layers of different names have independent strokes.
     width, length : float
-        Middle size of a stroke.
+        Mean size of a stroke; single strokes have about 0.6 to 1.4 times this.
     spacing : float
         Distance between strokes; the smaller, the more of them lie over each other.
     near, far : float
@@ -56,12 +56,13 @@ class Brush:
     share : float
         Share of the strokes that are painted.
     jitter : float
-        L*: largest difference between strokes of one area.
+        L*: strokes are at most this much lighter or darker than their area.
     dry : float
         How early bristles run dry: 0 never, 1 in the second half.
     relief : float
         L*: light and shade of ridges.
     opacity : float
+        Of the paint where a stroke is neither dry nor at its edge, 0 to 1.
     """
 
     name: str
@@ -85,12 +86,15 @@ class Strokes:
     Attributes
     ----------
     shape : (n, 7) float32
-        x and y of the middle in short sides from the centre of the picture, cosine and sine of the direction, half of
-        the width, half of the length, curvature.
+        x and y of the middle from the centre of the picture (y down), cosine and sine of the direction, half of the
+        width, half of the length, curvature. Lengths are in short sides, the curvature in radians per short side.
     paint : (n, 6) float32
-        L*, a*, b*, dryness, relief, opacity.
+        L*, a*, b*, dryness, relief, opacity. Dryness and relief are `dry` and `relief` of the `Brush`, multiplied by
+        twice the texture of the controls; the factor of the dryness is at most 1.5.
     bristles : (n, 2, BRISTLES) float32
-        Length and load of each bristle, in (0, 1).
+        Length and load (amount of paint) of each bristle, without a unit: in (0, 1) at the default texture, in
+        (-0.5, 1.5) at the largest, because the spread is proportional to the texture. Lengths of neighbouring bristles
+        are similar (tufts).
     slot : (n,) uint8
         Palette slot of the area under the middle of each stroke.
     """
@@ -200,7 +204,10 @@ def _tufts(length: Float32) -> Float32:
 
 
 def nearest_lightness(palette: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return the slots by difference of lightness from each slot, (8, 8): itself first, unless others are as light."""
+    """Return, for each slot, all slots in the order of their difference of lightness from it, (8, 8).
+
+    The first one is the slot itself, unless a slot with a lower number is as light.
+    """
     return np.asarray(np.argsort(np.abs(palette[:, None, 0] - palette[None, :, 0]), axis=1, kind="stable"))
 
 
@@ -214,7 +221,7 @@ def paint_strokes(
     rows : (n, width, 3) float32
         CIELAB.
     top : int
-        Row of the picture at which they begin.
+        Row of the picture at which the rows begin.
     height : int
         Rows of the whole picture.
     strokes : Strokes

@@ -41,7 +41,7 @@ class Surface(ABC):
     has_lines : bool
         Whether the control `outline` has an effect.
     texture : float
-        Factor of the grain, 1 as usual.
+        Factor of the grain: 0 is none, 1 the default, 2 the largest.
     """
 
     words: str
@@ -55,7 +55,7 @@ class Surface(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make the tables and strokes."""
+        """Compute what `colours` reads for every view, such as tables and strokes; the constructor calls it."""
 
     @abstractmethod
     def colours(self, view: View) -> Float32:
@@ -72,11 +72,11 @@ class Surface(ABC):
         return lab
 
     def slow(self, cycles: float, name: str) -> Float32:
-        """Return a smooth random field on the raster, with mean 0 and deviation 1."""
+        """Return a smooth random field (h, w) on the raster, with mean 0 and deviation 1, from `slow_field`."""
         return slow_field(self.composition, cycles, name)
 
     def paper(self) -> Float32:
-        """Return the colour of the paper: the lightest of the palette, paler unless the palette is exact."""
+        """Return the colour of the paper, (3,) in CIELAB: the lightest of the palette, paler unless it is exact."""
         lightest, controls = self.palette[-1], self.composition.controls
         if controls.exact_palette:
             return np.asarray(lightest)
@@ -84,11 +84,11 @@ class Surface(ABC):
         return np.array([max(float(lightest[0]), least), *(0.5 * lightest[1:])], np.float32)
 
     def strength(self) -> float:
-        """Return how strongly the brush shows, 0.5 to 1."""
+        """Return how strongly the brush shows, 0.5 to 1; it rises with the control `brush`."""
         return min(1.0, 0.5 + 0.15 * self.composition.controls.brush)
 
     def depth(self) -> float:
-        """Return how much light and shade areas have, from 0.7 to 1.5."""
+        """Return the factor of the light and shade within areas, from 0.7 to 1.5; it rises with the control `glaze`."""
         return 0.7 + 0.8 * min(1.0, self.composition.controls.glaze / 8)
 
     def lost_edges(self) -> Float32:
@@ -154,7 +154,7 @@ class BrushDrawing(Surface):
     )  # width of the brush in short sides; L* by which a slot differs from the paper, to be drawn
 
     def prepare(self) -> None:
-        """Place the strokes of two brushes on all areas that are darker than the paper."""
+        """Place the strokes of two brushes on all areas that differ enough in lightness from the paper."""
         composition, wide, paper = self.composition, self.wide, self.paper()
         modelling = model_areas(composition, 15 * self.depth())
         share = np.bincount(composition.slots.ravel(), minlength=SLOTS) / composition.slots.size
@@ -179,7 +179,7 @@ class BrushDrawing(Surface):
 
 
 class Flat(Surface):
-    """Opaque areas that turn from light to dark; some borders are lost, and some have a line of uneven width."""
+    """Opaque areas that turn from light to dark; some borders are blurred, and `outline` draws uneven lines on them."""
 
     words = "flat colours"
     has_lines = True

@@ -60,7 +60,7 @@ def make_halves(bundle: str, song: Path) -> tuple[bytes, bytes]:
 def cut_excerpt(sound: Float32, rate: int) -> Float32:
     """Return `EXCERPT_S` seconds from the middle of mono sound (n,) with ``rate`` samples a second, as (m,) float32.
 
-    The excerpt is faded in and out, and scaled to the same loudness as all other excerpts.
+    The excerpt is faded in and out, and scaled to -20 LUFS, or to a peak of 0.89 if that is quieter.
     """
     samples = min(len(sound), round(EXCERPT_S * rate))
     first = (len(sound) - samples) // 2

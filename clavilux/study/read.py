@@ -23,13 +23,13 @@ _LEAST_VISITORS = 5  # for an interval over visitors
 
 @dataclass(frozen=True)
 class Visit:
-    """The answers of one visitor."""
+    """Who answered a study, and whether each answer was right."""
 
     visitor: str  # random id
     name: str  # that the visitor gave; may be empty
     study: str  # id of the study
     made: str  # version and bundle that made the study
-    is_right: dict[str, list[bool]]  # part -> whether each answer was right
+    is_right: dict[str, list[bool]]  # part (key of `PARTS`) -> one bool per answer
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,13 @@ class Row:
 
 
 def read_visit(path: Path) -> Visit:
-    """Return the answers in a result file.
+    """Return who answered, and whether each answer was right, from the result file of a visitor.
 
     Raises
     ------
     StudyError
-        If the file is missing, damaged or incomplete; the message is one line that names the file.
+        If the file is missing, too large, damaged, incomplete or of another version; the message is one line that
+        names the file.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -73,7 +74,7 @@ def summarise(visits: Sequence[Visit]) -> list[Row]:
     """Return the rows of one study: one for each visitor and part, then one for all visitors and each part.
 
     The Wilson interval for all visitors treats their answers as independent, although answers of one visitor are not.
-    With five visitors or more, there is also a bootstrap interval over visitors.
+    With five visitors or more, there is also a 95 % bootstrap interval of the mean fraction over visitors.
     """
     rows = [_row(visit.name or visit.visitor, part, visit.is_right[part]) for visit in visits for part in PARTS]
     for part in PARTS:

@@ -324,7 +324,7 @@ def remove_leftovers(folder: Path, *, is_running: Callable[[int], bool] | None =
 
 
 def process_is_running(process_id: int) -> bool:
-    """Return whether a process with this ID is running on this machine."""
+    """Return whether a process with this ID is running on this machine; True also if this cannot be determined."""
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:

@@ -38,7 +38,7 @@ def count_cores() -> int:
 
 
 def run_each(work: Callable[[T], object], parts: Iterable[T], threads: int) -> None:
-    """Call ``work`` with each part, in so many threads; the calls must not write to the same memory.
+    """Call ``work`` with each part, in ``threads`` threads; the calls must not write to the same memory.
 
     If a call raises an exception, it is raised again, and parts that have not started are skipped.
     """

@@ -255,7 +255,10 @@ def serve_on_standard_pipes() -> NoReturn:
 
 
 def serve(inbox: int, outbox: int) -> NoReturn:
-    """Process songs from the pipe until it is closed; this function does not return."""
+    """Process songs from the pipe `inbox`, and send outcomes to the pipe `outbox` (file descriptors).
+
+    The process ends when `inbox` is closed; this function does not return.
+    """
     from queue import SimpleQueue
     from threading import Lock, Thread
 

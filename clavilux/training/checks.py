@@ -59,7 +59,7 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
     output : Path or None
         Folder of the bundle, if one is written.
     songs, pictures : bool
-        Which networks are trained.
+        Whether the audio network is trained, and whether the picture networks are.
 
     Raises
     ------

@@ -189,7 +189,7 @@ class AudioFeatureDataset(Dataset[Tensor]):
         return torch.from_numpy(np.concatenate(clips))
 
     def track_weights(self) -> Tensor:
-        """Return sampling weights (n,) of windows, with which a track is drawn as the square root of its length."""
+        """Return sampling weights (n,) of windows: a track is drawn in proportion to the square root of its length."""
         return torch.cat([torch.full((length,), length**-0.5) for length in self.arrays.lengths])
 
 

@@ -152,7 +152,7 @@ def fit_predictor(
     predictor : LookPredictor
         From the step with the best validation figure.
     explained : float
-        Fraction of the variance that it predicts on an eighth of the data, which is not used for training.
+        Fraction of the variance that it predicts on an eighth of the data, which is only used to choose this step.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)

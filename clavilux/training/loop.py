@@ -155,7 +155,7 @@ def train(
     ------
     TrainingError
         If the loss is not finite, the gradient explodes, a checkpoint exists and `resume` is false, a checkpoint is
-        damaged or has other settings, or `run_dir` cannot be written to.
+        damaged or has other settings, a batch cannot be divided among the processes, or `run_dir` cannot be written to.
     """
     keep_memory()
     fabric = processes.join()

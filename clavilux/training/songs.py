@@ -40,7 +40,7 @@ class SongCodes:
     descriptors : dict of str to (n,)
         All descriptors of whole songs by name, including those that are not in the codes.
     track_dims : int
-        The first so many numbers of a code are the track embedding; 0 without one.
+        How many numbers at the start of a code are the track embedding; 0 without one.
     copies : (n, 1 + C, 64 + D), optional
         Codes of an excerpt of each song and of C degraded copies of it.
     """

@@ -57,14 +57,17 @@ class TrackCopies:
     descriptors: NDArray[np.float64]
 
     def of_tracks(self) -> list[torch.Tensor]:
-        """Return the statistics (w, S) of all copies of each track, without the excerpts themselves."""
+        """Return, for each track, the statistics (w, S) of the windows of its copies, without the excerpt itself."""
         return [
             torch.from_numpy(self.statistics[(self.track == index) & (self.copy > 0)])
             for index in range(len(self.names))
         ]
 
     def means(self, embed: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float64]:
-        """Return the mean over windows of a function `embed` from statistics (W, S) to (W, K): (n, 1 + C, K)."""
+        """Return the mean embedding over the windows of each excerpt and each copy, (n, 1 + C, K).
+
+        ``embed`` is a function from statistics (W, S) to embeddings (W, K).
+        """
         with torch.no_grad():
             values = embed(torch.from_numpy(self.statistics)).double().numpy()
         means = np.zeros((*self.descriptors.shape[:2], values.shape[1]))

@@ -42,7 +42,7 @@ class PictureTargets:
     log_frequency, direction, chaos, finish : (n,), (n, 2), (n,), (n, 6)
         Marks, see `MarksRead`.
     painting : (n,) bool
-        Whether the window shows a painting of another subject.
+        Whether the window is from a painting with a subject, which is not abstract.
     """
 
     pictures: Tensor
@@ -88,9 +88,9 @@ def windows_of_paintings(windows: Windows) -> Tensor:
 
 
 def picture_weights(painting: Tensor, painting_share: float) -> Tensor:
-    """Return the sampling weights (n,) of windows; the windows of the mask `painting` (n,) sum to `painting_share`.
+    """Return the sampling weights (n,) of windows; those in the mask `painting` (n,) have the sum `painting_share`.
 
-    All weights sum to 1. If all windows or none are in the mask, the weights are equal.
+    All weights together have the sum 1. If all windows or none are in the mask, each weight is 1.
     """
     paintings = painting.double()
     if not 0 < paintings.sum() < len(paintings):
@@ -133,7 +133,8 @@ class ImageVAETask(Task):
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
         """Return inputs and targets of the windows with these indices (B,), all with one random symmetry.
 
-        Names and shapes are those of `PictureTargets`; values are float32, pictures and shares in [0, 1].
+        Names and shapes are those of `PictureTargets`, without `painting`; values are float32, pictures and shares in
+        [0, 1].
         """
         targets = self.training_targets
         symmetry = int(torch.randint(N_SYMMETRIES, (1,), generator=generator))

@@ -25,7 +25,8 @@ def fold_pitches(pitch: Float64, amplitude: Float32) -> Float64:
     """Return the weights of the pitch classes C, C#, ..., B in each of L frames: (L, 12).
 
     The tuning of the song is the circular mean of the differences between its partials and equal temperament. A partial
-    between two semitones is divided between both. Rows sum to 1, or to 0 in silence.
+    between two semitones is divided between both; partials from C7 on (MIDI 96) are ignored. Rows sum to 1, or to 0 if
+    a frame has no partials.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def measure_harmonic_change(pitch_classes: Float64) -> float:
     """Return the mean Euclidean distance between tonal centroids 0.37 s apart, from pitch classes (L, 12).
 
     The tonal centroid (Harte, Sandler & Gasser 2006) projects the pitch classes onto the circles of fifths, minor
-    thirds and major thirds. It is smoothed over 0.3 s.
+    thirds and major thirds. The centroids are smoothed over 0.3 s. With fewer than 11 frames, the result is 0.
     """
     smooth = np.exp(-0.5 * np.square(np.arange(-4, 5) / 1.5))
     if len(pitch_classes) < smooth.size + 2:

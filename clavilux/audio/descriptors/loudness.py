@@ -18,7 +18,7 @@ SILENT_LUFS = -70.0  # absolute gate of ITU-R BS.1770
 def find_sounding(power: Float32) -> NDArray[np.bool_]:
     """Return a mask (T,) that is True for frames that are not pauses, from the mean squares of the frames (T,).
 
-    A pause is a frame more than `SOUNDING_DB` below the 95th percentile of the song.
+    A pause is a frame more than `SOUNDING_DB` below the 95th percentile of the song, or of at most `SILENT_POWER`.
     """
     loud = float(np.percentile(power, 95))
     return np.asarray(power > max(loud * 10 ** (-SOUNDING_DB / 10), SILENT_POWER))
@@ -28,7 +28,8 @@ def measure_loudness(k_power: Float32) -> float:
     """Return the integrated loudness in LUFS from the K-weighted mean squares of the frames (T,).
 
     ITU-R BS.1770: blocks of 0.4 s every 0.1 s, gated at -70 LUFS and at 10 LU below their mean. BS.1770 adds the powers
-    of the channels. Here the channels are mixed to mono first, so stereo with two equal channels is 3 LU lower.
+    of the channels. Here the channels are mixed to mono first, so stereo with two equal channels is 3 LU lower. If no
+    block is above -70 LUFS, the result is -70.
     """
     blocks = _block_loudness(k_power, 17, 4)
     blocks = blocks[blocks > SILENT_LUFS]

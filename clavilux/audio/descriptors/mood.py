@@ -69,7 +69,7 @@ def estimate_mood(values: dict[str, float]) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        ``arousal`` and ``valence``, in standard deviations from the mean of the labelled songs.
+        ``arousal`` and ``valence``, in standard deviations from the mean of the songs that listeners rated.
     """
     # Values outside the range of the labelled songs are clipped to +-3 standard deviations.
     scores = {name: min(max((values[name] - mean) / sd, -3.0), 3.0) for name, (mean, sd) in MOOD_SCALE.items()}

@@ -24,12 +24,13 @@ def measure_pulse(onset: Float32) -> tuple[float, float, float]:
 
     The onset strength is autocorrelated in segments of 12 s, so that the tempo may drift, and averaged over them. The
     score of a tempo is the mean autocorrelation at lags of one to four beats, times a Gaussian prior around 120 BPM
-    with a standard deviation of one octave, because half and double the tempo score as well (after Ellis 2007). The
-    pulse clarity is the mean autocorrelation at the best tempo; it is 1 if the onsets repeat exactly.
+    with a standard deviation of one octave, because half and double the tempo have similar autocorrelations (after
+    Ellis 2007). The pulse clarity is this mean autocorrelation at the best tempo, without the prior; it is 1 if the
+    onsets repeat exactly. If the onset strength does not vary, tempo and pace are 120 BPM and the pulse clarity is 0.
 
-    The pace is the geometric mean of all tempi, weighted by the fourth power of their scores plus a twentieth of the
-    prior. If a tempo and its double have nearly the same score, a small change of the sound may double the tempo, but
-    hardly changes the pace.
+    The pace is the geometric mean of all tempi from 40 to 220 BPM, with weights (score + 0.05 prior)^4. If a tempo and
+    its double have nearly the same score, a small change of the sound may double the tempo, but hardly changes the
+    pace.
     """
     segment, hop, upsampling, beats = 512, 128, 8, 4
     onset = np.pad(onset, (0, max(0, segment - onset.size)))

@@ -15,9 +15,10 @@ def measure_roughness(hz: Float32, amplitude: Float32) -> float:
 
     ``hz`` (L, P) and ``amplitude`` (L, P) are the frequencies and linear amplitudes of P partials in L frames.
 
-    The roughness of a frame is the sum of a_i a_j g(d) over the pairs of partials, divided by the sum of a^2. Here, d
-    is the distance in frequency divided by the critical band, 1.72 f^0.65 Hz. The function g has its maximum of 1 at
-    0.25 and is 0 from 1.2 on (Plomp & Levelt 1965; Hutchinson & Knopoff 1978). The result is the square root of the
+    The roughness of a frame is the sum of a_i a_j g(d) over the unordered pairs of partials, divided by the sum of the
+    a_i^2. Here, a_i is the amplitude of partial i, and d is the frequency difference of a pair divided by the critical
+    bandwidth, 1.72 f^0.65 Hz, at their mean frequency f. g(d) is (4 d exp(1 - 4 d))^2 below 1.2, with its maximum of 1
+    at 0.25, and 0 from 1.2 on (Plomp & Levelt 1965; Hutchinson & Knopoff 1978). The result is the square root of the
     mean over frames; 0 without frames.
     """
     # Without the square root, a few songs of dense noise would be outliers.

@@ -40,9 +40,10 @@ def paint_strokes(
     share_of_second: Float32,
     hard: Float32,
 ) -> None:
-    """Paint the strokes of number `seen` on rows of a picture, in place: `clavilux.painter.strokes.paint_strokes`.
+    """Paint the strokes with the indices `seen` on rows of a picture, in place.
 
-    `first`, `second`, `share_of_second` and `hard` are the fields of `Edges`, or empty.
+    `clavilux.painter.strokes.paint_strokes` describes the arguments. `boxes` (n, 4) has first and end of the columns
+    and of the rows of each stroke; `first`, `second`, `share_of_second` and `hard` are the fields of `Edges`, or empty.
     """
     n, width = rows.shape[:2]
     short = min(width, height)

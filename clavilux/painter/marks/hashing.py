@@ -26,7 +26,7 @@ _SHIFT_2 = np.uint32(15)
 
 
 def mix(h: Uint32) -> Uint32:
-    """Return 32-bit integers h (n,), scrambled in place; each input bit flips each output bit with probability 1/2."""
+    """Scramble 32-bit integers h (n,) in place, and return them; one changed bit changes each output bit with 50 %."""
     h ^= h >> _SHIFT_1
     h *= _MIX_1
     h ^= h >> _SHIFT_2
