@@ -1,8 +1,7 @@
 """Open sound files safely: file -> **here** -> decode.
 
 A file may come from an untrusted source. So only regular files are opened, only containers of sound and video (FFmpeg
-would open the files in a playlist), and no protocols such as HTTP. All code that reads sound uses this module, except
-`clavilux.measures.copies.read_stereo`, which reads songs that were decoded with it before.
+would open the files in a playlist), and no protocols such as HTTP. All code that reads sound uses this module.
 """
 
 from __future__ import annotations

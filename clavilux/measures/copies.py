@@ -19,7 +19,7 @@ from av.audio.stream import AudioStream as EncodedStream
 from numpy.typing import NDArray
 
 from clavilux.audio.decode import AudioStream
-from clavilux.audio.open_audio import av_errors
+from clavilux.audio.open_audio import av_errors, open_container, open_file
 from clavilux.errors import AudioError
 
 Float32 = NDArray[np.float32]
@@ -64,7 +64,7 @@ def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
     wanted = round(max_s * COPY_RATE)
     n = 0
     try:
-        with av.open(str(path)) as container:
+        with open_file(path) as file, open_container(file, path) as container:
             resampler = av.AudioResampler(format="fltp", layout="stereo", rate=COPY_RATE)
             if start_s > 0:
                 container.seek(int(start_s * av.time_base))
