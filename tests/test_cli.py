@@ -93,7 +93,7 @@ def test_help_is_quick_and_imports_no_numpy() -> None:
 def test_help_of_paint_has_a_section_for_advanced_options() -> None:
     help_text = run("paint", "--help").output
     simple, advanced = help_text.split("\nAdvanced:\n")
-    assert "Number of pictures per song: song-1.png is the main picture" in " ".join(simple.split())
+    assert "With 2 or more, song-1.png is the main picture" in " ".join(simple.split())
     assert "--logvar-scale" in advanced and "latent" not in simple
 
 

@@ -35,7 +35,10 @@ _AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384
 
 
 def find_cut(file: BinaryIO) -> str | None:
-    """Return a warning if a sound file is cut off, else None. The position in the file is set to its start.
+    """Return a warning if the container shows that a sound file is cut off.
+
+    None means no sign of it: the file is complete, or its container is not one of `_CONTAINERS`.
+    The position in the file is set to its start.
 
     Only the headers of the outer chunks and at most 70 kB of the end are read.
     """

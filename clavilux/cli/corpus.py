@@ -36,14 +36,14 @@ def corpus() -> None:
     "--mirror",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="Folder of git clones to use instead of downloads. The clone of github.com/OWNER/NAME is searched as "
-    "OWNER+NAME/repo, OWNER+NAME, OWNER/NAME or NAME.",
+    help="Folder of git clones. A repository that is in it is not downloaded. The clone of github.com/OWNER/NAME is "
+    "looked for as OWNER+NAME/repo, OWNER+NAME, OWNER/NAME or NAME.",
 )
 @click.option(
     "--debs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="Folder of .deb files to use instead of downloads.",
+    help="Folder of .deb files. A package that is in it is not downloaded.",
 )
 @click.option("--core", is_flag=True, help="Use only the core sources, about a third of the downloads.")
 @click.option(

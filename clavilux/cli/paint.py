@@ -83,7 +83,8 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     default=1,
     metavar="N",
     show_default=True,
-    help="Number of pictures per song: song-1.png is the main picture, song-2.png, song-3.png, ... are variations.",
+    help="Number of pictures per song. With 2 or more, song-1.png is the main picture, and song-2.png, song-3.png, "
+    "... are variations.",
 )
 @_picture(
     "--spread",
@@ -142,13 +143,13 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     "--embed",
     is_flag=True,
     help="Modify the audio file: write the picture into its tags as front cover (MP3, FLAC, M4A, Ogg Vorbis, Opus). "
-    "Needs the extra `tags`.",
+    "A cover that Clavilux did not write is kept. Needs the extra `tags`.",
 )
 @_files(
     "--folder-image",
     is_flag=True,
-    help="Write cover.jpg into each folder of songs: the picture of the first song of the folder. An unrelated "
-    "cover.jpg is kept.",
+    help="Write cover.jpg into each folder of songs: the picture of the first song of the folder. A "
+    "cover.jpg is replaced only if it is a picture of the same song by Clavilux.",
 )
 @_files(
     "--sheet",
@@ -197,7 +198,7 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     type=click.IntRange(1),
     metavar="N",
     help="Paint N random 5 s excerpts of the songs in the one folder of feature files that is given as argument; "
-    "--seed chooses them. Pictures are written to the folder -o.  [default: generated_images]",
+    "--seed chooses them. Pictures are written to the folder -o, or to generated_images without -o.",
 )
 @click.option(
     "--scheduler",

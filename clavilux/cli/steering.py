@@ -46,8 +46,8 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "type": click.Path(path_type=Path),
             "metavar": "PICTURE",
-            "help": "Paint with the 8 main colours of PICTURE. Their contrast is adjusted to the layout; --palette "
-            "paints colours exactly.",
+            "help": "Paint with the 8 main colours of PICTURE. Their range of lightness is widened and one "
+            "becomes a more saturated accent; --palette paints colours exactly.",
         },
     ),
     (
@@ -64,8 +64,22 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "help": "Traces of the brush and grain: 0 is none, 0.5 the default strength, 1 twice the default strength.",
         },
     ),
-    ("scale", {"type": float, "metavar": "X", "help": "From few large shapes (-1) to many small shapes (1)."}),
-    ("complexity", {"type": float, "metavar": "X", "help": "From few calm areas (-1) to many areas (1)."}),
+    (
+        "scale",
+        {
+            "type": float,
+            "metavar": "X",
+            "help": "Fewer and larger shapes and marks (-1) to more and smaller (1) than the song gives.",
+        },
+    ),
+    (
+        "complexity",
+        {
+            "type": float,
+            "metavar": "X",
+            "help": "Calmer (-1: fewer shapes, less detail) to busier (1) than the song gives.",
+        },
+    ),
     (
         "outline",
         {

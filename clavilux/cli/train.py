@@ -61,7 +61,8 @@ _OPTIONS = (
         default=Path("runs/default"),
         show_default=True,
         metavar="DIR",
-        help="Folder of this training, for checkpoints, logs and sheets of sample pictures.",
+        help="Folder of this training, for checkpoints, logs and sheets of sample pictures. A folder with an earlier "
+        "training needs --resume.",
     ),
     click.option("--resume", is_flag=True, help="Continue the interrupted training in the folder --run."),
     click.option(
@@ -85,8 +86,8 @@ _OPTIONS = (
         default=None,
         metavar="NAME|DIR",
         cls=AdvancedOption,
-        help="Use the palettes and the ImageVAE of a bundle, of which only the linear heads of the decoder are fitted "
-        "to --art again. The audio network and the mapping are trained.",
+        help="Keep the palettes and the ImageVAE of a bundle; only the linear heads of its decoder are fitted again, "
+        "to --art. The audio network and the mapping are trained.",
     ),
     click.option(
         "--devices",
@@ -135,7 +136,10 @@ def train() -> None:
 @train.command("audio-vae", cls=CommandWithSections)
 @_training_options
 def audio_vae(**options: Any) -> None:
-    """Train only the audio network (AudioVAE), which encodes music."""
+    """Train only the audio network (AudioVAE), which encodes music, for `clavilux train mapping`.
+
+    It is written to audio-vae.ckpt in the folder --run. Pictures are not used.
+    """
     run = _prepare(**options, pictures=False)
     from clavilux.training.stage_audio import train_audio_vae
 

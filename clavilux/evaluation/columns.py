@@ -127,7 +127,7 @@ def measure_similarity(pictures: MeasuredPictures, reference: Reference) -> Figu
 
 
 def measure_halves(halves: Pair, whole: MeasuredPictures, reference: Reference) -> Figures:
-    """Return measures of how similar the pictures of the two halves of each song are.
+    """Return how well the two halves of a song can be matched by their pictures, over all songs, for each evaluator.
 
     Parameters
     ----------

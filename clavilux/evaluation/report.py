@@ -81,7 +81,11 @@ def to_html(result: Result, bundle: Bundle) -> str:
 
 
 def to_markdown(result: Result) -> str:
-    """Return the result as Markdown tables for a terminal: values of the songs, goals, and the other columns."""
+    """Return the result as Markdown for a terminal.
+
+    A table has one row per measure: its value for the bundle, interval, ceiling, goal, and the values of the other
+    columns. A second table and notes say how much the audio embeddings can distinguish.
+    """
     others = _other_columns(result)
     lines = [
         ", ".join(f"{count} {what}" for what, count in result.counts.items()),

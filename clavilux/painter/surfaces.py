@@ -179,7 +179,10 @@ class BrushDrawing(Surface):
 
 
 class Flat(Surface):
-    """Opaque areas that turn from light to dark; some borders are blurred, and `outline` draws uneven lines on them."""
+    """Opaque areas with a gradual change of lightness inside each; some borders are blurred.
+
+    The control `outline` draws lines of uneven width along borders.
+    """
 
     words = "flat colours"
     has_lines = True

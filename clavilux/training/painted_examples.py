@@ -41,17 +41,17 @@ class PaintedExamples:
     pictures : (n, 128, 128, 3) uint8
         sRGB.
     kind : (n, n_kinds)
-        Weight of each kind of marks; the weights of a picture sum to 1.
+        Weight of each kind of marks, in the order of ``KINDS``; the weights of a picture sum to 1.
     log_frequency : (n,)
         Natural logarithm of the number of marks along the short side.
     angle : (n,)
-        In turns, in [0, 0.5).
+        In turns, in [0, 0.5), as in `Controls`.
     chaos : (n,)
         In ``CHAOS_RANGE``.
     paint : (n, 4)
         Softness, glaze, brush and outline, each scaled so that its range is [0, 1].
     surface : (n,)
-        Index of the surface.
+        Index in ``SURFACE_NAMES``.
     """
 
     pictures: NDArray[np.uint8]

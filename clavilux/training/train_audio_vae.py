@@ -29,7 +29,8 @@ class AudioVAETask(Task):
 
     The loss is that of a sigma-VAE whose KL divergence is held at a target; in the classic recipe, it is the mean
     squared error with linear KL annealing. The input has a random gain that the target does not have, so that the
-    latent does not depend on loudness.
+    latent does not depend on loudness. The first ``track_dims`` numbers of the latent are the track embedding, which is
+    trained earlier (`TrackEmbeddingTask`) and not changed here; 0 means none.
     """
 
     name = "audio-vae"

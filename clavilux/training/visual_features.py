@@ -34,10 +34,10 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FeatureScale:
-    """Means (F,) and standard deviations with which the blocks of visual features are standardised."""
+    """For each block of visual features, the means (one for each feature) and the divisors that standardise it."""
 
-    image_features: tuple[Float64, Float64]  # a standard deviation for each feature
-    layout: tuple[Float64, float]  # one standard deviation for all numbers
+    image_features: tuple[Float64, Float64]  # divisors: the standard deviation of each feature
+    layout: tuple[Float64, float]  # one divisor: square root of the sum of the variances of all numbers
     marks: tuple[Float64, Float64] | None  # None without a mark classifier
 
 

@@ -80,7 +80,10 @@ def unit(h: Uint32) -> Float32:
 
 
 def happens(h: Uint32, n: int, probability: float) -> Mask:
-    """Return a mask (n,) that is True with this probability, by the hashes h (n,); different ``n`` are independent."""
+    """Return a mask (N,), each element True with this probability, decided by the hashes h (N,).
+
+    ``n`` numbers the decision: masks with different ``n`` from the same hashes are independent.
+    """
     return rehash(h, n) < np.uint32(min(probability * 2.0**32, _ALL_BITS))
 
 

@@ -222,7 +222,9 @@ def pieces(
 
 
 def on_ground(mask: Mask, marks: Marks, ground: Float32) -> Marks:
-    """Return marks that are `marks` where the mask (n,) is True and the field `ground` (SLOTS, n) elsewhere.
+    """Return `marks` where the mask (n,) is True, and the ground between them elsewhere.
+
+    There, the mark field is `ground` (SLOTS, n), and the plan is read at the position itself (offset 0).
 
     On the ground, the plan is read at the position itself.
     """
