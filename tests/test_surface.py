@@ -199,7 +199,7 @@ def test_softness_loses_borders() -> None:
     assert soft.max() > 0.9 * crisp.max(), "some borders are kept"
 
 
-@pytest.mark.parametrize("surface", ["flat", "collage"])
+@pytest.mark.parametrize("surface", ["layers", "collage"])
 def test_glaze_makes_light_and_shade_within_areas(surface: str) -> None:
     inside = np.s_[20:-20, 20:100]
     weak, strong = (worked(halves(), surface, glaze=glaze)[inside][..., 0].std() for glaze in (0.0, 16.0))

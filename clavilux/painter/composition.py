@@ -50,7 +50,7 @@ _BRUSHED = ("gouache", "impasto", "drawing")  # surfaces whose strokes are small
 _BRUSH_SCALE = 0.7  # of the number of large marks for them
 _CALM_SCALE, _BUSY_FROM = 0.5, 0.5  # on others, large marks are larger where the rank of the focus is below the second
 _MIDDLE_MARKS = 2.4, 22.0  # least ratio of middle to large marks, and most marks along the short side
-_SMALL_RATIO, _SMALL_MARKS = 2.6, 40.0
+_SMALL_RATIO, _SMALL_MARKS = 2.0, 30.0
 _DETAIL_SHARE = 0.04, 0.24  # share of the picture that is filled with patterns: the first plus detail * second
 _PATTERN_AREA = 0.004, 0.14  # share of the picture of an area that may have a pattern
 _PATTERN_STEP = 2  # least difference of slots between the two main colours of a pattern
@@ -73,7 +73,7 @@ _LARGE_KINDS = {
 }  # fmt: skip
 _SMALL_KINDS = {
     "scribble": "strokes", "marble": "strokes", "facets": "strokes", "blobs": "dabs", "glass": "shards",
-    "hexagons": "dots", "triangles": "shards", "tiles": "mosaic",
+    "hexagons": "dabs", "triangles": "shards", "tiles": "mosaic", "dots": "dabs",
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from clavilux.painter.raster import Float32, UInt8
 
 BRISTLES = 30  # of a stroke, each way across
 _ANGLE = 0.25  # radians: largest random turn is half of it
+_QUIET = 0.4  # relief and differences between strokes far from the focus, as a share; at the focus 1 more
 _SIZES = (0.6, 0.8)  # width and length are the brush's times the first plus up to the second
 _MOST_BEND = 0.9  # curvature times length
 _SATURATION = 0.25  # random change of chroma between strokes
@@ -177,7 +178,8 @@ def place_strokes(
 
     palette = composition.palette.astype(np.float64)
     colour = palette[slot] + modelling.reshape(-1, 3)[at]
-    colour[:, 0] += brush.jitter * min(1.0, 2 * composition.controls.texture) * (2 * u[8] - 1)
+    busy = composition.focus.ravel()[at].astype(np.float64)
+    colour[:, 0] += brush.jitter * min(1.0, 2 * composition.controls.texture) * (2 * u[8] - 1) * (_QUIET + busy)
     colour[:, 1:] *= (1 + _SATURATION * (u[9] - 0.5))[:, None]
     leaning = np.where(u[10] < _LEANING, _LEAN * u[10] / _LEANING, 0)[:, None]
     colour += leaning * (palette[nearest_lightness(palette)[slot, 1]] - colour)
@@ -185,6 +187,7 @@ def place_strokes(
     paint[:, :3], paint[:, 3:] = colour, (brush.dry, brush.relief, brush.opacity)
     texture = 2 * composition.controls.texture
     paint[:, 3:5] *= min(texture, 1.5), texture
+    paint[:, 4] *= _QUIET + busy
     first = order.astype(np.uint32) * np.uint32(2 * BRISTLES) + np.uint32(key(seed, f"{brush.name} bristles"))
     bristles = unit(mix(np.add.outer(first, np.arange(2 * BRISTLES, dtype=np.uint32))))
     bristles[:, :BRISTLES] = _tufts(bristles[:, :BRISTLES])

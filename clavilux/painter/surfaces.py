@@ -22,7 +22,7 @@ from clavilux.painter.raster import Float32, blur, smooth
 from clavilux.painter.strokes import Brush, Edges, Strokes, paint_strokes, place_strokes
 
 _GRAIN = ((640, 2.2), (2560, 2.2))  # cells of the paper along the short side, and L* from dark to light
-_LINE_WIDTH = 0.0055  # short sides: widest half of a line at an outline of 1
+_LINE_WIDTH = 0.0045  # short sides: widest half of a line at an outline of 1
 _PAPER_L = 91.0  # least lightness of paper
 _DARK_L = 40.0  # mean lightness of a picture below which a drawing is on dark paper
 
@@ -93,7 +93,7 @@ class Surface(ABC):
 
     def lost_edges(self) -> Float32:
         """Return how far borders are blurred, (h, w), 0 to 1: some are lost, others are not; more with softness."""
-        more = np.float32(0.5 * self.composition.controls.softness - 0.6)
+        more = np.float32(self.composition.controls.softness - 1.2)
         return np.asarray(np.clip((self.slow(2.0, "lost") + more) * np.float32(1.5), 0, 1))
 
 
@@ -187,7 +187,7 @@ class Flat(Surface):
     words = "flat colours"
     has_lines = True
 
-    modelling, wobble = 7.0, 0.4
+    modelling, wobble = 0.0, 0.4
 
     def prepare(self) -> None:
         """Make the areas, their modelling and the blurred colours."""
@@ -195,7 +195,6 @@ class Flat(Surface):
         shift = [np.float32(self.wobble) * self.slow(20, f"wobble {axis}") for axis in range(2)]
         self.areas = Areas(composition.slots, np.stack(shift, axis=-1))
         self.change = model_areas(composition, self.modelling * self.depth())
-        self.change[..., 0] += np.float32(0.8) * self.slow(1.5, "tone")
         self.lost = self.lost_edges()
         self.soft = blur(self.palette[composition.slots] + self.change, 0.006 * SIDE)
         swell = np.clip(np.float32(0.35) + np.float32(0.6) * self.slow(4, "line"), -0.2, 1.2)
