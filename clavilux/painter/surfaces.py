@@ -93,7 +93,7 @@ class Surface(ABC):
 
     def lost_edges(self) -> Float32:
         """Return how far borders are blurred, (h, w), 0 to 1: some are lost, others are not; more with softness."""
-        more = np.float32(self.composition.controls.softness - 1.2)
+        more = np.float32(2.4 * self.composition.controls.softness - 1.8)
         return np.asarray(np.clip((self.slow(2.0, "lost") + more) * np.float32(1.5), 0, 1))
 
 
@@ -194,7 +194,9 @@ class Flat(Surface):
         composition, controls = self.composition, self.composition.controls
         shift = [np.float32(self.wobble) * self.slow(20, f"wobble {axis}") for axis in range(2)]
         self.areas = Areas(composition.slots, np.stack(shift, axis=-1))
-        self.change = model_areas(composition, self.modelling * self.depth())
+        self.change = np.zeros((*composition.slots.shape, 3), np.float32)
+        if self.modelling:
+            self.change = model_areas(composition, self.modelling * self.depth())
         self.lost = self.lost_edges()
         self.soft = blur(self.palette[composition.slots] + self.change, 0.006 * SIDE)
         swell = np.clip(np.float32(0.35) + np.float32(0.6) * self.slow(4, "line"), -0.2, 1.2)
