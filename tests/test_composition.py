@@ -46,8 +46,9 @@ def shares_of(composition: Composition) -> np.ndarray:
 def test_slots_have_about_the_shares_of_the_plan(kind: str) -> None:
     expected = np.exp(smooth_plan(1)).mean(axis=(1, 2))
     assert np.ptp(expected) > 0.15
-    # Bands stack all slots on one field, so that no bias keeps their shares; large marks of a weave are bands.
-    np.testing.assert_allclose(shares_of(composed(kind)), expected, atol=0.13 if kind in ("bands", "weave") else 0.11)
+    # These stack all slots on one field, so that no bias keeps their shares.
+    atol = 0.15 if kind in ("bands", "marble", "hatching") else 0.11
+    np.testing.assert_allclose(shares_of(composed(kind)), expected, atol=atol)
 
 
 def test_the_size_of_the_picture_does_not_change_the_composition() -> None:

@@ -5,8 +5,8 @@
 It uses the same three networks as ``clavilux paint``, with the weights of the shipped bundle. Nothing is slowed down on
 purpose; it does less than ``clavilux paint``:
 
-* With ``--descriptors`` it measures the five descriptors that librosa has functions for; the others of the 15 inputs of
-  the mapping network are the means of the training songs. Without the option all 15 are means.
+* With ``--descriptors`` it measures the descriptors that librosa has functions for; the others of the 14 inputs of
+  the mapping network are the means of the training songs. Without the option all 14 are means.
 * The picture is the enlarged plan, each pixel in the colour of its most probable slot: no marks, no smooth edges, no
   paper grain, no record, no colour profile.
 * Damaged files are not reported, and the song and the weights are not hashed.
@@ -47,7 +47,8 @@ def main() -> None:
     windows = cut_windows(sound)
     described = dict(zip(card["descriptors"], card["normalisation"]["descriptor_mean"], strict=True))
     if given.descriptors:
-        described |= measure_descriptors(sound)
+        measured = measure_descriptors(sound)
+        described |= {name: value for name, value in measured.items() if name in described}
     with torch.inference_mode():
         code = audio_vae(windows)[0].mean(dim=0)  # mean over windows of the posterior means
         song = torch.cat([code, torch.tensor(list(described.values()))])

@@ -66,7 +66,7 @@ _FOCUS = 0.25, 5.0, 0.22  # weight of a slow field; penalty per short side beyon
 _TURNS = 0.382  # golden section: directions of neighbouring slots differ
 
 # Small cells side by side read as confetti, and textures of veins as noise, so that kinds are replaced by a plainer one
-# of similar character where they are large, and where they are small.
+# of similar character where they are large, and where they are small; not if there is one kind only, as users may ask.
 _LARGE_KINDS = {
     "scribble": "blobs", "splatter": "blobs", "glass": "shards", "hexagons": "shards", "triangles": "shards",
     "marble": "strokes", "hatching": "stripes", "scales": "arcs", "weave": "bands",
@@ -228,7 +228,7 @@ class _Draft:
         small = min(_SMALL_RATIO * middle, _SMALL_MARKS)
         first, second = controls.kind, controls.second_kind or controls.kind
         chaos = (min(_CALM, controls.chaos), min(_LARGE_CHAOS, controls.chaos))
-        kind = _LARGE_KINDS.get(first, first)
+        kind = _LARGE_KINDS.get(first, first) if controls.second_kind else first
         everywhere, brushed = np.arange(focus.size), controls.surface in _BRUSHED
         scale = _BRUSH_SCALE if brushed else _CALM_SCALE
         slots, _ = self._mark(kind, scale * large, chaos, everywhere, self.seed, keep_shares=True)
@@ -239,7 +239,7 @@ class _Draft:
             slots[busy[inside]] = marked[inside]
         slots = slots.reshape(self.h, self.w)
         if controls.chaos > _LEAST_CHAOS:
-            kind = _SMALL_KINDS.get(second, second)
+            kind = _SMALL_KINDS.get(second, second) if controls.second_kind else first
             number, slots_of, small_of = self._choose_areas(slots)
             filled = np.flatnonzero(number >= 0)
             for frequency, most, is_small in (
