@@ -275,10 +275,11 @@ class Steering:
         if self.scale:
             shapes = _towards(shapes, LAYOUT["shapes"], self.scale)
             changes["frequency"] = _towards(controls.frequency, FREQUENCY_RANGE, self.scale)
+            changes["detail"] = _towards(controls.detail, LAYOUT["detail"], self.scale / 2)
         if self.complexity:
             shapes = _towards(shapes, LAYOUT["shapes"], self.complexity)
             changes["chaos"] = _towards(controls.chaos, CHAOS_RANGE, self.complexity)
-            changes["detail"] = _towards(controls.detail, LAYOUT["detail"], self.complexity)
+            changes["detail"] = _towards(changes.get("detail", controls.detail), LAYOUT["detail"], self.complexity)
         if self.scale or self.complexity:
             changes["shapes"] = shapes
         if self.outline is not None:

@@ -280,7 +280,9 @@ class _Draft:
             inside = np.flatnonzero(number == k)[::5]
             own = slots.ravel()[inside[0]]
             places = self._plan_places(self.x[inside], self.y[inside])
-            weight = np.exp(read_plan(self.plan, *places)).mean(axis=1)
+            log_p = read_plan(self.plan, *places)
+            p = np.exp(log_p - log_p.max(axis=0))
+            weight = (p / p.sum(axis=0)).mean(axis=1)
             far = np.abs(np.arange(SLOTS) - own) >= _PATTERN_STEP
             second = np.where(far, weight, -1).argmax()
             weight[[own, second]] = -1
