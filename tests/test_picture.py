@@ -133,9 +133,7 @@ def test_a_missing_folder_is_said(picture: Picture, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.gif", "a", "a.png.txt"])
 def test_other_formats_are_refused(picture: Picture, tmp_path: Path, name: str) -> None:
-    with pytest.raises(
-        PictureError, match=r"written as \.png, .*, \.avif, \.svg, \.pdf, not as"
-    ):
+    with pytest.raises(PictureError, match=r"written as \.png, .*, \.avif, \.svg, \.pdf, not as"):
         picture.save(tmp_path / name)
 
 
