@@ -156,8 +156,8 @@ def test_line_features_distinguish_dark_lines_light_lines_and_none():
         features[outline] = line_features(picture)[0].reshape(-1, 2, 6)  # reaches, dark and light, features
     extreme = 3  # the part that is as dark as the darkest, or as light as the lightest
     dark, light = (np.array([float(features[o][0, side, extreme]) for o in (-1.2, 0.0, 1.2)]) for side in (0, 1))
-    assert dark[0] > 1.25 * dark[1:].max()
-    assert light[2] > 1.25 * light[:2].max()
+    assert dark[0] > 1.15 * dark[1:].max()
+    assert light[2] > 1.15 * light[:2].max()
 
 
 def test_a_classifier_with_fewer_kinds_is_a_start(tmp_path):
