@@ -24,14 +24,13 @@ from clavilux.painter.composition import compose
 from clavilux.painter.controls import Controls
 from clavilux.painter.raster import Float32, smooth
 from clavilux.painter.strokes import Strokes
-from clavilux.painter.surfaces import SURFACES, BrushDrawing, Flat, Gouache, Layers
+from clavilux.painter.surfaces import SURFACES, UPPER_OPACITY, BrushDrawing, Flat, Gouache, Layers
 from clavilux.version import __version__
 
 Points = NDArray[np.float64]
 
 _MM_PER_INCH, _POINTS_PER_INCH = 25.4, 72.0
 _PEN_MM = 0.4  # width of the lines for a plotter
-_UPPER_OPACITY = 0.42  # of the second layer of translucent layers
 _RECORD_BYTES = 262_144  # of the beginning of a file, in which the record is looked for
 _SVG_RECORD = re.compile(r'<metadata id="clavilux">(.*?)</metadata>', re.DOTALL)
 _PDF_RECORD = re.compile(r"^%clavilux (.*)$", re.MULTILINE)
@@ -103,7 +102,7 @@ def draw_vector(controls: Controls, width: int, height: int, *, seed: int, plot:
     else:
         drawing.layers["areas"] = _stack(composition.slots, colours, drawing, pen)
     if isinstance(surface, Layers):
-        upper = _stack(surface.upper.slots, colours, drawing, pen, opacity=_UPPER_OPACITY)
+        upper = _stack(surface.upper.slots, colours, drawing, pen, opacity=UPPER_OPACITY)
         drawing.layers["upper areas"] = upper
     if isinstance(surface, Flat) and surface.line is not None and not plot:
         drawing.layers["lines"] = [Shape(_contours(surface.line, 0.0, drawing), _hex(surface.ink))]

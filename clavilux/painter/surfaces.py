@@ -23,6 +23,7 @@ from clavilux.painter.strokes import Brush, Edges, Strokes, paint_strokes, place
 
 _GRAIN = ((640, 2.2), (2560, 2.2))  # cells of the paper along the short side, and L* from dark to light
 _LINE_WIDTH = 0.0045  # short sides: widest half of a line at an outline of 1
+UPPER_OPACITY = 0.42  # of the second layer of translucent layers
 _PAPER_L = 91.0  # least lightness of paper
 _DARK_L = 40.0  # mean lightness of a picture below which a drawing is on dark paper
 
@@ -148,10 +149,8 @@ class BrushDrawing(Surface):
 
     words = "a brush drawing on paper"
 
-    wide, apart = (
-        0.14,
-        20.0,
-    )  # width of the brush in short sides; L* by which a slot differs from the paper, to be drawn
+    wide = 0.14  # width of the brush in short sides
+    apart = 20.0  # L*: least difference from the paper of what is drawn
 
     def prepare(self) -> None:
         """Place the strokes of two brushes on all areas that differ enough in lightness from the paper."""
@@ -179,7 +178,7 @@ class BrushDrawing(Surface):
 
 
 class Flat(Surface):
-    """Opaque areas with a gradual change of lightness inside each; some borders are blurred.
+    """Opaque areas of one colour each; a few borders are blurred.
 
     The control `outline` draws lines of uneven width along borders.
     """
@@ -241,7 +240,7 @@ class Layers(Flat):
         over = colour_areas(self.upper.read(view), self.palette)
         differs = np.clip(np.abs(over[..., 0] - lab[..., 0]) - 5, 0, 1)[..., None]
         over[..., 0] = np.minimum(over[..., 0], lab[..., 0] + 6)
-        lab += np.float32(0.42) * differs * (over - lab)
+        lab += np.float32(UPPER_OPACITY) * differs * (over - lab)
         return lab
 
 
