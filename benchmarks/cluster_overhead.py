@@ -1,9 +1,9 @@
-"""Measure the cost of a Dask cluster compared with local processes, for the same songs on the same two cores.
+"""Compare a Dask cluster with local processes: the cost for the same songs on the same two cores.
 
     python benchmarks/cluster_overhead.py [--songs 100] [--repeats 3]
 
-Copies of the example pieces are measured by two local processes and by two workers with one thread, in turn. Wall time
-and processor time are printed; for the cluster, processor time of caller, scheduler and workers together.
+Two local processes and a cluster of two workers compute the features of copies of the example pieces, in turn. Prints
+wall time and processor time; for the cluster, processor time is that of caller, scheduler and workers together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from pathlib import Path
 import psutil
 from distributed import Client
 
-from clavilux.audio.feature_files import find_sound
+from clavilux.audio.decode import AUDIO_SUFFIXES
+from clavilux.system.files import list_folder
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -32,10 +33,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pieces = find_sound(EXAMPLES)
+        pieces = list_folder(EXAMPLES, AUDIO_SUFFIXES).files
         (folder / "music").mkdir()
         for number in range(arguments.songs):
-            piece = EXAMPLES / pieces[number % len(pieces)]
+            piece = pieces[number % len(pieces)]
             shutil.copy(piece, folder / "music" / f"{number:04}{piece.suffix}")
         processes = start_cluster(folder)
         try:

@@ -10,17 +10,11 @@ Findings are defined in benchmarks/fuzzing.py.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # set before NumPy is imported: a process with threads cannot be forked safely
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
+import fuzzing
 import numpy as np
-from fuzzing import run_fuzzer
 from mutations import mutate, whole_files
 
 from clavilux.audio.song import Song, read_song
@@ -30,7 +24,7 @@ OUTCOMES = ("song", "song with warnings")
 
 
 def work(folder: Path) -> tuple[str, str]:
-    """Read the only file of the folder."""
+    """Read the only file of the folder, and return the outcome and the warnings of the song."""
     song = read_song(next(folder.iterdir()), max_s=MAX_S)
     outcome = "song with warnings" if song.warnings else "song"
     return outcome if is_finite(song) else "not finite", "; ".join(song.warnings)
@@ -43,4 +37,4 @@ def is_finite(song: Song) -> bool:
 
 if __name__ == "__main__":
     wholes = whole_files()
-    sys.exit(run_fuzzer(__doc__, lambda seed, number: mutate(wholes, seed, number), work, OUTCOMES))
+    sys.exit(fuzzing.run_fuzzer(__doc__, lambda seed, number: mutate(wholes, seed, number), work, OUTCOMES))

@@ -14,24 +14,18 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # set before NumPy is imported: a process with threads cannot be forked safely
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
 import click
+import fuzzing
 import numpy as np
 import sounds
 from fake_bundle import write_fake_bundle
-from fuzzing import REFUSED, Case, choose, run_fuzzer
-from mutations import MUTATIONS
+from mutations import make_case
 from PIL import Image
 
 from clavilux.cli import Fault, cli
@@ -68,13 +62,13 @@ def paint_wholes(folder: Path) -> dict[str, dict[str, bytes]]:
     return wholes
 
 
-def replace_comment(content: bytes, suffix: str, text: bytes) -> bytes:
+def replace_comment(content: bytes, text: bytes) -> bytes:
     """Return the picture with another text instead of its record."""
     with Image.open(io.BytesIO(content)) as image:
         exif = image.getexif()
         exif.get_ifd(EXIF_BLOCK)[USER_COMMENT] = b"ASCII\0\0\0" + text
         buffer = io.BytesIO()
-        image.save(buffer, {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}[suffix], exif=exif)
+        image.save(buffer, image.format, exif=exif)
     return buffer.getvalue()
 
 
@@ -142,23 +136,14 @@ def change_text(record: Any, rng: np.random.Generator) -> bytes:
     return bytes(text[: rng.integers(len(text))] if rng.random() < 0.1 else text)
 
 
-RECORD_MUTATIONS: dict[str, Callable[[Any, np.random.Generator], bytes]] = {
-    mutation.__name__: mutation for mutation in (change_value, remove_value, add_value, change_text)
+def _on_record(mutation: Callable[[Any, np.random.Generator], bytes]) -> Callable[[bytes, np.random.Generator], bytes]:
+    """Return the mutation of a record as a mutation of the picture that contains it."""
+    return lambda content, rng: replace_comment(content, mutation(record_of(content), rng))
+
+
+RECORD_MUTATIONS = {
+    mutation.__name__: _on_record(mutation) for mutation in (change_value, remove_value, add_value, change_text)
 }
-
-
-def make_case(wholes: Mapping[str, Mapping[str, bytes]], seed: int, number: int) -> Case:
-    rng = np.random.default_rng([seed, number])
-    row, column = choose([*wholes], [*RECORD_MUTATIONS, *MUTATIONS], number)
-    files = dict(wholes[row])
-    picture = next(iter(files))
-    if column in MUTATIONS:
-        others = {name: next(iter(whole.values())) for name, whole in wholes.items()}
-        files[picture] = bytes(MUTATIONS[column](bytearray(files[picture]), others, rng))
-    else:
-        text = RECORD_MUTATIONS[column](record_of(files[picture]), rng)
-        files[picture] = replace_comment(files[picture], Path(picture).suffix, text)
-    return Case(row, column, files)
 
 
 # A case --------------------------------------------------------------------------------------------------------------
@@ -181,7 +166,7 @@ def repaint(bundle: Path, folder: Path) -> tuple[str, str]:
         message = str(fault.message)
         if out.exists():
             return "refused and written", message
-        return REFUSED if len(message.splitlines()) == 1 else "lines", message
+        return fuzzing.REFUSED if len(message.splitlines()) == 1 else "lines", message
     except click.ClickException as error:
         return "wrong usage", error.format_message()
     read_record(out)
@@ -193,9 +178,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         wholes = paint_wholes(Path(folder))
         cli.get_command(click.Context(cli), "paint")  # import it once for all cases
-        return run_fuzzer(
+        return fuzzing.run_fuzzer(
             __doc__,
-            lambda seed, number: make_case(wholes, seed, number),
+            lambda seed, number: make_case(wholes, seed, number, RECORD_MUTATIONS),
             lambda case: repaint(Path(folder, "bundle"), case),
             ("repainted",),
         )

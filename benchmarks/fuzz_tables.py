@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # set before NumPy is imported: a process with threads cannot be forked safely
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
+import fuzzing
 import numpy as np
 import sounds
-from fuzzing import Case, choose, run_fuzzer
-from mutations import MUTATIONS
+from fuzzing import Case
+from mutations import make_case
 from PIL import Image
 
 from clavilux.audio.feature_files import write_features
@@ -43,6 +38,10 @@ ODD = (
     "", " ", "0", "-1", "1e999", "nan", "inf", "9" * 5_000, "1_000", "٣", "é", "e\u0301", "\U0001f3b5", "NULL", "None",
     "yes", "../../victim.txt", "/etc/passwd", "C:\\x.png", "files\\a0.png", "./files/a0.png", "a" * 300, "=1+1", '"',
     "a\nb", "a,b", "a;b", "\0", "training ", "Training", "free", "\ufeff", "x" * 200_000,
+)  # fmt: skip
+TOML_VALUES = (
+    "true", "-1", "0", "1.5", "1e400", "nan", "-inf", '"5"', "[]", "{}", "[5]", "1979-05-27", "0x10", "9" * 5_000,
+    "'''two\nlines'''",
 )  # fmt: skip
 RECIPE = b"""# a recipe
 seed = 3
@@ -190,13 +189,11 @@ def change_values(content: bytes, rng: np.random.Generator) -> bytes:
             row = rows[rng.integers(1, len(rows))]
             row[rng.integers(len(row))] = ODD[rng.integers(len(ODD))]
         return write_rows(rows)
-    values = ["true", "-1", "0", "1.5", "1e400", "nan", "-inf", '"5"', "[]", "{}", "[5]", "1979-05-27", "0x10"]
-    values += ["9" * 5_000, "'''two\nlines'''"]
     lines = content.decode().splitlines()
     keyed = [number for number, line in enumerate(lines) if "=" in line]
     for _ in range(int(rng.integers(1, 4))):
         number = int(rng.choice(keyed))
-        lines[number] = f"{lines[number].partition('=')[0]} = {values[rng.integers(len(values))]}"
+        lines[number] = f"{lines[number].partition('=')[0]} = {TOML_VALUES[rng.integers(len(TOML_VALUES))]}"
     return "\n".join(lines).encode()
 
 
@@ -209,19 +206,6 @@ def write_rows(rows: list[list[str]]) -> bytes:
 TEXT_MUTATIONS: dict[str, Callable[[bytes, np.random.Generator], bytes]] = {
     mutation.__name__: mutation for mutation in (encode, separate, change_lines, change_columns, change_values)
 }
-
-
-def make_case(wholes: Mapping[str, Mapping[str, bytes]], seed: int, number: int) -> Case:
-    rng = np.random.default_rng([seed, number])
-    row, column = choose([*wholes], [*TEXT_MUTATIONS, *MUTATIONS], number)
-    files = dict(wholes[row])
-    name = next(iter(files))
-    if column in TEXT_MUTATIONS:
-        files[name] = TEXT_MUTATIONS[column](files[name], rng)
-    else:
-        others = {other: next(iter(whole.values())) for other, whole in wholes.items()}
-        files[name] = bytes(MUTATIONS[column](bytearray(files[name]), others, rng))
-    return Case(row, column, files)
 
 
 # A case --------------------------------------------------------------------------------------------------------------
@@ -256,10 +240,10 @@ def main() -> int:
     wholes = whole_folders()
 
     def make(seed: int, number: int) -> Case:
-        case = make_case(wholes, seed, number)
+        case = make_case(wholes, seed, number, TEXT_MUTATIONS)
         return Case(case.row, case.column, {**case.files, "row": case.row.encode()})
 
-    return run_fuzzer(__doc__, make, read, ("read",), limit_mb=LIMIT_MB)
+    return fuzzing.run_fuzzer(__doc__, make, read, ("read",), limit_mb=LIMIT_MB)
 
 
 if __name__ == "__main__":

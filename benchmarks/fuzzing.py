@@ -6,6 +6,9 @@ A fuzzer passes two functions. `make` returns case `number` of a seed. `work` re
 case and returns an outcome and a message. A `ClaviluxError` counts as "refused". Findings are any other exception, an
 unexpected outcome, a refusal of several lines, output on stderr, a crash, a hang, and too much memory. Findings are
 printed, their files are kept, and the exit code is 1. Needs a system with `fork` (Linux, macOS).
+
+Fuzzers import this module before NumPy: it limits NumPy to one thread, because a process with threads cannot be forked
+safely. It also makes the modules of `tests/` importable.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
 from clavilux.errors import ClaviluxError
 
 REFUSED = "refused"
@@ -33,19 +40,11 @@ ADDRESS_SPACE_GB = 8  # limit of the system, so that a huge allocation fails ins
 
 @dataclass(frozen=True)
 class Case:
-    """One case.
-
-    Attributes
-    ----------
-    row, column : str
-        Row and column of the table: what was damaged, and how.
-    files : mapping of str to bytes
-        Content of each file, by its path relative to the folder of the case.
-    """
+    """One case. Row and column of the table say what was damaged, and how."""
 
     row: str
     column: str
-    files: Mapping[str, bytes]
+    files: Mapping[str, bytes]  # content of each file, by its path relative to the folder of the case
 
     def write(self, folder: Path) -> None:
         """Create a folder and write the files into it."""
@@ -56,30 +55,17 @@ class Case:
             path.write_bytes(content)
 
 
-def choose(rows: Sequence[str], columns: Sequence[str], number: int) -> tuple[str, str]:
-    """Return row and column of the table for a case, so that few cases cover all rows and columns."""
-    turn, index = divmod(number, len(rows))
-    return rows[index], columns[(turn + index) % len(columns)]
-
-
 @dataclass(frozen=True)
 class Trial:
     """The result of a case.
 
-    Attributes
-    ----------
-    outcome : str
-        An expected outcome or "refused"; otherwise the kind of finding: "crash", "hang", "memory", "noise" (output on
-        stderr), "lines" (a refusal of several lines), or the name of an exception.
-    message : str
-        Message of the case, or description of the finding.
-    peak_mb : float
-        Peak memory; 0 if the process ended before it could report it.
+    The outcome is an expected one or "refused". Otherwise it is the kind of finding: "crash", "hang", "memory", "noise"
+    (output on stderr), "lines" (a refusal of several lines), or the name of an exception.
     """
 
     outcome: str
-    message: str
-    peak_mb: float
+    message: str  # of the case, or what was found
+    peak_mb: float  # memory; 0 if the process ended before it could report it
 
 
 Make = Callable[[int, int], Case]
@@ -87,25 +73,11 @@ Work = Callable[[Path], tuple[str, str]]
 
 
 def try_case(
-    work: Work,
-    folder: Path,
-    expected: Sequence[str],
-    *,
-    timeout_s: float = TIMEOUT_S,
-    limit_mb: float = LIMIT_MB,
+    work: Work, folder: Path, expected: Sequence[str], *, timeout_s: float = TIMEOUT_S, limit_mb: float = LIMIT_MB
 ) -> Trial:
-    """Return the result of `work` for a folder, in a forked process; this one should have no other threads.
+    """Return the result of `work` for the files in a folder, from a forked process.
 
-    Parameters
-    ----------
-    work : callable
-        See the module docstring.
-    folder : Path
-        Folder with the files of the case.
-    expected : sequence of str
-        Outcomes that are not findings, in addition to "refused".
-    timeout_s, limit_mb : float
-        Limits of time and memory.
+    ``expected`` are the outcomes that are not findings, in addition to "refused".
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
@@ -153,15 +125,7 @@ def _work_and_report(work: Work, folder: Path, expected: Sequence[str], limit_mb
     answer.send(Trial(outcome, message, peak_mb))
 
 
-def run_fuzzer(
-    description: str,
-    make: Make,
-    work: Work,
-    expected: Sequence[str],
-    *,
-    timeout_s: float = TIMEOUT_S,
-    limit_mb: float = LIMIT_MB,
-) -> int:
+def run_fuzzer(description: str, make: Make, work: Work, expected: Sequence[str], *, limit_mb: float = LIMIT_MB) -> int:
     """Run the cases that the command line asks for, print a table of outcomes, and return the exit code.
 
     Parameters are those of `try_case`; ``description`` is the text of ``--help``. Ctrl-C prints the table of the cases
@@ -185,7 +149,7 @@ def run_fuzzer(
                 folder = Path(temporary, name, "case")  # `work` may write into the folder above it
                 case.write(folder)
                 started = time.monotonic()
-                trial = try_case(work, folder, expected, timeout_s=timeout_s, limit_mb=limit_mb)
+                trial = try_case(work, folder, expected, limit_mb=limit_mb)
                 slowest_s = max(slowest_s, time.monotonic() - started)
                 peak_mb = max(peak_mb, trial.peak_mb)
                 outcome = trial.outcome

@@ -2,12 +2,12 @@
 
     python benchmarks/install_matrix.py     in an environment of `constraints.txt` with the extra `dev` (make matrix)
 
-Jobs: the newest releases on every Python that pyproject.toml names and this machine has, and the lowest versions that
-pyproject.toml allows on the newest of these, for which old wheels are most likely missing. Each job installs without
-`constraints.txt`, paints, repaints one picture from its record, and checks that PyTorch is not installed. Pictures
-must be nearly those of the environment that runs this script: other versions of NumPy and ONNX Runtime round
-differently, and a stroke whose middle lies on a border may then take the other colour. So the mean difference counts.
-Exits with 1 if a job fails. Needs a package index.
+There is a job with the newest releases for every Python that pyproject.toml names and this machine has. One more job
+installs the lowest versions that pyproject.toml allows; it uses the newest Python, for which old wheels are most likely
+missing. Each job installs without `constraints.txt`, paints, repaints one picture from its record, and checks that
+PyTorch is not installed. Its pictures must be nearly equal to those of the environment that runs this script. Other
+versions of NumPy and ONNX Runtime round differently, and a stroke whose middle lies on a border may then take another
+colour; so the mean difference is limited. The exit code is 1 if a job fails. Needs a package index.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ EXAMPLES = ROOT / "examples"
 TOLERANCE = 1.0  # mean difference of a picture, in steps of 255; two songs differ by 40 and more
 LIMIT_S = 400  # of one command; an installation without pip's cache takes about 25 s
 UNREACHABLE = re.compile(r"Connection|Max retries|timed out|Temporary failure|Name or service|ProxyError|SSLError")
-UNWANTED = (
+# Variables that would change the environment of a job.
+UNWANTED = [
     "PYTHONPATH",
     "PYTHONHOME",
     "VIRTUAL_ENV",
     "PIP_CONSTRAINT",
     "PIP_REQUIRE_VIRTUALENV",
     "PYTHONDONTWRITEBYTECODE",
-)
+]
 
 # Runs in the environment of a job.
 CHECK = """
@@ -114,20 +115,9 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 def paint(python: Path | str, folder: Path, cwd: Path) -> None:
     """Paint the examples into a folder, and the first picture once more from its record."""
-    run(python, "-m", "clavilux", "paint", EXAMPLES, "-o", f"{folder}/", "--size", "256", cwd=cwd)
-    again = folder / "again.png"
-    run(
-        python,
-        "-m",
-        "clavilux",
-        "paint",
-        "--again",
-        folder / "parade.png",
-        EXAMPLES / "parade.wav",
-        "-o",
-        again,
-        cwd=cwd,
-    )
+    command = (python, "-m", "clavilux", "paint")
+    run(*command, EXAMPLES, "-o", f"{folder}/", "--size", "256", cwd=cwd)
+    run(*command, "--again", folder / "parade.png", EXAMPLES / "parade.wav", "-o", folder / "again.png", cwd=cwd)
 
 
 def mean_difference(one: Path, other: Path) -> float:

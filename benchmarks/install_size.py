@@ -3,7 +3,7 @@
     python benchmarks/install_size.py            with the newest releases
     python benchmarks/install_size.py --pinned   with the versions of constraints.txt
 
-Prints the size of every distribution, with byte code and without pip, and exits with 1 if the sum is larger than
+Prints the size of every distribution with its byte code. The exit code is 1 if the sum without pip is larger than
 `LIMIT_MB`. Needs a package index, so it is not part of the test suite.
 """
 
@@ -17,7 +17,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-LIMIT_MB = 300
+LIMIT_MB = 320
 ROOT = Path(__file__).parent.parent
 
 # Runs in the new environment: size in bytes of every distribution, from the list of its files that pip keeps.

@@ -1,10 +1,11 @@
-"""Measure whether paintings show what listeners felt: ratings of songs, predicted from the looks of their pictures.
+"""Measure whether paintings show what listeners felt: predict the ratings of songs from their pictures.
 
     python benchmarks/ratings.py EMOTIFY/emotifymusic EMOTIFY/data.csv [--bundle NAME|DIR] [--songs N]
 
-The folder has `classical/1.mp3`, ..., the table one line for each listener and song (Emotify, Aljanaki, Wiering &
-Veltkamp 2016; data/ of the source `sergi-andreu/ProjectMusicInformatics`). The rating of a song is the share of its
-listeners who felt something; arousal and valence are sums of these shares (`clavilux.training.calibrate_mood`).
+The data are Emotify (Aljanaki, Wiering & Veltkamp 2016), in data/ of the source `sergi-andreu/ProjectMusicInformatics`.
+The folder has the songs, such as `classical/1.mp3`; the table has one line for each listener and song. The rating of a
+song is the share of its listeners who felt something. Arousal and valence are sums of these shares
+(`clavilux.training.calibrate_mood`).
 
 Each song is painted, and a ridge regression predicts the ratings from features of the picture, in ten folds; songs of
 an artist are in the same fold. Arousal and valence are descriptors of Clavilux whose weights come from these very
@@ -15,10 +16,10 @@ same within genres, and R2:
 
     8 image features   colour, contrast, edges (`clavilux.measures.image_features`)
     evaluator B        84 features, none of which a training uses
-    descriptors        of the sound, from which the picture was painted: the most that it could show
-    genre              the mean of the genre: what a picture that shows nothing but genre would reach
+    descriptors        of the sound, from which the picture is painted: the most that it could show
+    genre              the mean of the genre: what a picture that shows only the genre would reach
     shuffled           8 image features of the wrong songs: chance
-    listeners          one half of the listeners by the other, corrected for their number: the ceiling
+    listeners          agreement of two halves of the listeners, corrected for their number: the ceiling
 """
 
 from __future__ import annotations
@@ -66,7 +67,6 @@ class Heard(NamedTuple):
 
 
 def main() -> None:
-    """Measure the songs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("songs_folder", type=Path, metavar="FOLDER")
     parser.add_argument("labels", type=Path)
@@ -102,10 +102,10 @@ def measure(folder: Path, names: Sequence[str], votes: Sequence[Float64], *, bun
     ratings = rate(votes)
     inputs = np.array([[each.descriptors[name] for name in INPUTS] for each in heard])
     codes = np.stack([each.code for each in heard])
-    descriptors = open_bundle(bundle).descriptors
+    opened = open_bundle(bundle)
     for axis in AXES:
-        if axis in descriptors:
-            column = codes.shape[1] - len(descriptors) + descriptors.index(axis)
+        if axis in opened.descriptors:
+            column = codes.shape[1] - len(opened.descriptors) + opened.descriptors.index(axis)
             codes[:, column] = refit_mood(inputs, ratings[axis], fold_of)
     painted = run_calls((partial(_paint, bundle, code) for code in codes), jobs=jobs)
     image_features, evaluator_b = (np.array([each[part] for each in painted]) for part in range(2))
@@ -118,7 +118,6 @@ def measure(folder: Path, names: Sequence[str], votes: Sequence[Float64], *, bun
         "shuffled": image_features[order],
     }
     n_listeners = np.mean([len(each) for each in votes])
-    opened = open_bundle(bundle)
     print(f"{len(names)} songs, {len(set(groups))} artists, {n_listeners:.0f} listeners a song")
     print(f"bundle {opened.name} ({opened.sha256[:12]})\n")
     print("| rating | predicted from | r | 95 % | within genres | R2 |\n|---|---|--:|---|--:|--:|")
@@ -134,13 +133,12 @@ def measure(folder: Path, names: Sequence[str], votes: Sequence[Float64], *, bun
 def rate(votes: Sequence[Float64]) -> dict[str, Float64]:
     """Return the ratings (n,) of the songs: the two axes, then each feeling, as shares of the listeners."""
     shares = np.stack([listeners.mean(axis=0) for listeners in votes])
-    weights = {axis: [signs.get(feeling, 0) for feeling in FEELINGS] for axis, signs in AXES.items()}
-    axes = {axis: shares @ np.array(signs, float) for axis, signs in weights.items()}
+    axes = {axis: shares @ np.array([float(signs.get(each, 0)) for each in FEELINGS]) for axis, signs in AXES.items()}
     return axes | {feeling: shares[:, i] for i, feeling in enumerate(FEELINGS)}
 
 
 def agreement(votes: Sequence[Float64], target: str) -> float:
-    """Return the correlation of two groups of listeners, by the Spearman-Brown formula that of all with as many."""
+    """Return the expected correlation of all listeners with as many others: two halves, Spearman-Brown formula."""
     rng, found = np.random.default_rng(0), []
     for _ in range(50):
         shuffled = [listeners[rng.permutation(len(listeners))] for listeners in votes]
@@ -151,7 +149,7 @@ def agreement(votes: Sequence[Float64], target: str) -> float:
 
 
 def refit_mood(inputs: Float64, ratings: Float64, fold_of: NDArray[np.int64]) -> Float64:
-    """Return a mood (n,) of each song whose weights were fitted on the other folds, on the scale of the descriptor."""
+    """Return the mood (n,) of the songs on the scale of the descriptor; its weights are fitted on the other folds."""
     mood = np.zeros(len(inputs))
     for fold in np.unique(fold_of):
         others = fold_of != fold
@@ -164,7 +162,7 @@ def refit_mood(inputs: Float64, ratings: Float64, fold_of: NDArray[np.int64]) ->
 
 
 def predict(features: Float64, ratings: Float64, fold_of: NDArray[np.int64]) -> Float64:
-    """Return the predictions (n,) for each fold from a ridge regression on the others."""
+    """Return the predictions (n,) of a ridge regression that is fitted on the other folds."""
     predicted = np.zeros(len(ratings))
     for fold in np.unique(fold_of):
         others = fold_of != fold
@@ -188,7 +186,7 @@ def interval(predicted: Float64, ratings: Float64, groups: Sequence[str]) -> tup
 
 
 def within_genres(values: Float64, genres: Sequence[str]) -> Float64:
-    """Return values without the mean of their genre."""
+    """Return values minus the mean of their genre."""
     labels = np.array(genres)
     return values - np.array([values[labels == genre].mean() for genre in genres])
 

@@ -1,20 +1,19 @@
-"""Compute the regression figures of the shipped bundle; a test fails if a new bundle is worse.
+"""Write the regression figures of the shipped bundle; a test fails if a new bundle is worse.
 
     python benchmarks/regression.py [--art CORPUS/art]
 
-This paints synthesised songs and the example pieces with the shipped bundle, measures the paintings with evaluator B,
-writes the figures as the new reference (tests/regression.json) and prints them. Run it when a new bundle ships, and
-read the output before you commit it. It needs no corpus and does not compare with real art; `clavilux evaluate` does.
+The script paints synthesised songs and the example pieces with the shipped bundle, measures the paintings with
+evaluator B, and writes the figures as the new reference (tests/regression.json). Run it when a new bundle ships, and
+read the output before you commit it. It does not compare with real art; `clavilux evaluate` does.
 
-`--art` also renews the space of evaluator B from the training art of a corpus. Without it the space stays as it is in
-the file: a space standardised on the paintings themselves would hide a collapse.
+With `--art`, the space of evaluator B is standardised again on the training art of a corpus. Otherwise the space in the
+reference is used. A space that is standardised on the paintings themselves would hide a collapse.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,21 +21,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio.decode import read_blocks
+from clavilux.audio.decode import AUDIO_SUFFIXES, read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import measure_features
 from clavilux.bundle import open_bundle
 from clavilux.constants import SAMPLE_RATE
 from clavilux.evaluation.controlled_pairs import VOICES
-from clavilux.evaluation.distinctness import indistinguishable
-from clavilux.evaluation.evaluator_b import EvaluatorBSpace, measure_evaluator_b
+from clavilux.evaluation.evaluator_b import measure_evaluator_b
+from clavilux.evaluation.evaluators import Space
 from clavilux.evaluation.material import find_pictures
 from clavilux.evaluation.painting import PAINTED_PX, degrade, measure_files
+from clavilux.evaluation.point_measures import indistinguishable
 from clavilux.evaluation.songs import song_code
-from clavilux.evaluation.synth import Note, fit, loudness_db, render, reverb
+from clavilux.evaluation.synth import Note, fit, render, reverb, set_loudness
 from clavilux.measures.diversity import mean_pairwise_distance
 from clavilux.measures.similarity import same_song
 from clavilux.pipeline import Clavilux
+from clavilux.system.files import list_folder, write_whole
 
 Float32 = NDArray[np.float32]
 Floats = NDArray[np.floating]
@@ -51,20 +52,17 @@ _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure and its standard error over songs."""
+    """A figure over songs."""
 
     value: float
-    noise: float
+    noise: float  # jackknife standard error
 
 
-def measure_regression(bundle: str, files: Sequence[Path], space: EvaluatorBSpace) -> dict[str, Figure]:
-    """Return the figures of a bundle on these files and on `SONGS` synthesised songs.
+def measure_regression(bundle: str, files: Sequence[Path], space: Space) -> dict[str, Figure]:
+    """Return the figures of a bundle on sound files and on `SONGS` synthesised songs.
 
-    Returns
-    -------
-    dict
-        ``diversity`` (mean distance of two pictures), ``indistinguishable`` (pairs of songs whose pictures differ less
-        than a picture and its degraded copy) and ``same_song`` (AUC of halves), each with its jackknife standard error.
+    These are ``diversity`` (mean distance of two pictures), ``indistinguishable`` (pairs of songs whose pictures differ
+    less than a picture and its degraded copy) and ``same_song`` (AUC of halves).
     """
     clavilux = Clavilux(bundle)
     sounds = [np.concatenate(list(read_blocks(file, max_s=_FILE_S))) for file in files]
@@ -103,8 +101,7 @@ def play_song(seed: int) -> Float32:
     track = render(notes, instrument, tempo_bpm=tempo_bpm, rate=SAMPLE_RATE, seed=seed)
     track = reverb(track, decay_s=float(rng.uniform(0.3, 2.0)), wet=0.2, rate=SAMPLE_RATE, seed=seed)
     mono = fit(track, _SONG_S, fade_s=0.3, rate=SAMPLE_RATE).mean(axis=0)
-    level_db = float(rng.uniform(-32, -14))
-    return np.asarray(mono * 10 ** ((level_db - loudness_db(mono, SAMPLE_RATE)) / 20), np.float32)
+    return set_loudness(mono, float(rng.uniform(-32, -14)), SAMPLE_RATE)
 
 
 def _paint(clavilux: Clavilux, sound: Float32) -> NDArray[np.uint8]:
@@ -113,7 +110,7 @@ def _paint(clavilux: Clavilux, sound: Float32) -> NDArray[np.uint8]:
     return clavilux.paint_latent(clavilux.engine.map_song(code), size=PAINTED_PX, seed=0)
 
 
-def _place(space: EvaluatorBSpace, pictures: Sequence[NDArray[np.uint8]]) -> Float32:
+def _place(space: Space, pictures: Sequence[NDArray[np.uint8]]) -> Float32:
     return space.place(np.stack([measure_evaluator_b(rgb) for rgb in pictures]))
 
 
@@ -125,19 +122,16 @@ def _jackknife(figure: Callable[[NDArray[np.intp]], float], n: int) -> Figure:
 
 
 def main() -> None:
-    """Measure, write and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--art", type=Path)
     arguments = parser.parse_args()
     if arguments.art is None:
         stored = json.loads(REFERENCE.read_text("utf-8"))["space"]
-        space = EvaluatorBSpace(np.array(stored["mean"], np.float32), np.array(stored["scale"], np.float32))
+        space = Space(np.array(stored["mean"], np.float32), np.array(stored["scale"], np.float32))
     else:
         art, _, _ = measure_files(find_pictures(arguments.art, 400)[1], (), jobs=-1)
-        space = EvaluatorBSpace.of(art.features["B"])
-    files = sorted(
-        path for path in (ROOT / "examples").iterdir() if path.suffix not in (".py", ".ipynb") and path.is_file()
-    )
+        space = Space.of_blocks(art.features["B"])
+    files = [ROOT / "examples" / name for name in list_folder(ROOT / "examples", AUDIO_SUFFIXES).files]
     figures = measure_regression("default", files, space)
     for name, figure in figures.items():
         print(f"{name:12s} {figure.value:8.3f}  +- {figure.noise:.3f}")
@@ -146,9 +140,7 @@ def main() -> None:
         "figures": {name: asdict(figure) for name, figure in figures.items()},
         "space": {name: [float(f"{v:.6g}") for v in values] for name, values in asdict(space).items()},
     }
-    temporary = REFERENCE.with_name(f".{os.getpid()}.{REFERENCE.name}")
-    temporary.write_text(json.dumps(reference, indent=1) + "\n", "utf-8")
-    os.replace(temporary, REFERENCE)
+    write_whole(REFERENCE, (json.dumps(reference, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

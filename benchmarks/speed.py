@@ -1,12 +1,12 @@
-"""Measure time and memory of Clavilux, compared with librosa and PyTorch, and the floors of the machine.
+"""Measure time and memory of Clavilux, compared with librosa and PyTorch.
 
     python benchmarks/speed.py                                      all parts
-    python benchmarks/speed.py --only paint --only floors           some parts
+    python benchmarks/speed.py --only paint --only painter          some parts
     python benchmarks/speed.py --markdown docs/benchmarks.md        write the tables into the documentation
 
 Needs the extras `train`, `fast` and `dev`. Songs are synthesised from a seed and encoded as MP3 in a temporary folder;
-nothing is downloaded. *Cold* is a new process for each run, *warm* a process that has done the same before. Times are
-the median and the minimum of the wall time, and the median of the processor time. How runs are compared: timing.py.
+nothing is downloaded. *Cold* is a new process for each run, *warm* a process that has done the same before. The tables
+show median and minimum of the wall time, and the median of the processor time. timing.py says how runs are compared.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from pages import marks_of, put_text
 from speed_commands import measure_features, measure_folder, measure_hour, measure_paint, measure_print
-from speed_floors import measure_floors
-from speed_painter import measure_kinds, measure_painter
+from speed_painter import measure_painter
 from timing import Row, Run
 
-MARKERS = marks_of("speed")
+from clavilux.system.files import write_whole
+
+MARKERS = ("<!-- written by benchmarks/speed.py from here -->", "<!-- to here -->")  # around the tables of a page
 PACKAGES = ("numpy", "numba", "av", "onnxruntime", "librosa", "torch")
 PARTS: dict[str, tuple[str, Callable[[Path, int], Iterator[Row]]]] = {
     "features": ("Decoding and features", measure_features),
@@ -37,9 +37,7 @@ PARTS: dict[str, tuple[str, Callable[[Path, int], Iterator[Row]]]] = {
     "folder": ("A folder on two cores", measure_folder),
     "hour": ("An hour of sound", measure_hour),
     "painter": ("The painter", measure_painter),
-    "kinds": ("Kinds of marks", measure_kinds),
     "print": ("Print sizes", measure_print),
-    "floors": ("Floors", measure_floors),
 }
 
 
@@ -65,7 +63,7 @@ def show_value(runs: list[Run], by: str) -> str:
 
 
 def to_markdown(rows: list[Row], machine: str, n: int) -> str:
-    """Return the table of each part."""
+    """Return the tables of all parts that were measured, as Markdown."""
     lines = [f"{machine}. Medians of {n} runs."]
     for part, (title, _) in PARTS.items():
         own = [row for row in rows if row.part == part]
@@ -88,18 +86,28 @@ def to_markdown(rows: list[Row], machine: str, n: int) -> str:
 
 def put_table(path: Path, table: str) -> None:
     """Write the table to a file, or only between `MARKERS` if the file has them."""
-    if path.exists() and all(mark in path.read_text("utf-8") for mark in MARKERS):
-        put_text(path, table, MARKERS)
-    else:
-        path.write_text(table, "utf-8")
+    begin, end = MARKERS
+    page = path.read_text("utf-8") if path.exists() else ""
+    if begin in page and end in page:
+        table = f"{page.partition(begin)[0]}{begin}\n\n{table}\n{end}{page.partition(end)[2]}"
+    write_whole(path, table.encode())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be given several times")
-    parser.add_argument("--runs", type=int, default=5, help="counted runs of each (a folder and an hour: at most 3)")
-    parser.add_argument("--json", type=Path, help="write every run")
-    parser.add_argument("--markdown", type=Path, help="write the table, into the marked place of a file that has one")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="measure only this part; may be given several times"
+    )
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=5,
+        help="runs of each command or call that are counted (at most 3 of the parts folder and hour)",
+    )
+    parser.add_argument("--json", type=Path, help="file for the figures of every run")
+    parser.add_argument(
+        "--markdown", type=Path, help="file for the tables; if it has markers, only the text between them is replaced"
+    )
     given = parser.parse_args()
 
     rows: list[Row] = []

@@ -11,6 +11,7 @@ from peers.features import load_with_librosa, measure_with_clavilux, measure_wit
 from speed_songs import write_song
 from timing import BENCHMARKS, Row, alternate, alternate_calls, clavilux, python, run_process
 
+from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.constants import DEFAULT_SIZE_PX
 
 PEER = BENCHMARKS / "peers" / "paint_with_torch.py"
@@ -35,13 +36,13 @@ def measure_features(folder: Path, n: int) -> Iterator[Row]:
     engine = Clavilux()
     ours_mfcc = ("decode, MFCC", python(MEASURE, "measure_with_clavilux", song), lambda: measure_with_clavilux(song))
     ours_all = (
-        "decode, MFCC, chroma, onsets, peaks, 16 descriptors, hash",
+        f"decode, MFCC, onsets, peaks, {len(DESCRIPTORS)} descriptors, hash",
         python(READ_SONG, song),
         lambda: engine.read_song(song),
     )
     librosa_mfcc = ("librosa: load, MFCC", python(MEASURE, "load_with_librosa", song), lambda: load_with_librosa(song))
     librosa_more = (
-        "librosa: load, MFCC, chroma, onsets, beats, centroid, bandwidth, flatness",
+        "librosa: load, MFCC, onsets, beats, centroid, bandwidth, flatness",
         python(MEASURE, "measure_with_librosa", song),
         lambda: measure_with_librosa(song),
     )

@@ -1,4 +1,4 @@
-"""Time the painter alone: compiled by Numba and with NumPy, at several sizes and for each kind of marks."""
+"""Time the painter alone, compiled by Numba and with NumPy, at several sizes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from timing import Row, Run, alternate, alternate_calls, python
 
-from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM
+from clavilux.constants import LATENT_DIM
 
 if TYPE_CHECKING:
     from clavilux.painter.controls import Controls
 
-SIZES_PX = {1024: 12, 2048: 6, 4096: 3}  # and the number of pictures that are painted
+SIZES_PX = {1024: 12, 2048: 6, 4096: 3}  # size -> number of pictures that are painted
 
 PAINT = """
 import sys
@@ -74,21 +74,3 @@ def measure_painter(folder: Path, n: int) -> Iterator[Row]:
             peaks += alternate(1, python(PAINT, folder / "controls.json", size, threads))
         what = f"{size} x {size}: peak memory of the process"
         yield Row("painter", what, numba, peaks[0], "NumPy", peaks[1], by="peak_mb")
-
-
-def measure_kinds(folder: Path, n: int) -> Iterator[Row]:
-    """Measure each kind of marks with a uniform plan, which has about twice as many borders as a learnt one."""
-    from clavilux.painter.compiled import SWITCH, name_painter
-    from clavilux.painter.controls import Controls
-    from clavilux.painter.marks import KINDS
-
-    os.environ[SWITCH] = "1"
-    numba = name_painter()
-    palette, plan = np.linspace(0, 1, 24).reshape(8, 3), np.zeros((8, 32, 32))
-    for kind in KINDS:
-        pictures = [Controls(palette, plan, kind, 12.0, 0.1, 0.8)]
-        calls = (partial(paint_all, pictures, DEFAULT_SIZE_PX, 1, compiled) for compiled in (True, False))
-        compiled, plain = alternate_calls(n, *calls)
-        yield Row(
-            "kinds", f"{kind}, {DEFAULT_SIZE_PX} x {DEFAULT_SIZE_PX}, one thread", numba, compiled, "NumPy", plain
-        )

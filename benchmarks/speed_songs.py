@@ -11,9 +11,9 @@ RATE = 44_100  # Hz
 
 
 def write_song(path: Path, length_s: float, *, seed: int) -> Path:
-    """Synthesise a song, encode it as MP3 (192 kbit/s, stereo) and return its path; an existing file is kept.
+    """Synthesise a song, write it as MP3 (192 kbit/s, stereo) and return its path; an existing file is kept.
 
-    A piano over a bass and drums. At most two minutes are composed; longer songs repeat them.
+    At most two minutes are composed; longer songs repeat them.
     """
     if not path.exists():
         sound = compose(min(length_s, 120.0), seed)
@@ -32,7 +32,7 @@ def write_song(path: Path, length_s: float, *, seed: int) -> Path:
 
 
 def compose(length_s: float, seed: int) -> np.ndarray:
-    """Return stereo sound, (2, samples) float32: a random melody over four chords in a random key and tempo."""
+    """Return stereo sound (2, samples) float32: a piano plays a random melody over bass and drums, in a random key."""
     from clavilux.evaluation import instruments as play
     from clavilux.evaluation.synth import Note, fit, mix, render, set_peak
 

@@ -2,14 +2,14 @@
 
     python benchmarks/steadiness.py CORPUS/music [--bundle NAME|DIR ...] [--songs 200] [--split validation]
 
-Songs of a split are compared with copies of the same sound; FLAC is the original. The columns are, with 95 % bootstrap
-intervals over songs:
+Songs of a split, as FLAC, are compared with changed copies. The columns of the table, with 95 % bootstrap intervals
+over songs:
 
-code, median and mean   distance of song and copy in the song code, over the mean distance of two songs
-same kind               share of songs whose copy is painted with the same main kind of marks
-found                   share of copies whose nearest song, of all songs of the set, is their own
-A, B                    mean distance of the two pictures for an evaluator, over that of a picture and its degraded copy
-                        (cropped by 5 %, JPEG of quality 50)
+    code, median and mean   distance of song and copy in the song code, divided by the mean distance of two songs
+    same kind               share of songs whose copy is painted with the same kind of marks
+    found                   share of copies whose nearest song is their own
+    A, B                    mean distance of the two pictures for an evaluator, divided by that of a picture and its
+                            degraded copy (cropped by 5 %, JPEG of quality 50)
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ Figure = Callable[[NDArray[np.intp]], float]
 
 
 def main() -> None:
-    """Measure the songs and print a table for each bundle."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("music", type=Path)
     parser.add_argument("--bundle", action="append")
@@ -65,10 +64,10 @@ def _compare(bundle: str, codes: Float32, jobs: int) -> dict[str, list[Figure]]:
     apart = float(pdist(points[:, 0]).mean())
     latents = np.array([[engine.map_song(code) for code in copies] for copies in codes])
     kinds = [[engine.decode_controls(latent).kind for latent in copies] for copies in latents]
-    pictures = [measure_latents(bundle, latents[:, k], jobs=jobs, copies=k == 0) for k in range(latents.shape[1])]
+    pictures = [measure_latents(bundle, latents[:, k], jobs=jobs, degraded=k == 0) for k in range(latents.shape[1])]
     spaces = Spaces.of(pictures[0].features)
-    assert pictures[0].copies is not None, "copies were asked for"
-    degraded = spaces.place(pictures[0].copies)
+    assert pictures[0].degraded is not None, "degraded copies were asked for"
+    degraded = spaces.place(pictures[0].degraded)
     seen = [spaces.place(each.features) for each in pictures]
     figures: dict[str, list[Figure]] = {}
     for k, name in enumerate(COPIES):

@@ -1,7 +1,7 @@
-"""Time processes and calls in turn, for the benchmarks of speed.
+"""Measure processes and calls for the benchmarks of speed.
 
-Compared commands run alternately (A B A B) after one run of each that is not counted, and a ratio is the median over
-neighbouring runs, so that a machine whose speed drifts gives the same ratio.
+Commands that are compared run in turn (A B A B), after one run of each that is not counted. A ratio is the median of
+the ratios of neighbouring runs, so it does not change if the machine becomes slower meanwhile.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: what was measured, by one program or by two that are compared."""
+    """A row of the table: the runs of one program, or of two programs that are compared."""
 
-    part: str
-    what: str
-    first: str
+    part: str  # of the benchmark
+    what: str  # was measured
+    first: str  # program
     first_runs: list[Run]
     second: str = ""
     second_runs: list[Run] | None = None
-    by: str = "wall_s"
+    by: str = "wall_s"  # field of `Run` that is compared
     note: str = ""
 
     @property
     def ratio(self) -> float | None:
-        """How many times faster (or smaller) the first is than the second: the median over neighbouring runs."""
+        """Return how many times faster (or smaller) the first program is than the second; None without a second."""
         return self._ratio(self.by)
 
     @property
     def cpu_ratio(self) -> float | None:
-        """The same for processor time."""
+        """Return the ratio of processor times."""
         return self._ratio("cpu_s")
 
     def _ratio(self, by: str) -> float | None:
@@ -70,7 +70,7 @@ print(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_max
 
 
 def run_process(command: list[str]) -> Run:
-    """Run and measure one process without its output; a failure ends the benchmark."""
+    """Run a command and return its measurements; its output is discarded, and a failure ends the benchmark."""
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join((str(ROOT), str(BENCHMARKS))))
     launched = [sys.executable, "-S", "-c", LAUNCH, *command]
     done = subprocess.run(launched, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)

@@ -1,13 +1,20 @@
-"""Ask viewers what pictures are worth: sheets of paintings and real art in a random order, and the scores read back.
+"""Make sheets of paintings and real art in a random order for viewers to score, and read their scores.
 
     python benchmarks/viewers.py sheets CORPUS/music CORPUS/art FOLDER [--songs 24] [--skip 0] [--seed 0]
     python benchmarks/viewers.py read FOLDER/key.json SCORES SCORES
+    python benchmarks/viewers.py pairs CORPUS/music FOLDER [--pairs 34] [--seed 0]
+    python benchmarks/viewers.py matched FOLDER/key.json ANSWERS
 
-`sheets` paints validation songs (never held-out ones) and mixes in as many works of the training side of the art,
-half by painters and half by creative coders, brought to the same sharpness. Give the sheets, and nothing else, to two
-viewers; ask for a score from 0 to 10 for "would I hang this or use it as a cover". A file of scores has pairs of number
-and score. `read` prints the mean of both viewers for each group with its standard error, and the shares of at least 6
-and at most 4.
+`sheets` paints validation songs (never held-out ones) and adds as many works of the training art, half by painters and
+half by creative coders, reduced to the same sharpness. Give the sheets, and nothing else, to two viewers; ask for a
+score from 0 to 10 for "would I hang this or use it as a cover". A file of scores contains the number of each picture,
+followed by its score. `read` prints the mean of both viewers for each group of pictures with its standard error, and
+the shares of scores of at least 6 and of at most 4.
+
+`pairs` shows the paintings of two validation songs side by side, left and right by chance, and writes two descriptions
+for each pair: genre and those five of eight descriptors (`_SAID`) in which the songs differ most, from the sound alone.
+No song is in two pairs, so that one answer says nothing of another. Ask a viewer which picture belongs to description
+A, the left (L) or the right (R) one. `matched` prints how many answers are right, with Wilson's interval.
 """
 
 from __future__ import annotations
@@ -22,17 +29,20 @@ from PIL import Image, ImageDraw
 
 from clavilux.corpus.table import load_table
 from clavilux.images import middle_square, read_picture, resize
+from clavilux.measures.intervals import wilson
 from clavilux.pipeline import Clavilux
+from clavilux.words import COMPARATIVES, share_below
 
 UInt8 = NDArray[np.uint8]
 
 _PX, _SHARP_PX, _GAP_PX = 316, 224, 8
 _COLUMNS, _ROWS = 4, 3
+_PAIRS = 8  # on a sheet
+_SAID = ("pace", "onset_rate", "loudness_range", "centroid", "roughness", "register", "arousal", "valence")
 _ROLES = {"abstract": "painters", "generative": "coders"}
 
 
 def main() -> None:
-    """Write sheets, or read scores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     sheets = commands.add_parser("sheets")
@@ -43,10 +53,26 @@ def main() -> None:
     read = commands.add_parser("read")
     read.add_argument("key", type=Path)
     read.add_argument("scores", type=Path, nargs="+")
+    pairs = commands.add_parser("pairs")
+    for name in ("music", "folder"):
+        pairs.add_argument(name, type=Path)
+    for name, default in (("--pairs", 34), ("--seed", 0)):
+        pairs.add_argument(name, type=int, default=default)
+    matched = commands.add_parser("matched")
+    for name in ("key", "answers"):
+        matched.add_argument(name, type=Path)
     arguments = parser.parse_args()
     if arguments.command == "read":
         print(read_scores(json.loads(arguments.key.read_text("utf-8")), [_load(path) for path in arguments.scores]))
-        return
+    elif arguments.command == "matched":
+        print(read_answers(json.loads(arguments.key.read_text("utf-8")), arguments.answers.read_text("utf-8").split()))
+    elif arguments.command == "pairs":
+        _write_pairs(arguments)
+    else:
+        _write_sheets(arguments)
+
+
+def _write_sheets(arguments: argparse.Namespace) -> None:
     rng = np.random.default_rng(arguments.seed)
     pictures = [("songs", rgb) for rgb in _paint(arguments.music, arguments.songs, arguments.skip, rng)]
     pictures += _choose_art(arguments.art, arguments.songs, rng)
@@ -76,6 +102,58 @@ def read_scores(key: dict[str, str], viewers: list[dict[str, float]]) -> str:
     if len(viewers) == 2:
         lines.append(f"\nThe two viewers correlate by {np.corrcoef(table)[0, 1]:.2f}.")
     return "\n".join(lines)
+
+
+def read_answers(key: dict[str, str], words: list[str]) -> str:
+    """Return how many of the answers, numbers each followed by L or R, agree with the key, with a 95 % interval."""
+    answers = dict(zip(words[::2], words[1::2], strict=True))
+    if missing := key.keys() - answers.keys():
+        raise SystemExit(f"{len(missing)} pairs have no answer")
+    right = sum(answers[number] == side for number, side in key.items())
+    low, high = wilson(right, len(key))
+    return f"{right} of {len(key)} right, {right / len(key):.2f} (95 % interval {low:.2f} to {high:.2f})"
+
+
+def _write_pairs(arguments: argparse.Namespace) -> None:
+    rng, clavilux = np.random.default_rng(arguments.seed), Clavilux()
+    rows = [row for row in load_table(arguments.music) if row.split == "validation"]
+    songs = [clavilux.read_song(arguments.music / row.file) for row in rows]
+    card = clavilux.bundle.card
+    shares = np.array([[share_below(name, song.descriptors[name], card) for name in _SAID] for song in songs])
+    gap = np.abs(shares[:, None] - shares[None])
+    left = np.ones(len(rows), int)
+    key, lines, sheets = {}, [], []
+    for number in range(1, arguments.pairs + 1):
+        first = rng.choice(np.flatnonzero(left))
+        left[first] -= 1
+        others = np.flatnonzero((left > 0) & (np.arange(len(rows)) != first))
+        second = rng.choice(others[gap[first, others].sum(axis=1).argsort()[-8:]])  # one of the most different
+        left[second] -= 1
+        names = np.array(_SAID)[gap[first, second].argsort()[-5:]]
+        texts = []
+        for own, other in ((first, second), (second, first)):
+            words = (
+                COMPARATIVES[name][songs[own].descriptors[name] < songs[other].descriptors[name]] for name in names
+            )
+            texts.append(f"{rows[own].genre or 'music'}; {', '.join(words)}")
+        swapped = bool(rng.integers(2))
+        key[str(number)] = "R" if swapped else "L"
+        lines.append(f"{number}. A: {texts[0]}  |  B: {texts[1]}")
+        shown = [clavilux.paint(songs[k], size=_PX).pixels for k in (first, second)]
+        sheets.append(np.hstack([shown[swapped], np.full((_PX, 2 * _GAP_PX, 3), 255, np.uint8), shown[not swapped]]))
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    for first in range(0, len(sheets), _PAIRS):
+        part = sheets[first : first + _PAIRS]
+        step = _PX + 2 * _GAP_PX
+        sheet = Image.new("RGB", (2 * (part[0].shape[1] + 4 * _GAP_PX), -(-len(part) // 2) * step), "white")
+        pen = ImageDraw.Draw(sheet)
+        for place, rgb in enumerate(part):
+            x, y = place % 2 * (rgb.shape[1] + 4 * _GAP_PX), place // 2 * step
+            sheet.paste(Image.fromarray(rgb), (x + 3 * _GAP_PX, y))
+            pen.text((x + 2, y), str(first + place + 1), fill="black")
+        sheet.save(arguments.folder / f"sheet-{first // _PAIRS + 1}.png")
+    (arguments.folder / "descriptions.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    (arguments.folder / "key.json").write_text(json.dumps(key) + "\n", "utf-8")
 
 
 def _load(path: Path) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Write docs/reference.md: every command with its help text, and every public name of the Python package.
+"""Write docs/reference.md: every command with its help text, every public name of the Python package, all descriptors.
 
     python benchmarks/write_reference.py
 
@@ -9,6 +9,7 @@ current.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -18,16 +19,29 @@ from typing import Any
 import click
 
 import clavilux
+from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.cli import cli
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 WIDTH = 100  # columns of the help texts
+PROSE = ("Notes", "References", "See Also", "Warnings")  # sections without entries: their text is Markdown already
 INTRODUCTION = """\
 <!-- Written by benchmarks/write_reference.py; do not edit. -->
 # Which commands, options and functions are there?
 
-The text of every `--help`, then the docstrings of everything that `import clavilux` offers. `python -m clavilux` is the
-same as `clavilux`.
+The text of every `--help`, then the docstrings of everything that `import clavilux` offers, then the
+[descriptors](#descriptors) of a song. `python -m clavilux` is the same as `clavilux`.
+"""
+DESCRIPTORS_TEXT = """\
+## Descriptors
+
+What is measured in a song, with the names that the columns of `descriptors.csv`, `Song.descriptors` and the entry
+`descriptors` of `--json` have. In `descriptors.csv`, columns whose names end in `_1` and `_2`, such as `tempo_1` and
+`tempo_2`, are the same measurements of the first and the second half of the song. All are finite for every sound,
+including silence.
+
+| descriptor | definition | unit | range | method | used for the picture |
+|---|---|---|---|---|---|
 """
 
 
@@ -40,7 +54,21 @@ def write_page() -> str:
     for name in clavilux.__all__:
         if not name.startswith("__"):
             parts += describe(f"clavilux.{name}", getattr(clavilux, name))
+    parts.append(DESCRIPTORS_TEXT + "\n".join(descriptor_rows()) + "\n")
     return "\n".join(parts)
+
+
+def descriptor_rows() -> Iterator[str]:
+    """Yield a row of a Markdown table for each descriptor."""
+    for name, descriptor in DESCRIPTORS.items():
+        low, high = (round(limit, 2) for limit in descriptor.limits)
+        if math.isinf(high):
+            limits = "any number" if math.isinf(low) else f"{low:g} and more"
+        else:
+            limits = f"{low:g} to {high:g}"
+        unit = "none" if descriptor.unit == "1" else descriptor.unit
+        used = "yes" if descriptor.plain else "no"
+        yield f"| `{name}` | {descriptor.about} | {unit} | {limits} | {descriptor.source} | {used} |"
 
 
 def command_helps(command: click.Command, path: tuple[str, ...], parent: click.Context | None = None) -> Iterator:
@@ -97,7 +125,7 @@ def markdown_of(docstring: str) -> str:
         if title == "Examples":
             example = body.strip()
             parts.append(f"```python\n{example}\n```\n")
-        elif re.search(r"^\s", body, flags=re.MULTILINE):
+        elif title not in PROSE and re.search(r"^\s", body, flags=re.MULTILINE):
             parts.append("\n".join(list_entries(body)) + "\n")
         else:
             parts.append(body.strip() + "\n")

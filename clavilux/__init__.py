@@ -1,4 +1,4 @@
-"""Clavilux: a song in, an abstract picture out.
+"""Paint abstract pictures of songs.
 
 >>> import clavilux
 >>> picture = clavilux.paint("nocturne.flac", size=2048, seed=7)  # doctest: +SKIP
@@ -14,7 +14,14 @@ from clavilux.version import __version__
 
 if TYPE_CHECKING:
     from clavilux.audio.song import Song
-    from clavilux.errors import ClaviluxError
+    from clavilux.errors import (
+        AudioError,
+        BundleError,
+        ClaviluxError,
+        ControlsError,
+        MissingExtraError,
+        PictureError,
+    )
     from clavilux.painter.controls import Controls
     from clavilux.painting import Pictures, paint
     from clavilux.picture import Picture
@@ -24,11 +31,16 @@ if TYPE_CHECKING:
     from clavilux.steering import Steering
 
 __all__ = [
+    "AudioError",
+    "BundleError",
     "Clavilux",
     "ClaviluxError",
     "Controls",
+    "ControlsError",
+    "MissingExtraError",
     "PaintOptions",
     "Picture",
+    "PictureError",
     "Pictures",
     "Song",
     "Steering",
@@ -38,11 +50,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AudioError": "clavilux.errors",
+    "BundleError": "clavilux.errors",
     "Clavilux": "clavilux.pipeline",
     "ClaviluxError": "clavilux.errors",
     "Controls": "clavilux.painter.controls",
+    "ControlsError": "clavilux.errors",
+    "MissingExtraError": "clavilux.errors",
     "PaintOptions": "clavilux.record",
     "Picture": "clavilux.picture",
+    "PictureError": "clavilux.errors",
     "Pictures": "clavilux.painting",
     "Song": "clavilux.audio.song",
     "Steering": "clavilux.steering",
@@ -58,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

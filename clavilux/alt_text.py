@@ -1,30 +1,43 @@
 """Describe a picture in words, for people who cannot see it.
 
-pixels and controls -> **here** -> the description inside a picture file, and beside it
+The description is stored inside each picture file, and in a text file beside it if the user asks for one.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.colour import lab_to_srgb, srgb_to_lab
+from clavilux.colour import read_hex, srgb_to_lab, write_hex
 from clavilux.painter.controls import Controls
-from clavilux.painter.marks import MARKS
-from clavilux.painter.palette import shift_colours
+from clavilux.painter.figures import FIGURE_WORDS, figure_names
 from clavilux.painter.surfaces import SURFACES
 
 Float32 = NDArray[np.float32]
+UInt8 = NDArray[np.uint8]
 
-_STEP_PX, _MOST_SAMPLES = 8, 128  # every eighth row and column, and at most this many of each
-_LEAST_SHARE = 0.02  # of the picture, for a colour to be named
-_LAYOUT_L = 6.0  # difference of L* between two parts of a picture that is named
-_CONTRASTS = ((10.0, "low contrast"), (22.0, "medium contrast"), (math.inf, "high contrast"))  # deviation of L*
-_SYMMETRIC = 0.75  # correlation with the mirror image from which a picture is called symmetric
+_CELLS = 4096  # number of cells that a picture is averaged to, so that its size does not change the words
+_MOST_NAMED = 3  # largest number of colours in a description
+_MIN_SHARE = 0.02  # fraction of the picture that a colour must cover to be named
+_ACCENT_SHARES = 0.003, 0.1  # smallest and largest fraction of the picture that an accent covers
+_ACCENT_CHROMA = 40.0  # smallest chroma of an accent
+_ACCENT_LOUDER = 15.0  # smallest difference of its chroma from the mean chroma of the picture
+_ACCENT_APART = 35.0  # smallest distance in CIELAB of an accent from every colour that is named before it
+_MIN_DIFFERENCE_L = 6.0  # smallest difference in mean L* between two parts of a picture to be mentioned
+_OPAQUE = 128  # smallest alpha of what is described in a transparent picture
+_OFF_CENTRE = 0.1  # of a side: smallest distance of a figure from the middle of the picture to be mentioned
+_SECOND_WORDS = {  # name of a figure -> what is painted as the second figure
+    "disc": "a small disc", "arch": "a small arch", "beam": "small bars", "plane": "a small tilted plane",
+    "ray": "small bars", "pebble": "a small pebble", "crescent": "a small disc", "hill": "a small arch",
+}  # fmt: skip
+# Each table has pairs of a limit and the words for values below it. `_CONTRASTS` is about the standard deviation of L*,
+# `_GREYS` about L*, and `_HUES` about the hue in degrees.
+_CONTRASTS = ((10.0, "low contrast"), (22.0, "medium contrast"), (math.inf, "high contrast"))
 _GREYS = ((12.0, "black"), (40.0, "dark grey"), (70.0, "grey"), (92.0, "light grey"), (math.inf, "white"))
-_HUES = (  # upper limit in degrees; the hues of sRGB are red 40, yellow 103, green 136, cyan 196, blue 306, magenta 328
+_HUES = (  # pure colours of sRGB: red 40, yellow 103, green 136, cyan 196, blue 306, magenta 328
     (12.0, "pink"),
     (50.0, "red"),
     (82.0, "orange"),
@@ -38,115 +51,201 @@ _HUES = (  # upper limit in degrees; the hues of sRGB are red 40, yellow 103, gr
 )
 
 
-def describe_picture(pixels: NDArray[np.uint8], controls: Controls | None) -> str:
-    """Return a description of two sentences: first colours and marks, then layout, contrast and symmetry.
+class MainColour(NamedTuple):
+    """A main colour of a picture."""
 
-    At most three colours are named, each of at least 2 % of the picture, the one with the largest area first.
+    name: str  # from `name_colour`
+    hex: str  # sRGB, such as "#1a2b3c"
+    share: float  # fraction of the picture, 0 to 1
+
+
+class Cells(NamedTuple):
+    """The means of the cells of a picture, about `_CELLS`, from which it is described; see `average_cells`."""
+
+    rgb: Float32  # (h, w, 3) sRGB in [0, 1]
+    opaque: NDArray[np.bool_]  # (h, w)
+    has_ground: bool  # False if the ground is transparent
+
+
+def average_cells(pixels: UInt8, alpha: UInt8 | None = None) -> Cells:
+    """Return the cells of a picture (H, W, 3) sRGB, with its alpha (H, W) if the ground is transparent.
+
+    If no cell is opaque, all count as opaque. The time grows with the number of pixels.
+    """
+    rgb = _average(pixels)
+    opaque = np.ones(rgb.shape[:2], bool) if alpha is None else _average(alpha) >= _OPAQUE / 255
+    return Cells(rgb, opaque if opaque.any() else ~opaque, alpha is None)
+
+
+def describe_picture(cells: Cells, controls: Controls | None, *, size: tuple[int, int], seed: int = 0) -> str:
+    """Return a description of two sentences: about the colours and figures, and about light and contrast.
+
+    At most three colours are named, in descending order of area, and an accent. The size of a picture changes the order
+    only if the areas of two colours differ by less than about 0.5 % of the picture.
 
     Parameters
     ----------
-    pixels : (H, W, 3) uint8
-        sRGB.
+    cells : Cells
+        The picture, from `average_cells`. If its ground is transparent, only what is opaque is described.
     controls : Controls or None
-        What was painted; None for a picture that was decoded as pixels, of which only the mean colour is named.
+        The controls that the picture was painted from. None if the decoder of the bundle gives pixels instead of
+        controls; then the first sentence names only the mean colour.
+    size : (int, int)
+        Width and height in pixels.
+    seed : int
+        Random seed that the controls were painted with.
     """
-    sample = sample_pixels(pixels)
-    lightness = srgb_to_lab(sample)[..., 0]
-    looks = "; ".join([*_describe_layout(lightness), _describe_contrast(lightness), *_describe_symmetry(lightness)])
-    first = _describe_colours_and_marks(sample, controls)
-    return f"{first} {looks[0].upper()}{looks[1:]}."
-
-
-def sample_pixels(pixels: NDArray[np.uint8]) -> Float32:
-    """Return a sample of the pixels of a picture (H, W, 3) uint8: (h, w, 3) float32 in [0, 1], same colour space.
-
-    Every eighth row and column is used, or fewer, so that h and w are at most 128.
-    """
-    down, across = (max(_STEP_PX, -(-side // _MOST_SAMPLES)) for side in pixels.shape[:2])
-    return pixels[down // 2 :: down, across // 2 :: across].astype(np.float32) / np.float32(255)
-
-
-def measure_shares(sample: Float32, palette: Float32) -> NDArray[np.float64]:
-    """Return, for each palette colour (n, 3), the fraction of samples (h, w, 3) that are nearest to it: (n,), sum 1.
-
-    Distances are Euclidean, in the colour space of both arguments.
-    """
-    nearest = ((sample.reshape(-1, 1, 3) - palette) ** 2).sum(axis=2).argmin(axis=1)
-    return np.asarray(np.bincount(nearest, minlength=len(palette)) / nearest.size, np.float64)
-
-
-def _describe_colours_and_marks(sample: Float32, controls: Controls | None) -> str:
-    palette = sample.mean(axis=(0, 1))[None] if controls is None else _shifted_palette(controls)
-    shares = measure_shares(sample, palette)
-    seen = [k for k in np.argsort(-shares, kind="stable") if shares[k] >= _LEAST_SHARE]
-    colours = list(dict.fromkeys(name_colour(palette[k]) for k in seen))[:3]
-    colour_text = colours[0] if len(colours) == 1 else f"{', '.join(colours[:-1])} and {colours[-1]}"
+    lightness, opaque = srgb_to_lab(cells.rgb)[..., 0], cells.opaque
+    contrast = next(words for limit, words in _CONTRASTS if float(lightness[opaque].std()) < limit)
+    if cells.has_ground:
+        layout = _describe_layout(lightness)
+        second = f"{layout[0].upper()}{layout[1:]}; {contrast}."
+    else:
+        second = f"{contrast[0].upper()}{contrast[1:]}; the ground is transparent."
     if controls is None:
-        return f"Blurred abstract picture, {colour_text} on average."
-    marks = " and ".join(dict.fromkeys(MARKS[k].description for k in (controls.kind, controls.second_kind) if k))
-    return f"Abstract picture, {SURFACES[controls.surface].words}, in {colour_text}: {marks}."
+        return f"Blurred abstract picture, {name_colour(cells.rgb[opaque].mean(axis=0))} on average. {second}"
+    main = main_colours(cells)
+    names = [colour.name for colour in main][:_MOST_NAMED]
+    colours = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    if accent := accent_colour(cells, main):
+        colours += f" with {_article(accent.name)} accent"
+    figures = _describe_figures(controls, *size, seed)
+    return f"Abstract picture, {SURFACES[controls.surface].words}, in {colours}: {figures}. {second}"
 
 
-def _shifted_palette(controls: Controls) -> Float32:
-    """Return the palette as lighter, warmer and so on as the controls say, (8, 3) sRGB."""
-    if not (controls.lightness or controls.saturation or controls.warmth):
-        return controls.palette
-    lab = srgb_to_lab(controls.palette)
-    return lab_to_srgb(shift_colours(lab, controls.lightness, controls.saturation, controls.warmth))
+def main_colours(cells: Cells) -> list[MainColour]:
+    """Return the main colours of a picture that have different names, in descending order of area.
 
-
-def _describe_layout(lightness: Float32) -> list[str]:
-    """Return where the picture is light, from the L* (h, w) of its thirds; an even picture says so."""
-    rows, columns = (np.array_split(lightness, 3, axis=axis) for axis in (0, 1))
-    top, bottom, left, right = (float(part.mean()) for part in (rows[0], rows[2], columns[0], columns[2]))
-    places = []
-    if abs(top - bottom) >= _LAYOUT_L:
-        places.append("at the top" if top > bottom else "at the bottom")
-    if abs(left - right) >= _LAYOUT_L:
-        places.append("on the left" if left > right else "on the right")
-    if places:
-        return [f"lighter {' and '.join(places)}"]
-    height, width = lightness.shape
-    middle = lightness[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    rim = (float(lightness.sum()) - float(middle.sum())) / max(1, lightness.size - middle.size)
-    if abs(float(middle.mean()) - rim) >= _LAYOUT_L:
-        return [f"{'lighter' if float(middle.mean()) > rim else 'darker'} in the middle"]
-    return ["evenly filled"]
-
-
-def _describe_contrast(lightness: Float32) -> str:
-    return next(words for limit, words in _CONTRASTS if float(lightness.std()) < limit)
-
-
-def _describe_symmetry(lightness: Float32) -> list[str]:
-    """Return which halves are nearly mirror images, from the correlation of the L* (h, w) with its mirror image."""
-    apart = lightness - lightness.mean()
-    power = float((apart * apart).sum()) + 1e-9
-    halves = ((apart[:, ::-1], "left and right"), (apart[::-1], "upper and lower"))
+    Each covers at least 2 % of the picture; one or more are returned.
+    """
+    rgb = cells.rgb[cells.opaque]
+    names = _name_all(srgb_to_lab(rgb))
+    found, counts = np.unique(names, return_counts=True)
+    order = [k for k in np.argsort(-counts, kind="stable").tolist() if counts[k] >= _MIN_SHARE * names.size]
     return [
-        f"{names} half nearly mirror each other"
-        for image, names in halves
-        if float((apart * image).sum()) / power >= _SYMMETRIC
+        MainColour(str(found[k]), _hex(rgb[names == found[k]]), float(counts[k] / names.size))
+        for k in order or [int(counts.argmax())]
     ]
 
 
+def accent_colour(cells: Cells, main: list[MainColour]) -> MainColour | None:
+    """Return the small, saturated colour that stands out from the largest colours of a picture, or None.
+
+    ``main`` are the colours from `main_colours`, of which a description names the first three.
+    """
+    rgb = cells.rgb[cells.opaque]
+    lab = srgb_to_lab(rgb)
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    apart = np.min([np.linalg.norm(lab - _lab_of(colour), axis=1) for colour in main[:_MOST_NAMED]], axis=0)
+    is_loud = (chroma >= max(_ACCENT_CHROMA, float(chroma.mean()) + _ACCENT_LOUDER)) & (apart >= _ACCENT_APART)
+    if not _ACCENT_SHARES[0] <= is_loud.mean() <= _ACCENT_SHARES[1]:
+        return None
+    names, index = np.unique(_name_all(lab[is_loud]), return_inverse=True)
+    loudest = int(np.bincount(index, apart[is_loud] * chroma[is_loud]).argmax())
+    return MainColour(
+        str(names[loudest]), _hex(rgb[is_loud][index == loudest]), float((index == loudest).sum() / len(rgb))
+    )
+
+
+def _hex(rgb: Float32) -> str:
+    """Return the median of sRGB colours (n, 3), such as "#1a2b3c"."""
+    return write_hex(np.median(rgb, axis=0)[None])[0]
+
+
+def _lab_of(colour: MainColour) -> Float32:
+    return np.asarray(srgb_to_lab(read_hex([colour.hex]))[0])
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def _average(pixels: NDArray[np.uint8]) -> Float32:
+    """Return the means of about `_CELLS` square cells of a picture (H, W, ...), float32 in [0, 1].
+
+    The number of cells in each row and column depends only on the aspect ratio, unless a picture has fewer pixels.
+    """
+    scale = math.sqrt(_CELLS / (pixels.shape[0] * pixels.shape[1]))
+    counts = []
+    total = pixels
+    for axis, side in enumerate(pixels.shape[:2]):
+        n = min(side, max(1, round(scale * side)))
+        starts = np.arange(n) * side // n
+        total = np.add.reduceat(total, starts, axis=axis, dtype=np.uint32)
+        counts.append(np.diff(starts, append=side))
+    area = np.multiply.outer(*counts).reshape(total.shape[:2] + (1,) * (total.ndim - 2))
+    return np.asarray(total / (255 * area), np.float32)
+
+
+def _describe_figures(controls: Controls, width: int, height: int, seed: int) -> str:
+    """Return words for the main figure and its place, for large arcs, and for the second figure, if there is one."""
+    from clavilux.painter.paint import composition_of
+
+    names = figure_names(controls)
+    if not names:
+        return "no large figure"
+    composition = composition_of(controls, width=width, height=height, seed=seed)
+    # The main figure is near the focus.
+    weight = composition.figures.cells * np.maximum(composition.focus - 0.5, 0) + 1e-9
+    shares = [weight.sum(axis=axis) / weight.sum() for axis in (1, 0)]
+    down, right = (float(share @ (np.arange(share.size) + 0.5)) / share.size - 0.5 for share in shares)
+    above = "" if abs(down) < _OFF_CENTRE else "above" if down < 0 else "below"
+    beside = "" if abs(right) < _OFF_CENTRE else "left of" if right < 0 else "right of"
+    place = " and ".join(filter(None, (above, beside))) or "in"
+    parts = [f"{FIGURE_WORDS[names[0]]} {place} the middle", *composition.figures.also]
+    parts += [_SECOND_WORDS[name] for name in names[1:]]
+    return f"{', '.join(parts[:-1])}, and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def _describe_layout(lightness: Float32) -> str:
+    """Return words that say where a picture is lighter or darker, such as "lighter at the top", from its L* (h, w).
+
+    The top third is compared with the bottom third, and the left third with the right third. If both pairs differ
+    little, the middle is compared with the rim.
+    """
+    rows, columns = (np.array_split(lightness, 3, axis=axis) for axis in (0, 1))
+    top, bottom, left, right = (float(part.mean()) for part in (rows[0], rows[2], columns[0], columns[2]))
+    places = []
+    if abs(top - bottom) >= _MIN_DIFFERENCE_L:
+        places.append("at the top" if top > bottom else "at the bottom")
+    if abs(left - right) >= _MIN_DIFFERENCE_L:
+        places.append("on the left" if left > right else "on the right")
+    if places:
+        return f"lighter {' and '.join(places)}"
+    height, width = lightness.shape
+    middle = lightness[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    rim = (float(lightness.sum()) - float(middle.sum())) / max(1, lightness.size - middle.size)
+    difference = float(middle.mean()) - rim
+    if abs(difference) < _MIN_DIFFERENCE_L:
+        return "evenly filled"
+    return f"{'lighter' if difference > 0 else 'darker'} in the middle"
+
+
 def name_colour(rgb: Float32) -> str:
-    """Return the English name of an sRGB colour (3,) in [0, 1], by its lightness, chroma and hue in CIELAB.
+    """Return an English name for an sRGB colour (3,) in [0, 1], from its lightness, chroma and hue in CIELAB.
 
     Examples
     --------
     >>> name_colour(np.asarray([0.1, 0.2, 0.6], np.float32))
     'dark blue'
     """
-    lightness, a, b = (float(value) for value in srgb_to_lab(rgb))
-    chroma, hue = math.hypot(a, b), math.degrees(math.atan2(b, a)) % 360
-    if chroma < 10:  # perceived as grey
-        return next(name for limit, name in _GREYS if lightness < limit)
-    name = next(name for limit, name in _HUES if hue < limit)
-    if name in ("orange", "yellow"):
-        if lightness < 60:
-            name = "brown" if name == "orange" else "olive"
-        elif chroma < 35:
-            name = "beige"
-    tone = "dark " if lightness < 30 else "light " if lightness > 80 and name != "yellow" else ""
-    return tone + name
+    return str(_name_all(srgb_to_lab(np.asarray(rgb, np.float32)[None]))[0])
+
+
+def _name_all(lab: Float32) -> NDArray[np.str_]:
+    """Return the names of CIELAB colours (n, 3)."""
+    lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
+    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
+    names = _look_up(_HUES, hue).astype("U16")
+    is_orange, is_yellow = names == "orange", names == "yellow"
+    names[(is_orange | is_yellow) & (lightness >= 60) & (chroma < 35)] = "beige"
+    names[is_orange & (lightness < 60)] = "brown"
+    names[is_yellow & (lightness < 60)] = "olive"
+    tones = np.where(lightness < 30, "dark ", np.where((lightness > 80) & (names != "yellow"), "light ", ""))
+    greyish = chroma < 10  # such colours look grey
+    return np.where(greyish, _look_up(_GREYS, lightness), np.char.add(tones, names))
+
+
+def _look_up(table: tuple[tuple[float, str], ...], values: Float32) -> NDArray[np.str_]:
+    """Return for each value (n,) the words of the first pair in a table whose limit is above the value."""
+    return np.array([words for _, words in table])[np.searchsorted([limit for limit, _ in table], values, side="right")]

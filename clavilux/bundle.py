@@ -1,21 +1,17 @@
-"""Bundles: folders with trained networks, their description and the hash of every file.
+"""Open bundles: folders of trained networks, described by the file ``bundle.json``.
 
-``--bundle NAME`` -> `open_bundle` -> `Bundle.read` -> verified bytes of a network
+``bundle.json`` also has the hash of every other file of the folder. `clavilux.card` defines its fields, and
+``docs/bundle.md`` shows them as tables.
 
-The description, ``bundle.json``, lists all other files. `clavilux.card` defines its schema, and ``docs/bundle.md``
-shows it as tables.
-
-Bundles are untrusted input. Only regular files of the folder itself are read, of at most `MAX_FILE_BYTES`. Each file is
-hashed when it is first needed, from the same bytes that are then used (40 MB take 0.05 s). Weights for training
-(``.safetensors``) are hashed by ``clavilux bundle verify`` and before training continues from them.
+Bundles are untrusted input. A file is read only if it is a regular file inside the folder and has at most
+`MAX_FILE_BYTES`. It is hashed when it is read, and only the hashed bytes are used (hashing 40 MB takes 0.05 s).
+Painting does not read the weights for training (``.safetensors``).
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-import re
 import stat
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,59 +22,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.audio.mfcc import LIBROSA, FeatureSettings
-from clavilux.card import CARD, DECODERS, ENCODERS, MAX_CARD_BYTES, PALETTES, read_card
+from clavilux.card import CARD, DECODERS, ENCODERS, MAX_CARD_BYTES, NEIGHBOURS, PALETTES, read_card
 from clavilux.constants import SLOTS
 from clavilux.errors import BundleError
+from clavilux.neighbours import Neighbours
 from clavilux.painter.controls import FINISH_CORRECTIONS, Corrections
+from clavilux.system.arguments import FileName, file_path
+from clavilux.system.files import FIRST_VERSION, path_inside
+from clavilux.system.npy import read_npy
 
 SHIPPED = Path(__file__).parent / "bundles"
-MAX_FILE_BYTES = 256_000_000  # the largest network that is shipped has 4 MB
+MAX_FILE_BYTES = 256_000_000  # the largest network of the shipped bundles has 4 MB
 
 Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle with a validated description; the hash of a file is verified when the file is read.
+    """An opened bundle with a validated ``bundle.json``; other files are verified by their hash when they are read.
 
-    Attributes
-    ----------
-    folder : Path
-    sha256 : str
-        SHA-256 of ``bundle.json``. It identifies the bundle, because ``bundle.json`` has the hashes of all other files.
-    card : dict
-        Content of ``bundle.json``.
-    name : str
-    decoder : str
-        "painter" or "pixels".
-    kinds, surfaces, descriptors : tuple of str
-        Kinds of marks, surfaces and descriptors, in the order of the outputs and inputs of the networks.
-    noise_std, logvar_scale : float
-        Default noise; see `clavilux.record.PaintOptions`.
-    variation_scale : float
-        Distance in z_image of a variation from the main picture, at ``spread`` 1.
-    descriptor_mean : (D,) float32
-        Mean of each of the D descriptors over the training songs, in its unit.
-    feature_settings : FeatureSettings
-        Settings of the MFCC that the networks were trained on.
-    song_deviation : (64 + D,) float32 or None
-        Standard deviation over songs of each number of the song code (mean z_audio, then D descriptors); None if the
-        mapping does not standardise.
+    D is the number of song descriptors that the networks use.
     """
 
     folder: Path
-    sha256: str
-    card: dict[str, Any]
+    sha256: str  # of bundle.json; it identifies the bundle, because bundle.json has the hashes of all other files
+    card: dict[str, Any]  # content of bundle.json
     name: str
-    decoder: str
-    kinds: tuple[str, ...]
-    surfaces: tuple[str, ...]
-    descriptors: tuple[str, ...]
-    noise_std: float
-    logvar_scale: float
-    variation_scale: float
-    descriptor_mean: Float32
-    feature_settings: FeatureSettings
+    decoder: str  # what latents are decoded to: "painter" for controls, which the painter paints, or "pixels"
+    kinds: tuple[str, ...]  # names of the kinds of marks, in the order of the output `kind` of controls.onnx
+    surfaces: tuple[str, ...]  # names of the surfaces, in the order of the output `surface` of controls.onnx
+    descriptors: tuple[str, ...]  # names of song descriptors, in the order of the last D inputs of mapping.onnx
+    noise_std: float  # default of `clavilux.record.PaintOptions.noise_std`
+    logvar_scale: float  # default of `clavilux.record.PaintOptions.logvar_scale`
+    variation_scale: float  # distance between the latent of a variation and that of the main picture at `spread` 1
+    descriptor_mean: Float32  # (D,): mean of each descriptor over the training songs, in the unit of the descriptor
+    feature_settings: FeatureSettings  # settings of the MFCC that the networks were trained on
+    # (64 + D,): standard deviation of each number of the song code (mean audio latent, then descriptors) over the
+    # training songs; None if the mapping network does not standardise its input
     song_deviation: Float32 | None
 
     def read(self, file: str) -> bytes:
@@ -87,7 +67,7 @@ class Bundle:
         Raises
         ------
         BundleError
-            If the file is not listed, is missing, or has another hash.
+            If ``bundle.json`` does not list the file, or the file cannot be read or has a wrong hash.
         """
         expected = self.card["files"].get(file)
         if expected is None:
@@ -103,7 +83,7 @@ class Bundle:
     @property
     def is_shipped(self) -> bool:
         """Whether the bundle is part of the package and therefore trusted."""
-        return _is_shipped(self.folder)
+        return self.folder.parent == SHIPPED
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -112,31 +92,40 @@ class Bundle:
 
     @property
     def finish_corrections(self) -> Corrections:
-        """Corrections of the decoder's estimates of softness, glaze, brush, outline, shapes and detail.
+        """Corrections of the `finish` values (softness, glaze, ...) that the decoder estimates.
 
-        `clavilux.painter.controls.FINISH_CORRECTIONS` describes them.
+        The default is `clavilux.painter.controls.FINISH_CORRECTIONS`, where the corrections are explained.
         """
         corrections: Corrections = self.card.get("finish_corrections", FINISH_CORRECTIONS)
         return corrections
 
     @cached_property
     def palettes(self) -> Float32:
-        """Palettes (P, 8, 3) float32, sRGB in [0, 1], each sorted from dark to light."""
-        content = self.read(PALETTES)
-        found, values = _read_npy(content)
-        if values is None or values.shape[1:] != (SLOTS, 3) or len(values) < 1:
+        """The codebook of P palettes, (P, 8, 3) float32 sRGB in [0, 1]; each palette is sorted from dark to light."""
+        found, values = read_npy(self.read(PALETTES), "<f4")
+        if values is None or values.shape[1:] != (SLOTS, 3) or len(values) == 0:
             raise BundleError(
                 f"bundle {self.folder}: {PALETTES} has {found}; it is a NumPy file of shape (n, {SLOTS}, 3) and type "
                 f"'<f4'; export the bundle again"
             )
-        if not (values.min() >= 0 and values.max() <= 1):  # false of NaN too
+        if not (values.min() >= 0 and values.max() <= 1):  # NaN fails too
             raise BundleError(
                 f"bundle {self.folder}: {PALETTES} holds values that are not from 0 to 1; export the bundle again"
             )
         return values
 
+    @cached_property
+    def neighbours(self) -> Neighbours | None:
+        """Training songs and pictures among which nearest neighbours are searched; None without ``neighbours.npz``."""
+        if NEIGHBOURS not in self.card["files"]:
+            return None
+        try:
+            return Neighbours(self.read(NEIGHBOURS), self.card)
+        except ValueError as error:
+            raise BundleError(f"bundle {self.folder}: {NEIGHBOURS} cannot be used: {error}; export it again") from error
+
     def verify(self) -> int:
-        """Check the hash of every listed file and return the number of bytes read.
+        """Check the hash of every listed file, and return the number of bytes that were read.
 
         Raises
         ------
@@ -146,31 +135,23 @@ class Bundle:
         return sum(len(self.read(file)) for file in sorted(self.card["files"]))
 
 
-def find_bundle(name_or_path: str | Path) -> Path:
-    """Return the folder of a bundle, from the name of a shipped bundle or the path of a folder or of its bundle.json.
-
-    The name of a shipped bundle takes precedence over a folder of that name; write ``./name`` for the folder.
-
-    Raises
-    ------
-    BundleError
-        If there is no such bundle or folder; the message lists the shipped bundles.
-    """
-    if not isinstance(name_or_path, str | Path):
-        raise BundleError(
-            f"the bundle is given as {type(name_or_path).__name__}; give the name of a shipped one or the path of a "
-            "folder"
-        )
-    if str(name_or_path) in shipped_bundles():
-        return SHIPPED / name_or_path
-    folder = Path(name_or_path)
+def _find_bundle(name_or_path: FileName) -> Path:
+    """Return the folder of a bundle, given the argument of `open_bundle`."""
+    folder = file_path("bundle", name_or_path, fault=BundleError)
+    name = name_or_path if isinstance(name_or_path, str) else str(folder)  # a Path does not keep the "./" of "./name"
+    if name in shipped_bundles():
+        return SHIPPED / name
     if folder.name == "bundle.json":
         folder = folder.parent
-    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
+    is_folder = os.path.isdir(folder)  # Path.is_dir and Path.glob raise where a name is too long
+    if folder.suffix.lower() == ".pth" or (
+        is_folder and not os.path.lexists(folder / CARD) and any(folder.glob("*.pth"))
+    ):
+        raise BundleError(f"{folder}: {FIRST_VERSION}")
+    if not is_folder:
         shipped = ", ".join(shipped_bundles()) or "none"
         raise BundleError(
-            f"there is no bundle {str(name_or_path)!r}; give the folder of a bundle, or the name of a shipped one "
-            f"({shipped})"
+            f"there is no bundle {name!r}; give the folder of a bundle, or the name of a shipped one ({shipped})"
         )
     return folder
 
@@ -180,27 +161,29 @@ def shipped_bundles() -> list[str]:
     return sorted(card.parent.name for card in SHIPPED.glob("*/bundle.json"))
 
 
-def open_bundle(name_or_path: str | Path = "default") -> Bundle:
-    """Return a bundle with a validated description; networks are read later, when they are needed.
+def open_bundle(name_or_path: FileName = "default") -> Bundle:
+    """Validate the ``bundle.json`` of a bundle, and return the bundle; its networks are read when they are needed.
 
     Parameters
     ----------
-    name_or_path : str or Path
-        Name of a shipped bundle, or the folder of one.
+    name_or_path : path-like
+        Name of a shipped bundle, folder of a bundle, or path of its ``bundle.json``. The name of a shipped bundle takes
+        precedence over a folder with that name; write ``./name`` for the folder.
 
     Raises
     ------
     BundleError
-        If it is not found, has another schema, is incomplete, or needs a newer version of Clavilux.
+        If the bundle is not found, or if its ``bundle.json`` is invalid or was written for another version of Clavilux.
 
     Examples
     --------
     >>> open_bundle("default").kinds[:2]  # doctest: +SKIP
     ('blobs', 'strokes')
     """
-    folder = find_bundle(name_or_path)
+    folder = _find_bundle(name_or_path)
     content = _read_regular(folder, CARD, MAX_CARD_BYTES, f"{folder} is not a bundle: bundle.json cannot be read")
     card = read_card(content, f"bundle {folder}")
+    settings = card.get("config", {}).get("features")
     deviation = card["normalisation"].get("song_deviation")
     return Bundle(
         folder=folder,
@@ -215,64 +198,28 @@ def open_bundle(name_or_path: str | Path = "default") -> Bundle:
         logvar_scale=float(card["painting"]["logvar_scale"]),
         variation_scale=float(card["variation"]["scale"]),
         descriptor_mean=np.asarray(card["normalisation"]["descriptor_mean"], np.float32),
-        feature_settings=_feature_settings(card),
+        feature_settings=LIBROSA if settings is None else FeatureSettings(**settings),
         song_deviation=None if deviation is None else np.asarray(deviation, np.float32),
     )
 
 
-def _feature_settings(card: dict[str, Any]) -> FeatureSettings:
-    given = card.get("config", {}).get("features")
-    return LIBROSA if given is None else FeatureSettings(**given)
-
-
-def _is_shipped(folder: Path) -> bool:
-    return folder.parent == SHIPPED
-
-
-def _read_regular(folder: Path, name: str, limit: int, fault: str) -> bytes:
-    """Return the content of a regular file of at most ``limit`` bytes.
-
-    Pipes, devices and larger files are not opened. ``fault`` is the beginning of the error message.
-    """
+def _read_regular(folder: Path, name: str, max_bytes: int, fault: str) -> bytes:
+    """Return the content of a regular file of at most ``max_bytes``; error messages begin with ``fault``."""
+    # A link in an untrusted bundle may lead anywhere. Files of shipped bundles may be links, because some installers
+    # link the files of a package to a store.
+    if folder.parent != SHIPPED and path_inside(folder, name) is None:
+        raise BundleError(f"{fault} (it is a link out of the folder); put the file itself there")
     path = folder / name
-    # Installers may link files of a package to their own store; links in untrusted bundles may lead anywhere.
-    if not _is_shipped(folder):
-        from clavilux.system.files import path_inside
-
-        if path_inside(folder, name) is None:
-            raise BundleError(f"{fault} (it is a link out of the folder); put the file itself there")
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
             raise BundleError(f"{fault} (it is not a regular file); install or export it again")
-        if found.st_size > limit:
-            raise BundleError(f"{fault} ({found.st_size} bytes, at most {limit} are read); install or export it again")
-        # O_NONBLOCK: if the file has been replaced by a pipe meanwhile, opening it does not wait for a writer.
+        if found.st_size > max_bytes:
+            raise BundleError(
+                f"{fault} ({found.st_size} bytes, at most {max_bytes} are read); install or export it again"
+            )
+        # With O_NONBLOCK, opening does not wait if another process has replaced the file by a pipe since `os.stat`.
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
             return file.read(found.st_size)
     except OSError as error:
         raise BundleError(f"{fault} ({error.strerror or error}); install or export it again") from error
-
-
-# The header that np.save writes; others are refused.
-_NPY = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '([^']{1,9})', 'fortran_order': (True|False), "
-    rb"'shape': \(([0-9, ]{0,60})\), \} *\n",
-    re.DOTALL,
-)
-
-
-def _read_npy(content: bytes) -> tuple[str, Float32 | None]:
-    """Return a description of a NumPy file, and its array if it is complete and of type float32.
-
-    Nothing larger than the content is allocated.
-    """
-    header = _NPY.match(content)
-    if header is None:
-        return "another format", None
-    descr, in_columns, sides = (part.decode("latin-1") for part in header.groups())
-    shape = tuple(int(side) for side in sides.replace(",", " ").split())
-    found = f"shape {shape} and type {descr!r}{', in columns' if in_columns == 'True' else ''}"
-    if descr != "<f4" or in_columns == "True" or len(content) - header.end() != 4 * math.prod(shape):
-        return f"{found}, in {len(content)} bytes", None
-    return found, np.frombuffer(content, "<f4", offset=header.end()).reshape(shape)

@@ -1,7 +1,7 @@
-"""Schema and validation of ``bundle.json``, the description of a bundle.
+"""Schema and validation of ``bundle.json``, the description of a bundle (a folder of trained networks).
 
-`FIELDS` and `NETWORKS` are the schema. The tables of ``docs/bundle.md`` are generated from them, and a test compares
-the two. Bundles are untrusted input, so every field that any command uses is validated here.
+`FIELDS` and `NETWORKS` are the schema; a test compares the tables of ``docs/bundle.md`` with them. Bundles are
+untrusted input, so every field that any command uses is validated here.
 """
 
 from __future__ import annotations
@@ -27,24 +27,26 @@ from clavilux.errors import BundleError
 from clavilux.painter.marks import KINDS
 
 SCHEMA = 7
-MAX_CARD_BYTES = 4_000_000  # 200 times the size of the shipped ones
+MAX_CARD_BYTES = 4_000_000  # 200 times the size of a shipped bundle.json
 MAX_FILES = 64
-MAX_DEPTH = 32  # of nested lists and objects
+MAX_DEPTH = 32  # levels of nested lists and objects
 ENCODERS = ("audio_encoder.onnx", "mapping.onnx", "picture_encoder.onnx")
 DECODERS = {"painter": "controls.onnx", "pixels": "pixels.onnx"}
-CARD, PALETTES = "bundle.json", "palettes.npy"
+# Only bundles with the decoder "painter" need palettes.npy; neighbours.npz is optional.
+CARD, PALETTES, NEIGHBOURS = "bundle.json", "palettes.npy", "neighbours.npz"
 
 _SONG = f"{LATENT_DIM} + D"
 
 
 class Network(NamedTuple):
-    """Input and outputs of a network; shapes are without the batch dimension.
+    """Names and shapes of the input and the outputs of a network; shapes do not include the batch dimension.
 
-    Letters in shapes: D descriptors, P palettes, K kinds of marks, F surfaces, S any side.
+    In shapes, D, P, K and F are the numbers of song descriptors, palettes, kinds of painted marks, and surfaces (such
+    as gouache or collage). S is any number.
     """
 
     takes: str  # name of the input
-    shape: tuple[int | str, ...]  # of the input
+    shape: tuple[int | str, ...]  # shape of the input
     gives: dict[str, tuple[int | str, ...]]  # name of each output -> its shape
 
 
@@ -76,17 +78,17 @@ NETWORKS = {
 
 
 class Kind(NamedTuple):
-    """Allowed values of a field."""
+    """The values that are allowed for a field of ``bundle.json``."""
 
-    words: str  # for messages and documentation
-    holds: Callable[[Any, dict[str, Any]], bool]  # predicate of the value and of the card up to this field
+    words: str  # description of the values, for messages and documentation
+    holds: Callable[[Any, dict[str, Any]], bool]  # whether a value is allowed, given it and the content of the file
 
 
 class Field(NamedTuple):
     """A field of ``bundle.json``."""
 
     path: str  # names of the nested objects and of the field, with dots between them
-    kind: Kind  # allowed values
+    kind: Kind
     meaning: str
     required: bool = True
 
@@ -141,6 +143,11 @@ def _is_file_name(name: str) -> bool:
 _TEXT = Kind("a text", lambda value, card: isinstance(value, str))
 _OBJECT = Kind("an object", lambda value, card: isinstance(value, dict))
 _NAME = Kind("a printable text of 1 to 200 characters", lambda value, card: _is_name(value))
+_NAMES = Kind("a list of different names", _names)
+_NAMES_TO_PAINT = Kind(
+    "a list of different names, at least one if the decoder is painter",
+    lambda value, card: _names(value, card) and (len(value) > 0 or card["decoder"] == "pixels"),
+)
 _LARGE = 1e6
 _PARTS = {"mean": "mean", "deviation": "standard deviation", "weights": "weight"}
 
@@ -158,7 +165,7 @@ FIELDS = (
             f"{RANGE_RANGE_DB[0]:g} to {RANGE_RANGE_DB[1]:g}, and level, absolute or relative",
             lambda value, card: are_settings(value),
         ),
-        "settings of the MFCC (`clavilux.audio.mfcc.FeatureSettings`); the defaults of librosa without it",
+        "settings of the MFCC (`clavilux.audio.mfcc.FeatureSettings`); by default, those of librosa",
         required=False,
     ),
     Field("config.image_vae", _OBJECT, "recipe of the ImageVAE", required=False),
@@ -169,39 +176,23 @@ FIELDS = (
         "painter: latents are decoded to controls, which the painter paints; pixels: latents are decoded to "
         "pixels, as in the classic recipe",
     ),
-    Field(
-        "kinds",
-        Kind(
-            "a list of different names, at least one if the decoder is painter",
-            lambda value, card: _names(value, card) and (len(value) > 0 or card["decoder"] == "pixels"),
-        ),
-        "K kinds of marks, in the order of the output `kind` of `controls.onnx`",
-    ),
-    Field(
-        "surfaces",
-        Kind(
-            "a list of different names, at least one if the decoder is painter",
-            lambda value, card: _names(value, card) and (len(value) > 0 or card["decoder"] == "pixels"),
-        ),
-        "F surfaces, in the order of the output `surface` of `controls.onnx`",
-    ),
-    Field(
-        "descriptors",
-        Kind("a list of different names", _names),
-        "D descriptors, in the order of the last inputs of `mapping.onnx`",
-    ),
+    Field("kinds", _NAMES_TO_PAINT, "K kinds of marks, in the order of the output `kind` of `controls.onnx`"),
+    Field("surfaces", _NAMES_TO_PAINT, "F surfaces, in the order of the output `surface` of `controls.onnx`"),
+    Field("descriptors", _NAMES, "D descriptors, in the order of the last inputs of `mapping.onnx`"),
     Field("variation", _OBJECT, "constants of variations"),
     Field(
         "variation.scale",
         _number(1e-9, 1000),
-        "step of a variation: median distance of a latent of real art to its tenth nearest neighbour, divided by 3",
+        "length of the step to a variation: a third of the median distance from a latent of real art to its tenth "
+        "nearest neighbour",
     ),
-    Field("painting", _OBJECT, "default noise; 0 except in the classic recipe"),
+    Field("painting", _OBJECT, "default noise of painting; 0 except in the classic recipe"),
     Field("painting.noise_std", _number(0, 100), "standard deviation of the noise added to z_image"),
     Field(
         "painting.logvar_scale",
         _number(0, 100),
-        "factor of the posterior variance that z_audio of each window is drawn with; 0 uses the mean",
+        "z_audio of each window is drawn with the posterior variance times this factor; with 0, z_audio is the "
+        "posterior mean",
     ),
     Field(
         "finish_corrections",
@@ -209,12 +200,17 @@ FIELDS = (
             f"an object with a threshold from 0 to 0.999 and a factor from 0 to 100 for each of {', '.join(FINISH)}",
             lambda value, card: _are_corrections(value),
         ),
-        "for the output `finish` of `controls.onnx`: estimates up to the threshold count as 0, the rest is scaled by "
-        "the factor; by default those of the shipped mark classifier",
+        "corrections of the output `finish` of `controls.onnx`: estimates up to the threshold become 0, larger ones "
+        "are rescaled from [threshold, 1] to [0, 1] and multiplied by the factor; by default, the corrections for the "
+        "shipped mark classifier",
         required=False,
     ),
     Field("normalisation", _OBJECT, "constants computed over the training corpus"),
-    Field("normalisation.descriptor_mean", _numbers("D", -_LARGE, _LARGE), "mean of each descriptor, in its own unit"),
+    Field(
+        "normalisation.descriptor_mean",
+        _numbers("D", -_LARGE, _LARGE),
+        "mean of each descriptor, in the unit of the descriptor",
+    ),
     *(
         Field(
             f"normalisation.feature_{part}",
@@ -241,10 +237,10 @@ FIELDS = (
     Field(
         "files",
         Kind(f"an object of at most {MAX_FILES} plain file names with their sha256 in lower case", _files),
-        "every other file of the folder, with its SHA-256",
+        "name of every other file of the folder, with the SHA-256 of the file",
     ),
 )
-"""Validated fields, in the order of validation; other fields are kept but not used."""
+"""The fields in the order in which they are validated; other fields are kept but not used."""
 
 
 def read_card(content: bytes, where: str) -> dict[str, Any]:
@@ -260,8 +256,8 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
     Raises
     ------
     BundleError
-        If the content is not a JSON object, has another schema, lacks a field or a file of a network, or has a wrong
-        or unknown value; the message names it.
+        If the content is not a JSON object, has another schema version, lacks a required field, does not list the file
+        of a network, or has a wrong or unknown value. The message names the field or the file.
     """
     damaged = f"{where} is damaged: bundle.json"
     try:
@@ -276,7 +272,8 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
         version = card.get("clavilux")
         raise BundleError(
             f"{where} has schema {_short(card['schema'])} and this version of Clavilux reads schema {SCHEMA}; install "
-            f"the version that wrote it ({version if _is_name(version) else 'unknown'}) or export it again"
+            f"the version that wrote it ({version if _is_name(version) else 'unknown'}) or export it again: "
+            "CHANGELOG.md in the source folder says how to install other versions"
         )
     for field in FIELDS:
         *parents, name = field.path.split(".")
@@ -309,26 +306,6 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
     return card
 
 
-def field_table() -> str:
-    """Return the fields of ``bundle.json`` as a table in Markdown."""
-    rows = [f"| `{f.path}` | {f.kind.words}{'' if f.required else ', optional'} | {f.meaning} |" for f in FIELDS]
-    return "\n".join(["| field | value | meaning |", "|---|---|---|", *rows])
-
-
-def network_table() -> str:
-    """Return the inputs and outputs of the networks of a bundle as a table in Markdown."""
-
-    def shape(sides: tuple[int | str, ...]) -> str:
-        return f"({', '.join(str(side) for side in ('B', *sides))}{',' if not sides else ''})"
-
-    rows = [
-        f"| `{file}` | {network.takes} {shape(network.shape)} | "
-        f"{', '.join(f'{name} {shape(sides)}' for name, sides in network.gives.items())} |"
-        for file, network in NETWORKS.items()
-    ]
-    return "\n".join(["| file | input | outputs |", "|---|---|---|", *rows])
-
-
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
@@ -343,20 +320,12 @@ def _integer(text: str) -> int:
 
 
 def _depth(value: Any) -> int:
-    """Return the nesting depth of lists and objects, counted up to ``MAX_DEPTH + 1``."""
-    level, depth = [value], 0
-    while level and depth <= MAX_DEPTH:
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, list | dict)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        depth += 1
-    return depth
+    """Return the number of levels of a JSON value: 1 for a number or a text, 2 for a list of numbers, and so on."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _short(value: Any) -> str:
-    """Return an untrusted value for a message: one printable line of at most 60 characters."""
+    """Return an untrusted value as one printable line of at most 60 characters, for a message."""
     shown = value if isinstance(value, str) and _is_name(value) else reprlib.repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -1,24 +1,23 @@
-"""Inference with the networks of a bundle; the only module that imports ONNX Runtime.
+"""Run the networks of a bundle; this is the only module that imports ONNX Runtime.
 
-windows -> `encode_windows` -> z_audio; with descriptors: `encode_song` -> song code -> `map_song` -> z_image ->
-`decode_controls`, or `decode_pixels` where the bundle has no painter
+song -> `Engine.encode_song` -> song code -> `Engine.map_song` -> latent -> `Engine.decode_controls` -> controls
 
-ONNX Runtime uses one thread: the networks are small (milliseconds per song), several songs run in several processes,
-and only one thread guarantees identical bits for the same song.
+ONNX Runtime uses one thread, so that the same song always gives the same bits. One thread is fast enough: the networks
+take milliseconds per song, and several songs are processed in parallel in several processes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.bundle import Bundle
-from clavilux.card import ENCODERS, NETWORKS
+from clavilux.card import DECODERS, ENCODERS, NETWORKS
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM
 from clavilux.errors import AudioError, BundleError, PictureError
 from clavilux.painter.controls import Controls, choose_controls
@@ -30,15 +29,16 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
-BATCH_WINDOWS = 64  # windows per batch: bounds the memory for a song of any length
-MAX_OUTPUT = 1e12  # limit of the absolute outputs: far above valid values, far below the float32 range
+BATCH_WINDOWS = 64  # windows per batch, which limits the memory for long songs
+MAX_OUTPUT = 1e12  # largest allowed absolute output: far above valid values, far below the largest float32
 
 
 class Engine:
-    """The networks of a bundle: inference on songs, latents and pictures.
+    """The networks of a bundle, which encode songs and pictures to latents, and decode latents.
 
-    Each network is loaded when it is first used. Methods raise `BundleError` if a network cannot be loaded or run, or
-    if its output is not finite.
+    The latent of a song or of a window is called z_audio, that of a picture z_image; each has 64 numbers. A network is
+    loaded when it is first used. Methods raise `BundleError` if a network cannot be loaded or run, or if its output is
+    not finite.
 
     Parameters
     ----------
@@ -50,67 +50,54 @@ class Engine:
         self.bundle = bundle
         self._networks: dict[str, _Network] = {}
 
-    def __getstate__(self) -> dict[str, Bundle]:
-        """Return the state without the networks, which cannot be pickled; a copy loads them again."""
-        return {"bundle": self.bundle}
-
-    def __setstate__(self, state: dict[str, Bundle]) -> None:
-        self.__init__(state["bundle"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[type[Engine], tuple[Bundle]]:
+        """Pickle the engine without its networks, which cannot be pickled; an unpickled engine loads them again."""
+        return Engine, (self.bundle,)
 
     def encode_windows(
         self, windows: Float32, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None
     ) -> Float32:
-        """Return z_audio (n, 64) float32, one latent for each of the n windows of a song.
+        """Return z_audio (n, 64) float32: one latent for each of the n windows of a song.
 
         Parameters
         ----------
         windows : (n, 20, 216) float32
-            MFCC, not normalised; the network normalises them.
+            MFCC that are not normalised; the network normalises them.
         logvar_scale : float
-            With 0, the result is the posterior mean. Otherwise each latent is drawn from a normal distribution with the
-            posterior mean and this factor times the posterior variance.
+            With 0, each latent is the posterior mean. Otherwise it is drawn from a normal distribution whose mean is
+            the posterior mean, and whose variance is the posterior variance times this factor.
         rng : numpy Generator, optional
             Random generator; required if ``logvar_scale`` is not 0.
         """
         batches = [
-            self._run("audio_encoder.onnx", windows[start : start + BATCH_WINDOWS])
+            self._network("audio_encoder.onnx").run(windows[start : start + BATCH_WINDOWS])
             for start in range(0, max(1, len(windows)), BATCH_WINDOWS)
         ]
         mean = np.concatenate([batch["z_audio"] for batch in batches])
         if logvar_scale == 0:
             return mean
         assert rng is not None, "noise needs a generator"
-        # exp(80) still fits in float32; trained networks stay below 5.
+        # exp(80) still fits in float32; the outputs of trained networks are below 5.
         logvar = np.minimum(np.concatenate([batch["logvar"] for batch in batches]), 80)
         deviation = np.sqrt(logvar_scale * np.exp(logvar))
         return np.asarray(mean + deviation * rng.standard_normal(mean.shape), np.float32)
 
     def encode_song(self, song: Song, *, logvar_scale: float = 0.0, rng: np.random.Generator | None = None) -> Float32:
-        """Return the song code (64 + D,) float32: mean of z_audio, then the D descriptors of the bundle in their units.
+        """Return the song code (64 + D,) float32: the mean z_audio, then the D descriptors that the bundle uses.
 
-        The mean is over audible windows, so silence before or after the song changes nothing. If no window is audible,
-        the mean is over all windows. If the song has no descriptors (a feature file), their means over the training
-        songs are used.
-
-        Parameters
-        ----------
-        song : Song
-        logvar_scale, rng
-            As in `encode_windows`.
+        The mean is over audible windows, so that silence before or after the song changes nothing. If no window is
+        audible, the mean is over all windows. Descriptors have the units of `clavilux.audio.descriptors.DESCRIPTORS`.
+        If the song has no descriptors, because it was read from a feature file, the means of the descriptors over the
+        training songs are used. `encode_windows` describes ``logvar_scale`` and ``rng``.
 
         Raises
         ------
         BundleError
-            If the bundle needs a descriptor that this version does not measure.
+            If the bundle needs a descriptor that this version of Clavilux does not measure.
         AudioError
             If the features of the song were computed with other settings than those of the bundle.
         """
-        if song.settings != self.bundle.feature_settings:
-            raise AudioError(
-                f"{song.path}: has features of {song.settings}, and bundle {self.bundle.name} needs "
-                f"{self.bundle.feature_settings}; give the sound file, or make the features again with `clavilux "
-                f"features --bundle {self.bundle.name}`"
-            )
+        check_features(song.path, song.settings, self.bundle)
         z_windows = self.encode_windows(song.audible_windows, logvar_scale=logvar_scale, rng=rng)
         z_audio = z_windows.mean(axis=0, dtype=np.float64)
         if not song.descriptors:
@@ -124,16 +111,16 @@ class Engine:
         return np.asarray([*z_audio, *(song.descriptors[name] for name in self.bundle.descriptors)], np.float32)
 
     def map_song(self, song_code: Float32) -> Float32:
-        """Return z_image (64,) float32 of a song code (64 + D,)."""
-        return np.asarray(self._run("mapping.onnx", song_code[None])["z_image"][0])
+        """Return z_image (64,) float32 for a song code (64 + D,)."""
+        return np.asarray(self._network("mapping.onnx").run(song_code[None])["z_image"][0])
 
     def encode_picture(self, rgb: NDArray[np.uint8]) -> tuple[Float32, Float32]:
-        """Return mean and log-variance, (64,) float32 each, of the posterior of z_image given a picture.
+        """Return the mean and the log-variance of the posterior of z_image for a picture, (64,) float32 each.
 
         Parameters
         ----------
         rgb : (H, W, 3) uint8
-            sRGB. The central square is resized to 64 x 64, as for training.
+            sRGB. Its central square is resized to 64 x 64 pixels, as in training.
 
         Raises
         ------
@@ -148,17 +135,19 @@ class Engine:
             raise PictureError(f"a picture to encode has shape {rgb.shape} and type {rgb.dtype}; it is (H, W, 3) uint8")
         small = resize(middle_square(rgb), ENCODER_SIDE_PX).astype(np.float32)
         batch = small.transpose(2, 0, 1)[None] / np.float32(255)
-        outputs = self._run("picture_encoder.onnx", batch)
+        outputs = self._network("picture_encoder.onnx").run(batch)
         return outputs["z_image"][0], outputs["logvar"][0]
 
     def decode_pixels(self, z_image: Float32) -> Float32:
-        """Return the picture (S, S, 3) float32, sRGB in [0, 1], of a latent (64,); needs the decoder "pixels"."""
-        clipped: Float32 = np.clip(self._run("pixels.onnx", z_image[None])["picture"][0].transpose(1, 2, 0), 0, 1)
+        """Decode a latent (64,) to a picture (S, S, 3) float32, sRGB in [0, 1]; only with the decoder "pixels"."""
+        clipped: Float32 = np.clip(
+            self._network("pixels.onnx").run(z_image[None])["picture"][0].transpose(1, 2, 0), 0, 1
+        )
         return clipped
 
     def decode_controls(self, z_image: Float32) -> Controls:
-        """Return the controls of the painter for a latent (64,); needs a bundle with the decoder "painter"."""
-        outputs = {name: value[0] for name, value in self._run("controls.onnx", z_image[None]).items()}
+        """Decode a latent (64,) to the controls of the painter; only with the decoder "painter"."""
+        outputs = {name: value[0] for name, value in self._network("controls.onnx").run(z_image[None]).items()}
         return choose_controls(
             outputs,
             palettes=self.bundle.palettes,
@@ -168,135 +157,95 @@ class Engine:
         )
 
     def check(self, *, painting_only: bool = False) -> None:
-        """Load networks and palettes now, and check the networks, so that painting cannot fail later.
-
-        Inputs and outputs of networks that are not shipped are compared with `clavilux.card.NETWORKS`.
+        """Load all networks and tables of the bundle, so that a faulty bundle is reported before anything is painted.
 
         Parameters
         ----------
         painting_only : bool
-            Skip the picture encoder, which painting a song does not need.
+            Skip the picture encoder and the table of training songs and pictures, which painting a song does not need.
 
         Raises
         ------
         BundleError
-            If a file is missing or damaged, cannot be loaded, or has other inputs or outputs.
+            If a file is missing or damaged, or a network cannot be loaded, is too large, or has other inputs or outputs
+            than `clavilux.card.NETWORKS` lists.
         """
         for file in self.bundle.networks:
             if not (painting_only and file == ENCODERS[2]):
                 self._network(file)
         if self.bundle.decoder == "painter":
             _ = self.bundle.palettes
-
-    @contextmanager
-    def loaded_meanwhile(self) -> Iterator[None]:
-        """Load the networks for painting in a thread during the ``with`` block; its end waits for the thread.
-
-        Raises
-        ------
-        BundleError
-            At the end of the block, for the reasons of `check`, unless the block raised an error itself.
-        """
-        with ThreadPoolExecutor(1) as pool:
-            loading = pool.submit(self.check, painting_only=True)
-            yield
-            loading.result()
-
-    def _run(self, file: str, batch: Float32) -> dict[str, Float32]:
-        """Return the outputs of a network by name, checked to be finite."""
-        batch = np.ascontiguousarray(batch, np.float32)
-        wanted = self._sides(file)
-        if batch.shape[1:] != wanted or len(batch) == 0:
-            raise BundleError(f"{self._where(file)} got an input of shape {batch.shape}; it needs (B, {wanted})")
-        network = self._network(file)
-        with _explained(self._where(file), "run"):
-            network.check_size(len(batch))
-            values = network.session.run(list(NETWORKS[file].gives), {NETWORKS[file].takes: batch})
-        outputs = {name: np.asarray(v, np.float32) for name, v in zip(NETWORKS[file].gives, values, strict=True)}
-        for name, value in outputs.items():
-            if not np.isfinite(value).all():
-                raise BundleError(f"{self._where(file)} gives a {name} that is not finite for this input")
-            if np.abs(value).max() > MAX_OUTPUT:
-                raise BundleError(f"{self._where(file)} gives a {name} beyond {MAX_OUTPUT:g} for this input")
-        return outputs
-
-    def _where(self, file: str) -> str:
-        return f"bundle {self.bundle.folder}: {file}"
-
-    def _sides(self, file: str) -> tuple[int, ...]:
-        """Return the shape of one input of a network."""
-        n_song = LATENT_DIM + len(self.bundle.descriptors)
-        return tuple(n_song if isinstance(side, str) else side for side in NETWORKS[file].shape)
+        if not painting_only:
+            _ = self.bundle.neighbours
 
     def _network(self, file: str) -> _Network:
-        """Return a network, loaded on first use from the checked bytes of the bundle."""
         if file not in self._networks:
-            content = self.bundle.read(file)
-            letters = {}
-            if file == "controls.onnx":
-                bundle = self.bundle
-                letters = {"P": len(bundle.palettes), "K": len(bundle.kinds), "F": len(bundle.surfaces)}
-            with _explained(self._where(file), "load"):
-                network = _Network(content, file, self._sides(file), letters, is_trusted=self.bundle.is_shipped)
-            self._networks[file] = network
+            self._networks[file] = _Network(self.bundle, file)
         return self._networks[file]
 
 
 class _Network:
-    """A network loaded by ONNX Runtime, after a check of its size.
+    """A network of a bundle, loaded by ONNX Runtime.
 
-    Parameters
-    ----------
-    content : bytes
-        ONNX file.
-    file : str
-        Name of the file, a key of `NETWORKS`.
-    sides : tuple of int
-        Shape of one input.
-    letters : dict
-        Values of the letters P, K and F in `NETWORKS`.
-    is_trusted : bool
-        Skip the check: shipped networks are part of the package, and a test checks them.
+    A network of a shipped bundle is trusted. Any other network is checked first, because loading or running it might
+    need too much memory or time.
     """
 
-    def __init__(
-        self, content: bytes, file: str, sides: tuple[int, ...], letters: dict[str, int], *, is_trusted: bool
-    ) -> None:
-        import onnxruntime  # 0.03 s, only if something is painted
+    def __init__(self, bundle: Bundle, file: str) -> None:
+        import onnxruntime  # imported here, because the import takes 0.03 s and not every command paints
 
-        self._contract, self._sides, self._letters = NETWORKS[file], sides, letters
-        self._checked: set[int] = set()
+        n_song = LATENT_DIM + len(bundle.descriptors)
+        self._name, self._contract = f"bundle {bundle.folder}: {file}", NETWORKS[file]
+        self._sides = tuple(n_song if isinstance(side, str) else side for side in self._contract.shape)
+        self._letters: dict[str, int] = {}  # values of the letters in the shapes of the outputs
+        self._checked: set[int] = set()  # batch sizes for which the network was checked
         self._graph: Graph | None = None
-        if not is_trusted:
-            from clavilux.graphs.onnx_file import read_graph
-
-            self._graph = read_graph(content)
-            self.check_size(1)  # before ONNX Runtime folds constants
+        content = bundle.read(file)
+        if file == DECODERS["painter"]:
+            self._letters = {"P": len(bundle.palettes), "K": len(bundle.kinds), "F": len(bundle.surfaces)}
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
-        options.log_severity_level = 4  # fatal only: errors raise exceptions, warnings concern the graph optimiser
-        self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        options.log_severity_level = (
+            4  # only fatal errors: others raise exceptions, and warnings are about optimisation
+        )
+        with _explained(self._name, "load"):
+            if not bundle.is_shipped:
+                from clavilux.graphs.onnx_file import read_graph
 
-    def check_size(self, n: int) -> None:
-        """Check inputs, outputs and size of an untrusted network for a batch of ``n``; once per ``n``.
+                self._graph = read_graph(content)
+                self._check(1)  # before ONNX Runtime folds constants
+            self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
-        Raises
-        ------
-        GraphError
-            If inputs or outputs differ from `NETWORKS`, or the network needs too much memory or time.
-        """
-        if self._graph is None or n in self._checked:
-            return
-        from clavilux.graphs.bounds import check_network
+    def run(self, batch: Float32) -> dict[str, Float32]:
+        """Return the outputs by name for a batch of inputs."""
+        if batch.shape[1:] != self._sides or len(batch) == 0:
+            needed = ", ".join(str(side) for side in self._sides)
+            raise BundleError(f"{self._name} got an input of shape {batch.shape}; it needs (B, {needed})")
+        names = list(self._contract.gives)
+        with _explained(self._name, "run"):
+            self._check(len(batch))
+            values = self.session.run(names, {self._contract.takes: np.ascontiguousarray(batch, np.float32)})
+        outputs = {name: np.asarray(value, np.float32) for name, value in zip(names, values, strict=True)}
+        for name, value in outputs.items():
+            if not np.isfinite(value).all():
+                raise BundleError(f"{self._name} gives a {name} that is not finite for this input")
+            if np.abs(value).max() > MAX_OUTPUT:
+                raise BundleError(f"{self._name} gives a {name} beyond {MAX_OUTPUT:g} for this input")
+        return outputs
 
-        check_network(self._graph, self._contract, n, self._sides, self._letters)
-        self._checked.add(n)
+    def _check(self, n: int) -> None:
+        """Check inputs, outputs, memory and time of an untrusted network for batches of ``n``, once for each ``n``."""
+        if self._graph is not None and n not in self._checked:
+            from clavilux.graphs.bounds import check_network
+
+            check_network(self._graph, self._contract, n, self._sides, self._letters)
+            self._checked.add(n)
 
 
 @contextmanager
 def _explained(where: str, action: str) -> Iterator[None]:
-    """Turn any error of ONNX Runtime or of the check of a network into a `BundleError` of one line."""
+    """Turn any error of ONNX Runtime or `check_network` in the ``with`` block into a one-line `BundleError`."""
     try:
         yield
     except BundleError as error:
@@ -306,3 +255,14 @@ def _explained(where: str, action: str) -> Iterator[None]:
         raise BundleError(
             f"{where}: ONNX Runtime cannot {action} it ({reason[:300]}); export the bundle again"
         ) from error
+
+
+def check_features(where: object, settings: FeatureSettings, bundle: Bundle) -> None:
+    """Raise an `AudioError` if features with these settings, of the file or folder ``where``, do not fit a bundle."""
+    if settings == bundle.feature_settings:
+        return
+    classic = ", or paint with --bundle classic" if settings == LIBROSA else ""
+    raise AudioError(
+        f"{where}: has features of {settings}, and bundle {bundle.name} needs {bundle.feature_settings}; give the "
+        f"sound, or make the features again with `clavilux features MUSIC -o DIR --bundle {bundle.name}`{classic}"
+    )

@@ -1,6 +1,6 @@
-"""Errors that a user can correct: their classes. The texts are where the errors are raised.
+"""Exception classes of errors that a user can correct.
 
-Each text says in one line what was given, what is allowed and what to do.
+Each message says in one line what was given, what is allowed and what to do.
 """
 
 
@@ -17,32 +17,36 @@ class PictureError(ClaviluxError):
 
 
 class OutputError(ClaviluxError):
-    """An output cannot be written, or is one of the files that are read."""
+    """An output file cannot be written, or is also one of the input files."""
 
 
 class ControlsError(ClaviluxError):
-    """Controls of the painter are out of range or have the wrong shape."""
+    """Controls (the parameters from which a picture is painted) are out of range or have the wrong shape."""
 
 
 class BundleError(ClaviluxError):
-    """A bundle is missing, damaged or has another schema version."""
+    """A bundle (a folder of trained networks) is missing, is damaged, or has a schema version that cannot be read."""
 
 
 class CorpusError(ClaviluxError):
-    """A source, a table or a data folder is missing or wrong."""
+    """A source, a table or a folder of training data is missing or wrong."""
 
 
 class StudyError(ClaviluxError):
-    """A listening study cannot be made, or a result of one cannot be read."""
+    """A listening study cannot be made, or its results cannot be read."""
 
 
 class RecipeError(ClaviluxError):
-    """A recipe has an unknown key or a value out of range."""
+    """A recipe (the settings of a training) has an unknown key or a value out of range."""
 
 
 class TrainingError(ClaviluxError):
-    """A training cannot start or continue."""
+    """Training cannot start or continue."""
 
 
 class ClusterError(ClaviluxError):
     """A cluster cannot be reached, or its workers cannot process the songs."""
+
+
+class MissingExtraError(ClaviluxError, ModuleNotFoundError):
+    """A package that an extra of Clavilux installs is missing."""

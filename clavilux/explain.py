@@ -1,42 +1,68 @@
-"""Reports of how a picture was made: as JSON values (``--json``) and as text (``--explain``).
+"""Report how a picture was made, as JSON values (``--json``) and as text (``--explain``).
 
-The mapping turns sound and descriptors together into one latent, so the text does not claim that one descriptor made
-one colour. It says which properties correspond over many songs, and how strongly.
+The mapping network computes one latent from the audio latent and all descriptors of a song together. Therefore the text
+does not claim that one descriptor determined one colour. It says in which properties a song differs most from other
+songs, and which properties of pictures correspond to them over many songs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
-from clavilux.constants import FINISH
+from clavilux.alt_text import MainColour, accent_colour, main_colours
+from clavilux.colour import write_hex
+from clavilux.constants import FINISH, MAX_AUDIO_S
+from clavilux.neighbours import Neighbours
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
+from clavilux.painter.surfaces import SURFACES
 from clavilux.picture import Picture
-from clavilux.words import measured_links, say_share, say_value, share_below
+from clavilux.record import ParsedRecord, parse_record
+from clavilux.system.arguments import check_size
+from clavilux.system.terminal import text_width
+from clavilux.words import COMPARATIVES, measured_links, say_further, say_reasons, say_share, say_value, share_below
+
+_INDENT = 12  # columns of the titles
+_COLUMNS = 60, 100  # smallest and largest width of the text
 
 
 def report_picture(
-    picture: Picture, target: Path, mapped: tuple[str, ...], card: Mapping[str, Any] | None = None
+    picture: Picture,
+    target: Path,
+    mapped: tuple[str, ...],
+    card: Mapping[str, Any] | None = None,
+    neighbours: Neighbours | None = None,
 ) -> dict[str, Any]:
-    """Return a report of how a picture was made, as a dict of JSON values without the plan and the pixels.
+    """Return a report of how a picture was made, as a dict of JSON values.
+
+    The report has neither the pixels nor the plan of the picture (where each colour lies).
 
     Parameters
     ----------
     picture : Picture
     target : Path
-        File of the picture; its path is part of the report, and the file is not read.
+        Path of the picture file, for the report; the file is not read.
     mapped : tuple of str
-        Descriptors that the mapping network of the bundle uses.
+        Names of the descriptors that the mapping network of the bundle uses.
     card : mapping, optional
-        ``bundle.json``, for the comparison with the training songs and for the strengths of correspondences.
+        Content of ``bundle.json``. Without it, the report has neither a comparison with the training songs nor the
+        correspondences between songs and pictures.
+    neighbours : Neighbours, optional
+        Neighbours of the bundle. Without them, the report names no nearest training songs and pictures.
     """
     song, controls, card = picture.song, picture.controls, card or {}
     descriptors = {} if song is None else song.descriptors
     shares = {name: share_below(name, value, card) for name, value in descriptors.items()}
+    compared = {name: round(share, 3) for name, share in shares.items() if share is not None}
+    links = measured_links(card) if mapped else []  # without descriptors, nothing is mapped on purpose
+    colours = [] if controls is None else main_colours(picture.cells)
+    accent = accent_colour(picture.cells, colours) if colours else None
+    wishes = picture.record.get("steering", {})
     return {
         "song": picture.record.get("song", picture.record)["name"] if song is None else str(song.path),
         "picture": str(target),
@@ -51,98 +77,211 @@ def report_picture(
         },
         "descriptors": descriptors,
         "mapped_descriptors": list(mapped),
-        "shares_of_songs_below": {name: round(share, 3) for name, share in shares.items() if share is not None},
-        "correspondences": [{**link._asdict(), "words": link.words} for link in measured_links(card)],
+        "shares_of_songs_below": compared,
+        "correspondences": [{**link._asdict(), "words": link.words} for link in links],
+        "reasons": [] if song is None or song.is_silent else say_reasons(links, compared, wishes),
+        **_report_nearest(picture, neighbours),
+        "colours": [_report_colour(colour) for colour in colours],
+        "accent": None if accent is None else _report_colour(accent),
         "controls": None if controls is None else _report_controls(controls),
         "z_image_norm": None if picture.z_image is None else round(float(np.linalg.norm(picture.z_image)), 4),
     }
 
 
-def hex_colours(controls: Controls) -> list[str]:
-    """Return the eight colours of the palette as text such as ``#1a2b3c``, from dark to light."""
-    return ["#" + "".join(f"{round(255 * float(c)):02x}" for c in colour) for colour in controls.palette]
+def _report_nearest(picture: Picture, neighbours: Neighbours | None) -> dict[str, Any]:
+    """Return the training songs nearest to the song of a picture, and the training pictures nearest to the picture.
+
+    None are returned if the song is silent, no songs if it is missing, and no pictures if the picture was painted from
+    controls.
+    """
+    song, z_audio, z_image = picture.song, picture.z_audio, picture.z_image
+    songs, pictures = [], []
+    if song is not None and song.is_silent:
+        neighbours = None
+    if neighbours is not None and song is not None and z_audio is not None:
+        songs = neighbours.songs(z_audio, song.descriptors)
+    if neighbours is not None and z_image is not None:
+        pictures = neighbours.pictures(z_image)
+    return {
+        f"nearest_{what}": [{**found._asdict(), "share": round(found.share, 4)} for found in all_found]
+        for what, all_found in (("songs", songs), ("pictures", pictures))
+    }
+
+
+def _report_colour(colour: MainColour) -> dict[str, Any]:
+    return {**colour._asdict(), "share": round(colour.share, 4)}
 
 
 def _report_controls(controls: Controls) -> dict[str, Any]:
     return {
-        "palette": hex_colours(controls),
+        "palette": write_hex(controls.palette),
         "kind": controls.kind,
         "frequency": round(controls.frequency, 4),
         "angle": round(controls.angle, 4),
         "chaos": round(controls.chaos, 4),
         "second_kind": controls.second_kind,
+        "figure": controls.figure,
         "surface": controls.surface,
         **{name: round(getattr(controls, name), 4) for name in FINISH},
     }
 
 
-def explain_report(report: dict[str, Any]) -> str:
-    """Return a report from `report_picture` as a few lines of text for a terminal."""
+def explain_report(report: dict[str, Any], width: int | None = None) -> str:
+    """Return a text that explains a report from `report_picture`.
+
+    On a terminal, or with ``width``, the text has two columns, and its lines are wrapped to that many characters.
+    Otherwise each line is one fact, however long, so that a screen reader reads whole phrases. Measured values that a
+    comparison with other songs says better are only in the report.
+    """
+    width = width or text_width()
     measured, record = report["measured"], report["record"]
     if measured is None:
         source = "controls" if "controls" in record else "the record of a picture"
-        return _lay_out({"measured": [f"nothing: painted from {source}"], "painted": _painted(report)})
+        sections = {"measured": [f"nothing: painted from {source}"], "painted": _describe_painting(report)}
+        return _lay_out(sections, width)
     minutes, seconds = divmod(round(measured["duration_s"]), 60)
-    song = [f"{minutes}:{seconds:02d}, {measured['audible_windows']} of {measured['windows']} windows audible"]
-    if record["song"]["silent"]:
-        song.append("silent throughout: all windows are used, and the descriptors mean nothing")
-    for name, value in report["descriptors"].items():
+    duration = f"{minutes}:{seconds:02d}"
+    if measured["audible_windows"] < measured["windows"]:
+        duration += f"; {measured['audible_windows']} of {measured['windows']} parts of 5 s are audible"
+    if report["shares_of_songs_below"]:
+        duration += "; compared with the training songs:"
+    song, others = [duration], []
+    is_silent = record["song"]["silent"]
+    if is_silent:
+        song = [f"{minutes}:{seconds:02d}; silent throughout, so there is nothing to describe or compare"]
+    for name, value in () if is_silent else report["descriptors"].items():
+        label, words = name.replace("_", " "), say_value(name, value)
         share = report["shares_of_songs_below"].get(name)
-        compared = "" if share is None or record["song"]["silent"] else f", {say_share(name, share)}"
-        use = "" if name in report["mapped_descriptors"] else " (not used for the picture)"
-        song.append(f"{name.replace('_', ' ')}: {say_value(name, value)}{compared}{use}")
-    descriptors = "these descriptors" if report["descriptors"] else "the mean descriptors of the training songs"
-    why = [
-        f"The sound (64 numbers, the mean over the windows) and {descriptors} are mapped to a latent",
-        f"(length {report['z_image_norm']:.2f}), which determines palette, plan and marks together; no single",
-        f"descriptor sets a colour or a mark. The seed ({record['seed']}) only determines where single marks fall.",
-    ]
-    links = report["correspondences"]
-    if links:
-        why.append("Over many songs, sound and picture correspond (rank correlation on songs it was not fitted on):")
-        why += [f"  {link['sound']}, {link['picture']}: {link['words']} ({link['strength']:.2f})" for link in links]
+        if name in report["mapped_descriptors"]:
+            song.append(f"{label}: {words if share is None else say_share(name, share)}")
+        elif name not in COMPARATIVES:
+            others.append(f"{label} {words}")
+    if others:
+        song.append(f"not used for the picture: {', '.join(others)}")
+    why = [f"{reason[0].upper()}{reason[1:]}." for reason in report["reasons"]]
+    if is_silent:
+        source = "the silence"
+    elif not report["mapped_descriptors"]:
+        source = "only the sound itself"
+    elif report["descriptors"]:
+        source = "the sound and all these values together"
+    else:
+        source = "the sound and the mean values of the training songs together"
+    why.append(f"The networks map {source} to the whole picture; no single value sets a colour or a shape.")
     options = record["options"]
     if options["noise_std"] or options["logvar_scale"]:
-        why.append(
-            f"Random noise was added: {options['noise_std']:g} to the latent, {options['logvar_scale']:g} times the "
-            "encoder's variance to each window."
-        )
+        why.append("Random noise was added, so another seed gives another picture.")
     if record["variation"]:
-        why.append(
-            f"Variation {record['variation']}: the latent was moved by {record['spread']:g} steps in a random "
-            "direction."
-        )
+        why.append(f"Variation {record['variation']} is {record['spread']:g} steps from the main picture.")
     if steering := record.get("steering"):
-        why.append(f"Steered: {', '.join(_asked(name, value) for name, value in steering.items())}.")
-    return _lay_out({"measured": song, "painted": _painted(report), "why": why})
+        why.append(f"{_describe_steering(steering)}; what the song would do to the same properties is left out.")
+    nearest = [
+        f"{what[:-1]} {_describe_nearby(near)}; {say_further(near['share'])} of pairs of {what} are further apart"
+        for what in ("songs", "pictures")
+        for near in report[f"nearest_{what}"]
+    ]
+    return _lay_out({"measured": song, "painted": _describe_painting(report), "why": why, "nearest": nearest}, width)
 
 
-def _asked(name: str, value: Any) -> str:
-    """Return one entry of the steering in a record as text."""
-    value = value["name"] if isinstance(value, dict) else value
-    return f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+def _describe_nearby(near: dict[str, Any]) -> str:
+    artist = f" by {near['artist']}" if near["artist"] else ""
+    source = f" ({near['source']})" if near["source"] else ""
+    return f"{near['title']}{artist}{source}"
 
 
-def _lay_out(sections: dict[str, list[str]]) -> str:
-    return "\n".join(
-        f"  {title if row == 0 else '':9} {line}" for title, lines in sections.items() for row, line in enumerate(lines)
-    )
+def _describe_steering(steering: dict[str, Any]) -> str:
+    """Return the text for the steering in a record, such as "Steered: warmth 0.5, marks rings dots"."""
+    wishes = []
+    for name, value in steering.items():
+        value = value["name"] if isinstance(value, dict) else value
+        wishes.append(f"{name.replace('_', ' ')} {' '.join(map(str, value)) if isinstance(value, list) else value}")
+    return f"Steered: {', '.join(wishes)}"
 
 
-def _painted(report: dict[str, Any]) -> list[str]:
-    """Return the lines about the picture: palette, marks, surface, description."""
+def _lay_out(sections: dict[str, list[str]], width: int | None) -> str:
+    """Return a text from sections: title -> lines.
+
+    With a width, it has two columns, titles and wrapped lines; a word that is longer than a line is not cut. Without a
+    width, each line of a section is one line, after a line with the title.
+    """
+    if width is None:
+        return "\n".join(row for title, lines in sections.items() if lines for row in (f"{title}:", *lines))
+    inner = min(max(width, _COLUMNS[0]), _COLUMNS[1]) - _INDENT
+    rows = []
+    for title, lines in sections.items():
+        wrapped = [row for line in lines for row in _wrap(line, inner)]
+        rows += [f"  {title if k == 0 else '':9} {row}" for k, row in enumerate(wrapped)]
+    return "\n".join(rows)
+
+
+def _wrap(line: str, width: int) -> list[str]:
+    return wrap(line, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+
+
+def _describe_painting(report: dict[str, Any]) -> list[str]:
+    """Return the lines about the picture: description, main colours and marks."""
     controls = report["controls"]
     if controls is None:
         return [report["description"], "decoded as pixels and enlarged"]
-    angle = f", at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
-    surface = [f"{name} {controls[name]:.2g}" for name in FINISH if controls[name] and name != "outline"]
-    if controls["outline"]:
-        surface.append(f"{'dark' if controls['outline'] < 0 else 'light'} outlines of {abs(controls['outline']):.2g} %")
+    angle = f" at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
     second = controls["second_kind"]
+    colours = [f"{colour['name']} {colour['hex']} {100 * colour['share']:.0f} %" for colour in report["colours"]]
+    if accent := report["accent"]:
+        colours.append(f"accent {accent['name']} {accent['hex']} {100 * accent['share']:.1f} %")
     return [
-        " ".join(controls["palette"]),
-        f"{controls['kind']}, {controls['frequency']:.1f} across the short side{angle}, chaos {controls['chaos']:.2f}",
-        f"painted as {controls['surface']}" + (f", with {second} near the focus" if second else ""),
-        *([", ".join(surface)] if surface else []),
         report["description"],
+        ", ".join(colours),
+        f"marks: laid out as {controls['kind']}{angle}{', with ' + second + ' near the focus' if second else ''}; "
+        f"painted as {SURFACES[controls['surface']].words}",
     ]
+
+
+def explain_record(record: dict[str, Any], description: str, width: int | None = None) -> str:
+    """Return a text that says what a picture shows, and the settings that it was painted with.
+
+    Parameters
+    ----------
+    record : dict
+        From `clavilux.picture_file.read_record`; untrusted.
+    description : str
+        From `clavilux.picture_file.read_description`.
+    width : int, optional
+        As for `explain_report`.
+
+    Raises
+    ------
+    PictureError
+        If an entry is missing, has a wrong type or is out of range.
+    """
+    painted = description or "the file has no description"
+    if "controls" in record:
+        size = check_size(tuple(record["size"]) if isinstance(record.get("size"), list) else record.get("size"))
+        settings = [f"controls: {record.get('name')}", f"size: {size[0]} x {size[1]} pixels"]
+    else:
+        settings = _describe_settings(parse_record(record, any_version=True))
+    settings.append(f"Clavilux {record['clavilux']}")
+    return _lay_out({"painted": [painted], "settings": settings}, width or text_width())
+
+
+def _describe_settings(record: ParsedRecord) -> list[str]:
+    """Return one line for each option in the record of a picture that differs from the default, after the main ones."""
+    options, seconds = record.options, record.song.get("duration_s")
+    duration = "" if seconds is None else f", {round(seconds) // 60}:{round(seconds) % 60:02d}"
+    lines = [
+        f"song: {record.song['name']}{duration}{', silent' if record.song['silent'] else ''}",
+        f"size: {options.size[0]} x {options.size[1]} pixels, {options.dpi:g} per inch",
+        f"seed: {options.seed}",
+    ]
+    if options.variation:
+        lines.append(f"variation: {options.variation}, {options.spread:g} steps from the main picture")
+    if options.steering:
+        lines.append(_describe_steering(options.steering.to_record()))
+    if options.is_transparent:
+        lines.append("background: transparent")
+    if options.max_s < MAX_AUDIO_S:
+        lines.append(f"sound: only the first {options.max_s:g} s")
+    if options.clip is not None:
+        lines.append(f"sound: only part {options.clip} of the feature file")
+    if options.noise_std or options.logvar_scale:
+        lines.append("random noise was added")
+    return [*lines, f"bundle: {record.bundle_name}"]

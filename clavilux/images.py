@@ -1,10 +1,8 @@
-"""Read picture files as pixels (H, W, 3) uint8 sRGB, as a viewer shows them, and crop and resize pictures.
-
-Training, the picture encoder, the measures and the corpus all read pictures with this module.
-"""
+"""Read picture files as pixels (H, W, 3) uint8 sRGB, as a viewer shows them, and crop and resize pictures."""
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import stat
@@ -19,10 +17,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.colour import to_bytes
 from clavilux.errors import PictureError
+from clavilux.system.files import DOWNLOAD_IT, web_address
 
 if TYPE_CHECKING:
-    from PIL import Image  # imported in functions: it takes 0.03 s, which painting a song does not need
+    from PIL import Image  # imported in functions, because it takes 0.03 s and painting a song does not need it
     from PIL.ImageFile import ImageFile
 
 PICTURE_SUFFIXES = frozenset({
@@ -35,65 +35,75 @@ UNSUPPORTED_PICTURE_SUFFIXES = frozenset({
     ".ai", ".pdf", ".tga", ".dds", ".exr", ".hdr", ".ico", ".icns", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".raw",
     ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw",
 })  # fmt: skip
-"""Extensions of picture files that are not read although a user may expect it, in lower case."""
+"""Extensions, in lower case, of picture files that are not read although users may expect it."""
 
 MAX_PIXELS = 2**27
-"""Largest number of pixels: enough for a photograph of 108 megapixels, read in less than 1 GB of memory."""
+"""Largest number of pixels of a picture that is read; one of 108 megapixels takes less than 1 GB of memory."""
 
-_MAX_PIXELS_WEBP = 2**26  # its decoder needs three copies, so the memory is the same
+_MAX_PIXELS_WEBP = 2**26  # half, because the WebP decoder holds three copies of the pixels: the memory is the same
 
-_READERS = {  # Pillow's module for each format; the content of a file decides its format, not its name
-    "JPEG": "JpegImagePlugin",
-    "PNG": "PngImagePlugin",
-    "WEBP": "WebPImagePlugin",
-    "GIF": "GifImagePlugin",
-    "TIFF": "TiffImagePlugin",
-    "BMP": "BmpImagePlugin",
-    "AVIF": "AvifImagePlugin",
-}
-_STRIP_PIXELS = 2**21  # converted at a time, to limit the memory
+# Format -> Pillow's module. The content of a file, not its name, determines the format.
+_READERS = {
+    "JPEG": "JpegImagePlugin", "PNG": "PngImagePlugin", "WEBP": "WebPImagePlugin", "GIF": "GifImagePlugin",
+    "TIFF": "TiffImagePlugin", "BMP": "BmpImagePlugin", "AVIF": "AvifImagePlugin",
+}  # fmt: skip
+_FIRST_BYTES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"<svg", b"%PDF-", b"8BPS\0\1")
+_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")  # of pictures in boxes like those of MP4
+_STRIP_PIXELS = 2**21  # number of pixels that are converted at a time, to limit the memory
 _WHITE = (255, 255, 255, 255)
-_HIGHLIGHTS = 16.0  # largest value in a file of floats that is still read with white = 1
+_HIGHLIGHTS = 16.0  # a picture of floats up to this value is read with white = 1
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Return the pixels (H, W, 3) uint8 sRGB of a picture file as a viewer shows it.
+    """Return the pixels (H, W, 3) uint8 sRGB of a picture file, as a viewer shows it.
 
-    The picture is rotated according to its Exif orientation. Its colours are converted from its colour profile, or from
-    the gamma and primaries of a PNG; without them, or if the profile is damaged, they are read as sRGB. The background
-    of transparent parts is white. Of an animation or a file with several pages, the first picture is read.
+    The picture is rotated according to its Exif orientation. Colours are converted to sRGB with the colour profile of
+    the file, or with the gamma and the primaries of a PNG. If the file has none of these, or a damaged profile, its
+    colours are read as sRGB. Transparent parts are shown on white. Of an animation or a file with several pages, the
+    first picture is returned.
 
-    Samples of 16 bits are scaled to 8 bits. For integers of 32 bits, white is the smallest of 255, 65 535 and the
-    maximum of their type that no sample exceeds. For floats, white is 1 if no sample exceeds 16, else as for integers.
+    Samples of 16 bits are scaled to 8 bits. In a picture of 32-bit integers, white is 255, 65 535 or the maximum of
+    the integer type: the smallest of these that no sample exceeds. In a picture of floats, white is 1 if no sample
+    exceeds 16; otherwise it is chosen as for integers.
 
     Parameters
     ----------
     path : Path
-        A PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF file of at most `MAX_PIXELS` pixels, with any extension.
+        A PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF file of at most `MAX_PIXELS` pixels; its extension does not matter.
 
     Raises
     ------
     PictureError
         If the file is missing, in another format, damaged, cut off or too large.
     """
-    with _as_picture_error(f"{path}: "), _regular_file(path) as file:
+    with _as_picture_error(f"{web_address(path) or path}: "), _regular_file(path) as file:
         return _read(file)
 
 
+def starts_as_picture(head: bytes) -> bool:
+    """Return whether the first bytes of a file, 12 or more, are those of a picture (also AVIF, HEIC, SVG and PDF)."""
+    in_boxes = head[4:8] == b"ftyp" and head[8:12] in _BRANDS
+    return head.startswith(_FIRST_BYTES) or in_boxes or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a picture by its first bytes, or has the name of one and cannot be read."""
+    try:
+        with _regular_file(path) as file:
+            return starts_as_picture(file.read(12))
+    except (OSError, PictureError):
+        return path.suffix.lower() in PICTURE_SUFFIXES | {".svg", ".pdf"}
+
+
 def decode_picture(content: bytes) -> NDArray[np.uint8]:
-    """Return the pixels (H, W, 3) uint8 sRGB of the content of a picture file, like `read_picture`.
-
-    Error messages do not name a file.
-    """
-    import io
-
+    """Return the pixels (H, W, 3) uint8 sRGB of a picture file, given its bytes; otherwise like `read_picture`."""
     with _as_picture_error(""):
         return _read(io.BytesIO(content))
 
 
 @contextmanager
 def open_picture(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile]:
-    """Yield a picture file as an image of Pillow whose pixels are not decoded yet.
+    """Open a picture file as a Pillow image for a ``with`` block; its pixels are decoded when they are needed.
 
     Parameters
     ----------
@@ -104,9 +114,13 @@ def open_picture(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile]:
     Raises
     ------
     PictureError
-        If the file cannot be read, or the ``with`` block raises any exception.
+        If the file cannot be read, or if the ``with`` block raises any exception.
     """
-    with _as_picture_error(f"{path}: "), _regular_file(path) as file, _opened(file, formats) as image:
+    with (
+        _as_picture_error(f"{web_address(path) or path}: "),
+        _regular_file(path) as file,
+        _opened(file, formats) as image,
+    ):
         yield image
 
 
@@ -121,7 +135,7 @@ def middle_square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def resize(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Return a picture (H, W, 3) uint8, resized to (side, side, 3) uint8.
 
-    A box filter is used if both sides shrink by a factor of 2 or more, else bicubic interpolation.
+    The filter is a box if both sides shrink by a factor of 2 or more, and bicubic otherwise.
     """
     from PIL import Image
 
@@ -132,12 +146,12 @@ def resize(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 def enlarge(rgb: NDArray[np.float32], width: int, height: int) -> NDArray[np.uint8]:
     """Return a square picture (S, S, 3) in [0, 1], enlarged to (height, width, 3) uint8 by bicubic interpolation.
 
-    The picture fills the longer side and is cropped symmetrically along the shorter side.
+    The square is scaled to the longer side of the result, and then cropped to the shorter side, equally at both ends.
     """
     from PIL import Image
 
     side = max(width, height)
-    square = Image.fromarray(np.rint(255 * np.clip(rgb, 0, 1)).astype(np.uint8))
+    square = Image.fromarray(to_bytes(np.clip(rgb, 0, 1)))
     left, top = (side - width) / 2 * len(rgb) / side, (side - height) / 2 * len(rgb) / side
     box = (left, top, len(rgb) - left, len(rgb) - top)
     return np.asarray(square.resize((width, height), Image.Resampling.BICUBIC, box), np.uint8)
@@ -145,10 +159,9 @@ def enlarge(rgb: NDArray[np.float32], width: int, height: int) -> NDArray[np.uin
 
 @contextmanager
 def _as_picture_error(prefix: str) -> Iterator[None]:
-    """Raise every exception of the block as a `PictureError` whose message begins with ``prefix``.
+    """Convert every exception of the ``with`` block to a `PictureError` whose message begins with ``prefix``.
 
-    For damaged files, Pillow's decoders raise OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError,
-    EOFError, RuntimeError, NotImplementedError, OverflowError, MemoryError, struct.error and zlib.error.
+    For damaged files, Pillow's decoders raise exceptions of many types, even SyntaxError, struct.error and zlib.error.
     """
     from PIL import Image
 
@@ -169,18 +182,24 @@ def _as_picture_error(prefix: str) -> Iterator[None]:
 
 @contextmanager
 def _regular_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading; raise `PictureError` if it is not a regular file, since opening a pipe may block."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    """Open a file for reading; raise `PictureError` if it is no regular file, because opening a pipe may block."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        if web_address(path):
+            raise PictureError(DOWNLOAD_IT) from error
+        raise
+    if not stat.S_ISREG(status.st_mode):
         raise PictureError("is not a regular file")
     with open(path, "rb") as file:
         yield file
 
 
 class _PillowSilenced:
-    """Context without Pillow's warnings about unusual headers, Exif data and large pictures.
+    """Context manager that disables Pillow's warnings about unusual headers, Exif data and large pictures.
 
-    Warning filters are global and several threads may read pictures, so the first thread to enter sets the filter and
-    the last one to leave removes it.
+    Warning filters are global, and several threads may read pictures. Therefore the first thread that enters sets the
+    filter, and the last one that leaves removes it.
     """
 
     def __init__(self) -> None:
@@ -204,15 +223,13 @@ class _PillowSilenced:
 
 
 _pillow_silenced = _PillowSilenced()
-
-
 _libtiff_lock = threading.Lock()
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints Pillow's log messages
 
 
 @contextmanager
 def _libtiff_silenced() -> Iterator[None]:
-    """Redirect stderr of the process to null: libtiff prints errors there, which Pillow cannot disable."""
+    """Discard what the process writes to stderr, because libtiff prints errors there and Pillow cannot disable that."""
     with _libtiff_lock, ExitStack() as stack:
         with suppress(OSError):  # stderr is closed
             saved = os.dup(2)
@@ -225,7 +242,10 @@ def _libtiff_silenced() -> Iterator[None]:
 
 @contextmanager
 def _opened(file: BinaryIO, formats: tuple[str, ...]) -> Iterator[ImageFile]:
-    """Read the header of a picture with some of Pillow's readers; others start programs (EPS) or accept anything."""
+    """Open a picture as a Pillow image, with Pillow's readers of the given formats only.
+
+    The formats are limited because Pillow has readers that run other programs (EPS), and readers that accept any file.
+    """
     from PIL import Image, UnidentifiedImageError
 
     for name in formats:
@@ -242,9 +262,12 @@ def _opened(file: BinaryIO, formats: tuple[str, ...]) -> Iterator[ImageFile]:
 
 
 def _read(file: BinaryIO) -> NDArray[np.uint8]:
+    """Return the pixels (H, W, 3) uint8 sRGB of an open picture file."""
     with _opened(file, tuple(_READERS)) as image:
         limit = _MAX_PIXELS_WEBP if image.format == "WEBP" else MAX_PIXELS
-        if max(image.width * image.height, _tile_pixels(image)) > limit:
+        tags = getattr(image, "tag_v2", {})
+        tile_pixels = int(tags.get(322, 0)) * int(tags.get(323, 0))  # a tile of a TIFF may be larger than the picture
+        if max(image.width * image.height, tile_pixels) > limit:
             raise PictureError(
                 f"has {image.width} x {image.height} pixels; at most {limit / 1e6:.0f} million are read in "
                 f"{image.format}: make it smaller"
@@ -253,10 +276,10 @@ def _read(file: BinaryIO) -> NDArray[np.uint8]:
             ends = [tile[1][2:] for tile in image.tile if tile[1]] or [(0, 0)]
             if max(x for x, _ in ends) * max(y for _, y in ends) < image.width * image.height:
                 raise PictureError("cannot be read (damaged: rows are missing)")  # Pillow would make them black
-        samples = str(image.tile[0].args) if image.tile else ""  # read before `load`, which discards it
+        raw_mode = str(image.tile[0].args) if image.tile else ""  # read before `load`, which discards it
         with _libtiff_silenced() if image.format == "TIFF" else nullcontext():
             image.load()
-        to_rgb = _conversion(image, samples)
+        to_rgb = _conversion(image, raw_mode)
         width, height = image.size
         orientation = _orientation(image)
         upright = np.empty((width, height, 3) if orientation > 4 else (height, width, 3), np.uint8)
@@ -268,16 +291,10 @@ def _read(file: BinaryIO) -> NDArray[np.uint8]:
         return upright
 
 
-def _tile_pixels(image: Image.Image) -> int:
-    """Return the size of a TIFF tile in pixels, 0 without tiles; a tile may be larger than the picture."""
-    tags = getattr(image, "tag_v2", {})
-    return int(tags.get(322, 0)) * int(tags.get(323, 0))
-
-
 def _orientation(image: Image.Image) -> int:
-    """Return the Exif orientation, 1 to 8 (Exif 2.32, 4.6.4); 1 if it is missing or damaged, as in viewers.
+    """Return the Exif orientation, from 1 to 8 (Exif 2.32, 4.6.4), or 1 if it is missing or damaged.
 
-    Pillow has already rotated a TIFF and removed its orientation.
+    For a TIFF, the result is 1, because Pillow has already rotated the picture and removed the orientation.
     """
     try:
         value: Any = image.getexif().get(0x0112)
@@ -287,7 +304,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _as_stored(upright: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Return a view of upright pixels that has the orientation of the file."""
+    """Return a view of upright pixels whose rows and columns are in the order of a file with this Exif orientation."""
     views = {
         2: upright[:, ::-1],
         3: upright[::-1, ::-1],
@@ -300,20 +317,23 @@ def _as_stored(upright: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8
     return views.get(orientation, upright)
 
 
-def _conversion(image: Image.Image, samples: str) -> Callable[[Image.Image], NDArray[np.uint8]]:
-    """Return a function that converts a strip of the picture to pixels (h, w, 3) uint8 sRGB."""
+def _conversion(image: Image.Image, raw_mode: str) -> Callable[[Image.Image], NDArray[np.uint8]]:
+    """Return a function that converts a strip of `image`, cropped with Pillow, to pixels (h, w, 3) uint8 sRGB.
+
+    ``raw_mode`` is Pillow's name of the sample format in the file.
+    """
     from PIL import Image
 
     from clavilux.profiles import to_srgb
 
-    key = _transparent_colour(image, samples)
+    transparent = _transparent_colour(image, raw_mode)
     grey = _grey_scale(image) if image.mode[0] in "IF" else None
     convert = to_srgb(image)
 
     def to_rgb(strip: Image.Image) -> NDArray[np.uint8]:
         opacity: Image.Image | None = None
-        if key is not None:
-            opaque = np.asarray(strip) != key
+        if transparent is not None:
+            opaque = np.asarray(strip) != transparent
             opaque = opaque.any(axis=2) if opaque.ndim == 3 else opaque
             opacity = Image.fromarray(opaque.astype(np.uint8) * np.uint8(255))
             strip.info.pop("transparency")
@@ -333,32 +353,32 @@ def _conversion(image: Image.Image, samples: str) -> Callable[[Image.Image], NDA
     return to_rgb
 
 
-def _transparent_colour(image: Image.Image, samples: str) -> NDArray[np.generic] | None:
-    """Return the transparent colour of a picture without a palette, in the units of Pillow's pixels, or None.
+def _transparent_colour(image: Image.Image, raw_mode: str) -> NDArray[np.generic] | None:
+    """Return the transparent colour of a picture without a palette, scaled like Pillow's pixels, or None.
 
-    A PNG stores it with the bit depth of the file (PNG specification, third edition, 11.3.1.1); Pillow scales the
-    pixels to 8 bits but not this colour.
+    In a PNG, this colour has the bit depth of the file (PNG specification, third edition, 11.3.1.1). Pillow scales the
+    pixels to 8 bits, but not this colour.
     """
     if "transparency" not in image.info or not (image.mode in ("1", "L", "RGB") or image.mode.startswith("I")):
         return None
     colour = np.atleast_1d(np.asarray(image.info["transparency"]))
-    if "RGB;16" in samples:
+    if "RGB;16" in raw_mode:
         return colour >> 8
     if image.mode == "L":
-        return colour * (85 if "L;2" in samples else 17 if "L;4" in samples else 1)
+        return colour * (85 if "L;2" in raw_mode else 17 if "L;4" in raw_mode else 1)
     return colour.astype(bool) if image.mode == "1" else colour
 
 
 def _grey_scale(image: Image.Image) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
-    """Return a function that converts greyscale samples of 16 bits, 32 bits or floats to 8 bits."""
+    """Return a function that converts greyscale samples (16-bit integers, 32-bit integers or floats) to 8 bits."""
     tags = getattr(image, "tag_v2", {})
     bits = int(tags.get(258, (16,))[0])
     is_signed = tags.get(339, (1,))[0] == 2
     is_inverted = tags.get(262, 1) == 0  # a sample of 0 is white
-    top = float(2 ** (bits - is_signed) - 1)
+    white = float(2 ** (bits - is_signed) - 1)
 
     def with_file_type(values: NDArray[Any]) -> NDArray[Any]:
-        """Return samples with the type of the file: Pillow stores unsigned 32-bit samples as signed."""
+        """Return samples with the type that they have in the file: Pillow stores unsigned 32-bit samples as signed."""
         return values.view(np.uint32) if image.mode == "I" and bits == 32 and not is_signed else values
 
     if bits == 32:
@@ -367,11 +387,11 @@ def _grey_scale(image: Image.Image) -> Callable[[NDArray[Any]], NDArray[np.uint8
         largest = float(np.max([with_file_type(np.asarray(strip)).max() for strip in strips]))
         if not np.isfinite(largest):
             raise PictureError("holds samples that are not finite numbers")
-        limits = (255.0, 65_535.0, max(top, largest))
-        top = 1.0 if image.mode == "F" and largest <= _HIGHLIGHTS else next(v for v in limits if largest <= v)
+        limits = (255.0, 65_535.0, max(white, largest))
+        white = 1.0 if image.mode == "F" and largest <= _HIGHLIGHTS else next(v for v in limits if largest <= v)
 
     def scale(values: NDArray[Any]) -> NDArray[np.uint8]:
-        share = np.clip(with_file_type(values).astype(np.float32) / np.float32(top), 0, 1)
-        return np.asarray(np.rint(255 * (1 - share if is_inverted else share)), np.uint8)
+        share = np.clip(with_file_type(values).astype(np.float32) / np.float32(white), 0, 1)
+        return to_bytes(1 - share if is_inverted else share)
 
     return scale

@@ -1,14 +1,14 @@
-"""The function `paint` for Python and notebooks: one song or a list of songs -> pictures."""
+"""The function `paint`, which returns the picture of one song or the pictures of several songs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Unpack, overload
 
 from clavilux.audio.song import Song
-from clavilux.audio.sources import Source
-from clavilux.errors import AudioError, ControlsError
+from clavilux.audio.sources import Source, refuse_mistaken
+from clavilux.errors import AudioError, ControlsError, PictureError
 from clavilux.painter.controls import Controls
 from clavilux.picture import Picture
 from clavilux.pipeline import Clavilux
@@ -16,19 +16,22 @@ from clavilux.record import CONTROLS_SUFFIX, PaintArguments, PaintOptions
 from clavilux.system.arguments import FileName, Number, file_path, show
 
 Progress = Callable[[int, int], object]
-"""Called with the number of pictures painted so far, and the number of all pictures."""
+"""Function that is called with the number of songs done so far, and the number of all songs."""
 
 
 class Pictures(Iterator[Picture]):
-    """An iterator over the pictures of several songs, with a length; each picture is painted when it is requested.
+    """Iterator with a length over the pictures of several songs; a picture is painted when it is requested.
 
-    If a song cannot be painted, `next` raises the error, and the following call of `next` paints the following song.
+    If a song cannot be painted, `next` raises the error; calling `next` again paints the following song. After the last
+    picture, a new loop paints all pictures again.
 
     Examples
     --------
     >>> pictures = paint(["nocturne.flac", "nocturne.flac"], size=128)
-    >>> len(pictures), [picture.song.name for picture in pictures]
-    (2, ['nocturne', 'nocturne'])
+    >>> pictures
+    <Pictures of 2 songs, 0 painted>
+    >>> [picture.song.name for picture in pictures]
+    ['nocturne', 'nocturne']
     """
 
     def __init__(
@@ -42,8 +45,18 @@ class Pictures(Iterator[Picture]):
     def __len__(self) -> int:
         return len(self._songs)
 
+    def __iter__(self) -> Pictures:
+        """Return this iterator, set back to the first song if all songs are painted."""
+        if self._n_done == len(self._songs):
+            self._n_done = 0
+            self._progress(0, len(self._songs))
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Pictures of {len(self._songs)} songs, {self._n_done} painted>"
+
     def __next__(self) -> Picture:
-        """Return the picture of the next song, which is painted now."""
+        """Paint the picture of the next song, and return it."""
         if self._n_done == len(self._songs):
             raise StopIteration
         song, sr = self._songs[self._n_done], None
@@ -57,18 +70,7 @@ class Pictures(Iterator[Picture]):
 
 
 @overload
-def paint(
-    song: list[Any],
-    sr: None = None,
-    *,
-    bundle: FileName = "default",
-    progress: Progress | None = None,
-    **options: Unpack[PaintArguments],
-) -> Pictures: ...
-
-
-@overload
-def paint(
+def paint(  # type: ignore[overload-overlap]  # text is iterable, too
     song: Source | Song | Controls,
     sr: Number | None = None,
     *,
@@ -78,39 +80,53 @@ def paint(
 ) -> Picture: ...
 
 
+@overload
 def paint(
-    song: Source | Song | Controls | list[Any],
+    song: Iterable[Any],
+    sr: None = None,
+    *,
+    bundle: FileName = "default",
+    progress: Progress | None = None,
+    **options: Unpack[PaintArguments],
+) -> Pictures: ...
+
+
+def paint(
+    song: Source | Song | Controls | Iterable[Any],
     sr: Number | None = None,
     *,
     bundle: FileName = "default",
     progress: Progress | None = None,
     **options: Unpack[PaintArguments],
 ) -> Picture | Pictures:
-    """Return the picture of a song or of controls, or the pictures of a list of songs.
+    """Return the picture of a song or of controls, or the pictures of several songs.
 
     Parameters
     ----------
-    song : path-like, file, array, Song, Controls or list
-        An audio file or a feature file, an audio file that is open in binary mode (such as `io.BytesIO`), samples of
-        shape (n,) or (channels, n), or a list of these, in which an array is given as ``(y, sr)``. The same sound gives
-        the same picture in each of these forms. Controls, or a file of controls (``.json``), need no song.
+    song : path-like, file, array, Song, Controls or iterable
+        The path of an audio file or feature file; an audio file that is open in binary mode (such as `io.BytesIO`);
+        samples of shape (n,) or (channels, n); or a `Song`. The same sound gives the same picture in all these forms.
+        A list, or another iterable such as ``Path("album").glob("*.mp3")``, can contain all of them, with each array as
+        ``(y, sr)``. Instead of a song, `Controls` or the path of a file of controls (``.json``) can be given, but not
+        in a list, and without a bundle or options that need a song, such as ``variation``.
     sr : int, optional
-        Sample rate of an array in Hz.
+        Sample rate in Hz, if ``song`` is an array.
     bundle : path-like
-        Name of a shipped bundle, or the folder of one.
+        Name of a shipped bundle (folder of trained networks), or path of the folder of a bundle.
     progress : callable, optional
-        Called with the number of pictures painted so far and the number of songs.
+        Function that is called with the number of songs done and the number of all songs, first with 0 songs done.
     **options
         Fields of `PaintOptions`, such as ``size`` and ``seed``, and of `Steering`, such as ``palette`` and ``warmth``.
 
     Returns
     -------
     Picture or Pictures
-        For a list, an iterator that has a length and paints each picture when it is asked for.
+        `Pictures` for several songs: an iterator with a length, which paints each picture when it is requested.
 
     Raises
     ------
     AudioError, BundleError, ControlsError, PictureError
+        If the song cannot be read, the bundle is damaged, the controls are wrong, or an option is wrong.
 
     Examples
     --------
@@ -121,26 +137,50 @@ def paint(
     >>> paint(noise, sr=44_100, size=256).pixels.shape
     (256, 256, 3)
     """
-    checked = PaintOptions().changed(options)
+    checked = PaintOptions().changed(options, paint)
+    if progress is not None and not callable(progress):
+        raise PictureError(
+            f"progress is {show(progress)}; it must be a function, which is called with the number of songs done and "
+            "the number of all songs"
+        )
+    refuse_mistaken(song)
+    if sr is not None and not hasattr(song, "__array__") and not _is_several(song):
+        raise AudioError(
+            f"sr is {show(sr)}; only an array needs a sample rate; for a size in pixels, give size={show(sr)}"
+        )
     if isinstance(song, Controls) or _is_controls_file(song):
-        return _paint_controls(song, checked, has_seed="seed" in options)
+        return _paint_controls(song, checked, bundle, has_seed="seed" in options)
     clavilux = Clavilux(bundle)
-    if isinstance(song, list):
+    if _is_several(song):
         if sr is not None:
-            raise AudioError(f"sr is {show(sr)}; in a list, give each array as (y, sr)")
-        return Pictures(clavilux, song, checked, progress)
+            raise AudioError(f"sr is {show(sr)}; of several songs, give each array as (y, sr)")
+        songs: list[Any] = list(song)  # type: ignore[arg-type]
+        for one in songs:
+            refuse_mistaken(one[0] if _has_rate(one) else one)
+        return Pictures(clavilux, songs, checked, progress)
     return next(Pictures(clavilux, [(song, sr)], checked, progress))
+
+
+def _is_several(song: Any) -> bool:
+    is_one = isinstance(song, str | bytes | bytearray | memoryview | os.PathLike | Song | Controls)
+    return isinstance(song, Iterable) and not (is_one or hasattr(song, "read") or hasattr(song, "__array__"))
+
+
+def _has_rate(song: Any) -> bool:
+    """Return whether one of several songs is given as (y, sr)."""
+    return isinstance(song, tuple) and len(song) == 2 and hasattr(song[0], "__array__")
 
 
 def _is_controls_file(song: Any) -> bool:
     return isinstance(song, str | os.PathLike) and os.fsdecode(song).lower().endswith(CONTROLS_SUFFIX)
 
 
-def _paint_controls(song: Any, options: PaintOptions, *, has_seed: bool) -> Picture:
-    """Paint controls, or a file of controls, whose seed is used unless one is given."""
-    from clavilux.controls_file import ControlsFile, paint_controls, read_controls
+def _paint_controls(song: Any, options: PaintOptions, bundle: FileName, *, has_seed: bool) -> Picture:
+    """Return the picture of controls or of a file of controls; unless ``has_seed``, the seed in the file is used."""
+    from clavilux.controls_file import check_options, paint_controls, read_controls
+    from clavilux.painter.controls_json import ControlsFile
 
-    if isinstance(song, Controls):
-        return paint_controls(ControlsFile.of(song), options, seed=options.seed)
-    file = read_controls(file_path("song", song, fault=ControlsError))
-    return paint_controls(file, options, seed=options.seed if has_seed else None)
+    is_file = not isinstance(song, Controls)
+    file = read_controls(file_path("song", song, fault=ControlsError)) if is_file else ControlsFile.of(song)
+    check_options(file.name, options, bundle)
+    return paint_controls(file, options, seed=None if is_file and not has_seed else options.seed)

@@ -1,10 +1,10 @@
-"""Painted pictures: pixels, with the data they were painted from; how pictures are saved and shown."""
+"""The class `Picture`: pixels and the data that they were painted from."""
 
 from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from clavilux.alt_text import describe_picture
+from clavilux.alt_text import Cells, average_cells, describe_picture
 from clavilux.constants import DENSITY_DPI, DPI_RANGE
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
@@ -33,24 +33,34 @@ _SHOWN_PX = 1_024  # longest side of the picture that a notebook shows
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Picture:
-    """A picture and the data that it was painted from. Jupyter displays it; `numpy.asarray` returns its pixels.
+    """A picture and the data that it was painted from.
+
+    Jupyter shows the picture, and `numpy.asarray` returns its pixels, which are read-only.
 
     Attributes
     ----------
     pixels : (H, W, 3) uint8
-        sRGB, first row at the top.
+        sRGB; the first row is at the top. The ground (the background) is always painted, even if `rgba` is given.
     record : dict
-        JSON values to paint the picture again: ``clavilux`` (version), ``song``, ``bundle`` (name, sha256 of
-        bundle.json), ``z_image`` and the options, see `clavilux.record.PaintOptions`. A picture of controls has
-        ``clavilux``, ``name``, ``controls``, ``size`` and ``dpi``.
+        JSON values from which the picture can be painted again: ``clavilux`` (version), ``song``, ``bundle`` (name, and
+        sha256 of bundle.json), ``z_image`` and the options of `PaintOptions`. The record of a picture that was
+        painted from controls has ``clavilux``, ``name``, ``controls``, ``size`` and ``dpi``.
     controls : Controls or None
-        Input of the painter; None if the bundle decodes latents to pixels.
+        The controls that were painted: palette, plan, kinds of marks and so on. None if the bundle decodes latents to
+        pixels. `clavilux.paint` paints them with ``seed=0`` by default, so give the seed of the picture plus its
+        variation. The result is nearly the same picture, because controls are rounded: colours to 8 bits, the plan to
+        3 decimals, other numbers to 4. A picture of controls is then exactly that of their file. To get this picture
+        exactly, use `Clavilux.repaint`.
     z_image : (64,) float32 or None
-        The latent that the picture was decoded from; None if it was painted from controls.
+        The latent vector that the picture was decoded from; None if the picture was painted from controls.
     song : Song or None
         The song with its features and descriptors; None if the picture was painted without a song.
     z_audio : (64,) float32 or None
-        The mean over the windows of the song of their audio latents; None without a song.
+        The mean audio latent over the windows of the song; None without a song.
+    rgba : (H, W, 4) uint8 or None
+        The picture without its ground, as sRGB and alpha; None unless the option ``background`` is "transparent". If
+        given, `save` writes these pixels. Colours are not multiplied by alpha, and at the borders of the ground they
+        are not mixed with its colour, as they are in `pixels`.
 
     Examples
     --------
@@ -67,21 +77,47 @@ class Picture:
     z_image: Float32 | None
     song: Song | None
     z_audio: Float32 | None = None
+    rgba: UInt8 | None = None
 
     @cached_property
     def description(self) -> str:
-        """Two sentences for people who cannot see the picture: colours, marks, layout, contrast and symmetry."""
-        return describe_picture(self.pixels, self.controls)
+        """A description for people who cannot see the picture: technique, colours, figures, layout and contrast."""
+        height, width, _ = self.pixels.shape
+        return describe_picture(self.cells, self.controls, size=(width, height), seed=self._seed)
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The means of cells of the picture, from which its description and its main colours are computed."""
+        return average_cells(self.pixels, self.alpha)
+
+    @property
+    def _seed(self) -> int:
+        """The random seed that the controls were painted with."""
+        settings = self.record.get("controls", self.record)
+        return int(settings.get("seed", 0) + settings.get("variation", 0))
+
+    @property
+    def alpha(self) -> UInt8 | None:
+        """Alpha channel (H, W) uint8, from 0 (only ground) to 255 (no ground); None if the ground is painted."""
+        return None if self.rgba is None else self.rgba[..., 3]
+
+    @cached_property
+    def on_ground(self) -> Picture:
+        """The same picture with its ground painted, for formats without transparency."""
+        record = {name: value for name, value in self.record.items() if name != "background"}
+        return replace(self, record=record, rgba=None)
 
     @cached_property
     def image(self) -> Image.Image:
-        """The picture as an image of Pillow, in mode RGB."""
+        """The picture as an image of Pillow, in mode RGB, or RGBA if its ground is transparent."""
         from PIL import Image
 
-        return Image.fromarray(self.pixels)
+        return Image.fromarray(self.pixels if self.rgba is None else self.rgba)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self.pixels, dtype, copy=copy)
+        pixels = self.pixels.view()
+        pixels.flags.writeable = False
+        return np.array(pixels, dtype, copy=copy)
 
     def __repr__(self) -> str:
         height, width, _ = self.pixels.shape
@@ -89,11 +125,9 @@ class Picture:
         return f"<Picture of {source}, {width} x {height}: {self.description}>"
 
     def _repr_png_(self) -> bytes:
-        """Return the picture as PNG for a notebook, smaller if it is large."""
-        shown = self.image
-        if max(shown.size) > _SHOWN_PX:
-            scale = _SHOWN_PX / max(shown.size)
-            shown = shown.resize((max(1, round(shown.width * scale)), max(1, round(shown.height * scale))))
+        """Return the picture as a PNG file for a notebook; its longer side has at most 1024 pixels."""
+        shown = self.image.copy()
+        shown.thumbnail((_SHOWN_PX, _SHOWN_PX), reducing_gap=None)
         buffer = io.BytesIO()
         shown.save(buffer, "PNG")
         return buffer.getvalue()
@@ -108,37 +142,39 @@ class Picture:
         exclusive: bool = False,
         plot: bool = False,
     ) -> None:
-        """Write the picture and its record as PNG, JPEG, WebP, TIFF, AVIF, SVG or PDF.
+        """Write the picture and its record to a PNG, JPEG, WebP, TIFF, AVIF, SVG or PDF file.
 
-        A file is written under a temporary name and then renamed, so it is never incomplete. Formats with pixels
-        contain an sRGB profile, for correct colours on wide-gamut screens.
+        The file is written under a temporary name and then renamed, so that it is never incomplete. Files of all
+        formats except SVG and PDF contain an sRGB profile, for correct colours on wide-gamut screens.
 
         Parameters
         ----------
         target : path-like or file
-            A name with the extension .png, .jpg, .jpeg, .webp, .tif, .tiff, .avif, .svg or .pdf, or a file that is
+            A file name with the extension .png, .jpg, .jpeg, .webp, .tif, .tiff, .avif, .svg or .pdf, or a file that is
             open for writing in binary mode, such as `io.BytesIO`. An existing file is replaced. PNG, WebP and TIFF are
-            lossless. WebP has a third to a half of the size of PNG, is slow, and is limited to 4096 x 4096 pixels.
+            lossless. A WebP file is a half to a third as large as a PNG file, takes longer to write, and has at most
+            4096 x 4096 pixels.
         format : str, optional
-            Such as "png"; by default the extension of the name.
+            Name of the format, such as "png"; by default, the extension of the file name.
         quality : int
-            Quality of JPEG and AVIF, 1 to 100. Chroma is not subsampled, because marks have sharp edges.
+            Quality of JPEG and AVIF, from 1 to 100. Chroma is not subsampled, because marks have sharp edges.
         dpi : float, optional
-            Pixels per inch that the file states; by default those of the record, or 300.
+            Pixels per inch that the file states; by default the number in the record, or 300 if the record has none.
         exclusive : bool
             Raise an error instead of replacing an existing file.
         plot : bool
-            Lines only, for a plotter: the borders of areas and the centre line of each stroke; only for SVG and PDF.
+            Draw only lines, for a plotter: the borders of areas and the centre line of each brush stroke. Only for SVG
+            and PDF.
 
         Raises
         ------
         FileExistsError
-            With ``exclusive``, if a file of that name exists.
+            If ``exclusive`` is set and the file exists.
         PictureError
-            If the format is unknown or does not allow so many pixels, an argument has a wrong type or is out of range,
-            or the file cannot be written.
-        ModuleNotFoundError
-            For SVG and PDF, without contourpy, of the extra `vector`.
+            If the format is unknown or does not allow so many pixels, if the picture has a transparent ground and the
+            format is JPEG, if an argument has a wrong type or is out of range, or if the file cannot be written.
+        MissingExtraError
+            If the format is SVG or PDF, and contourpy (in the extra ``vector``) is not installed.
 
         Examples
         --------
@@ -150,35 +186,40 @@ class Picture:
         >>> buffer.getvalue()[1:4]
         b'PNG'
         """
-        if not (isinstance(target, str | bytes | os.PathLike) or hasattr(target, "write")):
-            raise PictureError(f"target is {show(target)}; it must be a path, or a file that is open in binary mode")
         is_path = isinstance(target, str | bytes | os.PathLike)
+        if not (is_path or hasattr(target, "write")):
+            raise PictureError(f"target is {show(target)}; it must be a path, or a file that is open in binary mode")
         path = file_path("path", target if is_path else getattr(target, "name", None) or "picture")
-        if format is not None:
-            path_of_format = Path(f"{path}{suffix_of(format)}")
-        elif is_path or path.suffix:
-            path_of_format = path
-        else:
+        if format is None and not (is_path or path.suffix):
             raise PictureError('a file without a name has no format; give one, such as format="png"')
         height, width, _ = self.pixels.shape
-        kind = picture_format(path_of_format, (width, height), vector=True)
-        density = real_number("dpi", self.record.get("dpi", DENSITY_DPI) if dpi is None else dpi, *DPI_RANGE)
-        texts: dict[str, Any] = {"description": self.description, "record": self.record}
+        named = path if format is None else Path(f"{path}{suffix_of(format)}")
+        kind = picture_format(named, (width, height), vector=True, transparent=self.rgba is not None)
+        dpi = real_number("dpi", self.record.get("dpi", DENSITY_DPI) if dpi is None else dpi, *DPI_RANGE)
         quality = whole_number("quality", quality, 1, 100)
         content: bytes | memoryview
         if kind in VECTOR_FORMATS.values():
-            content = self._encode_vector(kind, plot=plot, dpi=density)
+            content = self._encode_vector(kind, plot=plot, dpi=dpi)
         elif plot:
             raise PictureError(f"{path}: a plot has lines and no pixels; give a name that ends in .svg or .pdf")
         else:
-            content = encode_picture(self.pixels, kind, quality=quality, dpi=density, **texts)
+            content = encode_picture(
+                self.pixels if self.rgba is None else self.rgba,
+                kind,
+                quality=quality,
+                dpi=dpi,
+                description=self.description,
+                record=self.record,
+            )
         if is_path:
             _write(path, content, exclusive=exclusive)
         else:
             try:
                 target.write(content)  # type: ignore[union-attr]
-            except (TypeError, ValueError) as error:  # open as text, closed, open for reading
+            except (TypeError, ValueError) as error:  # the file is closed, or open for text or for reading
                 raise PictureError(f"{path}: cannot be written ({error}); open it with mode 'wb'") from error
+            except OSError as error:
+                raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error
 
     def _encode_vector(self, kind: str, *, plot: bool, dpi: float) -> bytes:
         from clavilux.vector import draw_vector, write_pdf, write_svg
@@ -186,15 +227,15 @@ class Picture:
         if self.controls is None:
             raise PictureError("the bundle of the picture decodes pixels, which have no shapes; give a name in .png")
         height, width, _ = self.pixels.shape
-        settings = self.record.get("controls", self.record)
-        seed = settings["seed"] + settings.get("variation", 0)
-        drawing = draw_vector(self.controls, width, height, seed=seed, plot=plot, dpi=dpi)
+        drawing = draw_vector(
+            self.controls, width, height, seed=self._seed, plot=plot, dpi=dpi, transparent=self.rgba is not None
+        )
         write = write_svg if kind == "SVG" else write_pdf
         return write(drawing, dpi=dpi, description=self.description, record=self.record)
 
 
 def _write(path: Path, content: bytes | memoryview, *, exclusive: bool) -> None:
-    """Write a file as a whole; raise `PictureError` if that fails."""
+    """Write a file atomically; raise `PictureError` if it cannot be written."""
     try:
         with replacing(path, exclusive=exclusive) as temporary:
             temporary.write_bytes(content)

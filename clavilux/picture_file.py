@@ -1,28 +1,28 @@
-"""Picture files with a record inside: pixels, record and description -> **here** -> PNG, JPEG, WebP, TIFF or AVIF.
+"""Write picture files (PNG, JPEG, WebP, TIFF, AVIF) that contain a record, and read records from picture files.
 
-The record is stored in the Exif block of the file: as JSON in ``UserComment``, with a description of the picture for
-people who do not see it in ``ImageDescription`` and the program in ``Software``. The description is also in the XMP
-block, as ``dc:description`` and as the alternative text of the IPTC standard. In a TIFF, ``UserComment`` is a tag of
-the picture itself, because libtiff cannot write an Exif block.
+The record is JSON from which Clavilux can paint the picture again. It is stored in the Exif block, in ``UserComment``.
+``ImageDescription`` has the description of the picture for people who cannot see it, and ``Software`` the version of
+Clavilux. The XMP block also has the description, as ``dc:description`` and as the alternative text of the IPTC
+standard. In a TIFF, ``UserComment`` is a tag of the picture itself, because libtiff cannot write an Exif block.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import zlib
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.constants import SIZE_RANGE_PX
+from clavilux.constants import DENSITY_DPI, SIZE_RANGE_PX
 from clavilux.errors import PictureError
 from clavilux.system.arguments import FileName, file_path, show
 from clavilux.version import __version__
-
-if TYPE_CHECKING:
-    pass
 
 FORMATS = {
     ".png": "PNG",
@@ -33,21 +33,24 @@ FORMATS = {
     ".tiff": "TIFF",
     ".avif": "AVIF",
 }
-"""Extensions of the pictures of pixels that are written, and Pillow's names of their formats."""
+"""Extensions of the raster pictures that are written -> Pillow's names of their formats."""
 
 VECTOR_FORMATS = {".svg": "SVG", ".pdf": "PDF"}
-"""Extensions of vector pictures, see `clavilux.vector`."""
+"""Extensions of the vector pictures that are written (`clavilux.vector`) -> names of their formats."""
 
 ALL_FORMATS = FORMATS | VECTOR_FORMATS
 
-MAX_WEBP_PIXELS = 4096 * 4096  # lossless WebP of that size takes 13 s and 0.5 GB; of 8192 x 8192, 54 s and 2.3 GB
+JPEG_IS_OPAQUE = "JPEG has no transparency; give " + ", ".join(name for name in ALL_FORMATS if "jp" not in name)
+"""Error message for a transparent picture as JPEG; it names the extensions that can be given instead."""
 
-# Exif tags and the mark of an ASCII comment (Exif 2.32, tables 3 to 6)
+MAX_WEBP_PIXELS = 4096 * 4096  # writing this as lossless WebP takes 13 s and 0.5 GB; 8192 x 8192 takes 54 s, 2.3 GB
+
+# Exif tags, values of tags, and the prefix of an ASCII comment (Exif 2.32, tables 3 to 6)
 _IMAGE_DESCRIPTION, _SOFTWARE, _EXIF_BLOCK, _USER_COMMENT, _COLOUR_SPACE = 0x010E, 0x0131, 0x8769, 0x9286, 0xA001
 _X_DENSITY, _Y_DENSITY, _DENSITY_UNIT, _INCH = 0x011A, 0x011B, 0x0128, 2
+_SHEET = "clavilux_sheet"  # key in the JSON object of a sheet: its number of pictures
 _XMP_TAG = 700  # of TIFF
 _ASCII = b"ASCII\0\0\0"
-_ZLIB_RLE = 3
 _XMP = """\
 <?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\
@@ -66,14 +69,14 @@ def encode_picture(
 
     Parameters
     ----------
-    pixels : (H, W, 3) uint8
-        sRGB.
+    pixels : (H, W, 3) or (H, W, 4) uint8
+        sRGB, or sRGB with alpha.
     kind : str
         Pillow's name of the format, from `picture_format`.
     quality : int
-        Quality of JPEG and AVIF, 1 to 100. Chroma is not subsampled, because marks have sharp edges.
+        Quality of JPEG and AVIF, 1 to 100; other formats ignore it.
     dpi : float
-        Pixels per inch, for printers and layout programs.
+        Pixels per inch that the file states.
     description : str
         Description of the picture in words.
     record : dict
@@ -88,7 +91,7 @@ def encode_picture(
 
     tags = {_IMAGE_DESCRIPTION: description, _SOFTWARE: f"clavilux {__version__}"}
     comment = _ASCII + json.dumps(record).encode("ascii")
-    xmp = _xmp(description)
+    xmp = _XMP.format(text=escape(description)).encode()
     options = _options_of(kind, quality, dpi, xmp)
     if kind == "TIFF":
         options["tiffinfo"] = {**tags, _USER_COMMENT: comment, _XMP_TAG: xmp}
@@ -97,8 +100,8 @@ def encode_picture(
         for tag, value in {**tags, _X_DENSITY: float(dpi), _Y_DENSITY: float(dpi), _DENSITY_UNIT: _INCH}.items():
             exif[tag] = value
         exif[_EXIF_BLOCK] = {_USER_COMMENT: comment, _COLOUR_SPACE: 1}  # sRGB
-    # With a file name instead of a format, Pillow imports one plugin instead of five, which saves 0.01 s.
-    buffer = _NamedBuffer(f"picture.{kind.lower()}")
+    buffer = _NamedBuffer()
+    buffer.name = f"picture.{kind.lower()}"
     try:
         Image.fromarray(pixels).save(buffer, icc_profile=_srgb_profile(), **options)
     except ValueError as error:
@@ -108,41 +111,54 @@ def encode_picture(
     return buffer.getbuffer()  # not a copy
 
 
+def encode_sheet(pixels: NDArray[np.uint8], kind: str, n_pictures: int) -> memoryview:
+    """Return the bytes of a file with a sheet of ``n_pictures`` pictures; `is_sheet` recognises such files.
+
+    ``pixels`` and ``kind`` are those of `encode_picture`.
+    """
+    described = f"Sheet of {n_pictures} abstract pictures with their numbers and names."
+    return encode_picture(pixels, kind, quality=90, dpi=DENSITY_DPI, description=described, record={_SHEET: n_pictures})
+
+
 def _options_of(kind: str, quality: int, dpi: float, xmp: bytes) -> dict[str, Any]:
-    """Return the arguments of Pillow for a format."""
+    """Return the arguments of Pillow's ``save`` that differ between formats."""
     density = (dpi, dpi)
     if kind == "PNG":
         from PIL.PngImagePlugin import PngInfo
 
         chunks = PngInfo()
         chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
-        # Strategy RLE of zlib: as fast as level 1, and smaller for few colours with fine texture.
-        return {"compress_type": _ZLIB_RLE, "dpi": density, "pnginfo": chunks}
+        # The strategy RLE of zlib is as fast as level 1, and compresses pictures with few colours and fine texture
+        # better.
+        return {"compress_type": zlib.Z_RLE, "dpi": density, "pnginfo": chunks}
     if kind == "TIFF":
         return {"compression": "tiff_lzw", "dpi": density}
     if kind == "WEBP":
         return {"lossless": True, "xmp": xmp}
-    options: dict[str, Any] = {"quality": quality, "xmp": xmp}
-    return options | ({"subsampling": 0, "dpi": density} if kind == "JPEG" else {"subsampling": "4:4:4"})
+    # Without subsampling of the chroma, the edges of marks stay sharp.
+    if kind == "JPEG":
+        return {"quality": quality, "xmp": xmp, "subsampling": 0, "dpi": density}
+    return {"quality": quality, "xmp": xmp, "subsampling": "4:4:4"}
 
 
 class _NamedBuffer(io.BytesIO):
-    """A file in memory with a name, whose extension determines the format."""
+    """A file in memory with a name, from which Pillow finds the format, so that it imports only one plugin."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
+    name: str
 
 
-def picture_format(path: str | Path, size: tuple[int, int] | None = None, *, vector: bool = False) -> str:
-    """Return Pillow's name of the format that the extension of a file name stands for, such as "JPEG".
+def picture_format(
+    path: str | Path, size: tuple[int, int] | None = None, *, vector: bool = False, transparent: bool = False
+) -> str:
+    """Return the name of the format for the extension of a file name, such as "JPEG" for "cover.jpg".
 
-    With ``vector``, the extension may also be one of `VECTOR_FORMATS`.
+    With ``vector``, the formats of `VECTOR_FORMATS` are allowed too.
 
     Raises
     ------
     PictureError
-        If the extension is not allowed, or the format does not allow ``size`` (width, height).
+        If the extension is not allowed, the format does not allow a picture of ``size`` (width, height), or
+        ``transparent`` is true and the format is JPEG, which has no transparency.
     """
     suffix = Path(path).suffix.lower()
     formats = ALL_FORMATS if vector else FORMATS
@@ -155,6 +171,8 @@ def picture_format(path: str | Path, size: tuple[int, int] | None = None, *, vec
             f"{path}: {size[0]} x {size[1]} pixels are too many for WebP, which is written up to 4096 x 4096; "
             "give a name that ends in .png or .jpg"
         )
+    if transparent and formats[suffix] == "JPEG":
+        raise PictureError(f"{path}: {JPEG_IS_OPAQUE}")
     return formats[suffix]
 
 
@@ -164,7 +182,7 @@ def suffix_of(name: object) -> str:
     Raises
     ------
     PictureError
-        If there is no such format.
+        If pictures are not written in this format.
     """
     suffix = f".{name.lower().removeprefix('.')}" if isinstance(name, str) else ""
     if suffix not in ALL_FORMATS:
@@ -174,13 +192,13 @@ def suffix_of(name: object) -> str:
 
 
 def read_record(path: FileName) -> dict[str, Any]:
-    """Return the record of a picture that Clavilux painted.
+    """Return the record in a picture file: JSON values from which Clavilux can paint the picture again.
 
     Raises
     ------
     PictureError
-        If the file has another format than those that Clavilux writes, is damaged, or has no record. Other programs
-        and websites often remove the record when they save a picture.
+        If Clavilux does not write pictures in the format of the file, or the file is damaged or has no record. Other
+        programs and websites often remove the record when they save a picture.
 
     Examples
     --------
@@ -189,13 +207,85 @@ def read_record(path: FileName) -> dict[str, Any]:
     >>> record["seed"], len(record["z_image"])
     (7, 64)
     """
+    if hasattr(path, "read"):
+        raise PictureError("path is an open file; give the path of a picture file")
+    path = file_path("path", path)
+    record = _read_comment(path)
+    if "clavilux" not in record:
+        raise PictureError(
+            f"{path}: is a sheet of pictures, which has no record; give one of these pictures"
+            if _SHEET in record
+            else f"{path}: carries data that is not a record of Clavilux"
+        )
+    return record
+
+
+def read_description(path: Path) -> str:
+    """Return the description in words in a picture file of Clavilux, or "" if the file has none.
+
+    Raises
+    ------
+    PictureError
+        If the file cannot be read.
+    """
+    if path.suffix.lower() in VECTOR_FORMATS:
+        from clavilux.vector import find_description
+
+        return find_description(path)
     from clavilux.images import open_picture
 
-    path = file_path("path", path)
-    if path.suffix.lower() in VECTOR_FORMATS:
-        from clavilux.vector import read_vector_record
+    with open_picture(path, tuple(dict.fromkeys(FORMATS.values()))) as image:
+        return str(image.getexif().get(_IMAGE_DESCRIPTION, ""))
 
-        return read_vector_record(path)
+
+def is_sheet(path: Path) -> bool:
+    """Return whether a file is a sheet of pictures (see `encode_sheet`)."""
+    with suppress(PictureError):
+        return _SHEET in _read_comment(path)
+    return False
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a picture file can be decoded to its end; a file that was cut off cannot."""
+    if path.suffix.lower() in VECTOR_FORMATS:
+        from clavilux.vector import has_end
+
+        return has_end(path)
+    from clavilux.images import read_picture
+
+    with suppress(PictureError):
+        read_picture(path)
+        return True
+    return False
+
+
+def _read_comment(path: Path) -> dict[str, Any]:
+    """Return the JSON object that Clavilux wrote into a picture file; raise `PictureError` if there is none."""
+    text: str | bytes | None
+    if path.suffix.lower() in VECTOR_FORMATS:
+        from clavilux.vector import find_record
+
+        text = find_record(path)
+    else:
+        text = _find_comment(path)
+    if text is None:
+        raise PictureError(
+            f"{path}: carries no record of Clavilux; give a picture as Clavilux saved it, because many programs and "
+            "websites remove the record"
+        )
+    try:
+        record: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PictureError(f"{path}: carries a damaged record: {error}") from error
+    if not isinstance(record, dict):
+        raise PictureError(f"{path}: carries data that is not a record of Clavilux")
+    return record
+
+
+def _find_comment(path: Path) -> bytes | None:
+    """Return the ASCII comment in the Exif tags of a raster picture, or None if there is no such comment."""
+    from clavilux.images import open_picture
+
     with open_picture(path, tuple(dict.fromkeys(FORMATS.values()))) as image:
         if image.width * image.height > SIZE_RANGE_PX[1] ** 2:
             raise PictureError(
@@ -203,23 +293,7 @@ def read_record(path: FileName) -> dict[str, Any]:
             )
         exif = image.getexif()
         comment = exif.get(_USER_COMMENT) if image.format == "TIFF" else exif.get_ifd(_EXIF_BLOCK).get(_USER_COMMENT)
-    if not isinstance(comment, bytes) or not comment.startswith(_ASCII):
-        raise PictureError(
-            f"{path}: carries no record of Clavilux; it was not painted by it, or was saved anew without it"
-        )
-    try:
-        record: Any = json.loads(comment.removeprefix(_ASCII))
-    except (ValueError, RecursionError) as error:
-        raise PictureError(f"{path}: carries a damaged record: {error}") from error
-    if not isinstance(record, dict) or "clavilux" not in record:
-        raise PictureError(f"{path}: carries a comment that is not a record of Clavilux")
-    return record
-
-
-def _xmp(description: str) -> bytes:
-    """Return the XMP packet of a picture."""
-    text = description.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _XMP.format(text=text).encode()
+    return comment.removeprefix(_ASCII) if isinstance(comment, bytes) and comment.startswith(_ASCII) else None
 
 
 def _srgb_profile() -> bytes:

@@ -1,50 +1,27 @@
-"""From a song to a picture in Python.
-
-song -> `read_source` -> `Engine` (networks) -> painter -> `Picture`
-"""
+"""The class `Clavilux`, which paints pictures of songs: it reads a song, runs the networks and calls the painter."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Container, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clavilux.audio.clips import NO_DESCRIPTORS
 from clavilux.audio.song import Song, check_song
 from clavilux.audio.sources import Source, read_source
 from clavilux.bundle import open_bundle
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
 from clavilux.engine import Engine
-from clavilux.errors import AudioError, BundleError, PictureError
-from clavilux.picture import Picture
-from clavilux.record import (
-    MAX_CLIP,
-    MIN_SOUND_S,
-    PaintArguments,
-    PaintOptions,
-    make_record,
-    parse_record,
-    record_options,
-    record_song,
-)
-from clavilux.steering import NO_STEERING, Steering
-from clavilux.system.arguments import (
-    MAX_SEED,
-    MAX_THREADS,
-    FileName,
-    Number,
-    Size,
-    check_size,
-    file_path,
-    float_array,
-    real_number,
-    show,
-    whole_number,
-)
+from clavilux.errors import BundleError, PictureError
+from clavilux.picture import Picture, UInt8
+from clavilux.record import PaintArguments, PaintOptions, is_record_of, make_record, parse_record, record_song
+from clavilux.steering import NO_STEERING
+from clavilux.system.arguments import MAX_SEED, MAX_THREADS, FileName, Number, Size, float_array, show, whole_number
 from clavilux.variations import Variations, generator_of
 
 if TYPE_CHECKING:
@@ -55,15 +32,15 @@ logger = logging.getLogger("clavilux")
 
 
 class Clavilux:
-    """A bundle opened for painting songs: songs in, pictures out.
+    """An opened bundle (a folder of trained networks) that paints pictures of songs.
 
     Parameters
     ----------
     bundle : path-like
-        Name of a shipped bundle, or the folder of one.
+        Name of a shipped bundle, or path of the folder of a bundle.
     threads : int
-        Number of threads that work on a song. With two threads, a song takes about two thirds of the time, but more CPU
-        time, so use 1 if several processes paint. The pictures do not depend on it.
+        Number of threads that work on a song. Two threads need about two thirds of the time of one thread, but more CPU
+        time, so use 1 if several processes paint. The pictures do not depend on this number.
 
     Attributes
     ----------
@@ -75,14 +52,16 @@ class Clavilux:
     -----
     A picture depends on three things:
 
-    * the *song*: its latent determines the palette, the plan and the marks;
-    * the *variation*: 0 is the main picture; other numbers move the latent by a short step in a direction that depends
-      on the song, the seed and the number, and is chosen so that variations differ evenly;
-    * the *seed*, 0 by default: it determines the positions of single marks and brush strokes. It does not depend on the
-      song, so the FLAC and the MP3 of a song get nearly the same picture.
+    * the *song*: the networks map it to a latent vector, from which the palette, the plan (the probability of each
+      colour at each place) and the kinds of marks are decoded;
+    * the *variation*: 0 is the main picture. For other numbers, the latent is moved by a short step in a direction that
+      depends on the song, the seed and the number. Directions are chosen so that all variations look about equally
+      different;
+    * the *seed*, 0 by default: it determines the positions of the marks and brush strokes, the figures and the accent
+      colour. The default is the same for all songs, so the FLAC and the MP3 of a song get nearly the same picture.
 
-    Methods that paint accept ``options``, and the fields of `PaintOptions` and `Steering` as keyword arguments, which
-    replace those of ``options``.
+    Methods that paint accept ``options``, and also the fields of `PaintOptions` and `Steering` as keyword arguments,
+    which take precedence over ``options``.
 
     Examples
     --------
@@ -93,8 +72,7 @@ class Clavilux:
 
     def __init__(self, bundle: FileName = "default", *, threads: Number = 1) -> None:
         self.threads = whole_number("threads", threads, 1, MAX_THREADS)
-        folder = file_path("bundle", bundle, fault=BundleError)
-        self.bundle = open_bundle(bundle if isinstance(bundle, str) else folder)  # "./name" is not "name"
+        self.bundle = open_bundle(bundle)
         self.engine = Engine(self.bundle)
         self._variations = Variations(self.engine)
 
@@ -106,46 +84,46 @@ class Clavilux:
         Parameters
         ----------
         song : path-like, file or array
-            An audio file, a feature file (``.npy``) that ``clavilux features`` wrote, an audio file that is open in
-            binary mode, or samples of shape (n,) or (channels, n): floats with full scale 1, or integers.
+            The path of an audio file, or of a feature file (``.npy``) that ``clavilux features`` wrote; an audio file
+            that is open in binary mode; or samples of shape (n,) or (channels, n): floats with full scale 1, or
+            integers.
         sr : int, optional
             Sample rate of an array in Hz.
         max_s : float
             Use only the first ``max_s`` seconds of the sound.
         clip : int, optional
-            Use only the window with this index, from 0, of a feature file; by default, use all windows.
+            Index, from 0, of a window (5 s of sound) in a feature file. Only this window is used; by default, all are.
 
         Raises
         ------
         AudioError
             If the song cannot be read as sound, or an argument has a wrong type or is out of range.
         """
-        max_s = real_number("max_s", max_s, MIN_SOUND_S, fault=AudioError)
-        clip = None if clip is None else whole_number("clip", clip, 0, MAX_CLIP, fault=AudioError)
         from threadpoolctl import threadpool_limits
 
-        # The matrices are small: two BLAS threads take 1.7 times the processor time for the same song.
-        with (
-            threadpool_limits(1, user_api="blas"),
-            self.engine.loaded_meanwhile() if self.threads > 1 else nullcontext(),
-        ):
-            settings = self.bundle.feature_settings
-            return read_source(song, sr=sr, max_s=max_s, clip=clip, threads=self.threads, settings=settings)
+        options = PaintOptions().changed({"max_s": max_s, "clip": clip})
+        settings = self.bundle.feature_settings
+        # The matrices are small: with two BLAS threads, a song takes 1.7 times the processor time.
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(self.engine.check, painting_only=True) if self.threads > 1 else None
+            read = read_source(
+                song, sr=sr, max_s=options.max_s, clip=options.clip, threads=self.threads, settings=settings
+            )
+            if loading is not None:
+                loading.result()  # raises the error if the bundle is damaged
+        if self.bundle.descriptors:
+            return read
+        return replace(read, warnings=tuple(warning for warning in read.warnings if warning != NO_DESCRIPTORS))
 
     def z_image(
         self, song: Source | Song, *, options: PaintOptions | None = None, **changes: Unpack[PaintArguments]
     ) -> Float32:
-        """Return the latent (64,) float32 that the picture of a song is painted from.
+        """Return the latent (64,) float32 from which the picture of a song is decoded.
 
-        The arguments are those of `paint`, except ``sr``: give an array as the result of `read_song`. The step of a
-        variation is the local distance between latents of real art, so that variations are nearer to each other than to
-        the pictures of other songs.
-
-        Raises
-        ------
-        AudioError, BundleError, PictureError
+        There is no argument ``sr``: read an array with `read_song` first. All other arguments, and the errors, are
+        those of `paint`.
         """
-        resolved = self._options(options, changes)
+        resolved = self._options(options, changes, Clavilux.z_image)
         song = self._song(song, None, resolved)
         return self._vary(self._main_latent(song, resolved)[0], song, resolved)
 
@@ -154,14 +132,14 @@ class Clavilux:
     ) -> Controls:
         """Return the controls of the picture of a song, which can be edited and painted with `clavilux.paint`.
 
-        The arguments are those of `paint`, except ``sr``: give an array as the result of `read_song`.
+        There is no argument ``sr``: read an array with `read_song` first. All other arguments are those of `paint`.
 
         Raises
         ------
         BundleError
             If the bundle decodes latents to pixels and has no controls.
         AudioError, PictureError
-            As `paint`.
+            For the same reasons as in `paint`.
 
         Examples
         --------
@@ -175,13 +153,13 @@ class Clavilux:
             raise BundleError(
                 f"bundle {self.bundle.name} decodes latents to pixels and has no controls; give a bundle with a painter"
             )
-        controls = self.engine.decode_controls(self.z_image(song, options=options, **changes))
-        return self._options(options, changes).steering.steer(controls)
+        resolved = self._options(options, changes, Clavilux.controls)
+        return resolved.steering.steer(self.engine.decode_controls(self.z_image(song, options=resolved)))
 
-    def paint_latent(self, z_image: ArrayLike, *, size: Size = DEFAULT_SIZE_PX, seed: Number = 0) -> NDArray[np.uint8]:
-        """Return the picture (height, width, 3) uint8 sRGB of any latent (64,).
+    def paint_latent(self, z_image: ArrayLike, *, size: Size = DEFAULT_SIZE_PX, seed: Number = 0) -> UInt8:
+        """Return the picture of a given latent (64,), as sRGB pixels (height, width, 3) uint8.
 
-        ``size`` and ``seed`` are described in `PaintOptions`.
+        `PaintOptions` describes ``size`` and ``seed``.
 
         Raises
         ------
@@ -191,7 +169,7 @@ class Clavilux:
             If the networks of the bundle cannot be loaded.
         """
         latent = float_array("z_image", z_image, (LATENT_DIM,))
-        return self._decode(latent, check_size(size), whole_number("seed", seed, 0, MAX_SEED), Steering())[0]
+        return self._decode(latent, PaintOptions().changed({"size": size, "seed": seed}))[0]
 
     def paint(
         self,
@@ -206,20 +184,22 @@ class Clavilux:
         Parameters
         ----------
         song : path-like, file, array or Song
-            What `read_song` reads, or its result. For a Song, give the ``max_s`` and ``clip`` that it was read with;
-            they are stored in the record of the picture.
+            A source that `read_song` can read, or the `Song` that it returned. With a `Song`, also give the ``max_s``
+            and ``clip`` that it was read with, because the record of the picture contains them.
         sr : int, optional
             Sample rate of an array in Hz.
         options : PaintOptions, optional
-            Options; `PaintOptions` describes them and their defaults.
+            Options, by default those of ``PaintOptions()``.
         **changes
             Fields of `PaintOptions` and `Steering` that replace those of ``options``.
 
         Raises
         ------
         AudioError, BundleError, PictureError
+            If the song cannot be read, the bundle is damaged, or an option is wrong.
         """
-        return next(self.variations(song, sr=sr, count=1, options=options, **changes))
+        resolved = self._options(options, changes, Clavilux.paint)
+        return next(self._paint(song, sr, resolved, [resolved.variation]))
 
     def variations(
         self,
@@ -231,21 +211,21 @@ class Clavilux:
         options: PaintOptions | None = None,
         **changes: Unpack[PaintArguments],
     ) -> Iterator[Picture]:
-        """Yield ``count`` pictures of a song: the main picture, then its variations.
+        """Return an iterator over pictures of a song: the main picture, then its variations.
 
         Parameters
         ----------
         song, sr, options, **changes
-            As in `paint`. The first picture has the number of the option ``variation``, which is 0 by default.
+            As in `paint`. The option ``variation``, 0 by default, is the number of the first picture.
         count : int
-            Number of pictures, including those in ``skip``.
+            Number of pictures, including those that are skipped.
         skip : container of int
-            Numbers of pictures that are not painted.
+            Numbers of the variations that are not painted; 0 is the main picture.
 
         Raises
         ------
         PictureError, BundleError
-            At once, if an option is wrong.
+            When the method is called, if an option is wrong.
         AudioError
             When the first picture is requested, if the song cannot be read.
 
@@ -255,12 +235,11 @@ class Clavilux:
         >>> [picture.record["variation"] for picture in pictures]
         [0, 1]
         """
-        resolved = self._options(options, changes)
+        resolved = self._options(options, changes, Clavilux.variations)
         if not isinstance(skip, Container):
             raise PictureError(f"skip is {show(skip)}; it is a set of numbers of variations")
-        first = resolved.variation
-        numbers = range(first, first + whole_number("count", count, 0, MAX_SEED))
-        return self._paint(song, sr, resolved, (number for number in numbers if number not in skip))
+        first, count = resolved.variation, whole_number("count", count, 0, MAX_SEED)
+        return self._paint(song, sr, resolved, (n for n in range(first, first + count) if n not in skip))
 
     def repaint(
         self,
@@ -269,26 +248,30 @@ class Clavilux:
         *,
         size: Size | None = None,
         dpi: Number | None = None,
+        background: str | None = None,
     ) -> Picture:
-        """Return a picture that is painted again from a record (`clavilux.read_record`), at any size.
+        """Paint a picture again from its record, at any size, and return it.
 
         Parameters
         ----------
         record : dict
+            From `clavilux.read_record`, or the attribute ``record`` of a picture.
         song : path-like, file or Song, optional
-            A song that must be the one of the picture; it is compared with the record, and becomes part of the result.
+            The song of the picture, for the attribute ``song`` of the result. Painting does not need it.
         size : int or (int, int), optional
-            Size in pixels; by default that of the record.
+            Size in pixels; by default, the size in the record.
         dpi : float, optional
-            Pixels per inch; by default those of the record.
+            Pixels per inch; by default, the number in the record.
+        background : str, optional
+            "painted" or "transparent"; by default, the background in the record.
 
         Raises
         ------
         PictureError
-            If the sound of the song is not that of the picture, or the record is incomplete or of a version with
-            another painter.
+            If the picture was not painted from ``song``, the record is incomplete, or it was written by a version of
+            Clavilux that paints differently.
         BundleError
-            If the bundle is not the recorded one.
+            If the picture was painted with another bundle.
         AudioError
             If the song cannot be read.
 
@@ -300,14 +283,15 @@ class Clavilux:
         (256, 256, 3)
         """
         recorded = parse_record(record)
-        changes: dict[str, Any] = {"size": size, "dpi": dpi}
-        options = replace(recorded.options, **{name: value for name, value in changes.items() if value is not None})
+        given: dict[str, Any] = {"size": size, "dpi": dpi, "background": background}
+        options = replace(recorded.options, **{name: value for name, value in given.items() if value is not None})
         if recorded.bundle_sha256 != self.bundle.sha256:
             raise BundleError(
                 f"the picture was painted with bundle {show(recorded.bundle_name)} (sha256 "
                 f"{show(recorded.bundle_sha256[:12])}), and this is {self.bundle.name} ({self.bundle.sha256[:12]}); "
                 f"give the one it was painted with"
             )
+        options.check_bundle(self.bundle)
         if song is None:
             return self._picture(recorded.z_image, options, recorded.song, None, None)
         song = self._song(song, None, options, is_logged=False)
@@ -327,33 +311,27 @@ class Clavilux:
         options: PaintOptions | None = None,
         **changes: Unpack[PaintArguments],
     ) -> bool:
-        """Return whether a record describes the picture that `paint` would paint now.
+        """Return whether `paint` with these arguments would paint the picture that a record describes.
 
         Parameters
         ----------
         record : Any
             From `clavilux.read_record`.
         song_sha256 : str
-            SHA-256 of the bytes of the song.
+            SHA-256 of the file of the song.
         options, **changes
             As in `paint`.
         """
-        song = record.get("song") if isinstance(record, dict) else None
-        expected = record_options(self.bundle, self._options(options, changes))
-        return (
-            isinstance(song, dict)
-            and song.get("sha256") == song_sha256
-            and all(record.get(key) == value for key, value in {"steering": None, **expected}.items())
-        )
+        return is_record_of(record, song_sha256, self.bundle, self._options(options, changes, Clavilux.has_painted))
 
-    def _options(self, options: PaintOptions | None, changes: PaintArguments) -> PaintOptions:
-        """Return the options of a call, with the noise of the bundle where none is given."""
-        resolved = (options or PaintOptions()).changed(changes).with_noise_of(self.bundle)
-        resolved.steering.check_bundle(self.bundle)
+    def _options(self, options: PaintOptions | None, changes: PaintArguments, of: Callable[..., Any]) -> PaintOptions:
+        """Return the options of a call of ``of``; noise options that are None get the defaults of the bundle."""
+        resolved = (options or PaintOptions()).changed(changes, of).with_noise_of(self.bundle)
+        resolved.check_bundle(self.bundle)
         return resolved
 
     def _song(self, song: Source | Song, sr: Number | None, options: PaintOptions, *, is_logged: bool = True) -> Song:
-        """Return the song of a source, or a validated Song; warnings about a source are logged."""
+        """Return the song from a source, and log its warnings; a `Song` is only validated, and returned."""
         if isinstance(song, Song):
             check_song(song)
             return song
@@ -374,13 +352,13 @@ class Clavilux:
         return z_image, song_code[:LATENT_DIM]
 
     def _vary(self, main: Float32, song: Song, options: PaintOptions) -> Float32:
-        """Return the latent (64,) of the variation of the options, from that of the main picture."""
+        """Return the latent (64,) of variation ``options.variation``; ``main`` is the latent of the main picture."""
         return self._variations.vary(main, f"{song.sound_sha256}:{options.seed}", options.variation, options.spread)
 
     def _paint(
         self, song: Source | Song, sr: Number | None, options: PaintOptions, variations: Iterable[int]
     ) -> Iterator[Picture]:
-        """Yield variations of a song, which is read once."""
+        """Yield the variations with these numbers; the song is read once, when the first picture is requested."""
         song = self._song(song, sr, options)
         main, z_audio = self._main_latent(song, options)
         for variation in variations:
@@ -391,28 +369,31 @@ class Clavilux:
         self,
         z_image: Float32,
         options: PaintOptions,
-        measured: dict[str, Any],
+        song_entry: dict[str, Any],
         song: Song | None,
         z_audio: Float32 | None,
     ) -> Picture:
-        """Paint a latent with options, of which the variation only adds to the seed."""
-        seed = options.seed + options.variation
-        pixels, controls = self._decode(z_image, options.size, seed, options.steering)
+        """Return the picture of a latent; ``song_entry`` becomes the entry "song" of its record."""
+        pixels, controls = self._decode(z_image, options)
         if controls is not None and (complaint := options.steering.complaint_about(controls)):
-            logger.warning("%s: %s", measured["name"], complaint)
-        record = make_record(self.bundle, options, measured, z_image)
-        return Picture(pixels=pixels, record=record, controls=controls, z_image=z_image, song=song, z_audio=z_audio)
+            logger.warning("%s: %s", song_entry["name"], complaint)
+        record = make_record(self.bundle, options, song_entry, z_image)
+        rgba = None
+        if controls is not None and options.is_transparent:
+            rgba = self._paint_controls(controls, options, transparent=True)
+        return Picture(pixels, record, controls, z_image, song, z_audio, rgba=rgba)
 
-    def _decode(
-        self, z_image: Float32, size: tuple[int, int], seed: int, steering: Steering
-    ) -> tuple[NDArray[np.uint8], Controls | None]:
-        """Return the pixels of a latent, and its controls if the bundle has a painter."""
-        width, height = size
+    def _decode(self, z_image: Float32, options: PaintOptions) -> tuple[UInt8, Controls | None]:
+        """Return pixels and controls of a latent; controls are None if the bundle decodes latents to pixels."""
         if self.bundle.decoder == "pixels":
             from clavilux.images import enlarge
 
-            return enlarge(self.engine.decode_pixels(z_image), width, height), None
-        from clavilux.painter.paint import paint as paint_controls
+            return enlarge(self.engine.decode_pixels(z_image), *options.size), None
+        controls = options.steering.steer(self.engine.decode_controls(z_image))
+        return self._paint_controls(controls, options), controls
 
-        controls = steering.steer(self.engine.decode_controls(z_image))
-        return paint_controls(controls, width=width, height=height, seed=seed, threads=self.threads), controls
+    def _paint_controls(self, controls: Controls, options: PaintOptions, transparent: bool = False) -> UInt8:
+        from clavilux.painter.paint import paint
+
+        (width, height), seed = options.size, options.seed + options.variation
+        return paint(controls, width=width, height=height, seed=seed, threads=self.threads, transparent=transparent)

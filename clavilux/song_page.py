@@ -1,7 +1,4 @@
-"""A self-contained HTML page about a song and its picture: picture, colours, correspondences, descriptors, timeline.
-
-This module imports Jinja, which is in the extra ``card``.
-"""
+"""A self-contained HTML page about a song and its picture: picture, colours, correspondences, descriptors, timeline."""
 
 from __future__ import annotations
 
@@ -11,22 +8,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from clavilux.alt_text import measure_shares, name_colour, sample_pixels
 from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.audio.timeline import Part
-from clavilux.explain import hex_colours, report_picture
+from clavilux.explain import report_picture
+from clavilux.neighbours import Neighbours
 from clavilux.picture import Picture
-from clavilux.words import say_share, say_value
+from clavilux.system.extras import require
+from clavilux.words import say_further, say_share, say_value
 
 CURVES = ("loudness", "centroid", "onset_rate", "register", "arousal")  # descriptors of the timeline
 _TITLES = {"centroid": "brightness (centroid)", "onset_rate": "notes a second", "register": "pitch (register)"}
-_HEIGHT, _MARGIN = 20.0, 1.0  # of a curve, in units of its view box
+_HEIGHT, _MARGIN = 20.0, 1.0  # of a curve, in units of the view box of the SVG
 
 
-def song_page(picture: Picture, parts: Sequence[Part], mapped: tuple[str, ...], card: Mapping[str, Any]) -> str:
-    """Return a page about a song and its picture as HTML text, which needs no other files.
+def song_page(
+    picture: Picture,
+    parts: Sequence[Part],
+    mapped: tuple[str, ...],
+    card: Mapping[str, Any],
+    neighbours: Neighbours | None = None,
+) -> str:
+    """Return a self-contained HTML page about a song and its picture.
 
     Parameters
     ----------
@@ -35,13 +37,23 @@ def song_page(picture: Picture, parts: Sequence[Part], mapped: tuple[str, ...], 
     parts : sequence of Part
         From `clavilux.audio.timeline.measure_parts`; empty for a feature file.
     mapped : tuple of str
-        Descriptors that the mapping network of the bundle uses.
+        Names of the descriptors that the mapping network of the bundle uses.
     card : mapping
-        ``bundle.json``.
+        Content of ``bundle.json``.
+    neighbours : Neighbours, optional
+        From the bundle. With it, the page also names the nearest training songs and training pictures.
+
+    Raises
+    ------
+    MissingExtraError
+        If Jinja, which is in the extra ``card``, is not installed.
     """
+    require("jinja2", "card")
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     song = picture.song
     assert song is not None, "the page is about a song"
-    report = report_picture(picture, Path(song.name), mapped, card)
+    report = report_picture(picture, Path(song.name), mapped, card, neighbours)
     shares = report["shares_of_songs_below"]
     minutes, seconds = divmod(round(song.duration_s), 60)
     height, width, _ = picture.pixels.shape
@@ -60,7 +72,8 @@ def song_page(picture: Picture, parts: Sequence[Part], mapped: tuple[str, ...], 
         description=picture.description,
         width=width,
         height=height,
-        palette=_palette(picture),
+        colours=report["colours"],
+        reasons=report["reasons"],
         links=report["correspondences"],
         silent=song.is_silent,
         descriptors=[
@@ -68,11 +81,16 @@ def song_page(picture: Picture, parts: Sequence[Part], mapped: tuple[str, ...], 
                 "name": name.replace("_", " "),
                 "about": DESCRIPTORS[name].about,
                 "value": say_value(name, value),
-                "compared": say_share(name, shares[name]) if name in shares and not song.is_silent else "",
-                "used": name in mapped,
+                "compared": say_share(name, shares[name])
+                if name in mapped and name in shares
+                else f"not {'compared' if name in mapped else 'used for the picture'}",
             }
             for name, value in song.descriptors.items()
         ],
+        nearest={
+            what: [{**near, "further": say_further(near["share"])} for near in report[f"nearest_{what}"]]
+            for what in ("songs", "pictures")
+        },
         curves=_curves(parts),
         n_parts=len(parts),
         part_s=parts[1].start_s if len(parts) > 1 else song.duration_s,
@@ -82,20 +100,8 @@ def song_page(picture: Picture, parts: Sequence[Part], mapped: tuple[str, ...], 
     )
 
 
-def _palette(picture: Picture) -> list[dict[str, Any]]:
-    """Return the colours of a palette with their names and shares, from dark to light."""
-    if picture.controls is None:
-        return []
-    palette = picture.controls.palette
-    shares = measure_shares(sample_pixels(picture.pixels), palette)
-    return [
-        {"hex": text, "name": name_colour(colour), "share": float(share)}
-        for text, colour, share in zip(hex_colours(picture.controls), palette, shares, strict=True)
-    ]
-
-
 def _curves(parts: Sequence[Part]) -> list[dict[str, str]]:
-    """Return the curves of a timeline; none if there are fewer than two parts."""
+    """Return the curves of descriptors over the parts of a song; an empty list for fewer than two parts."""
     curves = []
     for name in CURVES if len(parts) > 1 else ():
         if name not in parts[0].descriptors:
@@ -108,5 +114,11 @@ def _curves(parts: Sequence[Part]) -> list[dict[str, str]]:
             for k, value in enumerate(values)
         )
         title = _TITLES.get(name, name.replace("_", " "))
-        curves.append({"title": title, "points": points, "low": say_value(name, low), "high": say_value(name, high)})
+        curves.append({"title": title, "points": points, "words": _say_course(name, values)})
     return curves
+
+
+def _say_course(name: str, values: list[float]) -> str:
+    """Return in words where the values of a descriptor over the parts of a song start and end, and their range."""
+    start, end, low, high = (say_value(name, value) for value in (values[0], values[-1], min(values), max(values)))
+    return f"{low} throughout" if low == high else f"starts at {start}, ends at {end}; lowest {low}, highest {high}"

@@ -2,27 +2,27 @@
 
 song code -> `Steering.move_code` -> mapping -> `Steering.move_latent` -> decoder -> controls -> `Steering.steer`
 
-The wishes `mood` and `near` change the inputs of networks, so that everything in the picture changes together. All
-other wishes change single controls of the painter.
+The wishes `mood` and `near` change the input of a network, so that everything in the picture changes together. Each of
+the other wishes changes only a few controls of the painter.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from clavilux.bundle import Bundle
-from clavilux.colour import lab_to_srgb, srgb_to_lab, to_bytes
+from clavilux.colour import lab_to_srgb, parse_colour, read_hex, srgb_to_lab, write_hex
 from clavilux.constants import (
     CHAOS_RANGE,
     ENCODER_SIDE_PX,
+    FIGURE_NAMES,
     FREQUENCY_RANGE,
     LATENT_DIM,
     LAYOUT,
@@ -35,19 +35,18 @@ from clavilux.constants import (
 from clavilux.errors import BundleError, PictureError
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
-from clavilux.painter.palette import place_colours
+from clavilux.painter.palette import place_colours, write_colours
 from clavilux.painter.surfaces import SURFACES
-from clavilux.system.arguments import FileName, Number, file_path, real_number, show
+from clavilux.system.arguments import FileName, Number, file_path, is_array, real_number, show
 
 Float32 = NDArray[np.float32]
 
 MOOD = ("valence", "arousal")  # descriptors that the mood moves
-_MOOD_STEP = 2.0  # standard deviations over songs, at 1
-_NEAR_SHARE = 0.5  # of the way to the latent of a picture
-_FURTHEST = 0.75  # of the way to the end of the range of a control, at -1 and 1
-_COLOUR = re.compile("#?([0-9a-fA-F]{6})")
+_MOOD_STEP = 2.0  # a mood of 1 adds so many standard deviations over the training songs
+_NEAR_SHARE = 0.5  # share of the way from the latent of a song to that of the picture `near`
+_FURTHEST = 0.75  # share of the way to the end of the range of a control, for a wish of -1 or 1
 _SIGNED = ("scale", "complexity")
-_LEAST_RANGE = 8.0  # L* between the darkest and the lightest colour of the palette of a picture
+_LEAST_RANGE = 8.0  # smallest difference in L* between the darkest and the lightest colour of `palette_from`
 _PALETTE_PX = 128  # side to which a picture is resized for its palette
 
 
@@ -58,12 +57,12 @@ class NearPicture:
     Attributes
     ----------
     name : str
-        Name of the file without extension.
+        Name of the file without extension; "picture" for a picture in memory.
     sha256 : str
         SHA-256 of `pixels`.
     pixels : bytes or None
-        64 x 64 pixels of the central square, sRGB, 3 bytes each, row by row. None for a picture from a record, which
-        has only `name` and `sha256`.
+        The central square of the picture, resized to 64 x 64 pixels: sRGB, 3 bytes per pixel, row by row. None if read
+        from the record of a picture, which has only `name` and `sha256`.
     """
 
     name: str
@@ -71,25 +70,28 @@ class NearPicture:
     pixels: bytes | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def read(cls, path: Path) -> NearPicture:
-        """Return the central square of the picture in a file.
+    def read(cls, picture: Any) -> NearPicture:
+        """Return the central square of a picture as a `NearPicture`.
+
+        ``picture`` is the path of a picture file, a `clavilux.Picture`, an image of Pillow, or pixels (H, W, 3) uint8.
 
         Raises
         ------
         PictureError
-            If the file cannot be read.
+            If the picture cannot be read.
         """
-        from clavilux.images import middle_square, read_picture, resize
+        from clavilux.images import middle_square, resize
 
-        pixels = resize(middle_square(read_picture(path)), ENCODER_SIDE_PX).tobytes()
-        return cls(path.stem, hashlib.sha256(pixels).hexdigest(), pixels)
+        pixels = resize(middle_square(_read_pixels("near", picture)), ENCODER_SIDE_PX).tobytes()
+        name = "picture" if is_array(picture) else file_path("near", picture).stem
+        return cls(name, hashlib.sha256(pixels).hexdigest(), pixels)
 
 
 class SteeringArguments(TypedDict, total=False):
     """The fields of `Steering` as keyword arguments of the Python interface."""
 
-    palette: str | Sequence[str] | None
-    palette_from: FileName | Sequence[str] | None
+    palette: str | Sequence[str | ArrayLike] | ArrayLike | None
+    palette_from: FileName | ArrayLike | Sequence[str] | None
     lightness: Number
     saturation: Number
     warmth: Number
@@ -98,49 +100,60 @@ class SteeringArguments(TypedDict, total=False):
     complexity: Number
     outline: Number | None
     surface: str | None
+    figure: str | None
     marks: str | Sequence[str] | None
-    mood: Sequence[Number] | None
-    near: FileName | NearPicture | None
+    mood: str | Sequence[Number] | None
+    near: FileName | ArrayLike | NearPicture | None
 
 
 @dataclass(frozen=True)
 class Steering:
-    """Wishes about a picture; by default none. Values are validated and converted.
+    """Wishes about a picture, by default none; the values are validated and converted.
 
     Attributes
     ----------
     palette : tuple of str or None
-        2 to 8 colours such as "#1a2b3c", which are painted exactly. Fewer than 8 colours are repeated in the eight
-        slots of the palette. One text with commas between the colours is accepted.
+        2 to 8 colours such as "#1a2b3c", "#1ab" or "red", which are painted exactly. The palette has 8 positions
+        (slots), from dark to light; if there are fewer than 8 colours, each fills one or more neighbouring slots. Also
+        accepted are text with commas, tuples of whole numbers from 0 to 255 such as (26, 43, 60), and arrays (n, 3) of
+        floats from 0 to 1.
     palette_from : tuple of str or None
-        A picture file; it is replaced by its 8 main colours, whose contrast is adjusted to the layout. Colours of
-        `palette` are not adjusted.
+        Give a picture: its path, a `clavilux.Picture`, or an image of Pillow. It is replaced by its 8 main colours.
+        Unlike the colours of `palette`, they are not painted exactly: the painter widens their range of lightness, and
+        makes one of them an accent.
     lightness, saturation, warmth : float
-        From -1 to 1: darker to lighter, grey to colourful, towards blue to towards orange.
+        From -1 to 1; 0 changes nothing. `lightness` goes from darker to lighter, `saturation` from grey to more
+        colourful, and `warmth` from bluer to more orange.
     texture : float or None
-        From 0 to 1: traces of the brush and grain. 0 is none, 1 twice the default strength. None is 0.5, the default.
+        From 0 to 1: strength of grain and brushwork. 0 is none, 0.5 the default strength, 1 twice the default. None
+        keeps the texture of the controls.
     scale : float
-        From -1 to 1: few large shapes to many small shapes.
+        From -1 (fewer, larger shapes and marks) to 1 (more, smaller ones); 0 changes nothing.
     complexity : float
-        From -1 to 1: few quiet areas to many areas.
+        From -1 (fewer shapes, less detail) to 1 (more shapes, more detail); 0 changes nothing.
     outline : float or None
-        From 0 to 1: width of the lines between areas; 0 is none, 1 about 0.5 % of the short side. Only the surface flat
-        has lines. None keeps the outline of the song.
+        From 0 to 1: width of the lines between areas. 0 is no lines, 1 is about 0.5 % of the short side of the picture.
+        Only the surface "flat" has lines. None keeps the outline of the controls.
     surface : str or None
-        Technique of the painting, one of ``SURFACE_NAMES``.
+        Technique of the painting, one of ``SURFACE_NAMES``. None keeps the surface of the controls.
+    figure : str or None
+        Large shapes that hold the picture together, one of ``FIGURE_NAMES``: "auto" paints the figures that belong to
+        the kinds of marks, "none" paints no figures. None keeps the value in the controls; for a song, this is "auto".
     marks : tuple of str or None
-        One or two of ``KINDS``. The first is the kind of the large marks; the second, by default the same, is the kind
-        of the small marks near the focus.
+        One or two kinds of marks from ``KINDS``. The first is for the large marks. The second, by default the same, is
+        for the small marks near the focus. None keeps the kinds of the controls.
     mood : (float, float) or None
-        Changes of valence (sad to happy) and of arousal (calm to excited), each from -1 to 1; 1 adds two standard
-        deviations over songs to the descriptor of the song.
+        Changes of valence (sad to happy) and of arousal (calm to excited), each from -1 to 1. A change of 1 raises
+        the descriptor of the song by two of its standard deviations over the training songs. More valence gives warmer
+        and lighter colours, more arousal stronger colours, but not a busier picture. Text is also accepted.
     near : NearPicture or None
-        A picture file; the latent of the song is moved half of the way to the latent of this picture.
+        Give a picture, as for `palette_from`; it is replaced by a `NearPicture`. The latent of the song is moved
+        halfway to the latent of this picture.
 
     Raises
     ------
     PictureError
-        If a value has a wrong type or is out of range, two contradict each other, or a picture cannot be read.
+        If a value has a wrong type or is out of range, two values contradict each other, or a picture cannot be read.
     """
 
     palette: tuple[str, ...] | None = None
@@ -153,6 +166,7 @@ class Steering:
     complexity: float = 0.0
     outline: float | None = None
     surface: str | None = None
+    figure: str | None = None
     marks: tuple[str, ...] | None = None
     mood: tuple[float, float] | None = None
     near: NearPicture | None = None
@@ -163,13 +177,14 @@ class Steering:
             if getattr(self, name) is not None:
                 checked[name] = real_number(name, getattr(self, name), *span)
         if self.palette is not None:
-            checked["palette"] = _colours("palette", self.palette, 2)
+            checked["palette"] = _colours("palette", write_colours(self.palette), 2)
         if self.marks is not None:
             checked["marks"] = _marks(self.marks)
         if self.mood is not None:
             checked["mood"] = _mood(self.mood)
-        if self.surface is not None and self.surface not in SURFACE_NAMES:
-            raise PictureError(f"surface is {show(self.surface)}; it must be one of {', '.join(SURFACE_NAMES)}")
+        for name, allowed in (("surface", SURFACE_NAMES), ("figure", FIGURE_NAMES)):
+            if (value := getattr(self, name)) is not None and value not in allowed:
+                raise PictureError(f"{name} is {show(value)}; it must be one of {', '.join(allowed)}")
         if self.palette is not None and self.palette_from is not None:
             raise PictureError("palette and palette_from both give the colours; give one of them")
         if self.outline and self.surface is not None and not SURFACES[self.surface].has_lines:
@@ -180,16 +195,16 @@ class Steering:
         if self.palette_from is not None:
             checked["palette_from"] = _palette_from(self.palette_from)
         if self.near is not None and not isinstance(self.near, NearPicture):
-            checked["near"] = NearPicture.read(file_path("near", self.near))
+            checked["near"] = NearPicture.read(self.near)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
     def __bool__(self) -> bool:
-        """Return whether there is any wish."""
+        """Return whether any wish differs from its default."""
         return self != NO_STEERING
 
     def to_record(self) -> dict[str, Any]:
-        """Return the wishes as JSON values by name, without defaults."""
+        """Return the wishes that differ from their defaults: name -> JSON value."""
         changed = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         if self.near is not None:
             changed["near"] = {"name": self.near.name, "sha256": self.near.sha256}
@@ -197,12 +212,14 @@ class Steering:
 
     @classmethod
     def from_record(cls, entry: Any) -> Steering:
-        """Return the steering in an untrusted record; the inverse of `to_record`. No file is read.
+        """Return the steering for a result of `to_record` that was read from the untrusted record of a picture.
+
+        Paths are not accepted, so no file is read. Unknown names are ignored.
 
         Raises
         ------
         PictureError
-            If an entry has a wrong type or is out of range. Unknown entries are ignored.
+            If a value has a wrong type or is out of range.
         """
         if not isinstance(entry, dict):
             raise PictureError(f"steering is {show(entry)}; it is a JSON object")
@@ -217,7 +234,7 @@ class Steering:
         return cls(**given)
 
     def check_bundle(self, bundle: Bundle) -> None:
-        """Raise a `BundleError` if the wishes are impossible with a bundle."""
+        """Raise a `BundleError` if a bundle lacks what a wish needs: a painter or, for `mood`, valence and arousal."""
         if self and bundle.decoder != "painter":
             raise BundleError(
                 f"bundle {bundle.name} decodes latents to pixels and cannot be steered; give a bundle with a painter, "
@@ -229,9 +246,9 @@ class Steering:
             )
 
     def move_code(self, song_code: Float32, bundle: Bundle) -> Float32:
-        """Return a song code (64 + D,) float32, in which `mood` changes two of the D descriptors.
+        """Return a song code (64 + D,) float32 whose descriptors valence and arousal are changed by `mood`.
 
-        Call `check_bundle` first.
+        Call `check_bundle` first; it raises an error if the bundle lacks these descriptors.
         """
         if self.mood is None or bundle.song_deviation is None:
             return song_code
@@ -242,14 +259,14 @@ class Steering:
         return moved
 
     def move_latent(self, z_image: Float32, encode: Callable[[NDArray[np.uint8]], Float32]) -> Float32:
-        """Return a latent (64,), moved half of the way to the latent of the picture `near`, if there is one.
+        """Return a latent (64,), moved halfway to the latent of the picture `near`; unchanged if `near` is None.
 
         ``encode`` is a function from pixels (64, 64, 3) uint8 sRGB to their latent (64,).
 
         Raises
         ------
         PictureError
-            If `near` comes from a record, which has only its name and hash.
+            If `near` was read from a record, which has only the name and the hash of the picture.
         """
         if self.near is None:
             return z_image
@@ -261,21 +278,21 @@ class Steering:
         return np.asarray(z_image + np.float32(_NEAR_SHARE) * (encode(pixels) - z_image), np.float32)
 
     def steer(self, controls: Controls) -> Controls:
-        """Return controls that are changed by the wishes; the same object if there are none."""
+        """Return controls that are changed by the wishes; the same object if no wish changes controls."""
         changes: dict[str, Any] = {name: getattr(self, name) for name in SHIFTS if getattr(self, name)}
         if self.palette is not None:
             share = np.exp(controls.plan.astype(np.float64)).mean(axis=(1, 2))
-            changes["palette"] = place_colours(_as_array(self.palette), controls.palette, share)
+            changes["palette"] = place_colours(read_hex(self.palette), controls.palette, share)
             changes["exact_palette"] = True
         if self.palette_from is not None:
-            changes |= {"palette": _as_array(self.palette_from), "exact_palette": False}
+            changes |= {"palette": read_hex(self.palette_from), "exact_palette": False}
         if self.texture is not None:
             changes["texture"] = self.texture
         shapes = controls.shapes
         if self.scale:
             shapes = _towards(shapes, LAYOUT["shapes"], self.scale)
             changes["frequency"] = _towards(controls.frequency, FREQUENCY_RANGE, self.scale)
-            changes["detail"] = _towards(controls.detail, LAYOUT["detail"], self.scale / 2)
+            changes["detail"] = _towards(controls.detail, LAYOUT["detail"], self.scale)
         if self.complexity:
             shapes = _towards(shapes, LAYOUT["shapes"], self.complexity)
             changes["chaos"] = _towards(controls.chaos, CHAOS_RANGE, self.complexity)
@@ -284,17 +301,16 @@ class Steering:
             changes["shapes"] = shapes
         if self.outline is not None:
             changes["outline"] = WIDEST_OUTLINE * self.outline * (1 if controls.outline > 0 else -1)
-        if self.surface is not None:
-            changes["surface"] = self.surface
+        changes |= {name: value for name in ("surface", "figure") if (value := getattr(self, name)) is not None}
         if self.marks is not None:
             changes |= {"kind": self.marks[0], "second_kind": self.marks[1] if len(self.marks) > 1 else None}
         return replace(controls, **changes) if changes else controls
 
     def complaint_about(self, controls: Controls) -> str | None:
-        """Return a warning if `outline` has no effect on steered controls, because their surface has no lines."""
+        """Return a warning if `outline` has no effect because the surface of the controls has no lines, else None."""
         if not self.outline or SURFACES[controls.surface].has_lines:
             return None
-        return f"painted as {controls.surface}, which has no lines, so outline changes nothing; give a surface too"
+        return f"painted as {controls.surface}, which has no lines: outline changes nothing; give the surface flat too"
 
 
 def _signed(name: str, value: Any) -> float:
@@ -302,42 +318,54 @@ def _signed(name: str, value: Any) -> float:
 
 
 def _towards(value: float, span: tuple[float, float], amount: float) -> float:
-    """Return a value, moved towards one end of its range: by ratios if the range is above 0, else by differences."""
+    """Return a value, moved towards the upper end of its range, or towards the lower end if ``amount`` is negative.
+
+    An ``amount`` of 1 or -1 moves the value by 3/4 of the way to the end. The move is linear in the logarithm
+    of the value if the whole range is above 0, else linear in the value.
+    """
     end = span[1] if amount > 0 else span[0]
     share = _FURTHEST * abs(amount)
     return float(value * (end / value) ** share if span[0] > 0 else value + share * (end - value))
 
 
 def _colours(name: str, value: Any, least: int) -> tuple[str, ...]:
-    """Return colours as text such as #1a2b3c."""
+    """Return colours as "#1a2b3c"; raise a `PictureError` unless ``value`` holds ``least`` to 8 valid colours."""
     given = value.split(",") if isinstance(value, str) else value
     if not isinstance(given, list | tuple) or not least <= len(given) <= SLOTS:
         found = f"has {len(given)} colours" if isinstance(given, list | tuple) else f"is {show(value)}"
         raise PictureError(f"{name} {found}; it must have {least} to {SLOTS} colours such as #1a2b3c")
-    matches = [_COLOUR.fullmatch(colour.strip()) if isinstance(colour, str) else None for colour in given]
-    for colour, match in zip(given, matches, strict=True):
-        if match is None:
-            raise PictureError(f"{name} has the colour {show(colour)}; a colour is written as #1a2b3c")
-    return tuple(f"#{match[1].lower()}" for match in matches if match is not None)
+    colours = tuple(filter(None, map(parse_colour, given)))
+    if len(colours) < len(given):
+        wrong = next(colour for colour in given if parse_colour(colour) is None)
+        raise PictureError(f"{name} has the colour {show(wrong)}; write colours as #1a2b3c, #1ab or red")
+    return colours
 
 
 def _palette_from(value: Any) -> tuple[str, ...]:
-    """Return the palette of a picture file, or one that was read before."""
+    """Return the 8 main colours of the picture file with the path ``value``; a list of 8 colours is only validated."""
     if isinstance(value, list | tuple):
         return _colours("palette_from", value, SLOTS)
-    from clavilux.images import read_picture, resize
+    from clavilux.images import resize
     from clavilux.painter.quantise import quantise
 
-    rgb = resize(read_picture(file_path("palette_from", value)), _PALETTE_PX)
+    rgb = resize(_read_pixels("palette_from", value), _PALETTE_PX)
     lab = srgb_to_lab(quantise(rgb, np.random.default_rng(0))[0])
-    if np.ptp(lab[:, 0]) < _LEAST_RANGE:  # a picture of one tone: tones that the painter can spread
+    if np.ptp(lab[:, 0]) < _LEAST_RANGE:  # nearly one tone: it is spread a little, so that the painter can widen it
         middle = np.clip(lab[:, 0].mean(), _LEAST_RANGE, 100 - _LEAST_RANGE)
         lab[:, 0] = middle + _LEAST_RANGE * np.linspace(-0.5, 0.5, SLOTS)
-    return tuple("#" + bytes(colour).hex() for colour in to_bytes(lab_to_srgb(lab)))
+    return tuple(write_hex(lab_to_srgb(lab)))
 
 
-def _as_array(colours: tuple[str, ...]) -> Float32:
-    return np.array([list(bytes.fromhex(colour[1:])) for colour in colours], np.float32) / np.float32(255)
+def _read_pixels(name: str, picture: Any) -> NDArray[np.uint8]:
+    """Return the sRGB pixels (H, W, 3) of a picture file, or of a picture in memory."""
+    from clavilux.images import read_picture
+
+    if not is_array(picture):
+        return read_picture(file_path(name, picture))
+    pixels = np.asarray(picture.convert("RGB") if hasattr(picture, "convert") else picture)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise PictureError(f"{name} is {show(pixels)}; it must be a path, a picture, or sRGB pixels (H, W, 3) in uint8")
+    return pixels
 
 
 def _marks(value: Any) -> tuple[str, ...]:
@@ -352,9 +380,12 @@ def _marks(value: Any) -> tuple[str, ...]:
 
 
 def _mood(value: Any) -> tuple[float, float]:
-    if not _is_list(value) or len(value) != 2:
+    given = value
+    with suppress(ValueError):
+        given = [float(number) for number in value.split(",")] if isinstance(value, str) else value
+    if not _is_list(given) or len(given) != 2:
         raise PictureError(f"mood is {show(value)}; it must be valence and arousal, each from -1 to 1, such as 0.5,-1")
-    return _signed("valence", value[0]), _signed("arousal", value[1])
+    return _signed("valence", given[0]), _signed("arousal", given[1])
 
 
 def _is_list(value: Any) -> bool:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 # Before NumPy and PyTorch: more threads are slower here, and a process with threads of PyTorch cannot be forked.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Two processes that write the same cache of Numba (that of librosa, for example) can damage it, which ends in a crash.
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR",
+    str(Path(__file__).parents[1] / ".pytest_cache" / "numba" / os.environ.get("PYTEST_XDIST_WORKER", "main")),
+)
+
 import sys
 import wave
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +62,12 @@ def _forks_beside_xdist() -> Iterator[None]:
 def _choice_of_the_painter(monkeypatch: pytest.MonkeyPatch) -> None:
     """A training in this process chooses the compiled painter for good; no other test shall notice."""
     monkeypatch.delenv(SWITCH, raising=False)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures too are painted by the compiled painter, which is faster for a series of them."""
+    monkeypatch.setenv(SWITCH, "1")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import av
 import numpy as np
@@ -122,13 +123,32 @@ MUTATIONS: dict[str, Mutation] = {
 }
 
 
-def mutate(wholes: Wholes, seed: int, number: int) -> Case:
-    """Return case `number` of a seed; the first cases cover all formats and all mutations, later ones all pairs."""
-    turn, index = divmod(number, len(FORMATS))
-    suffix, name = FORMATS[index], list(MUTATIONS)[(turn + index) % len(MUTATIONS)]
+def make_case(
+    wholes: Mapping[str, Mapping[str, Content]],
+    seed: int,
+    number: int,
+    own: Mapping[str, Callable[[Content, np.random.Generator], Content]] = MappingProxyType({}),
+) -> Case:
+    """Return case `number` of a seed: a folder of `wholes` whose first file is damaged.
+
+    The mutation is one of `own` or of `MUTATIONS`. The first cases cover all folders and all mutations, later ones all
+    pairs.
+    """
+    rows, columns = list(wholes), [*own, *MUTATIONS]
+    turn, index = divmod(number, len(rows))
+    row, column = rows[index], columns[(turn + index) % len(columns)]
     rng = np.random.default_rng([seed, number])
-    content = MUTATIONS[name](bytearray(wholes[suffix]), wholes, rng)
-    return Case(suffix, name, {f"a{suffix}": bytes(content)})
+    first = {name: next(iter(files.values())) for name, files in wholes.items()}
+    if column in own:
+        content = own[column](first[row], rng)
+    else:
+        content = bytes(MUTATIONS[column](bytearray(first[row]), first, rng))
+    return Case(row, column, {**wholes[row], next(iter(wholes[row])): content})
+
+
+def mutate(wholes: Wholes, seed: int, number: int) -> Case:
+    """Return case `number` of a seed for files by suffix, see `make_case`."""
+    return make_case({suffix: {f"a{suffix}": content} for suffix, content in wholes.items()}, seed, number)
 
 
 def _place(content: bytearray, rng: np.random.Generator) -> int:

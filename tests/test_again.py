@@ -16,6 +16,7 @@ import sounds
 from click.testing import CliRunner, Result
 from PIL import Image, features
 
+import clavilux as clavilux_package
 from clavilux.cli import cli
 from clavilux.errors import PictureError
 from clavilux.picture_file import read_record
@@ -58,7 +59,7 @@ def test_a_picture_is_painted_again_without_its_song(
     options = ("--bundle", fake_bundle, "--size", "96x64", "--seed", "3", "--count", "2", "--noise-std", "0.2")
     assert run("paint", song, "-o", f"a.{suffix}", *options).exit_code == 0
     again = run("paint", "--again", f"a-2.{suffix}", "--bundle", fake_bundle)
-    assert (again.exit_code, again.stderr, again.stdout) == (0, "", f"song -> a-2-again.{suffix}\n")
+    assert (again.exit_code, again.stderr, again.stdout) == (0, "", f"a-2.{suffix} -> a-2-again.{suffix}\n")
     assert Path(f"a-2-again.{suffix}").read_bytes() == Path(f"a-2.{suffix}").read_bytes()
     larger = run("paint", "--again", f"a-2.{suffix}", "--bundle", fake_bundle, "--size", "300", "-o", "b.png")
     assert larger.exit_code == 0
@@ -99,6 +100,18 @@ def test_a_record_without_a_latent_is_incomplete(fake_bundle: Path, song: Path) 
     record = without_latent(clavilux.paint(song, size=64).record)
     with pytest.raises(PictureError, match=r"record of the picture is incomplete.*z_image"):
         clavilux.repaint(record, song)
+
+
+def test_pictures_of_the_version_before_are_named_in_one_line(fake_bundle: Path, song: Path, tmp_path: Path) -> None:
+    clavilux = Clavilux(fake_bundle)
+    picture = clavilux.paint(song, size=64)
+    for number, of in enumerate((picture, clavilux_package.paint(picture.controls, size=64))):
+        old = dataclasses.replace(of, record={**of.record, "clavilux": "0.1.0"})
+        old.save(tmp_path / f"{number}.png")
+        done = run("paint", "--again", tmp_path / f"{number}.png", "-o", tmp_path / "new.png")
+        assert done.exit_code == 1 and len(done.stderr.splitlines()) == 1
+        assert "painted by Clavilux 0.1.0, whose painter differs" in done.stderr
+        assert "install that version" in done.stderr and "CHANGELOG.md" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -143,7 +156,7 @@ def test_a_picture_of_a_song_whose_tags_changed_is_replaced(
     options = ("--bundle", fake_bundle, "--size", "64")
     assert run("paint", "song.flac", *options).stdout == "song.flac -> song.png\n"
     with_tags(song, Path("song.flac"))
-    assert run("paint", "song.flac", *options).stdout == "song.flac -> song.png\n"
+    assert run("paint", "song.flac", *options).stdout == "song.flac -> song.png (replaced)\n"
     sounds.write_sound(Path("song.flac"), sounds.song(8.0, seed=5))  # another song
     assert run("paint", "song.flac", *options).stdout == "song.flac -> song_2.png\n"
 

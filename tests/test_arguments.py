@@ -8,7 +8,7 @@ import os
 import pickle
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from clavilux.painter.controls import Controls
 from clavilux.painter.paint import composition_of
 from clavilux.painter.paint import paint as paint_controls
 from clavilux.pipeline import Clavilux
-from clavilux.system.arguments import check_size, file_path, float_array, real_number, show, whole_number
+from clavilux.record import _MEANT, _WORDS, PaintOptions
+from clavilux.steering import Steering
+from clavilux.system.arguments import check_size, counted, file_path, float_array, real_number, show, whole_number
 
 SEVEN = [7, 7.0, np.int8(7), np.uint64(7), np.float32(7), np.float64(7), np.array(7), np.array(7.0)]
 NO_NUMBER = [
@@ -399,3 +401,90 @@ def test_songs_controls_and_pictures_can_be_copied_and_pickled(
         picture.save(tmp_path / "own.png")
         assert (tmp_path / "copy.png").read_bytes() == (tmp_path / "own.png").read_bytes()
         np.testing.assert_array_equal(engine.paint(copied.song, size=64, seed=3).pixels, picture.pixels)
+
+
+def test_one_thing_is_not_called_many() -> None:
+    assert [counted(n, "damaged packet") for n in (0, 1, 2)] == [
+        "0 damaged packets",
+        "1 damaged packet",
+        "2 damaged packets",
+    ]
+
+
+def test_an_unknown_argument_is_refused_with_the_nearest_name(fake_bundle: Path, tone_file: Path) -> None:
+    opened = Clavilux(fake_bundle)
+    with pytest.raises(PictureError, match=r"^paint has no argument 'pallete'; did you mean palette\?$"):
+        clavilux.paint(tone_file, pallete="#000000,#ffffff")
+    with pytest.raises(PictureError, match=r"^Clavilux\.paint has no argument 'zzz'; its arguments are song, sr, "):
+        opened.paint(tone_file, zzz=3)
+    with pytest.raises(PictureError, match=r"^Clavilux\.z_image has no argument 'sr'; its arguments are song, options"):
+        opened.z_image(tone_file, sr=44_100)
+    with pytest.raises(PictureError, match=r"'count'; give it to Clavilux\(\)\.variations$"):
+        opened.paint(tone_file, count=2)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("style", r"did you mean surface\?"),
+        ("colour", r"did you mean palette\?"),
+        ("Colors", r"did you mean palette\?"),
+        ("variations", r"give it to Clavilux\(\)\.variations"),
+        ("format", r"give it to Picture\.save"),
+        ("output", r"give it to Picture\.save"),
+        ("width", r"did you mean size\?"),
+        ("sample_rate", r"did you mean sr\?"),
+    ],
+)
+def test_a_word_for_an_argument_leads_to_it(word: str, hint: str) -> None:
+    with pytest.raises(PictureError, match=f"^paint has no argument '{word}'; {hint}$"):
+        clavilux.paint("song.flac", **{word: 1})
+
+
+def test_every_word_leads_to_an_argument_or_to_a_method() -> None:
+    arguments = {field.name for kind in (PaintOptions, Steering) for field in fields(kind)} | {"sr", "bundle"}
+    methods = {"Clavilux().variations", "Picture.save"}
+    assert set(_WORDS) <= arguments | methods
+    assert not arguments & set(_MEANT)
+
+
+def test_songs_that_are_mistaken_are_explained(fake_bundle: Path, tone_file: Path) -> None:
+    opened = Clavilux(fake_bundle)
+    for function in (opened.paint, opened.z_image):
+        with pytest.raises(AudioError, match=r"with sr=; only clavilux\.paint takes several songs"):
+            function([tone_file])
+    with pytest.raises(AudioError, match="for a size in pixels, give size=512"):
+        clavilux.paint(tone_file, 512, bundle=fake_bundle)
+    with pytest.raises(AudioError, match=r"song is \d+ bytes; .* as io\.BytesIO\(content\)"):
+        clavilux.paint(tone_file.read_bytes(), bundle=fake_bundle)
+
+
+def test_records_that_are_mistaken_are_explained(fake_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"record is 'a\.png'; it must be a dict"):
+        Clavilux(fake_bundle).repaint("a.png")  # type: ignore[arg-type]
+    (tmp_path / "a.png").write_bytes(b"x")
+    with (tmp_path / "a.png").open("rb") as file, pytest.raises(PictureError, match="open file; give the path"):
+        clavilux.read_record(file)  # type: ignore[arg-type]
+
+
+def test_a_size_may_be_text() -> None:
+    assert check_size("300x200") == check_size(" 300 X 200 ") == (300, 200)
+    with pytest.raises(PictureError, match="size is '300'"):
+        check_size("300")
+
+
+def test_several_songs_come_from_any_iterable_and_are_painted_again(fake_bundle: Path, tone_file: Path) -> None:
+    counts: list[tuple[int, int]] = []
+    pictures = clavilux.paint(
+        tone_file.parent.glob(tone_file.name), size=64, bundle=fake_bundle, progress=lambda *n: counts.append(n)
+    )
+    assert repr(pictures) == "<Pictures of 1 songs, 0 painted>"
+    first, second = list(pictures), list(pictures)
+    np.testing.assert_array_equal(first[0].pixels, second[0].pixels)
+    assert counts == [(0, 1), (1, 1)] * 2
+    assert len(list(clavilux.paint((path for path in [tone_file] * 2), size=64, bundle=fake_bundle))) == 2
+
+
+def test_only_public_names_are_offered_and_a_song_is_shown_in_a_line(make_song: MakeSong) -> None:
+    assert dir(clavilux) == sorted(clavilux.__all__)
+    assert repr(make_song()) == "<Song 'song0', 0:30>"

@@ -200,7 +200,7 @@ REFUSED = [
     (folder_without_sound, "folder.mp3", "holds no songs"),
     (empty, "empty.mp3", "is empty (0 bytes)"),
     (text, "text.mp3", "not readable as sound"),
-    (picture, "picture.mp3", "not readable as sound"),
+    (picture, "picture.mp3", "is a picture, not sound"),
     (mute_film, "mute.mp4", "holds no sound"),
     (no_samples, "none.wav", "no sound could be decoded"),
     (one_hertz, "slow.wav", "its sample rate is 1 Hz"),
@@ -339,7 +339,8 @@ def test_no_segment_of_a_playlist_is_opened(paint: Run, good: Path, tmp_path: Pa
         segment.read_bytes()
         assert was_opened()  # so the kernel does tell
     assert done.code == 1
-    assert len(done.err) == 1 and done.err[0].startswith(f"clavilux: {playlist}: not readable as sound")
+    said = "is a playlist" if playlist.suffix == ".m3u8" else "not readable as sound"
+    assert len(done.err) == 1 and done.err[0].startswith(f"clavilux: {playlist}: {said}")
     assert files_in(tmp_path / "out") == ["good.png"]
 
 
@@ -374,6 +375,24 @@ def requests() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["paint", "{}/song.json"],
+        ["paint", "--again", "{}/a.png"],
+        ["paint", "good.wav", "--near", "{}/a.jpg"],
+        ["paint", "good.wav", "--palette-from", "{}/a.jpg"],
+        ["explain", "{}/a.mp3"],
+        ["features", "{}/a.mp3", "-o", "o"],
+    ],
+)
+def test_an_address_is_named_as_it_was_given(run: Run, good: Path, command: list[str]) -> None:
+    done = run(*(part.format("https://example.com") for part in command))
+    assert done.code == 1 and len(done.err) == 1
+    (address,) = (part.format("https://example.com") for part in command if "{}" in part)
+    assert done.err[0] == f"clavilux: {address}: is a web address; download it and give the file"
+
+
 def test_no_address_is_asked(paint: Run, good: Path, tmp_path: Path, requests: tuple[str, list[str]]) -> None:
     address, asked = requests
     (tmp_path / "list.m3u8").write_text(PLAYLISTS["list.m3u8"].format(f"{address}/a.wav"))
@@ -381,7 +400,7 @@ def test_no_address_is_asked(paint: Run, good: Path, tmp_path: Path, requests: t
     done = paint(f"{address}/a.mp3", "file:good.wav", "concat:good.wav", "list.m3u8", "list.ffconcat", good, "-o", "o/")
     assert done.code == 1
     assert len(done.err) == 5
-    assert "/a.mp3: is a web address; download it and give the file" in done.err[0]
+    assert any(f"{address}/a.mp3: is a web address; download it and give the file" in line for line in done.err)
     assert asked == []
     assert files_in(tmp_path / "o") == ["good.png"]
     with pytest.raises(av.FFmpegError):

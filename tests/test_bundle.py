@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from fake_bundle import DESCRIPTOR_MEAN, DESCRIPTORS, KINDS, N_PALETTES, VARIATION_SCALE, write_fake_bundle
 
-from clavilux.bundle import ENCODERS, SHIPPED, find_bundle, open_bundle, shipped_bundles
-from clavilux.card import field_table, network_table
+from clavilux.bundle import ENCODERS, SHIPPED, _find_bundle, open_bundle, shipped_bundles
+from clavilux.card import FIELDS, NETWORKS
+from clavilux.cli import cli
 from clavilux.constants import FINISH
 from clavilux.errors import BundleError
 
@@ -35,9 +37,9 @@ def test_an_opened_bundle_tells_what_it_is(fake_bundle: Path) -> None:
 
 def test_a_bundle_is_found_by_folder_by_its_json_and_by_text(fake_bundle: Path) -> None:
     assert (
-        find_bundle(fake_bundle)
-        == find_bundle(fake_bundle / "bundle.json")
-        == find_bundle(str(fake_bundle))
+        _find_bundle(fake_bundle)
+        == _find_bundle(fake_bundle / "bundle.json")
+        == _find_bundle(str(fake_bundle))
         == fake_bundle
     )
 
@@ -49,14 +51,14 @@ def test_a_shipped_name_wins_over_a_folder_of_that_name(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fake").mkdir()
     assert shipped_bundles() == ["fake"]
-    assert find_bundle("fake") == fake_bundle
-    assert find_bundle("./fake") == Path("fake")
+    assert _find_bundle("fake") == fake_bundle
+    assert _find_bundle("./fake") == Path("fake")
 
 
 def test_an_unknown_name_lists_the_shipped_ones(fake_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clavilux.bundle.SHIPPED", fake_bundle.parent)
     with pytest.raises(BundleError, match=r"no bundle 'nix'; .* a shipped one \(fake\)"):
-        find_bundle("nix")
+        _find_bundle("nix")
 
 
 def test_the_default_bundle_ships_whole_and_within_40_mb() -> None:
@@ -337,7 +339,7 @@ def test_files_of_the_package_may_be_links(fake_bundle: Path, tmp_path: Path, mo
     assert open_bundle("fake").verify() > 0
 
 
-@pytest.mark.parametrize("given", [None, 3, b"default", ["default"], "", "a\0b", "x" * 10_000, "\ud800"])
+@pytest.mark.parametrize("given", [None, 3, ["default"], "", "a\0b", "x" * 10_000, "\ud800"])
 def test_what_names_no_bundle_is_refused(given: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BundleError):
@@ -390,6 +392,23 @@ def test_the_documentation_lists_the_fields_and_networks_that_the_code_checks() 
     assert f"<!-- networks -->\n{network_table()}\n<!-- end of networks -->" in text
 
 
+def field_table() -> str:
+    rows = [f"| `{f.path}` | {f.kind.words}{'' if f.required else ', optional'} | {f.meaning} |" for f in FIELDS]
+    return "\n".join(["| field | value | meaning |", "|---|---|---|", *rows])
+
+
+def network_table() -> str:
+    def shape(sides: tuple[int | str, ...]) -> str:
+        return f"({', '.join(str(side) for side in ('B', *sides))}{',' if not sides else ''})"
+
+    rows = [
+        f"| `{file}` | {network.takes} {shape(network.shape)} | "
+        f"{', '.join(f'{name} {shape(sides)}' for name, sides in network.gives.items())} |"
+        for file, network in NETWORKS.items()
+    ]
+    return "\n".join(["| file | input | outputs |", "|---|---|---|", *rows])
+
+
 def test_a_bundle_can_be_copied_and_pickled(fake_bundle: Path) -> None:
     bundle = open_bundle(fake_bundle)
     palettes = bundle.palettes
@@ -404,3 +423,26 @@ def replace_file(folder: Path, file: str, content: bytes) -> None:
     card = json.loads((folder / "bundle.json").read_text())
     card["files"][file] = hashlib.sha256(content).hexdigest()
     (folder / "bundle.json").write_text(json.dumps(card))
+
+
+def test_files_of_the_first_version_are_named(tmp_path: Path) -> None:
+    (tmp_path / "audio_vae.pth").write_bytes(b"x")
+    for path in (tmp_path, tmp_path / "audio_vae.pth"):
+        with pytest.raises(BundleError, match=r"files of the first version .* cannot be loaded; train again"):
+            open_bundle(path)
+        done = CliRunner().invoke(cli, ["paint", str(path)])
+        assert done.exit_code == 1 and "files of the first version (.pth)" in done.stderr
+
+
+def test_a_bundle_is_shown_by_its_name() -> None:
+    named = CliRunner().invoke(cli, ["bundle", "show", "classic"])
+    assert named.exit_code == 0 and named.stdout.startswith("classic  (")
+    assert named.stdout == CliRunner().invoke(cli, ["bundle", "show", "--bundle", "classic"]).stdout
+    twice = CliRunner().invoke(cli, ["bundle", "show", "classic", "--bundle", "default"])
+    assert twice.exit_code == 2 and "given twice" in twice.stderr
+    assert not re.search(r"sources\..*\.(files|licence) = ", CliRunner().invoke(cli, ["bundle", "show"]).stdout)
+
+
+def test_a_stage_under_its_former_name_is_named() -> None:
+    done = CliRunner().invoke(cli, ["train", "mapping_network"])
+    assert done.exit_code == 2 and "clavilux train mapping" in done.stderr

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,12 @@ from PIL import Image
 
 from clavilux.audio.clips import NO_DESCRIPTORS
 from clavilux.cli import COMMANDS, cli
-from clavilux.cli.extras import install_command
 from clavilux.cli.names import numbered
+from clavilux.cli.options import SEED_MOVES
 from clavilux.constants import FINISH
 from clavilux.picture_file import read_record
+from clavilux.system.extras import install_command
+from clavilux.system.outcomes import Raised, attempt
 from clavilux.version import __version__
 
 
@@ -104,10 +107,10 @@ def test_the_options_of_paint_are_these() -> None:
     names = {option.removeprefix("--") for option in options}
     assert names == {
         *("output", "size", "seed", "count", "spread", "noise-std", "logvar-scale", "bundle", "explain", "json"),
-        *("again", "random", "max-seconds", "jobs", "resume", "scheduler", "verbose", "quiet"),
+        *("again", "random", "max-seconds", "jobs", "resume", "scheduler", "verbose", "quiet", "no-progress"),
         *("format", "plot", "dpi", "alt-file", "embed", "folder-image", "sheet"),
         *("palette", "palette-from", "lightness", "saturation", "warmth", "texture", "scale", "complexity"),
-        *("outline", "surface", "marks", "mood", "near"),
+        *("outline", "surface", "figure", "marks", "mood", "near", "background"),
     }
 
 
@@ -117,8 +120,28 @@ def test_the_version_and_what_paints(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("--version").output == f"clavilux {__version__}, painting by NumPy (CLAVILUX_FAST=0)\n"
 
 
-def test_an_unknown_command_is_wrong_usage() -> None:
-    assert run("pant").exit_code == 2
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("pant", "Did you mean 'paint'?"),
+        ("song 1.wav", "To paint it: clavilux paint 'song 1.wav'"),
+        ("songs", "To paint it: clavilux paint songs"),
+        ("a.png", "To paint it: clavilux paint --again a.png"),
+        ("describe", "clavilux explain SONG"),
+        ("help", "clavilux --help"),
+        ("version", "clavilux -V"),
+        ("record", "clavilux explain PICTURE"),
+        ("xylophone", "No such command 'xylophone'."),
+        ("generate_image", "Its successor: clavilux paint SONG"),
+        ("train-audio-vae", "Its successor: clavilux train audio-vae"),
+    ],
+)
+def test_an_unknown_command_is_wrong_usage(songs: Path, word: str, hint: str) -> None:
+    shutil.copy(songs / "chord.wav", "song 1.wav")
+    Image.new("RGB", (8, 8)).save("a.png")
+    done = run(word)
+    assert done.exit_code == 2
+    assert hint in done.stderr.splitlines()[-1]
 
 
 def run_without(modules: list[str], *words: str) -> subprocess.CompletedProcess[str]:
@@ -134,13 +157,49 @@ def run_without(modules: list[str], *words: str) -> subprocess.CompletedProcess[
     ("words", "missing", "extra"),
     [
         (["train", "all"], "torch", "train"),
+        (["evaluate", "--music", "songs", "--art", "pictures"], "torch", "eval"),
         (["evaluate", "--music", "songs", "--art", "pictures"], "efficientnet_lite_pytorch", "eval"),
+        (["explain", "song.flac", "-o", "a.html"], "jinja2", "card"),
+        (["paint", "song.flac", "-o", "a.svg"], "contourpy", "vector"),
+        (["paint", "songs/", "--format", "pdf", "--plot"], "contourpy", "vector"),
+        (["paint", "--again", "a.png", "-o", "a.svg"], "contourpy", "vector"),
+        (["paint", "song.flac", "--embed"], "mutagen", "tags"),
+        (["paint", "song.flac", "--scheduler", "tcp://127.0.0.1:1"], "distributed", "cluster"),
     ],
 )
-def test_a_missing_extra_is_named(words: list[str], missing: str, extra: str) -> None:
-    done = run_without(["torch", "efficientnet_lite_pytorch"], *words)
+def test_a_missing_extra_is_named_before_any_work(words: list[str], missing: str, extra: str) -> None:
+    done = run_without([missing], *words)
     assert done.returncode == 1
     assert done.stderr == f"clavilux: this needs {missing}, which is not installed: {install_command(extra)}\n"
+
+
+def test_python_names_a_missing_extra_too(fake_bundle: Path, tone_file: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys(["torch", "contourpy"]))
+import clavilux
+for wanted in ("vector", "train"):
+    try:
+        if wanted == "train":
+            import clavilux.models.audio_vae
+        picture = clavilux.paint({str(tone_file)!r}, size=96, bundle={str(fake_bundle)!r})
+        picture.save({str(tmp_path / "a.svg")!r})
+    except clavilux.ClaviluxError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        f"this needs {missing}, which is not installed: {install_command(extra)}"
+        for missing, extra in (("contourpy", "vector"), ("torch", "train"))
+    ]
+
+
+def test_a_module_of_an_extra_that_a_worker_lacks_is_no_bug() -> None:
+    def function(song: str) -> None:
+        raise ModuleNotFoundError("No module named 'contourpy'", name="contourpy")
+
+    outcome = attempt(function, "song")
+    assert isinstance(outcome, Raised) and install_command("vector") in str(pickle.loads(pickle.dumps(outcome.error)))
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate"])
@@ -276,13 +335,14 @@ def test_a_run_is_resumed(songs: Path, fake_bundle: Path, tmp_path: Path) -> Non
     Path("out/chord-1.png").unlink()
     again, after = resume()
     assert again.stderr == "clavilux: skipped 3 pictures that exist already\n"
-    assert again.stdout == first.stdout
+    assert again.stdout.replace(" (kept)", "") == first.stdout and again.stdout.count(" (kept)") == 3
     assert {name for name in before if after[name] == before[name]} >= {"chord-2.png", "high-1.png", "high-2.png"}
     whole = paint(songs, "-o", "whole/", "--count", 2, bundle=fake_bundle)
     assert whole.exit_code == 0
     for name in before:
         assert (Path("out") / name).read_bytes() == (Path("whole") / name).read_bytes()
     kept, _ = resume("--json")
+    assert {json.loads(line)["status"] for line in kept.stdout.splitlines()} == {"kept"}
     assert [json.loads(line)["record"] for line in kept.stdout.splitlines()] == [
         read_record(Path("out") / name) for name in sorted(before)
     ]
@@ -295,6 +355,32 @@ def test_a_run_is_resumed(songs: Path, fake_bundle: Path, tmp_path: Path) -> Non
     shutil.copy(songs / "live" / "high.WAV", songs / "chord.wav")  # another song of the same name
     done, _ = resume(bundle=tmp_path / "other")
     assert done.stderr == "clavilux: skipped 2 pictures that exist already\n"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_picture_that_was_cut_off_is_painted_again_in_its_place(songs: Path, fake_bundle: Path, suffix: str) -> None:
+    paint(songs / "chord.wav", "--format", suffix, bundle=fake_bundle)
+    picture = Path(f"chord.{suffix}")
+    before = picture.read_bytes()
+    os.truncate(picture, len(before) * 3 // 4)
+    done = paint(songs / "chord.wav", "--format", suffix, "--resume", bundle=fake_bundle)
+    assert (done.exit_code, done.stderr, done.stdout) == (
+        0,
+        "",
+        f"{songs / 'chord.wav'} -> {picture} (replaced)\n",
+    )
+    assert picture.read_bytes() == before
+
+
+def test_a_picture_as_a_song_is_named_as_such(songs: Path, fake_bundle: Path) -> None:
+    paint(songs / "chord.wav", bundle=fake_bundle)
+    done = run("paint", "chord.png", "--bundle", fake_bundle)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("clavilux: chord.png: is a picture, not sound;") and "--again" in done.stderr
+    assert json.loads(run("explain", "chord.png", "--record").stdout) == read_record("chord.png")
+    told = run("explain", "chord.png").stdout.splitlines()
+    assert told[1].startswith("Abstract picture, ") and "seed: 0" in told
+    assert "is not a picture" in run("explain", songs / "chord.wav", "--record").stderr
 
 
 def test_what_is_not_a_picture_of_the_song_is_not_overwritten(songs: Path, fake_bundle: Path) -> None:
@@ -341,7 +427,7 @@ def test_json_is_one_line_a_picture(songs: Path, fake_bundle: Path) -> None:
     assert report["measured"]["duration_s"] == pytest.approx(12, abs=0.1)
     assert report["descriptors"]["tempo"] > 0
     assert len(report["controls"]["palette"]) == 8 and report["controls"]["palette"][0].startswith("#")
-    marks = {"kind", "frequency", "angle", "chaos", "second_kind", "surface"}
+    marks = {"kind", "frequency", "angle", "chaos", "second_kind", "figure", "surface"}
     assert set(report["controls"]) == {"palette", *marks, *FINISH}
     assert report["z_image_norm"] > 0
 
@@ -349,19 +435,15 @@ def test_json_is_one_line_a_picture(songs: Path, fake_bundle: Path) -> None:
 def test_explain_says_what_was_heard_and_what_was_painted(songs: Path, fake_bundle: Path) -> None:
     done = paint(songs / "chord.wav", "--explain", bundle=fake_bundle)
     report = json.loads(paint(songs / "chord.wav", "--json", bundle=fake_bundle).stdout)
-    assert "measured  0:12" in done.stdout
-    for name in report["descriptors"]:
-        assert f" {name.replace('_', ' ')}: " in done.stdout
-    for colour in report["controls"]["palette"]:
-        assert colour in done.stdout
-    assert report["controls"]["kind"] in done.stdout
-    assert report["description"] in done.stdout
+    assert "measured:\n0:12" in done.stdout
+    text = " ".join(done.stdout.split())
+    for colour in report["colours"]:
+        assert colour["hex"] in text
+    assert f"marks: laid out as {report['controls']['kind']}" in text
+    assert report["description"] in text
     assert report["mapped_descriptors"] == ["tempo", "loudness"]
-    for line in done.stdout.splitlines():
-        if line.strip().startswith("tempo:"):
-            assert line.endswith(" beats a minute")
-        if line.strip().startswith("flux:"):
-            assert line.endswith(" (not used for the picture)")
+    assert " tempo: about " in text and " loudness: " in text and "not used for the picture: key " in text
+    assert len(report["descriptors"]) > 10 and "flux" in report["descriptors"]  # the values are in the JSON
 
 
 def test_a_silent_song_says_so(songs: Path, fake_bundle: Path) -> None:
@@ -377,7 +459,7 @@ def test_verbose_logs_the_ranges_of_features_and_latents(songs: Path, fake_bundl
     assert "chord.wav: 3 windows, 3 audible" in verbose.stderr
     for name in ("window means", "window deviations", "z_audio", "z_image"):
         assert f"range of {name} [" in verbose.stderr
-    assert verbose.stdout == quiet.stdout
+    assert verbose.stdout.replace(" (replaced)", "") == quiet.stdout
 
 
 # Feature files -------------------------------------------------------------------------------------------------------
@@ -407,6 +489,12 @@ def test_ten_clips_at_random_as_the_first_version_did(features: Path, fake_bundl
     assert len(clips) == 10
 
 
+@pytest.mark.parametrize("command", ["paint", "explain", "controls"])
+def test_every_command_says_the_same_of_another_seed(command: str) -> None:
+    text = " ".join(run(command, "--help").stdout.split())
+    assert f"Random seed: another number {SEED_MOVES}" in text
+
+
 def test_the_seed_chooses_the_clips(features: Path, fake_bundle: Path) -> None:
     for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
         assert paint("--random", 3, features, "--seed", seed, "-o", folder, bundle=fake_bundle).exit_code == 0
@@ -428,14 +516,30 @@ def test_a_broken_feature_file_is_named_and_the_rest_is_painted(features: Path, 
 def test_more_clips_than_there_are_is_said(features: Path, fake_bundle: Path) -> None:
     done = paint("--random", 17, features, bundle=fake_bundle)
     assert done.exit_code == 1
-    assert done.stderr == f"clavilux: {features}: has 16 clips in 4 feature files (.npy); 17 were asked for\n"
+    assert f"{features}: has 16 clips in 4 feature files (.npy); 17 were asked for: ask for fewer" in done.stderr
+
+
+def test_a_folder_of_songs_for_random_clips_gets_a_hint(songs: Path, fake_bundle: Path) -> None:
+    done = paint("--random", 2, songs, bundle=fake_bundle)
+    assert done.exit_code == 1
+    assert "has no feature files (.npy)" in done.stderr and "`clavilux features SONGS -o DIR`" in done.stderr
+
+
+def test_the_clip_of_a_picture_is_printed(features: Path, fake_bundle: Path) -> None:
+    done = paint("--random", 2, features, bundle=fake_bundle)
+    for number, line in enumerate(done.stdout.splitlines(), 1):
+        record = read_record(Path(f"generated_images/generated_image_{number}.png"))
+        name = record["song"]["name"].replace(",", ".npy,")
+        assert line == f"{features}/{name} -> generated_images/generated_image_{number}.png"
+    assert number == 2
 
 
 def test_feature_files_are_painted_and_the_lack_of_descriptors_is_said_once(features: Path, fake_bundle: Path) -> None:
     done = paint(features, bundle=fake_bundle)
     assert done.exit_code == 0
     assert len(done.stdout.splitlines()) == 4
-    assert done.stderr == f"clavilux: {NO_DESCRIPTORS}\n"
+    assert done.stderr.startswith(f"clavilux: {features}/") and done.stderr.endswith(f".npy: {NO_DESCRIPTORS}\n")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_clip_is_painted_again(features: Path, fake_bundle: Path) -> None:
@@ -455,7 +559,7 @@ def test_a_picture_is_painted_again_to_the_byte(songs: Path, fake_bundle: Path, 
     paint(songs / "chord.wav", "-o", f"a.{suffix}", "--seed", 4, "--max-seconds", 7, bundle=fake_bundle)
     done = run("paint", "--again", f"a.{suffix}", songs / "chord.wav", "--bundle", fake_bundle)
     assert done.exit_code == 0, done.output
-    assert done.stdout == f"{songs / 'chord.wav'} -> a-again.{suffix}\n"
+    assert done.stdout == f"a.{suffix} -> a-again.{suffix}\n"
     assert Path(f"a-again.{suffix}").read_bytes() == Path(f"a.{suffix}").read_bytes()
 
 
@@ -509,8 +613,12 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "Missing argument"),
-        (["SONG", "--size", "big"], "is not a size; write 1024, 3000x2000 or 600x600mm@300"),
+        ([], "Give songs or folders: clavilux paint song.mp3 clavilux paint album/"),
+        (["SONG", "--alt-file", "alt.txt"], "--alt-file takes no name"),
+        (
+            ["SONG", "--size", "big"],
+            "is not a size; write 1024, 3000x2000 or, with a unit (mm, cm or in), 600x600mm@300",
+        ),
         (["SONG", "--size", "20"], "each side between 64 and 8192"),
         (["SONG", "--size", "100x9000"], "each side between 64 and 8192"),
         (["SONG", "--seed", "-1"], "--seed"),
@@ -524,6 +632,11 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
         (["FOLDER", "--random", "2", "--count", "2"], "--random needs exactly one folder"),
         (["SONG", "SONG", "--random", "2"], "--random needs exactly one folder"),
         (["SONG", "--again", "a.png", "--seed", "1"], "--again uses the settings"),
+        (
+            ["--again", "a.png", "--count", "2"],
+            "--alt-file, --embed, --explain, --json, --quiet, --no-progress, --bundle",
+        ),
+        (["SONG", "--lightnes", "1"], "Did you mean '--lightness'?"),
         (["SONG", "SONG", "--again", "a.png"], "give one SONG"),
         (["SONG", "--again", "a.png", "-o", "folder/"], "a picture ends in"),
         (["SONG", "--unknown"], "No such option"),
@@ -534,6 +647,39 @@ def test_wrong_usage_ends_with_2(songs: Path, fake_bundle: Path, arguments: list
     done = run("paint", *(places.get(argument, argument) for argument in arguments), "--bundle", fake_bundle)
     assert done.exit_code == 2, done.output
     assert reason in " ".join(done.stderr.split())
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("jobs", ["0", "-1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["paint", "SONG"],
+        ["features", "FOLDER", "-o", "out"],
+        ["study", "make", "FOLDER", "-o", "out"],
+        ["evaluate", "--music", "FOLDER", "--art", "FOLDER"],
+        ["train", "all"],
+        ["train", "mapping"],
+    ],
+)
+def test_jobs_below_1_are_wrong_usage(songs: Path, command: list[str], jobs: str) -> None:
+    places = {"SONG": str(songs / "chord.wav"), "FOLDER": str(songs)}
+    done = run(*(places.get(word, word) for word in command), "--jobs", jobs)
+    assert (done.exit_code, "--jobs" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("albums/", "albums: there is no such folder"),
+        ("Vol. 2 live", "Vol. 2 live: there is no such folder"),
+        ("list.m3u", "list.m3u: is a playlist; give the songs or their folder"),
+        ("song.mp3", "song.mp3: cannot be opened (No such file or directory); give the path of a sound file"),
+    ],
+)
+def test_what_is_missing_is_called_what_it_is(fake_bundle: Path, path: str, fault: str) -> None:
+    done = run("paint", path, "--bundle", fake_bundle)
+    assert done.exit_code == 1 and done.stderr.startswith(f"clavilux: {fault}")
 
 
 # Bundles -------------------------------------------------------------------------------------------------------------
@@ -580,10 +726,10 @@ def test_a_bundle_of_another_schema_is_said_once_for_all_songs(songs: Path, tmp_
 # marks -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_sheet_of_marks_has_two_tiles_of_each_kind_and_surface(
+def test_a_sheet_of_marks_has_two_tiles_of_each_kind_figure_and_surface(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from clavilux.constants import SURFACE_NAMES
+    from clavilux.constants import FIGURE_NAMES, SURFACE_NAMES
     from clavilux.painter.marks import KINDS, sheet
 
     asked = []
@@ -595,12 +741,17 @@ def test_a_sheet_of_marks_has_two_tiles_of_each_kind_and_surface(
     monkeypatch.setattr(sheet, "paint", quick)
     done = run("marks", "-o", tmp_path / "sheet.jpg")
     assert done.exit_code == 0, done.output
-    assert done.stdout == f"{tmp_path / 'sheet.jpg'}\n"
+    assert done.stdout.splitlines()[-1] == f"-> {tmp_path / 'sheet.jpg'}"
+    names = run("marks", "--list").stdout
+    assert done.stdout.startswith(names) and not Path("marks.png").exists()
+    assert f"--marks: {', '.join(KINDS)}\n" in names and "--surface: gouache" in names and "disc" in names
     with Image.open(tmp_path / "sheet.jpg") as image:
         assert image.format == "JPEG"
         assert image.width > 1_000
     assert [controls.kind for controls in asked[: 2 * len(KINDS) : 2]] == list(KINDS)
-    assert [controls.surface for controls in asked[2 * len(KINDS) :: 2]] == list(SURFACE_NAMES)
+    rest = asked[2 * len(KINDS) :: 2]
+    assert [controls.figure for controls in rest if controls.figure != "auto"] == list(FIGURE_NAMES[2:])
+    assert [controls.surface for controls in rest[len(FIGURE_NAMES) - 2 :]] == list(SURFACE_NAMES)
 
 
 @pytest.mark.parametrize(("name", "message"), [("a.gif", "pictures are written as .png"), ("a.png", "exists; remove")])
@@ -611,3 +762,13 @@ def test_a_sheet_of_marks_is_not_painted_for_nothing(tmp_path: Path, name: str, 
     assert message in done.stderr and len(done.stderr.splitlines()) == 1
     assert (tmp_path / "a.png").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("paint", "--noise-std"), ("paint", "--logvar-scale"), ("evaluate", "--max-seconds")]
+)
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_numbers_of_options_are_finite(command: str, option: str, value: str) -> None:
+    done = run(command, option, value, *(["song.wav"] if command == "paint" else []))
+    assert done.exit_code == 2
+    assert "not a finite number" in done.stderr

@@ -117,4 +117,18 @@ def test_the_command_warns_once_and_only_where_descriptors_are_missing(features:
     assert run("paint", features, "-o", "a/", *options).stderr == ""
     (features / "descriptors.csv").unlink()
     done = run("paint", features, "-o", "b/", *options)
-    assert (done.exit_code, done.stderr) == (0, f"clavilux: {NO_DESCRIPTORS}\n")
+    assert done.exit_code == 0 and done.stderr.startswith(f"clavilux: {features}/")
+    assert done.stderr.endswith(f".npy: {NO_DESCRIPTORS}\n") and done.stderr.count("\n") == 1
+
+
+def test_a_bundle_without_descriptors_misses_none(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((1, 20, 216), np.float32))
+    assert NO_DESCRIPTORS not in Clavilux("classic").read_song(tmp_path / "a.npy").warnings
+
+
+def test_random_clips_of_another_bundle_are_refused_once(tmp_path: Path) -> None:
+    np.save(tmp_path / "old.npy", np.zeros((5, 20, 216), np.float32))  # as librosa makes them by default
+    done = run("paint", "--random", 3, tmp_path)
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"clavilux: {tmp_path}: has features of 11025 Hz")
+    assert "--bundle classic" in done.stderr and "clavilux features MUSIC -o DIR --bundle default" in done.stderr

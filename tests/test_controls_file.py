@@ -17,17 +17,14 @@ from PIL import Image
 import clavilux
 from clavilux.cli import cli
 from clavilux.controls_file import (
-    ControlsFile,
     controls_record,
-    controls_text,
     paint_controls,
     parse_controls_record,
-    parse_fields,
     read_controls,
-    to_fields,
 )
 from clavilux.errors import ClaviluxError, ControlsError
 from clavilux.painter.controls import Controls
+from clavilux.painter.controls_json import ControlsFile, parse_fields, to_fields
 from clavilux.painter.paint import paint
 from clavilux.picture_file import read_record
 from clavilux.record import PaintOptions
@@ -61,7 +58,7 @@ def pixels(path: str) -> Any:
 
 
 def test_a_file_has_all_controls_and_paints_nearly_the_same(controls: Controls, tmp_path: Path) -> None:
-    (tmp_path / "c.json").write_text(controls_text(controls, seed=5))
+    (tmp_path / "c.json").write_text(controls.to_json(seed=5))
     file = read_controls(tmp_path / "c.json")
     assert (file.seed, file.name) == (5, "c")
     for field in dataclasses.fields(Controls):
@@ -74,11 +71,11 @@ def test_a_file_has_all_controls_and_paints_nearly_the_same(controls: Controls, 
     painted = paint_controls(file, PaintOptions(size=256)).pixels
     # A stroke whose middle lies on a border may take the other colour, since numbers are rounded.
     assert np.abs(exact - painted).mean() < 12
-    assert controls_text(file.controls, seed=5) == (tmp_path / "c.json").read_text()  # rounded once
+    assert file.controls.to_json(seed=5) == (tmp_path / "c.json").read_text()  # rounded once
 
 
 def test_one_control_is_on_one_line(controls: Controls) -> None:
-    lines = controls_text(controls).splitlines()
+    lines = controls.to_json().splitlines()
     assert lines[1:4] == ['  "version": 1,', '  "seed": 0,', next(line for line in lines if "palette" in line)]
     assert re.search(r'"palette": \["#[0-9a-f]{6}", ', lines[3])
     assert len([line for line in lines if line.startswith("      [")]) == 8 * 32
@@ -135,10 +132,12 @@ def test_all_faults_are_in_one_line(controls: Controls) -> None:
         ({"version": 2}, "its version is 2; this version of Clavilux reads 1"),
         ({"version": True}, "its version is True"),
         ({"version": None}, "its version is None"),
+        ({"mirror": 0.0, "flip": 0.0}, "is of Clavilux 0.1, whose controls mirror, flip are gone"),
         ({"kind": "nothing"}, "kind is 'nothing'; it is one of blobs"),
         ({"palette": ["#000000"] * 7}, "it must be a list of 8 colours such as #1a2b3c"),
         ({"palette": {}}, r"palette is \{\}"),
         ({"chaos": float("nan")}, "chaos is nan"),
+        ({"angle": 1e16}, r"angle is 1e\+16; it must be a number from -10\^15 to 10\^15"),
         ({"plan": "x"}, "plan is 'x'"),
         ({"chaos": 10**400}, "chaos is a whole number of 1329 bits"),
     ],
@@ -155,7 +154,7 @@ def test_a_fault_is_named(controls: Controls, change: dict[str, Any], reason: st
         (b"", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
         (b"[1]", r"is \[1\]; controls are a JSON object"),
-        (b"{}", "its version is None"),
+        (b"{}", "has no version, so it is no file of controls; `clavilux controls SONG` writes one"),
         (b"\xff\xfe\x00", "c.json: "),
         (b" " * 4_000_001, "has 4000001 characters"),
     ],
@@ -210,11 +209,38 @@ def test_a_plan_that_unpacks_to_more_is_refused(controls: Controls) -> None:
 
 
 def test_controls_and_their_files_are_painted_from_python(controls: Controls, tmp_path: Path) -> None:
-    (tmp_path / "c.json").write_text(controls_text(controls, seed=3))
+    (tmp_path / "c.json").write_text(controls.to_json(seed=3))
     own = clavilux.paint(tmp_path / "c.json", size=96)
     np.testing.assert_array_equal(own.pixels, clavilux.paint(controls, size=96, seed=3).pixels)
     assert (own.pixels != clavilux.paint(str(tmp_path / "c.json"), size=96, seed=0).pixels).any()
     assert own.song is None and own.z_image is None and own.record["controls"]["seed"] == 3
+
+
+def test_the_json_text_of_controls_is_a_file_of_controls(controls: Controls, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(controls.to_json())
+    own = clavilux.paint(tmp_path / "c.json", size=96)
+    np.testing.assert_array_equal(own.pixels, clavilux.paint(controls, size=96).pixels)
+    assert Controls.from_json((tmp_path / "c.json").read_text()).to_json(seed=4) == controls.to_json(seed=4)
+
+
+def test_a_palette_of_text_says_how_to_give_one(controls: Controls) -> None:
+    with pytest.raises(ControlsError, match=r"give clavilux\.paint\(controls, palette=\.\.\.\)"):
+        dataclasses.replace(controls, palette=["#000000"] * 8)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"variation": 1}, {"spread": 2}, {"noise_std": 0}, {"logvar_scale": 1}, {"max_s": 3}, {"clip": 0},
+        {"bundle": "classic"}, {"mood": "1,1"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_needs_a_song_is_refused(controls: Controls, tmp_path: Path, given: dict[str, Any]) -> None:
+    (tmp_path / "c.json").write_text(controls.to_json())
+    for source in (controls, tmp_path / "c.json"):
+        with pytest.raises(ControlsError, match=f"{next(iter(given))} needs a song, and these are controls"):
+            clavilux.paint(source, size=64, **given)
 
 
 # The command ---------------------------------------------------------------------------------------------------------
@@ -241,18 +267,36 @@ def test_an_edited_file_replaces_its_picture_and_no_other(song: Path, fake_bundl
     assert run("paint", "song.json", "--size", "96").stdout == "song.json -> song_2.png\n"
     fields = json.loads(Path("song.json").read_text()) | {"kind": "rings"}
     Path("song.json").write_text(json.dumps(fields))
-    assert run("paint", "song.json", "--size", "96").stdout == "song.json -> song_2.png\n"
+    assert run("paint", "song.json", "--size", "96").stdout == "song.json -> song_2.png (replaced)\n"
     assert read_record("song_2.png")["controls"]["kind"] == "rings"
     kept = run("paint", "song.json", "-o", "song_2.png", "--size", "96", "--resume")
-    assert kept.stderr == "clavilux: skipped 1 pictures that exist already\n"
+    assert kept.stderr == "clavilux: skipped 1 picture that exists already\n"
     other = run("paint", "song.json", "-o", "song_2.png", "--size", "96", "--resume", "--seed", "4")
     assert other.stderr == "" and read_record("song_2.png")["controls"]["seed"] == 4
+
+
+def test_the_controls_of_a_chosen_picture_are_written_and_changed(song: Path, fake_bundle: Path) -> None:
+    bundle = ("--bundle", fake_bundle)
+    run("paint", song, "--count", 2, "--warmth", "0.5", "--size", "96", "-o", "s.png", *bundle)
+    done = run("controls", "s-2.png", "-o", "c.json", *bundle)
+    assert (done.exit_code, done.output) == (0, "s-2.png -> c.json\n")
+    run("paint", "c.json", "--size", "96")
+    assert np.abs(pixels("c.png").astype(int) - pixels("s-2.png")).mean() < 3
+    assert run("controls", "c.png", "-o", "again.json").exit_code == 0  # a picture of controls needs no bundle
+    assert Path("again.json").read_text() == Path("c.json").read_text()
+    darker = json.loads(run("controls", "s-2.png", "--lightness", "-0.5", *bundle).stdout)
+    assert (darker["lightness"], darker["warmth"], darker["seed"]) == (-0.5, 0.5, 1)
+    for option, value in (("--seed", "3"), ("--mood", "0,1")):
+        refused = run("controls", "s-2.png", option, value, *bundle)
+        assert refused.exit_code == 2 and "s-2.png is a picture" in refused.stderr
+    refused = run("paint", "--again", "s-2.png", "--lightness", "-0.5", *bundle)
+    assert "clavilux controls s-2.png -o song.json" in refused.stderr
 
 
 def test_a_picture_of_controls_is_painted_again_by_the_command(song: Path, fake_bundle: Path) -> None:
     run("controls", song, "-o", "c.json", "--bundle", fake_bundle)
     run("paint", "c.json", "-o", "a.jpg", "--size", "96")
-    assert run("paint", "--again", "a.jpg").stdout == "c -> a-again.jpg\n"
+    assert run("paint", "--again", "a.jpg").stdout == "a.jpg -> a-again.jpg\n"
     assert Path("a-again.jpg").read_bytes() == Path("a.jpg").read_bytes()
     explained = run("paint", "--again", "a.jpg", "--size", "200", "--explain")
     assert "nothing: painted from controls" in explained.stdout
@@ -268,6 +312,7 @@ def test_a_picture_of_controls_is_painted_again_by_the_command(song: Path, fake_
         (["controls", "missing.mp3"], 1, "missing.mp3: cannot be opened"),
         (["paint", "c.json", "--count", "2"], 2, "Controls have no variations"),
         (["paint", "missing.json"], 1, "missing.json: cannot be read"),
+        (["paint", "c.json", "--noise-std", "1", "--max-seconds", "3"], 1, "c: noise_std, max_s, bundle need a song"),
     ],
 )
 def test_faults_of_the_command(song: Path, fake_bundle: Path, arguments: list[str], code: int, reason: str) -> None:

@@ -194,7 +194,7 @@ def test_a_share_of_the_second_windows_is_of_copies(tmp_path: Path) -> None:
             copies=copies_of,
             validation_copies=checked,
         )
-        batch = task.batch(torch.arange(task.n_items()), torch.Generator().manual_seed(0))["standard"]
+        batch = task.batch(torch.arange(task.n_items), torch.Generator().manual_seed(0))["standard"]
         first, second = batch.chunk(2)
         from_copies = [
             min(float((task.network.standardise(copies_of.of_tracks()[track]) - row).abs().max(dim=1).values.min()), 1)

@@ -259,11 +259,11 @@ def test_group_is_the_artist_across_sources_or_else_source_and_folder() -> None:
     assert group_of(together) == group_of(replace(together, artist="Chris Leutwyler"))
 
 
-def test_split_is_a_known_function_of_name_and_salt() -> None:
-    digest = hashlib.sha256(b"7/paul-klee").digest()
+def test_split_is_a_known_function_of_the_name() -> None:
+    digest = hashlib.sha256(b"52651/paul-klee").digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     expected = "training" if place < 0.72 else "validation" if place < 0.82 else "held-out"
-    assert split_of("paul-klee", "art", salt="7") == expected
+    assert split_of("paul-klee", "art") == expected
     counts = Counter(split_of(f"group-{i}", "music") for i in range(4_000))
     shares = [counts[split] / 4_000 for split in SPLITS]
     assert shares == pytest.approx([0.72, 0.10, 0.18], abs=0.025)  # 3.5 deviations of a share of 0.72
@@ -716,7 +716,7 @@ def test_build_keeps_the_files_and_says_what_it_left_out(
     assert {path.relative_to(out).as_posix() for path in (out / "files").rglob("*.*g")} == {row.file for row in rows}
     assert log.n_begun == 8
     assert log.n_done == 7  # all but the one of the source that could not be had
-    assert any("1 of 5 files left out, the first: changed.png" in warning for warning in log.warnings)
+    assert any("1 of 5 files are left out, the first is changed.png: " in warning for warning in log.warnings)
 
 
 def test_build_is_free_and_whole_by_default(build: Callable[..., tuple[BuildSummary, Log]]) -> None:
@@ -920,9 +920,9 @@ def test_command_builds_and_shows(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, [*arguments, "--include", "research"])
     assert result.exit_code == 0
     assert "3 files in" in result.stdout
-    assert "5 files were left out" in result.stdout
+    assert "5 files left out" in result.stdout
     assert "1 near duplicate" in result.stdout
-    assert "1 sources were skipped" in result.stdout
+    assert "1 source skipped" in result.stdout
     assert "d/gone cannot be fetched" in result.stdout
     assert "a/one: 5 files (1 MB)" in result.stderr
     assert "\x1b" not in result.output, "no bar where nobody watches"
@@ -948,6 +948,22 @@ def test_command_draws_a_bar_on_a_terminal(tmp_path: Path, monkeypatch: pytest.M
         build_corpus("art", tmp_path / "out", progress=reporter, mirror=tmp_path / "mirror")
     assert "6/7" in terminal.getvalue()  # the file of the skipped source is never done
     assert "skipped: d/gone cannot be fetched" in terminal.getvalue()
+
+
+def test_command_keeps_to_the_cores_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clavilux.cli import corpus as command
+    from clavilux.system import threads
+
+    monkeypatch.setattr(threads, "CONTROL_GROUP", tmp_path)
+    (tmp_path / "cpu.max").write_text("100000 100000")
+    threads.count_cores.cache_clear()
+    given: dict[str, object] = {}
+    monkeypatch.setattr(
+        command, "build_corpus", lambda *_, **options: given.update(options) or BuildSummary([], [], {}, 0.0)
+    )
+    CliRunner().invoke(cli, ["corpus", "build", "--art", "-o", str(tmp_path / "out")])
+    threads.count_cores.cache_clear()
+    assert given["workers"] == 1
 
 
 def test_command_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -290,6 +290,16 @@ def test_a_file_that_comes_twice_is_taken_once(tmp_path: Path, monkeypatch: pyte
     assert read(tmp_path, *items, name="debian:p", debs=tmp_path)[0] == {"x": b"first"}
 
 
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are forks, so that patches reach them, also if a test before has left a thread in this process."""
+    if sys.platform != "linux":
+        pytest.skip("workers are not forked")
+    for module in ("workers", "jobs"):
+        monkeypatch.setattr(f"clavilux.system.{module}.can_fork", lambda: True)
+
+
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     "error",
     [RuntimeError("two\nlines"), MemoryError(), RecursionError(), AssertionError(), OSError(5, "I/O"), KeyError("x")],
@@ -312,7 +322,7 @@ def test_whatever_a_file_does_the_others_are_measured(
     assert reason.startswith(f"does not decode: {type(error).__name__}, ") and "\n" not in reason
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="patches reach other processes only where they are forked")
+@pytest.mark.usefixtures("forked")
 def test_a_file_that_crashes_the_decoder_is_dropped_with_the_reason(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

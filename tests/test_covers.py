@@ -19,9 +19,9 @@ from test_names import write_tagged
 from clavilux.audio.covers import embed_cover
 from clavilux.audio.decode import read_blocks
 from clavilux.cli import cli
-from clavilux.cli.extras import install_command
 from clavilux.errors import AudioError
 from clavilux.picture_file import read_record
+from clavilux.system.extras import install_command
 
 mutagen = pytest.importorskip("mutagen", reason="needs the extra tags")
 
@@ -96,6 +96,87 @@ def test_the_record_has_the_hash_of_the_file_with_its_cover(fake_bundle: Path) -
     paint(song, "--embed", "--count", 2, bundle=fake_bundle)
     kept = paint(song, "--count", 2, "--resume", bundle=fake_bundle)
     assert kept.stderr == "clavilux: skipped 2 pictures that exist already\n"
+
+
+def test_resume_writes_what_is_missing_beside_pictures(fake_bundle: Path) -> None:
+    song = write_tagged(Path("song.flac"))
+    beside = ("--resume", "--count", 2, "--embed", "--folder-image", "--alt-file")
+    paint(song, "--count", 2, bundle=fake_bundle)
+    first = paint(song, *beside, bundle=fake_bundle)
+    assert (first.exit_code, first.stderr) == (0, "")
+    assert len(covers_of(song)) == 1
+    names = ("cover.jpg", "song-1.txt", "song-2.txt")
+    before = {name: Path(name).read_bytes() for name in names}
+    kept = paint(song, *beside, bundle=fake_bundle)
+    assert kept.stderr == "clavilux: skipped 2 pictures that exist already\n"
+    for name in names:
+        Path(name).unlink()
+        again = paint(song, *beside, bundle=fake_bundle)
+        assert again.exit_code == 0 and {name: Path(name).read_bytes() for name in names}.keys() == before.keys()
+    assert Path("song-1.txt").read_bytes() == before["song-1.txt"]
+    assert read_record("cover.jpg")["song"] == read_record("song-1.png")["song"]
+
+
+def test_resume_skips_a_song_that_takes_no_cover_and_says_so(fake_bundle: Path) -> None:
+    song = write_tagged(Path("song.flac"), title="T")
+    put_cover(song)
+    Image.new("RGB", (8, 8)).save("cover.jpg")
+    runs = [paint(song, "--resume", "--embed", "--folder-image", bundle=fake_bundle) for _ in range(2)]
+    lines = "has a cover already, which was kept", "cover.jpg: exists already and was kept"
+    for done in runs:
+        assert done.exit_code == 1 and all(line in done.stderr for line in lines)
+        assert "(cover)" not in done.stdout
+    assert "skipped 1 picture that exists already" in runs[1].stderr
+
+
+@pytest.mark.parametrize("again", [(), ("--again", "song.png")])
+def test_a_text_of_the_user_is_kept_like_a_cover(fake_bundle: Path, again: tuple[str, ...]) -> None:
+    song = write_tagged(Path("song.flac"))
+    paint(song, bundle=fake_bundle)
+    text = Path("song-again.txt" if again else "song.txt")
+    text.write_text("mine")
+    done = run("paint", *(again or (song,)), "--alt-file", "--bundle", fake_bundle)
+    assert (done.exit_code, done.stderr.count("exists already and was kept")) == (1, 1)
+    assert text.read_text() == "mine" and done.stdout.startswith("song")
+
+
+def test_covers_that_were_written_are_printed(fake_bundle: Path) -> None:
+    song = write_tagged(Path("song.flac"))
+    done = paint(song, "--embed", "--folder-image", bundle=fake_bundle)
+    assert done.stdout.splitlines() == [
+        f"{song} -> song.png",
+        f"song.png -> {song} (cover)",
+        "song.png -> cover.jpg (cover)",
+    ]
+    assert paint(song, "--embed", "-q", bundle=fake_bundle).stdout == ""
+
+
+def test_a_chosen_picture_becomes_the_cover(fake_bundle: Path) -> None:
+    song = write_tagged(Path("song.flac"))
+    paint(song, "--count", 3, "--embed", bundle=fake_bundle)
+    before = sorted(Path().iterdir())
+    done = run("paint", song, "--again", "song-3.png", "--embed", "--bundle", fake_bundle)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "song-3.png -> song.flac\n", "")
+    (cover,) = covers_of(song)
+    Path("c.jpg").write_bytes(cover)
+    assert read_record("c.jpg")["z_image"] == read_record("song-3.png")["z_image"]
+    assert sorted(Path().iterdir()) == sorted([*before, Path("c.jpg")])
+    done = run("paint", song, "--again", "song-3.png", "--embed", "-o", "d.png", "--bundle", fake_bundle)
+    assert done.stdout == f"song-3.png -> d.png\nd.png -> {song} (cover)\n" and Path("d.png").exists()
+    missing = run("paint", "--again", "song-3.png", "--embed", "--bundle", fake_bundle)
+    assert missing.exit_code == 2 and "clavilux paint SONG --again song-3.png --embed" in missing.stderr
+
+
+@pytest.mark.parametrize("picture", ["chosen.jpg", "missing.png", "chosen.svg"])
+def test_with_a_picture_as_a_song_nothing_is_embedded(fake_bundle: Path, picture: str) -> None:
+    song = write_tagged(Path("song.flac"))
+    Image.new("RGB", (8, 8)).save("chosen.jpg")
+    Path("chosen.svg").write_text("<svg/>")
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    done = paint(song, "--embed", picture, bundle=fake_bundle)
+    assert done.exit_code == 1
+    assert f"{picture}: is a picture, not a song; nothing was changed." in done.stderr
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 
 def put_cover(path: Path, kind: int = 3) -> None:

@@ -69,7 +69,7 @@ def test_unusable_feature_files_are_named_and_skipped(features):
     (features / "corpus.csv").unlink()
     named = []
     for split in ("training", "validation"):
-        AudioFeatureDataset(features, split, skip=named.append)
+        AudioFeatureDataset(features, split, named.append)
     assert len(named) == 3
     assert all(any(name in line for line in named) for name in ("wrong.npy", "double.npy", "broken.npy"))
 
@@ -364,7 +364,7 @@ from pathlib import Path
 from clavilux.training.datasets import AudioFeatureDataset
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 skipped = []
-dataset = AudioFeatureDataset(Path(sys.argv[1]), skip=skipped.append)
+dataset = AudioFeatureDataset(Path(sys.argv[1]), report=skipped.append)
 print(len(dataset.entries), len(skipped), sum(dataset[i].shape == (20, 216) for i in range(len(dataset))))
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
@@ -380,7 +380,7 @@ def test_a_shortage_of_open_files_is_not_reported_as_damage(features):
         with pytest.raises(OSError, match="Too many"):
             while True:
                 taken.append(os.open(os.devnull, os.O_RDONLY))
-        for use in (lambda: dataset[0], lambda: dataset.arrays[0], lambda: AudioFeatureDataset(features)):
+        for use in (lambda: dataset[0], lambda: dataset.files[0].windows(), lambda: AudioFeatureDataset(features)):
             with pytest.raises(ClaviluxError, match="may open no more files"):
                 use()
     finally:
@@ -392,7 +392,7 @@ def test_a_shortage_of_open_files_is_not_reported_as_damage(features):
 def test_features_that_change_during_a_training_are_named(features):
     dataset = AudioFeatureDataset(features)
     (features / "band" / "one.npy").write_bytes((features / "band" / "one.npy").read_bytes()[:20_000])
-    for use in (lambda: dataset[2], lambda: dataset.arrays[0]):
+    for use in (lambda: dataset[2], lambda: dataset.files[0].windows()):
         with pytest.raises(TrainingError, match=r"one\.npy: has changed since the training began"):
             use()
     with pytest.raises(IndexError):

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import DESCRIPTORS, describe
-from clavilux.audio.descriptors.harmony import MAJOR_PROFILE, MINOR_PROFILE, measure_key
-from clavilux.audio.descriptors.mood import AROUSAL_WEIGHTS, MOOD_SCALE, VALENCE_WEIGHTS, estimate_mood
-from clavilux.audio.descriptors.roughness import measure_roughness
+from clavilux.audio.descriptors.harmony import MAJOR_PROFILE, MINOR_PROFILE, measure_key, measure_roughness
+from clavilux.audio.descriptors.mood import MOOD, estimate_mood
 from clavilux.audio.features import measure_features
 from clavilux.constants import SAMPLE_RATE
 
@@ -182,7 +181,8 @@ def check_in_range(values: dict[str, float]) -> None:
     assert list(values) == list(DESCRIPTORS)
     for name, value in values.items():
         assert type(value) is float and math.isfinite(value), name
-        assert DESCRIPTORS[name].low <= value <= DESCRIPTORS[name].high, name
+        low, high = DESCRIPTORS[name].limits
+        assert low <= value <= high, name
 
 
 @pytest.mark.parametrize(
@@ -220,26 +220,23 @@ def test_any_sound_stays_finite_and_in_range(seed: int, seconds: float, gain_db:
 
 
 def test_the_table_is_complete() -> None:
-    for name, descriptor in DESCRIPTORS.items():
-        assert descriptor.name == name
+    for descriptor in DESCRIPTORS.values():
         assert descriptor.unit and descriptor.about.endswith(".") and descriptor.source
-        assert descriptor.low < descriptor.high
+        assert descriptor.limits[0] < descriptor.limits[1]
     assert [name for name, descriptor in DESCRIPTORS.items() if not descriptor.plain] == ["tempo", "loudness", "key"]
 
 
 def test_mood_uses_nothing_that_depends_on_the_level() -> None:
-    used = set(AROUSAL_WEIGHTS) | set(VALENCE_WEIGHTS)
-    assert used == set(MOOD_SCALE)
-    assert not used & {"loudness", "key", "arousal", "valence"}
+    assert not set(MOOD) & {"loudness", "key", "arousal", "valence"}
 
 
 def test_mood_is_a_weighted_sum_of_standardised_descriptors() -> None:
-    average = {name: mean for name, (mean, _) in MOOD_SCALE.items()}
+    average = {name: mean for name, (mean, *_) in MOOD.items()}
     assert estimate_mood(average) == {"arousal": 0.0, "valence": 0.0}
-    for name, (mean, sd) in MOOD_SCALE.items():
+    for name, (mean, sd, arousal, valence) in MOOD.items():
         one_up = estimate_mood(average | {name: mean + sd})
-        assert one_up["arousal"] == pytest.approx(AROUSAL_WEIGHTS.get(name, 0.0))
-        assert one_up["valence"] == pytest.approx(VALENCE_WEIGHTS.get(name, 0.0))
+        assert one_up["arousal"] == pytest.approx(arousal)
+        assert one_up["valence"] == pytest.approx(valence)
         far, farther = (estimate_mood(average | {name: mean + k * sd}) for k in (3, 30))
         assert far == pytest.approx(farther)
 

@@ -14,7 +14,7 @@ from sounds import cadence, clicks, write_sound
 from clavilux.cli import cli
 from clavilux.constants import SAMPLE_RATE
 from clavilux.errors import CorpusError
-from clavilux.evaluation import controlled_pairs, inception, pairs
+from clavilux.evaluation import controlled_pairs, inception
 from clavilux.evaluation import evaluate as evaluation
 from clavilux.evaluation.goals import CEILING, MEASURES
 from clavilux.evaluation.material import find_material
@@ -66,9 +66,9 @@ def report(folders, fake_bundle, tmp_path_factory):
     command = ["evaluate", "--music", str(folders / "songs"), "--art", str(folders / "art"), "--jobs", "1"]
     command += ["--bundle", str(fake_bundle), "--beside", str(other), "-o", str(folders / "report.html")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs, "VOICES", {"pulse": controlled_pairs.VOICES["pulse"]})
+        patch.setattr(controlled_pairs, "VOICES", {"pulse": controlled_pairs.VOICES["pulse"]})
         patch.setattr(controlled_pairs, "PAIR_S", 6.0)
-        patch.setattr(pairs, "TUNES", 1)
+        patch.setattr(controlled_pairs, "TUNES", 1)
         patch.setattr(inception, "WEIGHTS", folders / "absent.safetensors")
         for name, few in (("N_COPIED", 2), ("N_WITH_VARIATIONS", 3), ("N_SHARP", 2)):
             patch.setattr(evaluation, name, few)
@@ -169,4 +169,4 @@ def test_the_output_must_be_html_or_json(folders, fake_bundle):
     command = ["evaluate", "--music", str(folders / "songs"), "--art", str(folders / "art"), "-o", "report.pdf"]
     result = CliRunner().invoke(cli, command)
     assert result.exit_code == 2
-    assert "neither in .html nor in .json" in result.output
+    assert "report.pdf does not end in .html or .json" in result.output

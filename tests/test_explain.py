@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from conftest import MakeSong
 
 from clavilux.bundle import open_bundle
-from clavilux.explain import explain_report, report_picture
+from clavilux.errors import PictureError
+from clavilux.explain import explain_record, explain_report, report_picture
 from clavilux.picture import Picture
 from clavilux.pipeline import Clavilux
 from clavilux.words import measured_links, share_below
@@ -31,17 +33,18 @@ def test_a_report_is_plain_json_and_complete(picture: Picture) -> None:
 
 
 def test_descriptors_that_are_not_used_are_marked(picture: Picture) -> None:
-    lines = explain_report(report_picture(picture, Path("a.png"), ("tempo",))).splitlines()
-    assert lines[0] == "  measured  0:30, 4 of 6 windows audible"
+    lines = explain_report(report_picture(picture, Path("a.png"), ("tempo",)), 80).splitlines()
+    assert lines[0] == "  measured  0:30; 4 of 6 parts of 5 s are audible"
     assert lines[1].strip() == "tempo: about 120 beats a minute"
-    assert lines[2].strip() == "loudness: -14 LUFS (not used for the picture)"
+    assert lines[2].strip() == "not used for the picture: loudness -14 LUFS"
 
 
 def test_the_angle_is_printed_only_for_marks_that_have_one(picture: Picture) -> None:
     for kind, is_printed in (("stripes", True), ("blobs", False)):
         controls = dataclasses.replace(picture.controls, kind=kind, angle=0.25)
         words = explain_report(report_picture(dataclasses.replace(picture, controls=controls), Path("a.png"), ()))
-        assert (f"{kind}, " in words) and ("at 90 degrees" in words) is is_printed
+        assert f"marks: laid out as {kind}" in words and "; painted as a grainy print" in words
+        assert ("at 90 degrees" in words) is is_printed
 
 
 CARD = {
@@ -58,21 +61,48 @@ def test_a_song_is_compared_with_the_training_songs(picture: Picture) -> None:
     song = dataclasses.replace(picture.song, descriptors={"pace": 140.0, "register": -17.92, "key": 3.0})
     report = report_picture(dataclasses.replace(picture, song=song), Path("a.png"), ("pace", "register"), CARD)
     assert report["shares_of_songs_below"] == {"pace": 0.841, "register": 0.025}  # one above, 1.96 below the mean
-    text = explain_report(report)
-    assert " pace: 140 BPM, faster than 84 % of the songs we know\n" in text
-    assert ", lower than 98 % of the songs we know\n" in text
-    assert " key: D sharp (not used for the picture)\n" in text
+    lines = [line.strip() for line in explain_report(report).splitlines()]
+    assert "pace: faster than 84 % of songs" in lines
+    assert "register: lower than 98 % of songs" in lines
+    assert "not used for the picture: key D sharp" in lines
 
 
-def test_correspondences_are_named_with_their_measured_strength(picture: Picture) -> None:
-    lines = explain_report(report_picture(picture, Path("a.png"), (), CARD)).splitlines()
-    (first,) = (k for k, line in enumerate(lines) if "sound and picture correspond" in line)
-    assert [line.strip() for line in lines[first + 1 : first + 4]] == [
-        "the happier it sounds, the warmer and lighter the colours: clear (0.72)",
-        "the more excited it sounds, the more colourful and contrasted: moderate (0.50)",
-        "the more notes a second, the smaller and more numerous the marks: weak (0.41)",
+def test_the_reasons_are_those_of_the_song(picture: Picture) -> None:
+    song = dataclasses.replace(picture.song, descriptors={"register": -17.92, "valence": 3.0, "arousal": 0.1})
+    names = ["register", "valence", "arousal"]
+    mean, deviation = [0.0] * 64 + [-14.0, 0.0, 0.0], [1.0] * 64 + [2.0, 1.0, 1.0]
+    card = {
+        "descriptors": names,
+        "normalisation": {"song_mean": mean, "song_deviation": deviation},
+        "measures": {"mapping": {"valence": 0.72, "register": 0.5, "arousal": 0.5}},
+    }
+    picture = dataclasses.replace(picture, song=song)
+    report = report_picture(picture, Path("a.png"), tuple(names), card)
+    assert report["reasons"] == [
+        "happier than 99 % of songs: as a rule warmer and lighter colours (clear)",
+        "lower than 98 % of songs: as a rule darker colours and larger marks (moderate)",
     ]
-    assert "correspond" not in explain_report(report_picture(picture, Path("a.png"), ()))
+    assert "Happier than 99 % of songs: as a rule warmer and lighter" in explain_report(report)
+    assert [link["name"] for link in report["correspondences"]] == ["valence", "arousal", "register"]
+    unused = report_picture(picture, Path("a.png"), (), card)
+    assert (unused["reasons"], unused["correspondences"]) == ([], [])  # of a bundle that uses no descriptors
+    assert "only the sound itself" in explain_report(unused)
+
+
+def test_the_colours_are_those_that_are_painted(picture: Picture) -> None:
+    report = report_picture(picture, Path("a.png"), ())
+    assert 0.8 < sum(colour["share"] for colour in report["colours"]) < 1.001
+    named = report["description"].partition(", in ")[2].partition(":")[0].partition(" with ")[0]
+    first = [colour["name"] for colour in report["colours"]][:3]
+    assert named.replace(" and ", ", ").split(", ") == first
+    text = " ".join(explain_report(report, width=100).split())
+    assert all(f"{colour['name']} {colour['hex']} " in text for colour in report["colours"])
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 300])
+def test_lines_fit_the_terminal(picture: Picture, width: int) -> None:
+    lines = explain_report(report_picture(picture, Path("a.png"), ("tempo",), CARD), width).splitlines()
+    assert max(map(len, lines)) <= min(width, 100)
 
 
 def test_the_words_are_about_the_correspondences_that_are_measured() -> None:
@@ -94,16 +124,62 @@ def test_strengths_of_a_strangers_bundle_are_not_trusted(measures: object) -> No
 
 def test_missing_descriptors_and_silence_are_stated(fake_bundle: Path, make_song: MakeSong) -> None:
     clip = Clavilux(fake_bundle).paint(make_song(descriptors={}), size=96)
-    assert "the mean descriptors of the training songs" in explain_report(
-        report_picture(clip, Path("a.png"), ("tempo",))
+    assert "the mean values of the training songs" in " ".join(
+        explain_report(report_picture(clip, Path("a.png"), ("tempo",))).split()
     )
     silent = Clavilux(fake_bundle).paint(make_song(audible=[False] * 6), size=96)
-    assert "silent throughout" in explain_report(report_picture(silent, Path("a.png"), ()))
+    words = explain_report(report_picture(silent, Path("a.png"), ("tempo",)))
+    assert "silent throughout" in words and "tempo" not in words and "nearest" not in words
+
+
+def test_without_a_terminal_each_fact_is_one_line(picture: Picture) -> None:
+    report = report_picture(picture, Path("a.png"), ("tempo",))
+    lines = explain_report(report).splitlines()
+    assert lines[0] == "measured:" and report["description"] in lines and "tempo: about 120 beats a minute" in lines
+    assert not any(line.startswith(" ") for line in lines)
+
+
+def test_no_word_is_cut(picture: Picture) -> None:
+    long = "x" * 150
+    report = report_picture(picture, Path("a.png"), ()) | {"description": f"a {long} b"}
+    assert long in explain_report(report, 80) and long in explain_report(report)
+
+
+def test_what_is_steered_has_no_reason_in_the_song(picture: Picture) -> None:
+    song = dataclasses.replace(picture.song, descriptors={"valence": 3.0})
+    card = {
+        "descriptors": ["valence"],
+        "normalisation": {"song_mean": [0.0] * 65, "song_deviation": [1.0] * 65},
+        "measures": {"mapping": {"valence": 0.72}},
+    }
+    for steering, is_told in (
+        ({}, True),
+        ({"texture": 0.2}, True),
+        ({"lightness": -0.5}, False),
+        ({"near": {}}, False),
+    ):
+        record = {**picture.record, "steering": steering}
+        report = report_picture(dataclasses.replace(picture, song=song, record=record), Path("a"), ("valence",), card)
+        assert bool(report["reasons"]) is is_told, steering
+
+
+def test_a_record_is_told_in_words(fake_bundle: Path, make_song: MakeSong) -> None:
+    picture = Clavilux(fake_bundle).paint(make_song(), size=(96, 64), seed=7, variation=2, lightness=-0.5, dpi=150)
+    lines = explain_record(picture.record, picture.description).splitlines()
+    assert lines[:2] == ["painted:", picture.description] and lines[-2] == "bundle: fake"
+    for fact in ("size: 96 x 64 pixels, 150 per inch", "seed: 7", "Steered: lightness -0.5"):
+        assert fact in lines
+    assert "variation: 2, 1 steps from the main picture" in lines
+    assert not re.search(r"\d\.\d{3}", "".join(lines[2:])), "no numbers of the latent"
+    other = explain_record({**picture.record, "clavilux": "0.1.0"}, "")
+    assert "the file has no description" in other and "Clavilux 0.1.0" in other
+    with pytest.raises(PictureError, match="incomplete"):
+        explain_record({"clavilux": "0.2.0"}, "")
 
 
 def test_a_variation_is_named(fake_bundle: Path, make_song: MakeSong) -> None:
     picture = Clavilux(fake_bundle).paint(make_song(), size=96, variation=3, spread=0.5)
-    assert "Variation 3: the latent was moved by 0.5 steps in a random direction." in explain_report(
+    assert "Variation 3 is 0.5 steps from the main picture." in explain_report(
         report_picture(picture, Path("a.png"), ())
     )
 
@@ -113,9 +189,9 @@ def test_a_variation_is_named(fake_bundle: Path, make_song: MakeSong) -> None:
     [
         ("key", 6.0, "F sharp"),
         ("key", 0.0, "C"),
-        ("arousal", -0.16, "average (-0.2)"),
-        ("arousal", -1.047, "low (-1.0)"),
-        ("valence", 1.72, "very high (+1.7)"),
+        ("arousal", -0.16, "average"),
+        ("arousal", -1.047, "low"),
+        ("valence", 1.72, "very high"),
         ("tempo", 97.26, "about 97 beats a minute"),
         ("onset_rate", 3.21987, "3.22 notes a second"),
         ("centroid", 1834.2, "1834 Hz"),
@@ -124,4 +200,4 @@ def test_a_variation_is_named(fake_bundle: Path, make_song: MakeSong) -> None:
 )
 def test_descriptors_are_printed_in_words(picture: Picture, name: str, value: float, words: str) -> None:
     report = report_picture(picture, Path("a.png"), (name,)) | {"descriptors": {name: value}}
-    assert f"            {name.replace('_', ' ')}: {words}\n" in explain_report(report)
+    assert f"            {name.replace('_', ' ')}: {words}\n" in explain_report(report, 80)

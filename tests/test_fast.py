@@ -46,7 +46,7 @@ def random_strokes(n: int = 400) -> Strokes:
     )
     paint = np.stack(
         [rng.uniform(5, 95, n), *rng.uniform(-50, 50, (2, n)), *rng.uniform(0, 1.5, (1, n)), *rng.uniform(0, 7, (1, n)),
-         rng.uniform(0.5, 1, n)],
+         rng.uniform(0.5, 1, n), rng.choice([0, 0.5, 1], n)],
         axis=1,
     )  # fmt: skip
     bristles = rng.random((n, 2, BRISTLES), np.float32)
@@ -74,7 +74,7 @@ def test_compiled_strokes_are_those_of_numpy(width: int, height: int, top: int, 
     edges = random_edges(bottom - top, width) if with_edges else None
     paint_strokes(by_numpy, top, height, strokes, None, edges)
     paint_strokes(by_numba, top, height, strokes, fast, edges)
-    assert np.abs(by_numpy - np.float32((50, 0, 0))).mean() > 0.4
+    assert np.abs(by_numpy - np.float32((50, 0, 0))).mean() > 0.2
     np.testing.assert_allclose(by_numba, by_numpy, atol=0.02)  # 1/255 of the range of lightness is 0.4
 
 
@@ -124,7 +124,7 @@ def test_a_change_in_another_module_compiles_its_callers_again(tmp_path: Path) -
         "from clavilux.painter.compiled import fast\n"
         "from clavilux.painter.strokes import BRISTLES, Strokes, paint_strokes\n"
         "shape = np.array([[0, 0, 1, 0, 0.2, 0.4, 0]], np.float32)\n"
-        "paint = np.array([[80, 0, 0, 0, 5, 1]], np.float32)\n"
+        "paint = np.array([[80, 0, 0, 0, 5, 1, 0]], np.float32)\n"
         "rows = np.zeros((64, 64, 3), np.float32)\n"
         "bristles = np.full((1, 2, BRISTLES), 0.3, np.float32)\n"
         "paint_strokes(rows, 0, 64, Strokes(shape, paint, bristles, np.zeros(1, np.uint8)), fast)\n"

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from clavilux.audio import feature_table
 from clavilux.audio.clips import read_clips
 from clavilux.audio.descriptors import DESCRIPTORS
-from clavilux.audio.feature_files import CORPUS_TABLE, FeatureSummary, find_sound, name_features, write_features
+from clavilux.audio.feature_files import CORPUS_TABLE, FeatureSummary, name_features, write_features
 from clavilux.audio.feature_table import NOTES, TABLE, FeatureTable, note_path
 from clavilux.audio.mfcc import LIBROSA, FeatureSettings, read_settings
 from clavilux.audio.song import read_song
@@ -267,7 +267,7 @@ def test_names_up_to_the_limit_are_measured(music: Path, tmp_path: Path) -> None
     assert "a" * 251 + ".npy" in files_in(tmp_path / "out")
     assert summary.measured == 4
     assert len(summary.faults) == 3
-    assert all("its feature file cannot be called" in fault for fault in summary.faults)
+    assert all("its feature file cannot have the name" in fault for fault in summary.faults)
     assert (write_features(music, tmp_path / "out", jobs=1).kept, len(summary.faults)) == (4, 3)
 
 
@@ -284,7 +284,7 @@ def test_a_name_that_is_taken_is_a_fault_of_its_song(music: Path, tmp_path: Path
         (music / "one.wav").unlink()
     summary = write_features(music, out, jobs=1)
     assert (summary.measured, len(summary.faults)) == (2, 1)
-    assert "its feature file cannot be called one.npy" in summary.faults[0]
+    assert "its feature file cannot have the name one.npy" in summary.faults[0]
 
 
 def test_hidden_files_and_links_are_no_songs(music: Path, tmp_path: Path) -> None:
@@ -365,7 +365,6 @@ def test_folders_without_sound_are_refused(music: Path, tmp_path: Path) -> None:
         write_features(tmp_path / "missing", tmp_path / "out")
     with pytest.raises(AudioError, match="cannot be written to"):
         write_features(music, music / "notes.txt")
-    assert find_sound(music) == ["album/disc 1/three.v2.ogg", "album/two.flac", "one.wav"]
 
 
 def test_a_table_that_points_elsewhere_removes_nothing_there(music: Path, tmp_path: Path) -> None:
@@ -460,3 +459,20 @@ def test_the_command_fails_if_nothing_can_be_read(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["features", str(tmp_path), "-o", str(tmp_path / "out"), "--jobs", "1"])
     assert result.exit_code == 1
     assert "none of its 1 file could be measured" in result.stderr
+
+
+def test_a_folder_with_the_name_of_a_table_is_refused_with_a_hint(music: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["features", str(music), "-o", str(tmp_path / "feat.csv")])
+    assert result.exit_code == 2
+    assert "feat.csv is the name of a file" in result.stderr and not (tmp_path / "feat.csv").exists()
+    (tmp_path / "feat.csv").mkdir()
+    assert CliRunner().invoke(cli, ["features", str(music), "-o", str(tmp_path / "feat.csv")]).exit_code != 2
+
+
+def test_quiet_prints_faults_alone(music: Path, tmp_path: Path) -> None:
+    command = ["features", str(music), "-o", str(tmp_path / "out"), "--jobs", "1", "-q"]
+    assert CliRunner().invoke(cli, command).output == ""
+    (music / "bad.wav").write_bytes(b"no sound")
+    result = CliRunner().invoke(cli, command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "bad.wav" in result.stderr and len(result.stderr.splitlines()) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from clavilux.system import files
 from clavilux.system.files import (
     check_shortage,
     first_names,
+    identity,
     is_text,
     list_folder,
     normalise_name,
@@ -21,7 +23,6 @@ from clavilux.system.files import (
     process_is_running,
     remove_leftovers,
     replacing,
-    same_file,
     write_whole,
 )
 
@@ -140,8 +141,10 @@ def test_one_file_has_many_paths(tmp_path: Path) -> None:
     touch(tmp_path, "a", "b", "sub/c")
     (tmp_path / "soft").symlink_to("a")
     (tmp_path / "hard").hardlink_to(tmp_path / "a")
-    assert all(same_file(tmp_path / "a", tmp_path / other) for other in ("a", "soft", "hard", "sub/../a"))
-    assert not any(same_file(tmp_path / "a", tmp_path / other) for other in ("b", "missing", "a/b", "x\0"))
+    a = identity(tmp_path / "a")
+    assert a is not None
+    assert all(identity(tmp_path / other) == a for other in ("a", "soft", "hard", "sub/../a"))
+    assert not any(identity(tmp_path / other) == a for other in ("b", "missing", "a/b", "x\0"))
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -171,7 +174,23 @@ def test_leftovers_of_dead_processes_alone_are_removed(tmp_path: Path) -> None:
         mine.touch()
         dead = mine.with_name(mine.name.replace(f"-{os.getpid()}-", "-4000000-"))
         touch(tmp_path, dead.name, ".clavilux-x-1.tmp", ".clavilux-\N{SUPERSCRIPT TWO}-1.tmp", "song.tmp")
-        assert remove_leftovers(tmp_path) == 1
+        remove_leftovers(tmp_path)
         assert mine.exists() and not dead.exists()
     assert len(list(tmp_path.iterdir())) == 4
     assert process_is_running(os.getpid()) and not process_is_running(4_000_000)
+
+
+def test_no_process_gets_a_signal_where_probing_would_interrupt_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_CAN_PROBE", False)  # as on Windows
+    monkeypatch.setattr(os, "kill", None)
+    assert process_is_running(4_000_000)
+    with replacing(tmp_path / "a") as mine:
+        mine.touch()
+        for name, age_s in (("-4000000-", 10), ("-4000001-", 100_000)):
+            leftover = mine.with_name(mine.name.replace(f"-{os.getpid()}-", name))
+            leftover.touch()
+            os.utime(leftover, (time.time() - age_s,) * 2)
+        remove_leftovers(tmp_path)
+        assert {path.name.split("-")[1] for path in tmp_path.iterdir()} == {"4000000", str(os.getpid())}

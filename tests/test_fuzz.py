@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sounds
 from fuzzing import Case
-from mutations import FORMATS, MUTATIONS, mutate, whole_files
+from mutations import FORMATS, MUTATIONS, make_case, mutate, whole_files
 
 from clavilux.audio.clips import song_of_clips
 from clavilux.audio.decode import read_blocks
@@ -32,6 +32,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
         ("fuzz_listen", 38, len(MUTATIONS)),
         ("fuzz_records", 30, len(MUTATIONS) + 4),
         pytest.param("fuzz_tables", 36, len(MUTATIONS) + 5, marks=pytest.mark.torch),
+        pytest.param("fuzz_bundles", 60, 7, marks=pytest.mark.torch),
     ],
 )
 def test_a_short_run_finds_nothing(tmp_path: Path, fuzzer: str, n_cases: int, n_columns: int) -> None:
@@ -112,11 +113,11 @@ def test_the_fuzzer_of_records_writes_the_given_record(tmp_path: Path) -> None:
 
     wholes = fuzz_records.paint_wholes(tmp_path)
     for files in wholes.values():
-        name, picture = next(iter(files.items()))
+        picture = next(iter(files.values()))
         whole = fuzz_records.record_of(picture)
-        again = fuzz_records.replace_comment(picture, Path(name).suffix, b'{"clavilux": "x"}')
+        again = fuzz_records.replace_comment(picture, b'{"clavilux": "x"}')
         assert whole["variation"] == 1 and fuzz_records.record_of(again) == {"clavilux": "x"}
-    outcomes = {fuzz_records.make_case(wholes, 0, number).column for number in range(60)}
+    outcomes = {make_case(wholes, 0, number, fuzz_records.RECORD_MUTATIONS).column for number in range(60)}
     assert outcomes == {*fuzz_records.RECORD_MUTATIONS, *MUTATIONS}
 
 

@@ -38,6 +38,7 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "measures",
     "card",
     "graphs",
+    "neighbours",
     "bundle",
     "engine",
     "steering",
@@ -155,3 +156,33 @@ def test_the_same_look_finds_torch_where_it_is(tmp_path: Path) -> None:
     code = "import sys, clavilux.models.audio_vae; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+@pytest.mark.torch
+def test_the_networks_are_imported_from_their_package() -> None:
+    from clavilux.models import AudioVAE, ImageVAE, MappingNetwork
+
+    assert [network.__name__ for network in (AudioVAE, ImageVAE, MappingNetwork)] == [
+        "AudioVAE",
+        "ImageVAE",
+        "MappingNetwork",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("evaluation.inception", ["-c", "import {}"]),
+        ("evaluation.inception", ["-m", "{}"]),
+        ("evaluation.evaluate", ["-c", "import {}"]),
+        ("training.run", ["-c", "import {}"]),
+    ],
+)
+def test_a_module_without_its_extra_names_it(tmp_path: Path, module: str, arguments: list[str]) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
+    words = [word.format(f"clavilux.{module}") for word in arguments]
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE.parent}"}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 1
+    assert "this needs torch, which is not installed: pip install" in done.stderr.splitlines()[-1]
+    assert arguments[0] == "-c" or done.stderr.count("\n") == 1

@@ -122,3 +122,13 @@ def test_another_file_is_refused_and_nothing_is_written(tmp_path):
         with pytest.raises(ClaviluxError, match="no nsfwjs package"):
             inception.convert(tmp_path / name, target)
     assert not target.exists()
+
+
+def test_a_package_that_is_cut_off_is_refused(tmp_path):
+    package = write_package(tmp_path / "package.tgz")
+    content = package.read_bytes()
+    for n_bytes in (0, 10, 100, len(content) // 2):
+        package.write_bytes(content[:n_bytes])
+        with pytest.raises(ClaviluxError, match="is no nsfwjs package"):
+            inception.convert(package, tmp_path / "weights.safetensors")
+    assert not (tmp_path / "weights.safetensors").exists()

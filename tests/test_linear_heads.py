@@ -8,7 +8,8 @@ from clavilux.colour import srgb_to_lab
 from clavilux.constants import SURFACE_NAMES
 from clavilux.models.image_vae import ImageVAE
 from clavilux.painter.controls import blend_palettes
-from clavilux.training.linear_heads import HeadTargets, balance_classes, fit_linear_heads, share_biases
+from clavilux.training.linear_heads import balance_classes, fit_linear_heads, share_biases
+from clavilux.training.train_mark_classifier import MarksRead
 
 N, KINDS = 3_000, 6
 
@@ -28,61 +29,60 @@ def fitted():
     surface = np.eye(len(SURFACE_NAMES))[
         (latents[:, 50 : 50 + len(SURFACE_NAMES)] + rng.standard_normal((N, len(SURFACE_NAMES)))).argmax(axis=1)
     ]
-    targets = HeadTargets(palette, kind, surface, log_frequency, direction, chaos, finish)
+    marks = MarksRead(kind, surface, log_frequency, direction, chaos, finish)
     network = ImageVAE(n_palettes=200, n_kinds=KINDS, width=16, decoder_width=32).eval()
     codebook = palette[:200].astype(np.float32)
     similarity = np.eye(KINDS)[:, : KINDS - 1] - 1 / KINDS
     figures = fit_linear_heads(
-        network, latents, targets, codebook, similarity, palette_blend=4.0, rng=np.random.default_rng(1)
+        network, latents, palette, marks, codebook, similarity, palette_blend=4.0, rng=np.random.default_rng(1)
     )
     fresh = rng.standard_normal((2_000, 64))
     with torch.no_grad():
         raw = network.decode(torch.from_numpy(fresh).float())
-    return targets, codebook, figures, fresh, raw
+    return palette, marks, codebook, figures, fresh, raw
 
 
 def test_the_predictable_half_of_the_variance_is_predicted(fitted):
-    _, _, figures, _, _ = fitted
+    _, _, _, figures, _, _ = fitted
     assert figures["palette_predicted"] == pytest.approx(0.4, abs=0.15)
     assert figures["chaos_predicted"] == pytest.approx(0.5, abs=0.1)
     assert figures["frequency_predicted"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_kinds_are_chosen_as_often_as_in_the_targets(fitted):
-    targets, _, figures, _, raw = fitted
+    _, marks, _, figures, _, raw = fitted
     chosen = np.bincount(raw.kind.argmax(1).numpy(), minlength=KINDS) / len(raw.kind)
-    np.testing.assert_allclose(chosen, targets.kind.mean(axis=0), atol=0.04)
+    np.testing.assert_allclose(chosen, marks.kind.mean(axis=0), atol=0.04)
     assert figures["kind_shares_missed"] < 0.02
 
 
 def test_surfaces_are_chosen_as_often_as_in_the_targets(fitted):
-    targets, _, figures, fresh, raw = fitted
+    _, marks, _, figures, fresh, raw = fitted
     chosen = np.bincount(raw.surface.argmax(1).numpy(), minlength=len(SURFACE_NAMES)) / len(raw.surface)
-    np.testing.assert_allclose(chosen, targets.surface.mean(axis=0), atol=0.04)
+    np.testing.assert_allclose(chosen, marks.surface.mean(axis=0), atol=0.04)
     assert figures["surface_shares_missed"] < 0.02
     for surface in range(len(SURFACE_NAMES)):
         assert np.corrcoef(raw.surface[:, surface].numpy(), fresh[:, 50 + surface])[0, 1] > 0.6
 
 
 def test_scores_of_kinds_follow_their_predictors(fitted):
-    _, _, _, fresh, raw = fitted
+    *_, fresh, raw = fitted
     for kind in range(KINDS):
         assert np.corrcoef(raw.kind[:, kind].numpy(), fresh[:, 30 + kind])[0, 1] > 0.6
 
 
 def test_scalars_keep_the_spread_of_the_targets(fitted):
-    targets, _, _, _, raw = fitted
-    assert raw.frequency.log().std().item() == pytest.approx(targets.log_frequency.std(), rel=0.1)
-    assert raw.chaos.std().item() == pytest.approx(targets.chaos.std(), rel=0.15)
-    np.testing.assert_allclose(raw.finish.std(dim=0), targets.finish.std(axis=0), rtol=0.25)
+    _, marks, _, _, _, raw = fitted
+    assert raw.frequency.log().std().item() == pytest.approx(marks.log_frequency.std(), rel=0.1)
+    assert raw.chaos.std().item() == pytest.approx(marks.chaos.std(), rel=0.15)
+    np.testing.assert_allclose(raw.finish.std(dim=0), marks.finish.std(axis=0), rtol=0.25)
 
 
 def test_palettes_vary_like_real_ones_and_are_sorted_by_lightness(fitted):
-    targets, codebook, _, _, raw = fitted
+    palette, _, codebook, _, _, raw = fitted
     painted = np.stack([blend_palettes(codebook, logits.numpy()) for logits in raw.palette[:300]])
     spread = [
-        srgb_to_lab(p.reshape(-1, 3).astype(np.float32)).reshape(len(p), -1).var(0).sum()
-        for p in (painted, targets.palette)
+        srgb_to_lab(p.reshape(-1, 3).astype(np.float32)).reshape(len(p), -1).var(0).sum() for p in (painted, palette)
     ]
     assert 0.25 < spread[0] / spread[1] < 1.1
     assert (np.diff(srgb_to_lab(painted)[..., 0], axis=1) >= -3).mean() > 0.95  # dark to light
@@ -93,15 +93,16 @@ def test_similar_kinds_are_neighbours():
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((N, 64))
     at = np.digitize(latents[:, 0] + 0.5 * rng.standard_normal(N), [-0.7, 0.0, 0.7])
-    targets = HeadTargets(
-        rng.random((N, 8, 3)), np.eye(4)[at], rng.dirichlet(np.ones(len(SURFACE_NAMES)), N),
+    targets = rng.random((N, 8, 3))
+    marks = MarksRead(
+        np.eye(4)[at], rng.dirichlet(np.ones(len(SURFACE_NAMES)), N),
         np.full(N, 2.5) + 0.1 * latents[:, 1], latents[:, 2:4],
         np.full(N, 0.5) + 0.01 * latents[:, 4], np.full((N, 6), 0.2) + 0.01 * latents[:, 5:11],
     )  # fmt: skip
     network = ImageVAE(n_palettes=20, n_kinds=4, width=16, decoder_width=32).eval()
     similarity = np.array([[0, 0], [1, 0.1], [2, -0.1], [3, 0.0]])
     palettes = rng.random((20, 8, 3)).astype(np.float32)
-    fit_linear_heads(network, latents, targets, palettes, similarity, palette_blend=4.0, rng=rng)
+    fit_linear_heads(network, latents, targets, marks, palettes, similarity, palette_blend=4.0, rng=rng)
     way = np.zeros((41, 64), np.float32)
     way[:, 0] = np.linspace(-3, 3, 41)
     with torch.no_grad():

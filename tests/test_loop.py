@@ -42,10 +42,8 @@ class _Line(Task):
         torch.manual_seed(0)
         self.network = nn.Linear(3, 1)
         self.data = torch.randn(23, 3, generator=torch.Generator().manual_seed(1))
+        self.n_items = len(self.data)
         self.poison_at, self.poison, self.stop_at, self.calls = poison_at, poison, stop_at, 0
-
-    def n_items(self) -> int:
-        return len(self.data)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
         return {"x": self.data[items] + 0.1 * torch.randn(len(items), 3, generator=generator)}

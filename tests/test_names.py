@@ -206,21 +206,33 @@ def test_songs_are_found_in_the_order_of_their_numbers() -> None:
         ("12in", 240, (2880, 2880), 240),
         ("8.5x11in@100dpi", None, (850, 1100), 100),
         ("300@72", None, (300, 300), 72),
+        ("3000px", None, (3000, 3000), 300),
+        ("3000 x 2000", None, (3000, 2000), 300),
+        ("300*200", None, (300, 200), 300),
+        ("600mmx300mm@100 dpi", None, (2362, 1181), 100),
+        ("24IN", 100, (2400, 2400), 100),
+        ("12inch", 100, (1200, 1200), 100),
         ("25.4mm@300", 300, (300, 300), 300),
     ],
 )
 def test_sizes(text: str, dpi: float | None, pixels: tuple[int, int], density: float) -> None:
-    assert resolve_size(read_size(text), dpi, 300.0) == (pixels, density)
+    assert resolve_size(read_size(text), dpi) == (pixels, density)
 
 
 @pytest.mark.parametrize(
     ("text", "dpi", "reason"),
     [
-        ("600x600mm@400", None, "600x600mm@400 at 400 dpi has 9449 x 9449 pixels; .* lower resolution"),
+        ("600x600mm@400", None, "600x600mm@400 at 400 dpi has 9449 x 9449 pixels; give at most 346 dpi"),
+        ("600mm@400", None, "give at most 346 dpi"),
+        ("3000x10cm", None, "pixels; give another size"),
+        ("0in", None, "give another size"),
+        ("60x60", None, r"if a unit is missing, write 60x60cm \(or mm, in\)"),
+        ("60mmx20in", None, "has two units"),
+        ("300 200", None, "is not a size"),
         ("1mm", None, "1mm at 300 dpi has 12 x 12 pixels"),
         ("600mm@300", 150, "--size 600mm@300 and --dpi 150 give two resolutions"),
         ("12.5", None, "pixels are whole numbers"),
-        ("10km", None, "is not a size; write 1024, 3000x2000 or 600x600mm@300"),
+        ("10km", None, r"is not a size; write 1024, 3000x2000 or, with a unit \(mm, cm or in\)"),
         ("600mm@0", None, "it must be a number from 1 to 10000"),
         ("1e3", None, "is not a size"),
         ("9" * 12, None, "is not a size"),
@@ -228,7 +240,7 @@ def test_sizes(text: str, dpi: float | None, pixels: tuple[int, int], density: f
 )
 def test_wrong_sizes(text: str, dpi: float | None, reason: str) -> None:
     with pytest.raises(click.UsageError, match=reason):
-        resolve_size(read_size(text), dpi, 300.0)
+        resolve_size(read_size(text), dpi)
 
 
 def test_the_resolution_goes_into_the_file_and_its_record(fake_bundle: Path) -> None:
@@ -239,11 +251,11 @@ def test_the_resolution_goes_into_the_file_and_its_record(fake_bundle: Path) -> 
         assert (image.size, image.info["dpi"]) == ((100, 200), (100, 100))
     assert read_record("a.tif")["dpi"] == 100
     kept = run("paint", song, "--size", "1x2in@100", "-o", "a.tif", "--bundle", fake_bundle, "--resume")
-    assert kept.stderr == "clavilux: skipped 1 pictures that exist already\n"
+    assert kept.stderr == "clavilux: skipped 1 picture that exists already\n"
     other = run("paint", song, "--size", "100x200", "--dpi", 90, "-o", "a.tif", "--bundle", fake_bundle, "--resume")
     assert other.stderr == "" and read_record("a.tif")["dpi"] == 90
     again = run("paint", "--again", "a.tif", "--bundle", fake_bundle, "--format", "png", "--dpi", 50)
-    assert again.stdout == "a -> a-again.png\n"
+    assert again.stdout == "a.tif -> a-again.png\n"
     with Image.open("a-again.png") as image:
         assert (image.size, round(image.info["dpi"][0])) == ((100, 200), 50)
 
@@ -258,7 +270,7 @@ def test_the_resolution_goes_into_the_file_and_its_record(fake_bundle: Path) -> 
         (["a.mp3", "--dpi", "nan"], "--dpi"),
         (["a.mp3", "-q", "--json"], "--quiet prints nothing"),
         (["a.mp3", "--random", "3", "--embed"], "without --embed and --folder-image"),
-        (["--again", "a.png", "--embed"], "--again uses the settings"),
+        (["--again", "a.png", "--embed"], "clavilux paint SONG --again a.png --embed"),
     ],
 )
 def test_wrong_usage(arguments: list[str], reason: str) -> None:
@@ -286,7 +298,7 @@ def test_the_description_is_written_beside_each_picture(fake_bundle: Path) -> No
     Path("a-2.txt").write_text("the lyrics")
     done = paint(song, "--alt-file", "--count", 2, bundle=fake_bundle)
     assert done.stderr == "clavilux: a-2.txt: exists already and was kept; it is no description of a picture\n"
-    assert done.exit_code == 0 and Path("a-2.txt").read_text() == "the lyrics"
+    assert done.exit_code == 1 and Path("a-2.txt").read_text() == "the lyrics"
     again = run("paint", "--again", "a-1.png", "--bundle", fake_bundle, "--alt-file")
     assert again.exit_code == 0
     assert Path("a-1-again.txt").read_text() == Path("a-1.txt").read_text()
@@ -306,7 +318,7 @@ def test_each_folder_gets_a_cover_once(fake_bundle: Path) -> None:
     Image.new("RGB", (8, 8)).save("music/two/cover.jpg")
     before = Path("music/two/cover.jpg").read_bytes()
     done = paint("music", "-o", "out/", "--folder-image", bundle=fake_bundle)
-    assert done.exit_code == 0
+    assert done.exit_code == 1
     assert done.stderr == "clavilux: music/two/cover.jpg: exists already and was kept\n"
     assert Path("music/two/cover.jpg").read_bytes() == before
     assert files_below("music/three") == ["1.flac", "cover.jpg"]

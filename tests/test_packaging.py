@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 import clavilux
 from clavilux.cli import cli
-from clavilux.cli.extras import EXTRAS, find_extra, install_command
+from clavilux.system.extras import EXTRAS, find_extra, install_command
 
 ROOT = Path(__file__).parent.parent
 

@@ -102,7 +102,7 @@ def test_a_tensor_is_an_array(bundle: Clavilux) -> None:
         (STEREO[None], {"sr": 44_100}, r"it must have the shape \(n,\) or \(channels, n\)"),
         (np.zeros(0), {"sr": 44_100}, "and not be empty"),
         (np.float32(1), {"sr": 44_100}, "it must have the shape"),
-        (np.append(STEREO[0], np.nan), {"sr": 44_100}, "y has 1 values that are not finite"),
+        (np.append(STEREO[0], np.nan), {"sr": 44_100}, "y has 1 value that is not finite"),
         (np.append(STEREO[0], [np.inf, -np.inf]), {"sr": 44_100}, "y has 2 values that are not finite"),
         ((STEREO * 9e3).astype(np.int64), {"sr": 44_100}, "the type int64, whose full scale is not defined"),
         (STEREO.astype(complex), {"sr": 44_100}, "the type complex128"),
@@ -111,9 +111,11 @@ def test_a_tensor_is_an_array(bundle: Clavilux) -> None:
         (np.full(44_100, 1e30), {"sr": 44_100}, "of its samples are invalid"),
         (STEREO, {"sr": 44_100, "clip": 0}, "is not a feature file"),
         ("song.mp3", {"sr": 44_100}, "sr is 44100; only an array needs it"),
-        (5, {}, "song is 5; it must be a path, a file that is open in binary mode, an array with sr="),
+        (5, {}, "song is 5; it must be a path, a file that is open in binary mode, or an array with sr="),
         (None, {}, "song is None"),
-        (io.StringIO("text"), {}, r'is open as text; open it in binary mode, open\(path, "rb"\)'),
+        (io.StringIO("text"), {}, r'is open as text; open it with mode "rb"'),
+        (np.zeros((20, 216)), {}, r"y has shape \(20, 216\), which looks like MFCC; give the path of the \.npy file"),
+        (np.zeros((7, 20, 216)), {"sr": 44_100}, "which looks like MFCC"),
         (io.BytesIO(), {}, "sound: is empty"),
         (io.BytesIO(b"no sound" * 99), {}, "sound: not readable as sound"),
     ],
@@ -124,6 +126,41 @@ def test_what_cannot_be_painted_is_refused_in_one_line(
     with pytest.raises(AudioError, match=reason) as error:
         bundle.paint(y, size=64, **options)
     assert len(str(error.value).splitlines()) == 1 and len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("song", "reason"),
+    [
+        ([0.1, 0.2, 0.3], r"song is a list of numbers; give samples as paint\(np\.array\(y\), sr=44100\)"),
+        ([[0.1, 0.2], [0.3, 0.4]], "song is a list of numbers"),
+        ((STEREO, 22_050), r"song is \(y, sr\); give paint\(y, sr=sr\)"),
+        ((22_050, STEREO.T), r"song is \(sr, y\), as scipy"),
+        ([(22_050, STEREO.T)], r"song is \(sr, y\), as scipy"),
+        ({"y": STEREO}, r"song is a dict; give its array as paint\(y, sr=sr\)"),
+        ({"z_image": [0.0]}, r"song is the record of a picture; Clavilux\(\)\.repaint\(record\) paints it again"),
+        ([{"controls": {}}], "song is the record of a picture"),
+    ],
+)
+def test_a_song_in_a_mistaken_form_is_refused_at_once(fake_bundle: Path, song: Any, reason: str) -> None:
+    with pytest.raises(AudioError, match=reason):
+        clavilux.paint(song, size=64, bundle=fake_bundle)
+
+
+def test_a_picture_is_no_song(bundle: Clavilux, file: Path) -> None:
+    picture = bundle.paint(file, size=64)
+    for function in (bundle.paint, bundle.z_image, clavilux.paint):
+        with pytest.raises(AudioError, match=r"a Picture; Clavilux\(\)\.repaint\(picture\.record\) paints it again"):
+            function(picture)
+
+
+def test_a_file_of_sound_that_is_open_as_text_is_named(bundle: Clavilux, file: Path) -> None:
+    with file.open(encoding="utf-8") as text, pytest.raises(AudioError, match=r'flac: is open as text; .* mode "rb"'):
+        bundle.paint(text, size=64)
+
+
+def test_progress_is_a_function(file: Path) -> None:
+    with pytest.raises(clavilux.ClaviluxError, match="progress is True; it must be a function"):
+        clavilux.paint(file, progress=True)  # type: ignore[call-overload]
 
 
 def test_a_closed_file_is_refused(bundle: Clavilux, file: Path) -> None:
@@ -151,7 +188,7 @@ def test_a_list_is_painted_one_by_one_with_progress(fake_bundle: Path, file: Pat
     assert calls == [(0, 3), (1, 3)]
     assert [picture.song.name for picture in pictures] == ["array", "song0"]
     assert calls[-1] == (3, 3)
-    assert list(pictures) == []
+    assert [picture.song.name for picture in pictures] == ["stereo", "array", "song0"], "a new loop begins again"
 
 
 def test_a_bad_song_of_a_list_raises_and_the_next_one_follows(fake_bundle: Path, make_song: MakeSong) -> None:

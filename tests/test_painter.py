@@ -60,7 +60,7 @@ def smooth_plan(seed: int, strength: float = 2.0) -> Float32:
 
 
 def make_controls(kind: str = "facets", *, plan: Float32 | None = None, **changes: Any) -> Controls:
-    options = {"frequency": 10.0, "angle": 0.1, "chaos": 1.0, **changes}
+    options = {"frequency": 10.0, "angle": 0.1, "chaos": 1.0, "figure": "none", **changes}
     return Controls(_PALETTE, smooth_plan(1) if plan is None else plan, kind, **options)
 
 
@@ -112,6 +112,7 @@ _SLOW_SIZES = [(surface, 512, 512) for surface in SURFACE_NAMES] + [
 ]
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(
     ("surface", "width", "height"),
     [*_FAST_SIZES, *(pytest.param(*size, marks=pytest.mark.slow) for size in _SLOW_SIZES)],
@@ -214,6 +215,7 @@ def test_small_pictures_have_their_size_and_contrast(surface: str, width: int, h
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("surface", SURFACE_NAMES)
 @pytest.mark.parametrize(("width", "height"), [(65, 300), (1000, 130)])
 def test_long_pictures(surface: str, width: int, height: int) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -14,7 +15,9 @@ from conftest import MakeSong
 from numpy.typing import NDArray
 from PIL import Image, features
 
+import clavilux
 from clavilux.alt_text import name_colour
+from clavilux.constants import FIGURE_NAMES
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
 from clavilux.picture import Picture
@@ -213,11 +216,47 @@ def test_the_record_is_plain_json(picture: Picture) -> None:
 
 
 def test_the_description_names_the_colours_by_their_area(picture: Picture) -> None:
-    kind, painted = "cut paper with straight edges.", "Abstract picture, brush strokes in gouache, in"
-    looks = "Lighter on the left; high contrast; upper and lower half nearly mirror each other."
+    kind = "a large crescent in the middle, a thin crescent around it, and a small disc."
+    painted = "Abstract picture, brush strokes in gouache, in"
+    looks = "Lighter on the left; high contrast."
     assert picture.description == f"{painted} white, dark blue and red: {kind} {looks}"
     plain = dataclasses.replace(picture, pixels=np.full((96, 160, 3), 255, np.uint8))
     assert plain.description.startswith(f"{painted} white: {kind} Evenly filled; low contrast")
+
+
+def test_a_small_but_loud_colour_is_named(picture: Picture) -> None:
+    pixels = np.full((96, 160, 3), (200, 195, 185), np.uint8)
+    assert "accent" not in dataclasses.replace(picture, pixels=pixels).description
+    pixels[40:50, 70:80] = (220, 20, 20)  # 0.65 % of the picture, far below a main colour
+    assert ", in light grey with a red accent: " in dataclasses.replace(picture, pixels=pixels).description
+    pixels[40:50, 70:80] = (150, 150, 150)
+    assert "accent" not in dataclasses.replace(picture, pixels=pixels).description
+
+
+def test_only_what_is_opaque_is_described(picture: Picture) -> None:
+    pixels = np.zeros((96, 160, 3), np.uint8)
+    pixels[:48] = (255, 0, 0)
+    alpha = np.zeros((96, 160, 1), np.uint8)
+    alpha[:48] = 255
+    cut = dataclasses.replace(picture, pixels=pixels, rgba=np.dstack([pixels, alpha]))
+    assert ", in red: " in cut.description and cut.description.endswith("Low contrast; the ground is transparent.")
+    assert ", in black and red: " in cut.on_ground.description
+    nothing = dataclasses.replace(cut, rgba=np.zeros((96, 160, 4), np.uint8))
+    assert nothing.description.endswith("; the ground is transparent.")
+
+
+@pytest.mark.parametrize("surface", ["flat", "impasto", "drawing"])
+def test_the_size_does_not_change_the_description(picture: Picture, surface: str) -> None:
+    assert picture.controls is not None
+    controls = dataclasses.replace(picture.controls, surface=surface)
+    assert len({clavilux.paint(controls, size=side).description for side in (256, 400, 900)}) == 1
+
+
+@pytest.mark.parametrize("figure", FIGURE_NAMES)
+def test_descriptions_are_short(picture: Picture, figure: str) -> None:
+    assert picture.controls is not None
+    controls = dataclasses.replace(picture.controls, figure=figure, shapes=7.0)
+    assert len(dataclasses.replace(picture, controls=controls).description) <= 280
 
 
 def test_the_description_is_in_the_xmp_block_of_every_format(picture: Picture, tmp_path: Path) -> None:
@@ -230,29 +269,38 @@ def test_the_description_is_in_the_xmp_block_of_every_format(picture: Picture, t
         assert texts == {"description": picture.description, "AltTextAccessibility": picture.description}
 
 
-def test_the_description_names_layout_contrast_symmetry_and_both_kinds(picture: Picture) -> None:
+def test_the_description_names_layout_contrast_and_both_figures(picture: Picture) -> None:
     assert picture.controls is not None
     rows = np.arange(96)[:, None, None] * np.ones((1, 160, 3))
     top = dataclasses.replace(picture, pixels=(200 - rows).astype(np.uint8))
-    assert "Lighter at the top; medium contrast; left and right half" in top.description
+    assert top.description.endswith("Lighter at the top; medium contrast.")
     x, y = np.meshgrid(np.linspace(-1, 1, 160), np.linspace(-1, 1, 96))
 
     def look_of(light: NDArray[np.bool_]) -> str:
         pixels = np.repeat(np.where(light, 255, 0)[..., None], 3, axis=2).astype(np.uint8)
         return dataclasses.replace(picture, pixels=pixels).description.partition(": ")[2].partition(". ")[2]
 
-    both = "left and right half nearly mirror each other; upper and lower half nearly mirror each other."
-    assert look_of(np.hypot(x, y) < 0.5) == f"Lighter in the middle; high contrast; {both}"
+    assert look_of(np.hypot(x, y) < 0.5) == "Lighter in the middle; high contrast."
     assert look_of(np.hypot(x - 0.5, y + 0.5) < 0.4) == "Lighter at the top and on the right; high contrast."
     two = dataclasses.replace(picture.controls, second_kind="blobs", surface="collage")
     described = dataclasses.replace(picture, controls=two).description
-    assert described.startswith("Abstract picture, a paper collage, in ")
-    assert ": cut paper with straight edges and soft round shapes. " in described
+    assert described.startswith("Abstract picture, a collage of painted papers, in ")
+    assert ": a large crescent in the middle, a thin crescent around it, and a small pebble. " in described
+    bare = dataclasses.replace(picture, controls=dataclasses.replace(two, figure="none")).description
+    assert ": no large figure. " in bare
 
 
 def test_a_large_picture_is_described_from_a_sample(picture: Picture) -> None:
     large = dataclasses.replace(picture, pixels=np.repeat(np.repeat(picture.pixels, 20, axis=0), 20, axis=1))
     assert large.description == picture.description
+
+
+def test_a_picture_as_an_array_is_read_only(picture: Picture) -> None:
+    array = np.asarray(picture)
+    np.testing.assert_array_equal(array, picture.pixels)
+    with pytest.raises(ValueError, match="read-only"):
+        array[:] = 0
+    assert np.array(picture).flags.writeable
 
 
 # In Python and notebooks ---------------------------------------------------------------------------------------------
@@ -298,6 +346,13 @@ def test_the_format_of_an_open_file_is_that_of_its_name(picture: Picture, tmp_pa
         assert image.format == "JPEG"
 
 
+class FullDisk(io.BytesIO):
+    """A file on a disk without space."""
+
+    def write(self, content: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.parametrize(
     ("target", "options", "reason"),
     [
@@ -305,6 +360,7 @@ def test_the_format_of_an_open_file_is_that_of_its_name(picture: Picture, tmp_pa
         (io.BytesIO(), {"format": "gif"}, "format is 'gif'; it must be one of png, jpg"),
         (io.BytesIO(), {"format": 3}, "format is 3; it must be one of png"),
         (io.StringIO(), {"format": "png"}, "cannot be written .*open it with mode 'wb'"),
+        (FullDisk(), {"format": "png"}, "cannot be written .No space left on device"),
         (5, {}, "target is 5; it must be a path, or a file"),
         ("a.png", {"dpi": 0}, "dpi is 0; it must be a number from 1 to 10000"),
     ],

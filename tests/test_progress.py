@@ -16,29 +16,68 @@ from clavilux.cli import COMMANDS, cli, output
 from clavilux.cli.progress import StatusLine
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that shows its only entry."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
 @pytest.mark.parametrize(
-    ("n_songs", "n_done", "elapsed_s", "text"),
+    ("n_songs", "n_done", "each_s", "text"),
     [
-        (30, 12, 26.7, "12/30 songs, 40 s left"),
-        (30, 0, 5, "0/30 songs, 5 s"),
-        (1, 0, 3.4, "painting, 3 s"),
-        (300, 1, 10, "1/300 songs, 50 min left"),
-        (3000, 1, 10, "1/3000 songs, 8.3 h left"),
+        (30, 12, 2.225, "12/30 songs, 40 s left"),
+        (30, 0, 5, "0/30 songs, 0 s so far"),
+        (30, 1, 5, "1/30 songs, 5 s so far"),
+        (1, 0, 3.4, "painting, 0 s so far"),
+        (302, 2, 10, "2/302 songs, 50 min left"),
+        (3002, 2, 10, "2/3002 songs, 8.3 h left"),
     ],
 )
-def test_the_line_says_how_far_it_is(n_songs: int, n_done: int, elapsed_s: float, text: str) -> None:
+def test_the_line_says_how_far_it_is(clock: list[float], n_songs: int, n_done: int, each_s: float, text: str) -> None:
     line = StatusLine(n_songs, "painting")
     for _ in range(n_done):
+        clock[0] += each_s
         line.advance()
-    assert line.text(elapsed_s) == text
+    assert line.text(clock[0] - 100) == text
 
 
-def run_on_terminal(code: str) -> str:
+@pytest.mark.parametrize("n_workers", [1, 4])
+def test_the_time_left_never_rises_if_songs_take_equally_long(clock: list[float], n_workers: int) -> None:
+    line = StatusLine(24, "painting")
+    left = []
+    for second in range(24 // n_workers * 10):
+        clock[0] = 100.0 + second
+        if second and second % 10 == 0:
+            for _ in range(n_workers):
+                line.advance()
+        text = line.text(second)
+        left += [int(text.split()[-3])] if text.endswith(" s left") else []
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 1
+
+
+def test_kept_pictures_do_not_count_as_speed(clock: list[float]) -> None:
+    line = StatusLine(14, "painting")
+    for _ in range(10):
+        clock[0] += 0.1
+        line.advance(is_kept=True)
+    assert line.text(1) == "10/14 songs, 1 s so far"
+    for _ in range(2):
+        clock[0] += 10
+        line.advance()
+    assert line.text(21) == "12/14 songs, 20 s left"
+
+
+def run_on_terminal(code: str, **environment: str) -> str:
     """What a process prints on a terminal."""
     import pty  # not on Windows
 
     parent, child = pty.openpty()
-    with subprocess.Popen([sys.executable, "-c", code], stdout=child, stderr=child) as process:
+    variables = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=child, stderr=child, env=variables | environment) as process:
         os.close(child)
         parts = []
         while True:
@@ -66,8 +105,39 @@ def test_the_line_is_shown_on_a_terminal_and_removed_before_anything_is_printed(
         "    time.sleep(0.3)\n"
         "output.say('end')\n"
     )
-    assert re.search(r"\r\x1b\[K0/2 songs, \d s(\r\x1b\[K0/2 songs, \d s)*\r\x1b\[Kone -> one\.png\r\n", printed)
-    assert re.search(r"1/2 songs, \d s left\r\x1b\[Kend\r\n$", printed)
+    assert re.search(
+        r"\r\x1b\[K0/2 songs, \d s so far(\r\x1b\[K0/2 songs, \d s so far)*\r\x1b\[Kone -> one\.png\r\n", printed
+    )
+    assert re.search(r"1/2 songs, \d s so far\r\x1b\[Kend\r\n$", printed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="timers by signal")
+@pytest.mark.parametrize(
+    ("option", "environment", "is_shown"),
+    [
+        ("--verbose", {}, True),
+        ("--quiet", {}, False),
+        ("--no-progress", {}, False),
+        ("--verbose", {"TERM": "dumb"}, False),
+        ("--verbose", {"NO_COLOR": "1"}, False),
+    ],
+)
+def test_progress_can_be_turned_off(option: str, environment: dict[str, str], is_shown: bool) -> None:
+    printed = run_on_terminal(
+        "import click, time; from clavilux.cli import progress, options\n"
+        "progress.SHOW_AFTER_S, progress._EVERY_S = 0.1, 0.05\n"
+        "@click.command()\n"
+        "@click.option('--quiet', is_flag=True, callback=progress.turn_off)\n"
+        "@click.option('--verbose', is_flag=True)\n"
+        "@options.no_progress_option()\n"
+        "def command(**given):\n"
+        "    with progress.StatusLine(2, 'painting').shown(), progress.ProgressReporter('', prefix=''):\n"
+        "        time.sleep(0.3)\n"
+        f"command(['{option}'])\n",
+        **environment,
+    )
+    assert ("0/2 songs" in printed, "\x1b" in printed) == (is_shown, is_shown)
+    assert is_shown or printed == ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="timers by signal")

@@ -25,6 +25,17 @@ def test_a_recipe_changes_only_what_it_names(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "steps", "epochs"),
+    [("steps = 20", 20, 0), ("epochs = 3", 6_000, 3), ("epochs = 0", 6_000, 0), ("steps = 20\nepochs = 3", 20, 3)],
+)
+def test_steps_replace_the_epochs_of_the_base(tmp_path, text, steps, epochs):
+    (tmp_path / "mine.toml").write_text(f'base = "classic"\n[audio_vae]\n{text}\n')
+    mine = load_recipe(str(tmp_path / "mine.toml"))
+    assert (mine.audio_vae.steps, mine.audio_vae.epochs) == (steps, epochs)
+    assert mine.image_vae.epochs == 75
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("stepz = 1", "unknown key 'stepz'; known are"),
@@ -110,7 +121,7 @@ def test_an_unknown_recipe_names_the_shipped_ones():
 @pytest.mark.parametrize("name", ["default", "classic"])
 def test_the_configuration_of_a_shipped_bundle_is_its_recipe(name):
     config = open_bundle(name).card["config"]
-    recipe = json.loads(json.dumps(load_recipe(name).as_dict()))
+    recipe = json.loads(json.dumps(dataclasses.asdict(load_recipe(name))))
     assert config.keys() == recipe.keys()
     for table, values in recipe.items():
         assert config[table] == values, table
@@ -118,7 +129,7 @@ def test_the_configuration_of_a_shipped_bundle_is_its_recipe(name):
 
 def test_a_recipe_has_every_key_of_the_default_file_and_no_other():
     fields = tomllib.loads((RECIPES / "default.toml").read_text(encoding="utf-8"))
-    assert fields == json.loads(json.dumps(load_recipe("default").as_dict()))
+    assert fields == json.loads(json.dumps(dataclasses.asdict(load_recipe("default"))))
 
 
 def test_former_names_of_keys_are_read_with_a_warning(tmp_path, caplog):

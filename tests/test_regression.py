@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from regression import Figure, measure_regression, play_song
 
-from clavilux.evaluation.evaluator_b import EvaluatorBSpace
+from clavilux.evaluation.evaluators import Space
+from clavilux.painter.compiled import SWITCH
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = json.loads((Path(__file__).parent / "regression.json").read_text("utf-8"))
@@ -15,7 +16,7 @@ BETTER = {"diversity": 1, "indistinguishable": -1, "same_song": 1}  # the sign o
 
 
 def space():
-    return EvaluatorBSpace(*(np.array(REFERENCE["space"][name], np.float32) for name in ("mean", "scale")))
+    return Space(*(np.array(REFERENCE["space"][name], np.float32) for name in ("mean", "scale")))
 
 
 def is_worse(name: str, found: Figure) -> bool:
@@ -29,7 +30,9 @@ def figures():
     files = sorted(
         path for path in (ROOT / "examples").iterdir() if path.suffix not in (".py", ".ipynb") and path.is_file()
     )
-    return measure_regression("default", files, space())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SWITCH, "1")
+        return measure_regression("default", files, space())
 
 
 @pytest.mark.slow
@@ -39,6 +42,7 @@ def test_the_shipped_bundle_is_as_good_as_its_recorded_figures(figures, name):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
 def test_a_collapsed_bundle_is_worse(monkeypatch, figures):
     """A collapse: one picture for all songs."""
     latent = np.zeros(64, np.float32)

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems h
 PREPARED = """
 import ctypes, os, signal, sys, time
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in the background
 from clavilux.pipeline import Clavilux
 from clavilux.cli import main
 read_song = Clavilux.read_song
@@ -106,6 +107,9 @@ def test_the_only_song_may_crash_and_verbose_has_the_traceback(here: Path, fake_
 # Signals -------------------------------------------------------------------------------------------------------------
 
 
+LATE_S = 4  # two seconds are promised for a quiet machine; other tests run beside this one
+
+
 def stop(arguments: list[object], number: signal.Signals, begun: Callable[[], bool]) -> tuple[int, float, str]:
     """Send a signal once something has begun; the exit code, the seconds until all had ended, and stderr."""
     process = subprocess.Popen(
@@ -128,30 +132,30 @@ def stop(arguments: list[object], number: signal.Signals, begun: Callable[[], bo
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
 )
-def test_a_signal_ends_all_within_two_seconds(
-    here: Path, fake_bundle: Path, song: str, number: signal.Signals, code: int
-) -> None:
+def test_a_signal_ends_all_soon(here: Path, fake_bundle: Path, song: str, number: signal.Signals, code: int) -> None:
     if (song, number) == ("wait-locked.wav", signal.SIGKILL):
         pytest.skip("nobody is left to end a worker that does not come back to Python")
     shutil.copy("a.wav", song)
     Path("pictures").mkdir()
     arguments = painting(fake_bundle, song, "a.wav", "b.wav", "-o", "pictures/", "--jobs", 2)
     returned, seconds, stderr = stop(arguments, number, Path("begun").exists)
-    assert (returned, stderr) == (code, "")
-    assert seconds < 2
+    told = "clavilux: interrupted after 0/3 songs; the same command with --resume continues\n"
+    assert (returned, stderr) == (code, "" if number == signal.SIGKILL else told)
+    assert seconds < LATE_S
     assert {path.name for path in Path("pictures").iterdir()} <= {"a.png", "b.png"}
 
 
 def test_a_command_that_works_in_this_process_ends_while_native_code_runs(here: Path) -> None:
     code = (
-        "import ctypes, click, clavilux.cli as c; from pathlib import Path\n"
+        "import ctypes, click, signal, clavilux.cli as c; from pathlib import Path\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in the background\n"
         "@click.command()\n"
         "def show():\n"
         "    from clavilux.system.files import replacing\n"
         "    with replacing(Path('half')) as temporary:\n"
         "        temporary.touch(); Path('begun').touch()\n"
         "        while True: ctypes.CDLL(None).sleep(60)  # native code that does not look at signals\n"
-        "c.COMMANDS['bundle'] = c._Home('__main__', 'show', '')\n"
+        "import clavilux.cli.bundle as module; module.bundle = show\n"
         "import sys; sys.argv = ['clavilux', 'bundle']; c.main()"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
@@ -161,7 +165,7 @@ def test_a_command_that_works_in_this_process_ends_while_native_code_runs(here: 
     start = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < LATE_S
     assert sorted(path.name for path in here.iterdir()) == ["a.wav", "b.wav", "begun"]
 
 
@@ -313,7 +317,7 @@ def test_a_picture_is_not_painted_over_itself_again(here: Path, fake_bundle: Pat
         done = run("paint", "--again", "a.png", "a.wav", "-o", output, "--bundle", fake_bundle)
         assert done.returncode == 1 and "is read and would be overwritten" in done.stderr
     done = run("paint", "--again", "a.png", "a.wav", "--bundle", fake_bundle)
-    assert done.stdout == "a.wav -> a-again_2.png\n"
+    assert done.stdout == "a.png -> a-again_2.png\n"
     assert {name: Path(name).read_bytes() for name in before} == before
 
 
@@ -373,16 +377,16 @@ def test_a_name_that_is_taken_while_painting_is_passed_over(
 
     engine = Clavilux(fake_bundle)
     picture, other = (engine.paint(f"{name}.wav", size=64) for name in "ab")
-    assert save_picture(picture, Path("x.png")) == Path("x.png")
-    assert save_picture(other, Path("x.png")) == Path("x_2.png")
-    assert save_picture(picture, Path("x.png")) == Path("x.png")  # its own
+    assert save_picture(picture, Path("x.png")) == (Path("x.png"), False)
+    assert save_picture(other, Path("x.png")) == (Path("x_2.png"), False)
+    assert save_picture(picture, Path("x.png")) == (Path("x.png"), True)  # its own
     os.symlink("nowhere", "y.png")
-    assert save_picture(picture, Path("y.png")) == Path("y_2.png")
+    assert save_picture(picture, Path("y.png")) == (Path("y_2.png"), False)
 
     def no_links(*names: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)  # FAT has none
-    assert save_picture(picture, Path("z.png")) == Path("z.png")
-    assert save_picture(other, Path("z.png")) == Path("z_2.png")
+    assert save_picture(picture, Path("z.png")) == (Path("z.png"), False)
+    assert save_picture(other, Path("z.png")) == (Path("z_2.png"), False)
     assert read_record("z.png")["song"]["name"] == "a"

@@ -6,6 +6,7 @@ import base64
 import io
 import re
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from click.testing import CliRunner, Result
 from conftest import write_wave
 from PIL import Image
 
-from clavilux.audio.descriptors import describe
+from clavilux.audio.descriptors import DESCRIPTORS, describe
 from clavilux.audio.features import measure_features
-from clavilux.audio.timeline import MOST_PARTS, measure_parts, split_blocks
+from clavilux.audio.timeline import MOST_PARTS, Part, measure_parts, split_blocks
 from clavilux.bundle import open_bundle
 from clavilux.cli import cli
-from clavilux.cli.extras import install_command
+from clavilux.song_page import _curves
+from clavilux.system.extras import install_command
 from clavilux.words import measured_links
 
 pytest.importorskip("jinja2", reason="needs the extra card")
@@ -47,7 +49,7 @@ def test_blocks_are_split_into_parts_and_a_short_rest_is_added(n: int, sizes: li
     sound = np.arange(n, dtype=np.float32)
     for block in (1, 7, 64, 1000):
         blocks = [sound[k : k + block] for k in range(0, n, block)]
-        parts = [np.concatenate(part) for part in split_blocks(blocks, 100)]
+        parts = list(split_blocks(blocks, 100))
         assert [part.size for part in parts] == sizes
         np.testing.assert_array_equal(np.concatenate(parts), sound)
 
@@ -100,6 +102,30 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
 
+def test_only_a_page_of_ours_is_replaced() -> None:
+    song = write_wave(Path("song.wav"), sounds.song(6.0))
+    Path("page.html").write_text("<p>mine")
+    refused = run("explain", song, "-o", "page.html")
+    assert refused.exit_code == 1 and "page.html: exists already and is no page of Clavilux" in refused.stderr
+    assert Path("page.html").read_text() == "<p>mine"
+    for _ in range(2):
+        assert run("explain", song, "-o", "card.html").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "answer"),
+    [
+        ("--json", "clavilux paint SONG --json"),
+        ("-q", "Give --no-progress"),
+        ("--text", "Without -o"),
+        ("--mood", "paint"),
+    ],
+)
+def test_options_of_other_commands_are_answered(option: str, answer: str) -> None:
+    done = run("explain", "song.wav", option)
+    assert done.exit_code == 2 and f"No such option: {option}. " in done.stderr and answer in done.stderr
+
+
 def test_a_page_has_everything_and_needs_no_network() -> None:
     song = write_wave(Path("<song>.wav"), np.concatenate([sounds.song(12.0), 0.3 * sounds.song(12.0, seed=3)]))
     done = run("explain", song, "-o", "card.html", "--seed", 5)
@@ -113,16 +139,19 @@ def test_a_page_has_everything_and_needs_no_network() -> None:
     with Image.open(io.BytesIO(base64.b64decode((picture["src"] or "").partition(",")[2]))) as image:
         assert image.size == (768, 768)
     assert (picture["alt"] or "").startswith("Abstract picture, ")
-    assert len(set(re.findall(r"</span> (#[0-9a-f]{6})</td>", text))) == 8
-    shares = [float(share) for share in re.findall(r"<td>([\d.]+) %</td>", text)]
-    assert len(shares) == 8 and sum(shares) == pytest.approx(100, abs=0.5)
+    row = r'<th scope="row">([a-z ]+)</th><td><span [^>]*></span> (#[0-9a-f]{6})</td><td>([\d.]+) %</td>'
+    named = re.findall(row, text)
+    assert len(named) == len({name for name, *_ in named}) and 80 < sum(float(share) for *_, share in named) < 100.5
+    assert f", in {named[0][0]}" in (picture["alt"] or "")
+    shares = re.findall(r"<td>([\d.]+) %</td>", text)
+    assert len(shares) == len(named) + 6, "of pairs that are further apart than three songs and three pictures"
     assert len(re.findall(r"<polyline points=", text)) == 5
     card = open_bundle("default").card
     assert len(measured_links(card)) == 6
     for link in measured_links(card):
-        assert f"<td>{link.sound}</td><td>{link.picture}</td>" in text
+        assert f'<th scope="row">{link.sound}</th><td>{link.picture}</td>' in text
         assert f"{link.strength:.2f}, {link.words}</td>" in text
-    for words in ("beats a minute", "of the songs we know", "Seed 5", "Bundle default", "not used for"):
+    for words in ("beats a minute", "% of songs", "Seed 5", "Bundle default", "not used for"):
         assert words in " ".join(text.split()), words
 
 
@@ -130,8 +159,29 @@ def test_without_o_the_words_are_printed() -> None:
     song = write_wave(Path("song.wav"), sounds.song(6.0))
     done = run("explain", song)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.startswith("  measured  0:06") and "sound and picture correspond" in done.stdout
+    assert done.stdout.startswith("measured:\n0:06; compared") and "The networks map the sound" in done.stdout
     assert not Path("song.png").exists()
+
+
+def test_a_page_is_told_to_a_screen_reader() -> None:
+    song = write_wave(Path("song.wav"), np.concatenate([sounds.song(12.0), 0.3 * sounds.song(12.0, seed=3)]))
+    run("explain", song, "-o", "card.html")
+    text = Path("card.html").read_text("utf-8")
+    assert text.count("<main>") == text.count("</main>") == 1
+    assert " title=" not in text and "<td></td>" not in text and DESCRIPTORS["register"].about in unescape(text)
+    assert text.count("<caption>") == text.count("<table>") and not re.search(r"<th(?! scope)", text)
+    assert all(re.match(r'(<th scope="col">|<th scope="row">)', row) for row in re.findall(r"<tr[^>]*>(.*)", text))
+    alt = re.search(r'alt="([^"]*)"', text)
+    assert alt and text.count(alt[1]) == 1, "not again below the picture"
+    assert re.search(r"loudness: starts at -\S+ LUFS, ends at -\S+ LUFS; lowest -\S+ LUFS, highest -\S+ LUFS<", text)
+
+
+def test_a_curve_that_stays_the_same_is_told_once() -> None:
+    parts = [Part(10.0 * k, {"arousal": value}) for k, value in enumerate((-2.0, -1.8, -1.9))]
+    (curve,) = _curves(parts)
+    assert curve["words"] == "very low throughout"
+    (curve,) = _curves([*parts, Part(30.0, {"arousal": 2.0})])
+    assert curve["words"] == "starts at very low, ends at very high; lowest very low, highest very high"
 
 
 def test_a_silent_song_and_a_bundle_without_figures(fake_bundle: Path) -> None:
@@ -140,7 +190,7 @@ def test_a_silent_song_and_a_bundle_without_figures(fake_bundle: Path) -> None:
     assert done.exit_code == 0 and "it is silent" in done.stderr
     text = " ".join(Path("card.html").read_text("utf-8").split())
     assert "silent throughout" in text and "The bundle fake gives no measured correspondences" in text
-    assert "of the songs we know" not in text and "How does the song develop" not in text
+    assert "% of songs" not in text and "How does the song develop" not in text
 
 
 def test_a_bundle_of_pixels_has_a_page_without_palette() -> None:

@@ -42,6 +42,7 @@ EVERYTHING = Steering(
     complexity=0.5,
     outline=0.4,
     surface="flat",
+    figure="disc",
     marks="rings, dots",
     mood=(0.5, -1),
     near=NearPicture("sea", "ab" * 32),
@@ -110,8 +111,13 @@ def test_the_steering_of_a_record_is_untrusted(entry: Any, match: str) -> None:
     [
         ({"palette": "#112233"}, "has 1 colours; it must have 2 to 8"),
         ({"palette": ["#112233"] * 9}, "has 9 colours; it must have 2 to 8"),
-        ({"palette": "#112233,red"}, "colour 'red'; a colour is written as #1a2b3c"),
+        ({"palette": "#112233,reddish"}, "colour 'reddish'; write colours as #1a2b3c, #1ab or red"),
         ({"palette": 7}, "palette is 7"),
+        ({"palette": [(0, 0, 256), "#000000"]}, r"the colour \(0, 0, 256\); .* three whole numbers from 0 to 255"),
+        ({"palette": np.full((2, 3), 1.5)}, "three floats from 0 to 1"),
+        ({"palette": [(0, 0), (0, 0, 0)]}, r"the colour \(0, 0\)"),
+        ({"palette": [(0, [0], 0), (0, 0, 0)]}, "the colour"),
+        ({"palette": np.zeros(())}, "palette is"),
         ({"palette": "#112233,#445566", "palette_from": ["#000000"] * 8}, "both give the colours"),
         ({"lightness": 1.5}, "lightness is 1.5; it must be a number from -1 to 1"),
         ({"saturation": -2}, "saturation is -2"),
@@ -123,6 +129,7 @@ def test_the_steering_of_a_record_is_untrusted(entry: Any, match: str) -> None:
         ({"outline": 0.5, "surface": "gouache"}, "gouache has no lines; give the surface flat"),
         ({"surface": "oil"}, "surface is 'oil'; it must be one of gouache"),
         ({"surface": ["flat"]}, "surface is"),
+        ({"figure": "square"}, "figure is 'square'; it must be one of auto, none, disc"),
         ({"marks": "circles"}, "the kind 'circles'; kinds are blobs"),
         ({"marks": "rings,dots,tiles"}, "one kind of marks or two"),
         ({"marks": 3}, "one kind of marks or two"),
@@ -185,6 +192,14 @@ def test_flat_colour_is_painted_in_the_given_colours() -> None:
     assert np.median(nearest) < 6  # light and shade within an area
 
 
+def test_a_palette_may_be_numbers() -> None:
+    expected = Steering(palette=["#ff0000", "#0080ff"])
+    assert Steering(palette=[(255, 0, 0), "#0080ff"]) == expected
+    assert Steering(palette=np.array([[255, 0, 0], [0, 128, 255]], np.uint8)) == expected
+    assert Steering(palette=np.array([[1, 0, 0], [0, 0.5019608, 1]])) == expected
+    assert Steering(palette=([255, 0, 0], (0.0, 0.5019608, 1.0))) == expected
+
+
 def test_the_palette_of_a_picture_is_read(picture: Path) -> None:
     asked = Steering(palette_from=picture)
     assert asked.palette_from is not None and len(asked.palette_from) == 8
@@ -231,7 +246,8 @@ def test_grey_pictures_are_described_as_grey() -> None:
 
 
 def test_surface_and_marks_are_as_given() -> None:
-    controls = Steering(surface="print", marks=["rings"]).steer(random_controls(0))
+    controls = Steering(surface="print", marks=["rings"], figure="none").steer(random_controls(0))
+    assert controls.figure == "none" != Steering(surface="print").steer(random_controls(0)).figure
     assert (controls.surface, controls.kind, controls.second_kind) == ("print", "rings", None)
     assert Steering(marks="rings,dots").steer(controls).second_kind == "dots"
 
@@ -289,6 +305,7 @@ MEASURES = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("name", MEASURES)
 def test_colours_and_texture_move_in_the_stated_direction(name: str) -> None:
     low, high = (0.0, 1.0) if name == "texture" else (-0.5, 0.5)
@@ -297,14 +314,24 @@ def test_colours_and_texture_move_in_the_stated_direction(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "measure"), [("scale", edge_density), ("complexity", count_areas)])
-def test_shapes_move_in_the_stated_direction(name: str, measure: Any) -> None:
-    songs = [random_controls(n) for n in range(N_SONGS)]
-    less, more = ([measure(Steering(**{name: value}).steer(song)) for song in songs] for value in (-0.5, 0.5))
+@pytest.mark.parametrize(
+    ("name", "measure", "figure", "value"),
+    [
+        ("scale", edge_density, "none", 0.5),
+        ("complexity", count_areas, "none", 0.5),
+        # Figures are larger where shapes are, which hides a part of the change.
+        ("scale", edge_density, "auto", 1.0),
+        ("complexity", count_areas, "auto", 1.0),
+    ],
+)
+def test_shapes_move_in_the_stated_direction(name: str, measure: Any, figure: str, value: float) -> None:
+    songs = [dataclasses.replace(random_controls(n), figure=figure) for n in range(N_SONGS)]
+    less, more = ([measure(Steering(**{name: v}).steer(song)) for song in songs] for v in (-value, value))
     assert np.less(less, more).mean() >= 0.95
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(("name", "value"), [("warmth", 0.5), ("texture", 0.0), ("saturation", 0.5)])
 def test_songs_stay_as_different_as_before(name: str, value: float) -> None:
     def difference(pictures: NDArray[np.uint8]) -> float:
@@ -376,3 +403,16 @@ def test_options_accept_fields_of_steering() -> None:
 
 def test_shifts_are_options() -> None:
     assert set(SHIFTS) <= {field.name for field in dataclasses.fields(Steering)}
+
+
+def test_a_mood_may_be_text_and_a_picture_need_not_be_a_file(fake_bundle: Path, tmp_path: Path) -> None:
+    assert Steering(mood="0.5, -1") == Steering(mood=(0.5, -1))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 90, 3), np.uint8))
+    image.save(tmp_path / "sea.png")
+    for picture in (image, np.asarray(image)):
+        assert Steering(palette_from=picture) == Steering(palette_from=tmp_path / "sea.png")
+        near, file = Steering(near=picture).near, Steering(near=tmp_path / "sea.png").near
+        assert near is not None and file is not None
+        assert (near.name, near.sha256, near.pixels) == ("picture", file.sha256, file.pixels)
+    with pytest.raises(PictureError, match=r"near is an array .*; it must be a path, a picture, or sRGB pixels"):
+        Steering(near=np.zeros((8, 8)))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clavilux.cli import cli
+from clavilux.cli.beside import _drawable
 from clavilux.picture_file import read_record
 
 
@@ -33,12 +34,11 @@ def pixels(path: str) -> NDArray[np.uint8]:
 
 
 def test_what_is_asked_for_is_painted_and_painted_again(fake_bundle: Path) -> None:
-    asked = ["--warmth", "-0.5", "--palette", "#112233,#E63946", "--surface", "flat", "--outline", 0.5]
+    asked = ["--warmth", "-0.5", "--palette", "#123,#E63946", "--surface", "Flat", "--outline", 0.5]
     result = run("paint", "song.flac", "--bundle", fake_bundle, "--size", 64, *asked, "-o", "p.png", "--explain")
     assert result.exit_code == 0, result.output
-    assert "Steered: palette #112233 #e63946, warmth -0.5, outline 0.5, surface flat." in " ".join(
-        result.output.split()
-    )
+    told = " ".join(result.output.split())
+    assert "Steered: palette #112233 #e63946, warmth -0.5, outline 0.5, surface flat;" in told
     expected = {"palette": ["#112233", "#e63946"], "warmth": -0.5, "outline": 0.5, "surface": "flat"}
     assert read_record("p.png")["steering"] == expected
     assert run("paint", "--again", "p.png", "--bundle", fake_bundle, "-o", "q.png").exit_code == 0
@@ -63,6 +63,35 @@ def test_what_is_asked_for_is_painted_and_painted_again(fake_bundle: Path) -> No
         (["--near", "song.flac"], 1, "song.flac: "),
         (["--darker"], 2, "No such option: --darker. Give --lightness -0.5."),
         (["--no-texture"], 2, "No such option: --no-texture. Give --texture 0."),
+        (["--brightness", "-0.5"], 2, "Give --lightness -0.5."),
+        (["--darkness=0.3"], 2, "Give --lightness -0.3."),
+        (["--variations", "6"], 2, "Give --count 6."),
+        (["--style", "photo.jpg"], 2, "Give --palette-from photo.jpg for its colours, or --near photo.jpg"),
+        (["--style", "classic"], 2, "Give --bundle classic."),
+        (["--style", "impasto"], 2, "Give --surface impasto."),
+        (["--like", "a.png"], 2, "Give --palette-from PICTURE for its colours, or --near PICTURE"),
+        (["--transparent"], 2, "Give --background transparent."),
+        (["--skip-existing"], 2, "Give --resume."),
+        (["--shapes", "-1"], 2, "No such option: --shapes. Give --complexity -1."),
+        (["--shapes", "circle"], 2, "Give --figure disc."),
+        (["--width", "300"], 2, "Give --size 1920x1080"),
+        (["-s", "300"], 2, "Give --size 3000 for the size, or --seed 7"),
+        (["--busier"], 2, "Give --complexity 0.5."),
+        (["--silent"], 2, "Give -q."),
+        (["-r"], 2, "Subfolders are always searched"),
+        (["--palette"], 2, "requires an argument. Put colours in quotes"),
+        (["--palette", "#112233;red"], 2, '--palette separates colours by commas: --palette "#112233,red".'),
+        (["--palette", "photo.jpg"], 2, "give --palette-from photo.jpg."),
+        (["--palette-from", "#123,red"], 2, '--palette-from takes a picture. For colours, give --palette "#123,red".'),
+        (["--figure", "circle"], 2, "did you mean disc?"),
+        (["--background", "none"], 2, "did you mean transparent?"),
+        (["--surface", "watercolor"], 2, "did you mean layers?"),
+        (["--texture", "none"], 2, "'none' is not a valid number."),
+        (["--dpi", "300dpi"], 2, "'300dpi' is not a valid number."),
+        (["-o", "a.png", "--output", "b.png"], 2, "-o is given twice; give it once."),
+        (["--near", "a.png", "--near", "b.png"], 2, "--near is given twice"),
+        (["--text", "a"], 2, "Error: No such option '--text'."),
+        (["--sheet", "song.flac"], 2, "--sheet song.flac: a picture ends in .png"),
         (["--mood", "1,1"], 1, "was trained without valence and arousal"),
         (["--bundle", "classic", "--warmth", "1"], 1, "bundle classic decodes latents to pixels"),
         (["--sheet", "sheet.txt"], 2, "--sheet sheet.txt: a picture ends in .png"),
@@ -82,7 +111,7 @@ def test_faults_are_one_line_before_any_work(arguments: list[str], code: int, me
 def test_help_has_a_section() -> None:
     text = run("paint", "--help").output
     section = text[text.index("\nSteering:") : text.index("\nFiles:")]
-    for name in ("palette", "palette-from", "warmth", "texture", "scale", "mood", "near", "surface"):
+    for name in ("palette", "palette-from", "warmth", "texture", "scale", "mood", "near", "surface", "figure"):
         assert f"--{name} " in section
 
 
@@ -92,13 +121,37 @@ def test_controls_are_steered(fake_bundle: Path) -> None:
     assert result.exit_code == 0, result.output
     fields = json.loads(Path("song.json").read_text())
     assert (fields["kind"], fields["second_kind"], fields["lightness"]) == ("rings", None, 0.25)
-    result = run("paint", "song.json", "--bundle", fake_bundle, "--texture", 0, "--size", 64)
+    result = run("paint", "song.json", "--texture", 0, "--size", 64)
     assert result.exit_code == 0, result.output
     assert read_record("song.png")["controls"]["texture"] == 0
-    again = run("paint", "song.json", "--bundle", fake_bundle, "--texture", 0, "--size", 64, "--resume")
-    assert again.output.endswith("exist already\n")
-    near = run("paint", "song.json", "--bundle", fake_bundle, "--near", "song.png")
+    again = run("paint", "song.json", "--texture", 0, "--size", 64, "--resume")
+    assert again.output.endswith("skipped 1 picture that exists already\n")
+    near = run("paint", "song.json", "--near", "song.png")
     assert near.exit_code == 1 and "song: near needs a song, and these are controls" in near.output
+
+
+def test_hints_name_only_options_of_the_command() -> None:
+    result = run("controls", "song.flac", "--transparent")
+    assert result.exit_code == 2 and "--background" not in result.output
+
+
+def test_only_a_sheet_is_replaced_by_a_sheet(fake_bundle: Path, song: Path) -> None:
+    arguments = ("--bundle", fake_bundle, "--size", 64, "--sheet", "sheet.jpg")
+    song.rename("Björk – 夜.flac")  # Pillow's font lacks these characters
+    Image.new("RGB", (8, 8)).save("sheet.jpg")
+    before = Path("sheet.jpg").read_bytes()
+    refused = run("paint", "Björk – 夜.flac", *arguments)
+    assert refused.exit_code == 1 and "sheet.jpg: exists already and is no sheet of Clavilux" in refused.output
+    assert Path("sheet.jpg").read_bytes() == before and not list(Path().glob("*.png"))
+    Path("sheet.jpg").unlink()
+    for _ in range(2):
+        result = run("paint", "Björk – 夜.flac", *arguments)
+        assert (result.exit_code, result.output.splitlines()[-1]) == (0, "1 picture -> sheet.jpg")
+    assert _drawable("1 Björk – 夜Ø") == "1 Bjork - ?O"
+    again = run("paint", "--again", "sheet.jpg")
+    assert (
+        again.output == "clavilux: sheet.jpg: is a sheet of pictures, which has no record; give one of these pictures\n"
+    )
 
 
 def test_a_sheet_shows_all_pictures_of_a_run(fake_bundle: Path) -> None:

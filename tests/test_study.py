@@ -19,6 +19,7 @@ from clavilux.errors import StudyError
 from clavilux.measures.intervals import bootstrap_mean, half_sample_errors, wilson
 from clavilux.study import pieces
 from clavilux.study.key import scramble, unscramble
+from clavilux.study.make import FORMAT, VERSION
 from clavilux.study.read import read_visit
 from clavilux.study.trials import COMPARISONS, MATCHES, draw_comparisons, draw_matches
 
@@ -111,7 +112,7 @@ def test_the_seed_draws_the_trials():
 def test_the_page_refers_to_nothing_outside_and_names_no_song(page):
     text = (page / "index.html").read_text("utf-8")
     assert "http" not in text
-    assert "//" not in text
+    assert "//" not in re.sub(r'"key": "[^"]+"', "", text)  # the key is Base64, which may contain it
     assert not re.search(r"title-\d|broken|\.wav", text)
     assert not re.search(r'"(answer|song)":', re.search(r'<script id="data".*?</script>', text, re.S)[0])
 
@@ -188,7 +189,7 @@ def test_too_few_songs_are_a_fault(tmp_path, fake_bundle):
     command = ["study", "make", str(tmp_path), "-o", str(tmp_path / "page"), "--bundle", str(fake_bundle)]
     result = CliRunner().invoke(cli, [*command, "--jobs", "1"])
     assert result.exit_code == 1
-    assert "1 songs are too few" in result.output
+    assert "too few songs for a study: 1; give a folder with 10 or more" in result.output
     assert not (tmp_path / "page").exists()
 
 
@@ -300,7 +301,7 @@ def test_five_visitors_have_an_interval_over_visitors(page, tmp_path):
         (lambda text: text.replace('"key": "', '"key": "A', 1), "its key is damaged"),
         (lambda text: text.replace('"trial": "7"', '"trial": "8"'), "answered twice"),
         (lambda text: text.replace('"trial": "7"', '"trial": "77"'), "1 of 40 questions are not answered"),
-        (lambda text: re.sub(r'("trial": "7", "answer": )"\w+"', r'\1"up"', text), "is 'up'; it is left or right"),
+        (lambda text: re.sub(r'("trial": "7", "answer": )"\w+"', r'\1"up"', text), "is 'up'; it must be left or right"),
         (lambda text: text.replace('"visitor": "0123456789"', '"visitor": 3'), "visitor is 3"),
         (lambda text: re.sub(r'"answers": \[.*\]', '"answers": 3', text), "its answers are damaged"),
     ],
@@ -338,6 +339,18 @@ def test_a_key_cannot_be_read_at_a_glance_and_is_checked():
     assert b"left" not in base64.b64decode(key)
     with pytest.raises(StudyError, match="damaged"):
         unscramble(key, "abd")
+    for forged in ([1, 2], "left", {"first": "left"}):
+        with pytest.raises(StudyError, match="damaged"):
+            unscramble(scramble(forged, "abc"), "abc")
+
+
+def test_a_forged_key_with_an_unknown_answer_is_refused(tmp_path):
+    key = scramble({"1": "above"}, "abc")
+    answers = [{"trial": "1", "answer": "left"}]
+    fields = {"study": "abc", "visitor": "v", "name": "", "key": key, "answers": answers}
+    (tmp_path / "forged.json").write_text(json.dumps({"format": FORMAT, "version": VERSION, **fields}))
+    with pytest.raises(StudyError, match=r"forged\.json: its key is damaged"):
+        read_visit(tmp_path / "forged.json")
 
 
 # Intervals ----------------------------------------------------------------------------------------------------------

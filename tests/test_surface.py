@@ -13,13 +13,13 @@ from test_painter import half_plan, make_controls, smooth_plan
 
 from clavilux.constants import FINISH, SLOTS, SURFACE_NAMES
 from clavilux.errors import ControlsError
-from clavilux.painter.areas import View, model_areas
+from clavilux.painter.areas import View, drift_colours, model_areas
 from clavilux.painter.composition import SIDE, Composition, compose
 from clavilux.painter.controls import Controls, choose_controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.raster import Float32, find_areas
 from clavilux.painter.strokes import BRISTLES, Brush, Edges, Strokes, paint_strokes, place_strokes
-from clavilux.painter.surfaces import SURFACES
+from clavilux.painter.surfaces import SURFACES, Gouache
 
 PX = 256
 SLOT = 3  # of the stroke of `one_stroke`
@@ -108,7 +108,7 @@ def one_stroke(**changes: float) -> Strokes:
     """A horizontal stroke in the middle, 0.5 short sides long and 0.1 wide."""
     bristles = np.full((1, 2, BRISTLES), 0.5, np.float32)
     values = {"x": 0, "y": 0, "cos": 1, "sin": 0, "half_width": 0.05, "half_length": 0.25, "curve": 0, **changes}
-    paint = {"L": 80, "a": 20, "b": -10, "dry": 0, "relief": 0, "opacity": 1}
+    paint = {"L": 80, "a": 20, "b": -10, "dry": 0, "relief": 0, "opacity": 1, "held": 0}
     paint |= {name: changes[name] for name in paint if name in changes}
     shape = np.array([[value for name, value in values.items() if name not in paint]], np.float32)
     return Strokes(shape, np.array([list(paint.values())], np.float32), bristles, np.array([SLOT], np.uint8))
@@ -176,7 +176,7 @@ def test_gouache_covers_the_picture_with_strokes_of_its_areas() -> None:
     lab = worked(halves(), "gouache")
     for columns, slot in ((slice(10, 100), 1), (slice(156, 246), 6)):
         colour = np.median(lab[:, columns].reshape(-1, 3), axis=0)
-        assert np.abs(colour - halves().palette[slot]).max() < 10
+        assert np.abs(colour - halves().palette[slot]).max() < 16  # colours drift
 
 
 def test_thicker_paint_has_more_relief() -> None:
@@ -202,7 +202,9 @@ def test_softness_loses_borders() -> None:
 @pytest.mark.parametrize("surface", ["layers", "collage"])
 def test_glaze_makes_light_and_shade_within_areas(surface: str) -> None:
     inside = np.s_[20:-20, 20:100]
-    weak, strong = (worked(halves(), surface, glaze=glaze)[inside][..., 0].std() for glaze in (0.0, 16.0))
+    weak, strong = (
+        worked(halves(), surface, glaze=glaze, exact_palette=True)[inside][..., 0].std() for glaze in (0.0, 16.0)
+    )
     assert strong > 1.2 * weak > 0
 
 
@@ -220,17 +222,33 @@ def test_modelling_turns_each_large_area_from_dark_to_light() -> None:
     assert np.abs(change[tiny]).mean() < 0.5 * np.abs(change).mean()
 
 
+def test_colours_drift_by_the_plan_and_less_where_they_are_pale() -> None:
+    base = composition()
+    change = drift_colours(base)
+    spread = change.std(axis=(0, 1))
+    assert (spread > 2).all() and (spread < 16).all()
+    step = np.abs(np.diff(change, axis=1)).max()
+    assert step < 0.2 * np.ptp(change) or step < 20, "slow, but for borders between pale and dark areas"
+    pale = dataclasses.replace(base, palette=base.palette + np.float32([100, 0, 0]))
+    assert np.abs(drift_colours(pale)).max() < 0.5 * np.abs(change).max()
+    controls = dataclasses.replace(base.controls, plan=base.controls.plan[:, ::-1].copy())
+    assert np.abs(drift_colours(dataclasses.replace(base, controls=controls)) - change).mean() > 1
+    controls = dataclasses.replace(base.controls, exact_palette=True)
+    assert not drift_colours(dataclasses.replace(base, controls=controls)).any()
+
+
 def test_a_paper_throws_a_shadow_to_the_lower_right() -> None:
     """Only one half lies lower; it is dark beside the border if it is the right one."""
     shadows = {True: [], False: []}
     for seed in range(5):
         surface = SURFACES["collage"](dataclasses.replace(halves(), seed=seed))
-        lightness = surface.colours(View(400, 432, 1024, 1024))[..., 0]
+        view = View(400, 432, 1024, 1024)
+        shadow = (surface.colours(view) - Gouache.colours(surface, view))[..., 0]
         left_is_higher = bool(surface.height[1] > surface.height[6])
-        shadows[left_is_higher].append(np.median(lightness[:, 514:516]) - np.median(lightness[:, 540:560]))
-        assert lightness[:, 500:507].mean() > lightness[:, 460:480].mean() - 2, "none to the left"
+        shadows[left_is_higher].append(np.median(shadow[:, 513:515]))
+        assert not shadow[:, :507].any(), "none to the left"
     assert max(shadows[True]) < -1.5
-    assert min(shadows[False]) > -1.5
+    assert min(shadows[False]) == 0
 
 
 def test_a_drawing_leaves_paper_that_is_light_unless_the_picture_is_dark() -> None:
@@ -243,13 +261,13 @@ def test_a_drawing_leaves_paper_that_is_light_unless_the_picture_is_dark() -> No
         surface = SURFACES["drawing"](compose(make_controls("blobs", plan=of, chaos=0.0), aspect=1.0, seed=0))
         assert surface.paper()[0] >= 91
         grounds.append(surface.colours(View(0, 1, PX, PX))[..., 0].mean())
-        bare = surface.colours(WHOLE) - View(0, PX, PX, PX).enlarge(surface.ground)
+        bare = surface.colours(WHOLE) - surface.bare
         assert 0.05 < np.mean(np.abs(bare).max(axis=2) < 1) < 0.95, "some paper, some paint"
     assert grounds[0] > 75 > 60 > grounds[1]
 
 
 def test_inks_of_a_print_have_grain_and_a_dark_seam() -> None:
-    lab = worked(halves(), "print")
+    lab = worked(halves(), "print", exact_palette=True)
     middle = lab[20:-20, 120:136, 0].min(axis=1)
     assert np.median(middle) < halves().palette[1, 0] + 1 < halves().palette[6, 0]
     grain = np.abs(np.diff(lab[:, 20:100, 0], axis=1)).mean()

@@ -21,7 +21,7 @@ def _points(root):
 
 def test_a_scatter_plots_ranks_within_its_box():
     x = np.array([1.0, 2.0, 1000.0, -5.0])
-    root = _parse(scatter(x, x**3, title="a < b & c", x_label="loudness", y_label="contrast", side=200))
+    root = _parse(scatter(x, x**3, title="a < b & c", x_label="loudness", y_label="contrast"))
     points = _points(root)
     across = points[np.argsort(x), 0]
     np.testing.assert_allclose(np.diff(across), np.diff(across)[0], atol=0.11)  # ranks are evenly spread
@@ -56,7 +56,7 @@ def test_a_map_has_all_points_and_the_first_pictures():
     ground, places = 5 * rng.standard_normal((30, 2)), rng.standard_normal((7, 2)) + np.array([20, 0])
     pictures = [rng.integers(0, 255, (8, 8, 3)).astype(np.uint8) for _ in range(4)]
     names = {"x_label": "first", "y_label": "second", "ground_name": "art", "place_name": "songs"}
-    root = _parse(picture_map(ground, places, pictures, title="map", picture_px=34, **names))
+    root = _parse(picture_map(ground, places, pictures, title="map", **names))
     box = next(root.iter(f"{SVG}rect"))
     left, top, wide, tall = (float(box.get(name)) for name in ("x", "y", "width", "height"))
     *points, _, _ = _points(root)  # the last two are the key's

@@ -43,7 +43,7 @@ def _auc(network, dataset):
     """Return the AUC of matching the first and the last windows of all tracks, the last ones with other levels."""
     level = 10 * 128**0.5 * torch.tensor([1.0, -1.0, 1.0])
     halves = []
-    for array in dataset.arrays:
+    for array in (file.windows() for file in dataset.files):
         first, last = torch.from_numpy(np.array(array)).split(3)
         last[:, 0] += level[:, None]
         halves.append([network(part).mean(dim=0).numpy() for part in (first, last)])
@@ -56,7 +56,7 @@ def test_a_batch_holds_two_different_windows_of_each_track(tmp_path):
     recipe = load_recipe("default").track_embedding
     quiet = type(recipe)(**{**vars(recipe), "jitter": 0.0})
     task = TrackEmbeddingTask(TrackEmbedding(8), training, validation, quiet, level_jitter_db=0.0)
-    batch = task.batch(torch.arange(task.n_items()), torch.Generator().manual_seed(0))["standard"]
+    batch = task.batch(torch.arange(task.n_items), torch.Generator().manual_seed(0))["standard"]
     first, second = batch.chunk(2)
     for track, a, b in zip(task.training_tracks, first, second, strict=True):
         rows = [int((task.network.standardise(track) - row).abs().sum(dim=1).argmin()) for row in (a, b)]

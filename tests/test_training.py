@@ -1,6 +1,7 @@
 """A whole training with the recipe `debug`: from two small folders to a bundle that paints."""
 
 import csv
+import hashlib
 import json
 import re
 import shutil
@@ -15,14 +16,21 @@ from safetensors.torch import load_file
 
 from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.audio.feature_table import HALVES
-from clavilux.bundle import open_bundle
+from clavilux.bundle import SHIPPED, open_bundle
 from clavilux.cli import cli
 from clavilux.engine import Engine
 from clavilux.errors import TrainingError
+from clavilux.images import PICTURE_SUFFIXES
+from clavilux.models.audio_vae import AudioVAE
+from clavilux.neighbours import Origin
 from clavilux.painter.marks import KINDS
+from clavilux.training.datasets import AudioFeatureDataset, list_entries
 from clavilux.training.export import check_output
 from clavilux.training.linear_heads import LINEAR_HEADS
+from clavilux.training.neighbours import find_origins
+from clavilux.training.neighbours import main as add_to_bundle
 from clavilux.training.recipe import RECIPES, load_recipe
+from clavilux.training.songs import encode_songs
 
 
 def write_art(folder, n=30):
@@ -189,6 +197,27 @@ def test_the_pictures_of_a_bundle_are_taken_as_they_are(trained, tmp_path):
 
 
 @pytest.mark.slow
+def test_both_sides_of_a_bundle_are_taken_as_they_are(trained, tmp_path):
+    folder, _, _ = trained
+    command = ["train", "mapping", "--recipe", "debug", "--jobs", "1", "--run", str(tmp_path / "run")]
+    command += ["--audio-from", str(folder / "bundle"), "--pictures-from", str(folder / "bundle")]
+    command += ["--art", str(folder / "art"), "--audio", str(folder / "features"), "-o", str(tmp_path / "new")]
+    result = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "audio-vae: taken from the bundle bundle" in result.output
+    assert not list((tmp_path / "run").glob("*.ckpt"))
+    before, after = (load_file(bundle / "audio_vae.safetensors") for bundle in (folder / "bundle", tmp_path / "new"))
+    assert before.keys() == after.keys() and all(torch.equal(after[name], value) for name, value in before.items())
+    cards = [open_bundle(bundle).card["measures"] for bundle in (folder / "bundle", tmp_path / "new")]
+    assert cards[0]["audio_vae"] == cards[1]["audio_vae"]
+    other = tmp_path / "other.toml"
+    other.write_text('base = "debug"\n[features]\nrange_db = 80\n')
+    command[3], command[-1] = str(other), str(tmp_path / "newer")
+    refused = CliRunner().invoke(cli, command)
+    assert refused.exit_code == 1 and "or without --audio-from" in refused.output
+
+
+@pytest.mark.slow
 def test_training_starts_from_a_bundle(trained, tmp_path):
     folder, _, command = trained
     onward = ["train", "image-vae", *command[2:-4], "--from", str(folder / "bundle"), "--jobs", "1"]
@@ -221,6 +250,62 @@ def test_the_bundle_has_the_weights_by_which_songs_are_compared(trained):
     assert all(0.05 <= weight <= 1 for weight in said["song_weights"][:32])
     assert said["song_weights"][32:64] == [0.0] * 32
     assert len(said["song_weights"]) == len(said["song_mean"]) == len(said["song_deviation"])
+
+
+@pytest.mark.slow
+def test_the_bundle_has_the_training_songs_and_pictures_to_compare_with(trained, tmp_path):
+    folder, _, command = trained
+    bundle = open_bundle(folder / "bundle")
+    # A track is not its own neighbour, and songs of the validation split are not neighbours.
+    dataset = AudioFeatureDataset(folder / "features")
+    codes = encode_songs(AudioVAE.from_bundle(bundle), dataset, folder / "features", bundle.descriptors)
+    recordings = {entry.name.replace(".npy", ".mp3") for entry in dataset.entries}
+    for name, code, values in zip(codes.names, codes.codes, np.transpose([*codes.descriptors.values()]), strict=True):
+        near = bundle.neighbours.songs(code[:64], dict(zip(codes.descriptors, values, strict=True)))
+        assert len(near) == 3 and {song.path for song in near} <= recordings - {name.replace(".npy", ".mp3")}
+    # A picture is nearest to its own latent.
+    entries = [entry for entry in list_entries(folder / "art", PICTURE_SUFFIXES) if entry.split == "training"]
+    rgb = np.asarray(Image.open(entries[1].path))
+    assert bundle.neighbours.pictures(Engine(bundle).encode_picture(rgb)[0])[0].path == entries[1].name
+    # The module adds the same to a bundle that has none.
+    old = shutil.copytree(folder / "bundle", tmp_path / "old")
+    (old / "neighbours.npz").unlink()
+    card = json.loads((old / "bundle.json").read_text())
+    del card["files"]["neighbours.npz"]
+    (old / "bundle.json").write_text(json.dumps(card))
+    arguments = ["--bundle", str(old), "--recipe", command[command.index("--recipe") + 1]]
+    arguments += ["--art", str(folder / "art"), "--audio", str(folder / "features"), "--run", str(folder / "run")]
+    result = CliRunner().invoke(add_to_bundle, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    open_bundle(old).verify()
+    with np.load(old / "neighbours.npz") as added, np.load(folder / "bundle" / "neighbours.npz") as before:
+        np.testing.assert_array_equal(added["names"], before["names"])
+        np.testing.assert_allclose(added["songs"], before["songs"], atol=0.02)
+        np.testing.assert_allclose(added["pictures"], before["pictures"], atol=0.02)
+    card["files"]["neighbours.npz"] = hashlib.sha256((old / "neighbours.npz").read_bytes()).hexdigest()
+    assert json.loads((old / "bundle.json").read_text()) == card
+    result = CliRunner().invoke(add_to_bundle, ["--bundle", str(SHIPPED / "classic"), *arguments[2:]])
+    assert result.exit_code == 1 and "does not standardise songs" in result.output
+
+
+def test_only_free_files_of_a_corpus_are_named(tmp_path):
+    folder = tmp_path / "art"
+    write_art(folder, n=3)
+    rows = [
+        "00.png,free,training,a/sea.png,Paul Klee,museum",
+        "01.png,research,held-out,b.png,,",
+        "02.png,free,training,,,",
+    ]
+    lines = ["file,tier,split,path,artist,source,role", *(f"{row},abstract" for row in rows)]
+    (folder / "corpus.csv").write_text("\n".join(lines) + "\n")
+    assert find_origins(folder, PICTURE_SUFFIXES, report=print) == {
+        "00.png": Origin("a/sea.png", "Paul Klee", "museum"),
+        "02.png": Origin("02.png", "", ""),
+    }
+    (folder / "corpus.csv").unlink()
+    (folder / "mine").mkdir()
+    (folder / "00.png").rename(folder / "mine" / "00.png")
+    assert find_origins(folder, PICTURE_SUFFIXES, report=print)["mine/00.png"] == Origin("00.png", "", "")
 
 
 def test_three_pictures_are_refused_with_a_reason(tmp_path):

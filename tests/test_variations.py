@@ -13,7 +13,7 @@ from clavilux.bundle import open_bundle
 from clavilux.constants import LATENT_DIM
 from clavilux.engine import Engine
 from clavilux.pipeline import Clavilux
-from clavilux.variations import POOL, find_directions, look_of_controls
+from clavilux.variations import POOL, _find_directions, _look
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def spacing(main: NDArray[np.float32], directions: NDArray[np.float32], engine: 
     """Smallest and largest distance between the looks of a picture and its first three variations."""
     step = np.float32(engine.bundle.variation_scale)
     latents = [main, *(main + step * direction for direction in directions[:3])]
-    looks = np.stack([look_of_controls(engine.decode_controls(latent)) for latent in latents])
+    looks = np.stack([_look(latent, engine) for latent in latents])
     apart = np.linalg.norm(looks[:, None] - looks, axis=2)[np.triu_indices(4, 1)]
     return float(apart.min()), float(apart.max())
 
@@ -35,7 +35,7 @@ def test_variations_differ_more_evenly_than_random_ones(engine: Engine) -> None:
     for number in range(12):
         rng = np.random.default_rng(number)
         main = rng.standard_normal(LATENT_DIM).astype(np.float32)
-        least, most = spacing(main, find_directions(main, engine, rng), engine)
+        least, most = spacing(main, _find_directions(main, engine, rng), engine)
         chosen.append((least, most))
         free = rng.standard_normal((3, LATENT_DIM)).astype(np.float32)
         random.append(spacing(main, free / np.linalg.norm(free, axis=1, keepdims=True), engine))
@@ -46,7 +46,7 @@ def test_variations_differ_more_evenly_than_random_ones(engine: Engine) -> None:
 
 
 def test_directions_have_one_length_and_all_differ(engine: Engine) -> None:
-    directions = find_directions(np.zeros(LATENT_DIM, np.float32), engine, np.random.default_rng(0))
+    directions = _find_directions(np.zeros(LATENT_DIM, np.float32), engine, np.random.default_rng(0))
     assert directions.shape == (POOL, LATENT_DIM)
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, rtol=1e-5)
     assert len(np.unique(directions, axis=0)) == POOL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -25,7 +26,7 @@ from clavilux.painter.paint import composition_of
 from clavilux.painter.raster import find_edges, widen
 from clavilux.painter.surfaces import SURFACES
 from clavilux.picture import Picture
-from clavilux.picture_file import read_record
+from clavilux.picture_file import read_description, read_record
 
 pytest.importorskip("contourpy", reason="needs the extra vector")
 resvg = pytest.importorskip("resvg_py", reason="needs the extra dev")
@@ -77,12 +78,12 @@ def test_areas_have_their_colours_away_from_borders(kind: str) -> None:
 
 @pytest.mark.parametrize("surface", SURFACE_NAMES)
 def test_a_vector_picture_looks_like_the_painting(surface: str) -> None:
-    """Light and shade, bristles and grain are missing."""
+    """Light and shade, the drift of colours, borders of strokes, bristles and grain are missing."""
     picture = painted(surface, outline=0.9)
     svg, pdf = (render(saved(picture, kind)) for kind in ("svg", "pdf"))
     assert np.abs(svg - pdf).mean() < 3
     small = [np.asarray(p, float).reshape(32, 16, 32, 16, 3).mean(axis=(1, 3)) for p in (svg, picture.pixels)]
-    assert np.abs(small[0] - small[1]).mean() < 16
+    assert np.abs(small[0] - small[1]).mean() < 21
     assert np.abs(small[0] - small[1][::-1]).mean() > 1.5 * np.abs(small[0] - small[1]).mean()
 
 
@@ -90,7 +91,7 @@ def test_layers_have_names_and_sizes_are_millimetres() -> None:
     picture = painted("gouache")
     root = ElementTree.fromstring(saved(picture, "svg", dpi=254))
     assert (root.get("width"), root.get("viewBox")) == ("51.200mm", "0 0 512 512")
-    assert [group.get("id") for group in root.findall(f"{SVG}g")] == ["areas", "strokes"]
+    assert [group.get("id") for group in root.findall(f"{SVG}g")] == ["areas", "strokes", "figures"]
     assert picture.controls is not None
     strokes = SURFACES["gouache"](composition_of(picture.controls, width=512, height=512, seed=3)).strokes
     assert len(root.findall(f"{SVG}g")[1]) == len(strokes.slot) > 100
@@ -99,6 +100,22 @@ def test_layers_have_names_and_sizes_are_millimetres() -> None:
     page = pdfium.PdfDocument(content)[0]
     assert page.get_width() == pytest.approx(51.2 / 25.4 * 72, abs=0.01)
     assert b"/Type /OCG" in content
+
+
+@pytest.mark.parametrize(("name", "title"), [("Rain & <wind>", "Rain & <wind>"), ("a\x07\udcffb", "a\ufffd\ufffdb")])
+def test_a_file_is_called_by_its_song_and_described(name: str, title: str, tmp_path: Path) -> None:
+    picture = painted("flat")
+    picture = dataclasses.replace(picture, record={**picture.record, "name": name})
+    root = ElementTree.fromstring(saved(picture, "svg"))
+    texts = {element.get("id"): element.text for element in root.iter()}
+    assert [texts[part] for part in root.get("aria-labelledby", "").split()] == [title, picture.description]
+    document = pdfium.PdfDocument(saved(picture, "pdf"))
+    about = document.get_metadata_dict()
+    assert (about["Title"], about["Subject"]) == (title, picture.description) and "Clavilux" in about["Creator"]
+    assert b"/Lang (en)" in saved(picture, "pdf")
+    for kind in ("svg", "pdf", "png"):
+        picture.save(tmp_path / f"a.{kind}")
+        assert read_description(tmp_path / f"a.{kind}") == picture.description
 
 
 def test_a_plot_has_lines_only() -> None:
@@ -132,7 +149,7 @@ def test_the_command_writes_vectors_and_paints_them_again(
     assert done.exit_code == 0, done.output
     assert read_record(tmp_path / "again.png") == record
     done = run("paint", song, "--bundle", fake_bundle, "--size", "96x64", "--resume", "-o", first)
-    assert "skipped 1 pictures" in done.stderr
+    assert "skipped 1 picture that exists" in done.stderr
     done = run("paint", song, "--bundle", fake_bundle, "--size", 64, "-o", tmp_path / f"plot.{kind}", "--plot")
     assert done.exit_code == 0, done.output
 

@@ -1,9 +1,9 @@
-"""The scores of viewers are read back by group."""
+"""The scores of viewers are read back by group, and their answers are counted."""
 
 from __future__ import annotations
 
 import pytest
-from viewers import read_scores
+from viewers import read_answers, read_scores
 
 KEY = {"1": "songs", "2": "painters", "3": "songs", "4": "painters"}
 
@@ -18,3 +18,12 @@ def test_groups_have_mean_error_and_shares() -> None:
 def test_a_missing_score_is_named() -> None:
     with pytest.raises(SystemExit, match="1 pictures have no score"):
         read_scores(KEY, [{"1": 4, "2": 8, "3": 6}])
+
+
+def test_right_answers_are_counted_with_an_interval() -> None:
+    key = {"1": "L", "2": "R", "3": "L", "4": "L"}
+    assert read_answers(key, ["1", "L", "2", "R", "4", "L", "3", "R"]).startswith(
+        "3 of 4 right, 0.75 (95 % interval 0.30 to 0.95)"
+    )
+    with pytest.raises(SystemExit, match="1 pairs have no answer"):
+        read_answers(key, ["1", "L", "2", "R", "4", "L"])

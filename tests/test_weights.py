@@ -16,7 +16,7 @@ from test_bundle import replace_file
 from clavilux.bundle import open_bundle
 from clavilux.errors import BundleError, TrainingError
 from clavilux.models.mark_classifier import MarkClassifier
-from clavilux.models.weights import load_mark_classifier, read_weights
+from clavilux.models.weights import read_weights
 from clavilux.painter.marks import KINDS
 from clavilux.training.run import start_bundle
 
@@ -40,7 +40,7 @@ def bundle_with(folder: Path, content: bytes, part: str = "mark_classifier") -> 
 def test_weights_are_read_as_written(tmp_path: Path) -> None:
     bundle = open_bundle(bundle_with(tmp_path / "b", save(CLASSIFIER)))
     assert all(torch.equal(value, CLASSIFIER[name]) for name, value in read_weights(bundle, "mark_classifier").items())
-    mark_classifier = load_mark_classifier(bundle)
+    mark_classifier = MarkClassifier.from_bundle(bundle)
     assert torch.equal(mark_classifier.state_dict()[FIRST], CLASSIFIER[FIRST].float())
 
 
@@ -94,4 +94,4 @@ def test_files_without_weights_are_refused_before_training(tmp_path: Path, conte
 def test_weights_of_another_shape_are_refused_without_a_network_of_that_size(tmp_path: Path, change: Weights) -> None:
     bundle = open_bundle(bundle_with(tmp_path / "b", save(CLASSIFIER | change)))
     with pytest.raises((BundleError, TrainingError), match=r"mark_classifier.*(shapes|widths|usable)"):
-        load_mark_classifier(bundle)
+        MarkClassifier.from_bundle(bundle)

@@ -39,7 +39,6 @@ def measure_with_librosa(song: Path | str) -> None:
 
     sound, rate = librosa.load(song, sr=22_050)
     librosa.feature.mfcc(y=sound, sr=rate, n_mfcc=20)
-    librosa.feature.chroma_stft(y=sound, sr=rate)
     onset = librosa.onset.onset_strength(y=sound, sr=rate)
     librosa.beat.beat_track(onset_envelope=onset, sr=rate)
     librosa.feature.spectral_centroid(y=sound, sr=rate)

@@ -3,12 +3,12 @@
     python benchmarks/peers/paint_with_torch.py SONG PICTURE.png [--size 1024] [--descriptors]
 
 It uses the same three networks as ``clavilux paint``, with the weights of the shipped bundle. Nothing is slowed down on
-purpose; it does less than ``clavilux paint``:
+purpose. It does less than ``clavilux paint``:
 
-* With ``--descriptors`` it measures the descriptors that librosa has functions for; the others of the 14 inputs of
-  the mapping network are the means of the training songs. Without the option all 14 are means.
-* The picture is the enlarged plan, each pixel in the colour of its most probable slot: no marks, no smooth edges, no
-  paper grain, no record, no colour profile.
+* With ``--descriptors``, it measures the descriptors that librosa has functions for, and takes the means of the
+  training songs for the others. Without this option, it takes the means for all.
+* The picture is the enlarged plan, each pixel in the most probable colour: no marks, no smooth edges, no grain, no
+  record, no colour profile.
 * Damaged files are not reported, and the song and the weights are not hashed.
 """
 

@@ -1,8 +1,9 @@
 """Read feature files as songs: .npy file -> **clips** -> `Song` -> engine.
 
-A feature file has the MFCC of windows, without the sound. A clip is one of these windows. Tempo, key and the other
-descriptors cannot be computed from them. They are read from the `descriptors.csv` that ``clavilux features`` wrote
-beside it. Without it, the engine uses the means of the training corpus, and the song has a warning.
+A feature file has the MFCC of the windows of a song, but not its sound. Each of these windows is also called a clip.
+Tempo, key and the other descriptors cannot be computed from MFCC, so this module reads them from the table
+`descriptors.csv` that ``clavilux features`` wrote. If the table has no row for the file, `clavilux.engine` uses the
+mean descriptors of the training songs instead, and `Song.warnings` says so.
 """
 
 from __future__ import annotations
@@ -11,20 +12,26 @@ import math
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio.mfcc import read_settings
+from clavilux.audio.descriptors import DESCRIPTORS
+from clavilux.audio.feature_table import TABLE, version_of
+from clavilux.audio.mfcc import FeatureSettings, read_settings
 from clavilux.audio.open_audio import check_file
 from clavilux.audio.song import Song, hash_file
 from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES, WINDOW_S
 from clavilux.errors import AudioError
+from clavilux.system.arguments import counted
 from clavilux.system.files import check_shortage, list_folder
+from clavilux.system.tables import read_number, read_table
 
-# Patterns of the fields in the header of a .npy file; in Python 2, NumPy wrote lengths as 3L.
+# Patterns of the fields in the header of a .npy file. In Python 2, NumPy wrote lengths such as 3L.
 _HEADER = {
     "descr": "'[<>|=][a-zA-Z]\\d*'",
     "fortran_order": "True|False",
@@ -32,21 +39,23 @@ _HEADER = {
 }
 
 CLIP_SUFFIX = ".npy"
-LARGEST_MFCC = 1e5  # 128 mel bands of 300 dB give 3400; `LOUDEST_SAMPLE` in `clavilux.audio.mix` gives far less
-MAX_HEADER_BYTES = 10_000  # the limit of NumPy
+LARGEST_MFCC = 1e5  # larger absolute values are refused; even 128 mel bands of 300 dB give only 3400
+MAX_HEADER_BYTES = 10_000  # NumPy has the same limit
 NO_DESCRIPTORS = "a feature file has no tempo, key or loudness: the means of the training songs are used instead"
+
+_LEVELS = 16  # folders above a feature file in which its table is searched
 
 
 def read_clips(path: Path) -> NDArray[np.floating]:
-    """Return the windows of a feature file, (n, 20, 216), memory-mapped.
+    """Return the windows (n, 20, 216) of a feature file, memory-mapped.
 
-    The values are floats of 16, 32 or 64 bits, in either byte order, in C or Fortran order. An array (20, 216) in the
-    file is one window.
+    The file may have floats of 16, 32 or 64 bits, in either byte order, in C or Fortran order. An array of shape
+    (20, 216) is one window.
 
     Raises
     ------
     AudioError
-        If the file cannot be read, is not a ``.npy`` file, or does not hold windows.
+        If the file cannot be read, is not a ``.npy`` file, or has an array of another shape or type.
     """
     check_file(path)
     try:
@@ -88,19 +97,20 @@ def read_clips(path: Path) -> NDArray[np.floating]:
 
 
 def song_of_clips(path: Path, clip: int | None = None) -> Song:
-    """Return the song of a feature file, with its descriptors from `descriptors.csv`.
+    """Return the song of a feature file, with the descriptors in its row of `descriptors.csv`.
 
     Parameters
     ----------
     path : Path
+        A feature file.
     clip : int, optional
-        Use only this window, counted from 0; by default, use all.
+        Use only this window, counted from 0; by default, all windows.
 
     Raises
     ------
     AudioError
-        If the file is not a feature file, has no window of this number, or has values that are not finite or beyond
-        `LARGEST_MFCC`.
+        If the file is not a feature file, has no window with the index ``clip``, or has a NaN or an absolute value
+        above `LARGEST_MFCC`.
     """
     windows = read_clips(path)
     if clip is not None:
@@ -114,10 +124,8 @@ def song_of_clips(path: Path, clip: int | None = None) -> Song:
             f"{path}: holds numbers that are not finite or beyond {LARGEST_MFCC:g}, too large for MFCC; make it again "
             "with `clavilux features`"
         )
-    from clavilux.audio.clip_descriptors import find_descriptors  # tables are read for feature files alone
-
     settings = read_settings(path)
-    descriptors, seconds, fault = find_descriptors(path, settings)
+    descriptors, seconds, fault = _find_descriptors(path, settings)
     return Song(
         path=path,
         name=path.stem if clip is None else f"{path.stem}, clip {clip}",
@@ -127,53 +135,105 @@ def song_of_clips(path: Path, clip: int | None = None) -> Song:
         window_db=np.full(len(windows), np.nan, np.float32),
         audible=np.ones(len(windows), bool),
         is_silent=False,
-        descriptors=descriptors or {},
+        descriptors=descriptors,
         warnings=() if descriptors else (NO_DESCRIPTORS, fault) if fault else (NO_DESCRIPTORS,),
         settings=settings,
     )
 
 
+def _find_descriptors(path: Path, settings: FeatureSettings) -> tuple[dict[str, float], float, str]:
+    """Return the descriptors and the duration in seconds of the song of a feature file, and a message.
+
+    Both come from the nearest `descriptors.csv` with a row for the file, in its folder or above it. If there is no row,
+    the result is ({}, 0.0, ""). If the row is outdated or incomplete, the descriptors are empty, and the message says
+    why; otherwise the message is empty.
+    """
+    absolute = Path(os.path.abspath(path))
+    for folder in absolute.parents[:_LEVELS]:
+        table = folder / TABLE
+        try:
+            status = os.stat(table)
+            rows = _read_rows(table, status.st_mtime_ns, status.st_size)
+        except (OSError, AudioError):  # there is no table, or it is not a table of features
+            continue
+        found = rows.get(absolute.relative_to(folder).as_posix())
+        if found is None:
+            continue
+        version, seconds, numbers = found
+        if version != version_of(settings):
+            return {}, seconds, f"its row of {TABLE} is of another version; run `clavilux features` again"
+        if len(numbers) < len(DESCRIPTORS):
+            return {}, seconds, f"its row of {TABLE} is incomplete; run `clavilux features` again"
+        return numbers, seconds, ""
+    return {}, 0.0, ""
+
+
+@lru_cache(maxsize=4)
+def _read_rows(table: Path, mtime_ns: int, size: int) -> dict[str, tuple[str, float, dict[str, float]]]:
+    """Return the rows of a table: name of the feature file -> version, duration in seconds, descriptors.
+
+    ``mtime_ns`` and ``size`` are the modification time and the size of the table. They are part of the cache key, so
+    that a changed table is read again.
+    """
+    columns, rows = read_table(table, AudioError, skip=lambda line: None)
+    if not {"npy", "version", "seconds"} <= set(columns):
+        return {}
+    found = {}
+    for row in rows:
+        numbers: dict[str, float] = {}
+        for name in ("seconds", *DESCRIPTORS):
+            with suppress(KeyError, AudioError):  # a missing column, or not a number
+                numbers[name] = read_number(row, name, AudioError)
+        found[row["npy"]] = (row["version"], numbers.pop("seconds", 0.0), numbers)
+    return found
+
+
 def pick_clips(
     folder: Path, count: int, rng: np.random.Generator, *, skip: Callable[[str], None]
 ) -> list[tuple[Path, int]]:
-    """Return clips from all feature files of a folder tree, drawn uniformly at random without replacement.
+    """Return ``count`` random clips (windows) from the feature files of a folder tree.
+
+    They are drawn uniformly and without replacement from all clips of all files.
 
     Parameters
     ----------
     folder : Path
+        Folder tree with feature files.
     count : int
         Number of clips, at least 1.
     rng : numpy Generator
+        Source of the random numbers.
     skip : callable
         Called with a message for each file that is not a feature file or cannot be read.
 
     Returns
     -------
     list of (Path, int)
-        File and index of the window in it.
+        The feature file of each clip, and the index of its window.
 
     Raises
     ------
     AudioError
         If there are fewer than ``count`` clips.
     """
-    files: list[Path] = []
-    lengths: list[int] = []
+    lengths: dict[Path, int] = {}
     listing = list_folder(folder, frozenset({CLIP_SUFFIX}))
     for line in listing.faults():
         skip(line)
     for file in listing.files:
         try:
-            lengths.append(len(read_clips(file)))
+            lengths[file] = len(read_clips(file))
         except AudioError as error:
             skip(str(error))
-        else:
-            files.append(file)
-    total = sum(lengths)
-    if total < count:
-        raise AudioError(f"{folder}: has {total} clips in {len(files)} feature files (.npy); {count} were asked for")
-    ends = np.cumsum(lengths)
-    picked = rng.choice(total, size=count, replace=False)
-    indices = np.searchsorted(ends, picked, side="right")
-    firsts = ends - lengths
-    return [(files[i], int(clip - firsts[i])) for i, clip in zip(indices, picked, strict=True)]
+    clips = [(file, i) for file, length in lengths.items() for i in range(length)]
+    if not lengths:
+        raise AudioError(
+            f"{folder}: has no feature files (.npy), from which clips are taken; make them from songs with `clavilux "
+            "features SONGS -o DIR`, and give DIR"
+        )
+    if len(clips) < count:
+        raise AudioError(
+            f"{folder}: has {counted(len(clips), 'clip')} in {counted(len(lengths), 'feature file')} (.npy); {count} "
+            "were asked for: ask for fewer, or give a folder with more"
+        )
+    return [clips[i] for i in rng.choice(len(clips), size=count, replace=False)]

@@ -1,19 +1,20 @@
-"""Detect sound files that are cut off, from the sizes in their containers: file -> **completeness** -> a warning.
+"""Detect sound files that are cut off, from the sizes that they state: file -> **completeness** -> a warning.
 
-FFmpeg reads a truncated file to its end without an error. If a container does not have a length, FFmpeg estimates it
-from the bit rate, which is wrong for variable bit rates. So only information in the file itself is used: the size of
-an outer chunk, an end marker, a number of samples, or the size of the last frame.
+FFmpeg reads a truncated file to its end without an error. If a container does not state the duration of its sound,
+FFmpeg estimates the duration from the bit rate; the estimate is wrong for variable bit rates. So this module uses only
+what the file states: the sizes of its top-level chunks, an end marker, the number of samples, or the size of the last
+frame.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
-from clavilux.audio.open_audio import ASF_HEADER, MAX_PARTS, mp4_boxes
+from clavilux.audio.open_audio import ASF_HEADER, MAX_PARTS, MP4_FIRST_BOXES, mp4_boxes
 
 # FFmpeg's names of containers whose header has the exact number of samples of each track.
 LENGTH_IN_HEADER = frozenset(
@@ -21,9 +22,10 @@ LENGTH_IN_HEADER = frozenset(
 )
 
 _TAIL_BYTES = 70_000  # more than the largest page of an Ogg file, 65 307 bytes
-_SPARE_BYTES = 64  # some programs count padding bytes that they do not write
-_UNKNOWN_32 = 0xFFFF_0000  # sizes from here on mean unknown, as when the file was written to a pipe
-_MP3_KBITS = {  # bit rates by version (1: MPEG-1, 2: MPEG-2 and 2.5) and layer
+_SPARE_BYTES = 64  # so many bytes may be missing: some programs count padding bytes that they do not write
+_UNKNOWN_32 = 0xFFFF_0000  # sizes from here on mean "unknown": a program that writes to a pipe cannot know the size
+_NO_END = -1  # result of `_stated_end` if the end marker is missing
+_MP3_KBITS = {  # (version, layer): bit rates in kbit/s; version 1 is MPEG-1, version 2 is MPEG-2 and 2.5
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -37,18 +39,13 @@ _AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384
 def find_cut(file: BinaryIO) -> str | None:
     """Return a warning if the container shows that a sound file is cut off.
 
-    None means no sign of it: the file is complete, or its container is not one of `_CONTAINERS`.
-    The position in the file is set to its start.
-
-    Only the headers of the outer chunks and at most 70 kB of the end are read.
+    The result is None if the file is complete, or if `_stated_end` does not know its container. Only the headers of the
+    top-level chunks and at most 70 kB at the end of the file are read. Afterwards, the position in the file is 0.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    head = file.read(400)
     try:
-        end = next(
-            (end for matches, find_end in _CONTAINERS if matches(head) and (end := find_end(file, head, size))), 0
-        )
+        end = _stated_end(file, file.read(400), size)
     finally:
         file.seek(0)
     if end == _NO_END:
@@ -59,9 +56,9 @@ def find_cut(file: BinaryIO) -> str | None:
 
 
 def count_mp3_seconds(file: BinaryIO) -> float:
-    """Return the duration of an MP3 file in seconds, from the header of its encoder (Xing, Info or VBRI).
+    """Return the duration of an MP3 file in seconds, from the header that its encoder wrote (Xing, Info or VBRI).
 
-    Without such a header, the result is 0. The position in the file is set to its start.
+    Without such a header, the result is 0. Afterwards, the position in the file is 0.
     """
     start = 0
     for _ in range(8):  # ID3 tags at the start, one after the other
@@ -73,9 +70,9 @@ def count_mp3_seconds(file: BinaryIO) -> float:
     file.seek(start)
     head = file.read(4_096)
     file.seek(0)
-    found = re.search(rb"\xff[\xe2-\xff].{2}", head, re.DOTALL)
+    first_frame = re.search(rb"\xff[\xe2-\xff].{2}", head, re.DOTALL)
     mark = re.search(rb"Xing|Info|VBRI", head)
-    if not found or not mark or (frame := _mp3_frame(found[0])) is None:
+    if not first_frame or not mark or (frame := _mp3_frame(first_frame[0])) is None:
         return 0.0
     _, samples, sample_rate = frame
     at = mark.start()
@@ -87,9 +84,10 @@ def count_mp3_seconds(file: BinaryIO) -> float:
 
 
 def frame_bytes(codec: str, packet: bytes) -> int:
-    """Return the size in bytes that the header of a packet states for its frame; 0 if the codec states none.
+    """Return the size of an encoded frame in bytes, as its header states it, or 0 if it is unknown.
 
-    ``codec`` is FFmpeg's name. MPEG audio, AC-3, E-AC-3, TrueHD and MLP state a size.
+    ``codec`` is FFmpeg's name of the codec. ``packet`` begins with the header of the frame. Only the headers of MPEG
+    audio, AC-3, E-AC-3, TrueHD and MLP state the size.
     """
     if codec.startswith(("mp1", "mp2", "mp3")) and (frame := _mp3_frame(packet[:4])) is not None:
         return frame[0]
@@ -106,7 +104,10 @@ def frame_bytes(codec: str, packet: bytes) -> int:
 
 
 def _mp3_frame(head: bytes) -> tuple[int, int, int] | None:
-    """Return size in bytes, number of samples and sample rate of an MPEG audio frame; None if the header is invalid."""
+    """Return the size in bytes, number of samples and sample rate in Hz of an MPEG audio frame, from its header.
+
+    The result is None if the header is invalid.
+    """
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = (2.5, 0, 2, 1)[head[1] >> 3 & 3], 4 - (head[1] >> 1 & 3)
@@ -122,37 +123,52 @@ def _mp3_frame(head: bytes) -> tuple[int, int, int] | None:
     return samples // 8 * bits // hz + padding, samples, hz
 
 
-# Each of these functions returns the position at which the file should end, 0 if unknown, `_NO_END` if it is missing.
+def _stated_end(file: BinaryIO, head: bytes, size: int) -> int:
+    """Return the size in bytes that the complete file has, according to its container.
 
-_NO_END = -1  # the end marker is missing
-
-
-def _riff_end(file: BinaryIO, head: bytes, size: int) -> int:
-    """Return the end of WAV, AVI and AIFF."""
-    if head[:4] in (b"RF64", b"BW64"):  # the size is in the first chunk, in 64 bits
+    The result is 0 if the container does not state this size, and `_NO_END` if the end marker is missing. ``head`` is
+    the first 400 bytes of the file, ``size`` is the actual size of the file in bytes.
+    """
+    if head[:4] in (b"RF64", b"BW64"):  # large WAV: the size is in the first chunk, in 64 bits
         return 8 + int.from_bytes(head[20:28], "little") if head[12:16] == b"ds64" else 0
-    size_in_header = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-    return 8 + size_in_header if size_in_header < _UNKNOWN_32 else 0
+    if head[:4] in (b"RIFF", b"RIFX", b"FORM"):  # WAV, AVI, AIFF
+        size_in_header = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
+        return 8 + size_in_header if size_in_header < _UNKNOWN_32 else 0
+    if head[:4] == b"riff" and head[24:28] == b"wave":  # W64
+        return int.from_bytes(head[16:24], "little")
+    if head[:4] == b".snd":  # AU
+        data = int.from_bytes(head[8:12], "big")
+        return int.from_bytes(head[4:8], "big") + data if data < _UNKNOWN_32 else 0
+    if head[:4] == b"DSD ":
+        return int.from_bytes(head[12:20], "little")
+    if head[:19] == b"Creative Voice File":
+        return _last_end(_voc_blocks(file, int.from_bytes(head[20:22], "little"), size))
+    if head[:4] == b"caff":
+        return _last_end(_chunks(file, 8, size, 4, "big", 12))
+    if head[:16] == ASF_HEADER:  # Windows Media
+        return _last_end(_chunks(file, 0, size, 16, "little", 0))
+    if head[4:8] in MP4_FIRST_BOXES:
+        return _last_end(end for _, _, end in mp4_boxes(file, 0, size))
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        return _matroska_end(file, size)
+    if head[:4] == b"OggS":
+        return _ogg_end(file, size)
+    if head[:3] == b"FLV":
+        return _flv_end(file, size)
+    if head[4:5] == b"G" == head[196:197]:  # MPEG transport stream: packets of 188 bytes, or of 192 with a time code
+        return _NO_END if size % 192 else size
+    if head[:1] == b"G" == head[188:189]:
+        return _NO_END if size % 188 else size
+    return 0
 
 
-def _w64_end(file: BinaryIO, head: bytes, size: int) -> int:
-    return int.from_bytes(head[16:24], "little")
-
-
-def _au_end(file: BinaryIO, head: bytes, size: int) -> int:
-    data = int.from_bytes(head[8:12], "big")
-    return int.from_bytes(head[4:8], "big") + data if data < _UNKNOWN_32 else 0
-
-
-def _dsf_end(file: BinaryIO, head: bytes, size: int) -> int:
-    return int.from_bytes(head[12:20], "little")
-
-
-def _voc_end(file: BinaryIO, head: bytes, size: int) -> int:
-    return _last_end(_voc_blocks(file, int.from_bytes(head[20:22], "little"), size))
+def _last_end(ends: Iterator[int]) -> int:
+    """Return the largest of the first `MAX_PARTS` end positions, or 0 if there are none."""
+    return max(islice(ends, MAX_PARTS), default=0)
 
 
 def _voc_blocks(file: BinaryIO, start: int, size: int) -> Iterator[int]:
+    """Yield the position where each block of a VOC file ends, until the end marker or the end of the file."""
     while start < size:
         file.seek(start)
         block = file.read(4)
@@ -162,32 +178,31 @@ def _voc_blocks(file: BinaryIO, start: int, size: int) -> Iterator[int]:
         yield start
 
 
-def _caf_end(file: BinaryIO, head: bytes, size: int) -> int:
-    return _last_end(_chunks(file, 8, size, 4, "big", 12))
+def _chunks(
+    file: BinaryIO, start: int, size: int, name_bytes: int, order: Literal["little", "big"], extra: int
+) -> Iterator[int]:
+    """Yield the position in the file where each chunk ends.
 
-
-def _asf_end(file: BinaryIO, head: bytes, size: int) -> int:
-    return _last_end(_chunks(file, 0, size, 16, "little", 0))
-
-
-def _chunks(file: BinaryIO, start: int, size: int, name_bytes: int, order: str, extra: int) -> Iterator[int]:
-    """Yield the ends of chunks with a name and a 64-bit size that does not include `extra` bytes of the header."""
+    The first chunk begins at ``start``; ``size`` is the size of the file. The header of a chunk is a name of
+    ``name_bytes`` bytes and a 64-bit integer: the size of the chunk minus ``extra``, the number of header bytes that
+    the format does not count.
+    """
     while start < size:
         file.seek(start)
         chunk = file.read(name_bytes + 8)
-        length = int.from_bytes(chunk[name_bytes:], "little" if order == "little" else "big", signed=True) + extra
+        length = int.from_bytes(chunk[name_bytes:], order, signed=True) + extra
         if length < name_bytes + 8:  # unknown
             return
         start += length
         yield start
 
 
-def _mp4_end(file: BinaryIO, head: bytes, size: int) -> int:
-    return _last_end(end for _, _, end in mp4_boxes(file, 0, size))
+def _matroska_end(file: BinaryIO, size: int) -> int:
+    """Return the position where the segment of a Matroska file ends, or 0 if it is unknown.
 
-
-def _matroska_end(file: BinaryIO, head: bytes, size: int) -> int:
-    """Return the end of the segment, or of the last cluster if the size of the segment is unknown (live streams)."""
+    Live streams do not state the size of the segment. For these, the result is 0, unless the last cluster ends beyond
+    the end of the file; then it is the position where the cluster ends.
+    """
     start = 0
     for _ in range(MAX_PARTS):
         file.seek(start)
@@ -211,8 +226,8 @@ def _matroska_end(file: BinaryIO, head: bytes, size: int) -> int:
     return 0
 
 
-def _ogg_end(file: BinaryIO, head: bytes, size: int) -> int:
-    """Return the end of the last page, which must have the end-of-stream flag."""
+def _ogg_end(file: BinaryIO, size: int) -> int:
+    """Return where the last page of an Ogg file ends, or `_NO_END` if the page is not marked as the end of stream."""
     start = max(0, size - _TAIL_BYTES)
     file.seek(start)
     tail = file.read(_TAIL_BYTES)
@@ -225,38 +240,10 @@ def _ogg_end(file: BinaryIO, head: bytes, size: int) -> int:
     return start + end if len(lengths) == n_segments and tail[page + 5] & 4 else _NO_END
 
 
-def _flv_end(file: BinaryIO, head: bytes, size: int) -> int:
-    """Return 0 if the last four bytes are the size of the tag before them, else `_NO_END`."""
+def _flv_end(file: BinaryIO, size: int) -> int:
+    """Return 0 if the last four bytes of an FLV file are the size of the tag before them, else `_NO_END`."""
     file.seek(max(0, size - 4))
     length = int.from_bytes(file.read(4), "big")
     file.seek(max(0, size - 4 - length))
     tag = file.read(4)
     return 0 if length > 10 and int.from_bytes(tag[1:4], "big") == length - 11 else _NO_END
-
-
-def _transport_end(file: BinaryIO, head: bytes, size: int) -> int:
-    """Check that an MPEG transport stream has only complete packets of 188 bytes, or of 192 with a time code."""
-    packet = 192 if head[4:5] == b"G" == head[196:197] else 188
-    return _NO_END if size % packet else size
-
-
-def _last_end(ends: Iterator[int]) -> int:
-    """Return the last of at most `MAX_PARTS` positions, 0 without any."""
-    return max(islice(ends, MAX_PARTS), default=0)
-
-
-# How to recognise a container from its first bytes, and the function that returns its end.
-_CONTAINERS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, bytes, int], int]], ...] = (
-    (lambda head: head[:4] in (b"RIFF", b"RIFX", b"FORM", b"RF64", b"BW64"), _riff_end),
-    (lambda head: head[:4] == b"riff" and head[24:28] == b"wave", _w64_end),
-    (lambda head: head[:4] == b".snd", _au_end),
-    (lambda head: head[:4] == b"DSD ", _dsf_end),
-    (lambda head: head[:19] == b"Creative Voice File", _voc_end),
-    (lambda head: head[:4] == b"caff", _caf_end),
-    (lambda head: head[:16] == ASF_HEADER, _asf_end),
-    (lambda head: head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp"), _mp4_end),
-    (lambda head: head[:4] == b"\x1a\x45\xdf\xa3", _matroska_end),
-    (lambda head: head[:4] == b"OggS", _ogg_end),
-    (lambda head: head[:3] == b"FLV", _flv_end),
-    (lambda head: head[:1] == b"G" == head[188:189] or head[4:5] == b"G" == head[196:197], _transport_end),
-)

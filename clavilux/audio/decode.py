@@ -1,20 +1,22 @@
 """Decode a sound file to blocks of mono sound: open_audio, completeness, mix, resample -> **decode** -> features.
 
-All containers and codecs of sound and video that FFmpeg supports are read. The channels are mixed by
-`clavilux.audio.mix`, because FFmpeg's mix in floating point is 3 dB louder. Only a block of about three seconds is in
-memory at a time.
+FFmpeg decodes the sound of sound and video files. `clavilux.audio.mix` mixes the channels, because FFmpeg's mono mix of
+floating-point stereo is 3 dB louder than the mean of the channels. Only about three seconds of sound are in memory at a
+time.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio import Float32
 from clavilux.audio.completeness import LENGTH_IN_HEADER, count_mp3_seconds, find_cut, frame_bytes
 from clavilux.audio.mix import AUDIBLE_POWER, FrameFormat, Mix, Mixer, frame_format, loudest_channel_power, read_samples
 from clavilux.audio.open_audio import (
@@ -29,16 +31,15 @@ from clavilux.audio.open_audio import (
     reason,
     sound_tracks,
 )
-from clavilux.audio.resample import Resampler
+from clavilux.audio.resample import resample
 from clavilux.constants import MAX_AUDIO_S, SAMPLE_RATE, WINDOW_S
 from clavilux.errors import AudioError
+from clavilux.system.arguments import counted, real_number
 
 if TYPE_CHECKING:
     from av import AudioFrame, Packet
     from av.audio.stream import AudioStream as EncodedStream
     from av.container import InputContainer
-
-Float32 = NDArray[np.float32]
 
 AUDIO_SUFFIXES = frozenset({
     ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".alac", ".amr", ".ape", ".au", ".avi", ".caf", ".dsf", ".dts",
@@ -46,14 +47,14 @@ AUDIO_SUFFIXES = frozenset({
     ".mpg", ".oga", ".ogg", ".ogv", ".opus", ".snd", ".spx", ".tak", ".tta", ".voc", ".w64", ".wav", ".webm", ".wma",
     ".wmv", ".wv",
 })  # fmt: skip
-"""Extensions of the files that are read as sound in a folder, in lower case."""
+"""Extensions in lower case; the files of a folder that have one of them are read as sound."""
 
-BLOCK_SAMPLES = 65_536  # at the sample rate of the file; large enough that the overhead of Python is negligible
-SHORTFALL_S = 1.0  # warn if more than this and 5 % of the duration in the header is missing
-MAX_INVALID_SHARE = 0.5  # of the samples; files with more samples that are not numbers are refused
-MAX_DAMAGED_SHARE = 0.9  # of the packets; files with more packets that cannot be decoded are refused
+BLOCK_SAMPLES = 65_536  # samples per block, at the sample rate of the file; large, so that Python adds little overhead
+SHORTFALL_S = 1.0  # a warning is given if more than 1 s and more than 5 % of the duration in the header are missing
+MAX_INVALID_SHARE = 0.5  # a file with a larger share of invalid samples is refused
+MAX_DAMAGED_SHARE = 0.9  # a file with a larger share of damaged packets is refused
 
-_LONGEST_S = 1e9  # 30 years; avoids an overflow
+_LONGEST_S = 1e9  # 30 years; a longer limit could overflow
 
 
 def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
@@ -64,41 +65,36 @@ def read_blocks(path: Path | str, *, max_s: float = MAX_AUDIO_S) -> AudioStream:
     path : Path or str
         A sound file, or a video with sound, in any format that FFmpeg reads.
     max_s : float
-        Decode at most this many seconds, counted while decoding; above 0.
+        Decode at most this many seconds; 0.001 or more.
 
     Returns
     -------
     AudioStream
-        An iterable of blocks (n,) float32. The file is decoded during the iteration.
+        An iterable of blocks (n,) float32. It decodes the file during the iteration.
 
     Raises
     ------
     AudioError
-        If the file does not exist, is not a regular file (a folder, a pipe, a device) or is empty, or `max_s` is not
-        positive and finite. The iteration raises it if the file cannot be opened, or no sound or only a small part of
-        it can be decoded.
+        If the file does not exist, is empty, or is a folder, a pipe or a device; or if `max_s` is not a finite number
+        of 0.001 or more. The iteration raises `AudioError` if the file cannot be opened, or if little or none of its
+        sound can be decoded.
 
     Examples
     --------
     >>> stream = read_blocks("nocturne.flac")  # doctest: +SKIP
     >>> seconds = sum(block.size for block in stream) / SAMPLE_RATE  # doctest: +SKIP
     """
-    try:
-        max_s = float(max_s)
-    except (TypeError, ValueError, OverflowError):
-        max_s = math.nan
-    if not (math.isfinite(max_s) and max_s > 0):
-        raise AudioError(f"max_s is {max_s}; it must be a finite number of seconds above 0")
+    max_s = real_number("max_s", max_s, 1e-3, fault=AudioError)
     path = Path(path)
     check_file(path)
     return AudioStream(path, path, max_s=max_s)
 
 
 class AudioStream:
-    """An iterable over blocks of mono sound of one file; `read_blocks` creates it.
+    """Iterable over the mono sound of a file, in blocks (n,) float32.
 
-    Each iteration decodes the whole file and mixes its channels to their mean. After it, `correct` checks whether this
-    mix was wrong; if so, iterate again: the next iteration uses a corrected mix.
+    Each iteration decodes the whole file. The first iteration mixes the channels to their mean. After each iteration,
+    call `correct`. It returns True if the mix was wrong for this file; the next iteration then uses a corrected mix.
 
     Parameters
     ----------
@@ -115,7 +111,7 @@ class AudioStream:
     ----------
     warnings : list of str
         Problems that did not stop the decoding: damaged packets, an early end, invalid samples, corrections of the
-        mix. Complete when the iteration has ended; the next iteration starts again.
+        mix. The list is complete after an iteration, and the next iteration starts a new one.
     n_packets, n_damaged_packets : int
         Number of packets in the last iteration, and how many of them could not be decoded.
     """
@@ -134,7 +130,7 @@ class AudioStream:
         self._cut: str | None = None  # warning that the file is cut off
 
     def __iter__(self) -> Iterator[Float32]:
-        """Yield blocks (n,) float32 with n > 0, full scale 1."""
+        """Yield blocks (n,) float32 with n > 0; full scale is 1."""
         import av
 
         self.warnings[:] = self._corrections
@@ -153,16 +149,12 @@ class AudioStream:
         self._check_sound(n_samples)
 
     def correct(self, *, is_silent: bool) -> bool:
-        """Return whether the mix of the last iteration was wrong, so that the file should be read again.
+        """Return whether the mix of the last iteration was wrong; if so, iterate again.
 
-        If so, the next iteration uses a corrected mix and adds a warning. Five faults are corrected: channels that
-        cancel each other, silent channels that make the mean inaudible, a constant offset, floats scaled as integers,
-        and a silent track in a file that has another track with sound.
-
-        Parameters
-        ----------
-        is_silent : bool
-            Whether no window of the last iteration is audible.
+        The next iteration then corrects the mix and adds a warning. Five faults are corrected: channels that cancel
+        each other, silent channels that make the mean inaudible, a constant offset, floats in the range of integers
+        (such as +-32768 instead of +-1), and a silent default track if another track of the file is audible.
+        ``is_silent`` says whether all windows of the last iteration were inaudible.
         """
         correction = self._mixer.find_correction(is_silent=is_silent)
         if correction is not None:
@@ -178,11 +170,11 @@ class AudioStream:
         return True
 
     def _check_sound(self, n_samples: int) -> None:
-        """Raise `AudioError` if most of the file could not be decoded to valid sound."""
+        """Raise `AudioError` if most of the file could not be decoded to valid sound; `n_samples` were decoded."""
         reasons = f" ({'; '.join(self.warnings)})" if self.warnings else ""
         if n_samples == 0:
             raise AudioError(f"{self._name}: no sound could be decoded{reasons}; give a file that plays")
-        # Floats on the scale of integers count as invalid until they are scaled.
+        # Floats in the range of integers count as invalid until they are scaled.
         if self._mixer.invalid_share > MAX_INVALID_SHARE and not self._mixer.is_scaled_as_integers():
             raise AudioError(
                 f"{self._name}: {self._mixer.invalid_share:.0%} of its samples are invalid (not a number, or far "
@@ -195,19 +187,12 @@ class AudioStream:
             )
 
     def _resampled(self) -> Iterator[Float32]:
-        """Yield all blocks at the target sample rate; where the rate of the file changes, a new resampler starts."""
-        resampler = None
-        for rate, block in self._decoded():
-            if resampler is None or resampler.rate != rate:
-                if resampler is not None:
-                    yield from resampler.flush()
-                resampler = Resampler(rate, self._sample_rate)
-            yield from resampler.push(block)
-        if resampler is not None:
-            yield from resampler.flush()
+        """Yield all blocks at the target sample rate, even if the sample rate changes within the file."""
+        for rate, pairs in groupby(self._decoded(), key=itemgetter(0)):
+            yield from resample((block for _, block in pairs), rate, self._sample_rate)
 
     def _decoded(self) -> Iterator[tuple[int, Float32]]:
-        """Yield the sample rate in Hz and mono samples at that rate, about `BLOCK_SAMPLES` at a time."""
+        """Yield blocks (n,) of mono sound, each as (sample rate in Hz, block); n is about `BLOCK_SAMPLES`."""
         self.n_packets = self.n_damaged_packets = 0
         decoded_s = 0.0
         pending: list[NDArray[Any]] = []  # samples of one format, to be mixed together
@@ -241,18 +226,23 @@ class AudioStream:
         self._warn(decoded_s, header_s, tolerance_s)
 
     def _warn(self, decoded_s: float, header_s: float, tolerance_s: float) -> None:
+        """Add the warnings about a whole iteration: damaged packets, invalid samples, an early end.
+
+        ``decoded_s`` is the decoded duration, ``header_s`` the duration in the header. A warning is given if more than
+        ``tolerance_s`` seconds are missing.
+        """
         if self.n_damaged_packets:
-            self.warnings.append(f"{self.n_damaged_packets} damaged packets were skipped")
+            self.warnings.append(f"skipped {counted(self.n_damaged_packets, 'damaged packet')}")
         if self._mixer.n_invalid:
-            self.warnings.append(
-                f"{self._mixer.n_invalid} invalid samples (not a number, or far above full scale) were set to 0"
-            )
+            what = counted(self._mixer.n_invalid, "invalid sample")
+            self.warnings.append(f"set {what} to 0 (not a number, or far above full scale)")
         if self._cut:
             self.warnings.append(self._cut)
         if header_s - decoded_s > tolerance_s + 1e-3:
             self.warnings.append(f"only {decoded_s:.1f} s of {header_s:.1f} s could be decoded")
 
     def _choose_track(self, container: InputContainer, encrypted: set[int | None]) -> EncodedStream:
+        """Return the track to decode, and add a warning if the file has several tracks."""
         tracks = sound_tracks(container, encrypted, self._name)
         chosen = best_track(container, tracks)
         if self._track is not None:
@@ -268,10 +258,10 @@ class AudioStream:
             check_sample_rate(chosen.rate, self._name)
         return chosen
 
-    def _frames(self, container: InputContainer, *tracks: EncodedStream) -> Iterator[AudioFrame]:
-        """Yield the decoded frames; damaged packets are counted and skipped."""
+    def _frames(self, container: InputContainer, track: EncodedStream) -> Iterator[AudioFrame]:
+        """Yield the decoded frames of a track; count damaged packets and skip them."""
         last: Packet[EncodedStream] | None = None
-        for packet in self._packets(container, *tracks):
+        for packet in self._packets(container, track):
             if container.format.name.startswith("mov"):
                 keep_end(packet)
             if packet.size:
@@ -288,7 +278,7 @@ class AudioStream:
             self._cut = "the file is cut off in the middle of a frame" if n_bytes > last.size else None
 
     def _packets(self, container: InputContainer, *tracks: EncodedStream) -> Iterator[Packet[EncodedStream]]:
-        """Yield the packets; a damaged container ends early with a warning."""
+        """Yield the packets of the given tracks; where the container is damaged, add a warning and stop."""
         packets: Iterator[Any] = container.demux(*tracks)
         while True:
             try:
@@ -301,8 +291,11 @@ class AudioStream:
             yield packet
 
     def _find_audible(self) -> int | None:
-        """Return the index of the first other track with an audible window of 5 s, or None."""
-        # By index of the track: seconds in total, seconds and energy of the current window.
+        """Return the index of the first non-default track with an audible window of 5 s.
+
+        The result is None if no such window is found within ``max_s``.
+        """
+        # Index of the track -> seconds of the track so far, then seconds and energy of the current window.
         state: dict[int, tuple[float, float, float]] = {}
         with open_file(self._source) as file:
             encrypted = encrypted_tracks(file)
@@ -333,7 +326,10 @@ class AudioStream:
 
 
 def _header_seconds(container: InputContainer, encoded: EncodedStream, mp3_s: float) -> float:
-    """Return the duration in the header in seconds; 0 if it has none and FFmpeg could only estimate it."""
+    """Return the duration in seconds that the header of a file states; 0 if it states none.
+
+    ``mp3_s`` is the result of `count_mp3_seconds`, used for MP3 files.
+    """
     if container.format.name == "mp3":
         return mp3_s
     if container.format.name in LENGTH_IN_HEADER and encoded.duration and encoded.time_base:

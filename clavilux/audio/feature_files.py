@@ -1,7 +1,8 @@
-"""Compute the features of all songs in a folder: folder of sound -> .npy files and `descriptors.csv`.
+"""Compute the features of all songs in a folder: sound files -> feature files (.npy) and `descriptors.csv`.
 
-`album/nocturne.flac` gives `album/nocturne.npy`, (windows, 20, 216) float32, and a row of `descriptors.csv`, which
-`clavilux.audio.feature_table` describes. The end of the file states the settings of the MFCC (`clavilux.audio.mfcc`).
+For `album/nocturne.flac`, the output is a feature file `album/nocturne.npy` with an array (windows, 20, 216) float32,
+and a row of `descriptors.csv` (`clavilux.audio.feature_table` describes its columns). The end of the feature file
+states the settings of the MFCC (`clavilux.audio.mfcc`).
 """
 
 from __future__ import annotations
@@ -35,17 +36,26 @@ from clavilux.audio.feature_table import (
 from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.audio.song import Song, hash_file, read_song_halves
 from clavilux.errors import AudioError
-from clavilux.system.files import FolderListing, is_text, list_folder, refuse_inputs, remove_leftovers, write_whole
+from clavilux.system.files import (
+    DOWNLOAD_IT,
+    is_text,
+    list_folder,
+    refuse_inputs,
+    remove_leftovers,
+    web_address,
+    write_whole,
+)
 from clavilux.system.jobs import SHARD_SONGS, check_scheduler, run_songs
 
 CORPUS_TABLE = "corpus.csv"
-# Errors of writing that concern one name: too long, invalid on this disk, or used by a folder (its parent: by a file).
-# All other errors concern the whole folder and end the run.
+# Errors of writing that concern only one file: its name is too long, invalid on this disk, or the name of an existing
+# folder, or the name of its folder is the name of an existing file. All other errors concern the whole output folder
+# and end the run.
 NAME_ERRORS = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ)
 
 
 class Progress(Protocol):
-    """Receiver of the reports of `write_features`."""
+    """Receiver of the progress of `write_features`."""
 
     def begin(self, n_files: int) -> None:
         """Receive the number of files; called once, before the first file."""
@@ -67,35 +77,23 @@ class _NoProgress:
 
 @dataclass(frozen=True)
 class FeatureSummary:
-    """Result of `write_features`.
+    """Result of `write_features`: numbers of processed files, messages about unreadable files, and total duration."""
 
-    Attributes
-    ----------
-    measured : int
-        Number of files whose features were computed.
-    kept : int
-        Number of files whose features were computed by an earlier run.
-    faults : tuple of str
-        A message for each file or folder that could not be read.
-    seconds : float
-        Total duration of the measured and kept files.
-    """
-
-    measured: int
-    kept: int
-    faults: tuple[str, ...]
-    seconds: float
+    measured: int  # number of files whose features were computed
+    kept: int  # number of files whose features an earlier run had computed
+    faults: tuple[str, ...]  # a message for each file or folder that could not be read
+    seconds: float  # total duration of the songs whose features were computed by this or an earlier run
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A sound file whose features are to be computed, and the hash of its bytes if a valid row has it."""
+    """A sound file whose features are to be computed, unless an earlier run has computed them."""
 
     path: Path
-    file: str
+    file: str  # name of the sound file, relative to the folder of sound files
     out_dir: Path
-    npy: str
-    known_sha256: str | None
+    npy: str  # name of the feature file, relative to `out_dir`
+    known_sha256: str | None  # hash of the sound file in a valid row of the table; None if there is no such row
     settings: FeatureSettings
 
     def __str__(self) -> str:
@@ -114,19 +112,22 @@ def write_features(
 ) -> FeatureSummary:
     """Compute the features of all sound files in a folder tree, and write feature files and `descriptors.csv`.
 
-    An interrupted run continues where it stopped: a file is skipped if its features were computed from the same bytes
-    by the same version with the same settings. Rows of files that are not in `audio_dir` are unchanged, so several
-    folders can be written to one output folder. A file that cannot be read is reported and skipped.
+    A feature file has the audible windows of a song, or all windows if none is audible.
+
+    An interrupted run can be continued: a sound file is skipped if the output folder already has its features, computed
+    by the same version with the same settings, and the file has not changed. Rows of files that are not in `audio_dir`
+    are kept, so features of several folders can be written to one output folder. A file that cannot be read is reported
+    and skipped.
 
     Parameters
     ----------
     audio_dir : Path
-        Folder tree with sound files. If it is a built corpus, or the folder `files` of one, the table of the corpus is
-        copied to `out_dir`.
+        Folder tree with sound files. If it is a built corpus, or the folder `files` of a built corpus, the table
+        `corpus.csv` of this corpus is copied to `out_dir`.
     out_dir : Path
-        Output folder; created if missing. Feature files have the audible windows of a song, or all if none is audible.
+        Output folder; created if missing.
     settings : FeatureSettings
-        Settings of the MFCC; use those of the bundle that will paint the files or be trained on them.
+        Settings of the MFCC; use those of the bundle that will paint the songs, or those of the training.
     jobs : int
         Number of processes on this machine; -1 for one per core.
     scheduler : str, optional
@@ -147,14 +148,18 @@ def write_features(
     OutputError
         If the table or a feature file would replace a sound file.
     ClusterError
-        See `clavilux.system.jobs.run_songs`.
+        As in `clavilux.system.jobs.run_songs`.
     """
     progress = progress or _NoProgress()
     if scheduler is not None:
         check_scheduler(scheduler)  # before listing a large tree
         audio_dir, out_dir = audio_dir.absolute(), out_dir.absolute()
-    listing = _list_sound(audio_dir)
-    files, faults = _names(listing, audio_dir), listing.faults()
+    if not os.path.isdir(audio_dir):  # Path.is_dir raises if a name is too long
+        address = web_address(audio_dir)
+        why = DOWNLOAD_IT if address else "is not a folder; give a folder of sound files"
+        raise AudioError(f"{address or audio_dir}: {why}")
+    listing = list_folder(audio_dir, AUDIO_SUFFIXES)
+    files, faults = sorted(path.relative_to(audio_dir).as_posix() for path in listing.files), listing.faults()
     for line in (*listing.hints(), *faults):
         progress.warn(line)
     if not files:
@@ -176,7 +181,7 @@ def write_features(
         shard_songs=shard_songs,
         folders=(audio_dir, out_dir),
         ordered=False,
-        failed=_failed,
+        failed=lambda job, reason: FileResult(job.file, fault=f"{job.path}: {reason}"),
     )
     measured, kept, seconds = 0, 0, 0.0
     try:
@@ -187,12 +192,12 @@ def write_features(
                 table.forget(result.file)
                 faults.append(result.fault)
                 progress.warn(result.fault)
-            elif result.row is None:
-                kept += 1
-                seconds += table.seconds(result.file)
             else:
-                table.put(result.row)
-                measured += 1
+                if result.row is None:
+                    kept += 1
+                else:
+                    table.put(result.row)
+                    measured += 1
                 seconds += table.seconds(result.file)
             progress.advance()
     finally:
@@ -206,7 +211,10 @@ def write_features(
 
 
 def _prepare_folder(audio_dir: Path, out_dir: Path, npy_names: dict[str, str]) -> None:
-    """Create the output folder, remove leftovers of killed runs, and check that no sound file is overwritten."""
+    """Create the output folder, check that no sound file would be overwritten, and remove old temporary files.
+
+    ``npy_names`` is the result of `name_features`.
+    """
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         if (out_dir / NOTES).is_symlink():  # its content would be deleted
@@ -219,47 +227,22 @@ def _prepare_folder(audio_dir: Path, out_dir: Path, npy_names: dict[str, str]) -
         remove_leftovers(folder)
 
 
-def find_sound(folder: Path) -> list[str]:
-    """Return the sorted names of all sound files in a folder tree, relative to the folder, with slashes.
-
-    Raises
-    ------
-    AudioError
-        If ``folder`` is not a folder.
-    """
-    return _names(_list_sound(folder), folder)
-
-
-def _list_sound(folder: Path) -> FolderListing:
-    if not os.path.isdir(folder):  # Path.is_dir raises if a name is too long
-        raise AudioError(f"{folder}: is not a folder; give a folder of sound files")
-    return list_folder(folder, AUDIO_SUFFIXES)
-
-
-def _names(listing: FolderListing, folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in listing.files)
-
-
 def name_features(files: Iterable[str]) -> dict[str, str]:
-    """Return a dict from the name of each sound file to the name of its feature file: the extension becomes .npy.
+    """Return the names of feature files: name of the sound file -> name of its feature file.
 
-    If two files would get the same name, ignoring case, the extension of the sound file is kept: `song.mp3` and
-    `song.flac` become `song.mp3.npy` and `song.flac.npy`.
+    The extension is replaced by ``.npy``. If the new names of two files would be equal except for case, ``.npy`` is
+    appended to both instead: ``song.mp3`` and ``song.flac`` become ``song.mp3.npy`` and ``song.flac.npy``.
     """
     short = {file: file.rsplit(".", 1)[0] + ".npy" for file in files}
     uses = Counter(name.casefold() for name in short.values())
     return {file: name if uses[name.casefold()] == 1 else f"{file}.npy" for file, name in short.items()}
 
 
-def _failed(job: _Job, reason: str) -> FileResult:
-    """Return the result for a file whose process failed."""
-    return FileResult(job.file, fault=f"{job.path}: {reason}")
-
-
 def _measure(job: _Job) -> FileResult:
-    """Compute the features of one file, and write its feature file and its note. Runs in worker processes.
+    """Compute the features of a sound file in a worker process, and write its feature file and its note.
 
-    Faults of the file are returned, not raised.
+    A note is a file with the row of the song (`clavilux.audio.feature_table`). A problem with the sound file is not
+    raised as an exception, but returned in `FileResult.fault`.
     """
     path, file, features_path = job.path, job.file, job.out_dir / job.npy
     if not is_text(file):
@@ -294,8 +277,9 @@ def _measure(job: _Job) -> FileResult:
 
 
 def _write_result(job: _Job, song: Song, result: FileResult) -> None:
+    """Write the feature file of a song, and its note (`clavilux.audio.feature_table` explains notes)."""
     content = BytesIO()
-    np.save(content, song.windows if song.is_silent else song.windows[song.audible], allow_pickle=False)
+    np.save(content, song.audible_windows, allow_pickle=False)
     content.write(song.settings.mark())
     # A note is valid as soon as the feature file exists, so an old feature file is removed before the note is written.
     (job.out_dir / job.npy).unlink(missing_ok=True)
@@ -304,11 +288,11 @@ def _write_result(job: _Job, song: Song, result: FileResult) -> None:
 
 
 def _cannot_name(path: Path, npy: str, error: OSError) -> str:
-    return f"{path}: its feature file cannot be called {npy} there ({error.strerror}); give the song another name"
+    return f"{path}: its feature file cannot have the name {npy} ({error.strerror}); give the song another name"
 
 
 def _copy_corpus_table(audio_dir: Path, out_dir: Path) -> None:
-    """Copy the table of a built corpus, which training needs for its splits."""
+    """Copy the table of a built corpus, if there is one; training uses it to choose the held-out songs."""
     folders = [audio_dir, audio_dir.resolve().parent] if audio_dir.resolve().name == "files" else [audio_dir]
     for folder in folders:
         source = folder / CORPUS_TABLE

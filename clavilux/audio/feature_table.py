@@ -1,20 +1,21 @@
-"""The table `descriptors.csv` of a folder of feature files, and the notes that are not in the table yet.
+"""The table `descriptors.csv` of a folder of feature files, and notes: rows that are not in the table yet.
 
 ==========================  ===========================================================================
 column                      content
 ==========================  ===========================================================================
-``file``                    sound file, relative to the folder of sound
-``npy``                     feature file, relative to the folder of the table
+``file``                    name of the sound file, relative to the folder of sound files
+``npy``                     name of the feature file, relative to the folder of the table
 ``seconds``                 duration of the song
 ``sha256``                  hash of the sound file
-``version``                 version of the methods, with the settings of the MFCC; other rows are computed again
-a column per descriptor     defined in `clavilux.audio.descriptors.DESCRIPTORS`
-the same with ``_1, _2``    descriptors of the first and of the second half of the song
+``version``                 result of `version_of`; rows with another version are not used
+``tempo``, ``pace``, ...    descriptors of the song; `clavilux.audio.descriptors.DESCRIPTORS` has their names
+``tempo_1``, ...            descriptors of the first half of the song
+``tempo_2``, ...            descriptors of the second half of the song
 ==========================  ===========================================================================
 
-The process that computes the features of a song, here or on a cluster, writes its row as a note (JSON) in the hidden
-folder `.measured`. The calling process moves the rows of the notes into the table. So the results of a killed process
-are not lost: the next run reads its notes.
+The process that computes the features of a song, on this machine or on a cluster, writes the row of the song as a note:
+a JSON file in the hidden folder `.measured`. The calling process removes a note when its row is in the table. So no row
+is lost if the calling process is killed: the next run reads the remaining notes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from clavilux.system.files import check_shortage, write_whole
 from clavilux.system.tables import read_table, table_text
 
 TABLE = "descriptors.csv"
-HALVES = tuple(tuple(f"{name}_{half}" for name in DESCRIPTORS) for half in (1, 2))  # columns of each half
+HALVES = tuple(tuple(f"{name}_{half}" for name in DESCRIPTORS) for half in (1, 2))  # column names of each half
 COLUMNS = ("file", "npy", "seconds", "sha256", "version", *DESCRIPTORS, *HALVES[0], *HALVES[1])
 
 NOTES = ".measured"  # folder of the notes
@@ -49,17 +50,23 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class FileResult:
-    """Result for one sound file; with neither a row nor a fault, the features of an earlier run are still valid."""
+    """Result for one sound file.
 
-    file: str  # name relative to the folder of sound
-    row: Row | None = None  # of `descriptors.csv`
+    If there is neither a row nor a fault, the features of an earlier run are still valid.
+    """
+
+    file: str  # name of the sound file, relative to the folder of sound files
+    row: Row | None = None  # new row of `descriptors.csv`
     fault: str = ""  # why the file could not be read
     warnings: tuple[str, ...] = ()
 
 
 def version_of(settings: FeatureSettings) -> str:
-    """Return the version of the methods with the settings of the MFCC, such as "2.2 7000 Hz 40 dB relative"."""
-    return f"{FEATURES_VERSION}.{DESCRIPTORS_VERSION} {settings}".replace(",", "")  # tables may have commas between
+    """Return a text with the versions of features and descriptors and the MFCC settings.
+
+    An example is "2.2 7000 Hz 40 dB relative".
+    """
+    return f"{FEATURES_VERSION}.{DESCRIPTORS_VERSION} {settings}".replace(",", "")  # commas may separate columns
 
 
 def make_row(file: str, npy: str, song: Song, halves: tuple[dict[str, float], dict[str, float]]) -> Row:
@@ -68,14 +75,16 @@ def make_row(file: str, npy: str, song: Song, halves: tuple[dict[str, float], di
     Parameters
     ----------
     file, npy : str
-        Names of the sound file and of its feature file, relative to their folders.
+        Name of the sound file, relative to the folder of sound files, and name of its feature file, relative to the
+        folder of the table.
     song : Song
+        The song in the sound file.
     halves : (dict, dict)
-        Descriptors of the first and the second half of the song.
+        Descriptors of the first and of the second half of the song.
     """
     row = {"file": file, "npy": npy, "seconds": f"{song.duration_s:.3f}", "sha256": song.sha256}
     row["version"] = version_of(song.settings)
-    # All digits, so that a feature file with its row gives the same picture as the song.
+    # `repr` keeps all digits, so that a feature file with its row gives the same picture as the song.
     row |= {name: repr(float(value)) for name, value in song.descriptors.items()}
     for columns, half in zip(HALVES, halves, strict=True):
         row |= {column: f"{value:.7g}" for column, value in zip(columns, half.values(), strict=True)}
@@ -83,14 +92,15 @@ def make_row(file: str, npy: str, song: Song, halves: tuple[dict[str, float], di
 
 
 def note_path(out_dir: Path, file: str) -> Path:
-    """Return the path of the JSON file that keeps the row of a sound file until it is in the table."""
+    """Return the path of the note (a row in a JSON file) of the sound file with the relative name ``file``."""
     return out_dir / NOTES / f"{hashlib.sha256(file.encode()).hexdigest()[:32]}.json"
 
 
 def read_note(path: Path, out_dir: Path, version: str) -> FileResult | None:
-    """Return the result in a note; None if the note is missing, damaged or of another version.
+    """Return the `FileResult` in the note at ``path``, or None if the note is not valid.
 
-    The result is also None if the feature file that the note names is not in ``out_dir``.
+    A note is valid if it is complete, if its row has the version ``version``, and if the feature file that the row
+    names exists in ``out_dir``.
     """
     try:
         note = json.loads(path.read_bytes())
@@ -105,7 +115,7 @@ def read_note(path: Path, out_dir: Path, version: str) -> FileResult | None:
 
 
 class FeatureTable:
-    """The rows of `descriptors.csv` and of the notes by sound file; the table is saved every `SAVE_EVERY_S` seconds."""
+    """The rows of `descriptors.csv` and of the valid notes."""
 
     def __init__(self, folder: Path, warn: Callable[[str], None], settings: FeatureSettings) -> None:
         self._folder, self._version = folder, version_of(settings)
@@ -123,7 +133,7 @@ class FeatureTable:
         return float(self._rows[file]["seconds"])
 
     def known_sha256(self, file: str, npy: str) -> str | None:
-        """Return the hash of the sound file in its row; None unless the row and the feature file are valid."""
+        """Return the hash in the row of a sound file; None if the row or the feature file is missing or outdated."""
         row = self._rows.get(file)
         if row is None or (row["version"], row["npy"]) != (self._version, npy):
             return None
@@ -166,18 +176,19 @@ class FeatureTable:
         self._saved_at = time.monotonic()
 
     def clear_notes(self) -> None:
-        """Remove all notes and their folder at the end of a run; notes that remain are of other versions."""
+        """Remove the folder of notes at the end of a run, with the remaining notes, which are not valid."""
         for path in (self._folder / NOTES).glob("*"):
             if not path.is_dir():
                 path.unlink(missing_ok=True)
-        with suppress(OSError):  # it does not exist, or has a folder of the user in it
+        with suppress(OSError):  # it does not exist, or has a folder in it
             (self._folder / NOTES).rmdir()
 
 
 def _read_table(path: Path, warn: Callable[[str], None]) -> dict[str, Row]:
-    """Return the valid rows of a table by sound file; none if it is missing, or has other columns or another encoding.
+    """Return the valid rows of a table, keyed by sound file.
 
-    The features of songs without a row are computed again.
+    The result is empty if the table is missing, is not valid CSV, or has other columns than `COLUMNS`. The features of
+    songs without a row are computed again.
     """
     if not os.path.lexists(path):
         return {}
@@ -196,9 +207,9 @@ def _read_table(path: Path, warn: Callable[[str], None]) -> dict[str, Row]:
 
 
 def _is_valid(row: Row, folder: Path) -> bool:
-    """Return whether a row has a duration, and a feature file inside the folder of the table.
+    """Return whether a row has a finite duration and names a feature file inside the folder.
 
-    The feature file must be inside because it may be overwritten or removed.
+    `FeatureTable.forget` deletes the file that a row names, so the name must not lead out of the folder.
     """
     if not is_inside(folder, row["npy"]):
         return False
@@ -209,7 +220,7 @@ def _is_valid(row: Row, folder: Path) -> bool:
 
 
 def is_inside(folder: Path, npy: str) -> bool:
-    """Return whether a name is that of a feature file inside a folder, also after links are resolved."""
+    """Return whether ``npy`` is the relative name of a .npy file that is inside a folder after links are resolved."""
     name = PurePosixPath(npy)
     if not npy.endswith(".npy") or "\0" in npy or name.is_absolute() or ".." in name.parts or Path(npy).drive:
         return False
@@ -217,6 +228,6 @@ def is_inside(folder: Path, npy: str) -> bool:
 
 
 def cannot_write(folder: Path, error: OSError) -> AudioError:
-    """Return the error for a folder that cannot be written to."""
+    """Return an `AudioError` that says that a folder cannot be written to, and why."""
     check_shortage(error)
     return AudioError(f"{folder}: cannot be written to ({error.strerror}); give another folder or make room")

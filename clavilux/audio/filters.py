@@ -1,6 +1,6 @@
-"""The constant arrays of the spectral analysis: windows, filter banks and weights.
+"""Constant arrays of the spectral analysis: windows, filter banks and weights.
 
-Arrays are cached, so callers must not change them. Frames have 2048 samples, so spectra have 1025 bins.
+The arrays are cached, so callers must not change them. Frames have 2048 samples, so spectra have 1025 bins.
 """
 
 from __future__ import annotations
@@ -10,28 +10,27 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio import Float32
 from clavilux.constants import FFT_SAMPLES, MEL_BANDS, MFCC_ROWS, SAMPLE_RATE
-
-Float32 = NDArray[np.float32]
 
 
 @lru_cache(maxsize=2)
 def hann(n: int) -> Float32:
-    """Return the periodic Hann window of ``n`` samples, (n,)."""
+    """Return the periodic Hann window (n,) of ``n`` samples."""
     return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n), np.float32)
 
 
 def bin_hz() -> NDArray[np.float64]:
-    """Return the frequencies of the bins of a short frame in Hz, (1025,)."""
+    """Return the frequencies (1025,) in Hz of the bins of a spectrum."""
     return np.asarray(np.arange(1 + FFT_SAMPLES // 2) * (SAMPLE_RATE / FFT_SAMPLES), np.float64)
 
 
 @lru_cache(maxsize=4)
 def mel_filters(fmax_hz: float = SAMPLE_RATE / 2) -> Float32:
-    """Return the mel filter bank (1025, 128), the transpose of `librosa.filters.mel`; ``fmax_hz`` is 1000 or more.
+    """Return the mel filter bank (1025, 128): the transpose of `librosa.filters.mel`.
 
-    The filters are triangles on Slaney's mel scale (Auditory Toolbox 1998), which is linear below 1 kHz. Their
-    integrals over frequency in Hz are 1.
+    The filters are triangles between 0 Hz and ``fmax_hz`` (1000 or more). They are spaced on Slaney's mel scale
+    (Auditory Toolbox 1998), which is linear below 1 kHz. The integral of each filter over the frequency in Hz is 1.
     """
     linear, knee_hz, step = 200 / 3, 1_000.0, np.log(6.4) / 27
     top_mel = knee_hz / linear + np.log(fmax_hz / knee_hz) / step
@@ -45,7 +44,7 @@ def mel_filters(fmax_hz: float = SAMPLE_RATE / 2) -> Float32:
 
 @lru_cache(maxsize=1)
 def dct_basis() -> NDArray[np.float64]:
-    """Return the first 20 basis vectors of the orthonormal DCT-II over 128 bands, (128, 20)."""
+    """Return the first 20 basis vectors of the orthonormal DCT-II over 128 bands, as columns (128, 20)."""
     phase = np.pi / MEL_BANDS * (np.arange(MEL_BANDS) + 0.5)
     basis = np.sqrt(2 / MEL_BANDS) * np.cos(phase[:, None] * np.arange(MFCC_ROWS))
     basis[:, 0] *= np.sqrt(0.5)
@@ -53,30 +52,12 @@ def dct_basis() -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def chroma_filters() -> Float32:
-    """Return the chroma filter bank (1025, 12) for the pitch classes C to B, with A = 440 Hz (Ellis 2007).
-
-    Each filter is a Gaussian one semitone wide, as in `librosa.filters.chroma`. The bins are weighted by a Gaussian
-    around 880 Hz whose standard deviation is two octaves.
-    """
-    hz = np.arange(FFT_SAMPLES) * (SAMPLE_RATE / FFT_SAMPLES)  # the formula covers both halves of the spectrum
-    semitone = 12 * np.log2(hz[1:] / (440 / 16))
-    semitone = np.concatenate([[semitone[0] - 18], semitone])  # 0 Hz has no pitch: put 1.5 octaves below bin 1
-    width = np.concatenate([np.maximum(np.diff(semitone), 1), [1]])
-    distance = np.remainder(semitone[:, None] - np.arange(12) + 6, 12) - 6
-    filters = np.exp(-0.5 * (2 * distance / width[:, None]) ** 2)
-    filters /= np.sqrt((filters**2).sum(axis=1, keepdims=True))
-    filters *= np.exp(-0.5 * ((semitone / 12 - 5) / 2) ** 2)[:, None]
-    from_c = np.roll(filters, -3, axis=1)  # from A to C as the first pitch class
-    return np.asarray(from_c[: 1 + FFT_SAMPLES // 2], np.float32)
-
-
-@lru_cache(maxsize=1)
 def power_sums() -> Float32:
-    """Return the matrix (1025, 3) that maps power spectra to mean square, K-weighted mean square and squared norm.
+    """Return a matrix (1025, 3) that maps the power spectrum of a frame to three sums.
 
-    Power spectra are those of Hann-windowed frames, `clavilux.audio.mfcc.power_spectra`. Mean squares are those of the
-    samples, weighted by the squared window. The squared norm is that of the magnitude spectrum.
+    The sums are the mean square of the samples, the K-weighted mean square of the samples, and the squared norm of the
+    magnitude spectrum. The power spectrum comes from `clavilux.audio.mfcc.power_spectra`. Both mean squares are
+    weighted by the squared Hann window.
     """
     window = hann(FFT_SAMPLES).astype(np.float64)
     both_sides = np.full(1 + FFT_SAMPLES // 2, 2.0)
@@ -88,16 +69,16 @@ def power_sums() -> Float32:
 
 @lru_cache(maxsize=1)
 def frequency_moments() -> Float32:
-    """Return the powers 0, 1 and 2 of the bin frequencies in kHz, (1025, 3)."""
+    """Return a matrix (1025, 3) that maps a spectrum to its sums weighted by 1, f and f^2, for frequencies f in kHz."""
     # In Hz, float32 would lose precision.
     return np.asarray((bin_hz() / 1e3)[:, None] ** np.arange(3), np.float32)
 
 
 def k_weighting(hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the power response (n,) of K-weighting, a factor, at frequencies (n,) in Hz, up to 24 kHz.
+    """Return the factors (n,) by which K-weighting multiplies power at frequencies (n,) in Hz, up to 24 kHz.
 
-    ITU-R BS.1770-5, annex 1, tables 1 and 2: a shelving filter and a high-pass filter, defined at a sample rate of
-    48 kHz. The response is evaluated at that rate.
+    K-weighting is a shelving filter and a high-pass filter (ITU-R BS.1770-5, annex 1, tables 1 and 2). The standard
+    defines them at a sample rate of 48 kHz, and the response is evaluated at that rate.
     """
     z = np.exp(-2j * np.pi * hz / 48_000)
     shelf = (1.53512485958697 - 2.69169618940638 * z + 1.19839281085285 * z**2) / (

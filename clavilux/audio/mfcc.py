@@ -1,8 +1,8 @@
-"""MFCC of a window, and the settings that they are computed with.
+"""Compute the MFCC of a window with given settings, and read the settings of a feature file.
 
-A bundle is trained on features of one `FeatureSettings`, which ``bundle.json`` states, and needs the same to paint. A
-feature file states them after its array, where NumPy does not read; a file without a statement has the defaults of
-librosa.
+The networks of a bundle need MFCC with the settings that they were trained with; ``bundle.json`` states these settings.
+A feature file states its settings after the array; NumPy ignores these bytes. If the file states no settings, its MFCC
+were computed with the defaults of librosa.
 """
 
 from __future__ import annotations
@@ -14,48 +14,40 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
+from clavilux.audio import Float32
 from clavilux.audio.filters import dct_basis, hann, mel_filters
 from clavilux.constants import FFT_SAMPLES, HOP_SAMPLES, SAMPLE_RATE
 
-Float32 = NDArray[np.float32]
 Level = Literal["absolute", "relative"]
 
-FMAX_RANGE_HZ = (1_000.0, SAMPLE_RATE / 2)
-RANGE_RANGE_DB = (10.0, 120.0)
+FMAX_RANGE_HZ = (1_000.0, SAMPLE_RATE / 2)  # allowed `FeatureSettings.fmax_hz`
+RANGE_RANGE_DB = (10.0, 120.0)  # allowed `FeatureSettings.range_db`
 
 _POWER_FLOOR: dict[str, float] = {"absolute": 1e-10, "relative": 1e-30}  # librosa's amin
-_MARK = re.compile(rb"\nclavilux mfcc fmax_hz=([0-9.]{1,12}) range_db=([0-9.]{1,12}) level=([a-z]{1,12})\n\Z")
+_NUMBER = rb"([0-9]{1,6}(?:[.][0-9]{1,6})?)"
+_MARK = re.compile(rb"\nclavilux mfcc fmax_hz=%b range_db=%b level=([a-z]{1,12})\n\Z" % (_NUMBER, _NUMBER))
 _LONGEST_MARK = 100  # bytes
 
 
 @dataclass(frozen=True)
 class FeatureSettings:
-    """Settings of the MFCC; the defaults are those of librosa.
+    """Settings of the MFCC; the defaults are those of librosa."""
 
-    Attributes
-    ----------
-    fmax_hz : float
-        Highest frequency of the mel bands. Above 7 kHz, lossy codecs leave gaps.
-    range_db : float
-        Values of mel bands that are more than this below the maximum of the window are raised to that limit (librosa's
-        `top_db`). With 80 dB, the noise floor of a codec counts as much as the music.
-    level : str
-        "absolute": dB of the power spectrum, as in librosa. "relative": dB of the maximum of the window, so that a
-        gain changes nothing (librosa's `ref=np.max`).
-    """
-
-    fmax_hz: float = SAMPLE_RATE / 2
+    fmax_hz: float = SAMPLE_RATE / 2  # highest frequency of the mel bands; lossy codecs leave gaps above 7 kHz
+    # Dynamic range of a window (librosa's `top_db`): mel bands more than this below the maximum of the window are
+    # raised to that limit. With 80 dB, the noise floor of a codec counts as much as the music.
     range_db: float = 80.0
+    # Power at 0 dB. "absolute": 1, as in librosa. "relative": the maximum of the window (librosa's `ref=np.max`), so
+    # that a gain changes nothing.
     level: Level = "absolute"
 
     def __str__(self) -> str:
-        """Return a text for messages and tables, such as "7000 Hz, 40 dB, relative"."""
+        """Return the settings as text for messages and tables, such as "7000 Hz, 40 dB, relative"."""
         return f"{self.fmax_hz:g} Hz, {self.range_db:g} dB, {self.level}"
 
     def mark(self) -> bytes:
-        """Return the bytes at the end of a feature file that state these settings; empty for the librosa defaults."""
+        """Return the bytes that state these settings at the end of a feature file; empty for the librosa defaults."""
         if self == LIBROSA:
             return b""
         return f"\nclavilux mfcc fmax_hz={self.fmax_hz:g} range_db={self.range_db:g} level={self.level}\n".encode()
@@ -66,11 +58,7 @@ class FeatureSettings:
         found = _MARK.search(end)
         if found is None:
             return LIBROSA
-        values: dict[str, Any] = {
-            "fmax_hz": _number(found[1]),
-            "range_db": _number(found[2]),
-            "level": found[3].decode(),
-        }
+        values: dict[str, Any] = {"fmax_hz": float(found[1]), "range_db": float(found[2]), "level": found[3].decode()}
         return cls(**values) if are_settings(values) else LIBROSA
 
 
@@ -79,7 +67,7 @@ LIBROSA = FeatureSettings()
 
 
 def are_settings(values: Any) -> bool:
-    """Return whether an untrusted value is a dictionary with the fields of `FeatureSettings`, each in its range."""
+    """Return whether a value is a dict with the fields of `FeatureSettings`, each with an allowed value."""
     if not isinstance(values, dict) or set(values) != {"fmax_hz", "range_db", "level"}:
         return False
     numbers = ((values["fmax_hz"], FMAX_RANGE_HZ), (values["range_db"], RANGE_RANGE_DB))
@@ -104,10 +92,10 @@ def read_settings(path: Path) -> FeatureSettings:
 
 
 def mfcc(window: Float32, settings: FeatureSettings = LIBROSA) -> Float32:
-    """Return the MFCC of one window, as `librosa.feature.mfcc` computes them.
+    """Return the MFCC of one window, equal to those of librosa.
 
-    The equivalent call is `librosa.feature.mfcc(S=power_to_db(melspectrogram(fmax=fmax_hz), top_db=range_db))`. For a
-    relative level, `power_to_db` gets `ref=np.max` and `amin=1e-30`.
+    The equivalent call is `librosa.feature.mfcc(S=power_to_db(melspectrogram(fmax=fmax_hz), top_db=range_db))`. If
+    ``settings.level`` is "relative", `power_to_db` also gets `ref=np.max` and `amin=1e-30`.
 
     Parameters
     ----------
@@ -118,34 +106,26 @@ def mfcc(window: Float32, settings: FeatureSettings = LIBROSA) -> Float32:
     Returns
     -------
     (20, 1 + n // 512) float32
-        Davis & Mermelstein 1980, from 128 Slaney mel bands in dB.
+        For each frame, the first 20 cepstral coefficients (Davis & Mermelstein 1980) of 128 Slaney mel bands in dB.
     """
-    half = FFT_SAMPLES // 2
-    padded = np.pad(window, half)
+    padded = np.pad(window, FFT_SAMPLES // 2)
     power = power_spectra(sliding_window_view(padded, FFT_SAMPLES)[::HOP_SAMPLES])
     bands_db = decibel(power @ mel_filters(settings.fmax_hz), _POWER_FLOOR[settings.level])
     loudest = bands_db.max()
     np.maximum(bands_db, loudest - settings.range_db, out=bands_db)
     if settings.level == "relative":
         bands_db -= loudest
-    # In float32 the sum of 128 values near -90 has a rounding error of 0.001.
+    # In float32, a sum of 128 values near -90 has a rounding error of 0.001.
     return np.ascontiguousarray((bands_db.astype(np.float64) @ dct_basis()).T, np.float32)
 
 
 def power_spectra(frames: Float32) -> Float32:
-    """Return the power spectra |rfft|^2, (T, 1025), of frames (T, 2048) after multiplication with a Hann window."""
+    """Return the power spectra |rfft|^2 (T, 1025) of frames (T, 2048), after multiplication by a Hann window."""
     spectrum = np.fft.rfft(frames * hann(FFT_SAMPLES), axis=1)
     real, imaginary = spectrum.real, spectrum.imag
     return np.asarray(real * real + imaginary * imaginary)
 
 
 def decibel(power: Float32, floor: float = _POWER_FLOOR["absolute"]) -> Float32:
-    """Return 10 log10 of power, elementwise; values of power below `floor` count as `floor`."""
+    """Return power in dB, 10 log10 of each value; values below `floor` count as `floor`."""
     return np.asarray(np.float32(10) * np.log10(np.maximum(power, np.float32(floor))))
-
-
-def _number(text: bytes) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")

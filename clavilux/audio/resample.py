@@ -2,67 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+from clavilux.audio import Float32
 
-# A longer filter and a higher cut-off than the defaults of aresample: the alias of 11.5 kHz has -53 dB instead of -20.
+if TYPE_CHECKING:
+    from av.filter import Graph
+
+# The filter is longer and has a higher cut-off than FFmpeg's default filter. The alias of a tone of 11.5 kHz has
+# -53 dB; with the default filter, it has -20 dB.
 _OPTIONS = "filter_size=64:phase_shift=10:cutoff=0.97"
 
 
-class Resampler:
-    """Converts mono float32 blocks from one sample rate to another with FFmpeg's aresample filter.
+def resample(blocks: Iterable[Float32], rate_hz: int, target_hz: int) -> Iterator[Float32]:
+    """Convert mono sound, given in blocks (n,), to another sample rate, and yield it in blocks (m,).
 
-    Parameters
-    ----------
-    rate : int
-        Sample rate of the input blocks in Hz.
-    target : int
-        Sample rate of the output blocks in Hz.
+    FFmpeg's filter aresample does the conversion. It delays some samples, so m does not follow from n.
     """
+    import av
+    import av.filter
 
-    def __init__(self, rate: int, target: int) -> None:
-        import av.filter
-
-        self.rate = rate
-        self._graph = av.filter.Graph()
-        source = self._graph.add_abuffer(sample_rate=rate, format="fltp", layout="mono", time_base=Fraction(1, rate))
-        resample = self._graph.add("aresample", f"{target}:{_OPTIONS}")
-        sink = self._graph.add("abuffersink")
-        source.link_to(resample)
-        resample.link_to(sink)
-        self._graph.configure()
-        self._n_pushed = 0
-
-    def push(self, block: Float32) -> Iterator[Float32]:
-        """Add an input block (n,), and yield the output blocks (m,) that are ready; the filter delays some samples."""
-        import av
-
+    time_base = Fraction(1, rate_hz)
+    graph = av.filter.Graph()
+    source = graph.add_abuffer(sample_rate=rate_hz, format="fltp", layout="mono", time_base=time_base)
+    filter_ = graph.add("aresample", f"{target_hz}:{_OPTIONS}")
+    sink = graph.add("abuffersink")
+    source.link_to(filter_)
+    filter_.link_to(sink)
+    graph.configure()
+    n_pushed = 0
+    for block in blocks:
         frame = av.AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
-        frame.sample_rate = self.rate
-        frame.time_base = Fraction(1, self.rate)
-        frame.pts = self._n_pushed
-        self._n_pushed += block.size
-        self._graph.push(frame)
-        yield from self._pull()
+        frame.sample_rate, frame.time_base, frame.pts = rate_hz, time_base, n_pushed
+        n_pushed += block.size
+        graph.push(frame)
+        yield from _pull(graph)
+    graph.push(None)
+    yield from _pull(graph)
 
-    def flush(self) -> Iterator[Float32]:
-        """Yield the remaining output blocks (m,); no input can be pushed afterwards."""
-        self._graph.push(None)
-        yield from self._pull()
 
-    def _pull(self) -> Iterator[Float32]:
-        import av
+def _pull(graph: Graph) -> Iterator[Float32]:
+    """Yield the blocks that a filter graph has ready."""
+    import av
 
-        while True:
-            try:
-                frame = self._graph.pull()
-            except (av.BlockingIOError, av.EOFError):
-                return
-            assert isinstance(frame, av.AudioFrame)  # the graph has audio filters only
-            if frame.samples:
-                yield np.array(frame.to_ndarray()[0], np.float32)
+    while True:
+        try:
+            frame = graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        assert isinstance(frame, av.AudioFrame)  # the graph has audio filters only
+        if frame.samples:
+            yield np.array(frame.to_ndarray()[0], np.float32)

@@ -1,4 +1,4 @@
-"""Read sound as a `Song`: decode -> features -> descriptors -> **song** -> engine."""
+"""Read a sound file as a `Song`: decode -> features -> descriptors -> **song** -> engine."""
 
 from __future__ import annotations
 
@@ -6,53 +6,55 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.audio import Float32
 from clavilux.audio.decode import AudioStream, read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, halve, measure_features
 from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.audio.mix import AUDIBLE_DB
-from clavilux.audio.samples import NAME, SampleStream, check_samples
 from clavilux.constants import MAX_AUDIO_S, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.errors import AudioError
-from clavilux.system.arguments import Number, float_array, real_number, show
+from clavilux.system.arguments import float_array, real_number, show
 from clavilux.system.memory import reuse_memory
 from clavilux.system.threads import read_ahead
 
+_MAX_NAME_LENGTH = 1_024  # characters of up to 12 bytes; the record in a JPEG has at most 64 kB
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Song:
-    """Features and descriptors of sound, with n windows of 5 s.
+    """Features and descriptors of a song, whose sound is divided into n windows of 5 s.
 
     Attributes
     ----------
     path : Path
-        The file; a name without meaning for sound from memory.
+        Path of the file; for sound from memory, a placeholder such as "array".
     name : str
         Name of the file without extension.
     sha256 : str
-        SHA-256 of the bytes of the file or of the array, 64 hexadecimal digits. It changes with the tags of a file.
+        SHA-256 of the bytes of the file or of the array, in 64 hexadecimal digits. It changes if the tags of the file
+        change.
     duration_s : float
         Duration of the sound that was read, in seconds.
     windows : (n, 20, 216) float32
-        MFCC of the windows, n >= 1; defined in `clavilux.audio.features.Features`.
+        MFCC of the windows, n >= 1, as `clavilux.audio.features.Features` defines them.
     window_db : (n,) float32
-        RMS level of the windows in dBFS, at least -120; NaN for a feature file, which has no levels.
+        RMS level of each window in dBFS, at least -120; NaN for a feature file, which has no levels.
     audible : (n,) bool
-        Whether the level of a window is at least -60 dBFS; True for a feature file.
+        Whether the level of each window is at least -60 dBFS; all True for a feature file.
     is_silent : bool
         Whether no window is audible.
     descriptors : dict of str to float
-        Descriptors of the whole song, defined in `clavilux.audio.descriptors.DESCRIPTORS`; empty for a feature file
-        whose `descriptors.csv` is missing.
+        Values of the descriptors of the whole song; `clavilux.audio.descriptors.DESCRIPTORS` defines their names. Empty
+        for a feature file without a row in a `descriptors.csv`.
     warnings : tuple of str
-        Problems that did not stop the reading, each a clause without the name of the file.
+        Problems that did not stop the reading, each without the name of the file.
     settings : FeatureSettings
-        Settings of the MFCC. A bundle paints only songs with its own.
+        Settings of the MFCC. A bundle (a folder of trained networks) paints only songs that have its settings.
 
     Examples
     --------
@@ -67,22 +69,26 @@ class Song:
     name: str
     sha256: str
     duration_s: float
-    windows: NDArray[np.float32]
-    window_db: NDArray[np.float32]
+    windows: Float32
+    window_db: Float32
     audible: NDArray[np.bool_]
     is_silent: bool
     descriptors: dict[str, float]
     warnings: tuple[str, ...]
     settings: FeatureSettings = LIBROSA
 
+    def __repr__(self) -> str:
+        minutes, seconds = divmod(round(self.duration_s), 60)
+        return f"<Song {self.name[:40]!r}, {minutes}:{seconds:02d}{', silent' if self.is_silent else ''}>"
+
     @property
-    def audible_windows(self) -> NDArray[np.float32]:
-        """The windows that the picture depends on: the audible ones, or all if none is audible."""
+    def audible_windows(self) -> Float32:
+        """MFCC of the windows that the picture is made from: the audible windows, or all windows if none is audible."""
         return self.windows[self.audible] if np.any(self.audible) else self.windows
 
     @cached_property
     def sound_sha256(self) -> str:
-        """SHA-256 of `audible_windows`: the same for all files, arrays and feature files of the same sound."""
+        """SHA-256 of `audible_windows`; it is the same for all files, arrays and feature files of the same sound."""
         windows = np.ascontiguousarray(self.audible_windows, "<f4")
         return hashlib.sha256(windows.tobytes()).hexdigest()
 
@@ -90,22 +96,20 @@ class Song:
 def read_song(
     path: Path | str, *, max_s: float = MAX_AUDIO_S, threads: int = 1, settings: FeatureSettings = LIBROSA
 ) -> Song:
-    """Return the song in a sound file, or in a video with sound; the same bytes give the same values.
+    """Return the song in a sound file, or in a video with sound.
+
+    The same bytes give the same values.
 
     Parameters
     ----------
     path : Path or str
-        Any format that FFmpeg reads.
+        A file in any format that FFmpeg reads.
     max_s : float
         Use only the first ``max_s`` seconds.
     threads : int
         With 2 or more, one thread decodes the file while another one computes the features.
     settings : FeatureSettings
         Settings of the MFCC; use those of the bundle that will paint the song.
-
-    Returns
-    -------
-    Song
 
     Raises
     ------
@@ -117,64 +121,43 @@ def read_song(
     >>> read_song("nocturne.flac").descriptors["tempo"]  # doctest: +SKIP
     71.8
     """
-    return _read(path, max_s, threads, settings)[0]
-
-
-def read_song_content(
-    content: bytes, path: Path, *, max_s: float = MAX_AUDIO_S, threads: int = 1, settings: FeatureSettings = LIBROSA
-) -> Song:
-    """Return the song in the bytes of a sound file; the other parameters and errors are those of `read_song`.
-
-    ``path`` is used for the name of the song and for messages; no file is read.
-    """
-    if not content:
-        raise AudioError(f"{path}: is empty (0 bytes); give a sound file")
-    stream = AudioStream(content, path, max_s=max_s)
-    return _measure(stream, path, hashlib.sha256(content).hexdigest(), threads, settings)[0]
-
-
-def read_song_samples(
-    y: Any, sr: Number | None, *, max_s: float = MAX_AUDIO_S, threads: int = 1, settings: FeatureSettings = LIBROSA
-) -> Song:
-    """Return the song in an array ``y`` of samples with the sample rate ``sr`` in Hz.
-
-    `clavilux.audio.samples.check_samples` describes both. The other parameters and errors are those of `read_song`.
-    """
-    samples, rate = check_samples(y, sr)
-    sha256 = hashlib.sha256(f"{samples.dtype.str} {samples.shape} {rate}".encode())
-    sha256.update(np.ascontiguousarray(samples).data)
-    return _measure(SampleStream(samples, rate, max_s=max_s), Path(NAME), sha256.hexdigest(), threads, settings)[0]
+    return measure_song(read_blocks(path, max_s=max_s), Path(path), threads=threads, settings=settings)[0]
 
 
 def read_song_halves(
     path: Path | str, settings: FeatureSettings = LIBROSA
 ) -> tuple[Song, tuple[dict[str, float], dict[str, float]]]:
-    """Return the song in a sound file, and the descriptors of its first and of its second half.
+    """Return the song in a sound file, and the descriptors of the first and of the second half of the song.
 
     The parameters and errors are those of `read_song`.
     """
-    song, features = _read(path, MAX_AUDIO_S, 1, settings)
+    song, features = measure_song(read_blocks(path), Path(path), settings=settings)
     first, second = (describe(half) for half in halve(features))
     return song, (first, second)
 
 
-def _read(path: Path | str, max_s: float, threads: int, settings: FeatureSettings) -> tuple[Song, Features]:
-    path = Path(path)
-    return _measure(read_blocks(path, max_s=max_s), path, None, threads, settings)
-
-
-def _measure(
-    stream: AudioStream, path: Path, sha256: str | None, threads: int, settings: FeatureSettings
+def measure_song(
+    stream: AudioStream,
+    path: Path,
+    *,
+    sha256: str | None = None,
+    threads: int = 1,
+    settings: FeatureSettings = LIBROSA,
 ) -> tuple[Song, Features]:
-    """Return the song in a stream of sound, and its features; without ``sha256``, the file is hashed."""
+    """Return the song in a stream of sound, and its features; the stream is read again if its mix needs a correction.
+
+    ``path`` is the path of the file, or a placeholder. ``sha256`` is the hash of the song; by default, the hash of the
+    file. The other parameters are those of `read_song`.
+    """
     reuse_memory()
     while True:
         features = measure_features(stream if threads == 1 else read_ahead(stream), settings)
         audible = features.window_db >= AUDIBLE_DB
-        if not stream.correct(is_silent=not audible.any()):  # most songs are read once
+        is_silent = not audible.any()
+        if not stream.correct(is_silent=is_silent):  # most songs are read once
             break
     warnings = list(stream.warnings)
-    if not audible.any():
+    if is_silent:
         warnings.append(f"it is silent: no window reaches {AUDIBLE_DB:g} dB of full scale")
     song = Song(
         path=path,
@@ -184,7 +167,7 @@ def _measure(
         windows=features.mfcc,
         window_db=features.window_db,
         audible=audible,
-        is_silent=not audible.any(),
+        is_silent=is_silent,
         descriptors=describe(features),
         warnings=tuple(warnings),
         settings=settings,
@@ -192,11 +175,8 @@ def _measure(
     return song, features
 
 
-_MAX_NAME_LENGTH = 1_024  # characters of up to 12 bytes; the record in a JPEG has at most 64 kB
-
-
 def check_song(song: Song) -> None:
-    """Raise `AudioError` if a field of a `Song`, which a caller may have created, has a wrong type, shape or value."""
+    """Check a `Song` from a caller; raise `AudioError` if a field has a wrong type, shape or value."""
     windows = float_array("windows of the song", song.windows, (None, MFCC_ROWS, WINDOW_FRAMES), fault=AudioError)
     audible = np.asarray(song.audible)
     if audible.shape != windows.shape[:1] or audible.dtype != np.bool_:
@@ -217,7 +197,7 @@ def check_song(song: Song) -> None:
 
 
 def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits.
+    """Return the SHA-256 of a file as 64 hexadecimal digits.
 
     Raises
     ------

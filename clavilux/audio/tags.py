@@ -1,4 +1,7 @@
-"""Read the tags of a song, such as title and artist, for names of files. They are untrusted text."""
+"""Read the tags of a song, such as title and artist, for the names of pictures.
+
+Tags are untrusted text.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,16 @@ TAGS = {
     "year": ("year", "date", "originaldate"),
     "genre": ("genre",),
 }
-"""Tag -> names that containers use for it, the best first."""
+"""Tag -> names that containers use for it; the first one that is present is used."""
 
-_LONGEST = 1_000  # characters; tags may have megabytes
+_LONGEST = 1_000  # characters of a tag that are used; tags may have megabytes
 
 
 def read_tags(path: Path) -> dict[str, str]:
-    """Return the tags of a song that are present: key of `TAGS` -> text; empty if the file cannot be read.
+    """Return the tags of a song: key of `TAGS` -> text.
 
-    Track and disc are numbers of two digits, such as "03"; the year has four digits.
+    Missing tags are left out; the result is empty if the file cannot be read. Track and disc are numbers with at least
+    two digits, such as "03"; the year has four digits.
 
     Examples
     --------
@@ -55,6 +59,6 @@ def read_tags(path: Path) -> dict[str, str]:
 
 
 def _number(text: str, n_digits: int) -> str:
-    """Return the first number of a text such as ``3/12`` or ``1997-05-01``; "" if there is none."""
+    """Return the first number in a text such as ``3/12``, padded with zeros to ``n_digits``; "" if there is none."""
     match = re.search(r"\d{1,4}", text)
     return match[0].zfill(n_digits) if match else ""

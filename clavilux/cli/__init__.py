@@ -10,11 +10,13 @@ import atexit
 import errno
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -30,69 +32,59 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Home:
-    """Module and name of a sub-command, and its description in ``clavilux --help``."""
+class _Entry:
+    """A sub-command in ``clavilux --help``: the function ``NAME`` in the module ``clavilux.cli.NAME``."""
 
-    module: str
-    name: str
     help: str
-    is_watched: bool = True  # computes in this process, where libraries may delay Ctrl-C
-    section: str = "Train and measure"  # of the help text
+    section: str
+    is_watched: bool = True  # whether it computes in this process, where libraries may delay Ctrl-C
 
+
+_PAINT, _TRAIN = "Paint", "Train and measure"  # sections
 
 COMMANDS = {
-    "paint": _Home("clavilux.cli.paint", "paint", "Paint songs: one abstract picture per song.", False, "Paint"),
-    "controls": _Home(
-        "clavilux.cli.controls",
-        "controls",
-        "Write the colours, marks and layout of a picture as a file to edit.",
-        False,
-        "Paint",
+    "paint": _Entry("Paint songs: one abstract picture per song.", _PAINT, is_watched=False),
+    "controls": _Entry(
+        "Write the colours, marks and layout of a picture to a file for you to edit.", _PAINT, is_watched=False
     ),
-    "explain": _Home(
-        "clavilux.cli.explain",
-        "explain",
-        "Describe what was measured in a song and what was painted.",
-        section="Paint",
+    "explain": _Entry("Describe what was measured in a song and what was painted.", _PAINT),
+    "marks": _Entry("Write a picture that shows all kinds of marks, figures and surfaces.", _PAINT),
+    "features": _Entry(
+        "Measure tempo, key, loudness and more of all songs in a folder, and write a table.", _PAINT, is_watched=False
     ),
-    "features": _Home(
-        "clavilux.cli.features",
-        "features",
-        "Measure tempo, key, loudness and more of all songs in a folder, as a table.",
-        False,
-        "Paint",
-    ),
-    "corpus": _Home(
-        "clavilux.cli.corpus", "corpus", "Download the public pictures and music that the networks were trained on."
-    ),
-    "train": _Home(
-        "clavilux.cli.train", "train", "Train the networks on your own pictures and music. Needs the extra `train`."
-    ),
-    "evaluate": _Home(
-        "clavilux.cli.evaluate",
-        "evaluate_command",
-        "Measure trained networks on unseen music and art. Needs the extra `eval`.",
-    ),
-    "study": _Home("clavilux.cli.study", "study", "Ask listeners whether pictures belong to their music."),
-    "bundle": _Home("clavilux.cli.bundle", "bundle", "Show or check a bundle (a folder of trained networks)."),
-    "marks": _Home("clavilux.cli.marks", "marks", "Write a picture that shows all kinds of marks and all surfaces."),
+    "corpus": _Entry("Download the public pictures and music that the networks were trained on.", _TRAIN),
+    "train": _Entry("Train the networks on your own pictures and music. Needs the extra `train`.", _TRAIN),
+    "evaluate": _Entry("Measure trained networks on unseen music and art. Needs the extra `eval`.", _TRAIN),
+    "study": _Entry("Test whether listeners can tell which picture belongs to which music.", _TRAIN),
+    "bundle": _Entry("Show or check a bundle (a folder of trained networks).", _TRAIN),
 }
 
 # System errors that the user can fix: disk space, permissions, open files, memory.
-FAULTS_OF_THE_SYSTEM = (
+_FAULTS_OF_THE_SYSTEM = (
     *(*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO),
 )
 
-
-MOST_WANTED = """\
+_MOST_WANTED = """\
 clavilux paint song.mp3                            paint a song: writes song.png
 clavilux paint album/ -o pictures/                 paint every song of a folder
 clavilux paint song.mp3 -o cover.jpg --size 3000   a cover for music shops
 
 `clavilux --help` lists all commands, `clavilux paint --help` all options."""
 
-INTERRUPTED = 130  # exit code after Ctrl-C
+_COMMAND_HINTS = {
+    "describe": "To describe a song and its picture: clavilux explain SONG",
+    "help": "For help: clavilux --help, or clavilux paint --help",
+    "version": "For the version: clavilux -V",
+    "generate_image": "Its successor: clavilux paint SONG",
+    "train_audio_vae": "Its successor: clavilux train audio-vae",
+    "train_image_vae": "Its successor: clavilux train image-vae",
+    "train_mapping_network": "Its successor: clavilux train mapping",
+    "record": "To print the record in a picture: clavilux explain PICTURE --record",
+}  # word that users tried as a command -> what to type
+
+_INTERRUPTED = 130  # exit code after Ctrl-C
+_LEAST_LIKENESS = 0.75  # of names in "Did you mean"; 1 for equal names
 
 
 class Fault(click.ClickException):
@@ -116,29 +108,49 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the sub-command of this name, which is imported now; None if there is none."""
-        home = COMMANDS.get(cmd_name)
-        if home is None:
+        """Import and return the sub-command with this name; return None if there is none."""
+        if cmd_name not in COMMANDS:
             return None
-        if home.is_watched or sys.platform != "linux":
+        if COMMANDS[cmd_name].is_watched or sys.platform != "linux":
             signals.watch()
         with _one_line():
-            command = getattr(import_module(home.module), home.name)
-        assert isinstance(command, click.Command), f"{home.module}.{home.name} is no click command"
+            command: click.Command = getattr(import_module(f"clavilux.cli.{cmd_name}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the name, the sub-command and the rest of the arguments; a `UsageError` for no command has a hint."""
+        name = args[0]
+        if name not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, 1, _LEAST_LIKENESS)
+            hint = _COMMAND_HINTS.get(name.removesuffix(".py").replace("-", "_")) or (
+                f"Did you mean '{near[0]}'?" if near else None
+            )
+            if os.path.exists(name):
+                from clavilux.images import is_picture
+
+                hint = f"To paint it: clavilux paint {'--again ' * is_picture(Path(name))}{shlex.quote(name)}"
+            if hint is not None:
+                raise click.UsageError(f"No such command '{name}'. {hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the names and descriptions of the sub-commands into the help text, in sections."""
-        for section in dict.fromkeys(home.section for home in COMMANDS.values()):
+        for section in (_PAINT, _TRAIN):
             with formatter.section(section):
-                formatter.write_dl([(name, home.help) for name, home in COMMANDS.items() if home.section == section])
+                formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items() if entry.section == section])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the sub-commands and options that begin with ``incomplete``."""
         # From `COMMANDS`, because importing all sub-commands takes seconds.
         from click.shell_completion import CompletionItem
 
-        names = [CompletionItem(name, help=home.help) for name, home in COMMANDS.items() if name.startswith(incomplete)]
+        names = [
+            CompletionItem(name, help=entry.help) for name, entry in COMMANDS.items() if name.startswith(incomplete)
+        ]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -149,30 +161,45 @@ class Commands(click.Group):
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Turn errors that the user can fix, such as a missing extra, into a `Fault`; others keep their traceback."""
+    """Turn errors that the user can fix, such as a missing extra, into a `Fault`; other errors pass unchanged."""
     try:
         yield
     except ClaviluxError as error:
         raise Fault(str(error)) from error
     except KeyboardInterrupt:
-        raise click.exceptions.Exit(signals.exit_code() or INTERRUPTED) from None
+        raise click.exceptions.Exit(signals.exit_code() or _INTERRUPTED) from None
     except click.ClickException as error:  # wrong usage: the message quotes the arguments
+        if getattr(error, "possibilities", None):
+            _drop_unlike(error)
         error.message = output.visible(error.message, keep="\n\t")  # type: ignore[misc]
         raise
     except OSError as error:
-        if error.filename is None or error.errno not in FAULTS_OF_THE_SYSTEM:
+        if error.filename is None or error.errno not in _FAULTS_OF_THE_SYSTEM:
             raise
         raise Fault(f"{os.fsdecode(error.filename)}: {error.strerror}") from error
     except ModuleNotFoundError as error:
-        from clavilux.cli.extras import find_extra, install_command
+        from clavilux.system.extras import find_extra, missing_extra
 
-        package = (error.name or "").partition(".")[0]
         context = click.get_current_context(silent=True)
-        extra = find_extra(package, context.invoked_subcommand if context else None)
-        if extra is None:
+        package = (error.name or "").partition(".")[0]
+        missing = missing_extra(error, find_extra(package, context.invoked_subcommand if context else None))
+        if missing is None:
             raise
-        fault = "not installed" if error.name == package else "too old"  # the package lacks a module
-        raise Fault(f"this needs {package}, which is {fault}: {install_command(extra)}") from error
+        raise Fault(str(missing)) from error
+
+
+def _drop_unlike(error: Any) -> None:
+    """Remove names from "Did you mean" that share only a few letters with the name that the user gave.
+
+    Click compares names with their dashes, so that any two short options are alike.
+    """
+    from difflib import get_close_matches
+
+    name = str(getattr(error, "option_name", None) or getattr(error, "command_name", ""))
+    by_word = {possibility.strip("-"): possibility for possibility in error.possibilities}
+    error.possibilities = [
+        by_word[word] for word in get_close_matches(name.strip("-"), by_word, cutoff=_LEAST_LIKENESS)
+    ]
 
 
 def _show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
@@ -187,7 +214,7 @@ def _show_version(context: click.Context, option: click.Parameter, wanted: bool)
     cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 success; 1 something failed (stderr says what, one line each); 2 wrong usage; "
+    epilog="Exit codes: 0 success; 1 something failed (stderr has a line for each failure); 2 wrong usage; "
     "130 interrupted by Ctrl-C, 143 ended by SIGTERM.",
 )
 @click.option(
@@ -209,14 +236,15 @@ def cli(ctx: click.Context) -> None:
     clavilux paint nocturne.flac --size 4096   the same picture, larger
     """  # noqa: D301  (click: \b keeps line breaks)
     if ctx.invoked_subcommand is None:
-        output.say(MOST_WANTED)
+        output.say(_MOST_WANTED)
 
 
 def main() -> None:
     """Run the command ``clavilux``, and exit with its exit code."""
-    # Read when NumPy is first imported, here and in worker processes. More threads do not help small matrices.
+    # NumPy reads this when it is first imported, here and in worker processes. More threads do not help small matrices.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Fewer garbage collections during imports save 0.01 s, none at exit 0.02 s; imported modules are never freed.
+    # Fewer garbage collections during imports save 0.01 s, and no collection at exit saves 0.02 s. Imported modules are
+    # never freed.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
     output.set_up()
@@ -234,7 +262,7 @@ def _run() -> int:
             error.show()
         return error.exit_code
     except click.Abort:
-        return signals.exit_code() or INTERRUPTED
+        return signals.exit_code() or _INTERRUPTED
     except OSError as error:
         if error.errno not in NO_ROOM or error.filename is not None:
             raise

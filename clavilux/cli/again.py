@@ -8,97 +8,92 @@ from typing import Any
 import click
 
 from clavilux.bundle import shipped_bundles
-from clavilux.cli.names import make_folder
+from clavilux.cli.names import make_folder, refuse_opaque
+from clavilux.cli.options import is_given
 from clavilux.cli.painting import Again, Outcome, open_clavilux, paint_again
+from clavilux.cli.sizes import resolve_size
 from clavilux.cli.steering import STEERING
+from clavilux.constants import BACKGROUNDS
 from clavilux.errors import BundleError
 from clavilux.picture_file import ALL_FORMATS, read_record
+from clavilux.record import check_version
 from clavilux.system.arguments import show
 from clavilux.system.files import refuse_inputs
 
-_STORED = (  # parameters of `paint` whose values come from the record, or that are for several songs
+_STORED = (  # parameters of `paint` whose values are in the record, or that concern several songs
     *("seed", "count", "spread", "noise_std", "logvar_scale", "n_random", "max_s"),
-    *("jobs", "resume", "scheduler", "embed", "folder_image", "sheet", *STEERING),
+    *("jobs", "resume", "scheduler", "folder_image", "sheet", *STEERING),
 )
 
 
-def paint_from_record(
-    ctx: click.Context,
-    again: Path,
-    paths: tuple[Path, ...],
-    output: str | None,
-    *,
-    size: tuple[int, int] | None,
-    dpi: float | None,
-    alt_file: bool,
-) -> Outcome:
-    """Paint a picture again from the record in its file, and return the outcome.
+def paint_from_record(ctx: click.Context) -> Outcome:
+    """Paint the picture of ``paint --again`` from the record in its file, and return its report and warnings.
 
-    Parameters
-    ----------
-    ctx : click.Context
-        Of the command ``paint``; options whose values come from the record must not be given.
-    again : Path
-        The picture with the record.
-    paths : tuple of Path
-        The song of the picture, or nothing.
-    output : str or None
-        File to write; by default the name of the picture with ``-again`` in the current folder.
-    size : (int, int) or None
-        Width and height in pixels; None for those of the record.
-    dpi : float or None
-        Pixels per inch; None for those of the record.
-    alt_file : bool
-        Also write the description as a text file.
-
-    Raises
-    ------
-    UsageError
-        If an option does not go together with ``--again``.
-    ClaviluxError
-        If the picture cannot be read, painted or written.
+    The new picture is written to the file of ``-o``; without ``-o``, ``cover.png`` becomes ``cover-again.png`` in the
+    current folder. With ``--embed``, it is written into the tags of the song, and to a file only if ``-o`` or
+    ``--format`` is given. A `UsageError` is raised if an option cannot be combined with ``--again``, and a
+    `ClaviluxError` if the picture cannot be read, painted or written.
     """
-    if any(_is_given(ctx, name) for name in _STORED):
+    given = ctx.params
+    again, paths, output, size = given["again"], given["paths"], given["output"], given["size"]
+    if any(is_given(ctx, name) for name in _STORED):
+        options = [option for option in ctx.command.params if isinstance(option, click.Option)]
+        allowed = [option.opts[-1] for option in options if option.name not in (*_STORED, "again")]
         raise click.UsageError(
-            "--again uses the settings stored in the picture; only --size, --dpi, --format, --plot, --bundle and -o "
-            "may be given with it."
+            f"--again uses the settings stored in the picture; only {', '.join(allowed)} may be given with it. To "
+            f"change the picture: clavilux controls {again} -o song.json, then clavilux paint song.json with options."
         )
     if len(paths) > 1:
         raise click.UsageError("--again paints one picture: give one SONG, or none.")
+    if given["embed"] and not paths:
+        raise click.UsageError(f"--embed changes a SONG; give it: clavilux paint SONG --again {again} --embed.")
     if output is not None and Path(output).suffix.lower() not in ALL_FORMATS:
         raise click.UsageError(f"-o {output}: a picture ends in {', '.join(ALL_FORMATS)}.")
+    pixels, density = resolve_size(size, given["dpi"])
     record = read_record(again)
+    check_version(record)
     bundle = None
     if "controls" not in record:
-        bundle = ctx.params["bundle"] if _is_given(ctx, "bundle") else _shipped_bundle_of(record, again)
+        bundle = bundle_of(record, again, ctx)
         open_clavilux(bundle)
     elif paths:
         raise click.UsageError(f"{again} was painted from controls: give no SONG.")
-    suffix = f".{ctx.params['suffix']}" if ctx.params["suffix"] else again.suffix
-    target = Path(output) if output is not None else Path(f"{again.stem}-again{suffix}")
-    make_folder(target.parent)
-    if output is not None:
-        refuse_inputs([target], [again, *paths])
+    background = given["background"] if is_given(ctx, "background") else None
+    target = None
+    if output is not None or given["suffix"] or not given["embed"]:
+        suffix = f".{given['suffix']}" if given["suffix"] else again.suffix
+        target = Path(output) if output is not None else Path(f"{again.stem}-again{suffix}")
+        if (background or record.get("background")) == BACKGROUNDS[1]:
+            refuse_opaque(str(target), target.suffix)
+        make_folder(target.parent)
+        if output is not None:
+            refuse_inputs([target], [again, *paths])
     task = Again(
+        source=again,
         song=paths[0] if paths else None,
         record=record,
         picture=target,
         bundle=bundle,
-        size=size,
-        dpi=dpi,
+        size=pixels if is_given(ctx, "size") else None,
+        background=background,
+        dpi=density if given["dpi"] is not None or size.dpi is not None else None,
         is_named=output is not None,
-        alt_file=alt_file,
-        plot=ctx.params["plot"],
+        alt_file=given["alt_file"],
+        embed=given["embed"],
+        plot=given["plot"],
+        is_compared=given["explain"] or given["as_json"],
     )
     return paint_again(task)
 
 
-def _is_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+def bundle_of(record: dict[str, Any], again: Path, ctx: click.Context) -> str:
+    """Return the bundle of ``--bundle`` or else of the record in the picture ``again``.
 
-
-def _shipped_bundle_of(record: dict[str, Any], again: Path) -> str:
-    """Return the bundle in a record if it is a shipped one; a path in an untrusted picture is never opened."""
+    Records are not trusted, so they must not choose any bundle but a shipped one: a `BundleError` is raised. For a
+    picture of controls, which needs no bundle, it is the default of ``--bundle``.
+    """
+    if is_given(ctx, "bundle") or "controls" in record:
+        return str(ctx.params["bundle"])
     bundle = record.get("bundle")
     name = bundle.get("name") if isinstance(bundle, dict) else None
     if name not in shipped_bundles():

@@ -1,53 +1,71 @@
-"""What is written beside a picture: its description as text, a cover in the tags of the song, a cover of the album."""
+"""Write what accompanies pictures: descriptions as text, covers of songs and of folders, and contact sheets."""
 
 from __future__ import annotations
 
 import io
+import math
 import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from clavilux.audio.song import hash_file
 from clavilux.cli.names import is_of_same_source, may_be_replaced
-from clavilux.errors import ClaviluxError
+from clavilux.cli.output import write_output
+from clavilux.cli.templates import FoundSong
+from clavilux.errors import ClaviluxError, OutputError
 from clavilux.picture import Picture
-from clavilux.system.files import write_whole
+from clavilux.picture_file import FORMATS, encode_sheet, is_sheet, read_record
+from clavilux.system.files import refuse_inputs, write_whole
 
-FOLDER_IMAGE = "cover.jpg"
-_DESCRIPTIONS = (b"Abstract picture, ", b"Blurred abstract picture, ")  # beginnings of ours
+_THUMB_PX, _LEAST_THUMB_PX = 256, 32  # largest and smallest side of a thumbnail
+_MOST_PX = 8_192  # width of a contact sheet from which thumbnails become smaller
+_GAP, _LABEL_PX, _TEXT_PX = 8, 20, 14
+_LETTERS = str.maketrans("øØłŁđĐıð–—‘’“”", "oOlLdDid--''\"\"") | {ord("ß"): "ss", ord("æ"): "ae", ord("œ"): "oe"}
+_FOLDER_IMAGE = "cover.jpg"
+_KEPT = "exists already and was kept"
+_DESCRIPTIONS = (b"Abstract picture, ", b"Blurred abstract picture, ")  # their first words
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What to write beside a picture.
+    """What to write beside the pictures of a song."""
 
-    Attributes
-    ----------
-    alt_file : bool
-        Write the description of each picture as a text file.
-    embed : bool
-        Write the main picture into the tags of the song.
-    folder_image : Path or None
-        Write the main picture to this file, unless an unrelated file has this name.
+    alt_file: bool = False  # write the description of each picture to a text file
+    embed: bool = False  # write the main picture into the tags of the song
+    folder_image: Path | None = None  # write the main picture to this file, unless an unrelated file has this name
+
+
+def list_extras(songs: Sequence[FoundSong], *, alt_file: bool, embed: bool, folder_image: bool) -> list[Extras]:
+    """Return what to write beside the pictures of each song.
+
+    With ``folder_image``, the picture of the first song in each folder becomes the cover of the folder.
     """
-
-    alt_file: bool = False
-    embed: bool = False
-    folder_image: Path | None = None
+    seen: set[Path] = set()
+    extras = []
+    for song in songs:
+        folder = song.path.parent
+        has_cover = folder_image and folder not in seen
+        seen.add(folder)
+        extras.append(Extras(alt_file, embed, folder / _FOLDER_IMAGE if has_cover else None))
+    return extras
 
 
 def embed_picture(picture: Picture, song: Path) -> Picture:
-    """Write a picture into the tags of its song, and return the picture with the new hash of the file in its record.
+    """Write a picture into the tags of its song, and return the picture with the new hash of the song in its record.
 
-    Raises
-    ------
-    AudioError
-        If the picture cannot be embedded, see `clavilux.audio.covers.embed_cover`.
+    The cover is opaque, even if the picture has a transparent ground. The function raises the errors of
+    `clavilux.audio.covers.embed_cover`.
     """
     from clavilux.audio.covers import embed_cover
 
     buffer = io.BytesIO()
-    picture.save(buffer, format="jpg")
+    picture.on_ground.save(buffer, format="jpg")
     height, width, _ = picture.pixels.shape
     embed_cover(song, buffer.getvalue(), description=picture.description, size=(width, height))
     return with_hash(picture, hash_file(song))
@@ -58,57 +76,127 @@ def with_hash(picture: Picture, sha256: str) -> Picture:
     return replace(picture, record={**picture.record, "song": {**picture.record["song"], "sha256": sha256}})
 
 
-def write_folder_image(picture: Picture, path: Path) -> str | None:
-    """Write a picture as the cover of an album.
+def write_folder_image(picture: Picture, path: Path) -> None:
+    """Write a picture as the cover of an album to ``path``, without transparency.
 
-    Returns
-    -------
-    str or None
-        A warning if an unrelated file has this name; the file is then kept.
-
-    Raises
-    ------
-    PictureError
-        If the file cannot be written.
+    A file at ``path`` that is not an earlier picture of the same song is kept, and an `OutputError` is raised.
     """
-    if os.path.lexists(path):
-        if not may_be_replaced(path, lambda record: is_of_same_source(record, picture.record)):
-            return f"{path}: exists already and was kept"
-        picture.save(path)
-        return None
+    is_new = not os.path.lexists(path)
+    check_folder_image(path, picture.record)
     try:
-        picture.save(path, exclusive=True)
-    except FileExistsError:
-        return f"{path}: exists already and was kept"
-    return None
+        picture.on_ground.save(path, exclusive=is_new)
+    except FileExistsError as error:  # created meanwhile
+        raise OutputError(f"{path}: {_KEPT}") from error
 
 
-def write_description(picture: Picture, place: Path) -> str | None:
-    """Write the description of a picture as a text file with the name of the picture and the extension .txt.
+def check_folder_image(path: Path, record: dict[str, Any]) -> None:
+    """Raise an `OutputError` if the file at ``path`` may not be replaced by the picture with this record."""
+    if not may_be_replaced(path, lambda before: is_of_same_source(before, record)):
+        raise OutputError(f"{path}: {_KEPT}")
 
-    Parameters
-    ----------
-    picture : Picture
-    place : Path
-        The file of the picture.
 
-    Returns
-    -------
-    str or None
-        A warning if an unrelated text file has this name; the text file is then kept.
+def write_description(picture: Picture, place: Path) -> None:
+    """Write the description of a picture to a text file beside ``place``, the file of the picture.
 
-    Raises
-    ------
-    ClaviluxError
-        If the text file cannot be written.
+    The text file has the same name with the extension .txt. An existing file that is not a description is kept, and an
+    `OutputError` is raised.
     """
+    check_text(place)
     path = place.with_suffix(".txt")
-    try:
+    with _as_error(path):
+        write_whole(path, f"{picture.description}\n".encode())
+
+
+def check_text(place: Path) -> None:
+    """Raise an `OutputError` if the text file beside a picture exists and is not a description."""
+    path = place.with_suffix(".txt")
+    with _as_error(path):
         if os.path.lexists(path):
             with path.open("rb") as file:
                 if not file.read(100).startswith(_DESCRIPTIONS):
-                    return f"{path}: exists already and was kept; it is no description of a picture"
-        write_whole(path, f"{picture.description}\n".encode())
+                    raise OutputError(f"{path}: {_KEPT}; it is no description of a picture")
+
+
+@contextmanager
+def _as_error(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ClaviluxError(f"{path}: cannot be written ({error.strerror or error})") from error
-    return None
+
+
+def has_description(place: Path) -> bool:
+    """Return whether the text file beside a picture exists and was written after the picture."""
+    path = place.with_suffix(".txt")
+    return path.exists() and path.stat().st_mtime >= place.stat().st_mtime
+
+
+def has_folder_image(path: Path, record: dict[str, Any]) -> bool:
+    """Return whether the cover of a folder shows the picture with this record."""
+    with suppress(ClaviluxError):
+        return _is_same_picture(read_record(path), record)
+    return False
+
+
+def has_cover(song: Path, record: dict[str, Any]) -> bool:
+    """Return whether the cover in the tags of a song shows the picture with this record.
+
+    An `AudioError` is raised if no cover can be embedded into this song.
+    """
+    from clavilux.audio.covers import read_cover_record
+
+    return _is_same_picture(read_cover_record(song), record)
+
+
+def _is_same_picture(cover: dict[str, Any] | None, record: dict[str, Any]) -> bool:
+    """Compare the record of an opaque cover with that of a picture; hashes of the song may differ."""
+    opaque = {name: value for name, value in record.items() if name not in ("background", "song")}
+    return cover is not None and {name: value for name, value in cover.items() if name != "song"} == opaque
+
+
+def refuse_sheet(sheet: Path, songs: Sequence[Path], pictures: Sequence[Path]) -> None:
+    """Raise an `OutputError` if the contact sheet would replace any file but an earlier sheet."""
+    refuse_inputs([sheet], [*songs, *pictures])
+    if sheet.absolute() in {picture.absolute() for picture in pictures}:
+        raise OutputError(f"{sheet} is one of the pictures of the run; give the sheet another name")
+    if os.path.lexists(sheet) and not is_sheet(sheet):
+        raise OutputError(f"{sheet}: exists already and is no sheet of Clavilux; remove it, or give another name")
+
+
+def write_sheet(sheet: Path, pictures: Sequence[Path]) -> None:
+    """Write a contact sheet of picture files to ``sheet``: a grid of thumbnails with numbers (from 1) and names.
+
+    The extension of ``sheet``, which is a key of `FORMATS`, gives the format.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    from clavilux.images import read_picture
+
+    columns = math.ceil(math.sqrt(len(pictures)))
+    side = max(_LEAST_THUMB_PX, min(_THUMB_PX, _MOST_PX // columns - _GAP))
+    width, height = side + _GAP, side + _LABEL_PX + _GAP
+    rows = math.ceil(len(pictures) / columns)
+    page = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(_TEXT_PX)
+    for index, picture in enumerate(pictures):
+        left, top = _GAP + index % columns * width, _GAP + index // columns * height
+        thumb = Image.fromarray(read_picture(picture))
+        thumb.thumbnail((side, side))
+        page.paste(thumb, (left + (side - thumb.width) // 2, top + (side - thumb.height) // 2))
+        label = f"{index + 1}  {_drawable(picture.stem)}"
+        while font.getlength(label) > side and len(label) > 1:
+            label = label[:-1]
+        draw.text((left, top + side + 2), label, "black", font)
+    write_output(sheet, encode_sheet(np.asarray(page), FORMATS[sheet.suffix.lower()], len(pictures)))
+
+
+def _drawable(text: str) -> str:
+    """Return a text in ASCII, which is all that Pillow's own font has: "Café" -> "Cafe"; "?" stands for the rest.
+
+    Examples
+    --------
+    >>> _drawable("Café – 夜")
+    'Cafe - ?'
+    """
+    letters = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in letters if not unicodedata.combining(letter))

@@ -6,32 +6,35 @@ import json
 
 import click
 
-from clavilux.bundle import open_bundle
+from clavilux.bundle import Bundle, open_bundle
+from clavilux.cli.options import OTHERS, bundle_option, is_given, option
 from clavilux.cli.output import say
-from clavilux.cli.sections import BUNDLE_HELP
 from clavilux.engine import Engine
-
-_bundle_option = click.option(
-    "--bundle",
-    "name",
-    default="default",
-    show_default=True,
-    metavar="NAME|DIR",
-    help=BUNDLE_HELP,
-)
 
 
 @click.group()
 def bundle() -> None:
-    """Show or check a bundle: a folder of trained networks, with a description of their training."""
+    """Show or check a bundle, which is a folder of trained networks with a description of their training."""
+
+
+_name_argument = click.argument("bundle_name", metavar="[NAME|DIR]", required=False)
+
+
+def _open(ctx: click.Context, argument: str | None, name: str) -> Bundle:
+    """Return the bundle that is given as the argument or with --bundle."""
+    if argument is not None and is_given(ctx, "name"):
+        raise click.UsageError("The bundle is given twice; give it as the argument, or with --bundle.")
+    return open_bundle(argument or name)
 
 
 @bundle.command()
-@_bundle_option
-@click.option("--json", "as_json", is_flag=True, help="Print the content of bundle.json instead.")
-def show(name: str, as_json: bool) -> None:
-    """Print how a bundle was trained, its measures, and the sizes and hashes of its files."""
-    opened = open_bundle(name)
+@_name_argument
+@bundle_option("name", section=OTHERS)
+@option("--json", "as_json", is_flag=True, help="Print the file bundle.json of the bundle instead of a summary.")
+@click.pass_context
+def show(ctx: click.Context, /, bundle_name: str | None, name: str, as_json: bool) -> None:
+    """Print how a bundle was trained, how good it is, and the size and hash of each file."""
+    opened = _open(ctx, bundle_name, name)
     if as_json:
         say(json.dumps(opened.card, indent=2))
         return
@@ -53,13 +56,15 @@ def show(name: str, as_json: bool) -> None:
 
 
 @bundle.command()
-@_bundle_option
-def verify(name: str) -> None:
+@_name_argument
+@bundle_option("name", section=OTHERS)
+@click.pass_context
+def verify(ctx: click.Context, /, bundle_name: str | None, name: str) -> None:
     """Check the hash of every file of a bundle, and load every network.
 
     The exit code is 1 if a file is missing or damaged, or a network cannot be loaded.
     """
-    opened = open_bundle(name)
+    opened = _open(ctx, bundle_name, name)
     n_bytes = opened.verify()
     Engine(opened).check()
     say(
@@ -68,7 +73,14 @@ def verify(name: str) -> None:
 
 
 def _leaves(name: str, value: object) -> list[tuple[str, object]]:
-    """Return the leaves of nested fields with dotted names; of a list of more than 8 entries, their number."""
+    """Return (dotted name, value) for each value in nested dictionaries; ``name`` is the first part of the names.
+
+    A source of a corpus, with its number of files and its licence, is one value.
+
+    A list of more than 8 entries is replaced by their number.
+    """
+    if isinstance(value, dict) and value.keys() == {"files", "licence"}:
+        return [(name, f"{value['files']} files, {value['licence']}")]
     if isinstance(value, dict):
         return [leaf for key, inner in value.items() for leaf in _leaves(f"{name}.{key}", inner)]
     if isinstance(value, list) and len(value) > 8:

@@ -1,4 +1,4 @@
-"""``clavilux controls``: write the controls of the picture of a song to a file, to edit and then paint."""
+"""``clavilux controls``: write the controls (the parameters) of the picture of a song to a file that users can edit."""
 
 from __future__ import annotations
 
@@ -7,82 +7,112 @@ from typing import Any
 
 import click
 
-from clavilux.cli.output import complain, say, visible
+from clavilux.cli.again import bundle_of
+from clavilux.cli.hints import HintedCommand
+from clavilux.cli.options import (
+    PATH,
+    SEED_MOVES,
+    bundle_option,
+    check_suffix,
+    file_option,
+    is_given,
+    no_progress_option,
+    option,
+    seed_option,
+)
+from clavilux.cli.output import complain, say, visible, write_output
 from clavilux.cli.progress import StatusLine
-from clavilux.cli.sections import BUNDLE_HELP, AdvancedOption, CommandWithSections
-from clavilux.cli.steering import read_steering, steering_options
-from clavilux.controls_file import controls_text
-from clavilux.errors import OutputError
+from clavilux.cli.steering import CUT_PALETTE, read_steering, steering_options
+from clavilux.constants import SIZE_RANGE_PX
+from clavilux.controls_file import parse_controls_record
+from clavilux.errors import ClaviluxError
+from clavilux.images import is_picture
+from clavilux.picture_file import read_record
 from clavilux.pipeline import Clavilux
-from clavilux.record import CONTROLS_SUFFIX
-from clavilux.system.files import refuse_inputs, write_whole
+from clavilux.record import CONTROLS_SUFFIX, parse_record
+from clavilux.steering import Steering
+from clavilux.system.files import refuse_inputs
 
 
-@click.command(cls=CommandWithSections)
-@click.argument("song", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="JSON file to write, such as song.json.  [default: print to stdout]",
+@click.command(cls=HintedCommand, without_value={"--palette": CUT_PALETTE})
+@click.argument("song", type=PATH, metavar="SONG|PICTURE")
+@file_option("JSON file to write, such as song.json.  [default: print to stdout]")
+@seed_option(
+    f"another number {SEED_MOVES}, and gives other variations. The file stores the seed N plus the number of the "
+    "variation."
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    metavar="N",
-    show_default=True,
-    help="Random seed; it moves single marks and brush strokes when the file is painted. The file gets N plus the "
-    "number of the variation. With --variation 1 or more, N also chooses other variations.",
-)
-@click.option(
+@option(
     "--variation",
     type=click.IntRange(0),
     default=0,
     metavar="N",
-    show_default=True,
     help="Which picture of the song: 0 is the main picture (song-1.png of `clavilux paint --count`), 1 is the first "
     "variation (song-2.png), and so on.",
 )
 @steering_options
-@click.option(
-    "--bundle",
-    cls=AdvancedOption,
-    default="default",
-    metavar="NAME|DIR",
-    show_default=True,
-    help=f"{BUNDLE_HELP} `classic` has no controls.",
-)
-def controls(song: Path, output: Path | None, seed: int, variation: int, bundle: str, **steering: Any) -> None:
-    """Write what would be painted for SONG as a JSON file to edit.
+@no_progress_option()
+@bundle_option(note="`classic` does not work here: it paints without controls.")
+@click.pass_context
+def controls(
+    ctx: click.Context,
+    /,
+    song: Path,
+    output: Path | None,
+    seed: int,
+    variation: int,
+    bundle: str,
+    **steering: Any,
+) -> None:
+    """Write the parameters of the picture of SONG to a JSON file that you can edit and paint.
 
-    The file has the palette, the kinds of marks, how many marks there are and at which angle, the surface and the
-    layout of the picture. Change any of these entries, and give the file to `clavilux paint`. docs/controls.md
-    describes each entry.
+    PICTURE is a picture that Clavilux painted, such as a variation that you chose; its own parameters are written.
+
+    The file has the palette, the layout and the surface of the picture, and the kinds, the number and the angle of its
+    marks. Change any of these entries, and paint the file with `clavilux paint`. docs/controls.md describes each entry.
 
     \b
     clavilux controls song.mp3 -o song.json
+    clavilux controls song-3.png -o song.json
     clavilux paint song.json -o cover.png
     """  # noqa: D301  (click: \\b keeps line breaks)
-    if output is not None and output.suffix.lower() != CONTROLS_SUFFIX:
-        raise click.BadParameter(f"{output} does not end in {CONTROLS_SUFFIX}", param_hint="-o")
+    check_suffix(output, CONTROLS_SUFFIX)
     asked = read_steering(steering)
-    clavilux = Clavilux(bundle)
+    is_painted = is_picture(song)
+    if is_painted and (is_given(ctx, "seed") or is_given(ctx, "variation")):
+        raise click.UsageError(
+            f"{song} is a picture, whose seed is stored in it; give it without --seed and --variation."
+        )
+    if is_painted and (asked.mood is not None or asked.near is not None):
+        raise click.UsageError(
+            f"{song} is a picture, and --mood and --near need a song; give a SONG, or leave them out."
+        )
+    record = read_record(song) if is_painted else {}
+    clavilux = Clavilux(bundle_of(record, song, ctx) if is_painted else bundle)
     asked.check_bundle(clavilux.bundle)
     with StatusLine(1, "measuring").shown():
-        read = clavilux.read_song(song)
-        for warning in read.warnings:
-            complain(f"{song}: {warning}")
-        text = controls_text(
-            clavilux.controls(read, seed=seed, variation=variation, steering=asked), seed=seed + variation
-        )
+        if is_painted:
+            text = _text_of_picture(record, clavilux, asked)
+        else:
+            read = clavilux.read_song(song)
+            for warning in read.warnings:
+                complain(f"{song}: {warning}")
+            found = clavilux.controls(read, seed=seed, variation=variation, steering=asked)
+            text = found.to_json(seed=seed + variation)
     if output is None:
         say(text.rstrip())
         return
     refuse_inputs([output], [song])
-    try:
-        write_whole(output, text.encode())
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written ({error.strerror or error}); give another name") from error
+    write_output(output, text.encode())
     say(f"{visible(str(song))} -> {visible(str(output))}")
+
+
+def _text_of_picture(record: dict[str, Any], clavilux: Clavilux, asked: Steering) -> str:
+    """Return the text of a file with the controls of a picture, given its record, changed by the steering."""
+    if "controls" in record:
+        file, _ = parse_controls_record(record)
+        return asked.steer(file.controls).to_json(seed=file.seed)
+    picture = clavilux.repaint(record, size=SIZE_RANGE_PX[0])
+    if picture.controls is None:
+        raise ClaviluxError(f"bundle {clavilux.bundle.name} paints without controls; give a picture of another bundle")
+    options = parse_record(record).options
+    return asked.steer(picture.controls).to_json(seed=options.seed + options.variation)

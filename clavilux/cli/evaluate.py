@@ -1,4 +1,4 @@
-"""``clavilux evaluate``: measure a bundle on songs and pictures that were not used for training."""
+"""``clavilux evaluate``: measure trained networks on songs and pictures that were not used for training."""
 
 from __future__ import annotations
 
@@ -9,93 +9,95 @@ from pathlib import Path
 import click
 
 from clavilux.bundle import open_bundle
-from clavilux.cli.output import complain, say
-from clavilux.cli.sections import BUNDLE_HELP, JOBS_HELP
-from clavilux.corpus.table import TABLE_NAME
-from clavilux.system.files import refuse_inputs, write_whole
-
-
-@click.command("evaluate")
-@click.option(
-    "--bundle",
-    default="default",
-    show_default=True,
-    metavar="NAME|DIR",
-    help=BUNDLE_HELP,
+from clavilux.cli.options import (
+    ADVANCED,
+    FILE,
+    OTHERS,
+    PATH,
+    CommandWithSections,
+    FiniteRange,
+    advanced_option,
+    bundle_option,
+    check_suffix,
+    file_option,
+    jobs_option,
+    option,
+    seed_option,
 )
-@click.option(
+from clavilux.cli.output import complain, say, write_output
+from clavilux.corpus.table import TABLE_NAME
+from clavilux.system.extras import EXTRAS, require
+from clavilux.system.files import refuse_inputs
+
+
+@click.command("evaluate", cls=CommandWithSections)
+@bundle_option(section=OTHERS)
+@option(
     "--beside",
     multiple=True,
     metavar="NAME|DIR",
-    help="Another bundle, measured on the same songs for comparison; may be given several times.",
+    help="Another bundle of trained networks, such as `classic`, to measure on the same songs for comparison; may be "
+    "given several times.",
 )
-@click.option(
+@option(
     "--music",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     metavar="DIR",
-    help="Folder of songs; of a corpus that `clavilux corpus` built, only held-out songs are used, which are kept out "
-    "of training.",
+    help="Folder of songs. If `clavilux corpus` built it, only its held-out songs are used, because no network is "
+    "trained on them.",
 )
-@click.option(
+@option(
     "--art",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     metavar="DIR",
-    help="Folder of pictures. Of a corpus that `clavilux corpus` built, held-out abstract and generative pictures are "
-    "used, and training pictures for comparison. Any other folder is split in two: one half stands for the held-out "
-    "pictures, the other for the training pictures.",
+    help="Folder of pictures. If `clavilux corpus` built it, its held-out abstract and generative pictures are used, "
+    "and the training pictures serve for comparison. In any other folder, half of the pictures are treated as held-out "
+    "pictures, and the other half take the place of the training pictures.",
 )
-@click.option(
+@option(
     "--songs",
     type=click.IntRange(4),
     default=200,
-    show_default=True,
     metavar="N",
-    help="Use at most N songs, chosen by hashes of their names.",
+    help="Use at most N songs. Which songs are used depends only on the file names.",
 )
-@click.option(
+@option(
     "--pictures",
     type=click.IntRange(20),
     default=400,
-    show_default=True,
     metavar="N",
-    help="Use at most N held-out pictures and at most N training pictures, chosen by hashes of the names.",
+    help="Use at most N held-out pictures and at most N training pictures. Which pictures are used depends only on the "
+    "file names.",
 )
-@click.option(
+@option(
     "--max-seconds",
-    type=click.FloatRange(10),
+    type=FiniteRange(10),
     default=120.0,
-    show_default=True,
     metavar="S",
     help="Use only the first S seconds of each song.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Random seed: orders the held-out pictures and splits them in halves, and draws random latents, permutations "
-    "and test tunes. It does not choose songs or pictures.",
+@seed_option(
+    "it decides which random latents, permutations and test tunes are drawn. If --art is a corpus, it also decides how "
+    "the held-out pictures are split into two halves; comparing the halves shows which values real art reaches. It has "
+    "no effect on which songs and pictures are used.",
+    section=ADVANCED,
 )
-@click.option(
+@advanced_option(
     "--looks",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
-    help="Log of evaluations on held-out songs. This run appends a line, and the report states how many there are: the "
-    "more often choices are made with held-out songs, the less they are held out.",
+    help="Text file that records each look at the held-out songs: every evaluation adds a line, and the report "
+    "states the number of lines. Every decision that you base on the same songs makes the networks less independent of "
+    "them.",
 )
-@click.option("--jobs", type=int, default=-1, metavar="N", help=JOBS_HELP)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Report to write: report.html is a page, and its numbers are written to report.json beside it; with "
-    "report.json, only the numbers are written.",
+@jobs_option()
+@file_option(
+    "Report to write. If FILE ends in .html, it is a page, and its numbers are also written to a .json file of the "
+    "same name. If FILE ends in .json, it has only the numbers.  [default: only print a table]"
 )
-def evaluate_command(
+def evaluate(
     bundle: str,
     beside: tuple[str, ...],
     music: Path,
@@ -105,27 +107,27 @@ def evaluate_command(
     max_seconds: float,
     seed: int,
     looks: Path | None,
-    jobs: int,
+    jobs: int | None,
     output: Path | None,
 ) -> None:
-    """Measure trained networks on music and art that were not used for training, and print a table.
+    """Measure trained networks on songs and pictures that were not used for training, and print a table.
 
-    Needs the extra `eval`. docs/measures.md explains the measures.
+    Needs the extra `eval`: run `pip install ".[eval]"` in the source folder. docs/measures.md explains the measures.
 
     \b
     clavilux evaluate --music corpus/music --art corpus/art -o report.html
     """  # noqa: D301  (click: \b keeps line breaks)
-    if output is not None and output.suffix not in (".html", ".json"):
-        raise click.BadParameter(f"{output} ends neither in .html nor in .json", param_hint="-o")
-    import efficientnet_lite_pytorch  # noqa: F401  (first: its absence asks for the extra "eval", that of PyTorch for "train")
+    check_suffix(output, ".html", ".json")
+    for module in EXTRAS["eval"]:
+        require(module, "eval")  # before any work
 
-    from clavilux.evaluation.evaluate import evaluate
+    from clavilux.evaluation.evaluate import evaluate as measure
     from clavilux.evaluation.looks import add_look, count_looks
     from clavilux.evaluation.material import find_material
     from clavilux.evaluation.report import to_html, to_json, to_markdown
 
     if looks is not None:
-        count_looks(looks)  # before the work: it may be another file
+        count_looks(looks)  # before the work, because the file may not be a file of looks
     from clavilux.painter.compiled import paint_many
 
     paint_many()
@@ -138,13 +140,13 @@ def evaluate_command(
         read += [folder / TABLE_NAME for folder in (music, art)]
         read += [open_bundle(name).folder / "bundle.json" for name in (bundle, *beside)]
         refuse_inputs([output, output.with_suffix(".json")], read)
-    result = evaluate(
+    result = measure(
         bundle,
         material,
         beside=beside,
         seed=seed,
         max_s=max_seconds,
-        jobs=jobs,
+        jobs=jobs or -1,
         log=lambda line: complain(line, prefix=f"[{time.monotonic() - started:5.0f} s] "),
     )
     if looks is not None:
@@ -158,6 +160,6 @@ def evaluate_command(
         complain(f"{fault}; skipped")
     say(to_markdown(result))
     if output is not None:
-        if output.suffix == ".html":
-            write_whole(output, to_html(result, opened).encode())
-        write_whole(output.with_suffix(".json"), (json.dumps(to_json(result, opened), indent=1) + "\n").encode())
+        if output.suffix.lower() == ".html":
+            write_output(output, to_html(result, opened).encode())
+        write_output(output.with_suffix(".json"), (json.dumps(to_json(result, opened), indent=1) + "\n").encode())

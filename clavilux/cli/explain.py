@@ -1,67 +1,97 @@
-"""``clavilux explain``: describe what was measured in a song and what was painted, as text or as an HTML page."""
+"""``clavilux explain``: describe the measurements of a song and its picture, as text or as an HTML page."""
 
 from __future__ import annotations
 
+import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from clavilux.audio.clips import CLIP_SUFFIX
-from clavilux.cli.output import complain, say, visible
+from clavilux.cli.hints import HintedCommand
+from clavilux.cli.options import (
+    PATH,
+    SEED_MOVES,
+    bundle_option,
+    check_suffix,
+    file_option,
+    no_progress_option,
+    seed_option,
+)
+from clavilux.cli.output import complain, say, visible, write_output
 from clavilux.cli.progress import StatusLine
-from clavilux.cli.sections import BUNDLE_HELP, AdvancedOption, CommandWithSections
+from clavilux.cli.steering import STEERING
 from clavilux.constants import MAX_AUDIO_S
 from clavilux.errors import OutputError
-from clavilux.explain import explain_report, report_picture
+from clavilux.explain import explain_record, explain_report, report_picture
+from clavilux.images import is_picture
+from clavilux.picture_file import read_description, read_record
 from clavilux.pipeline import Clavilux
-from clavilux.system.files import refuse_inputs, write_whole
+from clavilux.system.extras import require
+from clavilux.system.files import refuse_inputs
 
-PAGE_SUFFIXES = (".html", ".htm")
-_SIDE_PX = 768  # of the picture on the page
+_PAGE_MARK = b'<meta name="generator" content="Clavilux">'  # near the start of each page
+_SIDE_PX = 768  # side of the picture on the page
 
 
-@click.command(cls=CommandWithSections)
-@click.argument("song", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="HTML page to write, such as card.html. The page is self-contained and works offline. Needs the extra `card` "
-    "(jinja2).  [default: print text]",
+_HINTS = {
+    "--json": "For the measured values as JSON: clavilux paint SONG --json",
+    **dict.fromkeys(("--text", "--print"), "Without -o, the description is printed as text"),
+    **{
+        f"--{name.replace('_', '-')}": "To steer a picture and describe it, give this option to `clavilux paint`"
+        for name in STEERING
+    },
+}  # answers to options that do not exist
+
+
+@click.command(cls=HintedCommand, hints=_HINTS)
+@click.argument("song", type=PATH)
+@file_option(
+    "HTML page to write, such as card.html. The page is self-contained and works offline. Needs the extra `card`: "
+    'run `pip install ".[card]"` in the source folder.  [default: print text]'
+)
+@seed_option(
+    f"another number {SEED_MOVES}. The palette, the plan and the kinds of marks that the song gives stay the same."
 )
 @click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    metavar="N",
-    show_default=True,
-    help="Random seed of the picture: moves single marks and brush strokes. The palette, the layout and the kinds of "
-    "marks do not depend on it.",
+    "--record",
+    is_flag=True,
+    help="Print the record of a picture, from which it can be painted again, as JSON instead of words.",
 )
-@click.option(
-    "--bundle",
-    cls=AdvancedOption,
-    default="default",
-    metavar="NAME|DIR",
-    show_default=True,
-    help=BUNDLE_HELP,
-)
-def explain(song: Path, output: Path | None, seed: int, bundle: str) -> None:
-    """Describe what was measured in SONG, what is painted, and which properties of sound and picture correspond.
+@no_progress_option()
+@bundle_option()
+def explain(song: Path, output: Path | None, record: bool, seed: int, bundle: str) -> None:
+    """Describe what was measured in SONG, what its picture looks like, and which properties of the two correspond.
 
-    The page shows the picture with its description, the colours and the fraction of the picture that each covers, a
-    comparison of the song with the training songs, its course over time, and the strength of the correspondences
-    between sound and picture.
+    With -o, the description is written to an HTML page. The page also shows:
+
+    \b
+    - the picture, and the fraction of it that each colour covers
+    - how SONG compares with the training songs, and how it changes over time
+    - how strongly sound and picture correspond
+    - the training songs nearest to SONG, and the training pictures nearest to its picture
+
+    If SONG is a picture of Clavilux, its description and the settings that it was painted with are printed.
 
     \b
     clavilux explain nocturne.flac -o card.html
+    clavilux explain nocturne.png
     """  # noqa: D301  (click: \b keeps line breaks)
+    check_suffix(output, ".html", ".htm")
+    if is_picture(song):
+        if output is not None:
+            raise click.UsageError(f"{song} is a picture, which is only described in print; give it without -o.")
+        found = read_record(song)
+        say(json.dumps(found) if record else explain_record(found, read_description(song)))
+        return
+    if record:
+        raise click.UsageError(f"--record prints the record in a picture, and {song} is not a picture.")
     if output is not None:
-        if output.suffix.lower() not in PAGE_SUFFIXES:
-            raise click.BadParameter(f"{output} does not end in {PAGE_SUFFIXES[0]}", param_hint="-o")
         refuse_inputs([output], [song])
-        import jinja2  # noqa: F401  (an extra: its absence is reported before any work)
+        _refuse_other_page(output)
+        require("jinja2", "card")  # before any work
     clavilux = Clavilux(bundle)
     opened = clavilux.bundle
     with StatusLine(1, "measuring").shown():
@@ -70,16 +100,25 @@ def explain(song: Path, output: Path | None, seed: int, bundle: str) -> None:
             complain(f"{song}: {warning}")
         picture = clavilux.paint(read, size=_SIDE_PX, seed=seed)
         if output is None:
-            say(explain_report(report_picture(picture, Path(), opened.descriptors, opened.card)))
+            report = report_picture(picture, Path(), opened.descriptors, opened.card, opened.neighbours)
+            say(explain_report(report))
             return
         from clavilux.audio.timeline import measure_parts
         from clavilux.song_page import song_page
 
         is_clips = song.suffix.lower() == CLIP_SUFFIX
         parts = [] if is_clips else measure_parts(song, read.duration_s, max_s=MAX_AUDIO_S)
-        page = song_page(picture, parts, opened.descriptors, opened.card)
-    try:
-        write_whole(output, page.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written ({error.strerror or error}); give another name") from error
+        page = song_page(picture, parts, opened.descriptors, opened.card, opened.neighbours)
+    write_output(output, page.encode("utf-8", "backslashreplace"))
     say(f"{visible(str(song))} -> {visible(str(output))}")
+
+
+def _refuse_other_page(page: Path) -> None:
+    """Raise an `OutputError` if the page would replace any file but an earlier page of Clavilux."""
+    if not os.path.lexists(page):
+        return
+    start = b""
+    with suppress(OSError), page.open("rb") as file:
+        start = file.read(1_000)
+    if _PAGE_MARK not in start:
+        raise OutputError(f"{page}: exists already and is no page of Clavilux; remove it, or give another name")

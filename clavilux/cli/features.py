@@ -10,75 +10,79 @@ import click
 from clavilux.audio.feature_files import write_features
 from clavilux.audio.feature_table import TABLE
 from clavilux.bundle import open_bundle
+from clavilux.cli.options import (
+    PATH,
+    CommandWithSections,
+    advanced_option,
+    bundle_option,
+    check_jobs,
+    folder_option,
+    jobs_option,
+    no_progress_option,
+    option,
+)
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.progress import ProgressReporter
-from clavilux.cli.sections import BUNDLE_HELP, AdvancedOption, CommandWithSections
 from clavilux.errors import AudioError
+from clavilux.system.arguments import counted
 
-LINE_EVERY_S = 10.0  # between lines of progress where stderr is not a terminal
+_LINE_EVERY_S = 10.0
 
 
 @click.command(cls=CommandWithSections)
-@click.argument("audio_dir", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Folder for descriptors.csv and the feature files.",
+@click.argument("audio_dir", type=PATH)
+@folder_option("Folder to write descriptors.csv and the feature files to.")
+@jobs_option()
+@bundle_option(
+    use=" for which the feature files are made", note="Networks with the same MFCC settings can read the files too."
 )
-@click.option(
-    "--bundle",
-    default="default",
-    show_default=True,
-    metavar="NAME|DIR",
-    cls=AdvancedOption,
-    help=f"Bundle whose MFCC settings are used; its networks can then read the feature files. {BUNDLE_HELP}",
+@advanced_option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Measure on the Dask cluster whose scheduler has this address, such as tcp://10.0.0.1:8786.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(1), metavar="N", help="Number of worker processes.  [default: one per core]"
-)
-@click.option(
-    "--scheduler", cls=AdvancedOption, metavar="ADDRESS", help="Measure on a Dask cluster, such as tcp://10.0.0.1:8786."
-)
-@click.option("-v", "--verbose", cls=AdvancedOption, is_flag=True, help="Print the traceback of internal errors.")
+@option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
+@no_progress_option()
+@advanced_option("-v", "--verbose", is_flag=True, help="Print the traceback of internal errors.")
+@click.pass_context
 def features(
-    audio_dir: Path, output: Path, bundle: str, jobs: int | None, scheduler: str | None, verbose: bool
+    ctx: click.Context,
+    /,
+    audio_dir: Path,
+    output: Path,
+    bundle: str,
+    jobs: int | None,
+    scheduler: str | None,
+    quiet: bool,
+    verbose: bool,
 ) -> None:
-    """Measure all songs in the folder AUDIO_DIR and its subfolders: tempo, key, loudness and other descriptors.
+    """Measure tempo, key, loudness and other properties of all songs in the folder AUDIO_DIR and its subfolders.
 
-    Writes a table, descriptors.csv, and for each song a feature file (.npy) that `clavilux paint` and `clavilux train`
-    can read.
+    The measurements are written to a table, descriptors.csv. For each song, a feature file (.npy) is written too;
+    `clavilux paint` and `clavilux train` can read it.
 
-    An interrupted run continues when the command is repeated. A file that cannot be read is reported and skipped; the
-    exit code is then 1.
+    If the command is interrupted, run it again to continue. A file that cannot be read is reported and skipped, and
+    the exit code is then 1.
 
     \b
     clavilux features music/ -o features/
     """  # noqa: D301  (click: \b keeps line breaks)
     set_up_log(verbose)
-    if scheduler is not None and jobs is not None:
-        raise click.UsageError(
-            "--jobs sets processes of this machine; a cluster uses the workers it has. Give --jobs or --scheduler."
-        )
+    check_jobs(ctx)
     settings = open_bundle(bundle).feature_settings
-    with _Reporter() as progress:
+    with _Reporter(quiet) as progress:
         summary = write_features(
             audio_dir, output, settings=settings, jobs=jobs or -1, scheduler=scheduler, progress=progress
         )
     n_songs, n_faults = summary.measured + summary.kept, len(summary.faults)
     if n_songs == 0:
-        raise AudioError(f"{audio_dir}: none of its {_count(n_faults, 'file')} could be measured")
+        raise AudioError(f"{audio_dir}: none of its {counted(n_faults, 'file')} could be measured")
     kept = f", {summary.kept} of them measured earlier" if summary.kept else ""
-    say(f"{visible(str(output / TABLE))}: {_count(n_songs, 'song')} of {_length(summary.seconds)}{kept}")
-    if n_faults:
-        say(f"{_count(n_faults, 'file')} skipped, named above")
-        click.get_current_context().exit(1)
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+    if not quiet:
+        say(f"{visible(str(output / TABLE))}: {counted(n_songs, 'song')} of {_length(summary.seconds)}{kept}")
+        if n_faults:
+            say(f"{counted(n_faults, 'file')} skipped, named above")
+    ctx.exit(1 if n_faults else 0)
 
 
 def _length(seconds: float) -> str:
@@ -88,10 +92,13 @@ def _length(seconds: float) -> str:
 
 
 class _Reporter(ProgressReporter):
-    """Progress on stderr: a bar on a terminal, else a line every `LINE_EVERY_S` seconds."""
+    """Shows progress on stderr: a bar on a terminal, else a line every `_LINE_EVERY_S` seconds; nothing if quiet."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool) -> None:
         super().__init__("measuring", prefix="clavilux: ")
+        self._quiet = quiet
+        if quiet:
+            self._bar = None
         self._n_done = self._n_files = 0
         self._line_at = time.monotonic()
 
@@ -99,10 +106,10 @@ class _Reporter(ProgressReporter):
         super().begin(n_files)
         self._n_files = n_files
 
-    def advance(self) -> None:
-        self._n_done += 1
-        if self._bar:
-            self._bar.advance(self._task)
-        elif self._n_done == self._n_files or time.monotonic() - self._line_at > LINE_EVERY_S:
+    def advance(self, n_files: int = 1) -> None:
+        super().advance(n_files)
+        self._n_done += n_files
+        is_due = self._n_done == self._n_files or time.monotonic() - self._line_at > _LINE_EVERY_S
+        if is_due and self.is_on and not self._bar and not self._quiet:
             self._line_at = time.monotonic()
             complain(f"{self._n_done} of {self._n_files} files", prefix="")

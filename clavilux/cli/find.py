@@ -1,4 +1,4 @@
-"""Find the songs of ``clavilux paint``: paths and folders -> songs in order. With ``--random``: folder -> clips."""
+"""Find the inputs of ``clavilux paint``: songs at given paths and in folders or, with ``--random``, random clips."""
 
 from __future__ import annotations
 
@@ -12,38 +12,46 @@ import numpy as np
 
 from clavilux.audio.clips import CLIP_SUFFIX, pick_clips
 from clavilux.audio.decode import AUDIO_SUFFIXES
+from clavilux.audio.mfcc import read_settings
+from clavilux.bundle import Bundle
 from clavilux.cli.templates import FoundSong
-from clavilux.system.files import list_folder
+from clavilux.engine import check_features
+from clavilux.system.files import FIRST_VERSION, list_folder
+
+_PLAYLISTS = frozenset({".m3u", ".m3u8", ".pls", ".xspf", ".asx", ".wpl"})
 
 logger = logging.getLogger("clavilux")
 
 
 def find_songs(paths: Iterable[Path], faults: list[str], hint: Callable[[str], None]) -> Iterator[FoundSong]:
-    """Yield the songs at some paths, each once; the songs of a folder are in the order of their names.
+    """Yield each song at the given paths once; the songs of a folder are sorted by name, "2 b.mp3" before "10 a.mp3".
 
-    Parameters
-    ----------
-    paths : iterable of Path
-        Songs, feature files, files of controls, and folders that are searched for songs and feature files.
-    faults : list of str
-        Messages about faults, such as a folder without songs, are appended.
-    hint : callable
-        Called with a message for each reason why files are skipped.
+    A path is a song, a feature file, a file of controls, or a folder that is searched for songs and feature files.
+    Messages about faults, such as a folder without songs, are appended to ``faults``. If files of a folder are skipped,
+    ``hint`` is called with one message per reason.
     """
     seen: set[str] = set()
     for path in paths:
         # os.path, because Path raises if a name is too long or a link is circular; reading the song reports that.
         songs: list[FoundSong] = [FoundSong(path)]
+        if path.suffix.lower() in _PLAYLISTS:
+            faults.append(f"{path}: is a playlist; give the songs or their folder")
+            continue
+        if not (os.path.lexists(path) or re.fullmatch(r"\.\w{1,5}", path.suffix)):
+            faults.append(f"{path}: there is no such folder; check its name, or give songs")
+            continue
         if os.path.isdir(path):
             listing = list_folder(path, AUDIO_SUFFIXES | {CLIP_SUFFIX})
             files = sorted(listing.files, key=lambda file: _by_number(str(file)))
-            songs = [FoundSong(file, _relative_folder(file, path)) for file in files]
+            songs = [FoundSong(file, "/".join(file.relative_to(path).parts[:-1])) for file in files]
             faults += listing.faults()
             for line in listing.hints():
                 hint(line)
             if path in listing.unreadable:
                 continue
-        if not songs:
+        if not songs and any(path.glob("*.pth")):
+            faults.append(f"{path}: {FIRST_VERSION}")
+        elif not songs:
             faults.append(
                 f"{path}: holds no songs (files with an extension of sound, such as .mp3) and no feature files (.npy)"
             )
@@ -54,27 +62,21 @@ def find_songs(paths: Iterable[Path], faults: list[str], hint: Callable[[str], N
                 yield song
 
 
-def _relative_folder(file: Path, folder: Path) -> str:
-    below = file.parent.relative_to(folder).as_posix()
-    return "" if below == "." else below
-
-
 def _by_number(name: str) -> list[tuple[bool, int, str]]:
-    """Return a key that sorts "2 b.mp3" before "10 a.mp3"."""
+    """Return a sort key with which "2 b.mp3" comes before "10 a.mp3"."""
     parts = re.split(r"([0-9]{1,15})", name)
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
-def find_clips(folder: Path, count: int, seed: int, faults: list[str]) -> list[tuple[Path, int]]:
-    """Return ``count`` random clips of the feature files in a folder: file, and index of the window in it.
+def find_clips(folder: Path, count: int, seed: int, faults: list[str], bundle: Bundle) -> list[tuple[Path, int]]:
+    """Return the feature file and the index of ``count`` random clips (windows of 5 s) in a folder of feature files.
 
-    Messages about files that cannot be read are appended to ``faults``.
-
-    Raises
-    ------
-    AudioError
-        If the folder has fewer than ``count`` clips.
+    Messages about files that cannot be read are appended to ``faults``. An `AudioError` is raised if the folder has
+    fewer than ``count`` clips, or if all of them have features that do not fit the bundle.
     """
     clips = pick_clips(folder, count, np.random.default_rng(seed), skip=faults.append)
+    found = [read_settings(file) for file, _ in clips]
+    if bundle.feature_settings not in found:  # one message, not one for each clip
+        check_features(folder, found[0], bundle)
     logger.info("chosen: %s", ", ".join(f"{file.relative_to(folder)}[{clip}]" for file, clip in clips))
     return clips

@@ -1,9 +1,14 @@
-"""File names of pictures. Inputs, pictures of other songs and unrelated files are never overwritten."""
+"""Choose the file names of pictures.
+
+Inputs are never overwritten. A file that is not an earlier picture of the same song is overwritten only if the user
+gave its name.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -15,18 +20,15 @@ from clavilux.audio.song import hash_file
 from clavilux.cli.templates import FoundSong, fill_template, is_template
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.picture import Picture
-from clavilux.picture_file import ALL_FORMATS, read_record
+from clavilux.picture_file import ALL_FORMATS, FORMATS, JPEG_IS_OPAQUE, read_record
 from clavilux.record import CONTROLS_SUFFIX
 from clavilux.system.files import Identity, identity, refuse_inputs, remove_leftovers
 
 
 def is_picture_name(output: str | None) -> bool:
-    """Return whether the value of ``-o`` is the file name of one picture; False for a folder, a template and None.
+    """Return whether the value of ``-o`` is the file name of one picture; False for a folder, a template or None.
 
-    Raises
-    ------
-    UsageError
-        If the extension is not one of a picture format.
+    A `UsageError` is raised if the value is a file name whose extension belongs to no picture format.
     """
     if output is None or is_template(output) or not Path(output).suffix:
         return False
@@ -39,14 +41,20 @@ def is_picture_name(output: str | None) -> bool:
     return True
 
 
+def refuse_opaque(option: str, suffix: str) -> None:
+    """Raise a `UsageError` that names an option if the extension is that of JPEG, which has no transparency."""
+    if FORMATS.get(suffix.lower()) == "JPEG":
+        raise click.UsageError(f"{option}: {JPEG_IS_OPAQUE}.")
+
+
 def name_pictures(
     songs: Sequence[FoundSong], output: str | None, n_each: int, suffix: str = ".png"
 ) -> list[tuple[Path, ...]]:
     """Return unique file names for the pictures of each song, and create their folders.
 
-    ``-o FILE`` is used as it is, unless FILE is one of the songs. In a folder, pictures have the names of their songs.
-    A template is filled with the tags of each song. The name becomes ``NAME_2``, ``NAME_3``, ... if another song of the
-    run has the same name, or if a file of this name exists that is not a picture of this song.
+    ``-o FILE`` is used as it is. In a folder, pictures have the names of their songs. A template is filled with the
+    tags of each song. In a folder and with a template, the name becomes ``NAME_2``, ``NAME_3``, ... if another song of
+    the run has the same name, or if a file with this name exists and is not a picture of this song.
 
     Parameters
     ----------
@@ -54,9 +62,9 @@ def name_pictures(
     output : str or None
         The value of ``-o``.
     n_each : int
-        Pictures per song.
+        Number of pictures per song.
     suffix : str
-        Extension where ``output`` has none.
+        Extension of the pictures if ``output`` has none.
 
     Raises
     ------
@@ -65,7 +73,7 @@ def name_pictures(
     PictureError
         If a folder cannot be created.
     UsageError
-        If ``output`` is one picture and there are several songs, or its extension is not one of a picture format.
+        If ``output`` is one picture and there are several songs, or if its extension belongs to no picture format.
     """
     paths = [song.path for song in songs]
     if output is not None and is_picture_name(output):
@@ -89,15 +97,21 @@ def name_pictures(
     taken: set[str] = set()
     named = []
     for path, target in zip(paths, wanted, strict=True):
-        for attempt in count(1):
-            stem = target.stem if attempt == 1 else f"{target.stem}_{attempt}"
-            pictures = numbered(target.with_name(f"{stem}{target.suffix}"), n_each)
+        for candidate in _candidates(target):
+            pictures = numbered(candidate, n_each)
             names = {str(picture).casefold() for picture in pictures}  # some file systems ignore case
             if not names & taken and all(may_be_replaced(p, partial(_may_be_of, file=path), inputs) for p in pictures):
                 break
         taken |= names
         named.append(pictures)
     return named
+
+
+def _candidates(target: Path) -> Iterator[Path]:
+    """Yield ``song.png``, ``song_2.png``, ``song_3.png``, ... without end."""
+    yield target
+    for attempt in count(2):
+        yield target.with_name(f"{target.stem}_{attempt}{target.suffix}")
 
 
 def numbered(picture: Path, n_each: int) -> tuple[Path, ...]:
@@ -110,15 +124,10 @@ def numbered(picture: Path, n_each: int) -> tuple[Path, ...]:
 def may_be_replaced(
     picture: Path, has_our_source: Callable[[dict[str, Any]], bool], inputs: Container[Identity | None] = ()
 ) -> bool:
-    """Return whether a picture may be written: its file does not exist, or is an earlier picture of the same song.
+    """Return whether a picture may be written: its file does not exist, or holds an earlier picture of the same song.
 
-    Parameters
-    ----------
-    picture : Path
-    has_our_source : callable
-        Gets the untrusted record in the existing picture, and returns whether it belongs to the same song.
-    inputs : container of Identity
-        Identities of the input files of this run, which must not be replaced.
+    ``has_our_source`` gets the record of the existing picture (untrusted data that say how it was painted), and returns
+    whether the record belongs to the same song. ``inputs`` are the input files of this run, which must not be replaced.
     """
     if not os.path.lexists(picture):
         return True
@@ -131,10 +140,11 @@ def may_be_replaced(
 
 
 def _may_be_of(record: dict[str, Any], file: Path) -> bool:
-    """Return whether a picture may be of a file that is not read yet.
+    """Return whether a record may belong to a song file or a file of controls, without decoding any sound.
 
-    It is if the bytes are the same, or if the name is and the record has the hash of the sound: the tags of the file
-    may have changed. `save_picture` then compares the sound.
+    A record belongs to a song file if it has the hash of the file. It may also belong to the file if it has the name of
+    the file and a hash of decoded sound, because new tags change only the hash of the file; `save_picture` then
+    compares the sounds. Files of controls are compared by name.
     """
     song = record.get("song")
     if file.suffix.lower() == CONTROLS_SUFFIX:
@@ -147,7 +157,7 @@ def _may_be_of(record: dict[str, Any], file: Path) -> bool:
 def is_of_same_source(record: dict[str, Any], new: dict[str, Any]) -> bool:
     """Return whether two records belong to the same song, or to files of controls with the same name.
 
-    Songs are the same if the bytes of their files or their sounds are equal, and both records are of the same clip.
+    Songs are the same if the hashes of their files or of their sounds are equal, and their excerpts are the same.
     """
     before, after = record.get("song"), new.get("song", {})
     if "controls" in new:
@@ -164,38 +174,27 @@ def _clip_of(record: dict[str, Any]) -> Any:
     return options.get("clip") if isinstance(options, dict) else None
 
 
-def save_picture(picture: Picture, target: Path, *, plot: bool = False) -> Path:
-    """Save a picture and return its path: ``target``, or ``target`` with a number if an unrelated file has that name.
+def save_picture(picture: Picture, target: Path, *, plot: bool = False) -> tuple[Path, bool]:
+    """Save a picture, and return its path and whether it replaced a file.
 
-    An earlier picture of the same song is overwritten. With ``plot``, only lines are written, in SVG and PDF.
+    The path is ``target``, or ``target`` with a number if an unrelated file has that name.
 
-    Raises
-    ------
-    PictureError
-        If the picture cannot be written.
+    An earlier picture of the same song is overwritten. With ``plot``, only lines for a pen plotter are written. A
+    `PictureError` is raised if the picture cannot be written.
     """
-    for attempt in count(1):
-        path = target if attempt == 1 else target.with_name(f"{target.stem}_{attempt}{target.suffix}")
+    for path in _candidates(target):
         if not os.path.lexists(path):
-            try:
+            with suppress(FileExistsError):  # created meanwhile
                 picture.save(path, exclusive=True, plot=plot)
-                return path
-            except FileExistsError:  # created meanwhile
-                pass
+                return path, False
         if may_be_replaced(path, partial(is_of_same_source, new=picture.record)):
             picture.save(path, plot=plot)
-            return path
+            return path, True
     raise AssertionError("unreachable")
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder for pictures, and remove temporary files of killed runs from it.
-
-    Raises
-    ------
-    PictureError
-        If the folder cannot be created.
-    """
+    """Create a folder for pictures and remove temporary files of killed runs from it, or raise a `PictureError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

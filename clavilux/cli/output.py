@@ -12,18 +12,22 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any
+
+from clavilux.errors import OutputError
+from clavilux.system.files import write_whole
 
 # Unicode categories of control characters and line ends, and marks of text direction (U+202E shows exe.mp3 as 3pm.exe).
 _HARMFUL = {"Cc", "Cs", "Zl", "Zp"}
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
-clear_status: list[Callable[[], None]] = []  # removes a line of progress from the terminal before anything is printed
+clear_status: list[Callable[[], None]] = []  # functions that remove the progress line before anything is printed
 _cannot_write: list[str] = []  # the error of stdout, if any; empty for a closed pipe
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    r"""Return a text with control characters as escapes, such as ``\\x1b``, except those in ``keep``.
+    r"""Return a text with control characters as escapes, such as ``\x1b``, except those in ``keep``.
 
     Examples
     --------
@@ -71,6 +75,17 @@ def complain(text: str, *, prefix: str = "clavilux: ") -> None:
         _open_nothing(sys.stderr)
 
 
+def write_output(path: Path, content: bytes | memoryview) -> None:
+    """Write the file that the user named with ``-o``, and create its folder if it is missing.
+
+    An `OutputError` is raised if the file cannot be written.
+    """
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); give another name") from error
+
+
 def set_up_log(verbose: bool) -> None:
     """Send the log of Clavilux to stderr: messages from INFO on if ``verbose``, else from WARNING on."""
     logger = logging.getLogger("clavilux")
@@ -85,15 +100,15 @@ class _ToStderr(logging.Handler):
 
 
 def exit_code() -> int:
-    """Return 1 if a result could not be printed, other than to a closed pipe; else 0."""
+    """Return 1 if a result could not be printed for a reason other than a closed pipe, else 0."""
     return 1 if any(_cannot_write) else 0
 
 
 def set_up() -> None:
     """Prepare the standard streams of this process, even if the caller has closed some.
 
-    A closed descriptor 0, 1 or 2 would be reused for the next opened file, and error output of a library would be
-    written into a picture.
+    Closed descriptors are opened on the null device. Otherwise, a picture could be opened as descriptor 2, and error
+    messages of a library would be written into the picture.
     """
     _cannot_write.clear()
     for number in (0, 1, 2):

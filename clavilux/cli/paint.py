@@ -1,13 +1,13 @@
 """``clavilux paint``: paint songs, folders of songs and feature files.
 
-paths and options -> one `Task` per song -> `painting.paint_songs` -> one printed line per picture
+Paths and options become one `Task` per song. `paint_songs` paints the tasks, and one line per picture is printed.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,83 +16,91 @@ from typing import Any
 import click
 
 from clavilux.audio.clips import NO_DESCRIPTORS
+from clavilux.audio.mix import OFFSET_REMOVED
 from clavilux.cli.again import paint_from_record
-from clavilux.cli.beside import FOLDER_IMAGE, Extras
+from clavilux.cli.beside import Extras, list_extras, refuse_sheet, write_sheet
 from clavilux.cli.find import find_clips, find_songs
+from clavilux.cli.hints import HintedCommand, Word
 from clavilux.cli.names import is_picture_name, make_folder, name_pictures
+from clavilux.cli.options import (
+    PATH,
+    SEED_MOVES,
+    FiniteRange,
+    advanced_option,
+    bundle_option,
+    is_given,
+    jobs_option,
+    no_progress_option,
+    option_in,
+    seed_option,
+)
 from clavilux.cli.output import complain, say, set_up_log, visible
-from clavilux.cli.painting import Outcome, Task, open_clavilux, paint_songs
-from clavilux.cli.progress import StatusLine
-from clavilux.cli.sections import BUNDLE_HELP, AdvancedOption, SectionOption
-from clavilux.cli.sheet import check_sheet, refuse_sheet, write_sheet
+from clavilux.cli.painting import Outcome, Task, open_clavilux, paint_songs, source_of
+from clavilux.cli.progress import StatusLine, turn_off
 from clavilux.cli.sizes import Size, read_size, resolve_size
-from clavilux.cli.steering import SteeredCommand, read_steering, steering_options
-from clavilux.cli.templates import FoundSong, check_template, is_template
-from clavilux.constants import DEFAULT_SIZE_PX, DENSITY_DPI, DPI_RANGE, MAX_AUDIO_S
+from clavilux.cli.steering import CUT_PALETTE, read_steering, steering_options
+from clavilux.cli.usage import check_usage
+from clavilux.constants import BACKGROUNDS, DEFAULT_SIZE_PX, DPI_RANGE, MAX_AUDIO_S
 from clavilux.explain import explain_report
-from clavilux.picture_file import ALL_FORMATS, VECTOR_FORMATS
+from clavilux.picture_file import ALL_FORMATS
 from clavilux.record import CONTROLS_SUFFIX, PaintOptions
 from clavilux.system.jobs import check_scheduler
 
-RANDOM_FOLDER = "generated_images"
+_RANDOM_FOLDER = "generated_images"
+
+_HINTS = {
+    "--overwrite": "Pictures of the same song are replaced without it; any other file only with -o FILE",
+    "--force": "Pictures of the same song are replaced without it; any other file only with -o FILE",
+    "--dry-run": "To try options quickly, give --size 256; `clavilux explain SONG` writes no picture",
+    **dict.fromkeys(("-r", "--recursive"), "Subfolders are always searched: give only the folder"),
+    "--silent": "-q",
+    "-s": "--size 3000 for the size, or --seed 7 for the random seed",
+    "--cmyk": "Pictures are sRGB: convert them in an image program with the CMYK profile of your print shop",
+}  # answers to options that do not exist
+
+_picture, _files, _messages = option_in("What is painted"), option_in("Files"), option_in("Messages")
 
 
-class FiniteRange(click.FloatRange):
-    """A type of click: a finite number in a range. `click.FloatRange` itself accepts ``nan`` and ``inf``."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; raise `BadParameter` if it is not finite or out of range."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number", param, ctx)
-        return number
-
-
-def _in(section: str) -> Callable[..., Callable[[Callable[..., None]], Callable[..., None]]]:
-    """Return `click.option` for a section of the help text."""
-    return partial(click.option, cls=SectionOption, section=section)
-
-
-_picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Messages")
-
-
-@click.command(cls=SteeredCommand)
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="SONG|FOLDER|FEATURES|CONTROLS...")
+@click.command(cls=HintedCommand, hints=_HINTS, without_value={"--palette": CUT_PALETTE})
+@click.argument("paths", nargs=-1, type=PATH, metavar="SONG|FOLDER|FEATURES|CONTROLS...")
 @_picture(
     "--size",
     type=read_size,
     default=str(DEFAULT_SIZE_PX),
     metavar="SIZE",
-    show_default=True,
-    help="Width x height in pixels, such as 1920x1080; one number is a square. Or with a unit (mm, cm, in) and, after "
-    "@, a resolution in dpi: 600x600mm@300. 64 to 8192 pixels a side, at most 8:1. The size does not change the "
-    "composition.",
+    help="Width x height in pixels, such as 1920x1080, or 3000 for a square. For a print, give a unit (mm, cm, in) and "
+    "a resolution in dpi, such as 600x600mm@300; without the part @300, the resolution is that of --dpi. Each side has "
+    "64 to 8192 pixels, and the longer side is at most 8 times as long as the shorter one. A larger picture shows the "
+    "same, only finer.",
 )
 @_picture(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    metavar="N",
-    show_default=True,
-    help="Random seed: moves single marks and brush strokes. The palette, the layout and the kinds of marks of the "
-    "main picture do not depend on it; variations (--count) do.",
+    "--background",
+    type=Word(BACKGROUNDS),
+    default=BACKGROUNDS[0],
+    help="`transparent` leaves out the ground of the picture, for stickers or T-shirts. With the surface `drawing`, "
+    "the ground is the bare paper. With other surfaces, it is all areas in one colour: the colour that takes up the "
+    "largest part of the edge of the picture. JPEG files cannot be transparent. The covers of --embed and "
+    "--folder-image are always opaque.",
+)
+@seed_option(
+    f"another number {SEED_MOVES}, and gives other variations with --count. The palette, the plan and the kinds of "
+    "marks that the song gives stay the same.",
+    section="What is painted",
 )
 @_picture(
     "--count",
     type=click.IntRange(1),
     default=1,
     metavar="N",
-    show_default=True,
     help="Number of pictures per song. With 2 or more, song-1.png is the main picture, and song-2.png, song-3.png, "
-    "... are variations.",
+    "... are variations of it.",
 )
 @_picture(
     "--spread",
     type=FiniteRange(0),
     default=1.0,
     metavar="X",
-    show_default=True,
-    help="How much variations differ from the main picture: 0.5 is half as much as usual.",
+    help="How much variations differ from the main picture: 1 is usual, 0.5 is half as much, 2 twice as much.",
 )
 @_picture(
     "--max-seconds",
@@ -100,118 +108,113 @@ _picture, _files, _messages = _in("What is painted"), _in("Files"), _in("Message
     type=FiniteRange(1),
     default=MAX_AUDIO_S,
     metavar="S",
-    help=f"Use only the first S seconds of each song.  [default: {MAX_AUDIO_S:g}, 4 hours]",
+    show_default="14400, 4 hours",
+    help="Use only the first S seconds of each song.",
 )
 @_picture(
     "--again",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="PICTURE",
-    help="Paint PICTURE again from the data stored in its file, for example at another --size; no SONG is needed.",
+    help="Paint PICTURE again, for example at another --size. It needs no SONG, because every picture file stores how "
+    "it was painted. With --embed and its SONG, PICTURE becomes the cover of SONG.",
 )
 @steering_options
 @_files(
     "-o",
     "--output",
     metavar="FILE|DIR|TEMPLATE",
-    help="Picture to write, such as cover.jpg; a folder; or a template that is filled with the tags of each song, such "
-    'as "{artist} - {title}.jpg".  [default: SONG.png in the current folder]',
+    help="Picture to write, such as cover.jpg; a folder, such as pictures/; or a template that is filled with the "
+    'tags of the song, such as "{artist} - {title}.jpg". An earlier picture of the same song is replaced. Any other '
+    "file is replaced only if you give its name as FILE; else it is kept, and the picture is named SONG_2.png.  "
+    "[default: SONG.png in the current folder]",
 )
 @_files(
     "--format",
     "suffix",
     type=click.Choice([name.removeprefix(".") for name in ALL_FORMATS], case_sensitive=False),
-    help="Format of pictures if -o has no extension. svg and pdf need the extra `vector`.  [default: png]",
+    help="Format of pictures if -o has no extension. svg and pdf need the extra `vector`: "
+    'run `pip install ".[vector]"` in the source folder.  [default: png]',
 )
 @_files(
     "--plot",
     is_flag=True,
-    help="Write lines only, for a plotter: borders of areas and centre lines of strokes; only for .svg and .pdf.",
+    help="Write only lines, for a pen plotter: borders of areas and centre lines of strokes. Only for svg and pdf.",
 )
 @_files(
     "--dpi",
     type=FiniteRange(*DPI_RANGE),
     metavar="N",
-    help="Resolution in pixels per inch that is written into the file, for printers. It also converts a --size given "
-    "in millimetres, centimetres or inches to pixels.  [default: 300]",
+    help="Pixels per inch, for printers. This number is written into the file. It also converts a --size in "
+    "millimetres, centimetres or inches to pixels. Give it either here or with @ in --size.  [default: 300]",
 )
 @_files(
     "--alt-file",
     is_flag=True,
-    help="Also write a text file for each picture, such as song.txt, that describes the picture for blind people.",
+    help="Also write a text file beside each picture, such as song.txt, that describes the picture for blind people. A "
+    "text of your own with this name is kept; the exit code is then 1.",
 )
 @_files(
     "--embed",
     is_flag=True,
-    help="Modify the audio file: write the picture into its tags as front cover (MP3, FLAC, M4A, Ogg Vorbis, Opus). "
-    "A cover that Clavilux did not write is kept. Needs the extra `tags`.",
+    help="Change the audio file: write the picture into its tags as front cover (MP3, FLAC, M4A, Ogg Vorbis, Opus). "
+    "A front cover that Clavilux did not write is never replaced: such a file is left unchanged; the exit code is then "
+    "1. With --count, the cover is the main picture; to choose another one, give --again PICTURE and its SONG. Needs "
+    'the extra `tags`: run `pip install ".[tags]"` in the source folder.',
 )
 @_files(
     "--folder-image",
     is_flag=True,
-    help="Write cover.jpg into each folder of songs: the picture of the first song of the folder. A "
-    "cover.jpg is replaced only if it is a picture of the same song by Clavilux.",
+    help="Also write a cover.jpg into each folder of songs: the picture of the first song. An existing cover.jpg "
+    "is replaced only if Clavilux painted it from the same song. Another one is kept; the exit code is then 1.",
 )
 @_files(
     "--sheet",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
-    help="Also write a contact sheet: FILE shows all pictures of the run with their numbers and names.",
+    help="Also write one picture, such as sheet.jpg, that shows all pictures of the run with their numbers and names. "
+    "An existing file is replaced only if it is such a sheet.",
 )
-@_files("--resume", is_flag=True, help="Skip pictures that exist already and would be painted the same.")
+@_files("--resume", is_flag=True, help="Skip pictures that exist already and would not change.")
 @_messages("--explain", is_flag=True, help="Print what was measured in each song and what was painted.")
 @_messages("--json", "as_json", is_flag=True, help="Print one line of JSON per picture, for scripts.")
-@_messages("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Number of worker processes.  [default: one per core for 4 songs or more, else 1]",
-)
-@click.option(
-    "--bundle",
-    cls=AdvancedOption,
-    default="default",
-    metavar="NAME|DIR",
-    show_default=True,
-    help=BUNDLE_HELP,
-)
-@click.option(
+@_messages("-q", "--quiet", is_flag=True, callback=turn_off, help="Print only warnings and errors.")
+@no_progress_option(section="Messages")
+@jobs_option(default="one per core for 4 songs or more, else 1")
+@bundle_option()
+@advanced_option(
     "--noise-std",
-    cls=AdvancedOption,
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     metavar="X",
-    help="Add normal noise with standard deviation X to the 64 numbers (latent) that the picture is decoded from; 0 "
-    "adds none.  [default: that of the bundle]",
+    help="Add normal noise with standard deviation X to the latent, the 64 numbers that the picture is decoded from; 0 "
+    "adds no noise.  [default: the value in the bundle]",
 )
-@click.option(
+@advanced_option(
     "--logvar-scale",
-    cls=AdvancedOption,
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     metavar="X",
     help="Sample the 64-dimensional audio latent of each 5 s window from its posterior, with the variance multiplied "
-    "by X; 0 uses the posterior mean.  [default: that of the bundle]",
+    "by X; 0 uses the posterior mean.  [default: the value in the bundle]",
 )
-@click.option(
+@advanced_option(
     "--random",
     "n_random",
-    cls=AdvancedOption,
     type=click.IntRange(1),
     metavar="N",
-    help="Paint N random 5 s excerpts of the songs in the one folder of feature files that is given as argument; "
-    "--seed chooses them. Pictures are written to the folder -o, or to generated_images without -o.",
+    help="Paint N random excerpts of 5 s, one picture each, from a folder of feature files, which `clavilux features` "
+    "makes from songs. Give this folder as the only argument; another --seed chooses other excerpts. Pictures are "
+    "written to the folder given with -o, or to generated_images.",
 )
-@click.option(
+@advanced_option(
     "--scheduler",
-    cls=AdvancedOption,
     metavar="ADDRESS",
-    help="Paint on a Dask cluster, such as tcp://10.0.0.1:8786; includes --resume.",
+    help="Paint on the Dask cluster whose scheduler has this address, such as tcp://10.0.0.1:8786. As with "
+    "--resume, pictures that exist already and would be painted the same are skipped.",
 )
-@click.option(
+@advanced_option(
     "-v",
     "--verbose",
-    cls=AdvancedOption,
     is_flag=True,
-    help="Print the ranges of the features and latents of each song, and tracebacks of internal errors, to stderr.",
+    help="Also print to stderr the ranges of the features and latents of each song, and tracebacks of internal errors.",
 )
 @click.pass_context
 def paint(
@@ -222,6 +225,7 @@ def paint(
     suffix: str | None,
     plot: bool,
     size: Size,
+    background: str,
     dpi: float | None,
     seed: int,
     count: int,
@@ -245,11 +249,11 @@ def paint(
     verbose: bool,
     **steering: Any,
 ) -> None:
-    """Paint one abstract picture for each song, and for each song in a folder.
+    """Paint one abstract picture for each SONG, and for each song in a FOLDER.
 
-    FEATURES is a file that `clavilux features` wrote. CONTROLS is a file that `clavilux controls` wrote.
+    FEATURES is a .npy file that `clavilux features` wrote. CONTROLS is a .json file that `clavilux controls` wrote.
 
-    The picture depends on the whole song. The same song, options and bundle always give the same picture.
+    The picture depends on the whole song. The same song and the same options always give the same picture.
 
     \b
     clavilux paint nocturne.flac                            writes nocturne.png
@@ -257,68 +261,63 @@ def paint(
     clavilux paint album/ -o "art/{track} {title}.jpg"      named after the tags
     clavilux paint album/ --embed --folder-image            covers for music players
     clavilux paint album/ -o pictures/ --count 4            four pictures per song
-    clavilux paint nocturne.flac --warmth 0.5 --texture 0   warmer, without traces of a brush
+    clavilux paint nocturne.flac --warmth 0.5 --texture 0   warmer, without brushwork or grain
     clavilux paint nocturne.flac --palette "#112233,#e63946,#f1faee" --surface flat --outline 0.5
+    clavilux paint nocturne.flac --background transparent   for a sticker or a T-shirt
     clavilux paint nocturne.flac --size 600x600mm@300       for a print of 60 cm
     clavilux paint --again nocturne.png --size 4096         the same picture, larger
+    clavilux paint song.mp3 --again song-3.png --embed      a chosen picture as the cover
     """  # noqa: D301  (click: \b keeps line breaks)
     set_up_log(verbose)
-    _check_usage(ctx)
+    check_usage(ctx)
     printed = _Printed(explain, as_json, quiet)
     if again is not None:
-        has_size = ctx.get_parameter_source("size") is click.core.ParameterSource.COMMANDLINE
-        pixels, density = resolve_size(size, dpi, DENSITY_DPI)
-        line = StatusLine(1, "painting")
-        with line.shown():
-            outcome = paint_from_record(
-                ctx,
-                again,
-                paths,
-                output,
-                size=pixels if has_size else None,
-                dpi=density if dpi is not None or size.dpi is not None else None,
-                alt_file=alt_file,
-            )
+        with StatusLine(1, "painting").shown():
+            outcome = paint_from_record(ctx)
         printed.show(outcome)
-        ctx.exit(1 if outcome.fault else 0)
+        ctx.exit(1 if outcome.faults else 0)
 
     faults: list[str] = []
     if scheduler is not None:
         check_scheduler(scheduler)  # before a large folder is searched
-    pixels, density = resolve_size(size, dpi, DENSITY_DPI)
+    pixels, density = resolve_size(size, dpi)
     asked = read_steering(steering)
     networks = open_clavilux(bundle).engine
-    asked.check_bundle(networks.bundle)
     options = PaintOptions(
         size=pixels,
         seed=seed,
         spread=spread,
         dpi=density,
+        background=background,
         noise_std=noise_std,
         logvar_scale=logvar_scale,
         max_s=max_s,
         steering=asked,
     )
-    run: dict[str, Any] = {
-        "bundle": bundle,
-        "verbose": verbose,
-        "is_named": n_random is None and is_picture_name(output),
-        "resume": resume or scheduler is not None,
-        "plot": plot,
-        "has_seed": ctx.get_parameter_source("seed") is click.core.ParameterSource.COMMANDLINE,
-    }
+    options.check_bundle(networks.bundle)
+    new_task = partial(
+        Task,
+        bundle=bundle,
+        options=options,
+        verbose=verbose,
+        is_named=n_random is None and is_picture_name(output),
+        resume=resume or scheduler is not None,
+        plot=plot,
+        is_compared=explain or as_json,
+        has_seed=is_given(ctx, "seed"),
+    )
+    extension = f".{suffix or 'png'}"
     if n_random is not None:
         networks.check(painting_only=True)
-        folder = Path(output or RANDOM_FOLDER)
-        clips = find_clips(paths[0], n_random, seed, faults)
+        folder = Path(output or _RANDOM_FOLDER)
+        clips = find_clips(paths[0], n_random, seed, faults, networks.bundle)
         make_folder(folder)
         tasks = [
-            Task(
+            new_task(
                 file,
-                (folder / f"generated_image_{number}.{suffix or 'png'}",),
+                (folder / f"generated_image_{number}{extension}",),
                 options=replace(options, clip=clip),
                 extras=Extras(alt_file=alt_file),
-                **run,
             )
             for number, (file, clip) in enumerate(clips, 1)
         ]
@@ -328,103 +327,70 @@ def paint(
             networks.check(painting_only=True)  # report a damaged bundle once, not for every song
         if count > 1 and any(song.path.suffix.lower() == CONTROLS_SUFFIX for song in songs):
             raise click.UsageError("Controls have no variations; give them without --count.")
-        files = name_pictures(songs, output, count, f".{suffix or 'png'}")
-        extras = _extras_of(songs, alt_file=alt_file, embed=embed, folder_image=folder_image)
+        files = name_pictures(songs, output, count, extension)
+        extras = list_extras(songs, alt_file=alt_file, embed=embed, folder_image=folder_image)
         tasks = [
-            Task(song.path, pictures, options=options, extras=extra, **run)
+            new_task(song.path, pictures, extras=extra)
             for song, pictures, extra in zip(songs, files, extras, strict=True)
         ]
     for fault in faults:
         complain(fault)
-    n_faults = len(faults)
-    n_skipped = 0
+    n_faults, n_skipped = len(faults), 0
     if sheet is not None:
         refuse_sheet(sheet, [task.path for task in tasks], [picture for task in tasks for picture in task.pictures])
     painted: list[Path] = []
     line = StatusLine(len(tasks), "painting")
-    with line.shown():
+    with line.shown(), _interruption_told(line, len(tasks)):
         for outcome in paint_songs(tasks, jobs, scheduler, paths):
-            n_faults += outcome.fault is not None
+            n_faults += len(outcome.faults)
             n_skipped += outcome.n_skipped
             painted += [Path(report["picture"]) for report in outcome.reports]
-            line.advance()
+            line.advance(is_kept=0 < outcome.n_skipped == len(outcome.reports))
             printed.show(outcome)
     if n_skipped and not quiet:
-        complain(f"skipped {n_skipped} pictures that exist already")
+        complain(f"skipped {n_skipped} picture{' that exists' if n_skipped == 1 else 's that exist'} already")
     if sheet is not None and painted:
         write_sheet(sheet, painted)
+        if not quiet and not as_json:
+            say(f"{len(painted)} picture{'s' * (len(painted) > 1)} -> {visible(str(sheet))}")
     ctx.exit(1 if n_faults else 0)
-
-
-def _check_usage(ctx: click.Context) -> None:
-    """Raise a `UsageError` for options that do not go together."""
-    given = ctx.params
-    paths, output, suffix = given["paths"], given["output"], given["suffix"]
-    if not paths and given["again"] is None:
-        raise click.UsageError("Missing argument 'SONG|FOLDER|FEATURES|CONTROLS...'.")
-    if given["explain"] and given["as_json"]:
-        raise click.UsageError("Give --explain or --json, not both.")
-    if given["quiet"] and (given["explain"] or given["as_json"]):
-        raise click.UsageError("--quiet prints nothing; give it without --explain and --json.")
-    if given["explain"] and (given["resume"] or given["scheduler"] is not None):
-        raise click.UsageError("--explain needs to measure every song again; give it without --resume and --scheduler.")
-    if given["scheduler"] is not None and given["jobs"] is not None:
-        raise click.UsageError(
-            "--jobs sets processes of this machine; a cluster uses the workers it has. Give --jobs or --scheduler."
-        )
-    if given["n_random"] is not None:
-        if len(paths) != 1 or given["count"] != 1:
-            raise click.UsageError("--random needs exactly one folder of feature files, and no --count.")
-        if given["embed"] or given["folder_image"]:
-            raise click.UsageError("--random paints excerpts; give it without --embed and --folder-image.")
-    if is_template(output):
-        check_template(output)
-    own = Path(output or "").suffix.lower()
-    if suffix and own in ALL_FORMATS and ALL_FORMATS[own] != ALL_FORMATS[f".{suffix}"] and not output.endswith("/"):
-        raise click.UsageError(f"-o {output} and --format {suffix} give two formats; give one.")
-    kinds = {f".{suffix}" if suffix else "", own, given["again"].suffix.lower() if given["again"] else ""}
-    is_vector = bool(kinds & VECTOR_FORMATS.keys())
-    if given["plot"] and not is_vector:
-        raise click.UsageError("--plot draws lines; give -o NAME.svg or NAME.pdf, or --format svg or pdf.")
-    if given["sheet"] is not None and is_vector:
-        raise click.UsageError("--sheet shows pictures of pixels; give it without SVG and PDF.")
-    check_sheet(given["sheet"])
-    if given["embed"] and given["again"] is None:
-        import mutagen  # noqa: F401  (an extra: its absence is reported before any work)
-
-
-def _extras_of(songs: Sequence[FoundSong], *, alt_file: bool, embed: bool, folder_image: bool) -> list[Extras]:
-    """Return what to write beside the pictures of each song; the first song of a folder gives its cover."""
-    seen: set[Path] = set()
-    extras = []
-    for song in songs:
-        folder = song.path.parent
-        is_first = folder_image and folder not in seen
-        seen.add(folder)
-        extras.append(Extras(alt_file, embed, folder / FOLDER_IMAGE if is_first else None))
-    return extras
 
 
 @dataclass
 class _Printed:
-    """What is printed of each outcome: pictures on stdout, warnings and faults on stderr."""
+    """Prints outcomes: names of songs and pictures on stdout, warnings and faults on stderr."""
 
     explain: bool
     as_json: bool
     quiet: bool
-    has_named_descriptors: bool = False  # their lack is reported once per run
+    has_warned: bool = False  # whether the warning about missing descriptors was printed; it is printed once per run
 
     def show(self, outcome: Outcome) -> None:
         """Print an outcome."""
-        if outcome.fault is not None:
-            complain(outcome.fault)
-        if outcome.lacks_descriptors and not self.has_named_descriptors:
-            self.has_named_descriptors = True
-            complain(NO_DESCRIPTORS)
+        for fault in outcome.faults:
+            complain(fault)
+        if outcome.lacks_descriptors and not self.has_warned:
+            self.has_warned = True
+            complain(f"{outcome.reports[0]['song']}: {NO_DESCRIPTORS}")
         for warning in outcome.warnings:
-            complain(warning)
+            if not (self.quiet and OFFSET_REMOVED in warning):  # needs no action
+                complain(warning)
         for report in () if self.quiet else outcome.reports:
-            names = (visible(report[name]) for name in ("song", "picture"))
-            say(json.dumps(report) if self.as_json else " -> ".join(names))
+            names = outcome.names or (source_of(report), report["picture"])
+            note = "" if report["status"] == "painted" else f" ({report['status']})"
+            say(json.dumps(report) if self.as_json else " -> ".join(map(visible, names)) + note)
             if self.explain:
                 say(explain_report(report))
+        for picture, cover in () if self.quiet or self.as_json else outcome.covers:
+            say(f"{visible(str(picture))} -> {visible(str(cover))} (cover)")
+
+
+@contextmanager
+def _interruption_told(line: StatusLine, n_songs: int) -> Iterator[None]:
+    """If the ``with`` block is interrupted, say how many of several songs are done, and how to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if n_songs > 1:
+            complain(f"interrupted after {line.done}; the same command with --resume continues")
+        raise

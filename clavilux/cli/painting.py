@@ -1,8 +1,9 @@
-"""Paint one song for ``clavilux paint``: `Task` -> `Outcome`, in this process, in a worker or on a cluster."""
+"""Paint the songs of ``clavilux paint``, in this process, in workers or on a cluster: `Task` -> `Outcome`."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -15,14 +16,25 @@ import numpy as np
 from clavilux.audio.clips import NO_DESCRIPTORS
 from clavilux.audio.song import Song, hash_file
 from clavilux.bundle import shipped_bundles
-from clavilux.cli.beside import Extras, embed_picture, with_hash, write_description, write_folder_image
+from clavilux.cli.beside import (
+    Extras,
+    check_folder_image,
+    check_text,
+    embed_picture,
+    has_cover,
+    has_description,
+    has_folder_image,
+    with_hash,
+    write_description,
+    write_folder_image,
+)
 from clavilux.cli.names import save_picture
 from clavilux.cli.output import set_up_log
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.explain import report_picture
 from clavilux.picture import Picture
-from clavilux.picture_file import picture_format, read_record
+from clavilux.picture_file import is_whole, picture_format, read_record
 from clavilux.pipeline import Clavilux
 from clavilux.record import CONTROLS_SUFFIX, PaintOptions
 from clavilux.system.jobs import run_songs
@@ -30,7 +42,7 @@ from clavilux.system.threads import count_cores
 
 logger = logging.getLogger("clavilux")
 
-PARALLEL_FROM_SONGS = 4  # for fewer songs, one song at a time on all cores is as fast as one per core
+PARALLEL_FROM_SONGS = 4  # fewer songs are painted one after another on several cores, which is as fast
 MOST_THREADS = 4  # per song; more threads only wait for each other
 
 
@@ -38,17 +50,18 @@ MOST_THREADS = 4  # per song; more threads only wait for each other
 class Task:
     """One song and the files of its pictures."""
 
-    path: Path  # of the song, feature file or file of controls
+    path: Path  # song, feature file or file of controls
     pictures: tuple[Path, ...]  # files to write: the main picture, then its variations
     bundle: str  # name or folder
     options: PaintOptions
-    verbose: bool  # log the ranges of features and latents
-    is_named: bool  # the user chose the file names: other files than inputs may be overwritten
-    resume: bool  # skip pictures that exist already and would be painted the same
+    verbose: bool  # whether to log the ranges of features and latents
+    is_named: bool  # whether the user chose the file name, so that any file but an input may be overwritten
+    resume: bool  # whether to skip pictures that exist already and would not change
     extras: Extras = field(default_factory=Extras)  # what is written beside the pictures
-    has_seed: bool = False  # the user chose the seed, which replaces that of a file of controls
-    threads: int = 1  # per song
-    plot: bool = False  # lines only, in SVG and PDF
+    has_seed: bool = False  # whether the user gave --seed, which replaces the seed in a file of controls
+    threads: int = 1  # number of threads that paint this song
+    plot: bool = False  # whether to draw only lines, in SVG and PDF
+    is_compared: bool = False  # whether reports name the nearest training songs and pictures
 
     def __str__(self) -> str:
         return str(self.path)
@@ -58,29 +71,42 @@ class Task:
 class Outcome:
     """Result of a task: one report per picture, and messages for stderr."""
 
-    reports: tuple[dict[str, Any], ...] = ()  # from `clavilux.explain.report_picture`
+    # From `clavilux.explain.report_picture`, with a "status": "painted", "replaced" (an earlier file) or "kept".
+    reports: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
-    fault: str | None = None  # message of the error; None if everything was painted and written
-    lacks_descriptors: bool = False  # the song is a feature file without the table beside it
+    faults: tuple[str, ...] = ()  # messages of errors, and about files that were kept; empty if everything was written
+    covers: tuple[tuple[Path, Path], ...] = ()  # (picture, file): covers that were written into songs and folders
+    lacks_descriptors: bool = False  # whether the song is a feature file without a table of descriptors
     n_skipped: int = 0  # pictures that existed already; their reports have no measurements
+    names: tuple[str, str] | None = None  # what to print as "A -> B" instead of the song and the picture of a report
+
+
+def source_of(report: dict[str, Any]) -> str:
+    """Return what a picture was painted from, for a line of output: the song, and the window if only one was used."""
+    song, clip = str(report["song"]), report["record"].get("options", {}).get("clip")
+    return song if clip is None or song.endswith(f", clip {clip}") else f"{song}, clip {clip}"
 
 
 @dataclass(frozen=True)
 class Again:
     """A picture to paint again from its record."""
 
-    song: Path | None  # None paints from the latent in the record
+    source: Path  # the picture file with the record
+    song: Path | None  # None: the picture is painted from the latent in the record
     record: dict[str, Any]
-    picture: Path  # file to write
+    picture: Path | None  # file to write; None: the picture is only embedded
     bundle: str | None  # None for a picture of controls
-    size: tuple[int, int] | None  # None uses the recorded size
-    dpi: float | None  # None uses the recorded resolution
-    alt_file: bool  # also write the description as a text file
-    is_named: bool  # the user chose the file name: other files than inputs may be overwritten
-    plot: bool = False  # lines only, in SVG and PDF
+    size: tuple[int, int] | None  # None: the size in the record
+    dpi: float | None  # None: the dpi in the record
+    background: str | None  # None: the background in the record
+    alt_file: bool  # whether to also write the description to a text file
+    embed: bool  # whether to write the picture into the tags of the song
+    is_named: bool  # whether the user chose the file name, so that any file but an input may be overwritten
+    plot: bool = False  # whether to draw only lines, in SVG and PDF
+    is_compared: bool = False  # whether the report names the nearest training songs and pictures
 
     def __str__(self) -> str:
-        return str(self.picture if self.song is None else self.song)
+        return str(self.source)
 
 
 def paint_songs(
@@ -92,11 +118,11 @@ def paint_songs(
     ----------
     tasks : sequence of Task
     jobs : int or None
-        Number of worker processes; None chooses one per core for `PARALLEL_FROM_SONGS` tasks or more, else 1.
+        Number of worker processes; None for one per core, or for 1 if there are fewer than `PARALLEL_FROM_SONGS` tasks.
     scheduler : str or None
         Address of a Dask scheduler to use instead of processes of this machine.
     paths : sequence of Path
-        Paths given by the user; the workers of a cluster must be able to read their folders.
+        Songs and folders that the user named. The workers of a cluster must be able to read them.
     """
     if scheduler is not None:
         tasks = [_for_workers(task) for task in tasks]
@@ -108,46 +134,56 @@ def paint_songs(
     if jobs is None and len(tasks) < PARALLEL_FROM_SONGS:
         tasks = [replace(task, threads=min(count_cores(), MOST_THREADS)) for task in tasks]
         jobs = 1
-    elif jobs is None:
-        jobs = count_cores()
-    return run_songs(paint_song, tasks, jobs=max(1, min(jobs, len(tasks))), failed=_failed)
+    return run_songs(paint_song, tasks, jobs=max(1, min(jobs or count_cores(), len(tasks))), failed=_failed)
 
 
 def paint_again(task: Again) -> Outcome:
     """Paint one picture again from its record, in a worker process, and return the outcome.
 
-    Raises
-    ------
-    ClaviluxError
-        If the picture cannot be painted or written.
+    A `ClaviluxError` is raised if the picture cannot be painted or written.
     """
     return next(run_songs(_repaint, [task], jobs=1, failed=_failed))
 
 
 def _failed(task: Task | Again, reason: str) -> Outcome:
-    return Outcome(fault=f"{task}: {reason}")
+    return Outcome(faults=(f"{task}: {reason}",))
 
 
 def _repaint(task: Again) -> Outcome:
     threads = min(count_cores(), MOST_THREADS)
     mapped: tuple[str, ...] = ()
-    card = None
+    card = neighbours = None
     if task.bundle is None:
         from clavilux.controls_file import paint_controls, parse_controls_record
 
         file, options = parse_controls_record(task.record)
-        options = replace(options, size=task.size or options.size, dpi=task.dpi or options.dpi)
+        given: dict[str, Any] = {"size": task.size, "dpi": task.dpi, "background": task.background}
+        options = replace(options, **{name: value for name, value in given.items() if value is not None})
         picture = paint_controls(file, options, threads=threads)
     else:
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = threads
-        picture = clavilux.repaint(task.record, task.song, size=task.size, dpi=task.dpi)
+        picture = clavilux.repaint(task.record, task.song, size=task.size, dpi=task.dpi, background=task.background)
         mapped, card = clavilux.bundle.descriptors, clavilux.bundle.card
-    place = _save(picture, task.picture, task)
-    warnings = [] if picture.song is None else _warnings(picture.song)
-    if task.alt_file and (warning := write_description(picture, place)):
-        warnings.append(warning)
-    return Outcome((report_picture(picture, place, mapped, card),), tuple(warnings))
+        neighbours = clavilux.bundle.neighbours if task.is_compared else None
+    if task.embed:
+        assert task.song is not None, "checked with the options"
+        picture = embed_picture(picture, task.song)
+    place, is_replaced = (task.source, False) if task.picture is None else _save(picture, task.picture, task)
+    faults = []
+    if task.alt_file:
+        try:
+            write_description(picture, place)
+        except ClaviluxError as error:
+            faults.append(str(error))
+    report = report_picture(picture, place, mapped, card, neighbours) | {"status": _status(is_replaced)}
+    return Outcome(
+        (report,),
+        () if picture.song is None else tuple(_warnings(picture.song)),
+        tuple(faults),
+        covers=((place, task.song),) if task.embed and task.song and task.picture else (),
+        names=(str(task.source), str(task.song if task.picture is None else place)),
+    )
 
 
 def _for_workers(task: Task) -> Task:
@@ -160,7 +196,7 @@ def _for_workers(task: Task) -> Task:
 
 
 def paint_song(task: Task) -> Outcome:
-    """Paint the pictures of one song, and return the outcome; a `ClaviluxError` is part of it and is not raised."""
+    """Paint the pictures of one song, and return the outcome; a `ClaviluxError` becomes one of its ``faults``."""
     if not logger.handlers:  # on a worker of a cluster; other processes send their log to the caller
         set_up_log(task.verbose)
     try:
@@ -168,128 +204,168 @@ def paint_song(task: Task) -> Outcome:
             return _paint_controls(task)
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = task.threads
-        skipped = _find_painted(task, clavilux) if task.resume else {}
+        beside = _Beside(task)
+        skipped = _find_painted(task, clavilux, beside) if task.resume else {}
         if len(skipped) == len(task.pictures):
-            return Outcome(tuple(skipped.values()), n_skipped=len(skipped))
-        for target in task.pictures:
-            picture_format(
-                target, task.options.size, vector=True
-            )  # before the work: a format may not allow so many pixels
+            return Outcome(tuple(skipped.values()), faults=tuple(beside.faults), n_skipped=len(skipped))
+        for target in task.pictures:  # before the work, because a format may not allow so many pixels
+            picture_format(target, task.options.size, vector=True)
         song = clavilux.read_song(task.path, max_s=task.options.max_s, clip=task.options.clip)
         if task.verbose:
             _log_ranges(task.path, song, clavilux)
-        reports = dict(skipped)
-        beside = _Beside(task, _warnings(song))
+        bundle, reports = clavilux.bundle, dict(skipped)
+        neighbours = bundle.neighbours if task.is_compared else None
         for picture in clavilux.variations(song, count=len(task.pictures), skip=skipped, options=task.options):
             variation = picture.record["variation"]
             target, z = task.pictures[variation], picture.z_image
             assert z is not None, "songs are painted from latents"
             logger.info("%s: range of z_image [%.3g, %.3g], norm %.3g", target, z.min(), z.max(), np.linalg.norm(z))
-            picture, target = beside.save(picture, target, is_main=variation == 0)
-            reports[variation] = report_picture(picture, target, clavilux.bundle.descriptors, clavilux.bundle.card)
+            picture, target, status = beside.save(picture, target, is_main=variation == 0)
+            reports[variation] = report_picture(picture, target, bundle.descriptors, bundle.card, neighbours) | status
     except ClaviluxError as error:
-        return Outcome(fault=str(error))
+        return Outcome(faults=(str(error),))
     return Outcome(
         tuple(reports[number] for number in sorted(reports)),
-        tuple(beside.warnings),
-        beside.fault,
+        tuple(_warnings(song)),
+        tuple(beside.faults),
+        tuple(beside.covers),
         lacks_descriptors=NO_DESCRIPTORS in song.warnings,
         n_skipped=len(skipped),
     )
 
 
 class _Beside:
-    """Saves the pictures of a task with what is written beside them.
+    """Saves the pictures of a task with the files and covers that accompany them, and collects messages.
 
     Attributes
     ----------
-    warnings : list of str
-    fault : str or None
-        The first file that could not be written beside a picture; the picture itself is saved.
+    faults : list of str
+        Messages about accompanying files that could not be written, or that are the user's own and were kept. The
+        pictures themselves are saved.
+    covers : list of (Path, Path)
+        Picture and file of each cover that was written.
     """
 
-    def __init__(self, task: Task, warnings: list[str]) -> None:
+    def __init__(self, task: Task) -> None:
         self._task, self._sha256 = task, ""
-        self.warnings = warnings
-        self.fault: str | None = None
+        self.faults: list[str] = []
+        self.covers: list[tuple[Path, Path]] = []
 
-    def save(self, picture: Picture, target: Path, *, is_main: bool) -> tuple[Picture, Path]:
-        """Save a picture, and return it and its path."""
-        extras = self._task.extras
+    def is_done(self, record: dict[str, Any], place: Path, *, is_main: bool) -> bool:
+        """Return whether a picture is whole, and all that `save` writes with it exists.
+
+        What cannot be written does not count as missing; it is added to `faults`.
+        """
+        extras, image = self._task.extras, self._task.extras.folder_image
+        seen = _Beside(self._task)
+        is_done = is_whole(place)
+        if extras.alt_file:
+            with seen._noted():
+                check_text(place)
+                is_done &= has_description(place)
+        if is_main and image is not None:
+            with seen._noted():
+                check_folder_image(image, record)
+                is_done &= has_folder_image(image, record)
+        if is_main and extras.embed:
+            with seen._noted():
+                is_done &= has_cover(self._task.path, record)
+        if is_done:  # else `save` reports the same
+            self.faults += seen.faults
+        return is_done
+
+    def save(self, picture: Picture, target: Path, *, is_main: bool) -> tuple[Picture, Path, dict[str, str]]:
+        """Save a picture with its accompanying files; return the picture, its path, and the status for its report.
+
+        The cover in the song file and the folder image are written only if ``is_main`` is True. The cover changes the
+        song file, so the record of the returned picture has the new hash of the song file.
+        """
+        extras, covers = self._task.extras, []
         if is_main and extras.embed:
             with self._noted():
                 picture = embed_picture(picture, self._task.path)
                 self._sha256 = picture.record["song"]["sha256"]
+                covers.append(self._task.path)
         elif self._sha256:
             picture = with_hash(picture, self._sha256)  # embedding has changed the file
-        place = _save(picture, target, self._task)
+        place, is_replaced = _save(picture, target, self._task)
         if extras.alt_file:
             with self._noted():
-                self._warn(write_description(picture, place))
+                write_description(picture, place)
         if is_main and extras.folder_image is not None:
             with self._noted():
-                self._warn(write_folder_image(picture, extras.folder_image))
-        return picture, place
-
-    def _warn(self, warning: str | None) -> None:
-        if warning is not None:
-            self.warnings.append(warning)
+                write_folder_image(picture, extras.folder_image)
+                covers.append(extras.folder_image)
+        self.covers += [(place, cover) for cover in covers]
+        return picture, place, {"status": _status(is_replaced)}
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
         try:
             yield
         except ClaviluxError as error:
-            self.fault = self.fault or str(error)
+            self.faults.append(str(error))
 
 
 def _paint_controls(task: Task) -> Outcome:
-    """Paint a file of controls."""
-    from clavilux.controls_file import controls_record, paint_controls, read_controls
+    """Paint the picture that a file of controls describes, and return the outcome."""
+    from clavilux.controls_file import check_options, controls_record, paint_controls, read_controls
 
     (target,) = task.pictures
+    beside = _Beside(task)
     picture_format(target, task.options.size, vector=True)
     file = read_controls(task.path)
+    check_options(file.name, task.options, task.bundle)
     seed = task.options.seed if task.has_seed else None
     if task.resume and target.exists():
         with suppress(PictureError):  # another file
             record = read_record(target)
-            if record == controls_record(file, task.options, seed=seed):
-                return Outcome(({"song": str(task.path), "picture": str(target), "record": record},), n_skipped=1)
+            same = record == controls_record(file, task.options, seed=seed)
+            if same and beside.is_done(record, target, is_main=True):
+                report = {"song": str(task.path), "picture": str(target), "record": record, "status": "kept"}
+                return Outcome((report,), faults=tuple(beside.faults), n_skipped=1)
     picture = paint_controls(file, task.options, seed=seed, threads=task.threads)
-    beside = _Beside(task, [])
-    picture, target = beside.save(picture, target, is_main=True)
-    report = report_picture(picture, target, ()) | {"song": str(task.path)}
-    return Outcome((report,), tuple(beside.warnings), beside.fault)
+    picture, target, status = beside.save(picture, target, is_main=True)
+    report = report_picture(picture, target, ()) | {"song": str(task.path)} | status
+    return Outcome((report,), faults=tuple(beside.faults), covers=tuple(beside.covers))
 
 
-def _save(picture: Picture, target: Path, task: Task | Again) -> Path:
-    """Save a picture and return its path; only a name that the user chose may be that of any file."""
+def _status(is_replaced: bool) -> str:
+    return "replaced" if is_replaced else "painted"
+
+
+def _save(picture: Picture, target: Path, task: Task | Again) -> tuple[Path, bool]:
+    """Save a picture, and return its path and whether it replaced a file.
+
+    An unrelated file is overwritten only if the user chose its name.
+    """
     if not task.is_named:
         return save_picture(picture, target, plot=task.plot)
+    is_replaced = os.path.lexists(target)
     picture.save(target, plot=task.plot)
-    return target
+    return target, is_replaced
 
 
-def _find_painted(task: Task, clavilux: Clavilux) -> dict[int, dict[str, Any]]:
-    """Return short reports, by variation, of the pictures that exist and would be painted the same."""
+def _find_painted(task: Task, clavilux: Clavilux, beside: _Beside) -> dict[int, dict[str, Any]]:
+    """Return a dict from variation to report, for the pictures that exist and would not change."""
     found: dict[int, dict[str, Any]] = {}
     sha256 = None
     for variation, target in enumerate(task.pictures):
-        if not target.exists():
-            continue
-        sha256 = sha256 or hash_file(task.path)
-        try:
-            record = read_record(target)
-        except PictureError:
-            continue  # named with -o, where any file may be overwritten
-        if clavilux.has_painted(record, sha256, options=task.options, variation=variation):
-            found[variation] = {"song": str(task.path), "picture": str(target), "record": record}
+        record = {}
+        if target.exists():
+            sha256 = sha256 or hash_file(task.path)
+            with suppress(PictureError):  # named with -o, where any file may be overwritten
+                record = read_record(target)
+        is_painted = clavilux.has_painted(record, sha256 or "", options=task.options, variation=variation)
+        if is_painted and beside.is_done(record, target, is_main=variation == 0):
+            found[variation] = {"song": str(task.path), "picture": str(target), "record": record, "status": "kept"}
+        elif variation == 0 and task.extras.embed:
+            return {}  # the new cover changes the hash of the song, which is in the record of every variation
     return found
 
 
 def _log_ranges(path: Path, song: Song, clavilux: Clavilux) -> None:
-    """Log the ranges of features and latents, which show a broken song or a collapsed network."""
+    """Log the ranges of features and latents, which reveal a broken song or a collapsed network."""
     means, deviations = song.windows.mean(axis=(1, 2)), song.windows.std(axis=(1, 2))
     z_audio = clavilux.engine.encode_song(song)[:LATENT_DIM]
     logger.info("%s: %d windows, %d audible", path, len(song.windows), song.audible.sum())
@@ -304,5 +380,5 @@ def _warnings(song: Song) -> list[str]:
 
 @lru_cache(maxsize=1)
 def open_clavilux(bundle: str) -> Clavilux:
-    """Return a `Clavilux` with a bundle (name or folder); the last one is cached, so networks are loaded only once."""
+    """Return a `Clavilux` for a bundle (name or folder); it is cached until another bundle is opened."""
     return Clavilux(bundle)

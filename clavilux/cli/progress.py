@@ -1,39 +1,53 @@
-"""Show the progress of a long command on stderr: a bar or a status line on a terminal, else a line every 30 s."""
+"""Show the progress of a long command on stderr: a bar or a status line on a terminal, else occasional lines.
+
+``--quiet`` and ``--no-progress`` turn all of it off.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
+import click
+
 from clavilux.cli.output import clear_status, complain, visible
+from clavilux.system.terminal import can_repaint
 
 SHOW_AFTER_S = 2.0  # commands that are faster show nothing
-_EVERY_S = 0.5  # on a terminal
-_LINE_EVERY_S = 30.0  # elsewhere
+_EVERY_S = 0.5  # seconds between updates on a terminal
+_LINE_EVERY_S = 30.0  # least number of seconds between lines elsewhere
 _CLEAR = b"\r\x1b[K"
+_OFF = "clavilux.no_progress"  # key of `click.Context.meta`
+
+
+def turn_off(context: click.Context, option: click.Parameter, is_off: bool) -> bool:
+    """Show no progress if ``is_off``; the callback of the options ``--quiet`` and ``--no-progress``."""
+    context.meta[_OFF] = context.meta.get(_OFF, False) or is_off
+    return is_off
+
+
+def is_on() -> bool:
+    """Return whether the current command shows its progress."""
+    context = click.get_current_context(silent=True)
+    return context is None or not context.meta.get(_OFF, False)
 
 
 class ProgressReporter:
-    """A progress bar on stderr, as a context manager; there is no bar if stderr is not a terminal.
+    """A progress bar on stderr, as a context manager; there is no bar if stderr is not a terminal that can show it.
 
-    Parameters
-    ----------
-    description : str
-        Text beside the bar.
-    prefix : str
-        Start of each warning.
+    ``description`` is the text beside the bar, ``prefix`` the text before each warning.
     """
 
     def __init__(self, description: str, *, prefix: str) -> None:
         self._prefix = prefix
         self._bar = None
-        if sys.stderr.isatty():
+        self.is_on = is_on()
+        if self.is_on and can_repaint():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -46,9 +60,7 @@ class ProgressReporter:
             self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar:
             self._bar.stop()
 
@@ -56,6 +68,11 @@ class ProgressReporter:
         """Set the number of files."""
         if self._bar:
             self._bar.reset(self._task, total=n_files)
+
+    def advance(self, n_files: int = 1) -> None:
+        """Count more files as done."""
+        if self._bar:
+            self._bar.advance(self._task, n_files)
 
     def warn(self, message: str) -> None:
         """Print a message, above the bar if there is one."""
@@ -68,43 +85,57 @@ class ProgressReporter:
 class StatusLine:
     """A status line such as ``12/30 songs, 40 s left``, always below other output.
 
-    A timer signal refreshes the line while other processes work. Windows has no timer signal, so the line is refreshed
-    only when a song is done. Unlike `ProgressReporter`, this class imports no package, so that painting starts fast.
+    The time left is estimated from the second song on, from the number of songs per second until the last one was done.
+    Songs at the start whose pictures were kept do not count.
 
-    Parameters
-    ----------
-    n_songs : int
-        Total number of songs.
-    verb : str
-        What is done with a single song, such as "painting".
+    A timer signal refreshes the line while other processes work. Windows has no timer signal and shows no line.
+    Unlike `ProgressReporter`, this class imports no package, so that painting starts fast.
+
+    If there is only one song, the line is ``verb``, such as "painting", and the time since the start.
     """
 
     def __init__(self, n_songs: int, verb: str) -> None:
         self._n_songs, self._verb, self._n_done = n_songs, verb, 0
-        self._started = self._line_at = time.monotonic()
+        self._started = self._painting_since = self._last_at = self._line_at = time.monotonic()
+        self._n_timed = 0  # songs that were painted in this run
         self._is_shown = False
+        self._is_on = is_on()
+        self._is_repainted = self._is_on and can_repaint()
 
     def text(self, elapsed_s: float) -> str:
         """Return the text of the line, ``elapsed_s`` seconds after the start."""
         if self._n_songs == 1:
-            return f"{self._verb}, {_duration(elapsed_s)}"
-        done = f"{self._n_done}/{self._n_songs} songs"
-        if self._n_done == 0:
-            return f"{done}, {_duration(elapsed_s)}"
-        return f"{done}, {_duration(elapsed_s / self._n_done * (self._n_songs - self._n_done))} left"
+            return f"{self._verb}, {_duration(elapsed_s)} so far"
+        if self._n_timed < 2:
+            return f"{self.done}, {_duration(elapsed_s)} so far"
+        left_s = (self._last_at - self._painting_since) / self._n_timed * (self._n_songs - self._n_done)
+        left_s -= self._started + elapsed_s - self._last_at  # since the last song
+        return f"{self.done}, {_duration(max(1.0, left_s))} left"
 
-    def advance(self) -> None:
-        """Count one more song; if stderr is not a terminal, print a line at most every 30 s."""
+    @property
+    def done(self) -> str:
+        """How many songs are done, such as "12/30 songs"."""
+        return f"{self._n_done}/{self._n_songs} songs"
+
+    def advance(self, *, is_kept: bool = False) -> None:
+        """Count one more song, which was painted or, if ``is_kept``, had its pictures already.
+
+        Where no line can be repainted, print one at most every 30 s.
+        """
         self._n_done += 1
-        now = time.monotonic()
-        if self._n_done < self._n_songs and not sys.stderr.isatty() and now - self._line_at > _LINE_EVERY_S:
+        now = self._last_at = time.monotonic()
+        self._n_timed += not is_kept
+        if self._n_timed == 0:
+            self._painting_since = now
+        is_plain = self._is_on and not self._is_repainted
+        if is_plain and self._n_done < self._n_songs and now - self._line_at > _LINE_EVERY_S:
             self._line_at = now
             complain(self.text(now - self._started), prefix="")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show the line on a terminal during the ``with`` block, from `SHOW_AFTER_S` seconds after its start."""
-        if not sys.stderr.isatty():
+        if not self._is_repainted:
             yield
             return
         before = None
@@ -123,7 +154,7 @@ class StatusLine:
             clear_status.remove(self._clear)
 
     def _show(self, number: int, frame: FrameType | None) -> None:
-        """Print the line, unbuffered, because the signal may come while a stream is being written."""
+        """Print the line without a buffer, because the signal may arrive while a stream is being written."""
         line = self.text(time.monotonic() - self._started)
         with suppress(OSError):
             os.write(2, _CLEAR + line.encode())

@@ -2,78 +2,78 @@
 
 from __future__ import annotations
 
+import math
 import re
+from contextlib import suppress
 from typing import NamedTuple
 
 import click
 
-from clavilux.constants import DPI_RANGE
+from clavilux.constants import DENSITY_DPI, DPI_RANGE, MAX_ASPECT, SIZE_RANGE_PX
 from clavilux.errors import PictureError
 from clavilux.system.arguments import check_size
 
-UNITS_PER_INCH = {"mm": 25.4, "cm": 2.54, "in": 1.0}
-_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
-_SIZE = re.compile(rf"{_NUMBER}(?:[xX×]{_NUMBER})?(mm|cm|in)?(?:@{_NUMBER}(?:dpi)?)?")
+_UNITS_PER_INCH = {"mm": 25.4, "cm": 2.54, "in": 1.0}
+_NUMBER, _UNIT = r"(\d{1,9}(?:\.\d{1,9})?)", r"(px|mm|cm|in|inch|inches)?"
+_SIZE = re.compile(rf"{_NUMBER}{_UNIT}(?:[x×*]{_NUMBER}{_UNIT})?(?:@{_NUMBER}(?:dpi)?)?")
+_SEVERAL_NUMBERS = re.compile(r"\d\s+\d")  # with only a space between them
+_EXAMPLES = "write 1024, 3000x2000 or, with a unit (mm, cm or in), 600x600mm@300"
 
 
 class Size(NamedTuple):
-    """A size of a picture as the user gave it.
+    """A size of a picture as the user gave it."""
 
-    Attributes
-    ----------
-    text : str
-        What the user wrote, such as "600x600mm@300".
-    width, height : float
-        In ``unit``.
-    unit : str
-        "px" or a key of `UNITS_PER_INCH`.
-    dpi : float or None
-        Resolution that was given with the size.
-    """
-
-    text: str
-    width: float
-    height: float
-    unit: str
-    dpi: float | None
+    text: str  # what the user wrote, such as "600x600mm@300"
+    width: float  # in `unit`
+    height: float  # in `unit`
+    unit: str  # "px" or a key of `_UNITS_PER_INCH`
+    dpi: float | None  # resolution that was given with the size; None if none was given
 
     def to_pixels(self, dpi: float) -> tuple[int, int]:
-        """Return width and height in pixels at a resolution.
-
-        Raises
-        ------
-        BadParameter
-            If a side is out of range.
-        """
-        per_unit = 1.0 if self.unit == "px" else dpi / UNITS_PER_INCH[self.unit]
-        width, height = round(self.width * per_unit), round(self.height * per_unit)
+        """Return width and height in pixels at a resolution; raise `BadParameter` if a side is out of range."""
+        width, height = self._sides(dpi)
         try:
             return check_size((width, height))
         except PictureError as error:
-            if self.unit == "px":
-                raise click.BadParameter(str(error)) from error
-            raise click.BadParameter(
-                f"{self.text} at {dpi:g} dpi has {width} x {height} pixels; {str(error).partition('; ')[2]}: give a "
-                "lower resolution"
-            ) from error
+            fault = str(error)
+            if self.unit != "px":
+                low, high = SIZE_RANGE_PX
+                fault = f"{self.text} at {dpi:g} dpi has {width} x {height} pixels; {self._advise(dpi)}"
+                fault += f" (each side has {low} to {high} pixels, the longer at most {MAX_ASPECT} times the shorter)"
+            elif max(width, height) < SIZE_RANGE_PX[0] and "@" not in self.text and self.text[-1].isdigit():
+                fault += f"; if a unit is missing, write {self.text}cm (or mm, in)"
+            raise click.BadParameter(fault, param_hint="'--size'") from error
+
+    def _sides(self, dpi: float) -> tuple[int, int]:
+        per_unit = 1.0 if self.unit == "px" else dpi / _UNITS_PER_INCH[self.unit]
+        return round(self.width * per_unit), round(self.height * per_unit)
+
+    def _advise(self, dpi: float) -> str:
+        """Return the highest resolution that works, if it is lower than ``dpi``, as an advice."""
+        longest_in = max(self.width, self.height) / _UNITS_PER_INCH[self.unit]
+        highest = math.floor(min(SIZE_RANGE_PX[1] / max(longest_in, 1e-9), dpi))
+        with suppress(PictureError):
+            check_size(self._sides(highest))
+            return f"give at most {highest} dpi"
+        return "give another size"
 
 
 def read_size(text: str) -> Size:
-    """Return the size that a text such as ``1024``, ``3000x2000``, ``600x600mm`` or ``60cm@300`` describes.
+    """Return the size that a text such as ``1024``, ``3000 x 2000``, ``600x600mm`` or ``60cm@300`` describes.
 
-    Raises
-    ------
-    BadParameter
-        If the text is not a size, or a number is out of range.
+    A `BadParameter` is raised if the text is not a size, or if a number is out of range.
     """
     # Not a subclass of `click.ParamType`, which is generic only from click 8.4 on.
-    match = _SIZE.fullmatch(text)
+    match = _SIZE.fullmatch("".join(text.lower().split()) if _SEVERAL_NUMBERS.search(text) is None else text)
     if match is None:
-        raise click.BadParameter(f"{text!r} is not a size; write 1024, 3000x2000 or 600x600mm@300")
-    width, height, unit, dpi = match.groups()
-    if unit is None and "." in width + (height or ""):
+        raise click.BadParameter(f"{text!r} is not a size; {_EXAMPLES}")
+    width, first, height, last, dpi = match.groups()
+    unit = (last or first or "px").removesuffix("es").removesuffix("ch")
+    if height and first and first != last:
+        raise click.BadParameter(f"{text!r} has two units; {_EXAMPLES}")
+    if unit == "px" and "." in width + (height or ""):
         raise click.BadParameter(f"{text!r} is not a size; pixels are whole numbers")
-    size = Size(text, float(width), float(height or width), unit or "px", float(dpi) if dpi else None)
+    size = Size(text, float(width), float(height or width), unit, float(dpi) if dpi else None)
     if size.dpi is not None and not DPI_RANGE[0] <= size.dpi <= DPI_RANGE[1]:
         raise click.BadParameter(
             f"{text!r} has {dpi} dpi; it must be a number from {DPI_RANGE[0]:g} to {DPI_RANGE[1]:g}"
@@ -83,29 +83,13 @@ def read_size(text: str) -> Size:
     return size
 
 
-def resolve_size(size: Size, dpi: float | None, default_dpi: float) -> tuple[tuple[int, int], float]:
-    """Return ``((width, height), dpi)``, width and height in pixels, from ``--size`` and ``--dpi``.
+def resolve_size(size: Size, dpi: float | None) -> tuple[tuple[int, int], float]:
+    """Return ``((width, height), dpi)``, width and height in pixels, for the values of ``--size`` and ``--dpi``.
 
-    Parameters
-    ----------
-    size : Size
-    dpi : float or None
-        Value of ``--dpi``.
-    default_dpi : float
-        Resolution if neither option gives one.
-
-    Raises
-    ------
-    UsageError
-        If both give a resolution and they differ.
-    BadParameter
-        If a side is out of range.
+    If neither option gives a resolution, it is `DENSITY_DPI`. A `UsageError` is raised if the options give different
+    resolutions, and a `BadParameter` if a side is out of range.
     """
     if size.dpi is not None and dpi is not None and size.dpi != dpi:
         raise click.UsageError(f"--size {size.text} and --dpi {dpi:g} give two resolutions; give one.")
-    resolved = size.dpi or dpi or default_dpi
-    try:
-        return size.to_pixels(resolved), resolved
-    except click.BadParameter as error:
-        error.param_hint = "'--size'"
-        raise
+    resolved = size.dpi or dpi or DENSITY_DPI
+    return size.to_pixels(resolved), resolved

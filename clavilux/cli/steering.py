@@ -2,172 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from clavilux.cli.sections import CommandWithSections, SectionOption
-from clavilux.constants import SURFACE_NAMES
+from clavilux.cli.hints import Word
+from clavilux.cli.options import PATH, Real, combine, option_in
+from clavilux.colour import parse_colour
+from clavilux.constants import FIGURE_NAMES, SURFACE_NAMES
 from clavilux.errors import PictureError
+from clavilux.images import PICTURE_SUFFIXES
 from clavilux.steering import Steering
 
-_HINTS = {
-    **dict.fromkeys(("--darker", "--dark"), "--lightness -0.5"),
-    **dict.fromkeys(("--lighter", "--brighter", "--light", "--brightness"), "--lightness 0.5"),
-    **dict.fromkeys(("--warmer", "--warm"), "--warmth 0.5"),
-    **dict.fromkeys(("--colder", "--cooler", "--cold"), "--warmth -0.5"),
-    **dict.fromkeys(("--no-texture", "--smooth", "--no-grain", "--clean"), "--texture 0"),
-    **dict.fromkeys(("--grayscale", "--greyscale", "--monochrome", "--bw"), "--saturation -1"),
-    **dict.fromkeys(("--colors", "--colours", "--color", "--colour"), '--palette "#112233,#e63946"'),
-    **dict.fromkeys(("--style", "--medium"), "--surface gouache"),
-    **dict.fromkeys(("--simple", "--simpler", "--minimal"), "--complexity -0.5"),
-    **dict.fromkeys(("--like", "--reference", "--similar", "--style-from"), "--near PICTURE"),
-    **dict.fromkeys(("--variations", "--variants"), "--count 4"),
-}  # what users tried -> what does it
-
 STEERING = tuple(field.name for field in fields(Steering))
-"""Parameters that `steering_options` adds to a command."""
+"""Names of the parameters that `steering_options` adds to a command."""
 
-_SECTION = "Steering"
-_PICTURES = ("palette_from", "near")
-_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    (
-        "palette",
-        {
-            "metavar": "COLOURS",
-            "help": 'Paint with exactly these 2 to 8 colours, such as "#112233,#e63946,#f1faee".',
-        },
+_steer = option_in("Steering")
+_amount = partial(_steer, type=Real(), metavar="X")
+
+steering_options = combine(
+    _steer(
+        "--palette",
+        metavar="COLOURS",
+        help='Paint with 2 to 8 colours exactly as given, such as "#112233,#e63946,#f1faee" or "navy,#e63,white".',
     ),
-    (
-        "palette-from",
-        {
-            "type": click.Path(path_type=Path),
-            "metavar": "PICTURE",
-            "help": "Paint with the 8 main colours of PICTURE. Their range of lightness is widened and one "
-            "becomes a more saturated accent; --palette paints colours exactly.",
-        },
+    _steer(
+        "--palette-from",
+        type=PATH,
+        metavar="PICTURE",
+        help="Paint with the 8 main colours of PICTURE, such as a photograph. If all of them are about equally light, "
+        "they are moved apart in lightness. One of them is made more saturated, as an accent. For exact colours, give "
+        "--palette.",
     ),
-    (
-        "lightness",
-        {"type": float, "metavar": "X", "help": "From darker (-1) to lighter (1), such as -0.5; 0 changes nothing."},
+    _amount("--lightness", help="Lightness, from darker (-1) to lighter (1), such as -0.5; 0 changes nothing."),
+    _amount("--saturation", help="Saturation, from grey (-1) to more colourful (1); 0 changes nothing."),
+    _amount("--warmth", help="Warmth of the colours, from bluer (-1) to more orange (1); 0 changes nothing."),
+    _amount(
+        "--texture",
+        help="Strength of grain and brushwork, from 0 (none) to 1 (twice the usual strength); 0.5 is usual. Strokes "
+        "keep their shapes; --surface flat has no strokes.",
     ),
-    ("saturation", {"type": float, "metavar": "X", "help": "From grey (-1) to more colourful (1)."}),
-    ("warmth", {"type": float, "metavar": "X", "help": "From colder, bluer (-1) to warmer, more orange (1)."}),
-    (
-        "texture",
-        {
-            "type": float,
-            "metavar": "X",
-            "help": "Traces of the brush and grain: 0 is none, 0.5 the default strength, 1 twice the default strength.",
-        },
+    _amount("--scale", help="Shapes and marks, from few and large (-1) to many and small (1); 0 changes nothing."),
+    _amount(
+        "--complexity",
+        help="Complexity, from fewer shapes and less detail (-1) to more shapes and more detail (1); 0 changes "
+        "nothing.",
     ),
-    (
-        "scale",
-        {
-            "type": float,
-            "metavar": "X",
-            "help": "Fewer and larger shapes and marks (-1) to more and smaller (1) than the song gives.",
-        },
+    _amount(
+        "--outline",
+        help="Width of lines between areas, from 0 (none) to 1 (about 0.5 % of the short side of the picture). Lines "
+        "appear only on the surface `flat`, so also give --surface flat.  [default: chosen by the song]",
     ),
-    (
-        "complexity",
-        {
-            "type": float,
-            "metavar": "X",
-            "help": "Calmer (-1: fewer shapes, less detail) to busier (1) than the song gives.",
-        },
+    _steer(
+        "--surface",
+        type=Word(SURFACE_NAMES),
+        help="Technique of the painting, such as gouache; `clavilux marks` shows all techniques.  [default: chosen by "
+        "the song]",
     ),
-    (
-        "outline",
-        {
-            "type": float,
-            "metavar": "X",
-            "help": "Width of lines between areas, from 0 (none) to 1 (about 0.5 % of the short side of the picture). "
-            "Only the surface flat has lines.",
-        },
+    _steer(
+        "--figure",
+        type=Word(FIGURE_NAMES),
+        help="Large shapes that hold the picture together, such as `disc`; `none` paints no such shapes; `auto` "
+        "chooses those that go with the kinds of marks. `clavilux marks` shows them all.  [default: auto]",
     ),
-    ("surface", {"type": click.Choice(SURFACE_NAMES), "help": "Technique of the painting."}),
-    (
-        "marks",
-        {
-            "metavar": "KIND[,KIND]",
-            "help": "Kind of marks, such as rings. With two kinds, as in rings,dots, the second is that of small "
-            "marks. `clavilux marks` shows all kinds.",
-        },
+    _steer(
+        "--marks",
+        metavar="KIND[,KIND]",
+        help="Kind of marks, such as rings; or two kinds, such as rings,dots: the first for large marks, the second "
+        "for small ones. `clavilux marks` shows all kinds.  [default: chosen by the song]",
     ),
-    (
-        "mood",
-        {
-            "metavar": "V,A",
-            "help": "Paint as if the music were sadder or happier (V, from -1 to 1) and calmer or more excited (A, "
-            "from -1 to 1), such as 0.5,-1.",
-        },
+    _steer(
+        "--mood",
+        metavar="V,A",
+        help="Paint as if the music had another mood. V goes from sadder (-1: colder, darker colours) to happier (1: "
+        "warmer, lighter colours), A from calmer (-1: paler colours) to more excited (1: stronger colours). A does not "
+        "make a picture emptier or busier; --complexity and --scale do. For example, 0.5,-1; 0,0 changes nothing.",
     ),
-    (
-        "near",
-        {
-            "type": click.Path(path_type=Path),
-            "metavar": "PICTURE",
-            "help": "Paint a picture that is half of the way from that of the song to PICTURE; colours, marks and "
-            "layout change together.",
-        },
+    _steer(
+        "--near",
+        type=PATH,
+        metavar="PICTURE",
+        help="Move halfway towards the kind of picture that PICTURE is, in layout, marks and colours. It does not "
+        "paint with the very colours of PICTURE: --palette-from does, alone or together with --near.",
     ),
 )
+"""Decorator that adds the steering options to a command, as a section of its help text."""
 
 
-class SteeredCommand(CommandWithSections):
-    """A command whose error message for an unknown option in `_HINTS` names the right option."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; raise a `UsageError` with a hint for an unknown option in `_HINTS`."""
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            name = error.option_name
-            if name not in _HINTS:
-                raise
-            raise click.UsageError(f"No such option: {name}. Give {_HINTS[name]}.", ctx) from error
-
-
-def steering_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Return the command with the steering options added, as a section of its help text."""
-    for name, settings in reversed(_OPTIONS):
-        command = click.option(f"--{name}", cls=SectionOption, section=_SECTION, **settings)(command)
-    return command
+CUT_PALETTE = 'Put colours in quotes, because a shell ignores all that follows #: --palette "#112233,#e63946".'
+"""Hint for ``--palette`` without a value."""
 
 
 def read_steering(given: Mapping[str, Any]) -> Steering:
-    """Return the `Steering` that the values of the options describe.
+    """Return the `Steering` for the values of the options in `STEERING`; None stands for an option that is not given.
 
-    Parameters
-    ----------
-    given : mapping
-        Values of all options in `STEERING`, by name; None for an option that was not given.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of range or two contradict each other.
-    PictureError
-        If a picture cannot be read.
+    A `UsageError` is raised if a value is out of range or two values contradict each other, and a `PictureError` if a
+    picture cannot be read.
     """
     asked = {name: given[name] for name in STEERING if given[name] is not None}
-    if "mood" in asked:
-        asked["mood"] = _read_numbers(asked["mood"])
+    _check_colours(asked.get("palette"), asked.get("palette_from"))
     try:
-        # Before pictures are read: a stand-in for their colours shows contradictions.
+        # A check before pictures are read. Black replaces the colours of a picture, so that contradictions are found.
         colours: dict[str, Any] = {"palette_from": ["#000000"] * 8} if "palette_from" in asked else {}
-        Steering(**{name: value for name, value in asked.items() if name not in _PICTURES}, **colours)
+        Steering(**{name: value for name, value in asked.items() if name not in ("palette_from", "near")}, **colours)
     except PictureError as error:
         raise click.UsageError(f"{error}.") from error
     return Steering(**asked)
 
 
-def _read_numbers(text: str) -> Any:
-    try:
-        return [float(number) for number in text.split(",")]
-    except ValueError:
-        return text
+def _check_colours(palette: str | None, picture: Path | None) -> None:
+    """Raise a `UsageError` if colours are not separated by commas, or stand where a picture belongs, or vice versa."""
+    if palette is not None and ";" in palette:
+        raise click.UsageError(f'--palette separates colours by commas: --palette "{palette.replace(";", ",")}".')
+    if palette is not None and Path(palette).suffix.lower() in PICTURE_SUFFIXES:
+        raise click.UsageError(f"--palette takes colours. For those of a picture, give --palette-from {palette}.")
+    if picture is not None and all(map(parse_colour, re.split("[,;]", str(picture)))) and not os.path.exists(picture):
+        raise click.UsageError(f'--palette-from takes a picture. For colours, give --palette "{picture}".')

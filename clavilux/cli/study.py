@@ -9,56 +9,37 @@ import click
 
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.bundle import open_bundle
+from clavilux.cli.options import OTHERS, PATH, bundle_option, folder_option, jobs_option, seed_option
 from clavilux.cli.output import complain, say, visible
-from clavilux.cli.sections import BUNDLE_HELP, JOBS_HELP
 from clavilux.errors import StudyError
 from clavilux.study.make import PAGE, check_folder, make_study
 from clavilux.study.read import Row, Visit, read_visit, summarise
+from clavilux.system.arguments import counted
 from clavilux.system.files import list_folder
 
 
 @click.group()
 def study() -> None:
-    """Ask listeners whether pictures belong to their music."""
+    """Test whether listeners can tell which picture belongs to which music."""
 
 
 @study.command()
-@click.argument("music", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="New or empty folder for the page, its pictures and its sounds.",
-)
-@click.option(
-    "--bundle",
-    default="default",
-    show_default=True,
-    metavar="NAME|DIR",
-    help=BUNDLE_HELP,
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Random seed of the choice of songs, and of the pairs, order and sides of the pictures.",
-)
-@click.option("--jobs", type=int, default=-1, metavar="N", help=JOBS_HELP)
+@click.argument("music", type=PATH)
+@folder_option("New or empty folder to write the page, its pictures and its sounds to.")
+@bundle_option(section=OTHERS)
+@seed_option("another number chooses other songs, pairs the pictures differently, and asks in another order.")
+@jobs_option()
 @click.pass_context
-def make(ctx: click.Context, music: Path, output: Path, bundle: str, seed: int, jobs: int) -> None:
+def make(ctx: click.Context, music: Path, output: Path, bundle: str, seed: int, jobs: int | None) -> None:
     """Write a page with 40 questions about the songs in the folder MUSIC.
 
-    In 30 questions, the visitor hears an excerpt of a song and sees two pictures, one of this song and one of another
-    song; which picture belongs to the song? In 10 questions, the visitor sees two pictures: were they painted from the
-    two halves of one song, or from two songs? The page works offline (open index.html) and sends nothing. At the end,
-    the visitor saves a file for `clavilux study read`.
+    In 30 questions, the visitor hears an excerpt of a song, sees the picture of this song and the picture of another
+    song, and says which picture belongs to the excerpt. In 10 questions, the visitor sees two pictures, and says
+    whether they were painted from the two halves of one song or from two songs. The page works offline (open
+    index.html) and sends nothing. At the end, the visitor saves a file for `clavilux study read`.
 
-    Give a folder of 40 songs or more. Ten songs are enough, but each of them is then heard three times. The picture of
-    each song is the right answer as often as it is the wrong answer.
+    Give a folder of 40 songs or more. The minimum is ten songs; then each is heard three times. The picture of each
+    song is the right answer about as often as it is the wrong answer.
 
     \b
     clavilux study make music/ -o study/
@@ -76,20 +57,20 @@ def make(ctx: click.Context, music: Path, output: Path, bundle: str, seed: int, 
         faults.append(line)
         complain(f"{line}; skipped")
 
-    n_songs = make_study(listing.files, output, bundle=bundle, seed=seed, jobs=jobs, fault=fault)
-    say(f"{visible(str(output / PAGE))}: 40 questions about {n_songs} songs")
+    n_songs = make_study(listing.files, output, bundle=bundle, seed=seed, jobs=jobs or -1, fault=fault)
+    say(f"{visible(str(output / PAGE))}: 40 questions about {counted(n_songs, 'song')}")
     ctx.exit(1 if faults else 0)
 
 
 @study.command()
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULT...")
+@click.argument("results", nargs=-1, required=True, type=PATH, metavar="RESULT...")
 @click.pass_context
 def read(ctx: click.Context, results: tuple[Path, ...]) -> None:
-    """Print how often visitors of a study were right. Each RESULT is a file that a visitor saved.
+    """Print how often the visitors of a study were right.
 
-    Each line gives the number of right answers, their fraction, and the 95 % Wilson interval of the fraction; guessing
-    reaches 0.50. With five visitors or more, the lines for all visitors together also give a 95 % bootstrap interval of
-    the mean fraction over visitors.
+    Each RESULT is a file that a visitor saved. Each printed line gives the number of right answers, their fraction, and
+    the 95 % Wilson interval of the fraction; guessing reaches 0.50. The last lines are for all visitors together. With
+    five visitors or more, they also give a 95 % bootstrap interval of the mean of the visitors' fractions.
 
     \b
     clavilux study read answers/*.json

@@ -13,24 +13,25 @@ from clavilux.audio.tags import TAGS, read_tags
 from clavilux.picture_file import ALL_FORMATS
 
 FIELDS = ("name", "number", "folder", *TAGS)
-"""Fields of a template: the name of the file, its number in the run, its folder below the named one, and the tags."""
+"""Fields of a template: the name of the song file, its number in the run, its folder, and its tags."""
 
-UNKNOWN = "unknown"  # in the place of a tag that a song does not have; the title is then the name of the file
-_MAX_BYTES = 200  # of a name in UTF-8, without extension; file systems allow 255, and numbers may be added
+_UNKNOWN = "unknown"  # stands for a tag that a song lacks; a missing title is replaced by the name of the file
+_MAX_BYTES = 200  # largest name in UTF-8 without extension; file systems allow 255, and numbers may be added
 _FIELD = re.compile(r"\{([^{}]*)\}")
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')  # in names on Windows; the slash everywhere
+# Characters that are forbidden in names on Windows; the slash is forbidden everywhere.
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names of devices on Windows
 
 
 class FoundSong(NamedTuple):
-    """A song file, and its folder relative to the folder that the user gave; "" if the user gave the file itself."""
+    """A song file; `folder` is relative to the folder that the user gave, or "" if the user gave the file itself."""
 
     path: Path
     folder: str = ""
 
 
 def is_template(output: str | None) -> bool:
-    """Return whether ``-o`` has fields in braces."""
+    """Return whether the value of ``-o`` has fields in braces."""
     return output is not None and "{" in output
 
 
@@ -62,9 +63,9 @@ def fill_template(output: str, songs: Sequence[FoundSong], suffix: str) -> list[
 def _fill(template: str, song: FoundSong, number: str) -> Path:
     own = {"name": song.path.stem, "number": number}
     tags = read_tags(song.path) if any(f"{{{tag}}}" in template for tag in TAGS) else {}
-    values = {**dict.fromkeys(TAGS, UNKNOWN), "title": song.path.stem, **tags, **own}
+    values = {**dict.fromkeys(TAGS, _UNKNOWN), "title": song.path.stem, **tags, **own}
     parts = {name: clean_name(value) for name, value in values.items()}
-    # The folder has slashes of its own; its names exist on this disk.
+    # A folder keeps its slashes. Its names need no cleaning, because they exist on this disk.
     path = _FIELD.sub(lambda match: song.folder if match[1] == "folder" else parts[match[1]], template)
     if path.startswith("/") and not template.startswith("/"):
         path = path.lstrip("/")  # an empty folder
@@ -73,7 +74,7 @@ def _fill(template: str, song: FoundSong, number: str) -> Path:
 
 
 def clean_name(text: str) -> str:
-    """Return a text as a part of a file name that every system accepts.
+    """Return a text, changed where necessary so that every system accepts it as a part of a file name.
 
     Examples
     --------
@@ -83,7 +84,7 @@ def clean_name(text: str) -> str:
     name = _FORBIDDEN.sub("-", text).strip().strip(".").strip()
     if _RESERVED.fullmatch(name):
         name += "_"
-    return _shorten(name) or UNKNOWN
+    return _shorten(name) or _UNKNOWN
 
 
 def _shorten(name: str) -> str:

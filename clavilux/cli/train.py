@@ -6,141 +6,134 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from clavilux.cli.options import ADVANCED, PATH, CommandWithSections, advanced_option, combine, jobs_option, option
 from clavilux.cli.output import say
-from clavilux.cli.sections import JOBS_HELP, AdvancedOption, CommandWithSections
 from clavilux.system.files import list_folder
 
 if TYPE_CHECKING:
-    from clavilux.audio.mfcc import FeatureSettings
+    from clavilux.training.run import Run
 
-_PATH = click.Path(path_type=Path)
-_OUTPUT = click.option(
+_output_option = option(
     "-o",
     "--output",
-    type=_PATH,
+    type=PATH,
     default=Path("bundle"),
-    show_default=True,
     metavar="DIR",
     help="Folder to write the trained networks (a bundle) to.",
 )
-_OPTIONS = (
-    click.option(
+_training_options = combine(
+    option(
         "--recipe",
         default="default",
-        show_default=True,
         metavar="NAME|FILE",
-        help="Settings of the training: default, gpu (for one GPU), classic (an older baseline), debug (a test of the "
-        "installation in a minute), or a .toml file.",
+        help="Settings of the training: `default`, `gpu` (for one GPU), `classic` (an older baseline), `debug` (tests "
+        "the installation in a few minutes), or a .toml file.",
     ),
-    click.option(
+    option(
         "--art",
-        type=_PATH,
+        type=PATH,
         default=Path("datasets/abstract_art"),
-        show_default=True,
         metavar="DIR",
-        help="Folder of pictures.",
+        help="Folder of the pictures to learn from.",
     ),
-    click.option(
+    option(
         "--audio",
-        type=_PATH,
+        type=PATH,
         default=Path("datasets/audio_features"),
-        show_default=True,
         metavar="DIR",
-        help="Folder of music, or of feature files that `clavilux features` wrote.",
+        help="Folder of the music to learn from: songs, or feature files that `clavilux features` wrote.",
     ),
-    click.option(
+    option(
         "--run",
         "run_dir",
-        type=_PATH,
+        type=PATH,
         default=Path("runs/default"),
-        show_default=True,
         metavar="DIR",
-        help="Folder of this training, for checkpoints, logs and sheets of sample pictures. A folder with an earlier "
-        "training needs --resume.",
+        help="Folder in which this training keeps its progress, its log and sample pictures. Give a new folder for "
+        "each training, or continue the training in an existing folder with --resume.",
     ),
-    click.option("--resume", is_flag=True, help="Continue the interrupted training in the folder --run."),
-    click.option(
+    option("--resume", is_flag=True, help="Continue the interrupted training in the folder given with --run."),
+    option(
         "--from",
         "start",
-        default=None,
         metavar="NAME|DIR",
-        help="Start from the weights of a bundle, such as `default`, instead of from random weights. Its mark "
-        "classifier is used without training, and its palettes are kept.",
+        help="Start from trained networks, such as `default`, and adapt them to your music and pictures. Their "
+        "palettes and their mark classifier (the network that recognises kinds of marks) are kept.  [default: start "
+        "from random networks]",
     ),
-    click.option(
+    advanced_option(
         "--classifier-from",
-        default=None,
         metavar="NAME|DIR",
-        cls=AdvancedOption,
-        help="Use the mark classifier of a bundle, which recognises kinds of marks (dabs, rings, ...) in pictures, "
-        "instead of training one.  [default: that of --pictures-from or --from]",
+        help="Do not train a mark classifier (the network that recognises kinds of marks in pictures); use that of "
+        "this bundle.  [default: that of --pictures-from, else that of --from, else a new one is trained]",
     ),
-    click.option(
+    advanced_option(
+        "--audio-from",
+        metavar="NAME|DIR",
+        help="Do not train an AudioVAE (the network for music); use that of this bundle.",
+    ),
+    advanced_option(
         "--pictures-from",
-        default=None,
         metavar="NAME|DIR",
-        cls=AdvancedOption,
-        help="Keep the palettes and the ImageVAE of a bundle; only the linear heads of its decoder are fitted again, "
-        "to --art. The audio network and the mapping are trained.",
+        help="Do not train an ImageVAE (the network for pictures); use that of this bundle, and its palettes. Only "
+        "its linear heads are fitted again, to the pictures of --art.",
     ),
-    click.option(
+    advanced_option(
         "--devices",
         type=click.IntRange(1),
         default=1,
-        show_default=True,
         metavar="N",
-        cls=AdvancedOption,
-        help="Number of GPUs on each machine; without a GPU, number of training processes.",
+        help="Number of GPUs to use on each machine; without GPUs, number of training processes on each machine.",
     ),
-    click.option(
+    advanced_option(
         "--num-nodes",
         type=click.IntRange(1),
         default=1,
-        show_default=True,
         metavar="N",
-        cls=AdvancedOption,
-        help="Number of machines that train together. docs/training.md says how to start each.",
+        help="Number of machines that train together. docs/training.md says how to start the training on them.",
     ),
-    click.option(
-        "--jobs",
-        type=int,
-        default=-1,
-        metavar="N",
-        cls=AdvancedOption,
-        help=f"For reading files and painting: {JOBS_HELP[0].lower()}{JOBS_HELP[1:]}",
-    ),
+    jobs_option(section=ADVANCED, use=" for reading files and painting"),
 )
 
 
-def _training_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that all trainings share."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+class _Stages(click.Group):
+    """The sub-commands; those that the first version had under other names are named in the error."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the name, the sub-command and the rest of the arguments."""
+        stage = args[0].replace("_", "-").removesuffix("-network")
+        if args[0] not in self.commands and stage in self.commands:
+            raise click.UsageError(f"No such command '{args[0]}'. Its successor: clavilux train {stage}", ctx)
+        return super().resolve_command(ctx, args)
 
 
-@click.group()
+@click.group(cls=_Stages)
 def train() -> None:
-    """Train the networks on your own music and pictures, and write a bundle. Needs the extra `train`.
+    """Train the networks on your own music and pictures.
 
-    Example: clavilux train all --from default --art PICTURES --audio MUSIC --run runs/mine -o mine
-    """
+    Needs the extra `train`: run `pip install ".[train]"` in the source folder. The trained networks are written to a
+    folder, called a bundle, which `clavilux paint --bundle` takes.
+
+    \b
+    clavilux train all --from default --art PICTURES --audio MUSIC --run runs/mine -o mine
+    """  # noqa: D301  (click: \b keeps line breaks)
 
 
 @train.command("audio-vae", cls=CommandWithSections)
 @_training_options
 def audio_vae(**options: Any) -> None:
-    """Train only the audio network (AudioVAE), which encodes music, for `clavilux train mapping`.
+    """Train only the network for music (AudioVAE). `clavilux train mapping` needs it.
 
-    It is written to audio-vae.ckpt in the folder --run. Pictures are not used.
+    The network is written to audio-vae.ckpt in the folder given with --run. Pictures are not used.
     """
-    run = _prepare(**options, pictures=False)
+    run = _prepare(options, pictures=False)
     from clavilux.training.stage_audio import train_audio_vae
 
     train_audio_vae(run)
@@ -149,61 +142,59 @@ def audio_vae(**options: Any) -> None:
 @train.command("image-vae", cls=CommandWithSections)
 @_training_options
 def image_vae(**options: Any) -> None:
-    """Train only the picture networks: the mark classifier, and the ImageVAE, which encodes and decodes pictures."""
-    run = _prepare(**options, songs=False)
+    """Train only the networks for pictures. `clavilux train mapping` needs them.
+
+    The mark classifier recognises kinds of marks in pictures. The ImageVAE encodes and decodes pictures. Music is not
+    used.
+    """
+    run = _prepare(options, songs=False)
     from clavilux.training.stage_pictures import train_image_vae
 
     train_image_vae(run)
 
 
 @train.command("mapping", cls=CommandWithSections)
-@_OUTPUT
+@_output_option
 @_training_options
 def mapping(output: Path, **options: Any) -> None:
-    """Train the mapping from music to pictures, and write the bundle.
+    """Train the network that chooses a picture for a song (the mapping), and write the bundle.
 
-    The folder --run must have the checkpoints of `clavilux train audio-vae` and `clavilux train image-vae`; with
-    --pictures-from, only that of audio-vae is needed. Interrupted stages are finished first; --resume has no effect.
-    Give --from the same bundle as in the earlier stages, if any: its palettes and mark classifier are used again.
+    First run `clavilux train audio-vae` and `clavilux train image-vae`, and give the same folder --run to all three
+    commands. The first is not needed with --audio-from, the second not with --pictures-from. If you gave --from to the
+    earlier commands, give the same --from here. If an earlier command was interrupted, this command first finishes its
+    training, even without --resume.
     """
     from clavilux.errors import TrainingError
 
     folder = options["run_dir"]
-    needed = ("audio-vae",) if options["pictures_from"] else ("audio-vae", "image-vae")
-    missing = [name for name in needed if not (folder / f"{name}.ckpt").is_file()]
+    sources = {"audio-vae": options["audio_from"], "image-vae": options["pictures_from"]}
+    missing = [name for name, source in sources.items() if not source and not (folder / f"{name}.ckpt").is_file()]
     if missing:
         raise TrainingError(f"{folder} has no {missing[0]}.ckpt; run `clavilux train {missing[0]}` first")
-    _train_all(_prepare(**options | {"resume": True}, output=output), output)
+    _train_all(_prepare(options | {"resume": True}, output=output), output)
 
 
 @train.command("all", cls=CommandWithSections)
-@_OUTPUT
+@_output_option
 @_training_options
 def everything(output: Path, **options: Any) -> None:
-    """Train all networks, and write the bundle."""
-    _train_all(_prepare(**options, output=output), output)
+    """Train all networks, and write the bundle.
+
+    \b
+    clavilux train all --from default --art PICTURES --audio MUSIC --run runs/mine -o mine
+    clavilux paint song.mp3 --bundle mine
+    """  # noqa: D301  (click: \b keeps line breaks)
+    _train_all(_prepare(options, output=output), output)
 
 
-def _prepare(
-    recipe: str,
-    art: Path,
-    audio: Path,
-    run_dir: Path,
-    resume: bool,
-    start: str | None,
-    classifier_from: str | None,
-    pictures_from: str | None,
-    jobs: int,
-    devices: int,
-    num_nodes: int,
-    *,
-    songs: bool = True,
-    pictures: bool = True,
-    output: Path | None = None,
-) -> Any:
-    """Return the `Run`, after checking all that can be checked before the training."""
-    # PyTorch reads this when it is imported. Waiting threads then sleep instead of occupying their core; where another
-    # program needed the core, a training with two threads was five times slower without it.
+def _prepare(given: dict[str, Any], *, songs: bool = True, pictures: bool = True, output: Path | None = None) -> Run:
+    """Prepare a training, and return its `Run`, made from the values of `_training_options`.
+
+    All checks that are possible before a training are made. If ``songs`` is true, music without feature files is
+    measured. ``output`` is the folder of the bundle, if this command writes one.
+    """
+    # PyTorch reads this when it is imported. Waiting threads then sleep instead of occupying their core. Without this,
+    # a training with two threads was five times slower when another program needed the core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from clavilux.painter.compiled import paint_many
 
@@ -214,8 +205,8 @@ def _prepare(
     from clavilux.training.run import Run, start_bundle
 
     started = time.monotonic()
-    loaded = load_recipe(recipe)
-    processes = Processes(devices, num_nodes)
+    recipe = load_recipe(given["recipe"])
+    processes = Processes(given["devices"], given["num_nodes"])
     fabric = processes.join()
 
     def log(line: str) -> None:
@@ -223,15 +214,16 @@ def _prepare(
             say(f"[{time.monotonic() - started:7.1f} s] {line}")
 
     run = Run(
-        recipe=loaded,
-        folder=run_dir,
-        art=art,
-        features=audio,
-        resume=resume,
-        start=start_bundle(start),
-        classifier_from=start_bundle(classifier_from or pictures_from or start),
-        pictures_from=start_bundle(pictures_from),
-        jobs=jobs,
+        recipe=recipe,
+        folder=given["run_dir"],
+        art=given["art"],
+        features=given["audio"],
+        resume=given["resume"],
+        start=start_bundle(given["start"]),
+        classifier_from=start_bundle(given["classifier_from"] or given["pictures_from"] or given["start"]),
+        audio_from=start_bundle(given["audio_from"]),
+        pictures_from=start_bundle(given["pictures_from"]),
+        jobs=given["jobs"] or -1,
         log=log,
         processes=processes,
         command=sys.argv[1:],
@@ -241,15 +233,14 @@ def _prepare(
         check_pictures(run)
     if songs:
         with fabric.rank_zero_first():
-            if not _has_features(audio):
-                features = _measure_music(audio, run_dir, loaded.features, jobs, log)
-                run = dataclasses.replace(run, features=features, music=audio)
+            if not _has_features(run.features):
+                run = _measure_music(run)
         check_songs(run, descriptors=output is not None)
     return run
 
 
-def _train_all(run: Any, output: Path) -> None:
-    """Train the networks that are not finished, fit the mapping and write the bundle."""
+def _train_all(run: Run, output: Path) -> None:
+    """Train the networks that are not finished, fit the mapping, and write the bundle."""
     from clavilux.training.export import check_output
     from clavilux.training.stage_audio import train_audio_vae
     from clavilux.training.stage_mapping import finish
@@ -262,21 +253,20 @@ def _train_all(run: Any, output: Path) -> None:
 
 
 def _has_features(audio: Path) -> bool:
-    """Return whether a folder has feature files; true also if it is not a folder, which a later check reports."""
+    """Return whether a folder has feature files; also True if the path is not a folder, which is reported later."""
     from clavilux.audio.clips import CLIP_SUFFIX
 
     return not os.path.isdir(audio) or bool(list_folder(audio, frozenset({CLIP_SUFFIX})).files)
 
 
-def _measure_music(
-    music: Path, run_dir: Path, settings: FeatureSettings, jobs: int, log: Callable[[str], None]
-) -> Path:
-    """Measure a folder of music, and return the folder of its features."""
+def _measure_music(run: Run) -> Run:
+    """Compute the features of the music of a run, and return a `Run` that uses the new feature files."""
     from clavilux.audio.feature_files import write_features
 
-    log(f"{music} has no feature files; measuring its music")
-    summary = write_features(music, run_dir / "features", settings=settings, jobs=jobs)
+    music, features = run.features, run.folder / "features"
+    run.log(f"{music} has no feature files; measuring its music")
+    summary = write_features(music, features, settings=run.recipe.features, jobs=run.jobs)
     for fault in summary.faults:
-        log(f"{fault}; left out")
-    log(f"{run_dir / 'features'}: {summary.measured} songs measured, {summary.kept} measured earlier")
-    return run_dir / "features"
+        run.log(f"{fault}; left out")
+    run.log(f"{features}: {summary.measured} songs measured, {summary.kept} measured earlier")
+    return dataclasses.replace(run, features=features, music=music)

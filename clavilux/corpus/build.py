@@ -1,16 +1,15 @@
-"""Build a corpus: fetch the files that the shipped tables name, measure them, drop unusable ones, write the table.
+"""Build a corpus: fetch and measure the files in the shipped tables, leave out unusable ones, write the table.
 
-DIR/files/SOURCE/PATH   the original files, byte for byte
-DIR/corpus.csv          files that are part of the corpus, with artist, licence, hash, size and split
-DIR/dropped.csv         files that are not, with the reason
-DIR/.state/             measurements of each file
-DIR/.cache/             downloads; can be removed after the build
+DIR/files/SOURCE/PATH   the original files, unchanged
+DIR/corpus.csv          the files of the corpus, with artist, licence, hash, size and split
+DIR/dropped.csv         the files that are left out, with the reason
+DIR/.state/             the measurements of each file
+DIR/.cache/             downloads, which can be removed after the build
 """
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +38,7 @@ class BuildSummary:
     """Result of a build."""
 
     rows: list[CorpusRow]  # files of the corpus
-    dropped: list[tuple[Item, str]]  # files that are not used, and the reason
+    dropped: list[tuple[Item, str]]  # files that are left out, with the reason
     skipped_sources: dict[str, str]  # name of a source that could not be fetched -> reason
     seconds: float  # duration of the build
 
@@ -57,42 +56,39 @@ def build_corpus(
     sources: Sequence[Source] | None = None,
     items: Sequence[Item] | None = None,
 ) -> BuildSummary:
-    """Build the corpus of pictures or of recordings.
+    """Build the corpus of pictures or of recordings, and return its files and those that were left out.
 
     Parameters
     ----------
     kind : {"art", "music"}
     directory : Path or str
-        Folder of the corpus: a new or empty folder, or one of an earlier build of the same kind, which is continued.
-        Files under `files` that are not part of this corpus are removed.
+        Folder of the corpus: a new or empty folder, or the folder of an earlier build of the same kind, which is
+        continued. Files in its subfolder ``files`` that are not part of this corpus are removed.
     progress : Progress
-        Receives the state of the build.
+        Shows the progress of the build.
     mirror : Path, optional
-        Folder of git clones to use instead of downloads: `owner+name/repo`, `owner+name`, `owner/name` or `name`.
+        Folder of git clones to use instead of downloads. Each clone is in ``owner+name/repo``, ``owner+name``,
+        ``owner/name`` or ``name``.
     debs : Path, optional
-        Folder of `.deb` files to use instead of downloads.
+        Folder of ``.deb`` files to use instead of downloads.
     core : bool
-        Use only the core sources, about a third of the downloads.
+        Use only the core sources, which need about a third of the downloads of all sources.
     research : bool
-        Include files that may be used to measure but not to train. They are always held out.
+        Include files whose licences allow evaluation but not training. They are always held out.
     workers : int
         Number of worker processes that decode and measure files.
     sources, items : sequence of Source, of Item, optional
         Tables to build from; the shipped ones by default.
 
-    Returns
-    -------
-    BuildSummary
-        Kept and dropped files, and the sources that could not be fetched, which are not an error.
-
     Raises
     ------
     CorpusError
-        If no file could be fetched, or the folder holds something else or cannot be written to.
+        If no file could be fetched, or if the folder contains anything but a corpus of this kind, or cannot be written
+        to. If only some sources could not be fetched, no error is raised.
     """
     started = time.monotonic()
     directory = Path(directory)
-    with _write_faults(directory):
+    try:
         claim_folder(directory, kind)
         all_items = load_items(kind) if items is None else items
         splits = assign_splits(all_items)
@@ -102,19 +98,18 @@ def build_corpus(
         store = FileStore(directory, used, Places(directory / CACHE_FOLDER, mirror, debs), progress, workers)
         store.fetch([item for item in wanted if store.record(item) is None])
         records = {item: record for item in wanted if (record := store.record(item))}
-        kept, dropped = _choose(records)
+        kept, reasons = _choose(records)
         # Files of an earlier build may be missing: a user removed them, or they were duplicates of files that are no
         # longer wanted.
         store.fetch([item for item in kept if not store.holds(item)])
         kept = [item for item in kept if store.holds(item)]
 
-        explained = {*kept, *(item for item, _ in dropped)}
-        dropped += [(item, store.absent.get(item, "its source is skipped")) for item in wanted if item not in explained]
-        order = {item: i for i, item in enumerate(wanted)}
-        dropped.sort(key=lambda pair: order[pair[0]])
+        for item in set(wanted) - set(kept) - reasons.keys():
+            reasons[item] = store.absent.get(item, "its source is skipped")
+        dropped = [(item, reasons[item]) for item in wanted if item in reasons]
         if not kept:
-            reasons = [*store.skipped.values(), *(reason for _, reason in dropped), "the tables name no such file"]
-            raise CorpusError(f"Nothing could be built in {directory}: {reasons[0]}")
+            first = [*store.skipped.values(), *(reason for _, reason in dropped), "the tables name no such file"][0]
+            raise CorpusError(f"Nothing could be built in {directory}: {first}")
         rows = [_row(item, records[item], splits[group_of(item)]) for item in kept]
         write_csv(
             directory / DROPPED_NAME,
@@ -123,42 +118,36 @@ def build_corpus(
         )
         write_table(directory, rows)
         _remove_others(directory, {row.file for row in rows})
-    return BuildSummary(rows, dropped, store.skipped, time.monotonic() - started)
-
-
-@contextmanager
-def _write_faults(directory: Path) -> Iterator[None]:
-    """Turn an `OSError` of the folder into a `CorpusError`."""
-    try:
-        yield
     except OSError as error:
         raise CorpusError(
             f"{directory}: cannot be written to ({error.strerror or error}). Make room or give another folder; the "
             "files that are there are kept."
         ) from error
+    return BuildSummary(rows, dropped, store.skipped, time.monotonic() - started)
 
 
-def _choose(records: dict[Item, Record]) -> tuple[list[Item], list[tuple[Item, str]]]:
-    """Divide files into those that stay and those that are dropped, with the reason.
+def _choose(records: dict[Item, Record]) -> tuple[list[Item], dict[Item, str]]:
+    """Return the files that stay in the corpus, and a dict from each file that is left out to the reason.
 
-    Of duplicates, free files are preferred to files for research, then pictures with more pixels, then the first one in
-    the table.
+    Of near duplicates, only one file stays. Files of the tier "free", whose licences allow training, have precedence,
+    then pictures with more pixels, then files that are earlier in the table.
     """
 
     def rank(item: Item) -> tuple[bool, int]:
         picture = records[item].picture
         return item.tier != "free", -(picture.width * picture.height) if picture else 0
 
-    dropped = [(item, record.reason) for item, record in records.items() if record.reason]
-    pictures = sorted((item for item, record in records.items() if record.picture), key=rank)
-    recordings = sorted((item for item, record in records.items() if record.recording), key=rank)
-    repeats: dict[Item, Item] = {}
-    found = find_duplicate_pictures([p for item in pictures if (p := records[item].picture)])
-    repeats |= {pictures[copy]: pictures[first] for copy, first in found.items()}
-    found = find_duplicate_recordings([r for item in recordings if (r := records[item].recording)])
-    repeats |= {recordings[copy]: recordings[first] for copy, first in found.items()}
-    dropped += [(item, f"near duplicate of {first.source}: {first.path}") for item, first in repeats.items()]
-    return [item for item, record in records.items() if not record.reason and item not in repeats], dropped
+    reasons = {item: record.reason for item, record in records.items() if record.reason}
+    ranked = sorted(records, key=rank)
+    pictures = {item: picture for item in ranked if (picture := records[item].picture)}
+    recordings = {item: recording for item in ranked if (recording := records[item].recording)}
+    for items, duplicates in (
+        (list(pictures), find_duplicate_pictures(list(pictures.values()))),
+        (list(recordings), find_duplicate_recordings(list(recordings.values()))),
+    ):
+        for copy, first in duplicates.items():
+            reasons[items[copy]] = f"near duplicate of {items[first].source}: {items[first].path}"
+    return [item for item in records if item not in reasons], reasons
 
 
 def _row(item: Item, record: Record, split: Split) -> CorpusRow:
@@ -181,10 +170,7 @@ def _row(item: Item, record: Record, split: Split) -> CorpusRow:
 
 
 def _remove_others(directory: Path, files: set[str]) -> None:
-    """Remove files under `files` that are not in the table, so that no training reads them.
-
-    Links are removed and never followed.
-    """
+    """Remove all links, and all files whose relative paths are not in ``files``, so that no training reads them."""
     for parent, folders, names in os.walk(directory / FILES_FOLDER, topdown=False):
         for name in [*names, *(name for name in folders if Path(parent, name).is_symlink())]:
             path = Path(parent, name)

@@ -1,7 +1,7 @@
-"""Read files from git repositories and Debian packages: from local copies if there are any, else from the network.
+"""Read files from git repositories and Debian packages, which are downloaded if there is no local copy.
 
 Nothing is installed or checked out: git objects are read by their ids, and packages are streamed through `tarfile`.
-Local copies are not trusted: repositories are read without their own settings, and the unpacked size is limited.
+Local copies are not trusted: repositories are read without their settings, and the unpacked size is limited.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -26,9 +27,9 @@ from clavilux.corpus.programs import Pipe, run_program
 from clavilux.corpus.table import Item, Source
 from clavilux.errors import CorpusError
 
-MAX_FILE_BYTES = 2**29  # of one picture or recording; an hour of CD audio as WAV has 2**29.2
-MAX_ARCHIVE_BYTES = 2**33  # of a .zip or .pk3 in a package; the largest of the shipped tables has 1 GB
-MAX_PACKAGE_BYTES = 2**35  # unpacked
+MAX_FILE_BYTES = 2**29  # largest picture or recording; about 50 minutes of CD audio as WAV
+MAX_ARCHIVE_BYTES = 2**33  # largest .zip or .pk3 in a package; the largest in the shipped tables has 1 GB
+MAX_PACKAGE_BYTES = 2**35  # largest unpacked package
 
 _NAME = re.compile(r"(debian:[a-z0-9][a-z0-9.+-]*|[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*)", re.ASCII)
 _VERSION = re.compile(r"([A-Za-z0-9][\w.+:~-]*)?", re.ASCII)
@@ -36,12 +37,13 @@ _BLOB = re.compile(r"[0-9a-f]{40}")
 # Exceptions that `zipfile` raises for damaged, encrypted or unsupported archives.
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
 
+Contents = Generator[tuple[Item, bytes], None, None]
 Refuse = Callable[[Item, str], None]
 
 
 @dataclass(frozen=True)
 class Places:
-    """Folders in which sources are searched."""
+    """Folders that are searched for copies of sources."""
 
     cache: Path  # folder of downloads
     mirror: Path | None = None  # folder of git clones
@@ -50,24 +52,24 @@ class Places:
 
 def read_items(
     source: Source, items: Sequence[Item], places: Places, *, refuse: Refuse = lambda item, reason: None
-) -> Generator[tuple[Item, bytes], None, None]:
-    """Yield the content of each item that the source has.
+) -> Contents:
+    """Yield each of the given files that the source has, as a tuple of its `Item` and its content.
 
     Parameters
     ----------
     source : Source
-        The repository or package.
+        A repository or a package.
     items : sequence of Item
-        Files of this source; those that it does not have are skipped.
+        Files of this source. Files that the source does not have are skipped.
     places : Places
-        Local copies, and the folder for downloads.
+        Folders of local copies, and the folder for downloads.
     refuse : callable
-        Called with an item and a reason, for each item that the source has but that cannot be read.
+        Is called with an item and a reason, for each item that the source has but that cannot be read.
 
     Yields
     ------
     tuple of Item and bytes
-        In any order, each item at most once. The content is not checked against its git hash, `Item.blob`.
+        Each item at most once, in any order. The content is not compared with its git hash, `Item.blob`.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def read_items(
 
 
 def blob_id(content: bytes) -> str:
-    """Return the git blob id (SHA-1) of a file with this content."""
+    """Return the git blob id (SHA-1) of a file, given its content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
@@ -91,20 +93,13 @@ def blob_id(content: bytes) -> str:
 
 
 def _find_repository(source: Source, places: Places) -> Path:
-    owner, _, name = source.name.partition("/")
     cached = places.cache / "git" / f"{source.slug}.git"
-    candidates = [cached]
+    folders = [cached]
     if places.mirror is not None:
-        folders = [
-            f"{owner}+{name}/repo",
-            f"{owner}+{name}",
-            f"{owner}/{name}",
-            f"{owner}/{name}.git",
-            name,
-            f"{name}.git",
-        ]
-        candidates = [places.mirror / folder for folder in folders] + candidates
-    for folder in candidates:
+        name = source.name.partition("/")[2]
+        names = (f"{source.slug}/repo", source.slug, source.name, f"{source.name}.git", name, f"{name}.git")
+        folders = [*(places.mirror / each for each in names), cached]
+    for folder in folders:
         for git_dir in (folder / ".git", folder):
             if (git_dir / "HEAD").is_file() and (git_dir / "objects").is_dir():
                 return git_dir
@@ -113,7 +108,7 @@ def _find_repository(source: Source, places: Places) -> Path:
 
 
 def _clone(source: Source, target: Path) -> None:
-    """Fetch the commit that the table names, or the newest one if the server no longer has it."""
+    """Download the commit that the table names, or the newest one if the server no longer has that commit."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         bare = Path(scratch) / "bare"
@@ -128,11 +123,11 @@ def _clone(source: Source, target: Path) -> None:
         os.replace(bare, target)
 
 
-def _read_repository(git_dir: Path, items: Sequence[Item], refuse: Refuse) -> Generator[tuple[Item, bytes], None, None]:
-    """Read objects by id from one `git cat-file --batch`; an id finds the file in any commit.
+def _read_repository(git_dir: Path, items: Sequence[Item], refuse: Refuse) -> Contents:
+    """Yield the files whose git blobs are in a repository; they need not be in its newest commit.
 
-    Git runs in an empty repository that only uses the objects of the other one, so that settings, hooks, remotes and
-    replacements of an untrusted repository have no effect.
+    The repository is not trusted. Git therefore runs in an empty temporary repository that uses only the objects of the
+    given one, whose settings, hooks, remotes and replacements have no effect.
     """
     objects = (git_dir / "objects").absolute()
     _check_objects(git_dir, objects)
@@ -165,22 +160,18 @@ def _read_repository(git_dir: Path, items: Sequence[Item], refuse: Refuse) -> Ge
 
 
 def _check_objects(git_dir: Path, objects: Path) -> None:
-    """Refuse a repository whose objects are links to other places: it could expose files of this machine."""
+    """Raise a `CorpusError` if there are links or objects of other repositories, which could expose other files."""
     for name in ("alternates", "http-alternates"):
         if os.path.lexists(objects / "info" / name):
             raise CorpusError(
                 f"{git_dir} borrows objects from other repositories (objects/info/{name}). Make it whole with "
                 "`git repack -a -d`, remove that file, and build again."
             )
-    if objects.is_symlink():
-        raise CorpusError(f"{objects} is a link. Give a clone that has its own objects.")
-    for parent, folders, files in os.walk(objects):
-        for name in (*folders, *files):
-            mode = os.lstat(os.path.join(parent, name)).st_mode
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                raise CorpusError(
-                    f"{parent}/{name} is a link or not a regular file. Give a clone that has its own objects."
-                )
+    inside = (Path(parent, name) for parent, folders, files in os.walk(objects) for name in (*folders, *files))
+    for path in chain([objects], inside):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise CorpusError(f"{path} is a link or not a regular file. Give a clone that has its own objects.")
 
 
 # Debian -------------------------------------------------------------------------------------------------------------
@@ -201,15 +192,16 @@ def _find_package(source: Source, places: Places) -> Path:
 
 
 def _download_package(source: Source, folder: Path) -> Path:
-    wanted = [f"{source.package}={source.version}"] if source.version else []
+    """Download the version that the table names, or the newest one if the server no longer has that version."""
+    command = ["apt-get", "--quiet", "download"]
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         try:
-            command = ["apt-get", "--quiet", "download", *(wanted or [source.package])]
-            run_program(command, source.name, cwd=Path(scratch))
+            wanted = f"{source.package}={source.version}" if source.version else source.package
+            run_program([*command, wanted], source.name, cwd=Path(scratch))
         except CorpusError:
-            if not wanted:
+            if not source.version:
                 raise
-            run_program(["apt-get", "--quiet", "download", source.package], source.name, cwd=Path(scratch))
+            run_program([*command, source.package], source.name, cwd=Path(scratch))
         found = sorted(Path(scratch).glob("*.deb"))
         if not found:
             raise CorpusError(f"{source.name}: apt-get downloaded nothing. Run apt-get update, or give --debs.")
@@ -218,47 +210,39 @@ def _download_package(source: Source, folder: Path) -> Path:
         return target
 
 
-def _read_package(
-    deb: Path, items: Sequence[Item], cache: Path, refuse: Refuse
-) -> Generator[tuple[Item, bytes], None, None]:
-    plain = {item.path: item for item in items if "!/" not in item.path}
-    packed: dict[str, list[Item]] = {}
+def _read_package(deb: Path, items: Sequence[Item], cache: Path, refuse: Refuse) -> Contents:
+    wanted: dict[str, list[Item]] = {}  # path in the package -> the item, or all items in this archive
     for item in items:
-        archive, separator, _ = item.path.partition("!/")
-        if separator:
-            packed.setdefault(archive, []).append(item)
-
+        wanted.setdefault(item.path.partition("!/")[0], []).append(item)
     command = ["dpkg-deb", "--fsys-tarfile", str(deb.absolute())]
     with Pipe(command, str(deb), limit_bytes=MAX_PACKAGE_BYTES) as dpkg:
         try:
             with tarfile.open(fileobj=dpkg, mode="r|") as tar:  # type: ignore[call-overload]  # it has `read`, which is enough
                 for member in tar:
                     path = str(PurePosixPath(member.name.removeprefix("./")))
-                    if not member.isfile() or (path not in plain and path not in packed):
+                    if not member.isfile() or path not in wanted:
                         continue
-                    wanted = [plain.pop(path)] if path in plain else packed.pop(path)  # only the first of this name
-                    limit = MAX_ARCHIVE_BYTES if "!/" in wanted[0].path else MAX_FILE_BYTES
-                    if member.size > limit:
-                        for item in wanted:
+                    found = wanted.pop(path)  # so that a second file of this name is skipped
+                    is_archive = "!/" in found[0].path
+                    if member.size > (MAX_ARCHIVE_BYTES if is_archive else MAX_FILE_BYTES):
+                        for item in found:
                             refuse(item, _too_large(member.size))
                         continue
                     file = tar.extractfile(member)
                     assert file is not None  # a regular file has content
-                    if "!/" in wanted[0].path:
-                        yield from _read_archive(file, wanted, cache, refuse)
+                    if is_archive:
+                        yield from _read_archive(file, found, cache, refuse)
                     else:
-                        yield wanted[0], file.read()
-                    if not plain and not packed:
+                        yield found[0], file.read()
+                    if not wanted:
                         return
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             raise CorpusError(f"{deb} cannot be unpacked ({error}). Remove it and fetch it again.") from error
         dpkg.finish()
 
 
-def _read_archive(
-    file: IO[bytes], items: Sequence[Item], cache: Path, refuse: Refuse
-) -> Generator[tuple[Item, bytes], None, None]:
-    """Yield files of a .zip or .pk3 in a package, copied to disk first, as it may be larger than memory."""
+def _read_archive(file: IO[bytes], items: Sequence[Item], cache: Path, refuse: Refuse) -> Contents:
+    """Yield files of a .zip or .pk3 archive; it is first copied to disk, because it may be larger than memory."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=cache) as copy:
         shutil.copyfileobj(file, copy, 1 << 20)
@@ -280,7 +264,7 @@ def _read_archive(
                 try:
                     content = archive.read(member)
                 except _ZIP_FAULTS as error:
-                    refuse(item, f"cannot be unpacked ({error or type(error).__name__})")
+                    refuse(item, f"cannot be unpacked ({str(error) or type(error).__name__})")
                     continue
                 yield item, content
 

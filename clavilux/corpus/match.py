@@ -1,7 +1,7 @@
 """Match the files of a folder with the rows of its table.
 
-Tables are written by hand, by spreadsheets and on other systems, so names are compared in one normalised form (see
-`clavilux.system.files.normalise_name`), and with their extension.
+Tables are written by hand, by spreadsheets and on other systems. All names are therefore normalised with
+`clavilux.system.files.normalise_name` before they are given to these functions.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Iterable
 
 
 def match_names(files: Collection[str], rows: Collection[str]) -> dict[str, str]:
-    """Return a dict from the names of files to the names in rows that match them; all names are normalised.
+    """Return a dict from file name to row name, for the files that have a matching row.
 
-    Names are compared in three rounds: as they are; without the folder `files/` of a built corpus; and ignoring case as
-    well. In each round, a name that matches several names is skipped.
+    Names are compared in three rounds: first as they are, then without the folder ``files/`` of a built corpus, then
+    also without regard to case. Names that matched in one round take no part in later rounds. Names that are ambiguous
+    in a round are skipped in this round.
     """
     found: dict[str, str] = {}
     for key in (str, _inside_files, lambda name: _inside_files(name).casefold()):
@@ -24,14 +25,12 @@ def match_names(files: Collection[str], rows: Collection[str]) -> dict[str, str]
 
 
 def match_features(features: Collection[str], rows: Collection[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Return the row of each feature file, and the ambiguous feature files with all rows that match them.
+    """Return two dicts: feature file -> its only matching row, and ambiguous feature file -> all its matching rows.
 
-    Both results are dicts by the name of the feature file.
-
-    `song.wav.npy` matches only `song.wav`. `song.npy` matches the row whose name is `song` with any extension, if
-    there is only one.
+    ``song.wav.npy`` matches only ``song.wav``. ``song.npy`` matches ``song`` with any extension; it is ambiguous if
+    several rows match.
     """
-    found = match_names(features, rows)  # a table may list feature files
+    found = match_names(features, rows)  # a table may list the feature files themselves
     whole = {name.removesuffix(".npy"): name for name in features if name not in found}
     rows_left = set(rows) - set(found.values())
     found |= {whole[name]: row for name, row in match_names(whole, rows_left).items()}
@@ -55,7 +54,7 @@ def _stem(name: str) -> str:
 
 
 def _by_key(key: Callable[[str], str], names: Iterable[str]) -> dict[str, str]:
-    """Return the names by key, without the keys that several names share."""
+    """Return a dict from key to name, without the keys that several names share."""
     grouped: dict[str, list[str]] = {}
     for name in names:
         grouped.setdefault(key(name), []).append(name)

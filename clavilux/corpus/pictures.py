@@ -1,4 +1,4 @@
-"""Decode a picture once and compute what the build needs: size, perceptual hash and mean colours."""
+"""Decode a picture, and compute what the build of a corpus needs: size, perceptual hash and mean colours."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ from clavilux.errors import PictureError
 from clavilux.images import decode_picture
 
 MIN_SIDE_PX = 160  # smaller pictures have too little detail to recognise marks
-HASH_SIDE_PX = 32  # samples per side of the cosine transform
-HASH_TERMS = 8  # lowest frequencies per side that are kept: 64 bits
+HASH_SIDE_PX = 32  # side of the picture of which the cosine transform is computed
+HASH_TERMS = 8  # number of lowest frequencies per axis that are kept; 8 x 8 give 64 bits
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,18 @@ class PictureMeasure:
 
     width: int  # px, after rotation by the orientation tag
     height: int  # px
-    phash: int  # 64 bits of the lowest cosine frequencies of lightness
-    colours: tuple[float, ...]  # mean Lab of the four quadrants, 12 numbers
+    phash: int  # 64 bits, see `perceptual_hash`
+    colours: tuple[float, ...]  # 12 numbers: mean CIELAB of the four quadrants
 
 
 class Unusable(Exception):
-    """The file cannot be part of the corpus; the message gives the reason."""
+    """A file cannot be part of the corpus; the message gives the reason."""
 
 
 def measure_picture(content: bytes) -> PictureMeasure:
     """Return the size, the perceptual hash and the mean colours of a picture.
 
-    The hash and the colours do not depend on the aspect ratio: the picture is resized to a square first.
+    Hash and colours are computed after resizing to a square, so that they do not depend on the aspect ratio.
 
     Parameters
     ----------
@@ -55,20 +55,17 @@ def measure_picture(content: bytes) -> PictureMeasure:
     lab = srgb_to_lab(np.asarray(square, dtype=np.float64) / 255).astype(np.float64)
     half = HASH_SIDE_PX // 2
     quadrants = lab.reshape(2, half, 2, half, 3).mean(axis=(1, 3))
-    return PictureMeasure(
-        width, height, perceptual_hash(lab[..., 0]), tuple(round(float(v), 2) for v in quadrants.ravel())
-    )
+    colours = tuple(round(float(value), 2) for value in quadrants.ravel())
+    return PictureMeasure(width, height, perceptual_hash(lab[..., 0]), colours)
 
 
 def perceptual_hash(lightness: NDArray[np.float64]) -> int:
     """Return the 64-bit perceptual hash (pHash) of the L* values (32, 32) of a picture.
 
-    Each bit says whether one of the 8 x 8 lowest DCT coefficients is above their median. The constant coefficient has a
-    bit, but is not used for the median.
+    Each bit says whether one of the 8 x 8 DCT coefficients of lowest frequency is above their median, which is computed
+    without the DC coefficient.
     """
-    n = HASH_SIDE_PX
-    angles = np.pi * np.outer(np.arange(HASH_TERMS), np.arange(n) + 0.5) / n
+    angles = np.pi * np.outer(np.arange(HASH_TERMS), np.arange(HASH_SIDE_PX) + 0.5) / HASH_SIDE_PX
     basis = np.cos(angles)
     terms = (basis @ lightness @ basis.T).ravel()
-    bits = terms > np.median(terms[1:])
-    return int.from_bytes(np.packbits(bits).tobytes())
+    return int.from_bytes(np.packbits(terms > np.median(terms[1:])).tobytes())

@@ -1,4 +1,4 @@
-"""Run git, apt-get and dpkg-deb with a time limit, without prompts, and with an error of one line if they fail."""
+"""Run git, apt-get and dpkg-deb with a time limit and without prompts; a failure raises a one-line `CorpusError`."""
 
 from __future__ import annotations
 
@@ -9,37 +9,34 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO
 
 from clavilux.errors import CorpusError
 
-DOWNLOAD_S = 6 * 3600.0  # for the largest source, some gigabytes, on a slow connection
-SILENT_S = 300.0  # without output, for a program that reads local files
-_CHUNK = 1 << 20
+DOWNLOAD_S = 6 * 3600.0  # time limit of a download: enough for some gigabytes on a slow connection
+SILENT_S = 300.0  # a program that reads local files is stopped after so long without output
+_CHUNK = 1 << 20  # bytes
 
-# Without the first variable git would ask for a password when a repository no longer exists. Without the second one,
+# Without GIT_TERMINAL_PROMPT, git would ask for a password if a repository no longer exists. Without GIT_NO_LAZY_FETCH,
 # git 2.45 and later would fetch missing objects one by one.
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
 
 
-def run_program(command: Sequence[str], name: str, *, cwd: Path | None = None, limit_s: float = DOWNLOAD_S) -> None:
-    """Run a program to its end, with the settings of the user.
+def run_program(command: Sequence[str], name: str, *, cwd: Path | None = None) -> None:
+    """Run a program that fetches something, and wait until it ends.
 
     Parameters
     ----------
     command : sequence of str
+        Name of the program and its arguments.
     name : str
         Name of what is fetched, for messages.
     cwd : Path, optional
         Folder in which the program runs; by default the current one.
-    limit_s : float
-        Seconds after which the program is stopped.
 
     Raises
     ------
     CorpusError
-        If the program is not installed, fails or takes too long.
+        If the program is not installed, fails, or runs for more than `DOWNLOAD_S`.
     """
     _require(command[0])
     try:
@@ -49,31 +46,34 @@ def run_program(command: Sequence[str], name: str, *, cwd: Path | None = None, l
             env=os.environ | _ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=limit_s,
+            timeout=DOWNLOAD_S,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise CorpusError(
-            f"{name} cannot be fetched: {command[0]} was stopped after {limit_s:.0f} s. Try again."
+            f"{name} cannot be fetched: {command[0]} was stopped after {DOWNLOAD_S:.0f} s. Try again."
         ) from error
     if done.returncode != 0:
         raise CorpusError(f"{name} cannot be fetched: {command[0]} says: {_last_line(done.stderr, done.returncode)}")
 
 
 class Pipe:
-    """A running program that reads local files, as a context manager; its output is read piece by piece.
+    """A running program that reads local files, and whose output is read piece by piece.
 
-    The program is ended at the end of the block. `finish` checks that it has ended without an error.
+    It is a context manager that kills the program at the end of the block. Call `finish` inside the block to check that
+    the program ended without an error.
 
     Parameters
     ----------
     command : sequence of str
+        Name of the program and its arguments.
     name : str
         Name of what is read, for messages.
     environment : mapping, optional
-        Additional variables. Variables of this process are passed on, except those that begin with GIT_.
+        Additional environment variables. The program also gets the variables of this process, except those that begin
+        with ``GIT_``.
     limit_bytes : int, optional
-        Bytes of output after which the program is stopped.
+        Number of bytes of output after which the program is stopped.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Pipe:
     ) -> None:
         _require(command[0])
         self._program, self._name, self._left = command[0], name, limit_bytes
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__; a pipe could fill up and block)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__; a pipe would block when it is full)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
         self._process = subprocess.Popen(
             command,
@@ -101,18 +101,12 @@ class Pipe:
     def __enter__(self) -> Pipe:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-        self._errors.close()
+    def __exit__(self, *exception: object) -> None:
+        with self._errors, self._process:  # closes the pipes and waits
+            self._process.kill()
 
     def write(self, text: str) -> None:
-        """Send text to the program."""
+        """Write text to the standard input of the program."""
         assert self._process.stdin is not None, "opened as a pipe"
         try:
             self._process.stdin.write(text.encode())
@@ -120,7 +114,7 @@ class Pipe:
             raise self.failure() from error
 
     def read(self, n: int) -> bytes:
-        """Return the next n bytes, or fewer at the end of the output."""
+        """Return the next n bytes of output, or fewer at the end of the output."""
         parts = []
         while n > 0 and (self._buffer or self._fill()):
             parts.append(self._buffer[:n])
@@ -129,19 +123,19 @@ class Pipe:
         return b"".join(parts)
 
     def readline(self) -> bytes:
-        """Return the next line with its newline, or the rest of the output if it has none."""
+        """Return the next line of output with its newline, or the rest of the output if there is no newline."""
         while b"\n" not in self._buffer and self._fill():
             pass
         line, end, self._buffer = self._buffer.partition(b"\n")
         return line + end
 
     def skip(self, n: int) -> None:
-        """Skip the next n bytes."""
+        """Skip the next n bytes of output."""
         while n > 0 and (content := self.read(min(n, _CHUNK))):
             n -= len(content)
 
     def finish(self) -> None:
-        """Read the output to its end; raise a `CorpusError` if the program then ends with an error or not at all."""
+        """Read the rest of the output, and raise a `CorpusError` if the program does not end or has failed."""
         while self.read(_CHUNK):
             pass
         try:
@@ -160,8 +154,8 @@ class Pipe:
         return CorpusError(f"{self._name} cannot be read: {self._program} says: {line}. Remove it and fetch it again.")
 
     def _fill(self) -> bool:
-        """Wait for more output; return False at its end."""
-        stdout: IO[bytes] | None = self._process.stdout
+        """Wait for more output and add it to the buffer; return False at the end of the output."""
+        stdout = self._process.stdout
         assert stdout is not None, "opened as a pipe"
         if not select.select([stdout], [], [], SILENT_S)[0]:
             raise CorpusError(f"{self._name} cannot be read: {self._program} gave no output for {SILENT_S:.0f} s")

@@ -1,4 +1,4 @@
-"""Decode a recording once, and compute its duration and an acoustic fingerprint, which the build needs."""
+"""Decode a recording, and compute what the build of a corpus needs: its duration and an acoustic fingerprint."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,17 @@ from clavilux.corpus.pictures import Unusable
 from clavilux.errors import AudioError
 
 MIN_S = 20.0  # shorter pieces are jingles and effects
-PRINT_RATE = 8_000  # Hz; the frequencies that MP3 and Vorbis remove are above its Nyquist frequency
-PRINT_FFT = 4_096  # 0.5 s: resolves two semitones at 65 Hz
-PRINT_HOP = 2_048
-PRINT_SEGMENTS = 48  # equal parts of the recording between its first and last sound
-PRINT_OCTAVES = 6  # from 62.5 Hz to 4 kHz
+PRINT_RATE = 8_000  # Hz; low, because MP3 and Vorbis remove high frequencies
+PRINT_FFT = 4_096  # samples, 0.5 s: resolves two semitones at 65 Hz
+PRINT_HOP = 2_048  # samples
+PRINT_SEGMENTS = 48  # number of equal parts from the first to the last sound of a recording
+PRINT_LOWEST_HZ = 62.5
+PRINT_OCTAVES = 6  # up to 4 kHz
 PRINT_ROWS = 12 + PRINT_OCTAVES
-SILENCE_DB = -50.0  # relative to the loudest block of `BLOCK_SAMPLES`
-BLOCK_SAMPLES = 160  # 20 ms: resolution of the first and the last sound
-FLOOR_DB = -30.0  # relative to the mean; below it, encoders differ
-BROKEN_SHARE = 0.01  # of the packets; some complete files end with a broken packet
+SILENCE_DB = -50.0  # relative to the loudest block
+BLOCK_SAMPLES = 160  # 20 ms; the first and the last sound are found in blocks of this length
+FLOOR_DB = -30.0  # relative to the mean energy; lower energies depend on the encoder
+BROKEN_SHARE = 0.01  # largest allowed fraction of broken packets; some complete files end with a broken packet
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def measure_recording(content: bytes) -> RecordingMeasure:
     Parameters
     ----------
     content : bytes
-        A sound file in any format that `clavilux.audio.decode` reads. If it has several audio tracks, the default one
+        A sound file in any format that `clavilux.audio.decode` reads. If it has several audio tracks, the default track
         is measured.
 
     Raises
@@ -44,7 +45,13 @@ def measure_recording(content: bytes) -> RecordingMeasure:
     Unusable
         If the file has no audio, does not decode, is silent, or is shorter than `MIN_S`.
     """
-    waveform = _decode(content)
+    stream = AudioStream(content, "the recording", sample_rate=PRINT_RATE)
+    try:
+        waveform = np.concatenate(list(stream))
+    except AudioError as error:
+        raise Unusable(f"does not decode: {error}") from error
+    if stream.n_damaged_packets > max(1, BROKEN_SHARE * stream.n_packets):
+        raise Unusable(f"does not decode: {stream.n_damaged_packets} of {stream.n_packets} packets are broken")
     seconds = len(waveform) / PRINT_RATE
     if seconds < MIN_S:
         raise Unusable(f"too short: {seconds:.1f} s, at least {MIN_S:.0f} are needed")
@@ -52,20 +59,18 @@ def measure_recording(content: bytes) -> RecordingMeasure:
 
 
 def compute_fingerprint(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a fingerprint that is robust to lossy coding, gain, and silence added at the ends.
+    """Return an acoustic fingerprint (PRINT_SEGMENTS, PRINT_ROWS) float32 of a recording.
+
+    The numbers of a segment are its mean energies in dB in 12 pitch classes, then in 6 octaves, with a floor of
+    `FLOOR_DB`. Fingerprints are compared by their correlation. The mean over all segments is subtracted from each of
+    the 18 numbers, because otherwise pieces with similar key and timbre would correlate. Then the mean of each segment
+    is subtracted, because otherwise recordings with similar fades would correlate. Lossy coding, gain, and silence at
+    the ends hardly change the fingerprint.
 
     Parameters
     ----------
     waveform : (n,) float32
-        Mono at `PRINT_RATE`.
-
-    Returns
-    -------
-    (PRINT_SEGMENTS, PRINT_ROWS) float32
-        Mean energy of each segment in 12 pitch classes and 6 octaves, in dB, with a floor of `FLOOR_DB`. The mean of
-        each column and the mean of each row are subtracted: the first describes key and timbre, which are similar in
-        pieces of one album, and the second describes the envelope, which is similar in all fades. The dot product of
-        two fingerprints of unit length is therefore their correlation.
+        Mono sound at `PRINT_RATE`.
 
     Raises
     ------
@@ -82,26 +87,21 @@ def compute_fingerprint(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _band_energies(waveform: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the energy of each frame in the pitch classes and octaves: (frames, PRINT_ROWS)."""
-    n_frames = 1 + (len(waveform) - PRINT_FFT) // PRINT_HOP
-    pitch, octave = _bands()
+    bands = _bands()
     window = np.hanning(PRINT_FFT).astype(np.float32)
-    energies = np.empty((n_frames, PRINT_ROWS), dtype=np.float64)
-    for start in range(0, n_frames, 256):  # in parts: an hour of frames at once would need a gigabyte
-        stop = min(n_frames, start + 256)
-        frames = np.lib.stride_tricks.sliding_window_view(
-            waveform[start * PRINT_HOP : (stop - 1) * PRINT_HOP + PRINT_FFT], PRINT_FFT
-        )[::PRINT_HOP]
-        power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
-        energies[start:stop, :12] = power @ pitch
-        energies[start:stop, 12:] = power @ octave
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, PRINT_FFT)[::PRINT_HOP]
+    energies = np.empty((len(frames), PRINT_ROWS), dtype=np.float64)
+    for start in range(0, len(frames), 256):  # the spectra of an hour at once would need a gigabyte
+        power = np.abs(np.fft.rfft(frames[start : start + 256] * window, axis=1)) ** 2
+        energies[start : start + 256] = power @ bands
     return energies
 
 
 def _segment_means(energies: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean energies of `PRINT_SEGMENTS` segments of equal length: (PRINT_SEGMENTS, PRINT_ROWS).
 
-    Borders are fractions of frames, as with whole frames copies that start a few milliseconds apart could differ by a
-    frame.
+    Segments may begin within a frame. If they began at whole frames, the segments of two copies that start a few
+    milliseconds apart could differ by a frame.
     """
     running = np.vstack([np.zeros(PRINT_ROWS), np.cumsum(energies, axis=0)])
     borders = np.linspace(0, len(energies), PRINT_SEGMENTS + 1)
@@ -111,7 +111,7 @@ def _segment_means(energies: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _trim_silence(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Remove silence at both ends, so that copies start at the same note; the result has at least one frame."""
+    """Return a waveform (at least one frame) without silence at its ends, so that copies start at the same note."""
     blocks = waveform[: len(waveform) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
     energy = np.square(blocks, dtype=np.float64).mean(axis=1)
     if len(energy) == 0 or energy.max() <= 1e-10:  # -100 dB of full scale
@@ -122,27 +122,13 @@ def _trim_silence(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.pad(waveform[start:stop], (0, max(0, stop - len(waveform))))
 
 
-def _bands() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return pitch class and octave of each FFT bin as matrices of 0 and 1: (bins, 12), (bins, PRINT_OCTAVES)."""
+def _bands() -> NDArray[np.float32]:
+    """Return a matrix (bins, PRINT_ROWS) with two ones per FFT bin, in the columns of its pitch class and octave."""
     frequencies = np.fft.rfftfreq(PRINT_FFT, 1 / PRINT_RATE)
-    usable = frequencies >= 62.5
-    with np.errstate(divide="ignore"):
-        semitone = np.round(12 * np.log2(frequencies / 440.0))
-        octave = np.floor(np.log2(frequencies / 62.5))
-    pitch = np.zeros((len(frequencies), 12), dtype=np.float32)
-    octaves = np.zeros((len(frequencies), PRINT_OCTAVES), dtype=np.float32)
-    bins = np.flatnonzero(usable)
-    pitch[bins, semitone[bins].astype(int) % 12] = 1
-    octaves[bins, np.minimum(octave[bins].astype(int), PRINT_OCTAVES - 1)] = 1
-    return pitch, octaves
-
-
-def _decode(content: bytes) -> NDArray[np.float32]:
-    stream = AudioStream(content, "the recording", sample_rate=PRINT_RATE)
-    try:
-        pieces = list(stream)
-    except AudioError as error:
-        raise Unusable(f"does not decode: {error}") from error
-    if stream.n_damaged_packets > max(1, BROKEN_SHARE * stream.n_packets):
-        raise Unusable(f"does not decode: {stream.n_damaged_packets} of {stream.n_packets} packets are broken")
-    return np.concatenate(pieces)
+    bins = np.flatnonzero(frequencies >= PRINT_LOWEST_HZ)
+    pitch_class = np.round(12 * np.log2(frequencies[bins] / 440.0)).astype(int) % 12
+    octave = np.log2(frequencies[bins] / PRINT_LOWEST_HZ).astype(int)
+    bands = np.zeros((len(frequencies), PRINT_ROWS), dtype=np.float32)
+    bands[bins, pitch_class] = 1
+    bands[bins, 12 + np.minimum(octave, PRINT_OCTAVES - 1)] = 1
+    return bands

@@ -18,9 +18,8 @@ STATE_FOLDER = ".state"
 CACHE_FOLDER = ".cache"
 FILES_FOLDER = "files"
 OWN_FOLDERS = (STATE_FOLDER, CACHE_FOLDER, FILES_FOLDER)
-# Raised when the way of measuring changes, so that files are measured again.
-STATE_VERSIONS: dict[Kind, int] = {"art": 2, "music": 1}
-N_COLOURS = 12  # mean Lab of four quadrants
+STATE_VERSIONS: dict[Kind, int] = {"art": 2, "music": 1}  # raise a number to measure all its files again
+N_COLOURS = 12  # L*, a* and b* of the mean colour of four quadrants
 
 
 @dataclass(frozen=True)
@@ -30,17 +29,17 @@ class Record:
     sha256: str
     n_bytes: int  # size of the file
     reason: str = ""  # why the file is not used; "" if it is used
-    picture: PictureMeasure | None = None  # None for recordings
-    recording: RecordingMeasure | None = None  # None for pictures
+    picture: PictureMeasure | None = None  # None unless the file is a picture that is used
+    recording: RecordingMeasure | None = None  # None unless it is a recording that is used
 
 
 class SourceState:
-    """The records of one source by path, stored in one JSON file."""
+    """The records of the files of one source, which are kept in a JSON file."""
 
     def __init__(self, directory: Path, source: Source) -> None:
         self._path = directory / STATE_FOLDER / f"{source.slug}.json"
         self._version = STATE_VERSIONS[source.kind]
-        self.records: dict[str, Record] = {}
+        self.records: dict[str, Record] = {}  # by the path in the source
         if self._path.is_file():
             try:
                 stored = json.loads(self._path.read_text())
@@ -60,13 +59,13 @@ class SourceState:
 def claim_folder(directory: Path, kind: Kind) -> None:
     """Mark a folder as a corpus of this kind.
 
-    A build removes all files that are not in its table from `files`, so it must not run in a folder of other files.
+    A build removes files that are not in its table, so it must not run in a folder of other files.
 
     Raises
     ------
     CorpusError
-        If ``directory`` is a file, is a corpus of the other kind, or is not empty and is not a corpus; or if one of
-        its subfolders is a link, through which a build would write and remove files elsewhere.
+        If ``directory`` is a file, a corpus of the other kind, or a folder of other files, or if one of its subfolders
+        is a link, through which a build would write and remove files elsewhere.
     """
     for name in OWN_FOLDERS:
         if (directory / name).is_symlink():
@@ -76,7 +75,7 @@ def claim_folder(directory: Path, kind: Kind) -> None:
         found = mark.read_bytes()[:20].decode(errors="replace").strip()
         if found not in KINDS:
             raise CorpusError(
-                f"{mark} is damaged: it says {found!a}. Write {kind} into it if this is a corpus of {kind}."
+                f"{mark} is damaged: it says {found!a}. Write {kind} into it if it is a corpus of {kind}."
             )
         if found != kind:
             raise CorpusError(f"{directory} holds a corpus of {found}. Give another folder for {kind}.")

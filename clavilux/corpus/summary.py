@@ -1,4 +1,4 @@
-"""Count the files of a corpus, for the model card."""
+"""Count the files of a corpus by source, licence and split, for the model card."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from clavilux.corpus.table import SPLITS, CorpusRow, Split
 
 @dataclass(frozen=True)
 class Count:
-    """Number of files with the same source, tier (free or research), role (abstract, music, ...) and licence."""
+    """Number of files in each split, for one combination of source, tier, role and licence (see `Item`)."""
 
-    source: str  # name of a repository or package
+    source: str
     tier: str
     role: str
     licence: str
-    splits: dict[Split, int]  # files in each split, 0 where there are none
-    hours: float  # 0 for pictures
+    splits: dict[Split, int]  # number of files in every split, which may be 0
+    hours: float  # duration of all files; 0 for pictures
 
     @property
     def total(self) -> int:
@@ -24,7 +24,7 @@ class Count:
 
 
 def summarise(rows: Iterable[CorpusRow]) -> list[Count]:
-    """Return the number of files by source, tier, role, licence and split, sorted by tier, source, role and licence."""
+    """Return one `Count` for each combination of tier, source, role and licence, sorted in this order."""
     groups: dict[tuple[str, str, str, str], list[CorpusRow]] = {}
     for row in rows:
         groups.setdefault((row.tier, row.source, row.role, row.licence), []).append(row)
@@ -42,12 +42,10 @@ def summarise(rows: Iterable[CorpusRow]) -> list[Count]:
 
 
 def to_markdown(counts: Iterable[Count]) -> str:
-    """Return the counts as a Markdown table, with sums by tier and role at the end."""
+    """Return the counts as a Markdown table, with sums by tier and role in the last lines."""
     counts = list(counts)
-    lines = [
-        "| source | tier | role | training | validation | held-out | hours | licence |",
-        "|---|---|---|--:|--:|--:|--:|---|",
-    ]
+    lines = ["| source | tier | role | training | validation | held-out | hours | licence |"]
+    lines.append("|---|---|---|--:|--:|--:|--:|---|")
     lines += [_line(c.source, c.tier, c.role, [c], c.licence) for c in counts]
     for tier, role in sorted({(c.tier, c.role) for c in counts}):
         group = [c for c in counts if (c.tier, c.role) == (tier, role)]

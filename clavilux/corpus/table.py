@@ -1,8 +1,8 @@
-"""The shipped tables of public sources and files, and the table of a corpus that was built from them.
+"""The shipped tables of public sources and files, and the table of a corpus that is built from them.
 
-Shipped in this folder: `sources.tsv` (one git repository or Debian package per line), `art.tsv.gz` and `music.tsv.gz`
-(one picture or recording per line). They contain names and facts, no pictures and no audio. A build reads them and
-writes `corpus.csv`, which all other modules read with `load_table`.
+The shipped tables are in this folder: `sources.tsv` with one git repository or Debian package per line, `art.tsv.gz`
+with one picture per line, and `music.tsv.gz` with one recording per line. They describe files, and contain no pictures
+and no audio. A build reads these tables and writes `corpus.csv`, which other modules read with `load_table`.
 """
 
 import csv
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from clavilux.errors import CorpusError
 from clavilux.system.files import normalise_name, write_whole
@@ -35,16 +35,16 @@ class Source:
     """A git repository (`owner/name` on GitHub) or a Debian package (`debian:name`)."""
 
     kind: Kind
-    core: bool  # part of the smaller set that is enough for a first training
+    core: bool  # whether the source is in the smaller set that is enough for a first training
     name: str
-    version: str  # commit, or version of the package; "" for any
-    size_mb: float  # of the download
-    licence: str  # with the file that states it
+    version: str  # commit of the repository, or version of the package; "" for any
+    size_mb: float  # size of the download
+    licence: str  # licence, and the file that states it
 
     @property
     def slug(self) -> str:
         """Folder name of the source: `owner+name` or `debian+package`."""
-        return self.name.replace("/", "+").replace(":", "+")
+        return _slug(self.name)
 
     @property
     def package(self) -> str:
@@ -60,28 +60,28 @@ class Item:
     source: str
     path: str  # inside the source; `archive!/inner` for a file in a .zip or .pk3
     blob: str  # git blob id of the content; "" if unknown
-    tier: Tier
-    role: str  # abstract, generative, wallpaper, painting; music, labelled
-    genre: str  # of a recording, guessed from folder, tag and title
+    tier: Tier  # "free" if the licence allows training and passing on, "research" if it allows only evaluation
+    role: str  # of a picture: abstract, generative, wallpaper or painting; of a recording: music or labelled
+    genre: str  # of a recording, guessed from folder, tag and title; "" for pictures
     artist: str  # "" if unknown
-    licence: str  # of this file, or of its source
+    licence: str  # licence of the file if the table gives it, else licence of its source
 
     @property
     def file(self) -> str:
         """Path of the file in a built corpus, relative to the folder of the corpus."""
-        return f"files/{self.source.replace('/', '+').replace(':', '+')}/{self.path.replace('!/', '/')}"
+        return f"files/{_slug(self.source)}/{self.path.replace('!/', '/')}"
 
 
 @dataclass(frozen=True)
 class CorpusRow:
-    """A picture or a recording of a built corpus: a line of `corpus.csv`."""
+    """A file of a built corpus: a line of `corpus.csv`; `Item` describes the fields that have no comment here."""
 
-    file: str  # relative to the folder of the corpus
+    file: str  # path relative to the folder of the corpus
     source: str
-    path: str  # inside the source
-    artist: str  # "" if unknown
-    role: str  # abstract, generative, wallpaper, painting; music, labelled
-    genre: str  # "" for pictures
+    path: str
+    artist: str
+    role: str
+    genre: str
     tier: Tier
     licence: str
     sha256: str
@@ -127,17 +127,12 @@ def load_items(kind: Kind) -> list[Item]:
 
 
 def load_table(directory: Path | str) -> list[CorpusRow]:
-    """Return the rows of the table of a corpus that `clavilux corpus build` made.
+    """Return the rows of the table of a corpus, in the order of the shipped table.
 
     Parameters
     ----------
     directory : Path or str
-        Folder of the corpus, given to the build with `-o`.
-
-    Returns
-    -------
-    list of CorpusRow
-        In the order of the shipped table.
+        Folder that was given to `clavilux corpus build` with `-o`.
 
     Raises
     ------
@@ -158,11 +153,12 @@ def load_table(directory: Path | str) -> list[CorpusRow]:
 
 
 def read_rows(path: Path, *, required: Sequence[str]) -> list[Row]:
-    """Return the rows of a `corpus.csv` that a build or a user wrote; splits, tiers and roles are in lower case.
+    """Return the rows of a `corpus.csv` that a build or a user wrote, with splits, tiers and roles in lower case.
 
     Parameters
     ----------
     path : Path
+        The table.
     required : sequence of str
         Columns that the table must have, in addition to `file`.
 
@@ -190,12 +186,12 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[Row]:
 
 
 def write_table(directory: Path, rows: Iterable[CorpusRow]) -> None:
-    """Write `corpus.csv` atomically into a folder."""
+    """Write `corpus.csv` into a folder, atomically."""
     write_csv(directory / TABLE_NAME, [f.name for f in fields(CorpusRow)], [list(asdict(r).values()) for r in rows])
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table as CSV atomically."""
+    """Write a table as CSV, atomically."""
     write_whole(path, table_text(header, rows).encode())
 
 
@@ -205,22 +201,15 @@ def _read_shipped(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"))
 
 
+def _slug(source: str) -> str:
+    return source.replace("/", "+").replace(":", "+")
+
+
 def _parse_row(row: Row) -> CorpusRow:
+    values: dict[str, Any] = {field.name: row[field.name] for field in fields(CorpusRow)}
+    values["seconds"] = read_number(row, "seconds", CorpusError)
     try:
-        return CorpusRow(
-            file=row["file"],
-            source=row["source"],
-            path=row["path"],
-            artist=row["artist"],
-            role=row["role"],
-            genre=row["genre"],
-            tier=cast(Tier, row["tier"]),  # checked in `read_rows`, as is the split
-            licence=row["licence"],
-            sha256=row["sha256"],
-            width=int(row["width"]),
-            height=int(row["height"]),
-            seconds=read_number(row, "seconds", CorpusError),
-            split=cast(Split, row["split"]),
-        )
+        values |= {"width": int(row["width"]), "height": int(row["height"])}
     except ValueError as error:
         raise CorpusError(f"{row.where} is damaged ({error}). Build the corpus again.") from error
+    return CorpusRow(**values)

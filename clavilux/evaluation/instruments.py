@@ -1,9 +1,9 @@
 """The instruments of the synthesizer.
 
 An instrument is a function ``(frequency_hz, duration_s, velocity, rate, rng)`` that returns mono samples (n,) float64.
-The arguments are the fundamental, the time for which the key is held, the velocity in (0, 1], the sample rate in Hz,
-and the generator of its noise. The sound may be longer than `duration_s`. Drums ignore frequency and duration, except
-`metal`, which uses the frequency.
+The arguments are the fundamental frequency, the time for which the key is held, the velocity in (0, 1], the sample rate
+in Hz, and the random generator of the noise. The sound may be longer than `duration_s`. All drums ignore the duration,
+and all but `metal` ignore the frequency.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Instrument = Callable[[float, float, float, int, np.random.Generator], Tone]
 
 
 def piano(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """Return the samples (n,) of a piano tone: inharmonic partials of two slightly detuned strings and hammer noise."""
-    time = seconds(duration_s + 0.4, rate)
+    """Return the samples (n,) of a piano tone: inharmonic partials of two slightly detuned strings, plus a hammer."""
+    time = sample_times(duration_s + 0.4, rate)
     tone = np.zeros_like(time)
     stiffness = 3e-4 * (frequency_hz / 262) ** 0.8
     for n in range(1, 21):
@@ -35,11 +35,8 @@ def piano(frequency_hz: float, duration_s: float, velocity: float, rate: int, rn
 
 
 def pluck(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """Return the samples (n,) of a plucked string (Karplus & Strong 1983).
-
-    A fractional delay keeps high notes in tune.
-    """
-    time = seconds(duration_s + 0.25, rate)
+    """Return the samples (n,) of a plucked string (Karplus & Strong 1983, with a fractional delay)."""
+    time = sample_times(duration_s + 0.25, rate)
     damping = (0.02 + 0.12 * (1 - velocity)) * min(1.0, 220 / frequency_hz)  # short strings pass the filter more often
     delay = rate / frequency_hz - 1
     whole = int(delay)
@@ -57,7 +54,7 @@ def pluck(frequency_hz: float, duration_s: float, velocity: float, rate: int, rn
 
 def strings(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of a string section: five detuned sawtooths with vibrato and a low-pass filter."""
-    time = seconds(duration_s + 0.6, rate)
+    time = sample_times(duration_s + 0.6, rate)
     vibrato = 0.003 / (2 * np.pi * 5.2) * np.sin(2 * np.pi * 5.2 * time)
     tone = sum(_saw(frequency_hz * 2 ** (cents / 1200), time + vibrato, rate, rng) for cents in (-9, -4, 0, 5, 8))
     tone = lowpass(np.asarray(tone), (3 + 5 * velocity) * frequency_hz, rate)
@@ -66,7 +63,7 @@ def strings(frequency_hz: float, duration_s: float, velocity: float, rate: int, 
 
 def pad(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of a slow swell: detuned sawtooths, dark at both ends and brighter in the middle."""
-    time = seconds(duration_s + 4.0, rate)
+    time = sample_times(duration_s + 4.0, rate)
     tone = np.asarray(sum(_saw(frequency_hz * 2 ** (c / 1200), time, rate, rng) for c in (-11, -6, -2, 3, 7, 12)))
     dark, bright = lowpass(tone, 1.5 * frequency_hz, rate), lowpass(tone, 5 * frequency_hz, rate)
     swell = np.sin(np.pi * np.clip(time / (duration_s + 1), 0, 1)) ** 2
@@ -75,7 +72,7 @@ def pad(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng:
 
 def supersaw(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of a bright synthesizer tone: seven detuned sawtooths."""
-    time = seconds(duration_s + 0.15, rate)
+    time = sample_times(duration_s + 0.15, rate)
     tone = sum(_saw(frequency_hz * 2 ** (c / 1200), time, rate, rng) for c in (-16, -10, -4, 0, 5, 11, 15))
     tone = lowpass(np.asarray(tone), 2_000 + 7_000 * velocity, rate)
     return 0.13 * tone * _gate(time, duration_s, attack_s=0.004, release_s=0.04)
@@ -83,7 +80,7 @@ def supersaw(frequency_hz: float, duration_s: float, velocity: float, rate: int,
 
 def bass(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of a synthesizer bass: a sawtooth that darkens, and a sine."""
-    time = seconds(duration_s + 0.1, rate)
+    time = sample_times(duration_s + 0.1, rate)
     saw = _saw(frequency_hz, time, rate, rng)
     dark, bright = lowpass(saw, 2 * frequency_hz, rate), lowpass(saw, 14 * frequency_hz, rate)
     tone = dark + velocity * np.exp(-time / 0.09) * (bright - dark) + 0.7 * np.sin(2 * np.pi * frequency_hz * time)
@@ -92,29 +89,29 @@ def bass(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng
 
 def pulse(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of the pulse wave of an early game console, with a duty cycle of 25 %."""
-    time = seconds(duration_s + 0.04, rate)
+    time = sample_times(duration_s + 0.04, rate)
     wave = _saw(frequency_hz, time, rate) - _saw(frequency_hz, time + 0.25 / frequency_hz, rate)
     return 0.4 * wave * (0.6 + 0.4 * np.exp(-time / 0.08)) * _gate(time, duration_s, attack_s=0.001, release_s=0.012)
 
 
 def triangle(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of the triangle wave of an early game console, quantised to sixteen levels."""
-    time = seconds(duration_s + 0.04, rate)
+    time = sample_times(duration_s + 0.04, rate)
     wave = 1 - 4 * np.abs((frequency_hz * time) % 1.0 - 0.5)
     return np.round(wave * 7.5) / 7.5 * _gate(time, duration_s, attack_s=0.001, release_s=0.012)
 
 
 def bell(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of a small bell: frequency modulation (Chowning 1973) with an inharmonic ratio."""
-    time = seconds(duration_s + 2.5, rate)
+    time = sample_times(duration_s + 2.5, rate)
     depth = 2.5 * velocity * np.exp(-time / 0.5)
     tone = np.sin(2 * np.pi * frequency_hz * time + depth * np.sin(2 * np.pi * 3.51 * frequency_hz * time))
     return 0.6 * tone * np.exp(-time / 0.9) * _gate(time, duration_s + 2, attack_s=0.003, release_s=0.2)
 
 
 def siren(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """Return the samples (n,) of a feedback whistle with vibrato that rises by a tone."""
-    time = seconds(duration_s + 0.2, rate)
+    """Return the samples (n,) of a whistle like audio feedback, which rises by a whole tone and has vibrato."""
+    time = sample_times(duration_s + 0.2, rate)
     phase = frequency_hz * (time + 0.06 * time**2 / duration_s + 0.0008 * np.sin(2 * np.pi * 6.3 * time))
     tone = np.sin(2 * np.pi * phase + 1.5 * np.sin(4 * np.pi * phase))
     return 0.3 * tone * _gate(time, duration_s, attack_s=0.5 * duration_s, release_s=0.05)
@@ -122,15 +119,15 @@ def siren(frequency_hz: float, duration_s: float, velocity: float, rate: int, rn
 
 def kick(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of a bass drum: a sine that falls from 190 to 48 Hz, and a click."""
-    time = seconds(0.35, rate)
+    time = sample_times(0.35, rate)
     phase = 48 * time + (190 - 48) * 0.028 * (1 - np.exp(-time / 0.028))
     click = highpass(rng.standard_normal(len(time)) * np.exp(-time / 0.002), 2_000, rate)
     return (np.sin(2 * np.pi * phase) * np.exp(-time / 0.11) + 0.1 * click) * _gate(time, 0.3, 0.001, 0.02)
 
 
 def snare(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """Return the samples (n,) of a snare drum: two modes of the drumhead and noise."""
-    time = seconds(0.3, rate)
+    """Return the samples (n,) of a snare drum: two modes of the drumhead, plus noise."""
+    time = sample_times(0.3, rate)
     skin = (np.sin(2 * np.pi * 185 * time) + 0.6 * np.sin(2 * np.pi * 331 * time)) * np.exp(-time / 0.05)
     rattle = highpass(rng.standard_normal(len(time)), 1_400, rate) * np.exp(-time / (0.05 + 0.05 * velocity))
     return (0.5 * skin + 0.35 * rattle) * _gate(time, 0.25, 0.001, 0.02)
@@ -138,7 +135,7 @@ def snare(frequency_hz: float, duration_s: float, velocity: float, rate: int, rn
 
 def clap(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of hand claps: three bursts of noise 11 ms apart, the last one longer."""
-    time = seconds(0.3, rate)
+    time = sample_times(0.3, rate)
     bursts = ((0.0, 0.004), (0.011, 0.004), (0.022, 0.06))
     burst = sum((time >= start) * np.exp(-np.maximum(time - start, 0) / decay) for start, decay in bursts)
     noise = lowpass(highpass(rng.standard_normal(len(time)), 900, rate), 6_000, rate)
@@ -146,14 +143,14 @@ def clap(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng
 
 
 def hat(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """Return the samples (n,) of a closed hi-hat: short high-pass noise."""
-    time = seconds(0.14, rate)
+    """Return the samples (n,) of a closed hi-hat: a short burst of high-pass filtered noise."""
+    time = sample_times(0.14, rate)
     return 0.35 * highpass(rng.standard_normal(len(time)), 6_500, rate) * np.exp(-time / (0.015 + 0.025 * velocity))
 
 
 def ride(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of a ride cymbal: inharmonic modes and decaying noise."""
-    time = seconds(0.9, rate)
+    time = sample_times(0.9, rate)
     modes = np.asarray(sum(np.sin(2 * np.pi * f * time + rng.uniform(0, 6)) for f in rng.uniform(2_800, 9_000, 14))) / 6
     wash = highpass(rng.standard_normal(len(time)), 5_000, rate)
     return 0.2 * (modes * np.exp(-time / 0.25) + wash * (np.exp(-time / 0.02) + 0.25 * np.exp(-time / 0.3)))
@@ -161,26 +158,29 @@ def ride(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng
 
 def metal(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
     """Return the samples (n,) of a struck metal sheet: dense inharmonic partials."""
-    time = seconds(0.7, rate)
+    time = sample_times(0.7, rate)
     ratios = np.array([1, 1.47, 2.09, 2.56, 3.39, 4.08, 5.12, 6.63, 8.21, 9.77]) * rng.uniform(0.98, 1.02, 10)
     modes = sum(np.sin(2 * np.pi * frequency_hz * r * time) * np.exp(-time * (3 + 1.5 * r)) for r in ratios)
     return 0.22 * np.asarray(modes) * _gate(time, 0.6, 0.001, 0.05)
 
 
-def seconds(duration_s: float, rate: int) -> Tone:
-    """Return the times (n,) in seconds of the samples of a sound of this duration, from 0."""
+def sample_times(duration_s: float, rate: int) -> Tone:
+    """Return the times (n,) in seconds of the samples of a sound with this duration; the first is 0."""
     return np.arange(round(duration_s * rate)) / rate
 
 
 def _gate(time: Tone, duration_s: float, attack_s: float, release_s: float) -> Tone:
-    """Return an envelope: linear attack, hold, exponential release after the duration, and 0 at the last sample."""
+    """Return an envelope: linear attack, hold, exponential release after `duration_s`, and 0 at the last sample."""
     rise = np.clip(time / min(attack_s, duration_s), 0, 1)
     fall = np.exp(-np.maximum(time - duration_s, 0) / release_s)
     return np.asarray(rise * fall * np.clip((time[-1] - time) / 0.005, 0, 1))
 
 
 def _saw(frequency_hz: float, time: Tone, rate: int, rng: np.random.Generator | None = None) -> Tone:
-    """Return a band-limited sawtooth from -1 to 1 (PolyBLEP, Valimaki & Huovilainen 2007); `rng` draws its phase."""
+    """Return a band-limited sawtooth from -1 to 1 (PolyBLEP, Valimaki & Huovilainen 2007).
+
+    The initial phase is random, or 0 without `rng`.
+    """
     phase = (frequency_hz * time + (rng.uniform() if rng else 0.0)) % 1.0
     step = frequency_hz / rate
     after, before = np.clip(phase / step, 0, 1), np.clip((phase - 1) / step, -1, 0)

@@ -1,7 +1,7 @@
-"""A file that counts looks: evaluations on held-out songs.
+"""Read and write a file that counts looks; a look is an evaluation on held-out songs.
 
-Songs are held out only as long as nothing is chosen by them. Each evaluation on them can lead to a choice, so the
-report says how many there were. `docs/held-out-looks.tsv` counts the looks of this project.
+Whoever sees the result of an evaluation may base decisions on it. Then the networks are no longer independent of the
+held-out songs, so the report says how many looks there were. `docs/held-out-looks.tsv` lists the looks of this project.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ HEADER = "looks\tdate\tbundle\tsongs\tnote"
 
 
 def count_looks(file: Path) -> int:
-    """Return the number of looks (evaluations on held-out songs) in a file; 0 if the file does not exist.
-
-    It is the sum of the first column.
+    """Return the number of looks in a file, the sum of its first column; 0 if the file does not exist.
 
     Raises
     ------
@@ -30,7 +28,7 @@ def count_looks(file: Path) -> int:
 
 
 def add_look(file: Path, *, date: str, bundle: str, songs: int, note: str) -> int:
-    """Add a line for one look to a file, which is created if it is missing, and return the new number of looks.
+    """Add a line for one look to a file, and return the new number of looks; a missing file is created.
 
     Raises
     ------
@@ -39,15 +37,15 @@ def add_look(file: Path, *, date: str, bundle: str, songs: int, note: str) -> in
     ClaviluxError
         If the file cannot be read.
     """
-    rows = [line for _, line in _read(file)]
+    lines = [line for _, line in _read(file)]
     fields = ["1", date, bundle, str(songs), note]
-    rows.append("\t".join(" ".join(field.split()) for field in fields))
-    write_whole(file, "\n".join([HEADER, *rows, ""]).encode())
+    lines.append("\t".join(" ".join(field.split()) for field in fields))
+    write_whole(file, "\n".join([HEADER, *lines, ""]).encode())
     return count_looks(file)
 
 
 def _read(file: Path) -> list[tuple[int, str]]:
-    """Return the number of looks and the text of each line."""
+    """Return (number of looks, text) of each line after the header; an empty list if the file does not exist."""
     try:
         first, *lines = file.read_text("utf-8").splitlines()
         if first != HEADER:

@@ -1,6 +1,7 @@
-"""The songs and pictures that a bundle is evaluated on: the held-out split of a corpus, or any two folders.
+"""Find the songs and pictures that a bundle is evaluated on: the held-out split of a corpus, or any two folders.
 
-Files are sampled in the order of the hashes of their names, so that the same folder always gives the same sample.
+If there are more files than needed, the first ones in the order of the hashes of their names are used. So the same
+folder always gives the same sample.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from clavilux.system.files import first_names, list_folder, normalise_name, path
 
 logger = logging.getLogger("clavilux")
 
-MAX_TRAINED_PICTURES = 2_000  # of the training split, for the measure `hubs`
+MAX_TRAINED_PICTURES = 2_000  # pictures of the training split that the measure `hubs` uses
 _TABLE = "corpus.csv"
 _UNSUPPORTED = {PICTURE_SUFFIXES: UNSUPPORTED_PICTURE_SUFFIXES}
 
@@ -34,58 +35,34 @@ class SongFile:
     """A song file of an evaluation."""
 
     path: Path
-    name: str  # in the report
-    genre: str  # label; "" if unknown
-    group: str = ""  # in a corpus: labelled, or the tier (free or research) of other recordings
+    name: str  # name in the report
+    genre: str  # "" if unknown
+    group: str = ""  # in a corpus: "labelled" if the genre is known, otherwise "free" or "research"
 
 
 @dataclass(frozen=True)
 class Material:
-    """Songs and pictures for an evaluation.
+    """Songs and pictures for an evaluation."""
 
-    Attributes
-    ----------
-    songs : sequence of SongFile
-        Songs that were not used in training.
-    held_out_art : sequence of Path
-        Pictures that were not used in training.
-    training_art : sequence of Path
-        Pictures of the training split with the same roles as `held_out_art`, or the other half of a plain folder.
-    trained : sequence of Path
-        Pictures of all roles from the training split, at most `MAX_TRAINED_PICTURES`.
-    counts : dict of str to int
-        Number of files by kind, for the report.
-    has_held_out_songs, has_held_out_art : bool
-        Whether the songs and the pictures are the held-out split of a corpus, and not files of any other folder.
-    """
-
-    songs: Sequence[SongFile]
-    held_out_art: Sequence[Path]
-    training_art: Sequence[Path]
-    trained: Sequence[Path]
-    counts: dict[str, int]
-    has_held_out_songs: bool = False
-    has_held_out_art: bool = False
+    songs: Sequence[SongFile]  # not used in training
+    held_out_art: Sequence[Path]  # abstract and generative pictures not used in training
+    training_art: Sequence[Path]  # such pictures from the training split; for a plain folder, its second half
+    trained: Sequence[Path]  # pictures of any kind from the training split, at most `MAX_TRAINED_PICTURES`
+    counts: dict[str, int]  # number of files by kind, for the report
+    has_held_out_songs: bool = False  # whether the songs are the held-out split of a corpus
+    has_held_out_art: bool = False  # whether the pictures are the held-out split of a corpus
 
 
 def find_material(music: Path, art: Path, *, songs: int, pictures: int, report: Report = logger.warning) -> Material:
-    """Return the songs and pictures of an evaluation, chosen by hashes of their names.
+    """Return at most `songs` songs, at most `pictures` held-out pictures, and at most `pictures` training pictures.
 
-    Parameters
-    ----------
-    music, art : Path
-        Folders of songs and of pictures: built corpora, or any other folders.
-    songs : int
-        Maximum number of songs.
-    pictures : int
-        Maximum number of held-out pictures, and of training pictures.
-    report : callable
-        Called with one line for each kind of skipped file, and one for table rows without a file.
+    Each of the folders ``music`` and ``art`` is a built corpus or any other folder. ``report`` is called with one line
+    for each kind of skipped file, and with one line if rows of a corpus table have no file.
 
     Raises
     ------
     CorpusError
-        If `music` or `art` is not a folder, or its table is damaged.
+        If `music` or `art` is not a folder, or the table of a corpus is damaged.
     """
     chosen, song_counts = _find_songs(music, songs, report)
     held_out, training, trained, art_counts = find_pictures(art, pictures, report=report)
@@ -94,9 +71,10 @@ def find_material(music: Path, art: Path, *, songs: int, pictures: int, report: 
 
 
 def _find_songs(folder: Path, n: int, report: Report) -> tuple[list[SongFile], dict[str, int]]:
-    """Return n songs and their counts: of a corpus, held-out ones, half of them labelled if possible; of a folder, any.
+    """Return at most n songs, and the number of songs of each kind.
 
-    The genre of a labelled recording is in the table of the corpus. In a plain folder, it is the name of the subfolder.
+    From a corpus, only held-out songs are returned; half of them have a genre label, if the corpus has enough songs
+    with and without one. In any other folder, the genre of a song is the name of its subfolder.
     """
     files = _files(folder, AUDIO_SUFFIXES, report)
     if not os.path.lexists(folder / _TABLE):
@@ -109,12 +87,10 @@ def _find_songs(folder: Path, n: int, report: Report) -> tuple[list[SongFile], d
     others = _sampled_rows([row for row in rows if row.role != "labelled"])
     n_labelled = min(len(labelled), max(n // 2, n - len(others)))
     taken = others[: n - n_labelled] + labelled[:n_labelled]
-    songs = [
-        SongFile(path_of[row], Path(row.file).stem, row.genre, "labelled")
-        if row.role == "labelled"
-        else SongFile(path_of[row], Path(row.file).stem, "", row.tier)
-        for row in taken
-    ]
+    songs = []
+    for row in taken:
+        genre, group = (row.genre, "labelled") if row.role == "labelled" else ("", row.tier)
+        songs.append(SongFile(path_of[row], Path(row.file).stem, genre, group))
     counts = Counter(f"songs, {row.role}, {row.tier}" for row in taken)
     return songs, dict(sorted(counts.items()))
 
@@ -122,11 +98,10 @@ def _find_songs(folder: Path, n: int, report: Report) -> tuple[list[SongFile], d
 def find_pictures(
     folder: Path, n: int, *, report: Report = logger.warning
 ) -> tuple[list[Path], list[Path], list[Path], dict[str, int]]:
-    """Return `held_out_art`, `training_art`, `trained` and `counts` of `Material` for a folder of pictures.
+    """Return the fields `held_out_art`, `training_art`, `trained` and `counts` of `Material` for a folder of pictures.
 
-    The first two have at most n pictures each. In a corpus, they are abstract and generative pictures of both tiers.
-    Any other folder, which was not trained on, is split into two halves: the first half is `held_out_art`, the second
-    half is `training_art` and also `trained`.
+    `held_out_art` and `training_art` have at most n pictures each. If the folder is no corpus, `held_out_art` is from
+    the first half of its pictures; `training_art` is from the second half, and `trained` is the same list.
     """
     files = _files(folder, PICTURE_SUFFIXES, report)
     if not os.path.lexists(folder / _TABLE):
@@ -143,7 +118,7 @@ def find_pictures(
 
 
 def _files(folder: Path, suffixes: frozenset[str], report: Report) -> list[Path]:
-    """Return the files with these suffixes, and report the others."""
+    """Return the files with these suffixes in a folder, and report files that were skipped."""
     if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise CorpusError(f"{folder} is not a folder")
     listing = list_folder(folder, suffixes, unsupported=_UNSUPPORTED.get(suffixes, frozenset()))
@@ -153,7 +128,7 @@ def _files(folder: Path, suffixes: frozenset[str], report: Report) -> list[Path]
 
 
 def _match_rows(folder: Path, files: Sequence[Path], report: Report) -> dict[CorpusRow, Path]:
-    """Return the file of each table row, in the order of the table; a missing file is an error only when it is read."""
+    """Return the file of each row of a corpus table, in the order of the rows, and report which files are missing."""
     paths = {normalise_name(path.relative_to(folder).as_posix()): path for path in files}
     rows = {normalise_name(row.file): row for row in load_table(folder)}
     found = {row: paths[file] for file, row in match_names(paths, rows).items()}

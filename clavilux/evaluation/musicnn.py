@@ -1,8 +1,9 @@
-"""musicnn (Pons & Serra 2019), a music tagger, as an audio embedding that no training of this project uses.
+"""musicnn (Pons & Serra 2019), a music tagger, as an audio embedding that no training of Clavilux uses.
 
-The weights are those of the PyPI package `musicnn` 0.1.0 for the Million Song Dataset, converted to safetensors (ISC
-licence, `weights/musicnn.LICENSE`). Its other weights were trained on some of our labelled songs, so they are not used.
-The forward pass is reimplemented in PyTorch, because the package needs a TensorFlow of 2019.
+The weights are from the PyPI package `musicnn` 0.1.0 (ISC licence, `weights/musicnn.LICENSE`), converted to
+safetensors. These weights were trained on the Million Song Dataset. The PyPI package also has weights that were trained
+on songs of the evaluation; those are not used. The forward pass is written in PyTorch here, because the PyPI package
+needs a TensorFlow version from 2019.
 """
 
 from __future__ import annotations
@@ -11,33 +12,36 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from scipy.signal import resample_poly
 from threadpoolctl import threadpool_limits
-from torch import Tensor
-from torch.nn import functional
 
 from clavilux.constants import SAMPLE_RATE
+from clavilux.system.extras import imports_of
+
+with imports_of("eval", __name__):
+    import torch
+    from safetensors.torch import load_file
+    from scipy.signal import resample_poly
+    from torch import Tensor
+    from torch.nn import functional
 
 Float32 = NDArray[np.float32]
 
 WEIGHTS = Path(__file__).parent / "weights" / "musicnn.safetensors"
 RATE = 16_000  # Hz
 PATCH_FRAMES = 187  # 3 s, as in the training of the network
-PATCHES = 4  # per sound, evenly spaced
+PATCHES = 4  # number of patches per sound, evenly spaced
 BLOCKS = (200, 753, 753)  # lengths of the parts of the embedding, see `measure_sound`
 _FFT, _HOP, _MELS = 512, 256, 96
 PATCH_SAMPLES = _HOP * (PATCH_FRAMES - 1)
-_EPSILON = 1e-3  # of the batch normalisation
+_EPSILON = 1e-3  # epsilon of the batch normalisation
 
 
 def measure_sound(sound: Float32) -> Float32:
     """Return the musicnn embedding (1706,) float32 of mono sound (n,) at 22 050 Hz: the mean over `PATCHES` patches.
 
-    It has three parts: the last hidden layer (200), then the maxima over time (753) and the means over time (753) of
-    the layers before it.
+    The embedding has three parts: the last hidden layer (200), then the maxima (753) and the means (753) over time of
+    the convolutional layers.
     """
     sound = resample_poly(sound, RATE, SAMPLE_RATE).astype(np.float32)
     if len(sound) < PATCH_SAMPLES:  # a short sound is repeated
@@ -61,7 +65,7 @@ def log_mel(sound: Float32) -> Float32:
 
 @lru_cache(maxsize=1)
 def _mel_filters() -> NDArray[np.float64]:
-    """Return triangular filters (96, 257) of equal area, evenly spaced on Slaney's mel scale from 0 to 8 kHz."""
+    """Return the mel filter bank (96, 257) from 0 to 8 kHz, as `librosa.filters.mel` defines it."""
     step = np.log(6.4) / 27  # linear to 1 kHz, 15 steps; then 27 steps to 6.4 kHz
     steps = np.linspace(0, 15 + np.log(RATE / 2 / 1000) / step, _MELS + 2)
     edges = np.where(steps < 15, steps * 200 / 3, 1000 * np.exp(step * (steps - 15)))
@@ -78,23 +82,14 @@ class Network:
     Parameters
     ----------
     arrays : dict of str to Tensor
-        Weights by the variable names of the published network.
+        Variable name in the published network -> weights.
     """
 
     def __init__(self, arrays: dict[str, Tensor]) -> None:
         self._arrays = arrays
 
     def embed(self, patches: Tensor) -> Tensor:
-        """Return the embeddings (B, 1706) of patches (B, 187, 96) of log-mel spectrograms."""
-        last, most, mean = self._features(patches)
-        return torch.cat([last, most, mean], dim=1)
-
-    def tags(self, patches: Tensor) -> Tensor:
-        """Return the probabilities (B, 50) of 50 tags for patches (B, 187, 96) of log-mel spectrograms."""
-        return torch.sigmoid(self._dense(self._features(patches)[0], 1))
-
-    def _features(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the last hidden layer (B, 200), and maxima and means over time (B, 753) of the layers before it."""
+        """Return the embeddings (B, 1706) of patches (B, 187, 96) of log-mel spectrograms, see `measure_sound`."""
         image = self._norm(patches[:, None], 0)  # (B, 1, time, mel)
         timbre = functional.pad(image, (0, 0, 3, 3))
         # TensorFlow pads even kernels with one more value at the end than at the start.
@@ -111,7 +106,8 @@ class Network:
         stacked = torch.cat(layers, dim=1)  # (B, 753, time)
         most, mean = stacked.amax(dim=2), stacked.mean(dim=2)
         pooled = self._norm(torch.stack([most, mean], dim=2).flatten(1), 9)
-        return self._norm(functional.relu(self._dense(pooled, 0)), 10), most, mean
+        hidden = self._norm(functional.relu(self._dense(pooled, 0)), 10)
+        return torch.cat([hidden, most, mean], dim=1)
 
     def _conv(self, image: Tensor, index: int) -> Tensor:
         name = _numbered("conv2d", index)

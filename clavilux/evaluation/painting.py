@@ -1,7 +1,7 @@
-"""Paint latents or read picture files, and keep only what the measures need.
+"""Paint latents or read picture files, and measure the pictures.
 
-Thousands of pictures are painted, so pixels are measured and not kept. Batches of pictures are processed by worker
-processes. Each process opens a bundle and loads the network of evaluator A once.
+Thousands of pictures are painted, so only their measurements are kept, not their pixels. Worker processes handle
+batches of pictures. Each process opens each bundle only once, and loads the network of evaluator A only once.
 """
 
 from __future__ import annotations
@@ -30,68 +30,55 @@ Pixels = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
 Arrays = dict[str, Float32]
 
-PAINTED_PX = 256  # side at which paintings are measured; the evaluators average it down
-SHARP_PX = 512  # side at which sharpness is measured
+PAINTED_PX = 256  # side of the paintings that are measured; the evaluators average them down
+SHARP_PX = 512  # side at which fine detail is measured
 THUMBNAIL_PX = 96
 _BATCH = 8
 
 
 @dataclass(frozen=True)
 class MeasuredPictures:
-    """Measurements of n pictures.
+    """Measurements of n pictures."""
 
-    Attributes
-    ----------
-    features : dict
-        Unscaled features (n, F) of each evaluator.
-    image_features : dict
-        Values (n,) of each image feature.
-    tone : (n, 2) float32
-        Mean L* and mean chroma in CIELAB.
-    thumbnails : (n, 96, 96, 3) uint8
-        sRGB.
-    copies : dict or None
-        Unscaled features (n, F) of a degraded copy of each picture, by evaluator; None if they were not measured.
-    """
-
-    features: Arrays
-    image_features: Arrays
-    tone: Float32
-    thumbnails: Pixels
-    copies: Arrays | None = None
+    features: Arrays  # evaluator -> unscaled features (n, F)
+    image_features: Arrays  # image feature -> values (n,)
+    tone: Float32  # mean L* and mean chroma in CIELAB, (n, 2)
+    thumbnails: Pixels  # sRGB, (n, 96, 96, 3)
+    degraded: Arrays | None = None  # features of a degraded copy of each picture; None if not measured
 
     def __len__(self) -> int:
         return len(self.tone)
 
     def take(self, index: NDArray[np.intp] | Sequence[int]) -> MeasuredPictures:
-        """Return the pictures at these indices, in this order; indices may repeat."""
+        """Return the measurements of the pictures at these indices, in this order; indices may repeat."""
         order = np.asarray(index, np.intp)
+
+        def chosen(arrays: Arrays) -> Arrays:
+            return {name: values[order] for name, values in arrays.items()}
+
         return MeasuredPictures(
-            {name: values[order] for name, values in self.features.items()},
-            {name: values[order] for name, values in self.image_features.items()},
+            chosen(self.features),
+            chosen(self.image_features),
             self.tone[order],
             self.thumbnails[order],
-            None if self.copies is None else {name: values[order] for name, values in self.copies.items()},
+            None if self.degraded is None else chosen(self.degraded),
         )
 
     @classmethod
     def join(cls, parts: Sequence[MeasuredPictures]) -> MeasuredPictures:
-        """Return the measurements of all parts, in their order; without `copies` unless all parts have them."""
-        copies = [part.copies for part in parts if part.copies is not None]
+        """Return the measurements of all parts, in their order; `degraded` is None unless all parts have it."""
+        degraded = [part.degraded for part in parts if part.degraded is not None]
         return cls(
             _concatenate([part.features for part in parts]),
             _concatenate([part.image_features for part in parts]),
             np.concatenate([part.tone for part in parts]),
             np.concatenate([part.thumbnails for part in parts]),
-            _concatenate(copies) if len(copies) == len(parts) else None,
+            _concatenate(degraded) if len(degraded) == len(parts) else None,
         )
 
 
-def measure_pictures(pictures: Sequence[Pixels], *, copies: bool = False) -> MeasuredPictures:
-    """Return the measurements of square pictures (S, S, 3) uint8 sRGB, with S of at least 128.
-
-    With `copies`, a degraded copy of each picture is measured too.
-    """
+def _measure_pictures(pictures: Sequence[Pixels], *, degraded: bool = False) -> MeasuredPictures:
+    """Return the measurements of square pictures (S, S, 3) uint8 sRGB, with S of at least 128."""
     image_features = [measure_image_features(rgb) for rgb in pictures]
     lab = np.stack([srgb_to_lab(average_down(rgb, 32) / 255.0) for rgb in pictures])
     tone = np.stack([lab[..., 0].mean(axis=(1, 2)), np.hypot(lab[..., 1], lab[..., 2]).mean(axis=(1, 2))], axis=1)
@@ -100,30 +87,22 @@ def measure_pictures(pictures: Sequence[Pixels], *, copies: bool = False) -> Mea
         {name: np.array([each[name] for each in image_features], np.float32) for name in image_features[0]},
         tone.astype(np.float32),
         np.stack([resize(rgb, THUMBNAIL_PX) for rgb in pictures]),
-        measure_features([degrade(rgb) for rgb in pictures]) if copies else None,
+        measure_features([degrade(rgb) for rgb in pictures]) if degraded else None,
     )
 
 
 def measure_latents(
-    bundle: str, latents: Float32, *, jobs: int, seeds: Sequence[int] | None = None, copies: bool = False
+    bundle: str, latents: Float32, *, jobs: int, seeds: Sequence[int] | None = None, degraded: bool = False
 ) -> MeasuredPictures:
-    """Return the measurements of the paintings of latents.
+    """Paint latents (n, 64) with a bundle, and return the measurements of the paintings.
 
-    Parameters
-    ----------
-    bundle : str
-        Name or folder.
-    latents : (n, 64) float32
-    jobs : int
-        Number of worker processes; -1 for one per core.
-    seeds : sequence of int, optional
-        Random seed of each painting; 0 by default.
-    copies : bool
-        Also measure a degraded copy of each painting.
+    ``bundle`` is a name or a folder, ``jobs`` the number of worker processes, -1 for one per core. ``seeds`` are the
+    random seeds of the paintings, by default all 0. If ``degraded`` is true, a degraded copy of each painting is
+    measured too.
     """
     chosen = [0] * len(latents) if seeds is None else list(seeds)
     calls = (
-        partial(_paint_batch, bundle, latents[i : i + _BATCH], chosen[i : i + _BATCH], copies)
+        partial(_paint_batch, bundle, latents[i : i + _BATCH], chosen[i : i + _BATCH], degraded)
         for i in range(0, len(latents), _BATCH)
     )
     return MeasuredPictures.join(run_calls(calls, jobs=jobs))
@@ -132,22 +111,17 @@ def measure_latents(
 def measure_files(
     files: Sequence[Path], bundles: Sequence[str], *, jobs: int
 ) -> tuple[MeasuredPictures, dict[str, Float32], list[str]]:
-    """Return the measurements of the centred squares of picture files, and their posteriors.
+    """Read picture files, and return the measurements and the latents of their centred squares.
 
-    Parameters
-    ----------
-    files : sequence of Path
-    bundles : sequence of str
-        Names or folders of bundles whose picture encoders are used.
-    jobs : int
-        Number of worker processes; -1 for one per core.
+    ``bundles`` are names or folders of bundles whose picture encoders are used. ``jobs`` is the number of worker
+    processes, -1 for one per core.
 
     Returns
     -------
     pictures : MeasuredPictures
         Measurements of the n files that can be read.
     posteriors : dict
-        Bundle -> (n, 2, 64) float32: mean and log-variance of z_image by its picture encoder.
+        Bundle -> (n, 2, 64) float32: mean and log-variance of the latent, from the picture encoder of the bundle.
     faults : list of str
         One line for each file that cannot be read.
 
@@ -167,7 +141,7 @@ def measure_files(
 
 
 def encode_files(files: Sequence[Path], bundle: str, *, jobs: int) -> Float32:
-    """Return the posterior means (n, 64) of z_image for the n picture files that can be read.
+    """Return the posterior means (n, 64) of the latents of the n picture files that can be read.
 
     ``bundle`` is a name or a folder, ``jobs`` the number of worker processes, -1 for one per core.
     """
@@ -175,16 +149,47 @@ def encode_files(files: Sequence[Path], bundle: str, *, jobs: int) -> Float32:
     return np.stack([z for z in parts if z is not None])
 
 
+def fine_energy_of_latents(bundle: str, latents: Float32, *, jobs: int) -> NDArray[np.float64]:
+    """Paint latents (n, 64) at 512 x 512 pixels, and return the `fine_energy` (n,) of the paintings.
+
+    ``jobs`` is the number of worker processes, -1 for one per core.
+    """
+    return np.array(run_calls((partial(_fine_energy_of_latent, bundle, z) for z in latents), jobs=jobs))
+
+
+def fine_energy_of_files(files: Sequence[Path], *, jobs: int) -> NDArray[np.float64]:
+    """Return the `fine_energy` (n,) of the n picture files that can be read and have sides of at least 512 pixels.
+
+    The centred square of each picture is resized to 512 x 512. ``jobs`` is the number of worker processes, -1 for one
+    per core.
+    """
+    energies = run_calls((partial(_fine_energy_of_file, file) for file in files), jobs=jobs)
+    return np.array([value for value in energies if value is not None])
+
+
+def fine_energy(rgb: Pixels) -> float:
+    """Return the energy of L* above a quarter of the Nyquist frequency, in squared L* per pixel.
+
+    The picture is square, (S, S, 3) uint8 sRGB.
+    """
+    lightness = srgb_to_lab(rgb / 255.0)[..., 0].astype(np.float64)
+    side = len(lightness)
+    window = np.hanning(side)[:, None] * np.hanning(side)[None]
+    power = np.abs(np.fft.fft2((lightness - lightness.mean()) * window)) ** 2
+    cycles = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None])
+    return float(power[cycles > 0.125].sum() / ((window**2).sum() * side**2))
+
+
 @lru_cache(maxsize=4)
 def open_clavilux(bundle: str) -> Clavilux:
-    """Return a `Clavilux` with a bundle (name or folder); cached, so that each process opens a bundle once."""
+    """Return a `Clavilux` with this bundle (name or folder); each process opens a bundle once."""
     return Clavilux(bundle)
 
 
 def degrade(rgb: Pixels) -> Pixels:
-    """Return a degraded copy (h, w, 3) uint8 of a picture (H, W, 3) uint8, as messengers send them.
+    """Return a degraded copy (h, w, 3) uint8 of a picture (H, W, 3) uint8.
 
-    The copy is cropped by 2.5 % of the side at each edge, and compressed as JPEG with quality 50.
+    Like a picture sent by a chat app, it is cropped by 2.5 % of the side at each edge, and saved as JPEG of quality 50.
     """
     height, width = rgb.shape[:2]
     top, left = round(0.025 * height), round(0.025 * width)
@@ -194,34 +199,23 @@ def degrade(rgb: Pixels) -> Pixels:
         return np.asarray(image.convert("RGB"), np.uint8)
 
 
-def lay_out(pictures: Pixels, columns: int, gap: int = 2) -> Pixels:
-    """Return pictures (n, H, W, 3) uint8 on one white sheet (h, w, 3) uint8, `columns` in a row, `gap` pixels apart."""
-    height, width = pictures.shape[1:3]
-    rows = -(-len(pictures) // columns)
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
-    for index, picture in enumerate(pictures):
-        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
-        sheet[top : top + height, left : left + width] = picture
-    return sheet
-
-
 def _concatenate(parts: Sequence[Arrays]) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _paint_batch(bundle: str, latents: Float32, seeds: Sequence[int], copies: bool) -> MeasuredPictures:
+def _paint_batch(bundle: str, latents: Float32, seeds: Sequence[int], degraded: bool) -> MeasuredPictures:
     with threadpool_limits(1):
         clavilux = open_clavilux(bundle)
         pictures = [
             clavilux.paint_latent(z, size=PAINTED_PX, seed=seed) for z, seed in zip(latents, seeds, strict=True)
         ]
-        return measure_pictures(pictures, copies=copies)
+        return _measure_pictures(pictures, degraded=degraded)
 
 
 def _read_batch(
     files: Sequence[Path], bundles: tuple[str, ...]
 ) -> tuple[MeasuredPictures | None, dict[str, Float32], list[str]]:
-    """Return what `measure_files` does for one batch, with None if no file of it can be read."""
+    """Return measurements, posteriors and faults of a batch; the measurements are None if no file can be read."""
     with threadpool_limits(1):
         pictures, faults = [], []
         for file in files:
@@ -236,7 +230,7 @@ def _read_batch(
         posteriors = {
             b: np.stack([np.stack(open_clavilux(b).engine.encode_picture(rgb)) for rgb in pictures]) for b in bundles
         }
-        return measure_pictures(pictures), posteriors, faults
+        return _measure_pictures(pictures), posteriors, faults
 
 
 def _encode(file: Path, bundle: str) -> Float32 | None:
@@ -244,3 +238,17 @@ def _encode(file: Path, bundle: str) -> Float32 | None:
         return open_clavilux(bundle).engine.encode_picture(read_picture(file))[0]
     except PictureError:
         return None
+
+
+def _fine_energy_of_latent(bundle: str, latent: Float32) -> float:
+    with threadpool_limits(1):
+        return fine_energy(open_clavilux(bundle).paint_latent(latent, size=SHARP_PX, seed=0))
+
+
+def _fine_energy_of_file(file: Path) -> float | None:
+    with threadpool_limits(1):
+        try:
+            square = middle_square(read_picture(file))
+        except PictureError:
+            return None
+        return fine_energy(resize(square, SHARP_PX)) if len(square) >= SHARP_PX else None

@@ -1,7 +1,4 @@
-"""Write the result of an evaluation as an HTML page, as Markdown, or as JSON.
-
-The page (`report.html.jinja`) is one file with all pictures and plots in it.
-"""
+"""Write the result of an evaluation as an HTML page, as Markdown, or as JSON."""
 
 from __future__ import annotations
 
@@ -13,10 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from clavilux.bundle import Bundle
+from clavilux.evaluation.columns import Result
+from clavilux.evaluation.controlled_pairs import EXPECTED
 from clavilux.evaluation.goals import CEILING, FAMILIES, MEASURES, Measure, check_goal
-from clavilux.evaluation.painting import Arrays, lay_out
-from clavilux.evaluation.pairs import EXPECTED
-from clavilux.evaluation.result import Result
 from clavilux.evaluation.svg import bars, data_uri, picture_map, scatter
 from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
 from clavilux.measures.diversity import pairwise
@@ -25,15 +21,15 @@ from clavilux.measures.transport import principal_components
 
 Floats = NDArray[np.floating]
 
-_SONGS = 100  # songs of the contact sheet
-_STRIP = 20  # pictures of each other column
-_SIMILAR_SONGS, _SIMILAR_PICTURES = 12, 10  # pairs
-_ON_MAP = 70  # songs that are pictures on the map; the others are dots
+_SONGS = 100  # largest number of songs on the contact sheet
+_STRIP = 20  # largest number of pictures shown for each other column
+_SIMILAR_SONGS, _SIMILAR_PICTURES = 12, 10  # numbers of pairs shown
+_ON_MAP = 70  # number of songs that are shown as pictures on the map; other songs are dots
 _WITHOUT_SONGS = (CEILING, "decoder", "random latents")  # columns whose pictures do not belong to songs
 
 
 def to_html(result: Result, bundle: Bundle) -> str:
-    """Return the report as one HTML page."""
+    """Return the report as one HTML page that contains all pictures and plots."""
     environment = Environment(
         loader=PackageLoader("clavilux", "evaluation"),
         autoescape=True,
@@ -42,7 +38,7 @@ def to_html(result: Result, bundle: Bundle) -> str:
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = data_uri
-    points = _song_points(result)
+    points = result.reference.spaces.place(result.pictures["songs"].features)
     return environment.get_template("report.html.jinja").render(
         bundle=bundle,
         result=result,
@@ -61,8 +57,8 @@ def to_html(result: Result, bundle: Bundle) -> str:
             for column, pictures in result.pictures.items()
             if column != "songs"
         ],
-        similar_songs=_nearest_pairs(result, result.reference.embeddings["code"][0], _SIMILAR_SONGS, "B"),
-        similar_pictures={e: _nearest_pairs(result, points[e], _SIMILAR_PICTURES, e) for e in points},
+        similar_songs=_nearest_pairs(result, result.reference.embeddings["code"][0], points["B"], _SIMILAR_SONGS),
+        similar_pictures={e: _nearest_pairs(result, points[e], points[e], _SIMILAR_PICTURES) for e in points},
         map=_map(result),
         scatters=_scatters(result),
         sign_columns=_sign_columns(result),
@@ -81,10 +77,10 @@ def to_html(result: Result, bundle: Bundle) -> str:
 
 
 def to_markdown(result: Result) -> str:
-    """Return the result as Markdown for a terminal.
+    """Return the result as Markdown.
 
-    A table has one row per measure: its value for the bundle, interval, ceiling, goal, and the values of the other
-    columns. A second table and notes say how much the audio embeddings can distinguish.
+    The first table has one row per measure: value, interval, ceiling and goal for the column "songs", then the values
+    for the other columns. The second table says how well the audio embeddings distinguish songs. Remarks come last.
     """
     others = _other_columns(result)
     lines = [
@@ -140,13 +136,13 @@ def _summary(result: Result) -> str:
 
 
 def _families(result: Result) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Return the rows of each family that has any."""
+    """Return the rows of each family of measures, without families that have no row."""
     families = ((family, [_row(result, measure) for measure in measures]) for family, measures in FAMILIES.items())
     return [(family, [row for row in rows if row]) for family, rows in families if any(rows)]
 
 
 def _row(result: Result, measure: Measure) -> dict[str, Any]:
-    """Return the cells of a measure as text; empty if the songs were not measured with it."""
+    """Return the cells of a measure as text, by name; an empty dict if the column "songs" has no value."""
     verdict = check_goal(measure, result.table, "songs")
     if verdict is None:
         return {}
@@ -168,7 +164,7 @@ def _row(result: Result, measure: Measure) -> dict[str, Any]:
 
 
 def _format(value: float | None, is_count: bool = False) -> str:
-    """Return a value with two decimals, small ones with three, counts with none; nothing for None."""
+    """Return a value as text: counts as whole numbers, others with two decimals, or three below 0.1; None as ""."""
     if value is None:
         return ""
     if is_count or value == 0 or (float(value).is_integer() and abs(value) >= 2):
@@ -177,33 +173,34 @@ def _format(value: float | None, is_count: bool = False) -> str:
 
 
 def _embedding_rows(embeddings: Mapping[str, Mapping[str, float]]) -> list[tuple[str, list[str]]]:
-    """Return a name and the cells of all audio embeddings for each row."""
+    """Return one table row per measure: its name, and one cell per audio embedding."""
     names = dict.fromkeys(name for figures in embeddings.values() for name in figures)
     return [(name, [_format(figures.get(name)) for figures in embeddings.values()]) for name in names]
 
 
-def _song_points(result: Result) -> Arrays:
-    return result.reference.spaces.place(result.pictures["songs"].features)
+def _nearest_pairs(result: Result, points: Floats, pictures: Floats, n: int) -> list[dict[str, Any]]:
+    """Return the n pairs of songs whose `points` are nearest to each other, with their names and thumbnails.
 
-
-def _nearest_pairs(result: Result, points: Floats, n: int, evaluator: str) -> list[dict[str, Any]]:
-    """Return the n nearest pairs of songs by `points`, with their pictures and the distance of these."""
+    Row i of `points` and of `pictures` belongs to song i. The key "distance" has the distance between the two songs in
+    `pictures`, divided by the median over all pairs.
+    """
     rows, columns = np.triu_indices(len(points), 1)
-    apart = pairwise(_song_points(result)[evaluator])
+    apart = pairwise(pictures)
     apart /= np.median(apart)
     thumbnails = result.pictures["songs"].thumbnails
+    gap = np.full_like(thumbnails[0][:, :2], 255)
     return [
         {
             "distance": apart[k],
             "names": [result.names[i][:40] for i in (rows[k], columns[k])],
-            "picture": lay_out(thumbnails[[rows[k], columns[k]]], 2),
+            "picture": np.hstack([thumbnails[rows[k]], gap, thumbnails[columns[k]]]),
         }
         for k in np.argsort(pairwise(points), kind="stable")[:n]
     ]
 
 
 def _map(result: Result) -> str:
-    """Return the map of songs among real pictures, in the principal plane of the latents of these pictures."""
+    """Return a plot of the latents of songs and real pictures on the first two principal components of the pictures."""
     art = np.asarray(result.art_latents, np.float64)
     directions = principal_components(art, 2)
     ground = (art - art.mean(axis=0)) @ directions
@@ -217,7 +214,6 @@ def _map(result: Result) -> str:
         y_label=f"second component, {100 * share[1]:.0f} %",
         ground_name=f"{len(art)} real pictures",
         place_name="songs whose picture is not shown",
-        picture_px=34,
     )
 
 
@@ -234,7 +230,6 @@ def _scatters(result: Result) -> list[str]:
                 title=f"{_words([each.name])}: {correlation:.2f}, p {p:.3f}",
                 x_label=_words(each.descriptors),
                 y_label=_words(each.image_features),
-                side=280,
             )
         )
     return plots
@@ -245,7 +240,7 @@ def _sign_columns(result: Result) -> list[str]:
 
 
 def _sign_rows(result: Result) -> list[tuple[str, list[str], str]]:
-    """Return axis, cells and expected correspondences for each axis of the controlled pairs."""
+    """Return a table row for each axis of the controlled pairs: axis, one cell per column, expected correspondences."""
     columns = _sign_columns(result)
     return [
         (axis, [_format(result.table[column].get(f"signs_{axis}")) for column in columns], _words(names))

@@ -1,10 +1,11 @@
-"""Song codes and audio embeddings of songs: whole, as two halves, and as copies of the same sound.
+"""Song codes and audio embeddings of whole songs, of their halves, and of copies in other formats.
 
-Three audio embeddings say how similar two songs sound:
+A song code is the vector that a bundle computes from a song: the mean audio latent of its windows, and descriptors. The
+distance between two songs is measured in one of three audio embeddings:
 
-    code      the song code of the evaluated bundle (mean z_audio and descriptors), scaled as its mapping scales it
-    musicnn   an independent music tagger (`musicnn.py`)
-    mfcc      means and standard deviations of the MFCC rows, as a simple baseline
+    code      the song code of the evaluated bundle, scaled as its mapping network scales it
+    musicnn   the features of musicnn, a music tagger with published weights (`musicnn.py`)
+    mfcc      mean and standard deviation of each MFCC coefficient over time, as a simple baseline
 """
 
 from __future__ import annotations
@@ -25,50 +26,34 @@ from clavilux.audio.features import Features, measure_features
 from clavilux.audio.mfcc import LIBROSA, FeatureSettings
 from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.bundle import Bundle
-from clavilux.constants import LATENT_DIM
+from clavilux.constants import LATENT_DIM, SONG_LIMIT
 from clavilux.engine import Engine
 from clavilux.errors import AudioError
 from clavilux.evaluation import musicnn
 from clavilux.evaluation.painting import open_clavilux
 from clavilux.measures.copies import COPIES, read_stereo
-from clavilux.models.mapping_network import LIMIT
 from clavilux.system.jobs import run_calls
 
 Float32 = NDArray[np.float32]
 
-_CODE_FLOOR = 0.25  # least standard deviation of a dimension of z_audio, as a share of the median; below it is noise
+# Dimensions of the audio latent are noise if their standard deviation over songs is below this fraction of the median.
+_CODE_FLOOR = 0.25
 
 
 @dataclass(frozen=True)
 class MeasuredSongs:
-    """Measurements of the n songs that could be decoded.
+    """Measurements of the n songs that could be decoded."""
 
-    Attributes
-    ----------
-    chosen : (n,) int
-        Indices of these songs in the list of files.
-    codes : dict
-        Bundle -> song codes (n, S) of whole songs.
-    halves : dict
-        Bundle -> song codes (n, 2, S) of the two halves.
-    descriptors : dict
-        Name -> (n,), of whole songs.
-    other_embeddings : dict
-        Name -> (n, 2, F), of the two halves.
-    faults : list of str
-        One line for each file that could not be decoded.
-    """
-
-    chosen: NDArray[np.intp]
-    codes: dict[str, Float32]
-    halves: dict[str, Float32]
-    descriptors: dict[str, Float32]
-    other_embeddings: dict[str, Float32]
-    faults: list[str]
+    chosen: list[int]  # indices of these songs in the list of files
+    codes: dict[str, Float32]  # bundle -> song codes (n, S) of whole songs
+    halves: dict[str, Float32]  # bundle -> song codes (n, 2, S) of the two halves
+    descriptors: dict[str, Float32]  # name -> values (n,) of whole songs
+    other_embeddings: dict[str, Float32]  # "mfcc" and "musicnn" -> embeddings (n, 2, F) of the two halves
+    faults: list[str]  # one line for each file that could not be decoded
 
 
 def measure_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float, jobs: int) -> MeasuredSongs:
-    """Return the measurements of the first `max_s` seconds of each song file.
+    """Measure the first `max_s` seconds of each song file.
 
     ``bundles`` are names or folders. ``jobs`` is the number of worker processes, -1 for one per core.
 
@@ -87,7 +72,7 @@ def measure_songs(files: Sequence[Path], bundles: Sequence[str], *, max_s: float
         raise AudioError("fewer than two of these songs can be decoded; the measures compare songs")
     good = [result for result in results if not isinstance(result, str)]
     return MeasuredSongs(
-        chosen=np.array(chosen),
+        chosen=chosen,
         codes={b: np.stack([r.codes[b][0] for r in good]) for b in bundles},
         halves={b: np.stack([r.codes[b][1:] for r in good]) for b in bundles},
         descriptors={name: np.array([r.descriptors[name] for r in good], np.float32) for name in good[0].descriptors},
@@ -106,9 +91,9 @@ def measure_copies(
     jobs: int,
     copies: Sequence[str] = ("FLAC", "MP3 128"),
 ) -> dict[str, Float32]:
-    """Return the song codes of copies of songs: bundle -> (n, C, S) for C copies of n songs.
+    """Return the song codes of compressed or otherwise changed copies: bundle -> (n, C, S) for C copies of n songs.
 
-    ``copies`` are C keys of `clavilux.measures.copies.COPIES`. The other parameters are those of `measure_songs`.
+    ``copies`` are C keys of `clavilux.measures.copies.COPIES`. The other parameters are as in `measure_songs`.
     """
     results = run_calls((partial(_measure_copies, file, tuple(bundles), max_s, copies) for file in files), jobs=jobs)
     return {b: np.stack([result[b] for result in results]) for b in bundles}
@@ -122,7 +107,10 @@ def measure_sound(sound: Float32, bundles: Sequence[str]) -> dict[str, Float32]:
 def _measure_part(
     sound: Float32, bundles: Sequence[str]
 ) -> tuple[dict[str, Float32], dict[str, float], dict[FeatureSettings, Features]]:
-    """Return the song code of each bundle, the descriptors, and the features of the settings of each bundle."""
+    """Return for mono sound (n,): bundle -> song code (S,), the descriptors, and MFCC settings -> features.
+
+    The MFCC settings are the defaults of librosa, and those of each bundle.
+    """
     engines = {bundle: open_clavilux(bundle).engine for bundle in bundles}
     settings = {LIBROSA, *(engine.bundle.feature_settings for engine in engines.values())}
     features = {each: measure_features([sound], each) for each in settings}
@@ -142,7 +130,7 @@ def song_code(engine: Engine, features: Features, descriptors: dict[str, float])
 
 @dataclass(frozen=True)
 class Scale:
-    """Standardisation of an audio embedding: clip((x - mean) / deviation, -limit, limit) * weights."""
+    """The scale of an audio embedding x: clip((x - mean) / deviation, -limit, limit) * weights."""
 
     mean: NDArray[np.float64]  # (F,)
     deviation: NDArray[np.float64]  # (F,), standard deviations
@@ -151,17 +139,18 @@ class Scale:
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, codes: Float32) -> Scale:
-        """Return the scale that the mapping of a bundle applies to song codes.
+        """Return the scale that the mapping network of a bundle applies to song codes.
 
-        For a bundle whose card does not state it, the scale comes from `codes` (n, S). There, dimensions of z_audio
-        that hardly differ between songs are noise and are not scaled up to unit variance.
+        If the card of the bundle does not state a scale, the result standardises `codes` (n, S). In this case,
+        dimensions of the audio latent that hardly vary between songs are treated as noise: they are not scaled up to
+        unit variance.
         """
         stated = bundle.card["normalisation"]
         if "song_weights" in stated:
             mean, deviation, weights = (
                 np.array(stated[f"song_{part}"], np.float64) for part in ("mean", "deviation", "weights")
             )
-            return cls(mean, deviation, weights, LIMIT)
+            return cls(mean, deviation, weights, SONG_LIMIT)
         values = np.asarray(codes, np.float64)
         deviation = values.std(axis=0)
         latents = deviation[:LATENT_DIM]
@@ -170,23 +159,24 @@ class Scale:
 
     @classmethod
     def of_blocks(cls, values: Float32, blocks: Sequence[int]) -> Scale:
-        """Return the scale that standardises the columns of values (n, F) and gives each block the same weight.
+        """Return the scale that standardises the columns of values (n, F), with the same weight for each block.
 
-        ``blocks`` are the lengths of consecutive blocks of columns.
+        ``blocks`` are the numbers of columns of consecutive blocks.
         """
         deviation = np.maximum(np.std(values, axis=0, dtype=np.float64), 1e-6)
         weights = np.concatenate([np.full(n, n**-0.5) for n in blocks])
         return cls(np.mean(values, axis=0, dtype=np.float64), deviation, weights)
 
     def place(self, values: Float32) -> NDArray[np.float64]:
-        """Return the standardised and weighted points (..., F) of values (..., F)."""
+        """Return the scaled points (..., F) of values (..., F)."""
         return np.asarray(np.clip((values - self.mean) / self.deviation, -self.limit, self.limit) * self.weights)
 
 
 def place_embeddings(songs: MeasuredSongs, bundle: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return the standardised points of each audio embedding: name -> (whole songs (n, F), halves (n, 2, F)).
+    """Return the scaled points of each audio embedding: name -> (whole songs (n, F), halves (n, 2, F)).
 
-    ``bundle`` gives the scale of the embedding "code".
+    The embedding "code" consists of the song codes of ``bundle``, a name or folder. In the other embeddings, the point
+    of a whole song is the mean of the points of its halves.
     """
     scale = Scale.of_bundle(open_clavilux(bundle).bundle, songs.codes[bundle])
     placed = {"code": (scale.place(songs.codes[bundle]), scale.place(songs.halves[bundle]))}
@@ -206,7 +196,7 @@ class _MeasuredSong:
 
 
 def _measure_one(file: Path, bundles: tuple[str, ...], max_s: float) -> _MeasuredSong | str:
-    """Return the measurements of a song, or the message of the error if it cannot be decoded."""
+    """Return the measurements of a song, or an error message if the song cannot be decoded."""
     with threadpool_limits(1):
         try:
             sound = np.concatenate(list(read_blocks(file, max_s=max_s)))
@@ -224,13 +214,13 @@ def _measure_one(file: Path, bundles: tuple[str, ...], max_s: float) -> _Measure
 
 
 def _audible(features: Features) -> Float32:
-    """Return the MFCC windows that are not silent; all windows if every one is silent."""
+    """Return the MFCC windows that are not silent; if all windows are silent, return all."""
     audible = features.window_db >= AUDIBLE_DB
     return features.mfcc[audible] if audible.any() else features.mfcc
 
 
 def _mfcc_statistics(features: Features) -> Float32:
-    """Return means and standard deviations of the MFCC rows over the audible windows."""
+    """Return the mean and the standard deviation of each MFCC coefficient over the audible windows."""
     windows = _audible(features)
     rows = windows.transpose(1, 0, 2).reshape(windows.shape[1], -1)
     return np.concatenate([rows.mean(axis=1), rows.std(axis=1)])

@@ -1,4 +1,4 @@
-"""Plots for the HTML report. Each function returns SVG text; sizes are in CSS pixels; titles and labels are escaped."""
+"""Plots for the HTML report, as SVG text. Sizes are in CSS pixels; titles and labels are escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from PIL import Image
 
 Floats = NDArray[np.floating]
 
-# The page may override the colours for a dark background; the defaults suit a light one.
+_WIDTH = 860  # width of bar charts and maps
+_SCATTER_PX = 280  # side of a scatter plot
+_PICTURE_PX = 34  # side of a picture on a map
+# The page overrides the colours for a dark background.
 BLUE, ORANGE = "var(--blue, #2563a8)", "var(--orange, #c2571a)"
 GREY, INK, LINE = "var(--grey, #b9bcc2)", "var(--ink, #33363b)", "var(--line, #e4e5e8)"
 _SMALL = f'font-size="11" style="fill: {INK}" font-family="system-ui, sans-serif"'
@@ -26,9 +29,9 @@ def data_uri(rgb: NDArray[np.uint8], quality: int = 85) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def scatter(x: Floats, y: Floats, *, title: str, x_label: str, y_label: str, side: int = 200) -> str:
-    """Return a scatter plot of the ranks of two arrays (n,), `side` x `side` px."""
-    left, top, inner, inset = 26, 24, side - 44, 5
+def scatter(x: Floats, y: Floats, *, title: str, x_label: str, y_label: str) -> str:
+    """Return a square scatter plot of the ranks of two arrays (n,)."""
+    left, top, inner, inset = 26, 24, _SCATTER_PX - 44, 5
     across = left + inset + (inner - 2 * inset) * _ranks(x)
     down = top + inset + (inner - 2 * inset) * (1 - _ranks(y))
     dots = "".join(
@@ -36,8 +39,8 @@ def scatter(x: Floats, y: Floats, *, title: str, x_label: str, y_label: str, sid
         for a, b in zip(across, down, strict=True)
     )
     return _frame(
-        side,
-        side,
+        _SCATTER_PX,
+        _SCATTER_PX,
         f"{_box(left, top, inner, inner)}"
         f'<line x1="{left}" y1="{top + inner}" x2="{left + inner}" y2="{top}" style="stroke: {LINE}"/>{dots}'
         f'<text x="{left}" y="15" {_SMALL} font-weight="600">{html.escape(title)}</text>'
@@ -54,10 +57,9 @@ def bars(
     value_name: str,
     mark_name: str = "",
     x_label: str,
-    width: int = 860,
 ) -> str:
-    """Return a bar chart of `values` (n,) with a legend; `marks` (n,) are drawn as short lines on the bars if given."""
-    height, left, top, bottom = 210, 44, 10, 54
+    """Return a bar chart of `values` (n,) with a legend; `marks` (n,), if given, are short lines across the bars."""
+    width, height, left, top, bottom = _WIDTH, 210, 44, 10, 54
     inner = height - top - bottom
     reach = max(float(values.max()), 0.0 if marks is None else float(marks.max()), 1e-9)
     step = (width - left) / len(values)
@@ -95,16 +97,13 @@ def picture_map(
     y_label: str,
     ground_name: str,
     place_name: str,
-    picture_px: int,
-    width: int = 860,
 ) -> str:
-    """Return a scatter plot with pictures: `ground` (m, 2) as grey dots, `places` (n, 2) as pictures.
+    """Return a scatter plot of points: `ground` (m, 2) as grey dots, and `places` (n, 2) as pictures.
 
-    Places without a picture, because there are fewer pictures than places, are blue dots. ``picture_px`` is the side of
-    a picture.
+    If there are fewer pictures than places, the last places have no picture and become blue dots.
     """
-    left, top, bottom, edge = 26, 6, 42, picture_px // 2 + 4
-    height = round(width * 0.72)
+    left, top, bottom, edge = 26, 6, 42, _PICTURE_PX // 2 + 4
+    width, height = _WIDTH, round(_WIDTH * 0.72)
     inner = np.array([width - left - 1, height - top - bottom])
     both = np.concatenate([ground, places])
     low, high = both.min(axis=0), both.max(axis=0)
@@ -115,8 +114,8 @@ def picture_map(
     dots = "".join(_dot(x, y, GREY) for x, y in grey) + "".join(_dot(x, y, BLUE) for x, y in blue[len(pictures) :])
     for (x, y), picture in zip(blue, pictures, strict=False):
         dots += (
-            f'<image x="{x - picture_px / 2:.1f}" y="{y - picture_px / 2:.1f}" width="{picture_px}" '
-            f'height="{picture_px}" href="{data_uri(picture, 70)}"/>'
+            f'<image x="{x - _PICTURE_PX / 2:.1f}" y="{y - _PICTURE_PX / 2:.1f}" width="{_PICTURE_PX}" '
+            f'height="{_PICTURE_PX}" href="{data_uri(picture, 70)}"/>'
         )
     y = height - 6
     key = f'{_dot(left + 5, y - 4, GREY)}<text x="{left + 14}" y="{y}" {_SMALL}>{html.escape(ground_name)}</text>'

@@ -1,7 +1,7 @@
 """A small synthesizer for the example pieces, the controlled pairs and tests.
 
-A piece is written as text (`melody`, `pattern`), rendered with instruments (`render`), mixed and processed. Note times
-are in beats; signals are float32 of shape (2, samples). The same seed gives the same samples.
+A piece is written as text (`melody`, `pattern`), played on instruments (`render`), then mixed and processed. Notes are
+timed in beats; signals are stereo, float32 of shape (2, samples). The same seed gives the same samples.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.audio.filters import k_weighting
-from clavilux.evaluation.instruments import Instrument, Tone, highpass, lowpass, seconds
+from clavilux.evaluation.instruments import Instrument, Tone, highpass, lowpass, sample_times
 
 Signal = NDArray[np.float32]
 
-STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}  # semitones above C
+_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}  # semitones above C
 
 
 # Notes -------------------------------------------------------------------------------------------------------------
@@ -25,7 +25,7 @@ STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}  # semitones a
 
 @dataclass(frozen=True)
 class Note:
-    """A note."""
+    """A note; times are in beats."""
 
     start: float  # beats
     length: float  # beats
@@ -36,15 +36,16 @@ class Note:
 def pitch_number(name: str) -> int:
     """Return the MIDI number of a pitch such as ``A4`` (69), ``F#3`` or ``Bb2``; raise `ValueError` for other text."""
     step, sign, octave = name[:1], name[1:-1], name[-1:]
-    if step not in STEPS or sign not in ("", "#", "b") or not octave.isdigit():
+    if step not in _STEPS or sign not in ("", "#", "b") or not octave.isdigit():
         raise ValueError(f"{name!r} is not a pitch; write a letter from A to G, # or b, and an octave, as in F#3")
-    return 12 * (int(octave) + 1) + STEPS[step] + {"": 0, "#": 1, "b": -1}[sign]
+    return 12 * (int(octave) + 1) + _STEPS[step] + {"": 0, "#": 1, "b": -1}[sign]
 
 
 def melody(text: str, *, start: float = 0.0, velocity: float = 0.8) -> list[Note]:
-    """Return the notes of a line such as ``C5:1 -:.5 A3+C4:2``.
+    """Return the notes of a melody that is written as text, such as ``C5:1 -:.5 A3+C4:2``.
 
-    Each word is pitch:beats. ``-`` is a rest, ``+`` joins the notes of a chord, ``|`` is ignored.
+    Each word is ``pitch:beats``. ``-`` is a rest, ``+`` joins the notes of a chord, ``|`` is ignored. ``start`` is the
+    beat of the first note.
 
     Examples
     --------
@@ -62,9 +63,10 @@ def melody(text: str, *, start: float = 0.0, velocity: float = 0.8) -> list[Note
 
 
 def pattern(text: str, *, step: float = 0.25, start: float = 0.0, pitch: float = 60.0) -> list[Note]:
-    """Return the notes of a drum pattern with one character per `step` beats.
+    """Return the notes of a drum pattern that is written as text, such as ``X-x- X-xo``.
 
-    ``X`` is a loud stroke, ``x`` a normal stroke, ``o`` a soft stroke, ``-`` a rest; spaces are ignored.
+    Each character lasts `step` beats. ``X`` is a loud stroke, ``x`` a normal stroke, ``o`` a soft stroke, ``-`` a rest;
+    spaces are ignored. All strokes have the same `pitch`, a MIDI number.
     """
     loudness = {"X": 1.0, "x": 0.7, "o": 0.4}
     return [
@@ -75,7 +77,7 @@ def pattern(text: str, *, step: float = 0.25, start: float = 0.0, pitch: float =
 
 
 def shift(notes: Iterable[Note], *, beats: float = 0.0, semitones: float = 0.0) -> list[Note]:
-    """Return copies of the notes, moved by so many beats and semitones."""
+    """Return the notes, moved in time by `beats` and in pitch by `semitones`."""
     return [replace(note, start=note.start + beats, pitch=note.pitch + semitones) for note in notes]
 
 
@@ -107,7 +109,7 @@ def render(
     spread: float = 0.0,
     seed: int = 0,
 ) -> Signal:
-    """Return notes played on one instrument: (2, samples) float32, not limited to [-1, 1].
+    """Play notes on one instrument, and return the signal (2, samples) float32; it may exceed [-1, 1].
 
     Parameters
     ----------
@@ -122,13 +124,13 @@ def render(
     gain : float
         Factor on the samples.
     pan : float
-        -1 is left, 0 the middle, 1 right, at constant power.
+        From -1 (left) to 1 (right), at constant power.
     spread : float
         Change of the pan per octave above middle C.
     seed : int
         Random seed of the noise of the instrument.
     """
-    tones: dict[tuple[float, float, float], Tone] = {}  # repeated notes are computed once
+    tones: dict[tuple[float, float, float], Tone] = {}  # repeated notes are synthesised once
     placed = []
     for note in notes:
         start_s = _swung(note.start, swing) * 60 / tempo_bpm
@@ -148,6 +150,7 @@ def render(
 
 
 def _swung(beat: float, swing: float) -> float:
+    """Return the time in beats at which a note written at `beat` is played; off-beats move to the position `swing`."""
     whole, part = divmod(beat, 1.0)
     return whole + (2 * part * swing if part < 0.5 else swing + (2 * part - 1) * (1 - swing))
 
@@ -164,13 +167,13 @@ def mix(*tracks: Signal) -> Signal:
 
 
 def reverb(signal: Signal, *, decay_s: float, wet: float, rate: int = 44_100, seed: int = 0) -> Signal:
-    """Return the signal (2, n) with reverb: mixed with its convolution with decaying noise.
+    """Return a signal (2, n) with reverb: a mix of the signal and of its convolution with decaying noise.
 
-    The noise falls by 60 dB in `decay_s` seconds below 2.5 kHz, and twice as fast above. `wet` is the fraction of the
-    reverb in the mix.
+    Below 2.5 kHz, the noise falls by 60 dB in `decay_s` seconds; above 2.5 kHz, it falls twice as fast. `wet` is the
+    fraction of the reverb in the mix.
     """
     rng = np.random.default_rng([seed, 7])
-    time = seconds(1.2 * decay_s, rate)
+    time = sample_times(1.2 * decay_s, rate)
     noise = rng.standard_normal((2, len(time)))
     low = lowpass(noise, 2_500, rate)
     tail = low * 10 ** (-3 * time / decay_s) + 0.6 * (noise - low) * 10 ** (-6 * time / decay_s)
@@ -184,9 +187,10 @@ def reverb(signal: Signal, *, decay_s: float, wet: float, rate: int = 44_100, se
 
 
 def echo(signal: Signal, *, delay_s: float, feedback: float, wet: float, rate: int = 44_100) -> Signal:
-    """Return the signal (2, n) with five echoes, `delay_s` seconds apart, that swap the channels each time.
+    """Return a signal (2, n) with five echoes, `delay_s` seconds apart.
 
-    `wet` is the level of the first echo; each further echo has `feedback` times the level of the echo before it.
+    The first, third and fifth echo have left and right swapped. `wet` is the level of the first echo; each further echo
+    has `feedback` times the level of the echo before it.
     """
     delay = round(delay_s * rate)
     tracks, level = [signal], wet
@@ -222,6 +226,11 @@ def fit(signal: Signal, duration_s: float, *, fade_s: float, rate: int = 44_100)
 def set_peak(signal: Signal, peak_db: float) -> Signal:
     """Return the signal (2, n), scaled so that its peak is `peak_db` dBFS."""
     return np.asarray(signal * (10 ** (peak_db / 20) / np.abs(signal).max()), np.float32)
+
+
+def set_loudness(signal: NDArray[np.floating], level_db: float, rate: int) -> Signal:
+    """Return the signal (n,) or (channels, n), scaled so that its `loudness_db` is `level_db`."""
+    return np.asarray(signal * 10 ** ((level_db - loudness_db(signal, rate)) / 20), np.float32)
 
 
 def loudness_db(signal: NDArray[np.floating], rate: int) -> float:

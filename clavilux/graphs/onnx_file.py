@@ -1,17 +1,18 @@
-"""Strict parser of ONNX files, without the ``onnx`` package: operators, constants, inputs and outputs.
+"""Strict parser of ONNX files that does not need the ``onnx`` package.
 
-Bundles are untrusted input. Everything that exported networks do not need is refused: external weights, subgraphs
-(loops, branches), functions, operators of other domains, sparse and quantised weights. Unlisted fields are refused too,
-so that this parser and ONNX Runtime cannot interpret a file differently.
+Networks come from bundles, which are untrusted input. Everything that exported networks do not need is refused:
+external weights, subgraphs (loops, branches), functions, operators of other domains, sparse and quantised weights.
+Fields that are not listed here are refused too, so that this parser and ONNX Runtime cannot interpret a file
+differently.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +23,16 @@ MAX_NODES = 2_000  # the largest exported network has 140
 MAX_CONSTANTS = 4_000
 MAX_RANK = 8
 OPSET = 18  # the version that clavilux.training.export writes
-SMALL = 64  # largest constant whose values are read: shapes, axes, factors
+SMALL = 64  # numbers of the largest constant whose values are read: shapes, axes, factors
+FLOAT32 = 1  # ONNX data type
 
-_DTYPES = {1: "<f4", 6: "<i4", 7: "<i8", 9: "|b1", 11: "<f8"}
-"""ONNX data type -> NumPy dtype of constants."""
-FLOAT32 = 1
+_DTYPES = {FLOAT32: "<f4", 6: "<i4", 7: "<i8", 9: "|b1", 11: "<f8"}  # ONNX data type -> NumPy dtype of constants
 
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # wire types of Protocol Buffers
 _INT, _TEXT, _BLOB, _FLOAT = "int", "text", "blob", "float"
 _ONE, _MANY = False, True
 
-# Specification of a message: field number -> name, type, whether it is repeated. Type None: refused.
+# Fields of each message of the ONNX format: number -> name, type, whether it is repeated. Type None means refused.
 _Spec = dict[int, tuple[str, str | None, bool]]
 _MODEL: _Spec = {
     1: ("ir_version", _INT, _ONE),
@@ -108,40 +108,35 @@ _DIM: _Spec = {1: ("dim_value", _INT, _ONE), 2: ("dim_param", _TEXT, _ONE), 3: (
 
 # ONNX attribute type -> field of its value.
 _ATTRIBUTE_FIELDS = {1: "f", 2: "i", 3: "s", 6: "floats", 7: "ints"}
+
 Attribute = int | float | str | list[int] | list[float]
+Shape = tuple[int, ...]
+_Value = TypeVar("_Value")
 
 
 class GraphError(BundleError):
-    """A network is refused; the message continues a sentence that begins with the file name."""
+    """A network is refused. The message is the end of a sentence that begins with the file name."""
 
 
 @dataclass(frozen=True)
-class Constant:
-    """A constant of a network."""
+class Tensor:
+    """Shape of a tensor, and its values if they are needed and known before the network runs."""
 
-    shape: tuple[int, ...]
-    numbers: NDArray[Any] | None  # values; None if there are more than `SMALL`
+    shape: Shape
+    numbers: NDArray[Any] | None = None  # None also for constants of more than `SMALL` numbers
 
 
 @dataclass(frozen=True)
 class Declared:
-    """Declaration of a tensor in a file.
+    """Data type and shape of a tensor, as a file declares them."""
 
-    Attributes
-    ----------
-    elem_type : int
-        ONNX data type.
-    sides : tuple or None
-        Each dimension as a number, a symbolic name or None if unknown; None if the rank is unknown.
-    """
-
-    elem_type: int
-    sides: tuple[int | str | None, ...] | None
+    elem_type: int  # ONNX data type
+    sides: tuple[int | str | None, ...] | None  # None if the rank is unknown; a side is a number, a name or unknown
 
 
 @dataclass(frozen=True)
 class Node:
-    """One operator of a graph."""
+    """One operator of a network."""
 
     op: str  # type of the operator, such as "Conv"
     inputs: tuple[str, ...]  # names of tensors; "" for an omitted optional input
@@ -151,22 +146,22 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network; constants and declarations of tensors are by name."""
+    """A network. The keys of the dicts are names of tensors."""
 
     nodes: tuple[Node, ...]  # in the order of execution
-    constants: dict[str, Constant]
+    constants: dict[str, Tensor]
     inputs: dict[str, Declared]
     outputs: dict[str, Declared]
-    inner: dict[str, Declared]  # declared tensors between inputs and outputs
+    inner: dict[str, Declared]  # tensors between inputs and outputs
 
 
 def read_graph(content: bytes) -> Graph:
-    """Return the network in the bytes of an ONNX file.
+    """Return the network of an ONNX file, given the bytes of the file.
 
     Raises
     ------
     GraphError
-        If the content is not an ONNX file, or the network has parts that Clavilux does not export.
+        If the bytes are no ONNX file, or the network has parts that Clavilux does not export.
     """
     model = _message(memoryview(content), _MODEL)
     if "graph" not in model:
@@ -181,22 +176,23 @@ def read_graph(content: bytes) -> Graph:
     nodes, constants = parts.get("node", []), parts.get("initializer", [])
     if len(nodes) > MAX_NODES or len(constants) > MAX_CONSTANTS:
         raise GraphError(
-            f"has {len(nodes)} nodes and {len(constants)} constants; at most {MAX_NODES} and {MAX_CONSTANTS} are run"
+            f"has {len(nodes)} nodes and {len(constants)} constants; {MAX_NODES} and {MAX_CONSTANTS} are allowed"
         )
     return Graph(
         nodes=tuple(_node(entry) for entry in nodes),
-        constants=_named([_constant(entry) for entry in constants]),
-        inputs=_named([_declared(entry) for entry in parts.get("input", [])]),
-        outputs=_named([_declared(entry) for entry in parts.get("output", [])]),
-        inner=_named([_declared(entry) for entry in parts.get("value_info", [])]),
+        constants=_by_name(_constant, constants),
+        inputs=_by_name(_declared, parts.get("input", [])),
+        outputs=_by_name(_declared, parts.get("output", [])),
+        inner=_by_name(_declared, parts.get("value_info", [])),
     )
 
 
-def _named(entries: list[tuple[str, Any]]) -> dict[str, Any]:
-    named = dict(entries)
-    if len(named) != len(entries):
-        raise GraphError("names two things alike")
-    return named
+def _by_name(parse: Callable[[memoryview], tuple[str, _Value]], entries: list[memoryview]) -> dict[str, _Value]:
+    """Return the parsed entries by name. Raise a `GraphError` if two have the same name."""
+    values = dict(map(parse, entries))
+    if len(values) != len(entries):
+        raise GraphError("uses a name twice")
+    return values
 
 
 def _node(view: memoryview) -> Node:
@@ -204,7 +200,7 @@ def _node(view: memoryview) -> Node:
     op = parts.get("op_type", "")
     if parts.get("domain", "") not in ("", "ai.onnx"):
         raise GraphError(f"uses the operator {op[:40]!r} of the domain {parts['domain'][:40]!r}")
-    attributes = _named([_attribute(entry) for entry in parts.get("attribute", [])])
+    attributes = _by_name(_attribute, parts.get("attribute", []))
     return Node(op, tuple(parts.get("input", ())), tuple(parts.get("output", ())), attributes)
 
 
@@ -213,24 +209,23 @@ def _attribute(view: memoryview) -> tuple[str, Attribute]:
     name, holder = parts.get("name", ""), _ATTRIBUTE_FIELDS.get(parts.get("type", 0))
     given = set(parts) & set(_ATTRIBUTE_FIELDS.values())
     if holder is None or not given <= {holder}:
-        raise GraphError(f"has an attribute {name[:40]!r} of a type that is not run")
+        raise GraphError(f"has an attribute {name[:40]!r} of a type that is not supported")
     empty: dict[str, Attribute] = {"f": 0.0, "i": 0, "s": "", "floats": [], "ints": []}
     return name, parts.get(holder, empty[holder])
 
 
-def _constant(view: memoryview) -> tuple[str, Constant]:
+def _constant(view: memoryview) -> tuple[str, Tensor]:
     parts = _message(view, _TENSOR)
     name, shape, raw = parts.get("name", ""), tuple(parts.get("dims", ())), parts.get("raw_data", b"")
     dtype = _DTYPES.get(parts.get("data_type", 0))
     if dtype is None:
-        raise GraphError(f"has a constant {name[:40]!r} of type {parts.get('data_type')}, which is not run")
-    if len(shape) > MAX_RANK or min(shape, default=1) < 0:
+        raise GraphError(f"has a constant {name[:40]!r} of type {parts.get('data_type')}, which is not supported")
+    if len(shape) > MAX_RANK or min(shape, default=1) < 1:
         raise GraphError(f"has a constant {name[:40]!r} of an impossible shape")
     n_numbers = math.prod(shape)
     if n_numbers * np.dtype(dtype).itemsize != len(raw):
         raise GraphError(f"has a constant {name[:40]!r} with {len(raw)} bytes for {n_numbers} numbers")
-    numbers = np.frombuffer(raw, dtype).reshape(shape) if n_numbers <= SMALL else None
-    return name, Constant(shape, numbers)
+    return name, Tensor(shape, np.frombuffer(raw, dtype).reshape(shape) if n_numbers <= SMALL else None)
 
 
 def _declared(view: memoryview) -> tuple[str, Declared]:
@@ -252,7 +247,7 @@ def _declared(view: memoryview) -> tuple[str, Declared]:
 
 
 def _message(view: memoryview | bytes, spec: _Spec) -> dict[str, Any]:
-    """Return the fields of a message by name; repeated fields are lists."""
+    """Return the fields of a message by name. Repeated fields are lists."""
     found: dict[str, Any] = {}
     for number, wire, value in _fields(memoryview(view)):
         name, kind, many = spec.get(number, (f"of number {number}", None, _ONE))
@@ -269,7 +264,7 @@ def _message(view: memoryview | bytes, spec: _Spec) -> dict[str, Any]:
 
 
 def _values(wire: int, value: Any, kind: str, many: bool) -> list[Any]:
-    """Return the values of one field: several if the numbers are packed."""
+    """Return the values of one field: several if the field is packed, otherwise one."""
     if kind == _INT and wire == _VARINT:
         return [_signed(value)]
     if kind == _FLOAT and wire == _FOUR_BYTES:

@@ -1,1 +1,1 @@
-"""Measures for training and evaluation: image features, cross-modal correspondences, similarity, transport."""
+"""Measures for training and evaluation: image features, diversity, similarity, cross-modal correspondences."""

@@ -1,8 +1,8 @@
-"""Degraded copies of a recording, as listeners have them: lossy codecs, gain, filters, mono, silence, noise.
+"""Degraded copies of a recording, as they occur in practice: lossy codecs, gain, filters, mono, silence, noise.
 
-recording -> `read_stereo` -> sound (2, n) at 44.1 kHz -> `COPIES`, `random_copy` -> mono sound at 22 050 Hz
+recording -> `read_stereo` -> sound (2, n) at 44.1 kHz -> `COPIES` or `random_copy` -> mono sound at 22 050 Hz
 
-Everything happens in memory. The same generator gives the same copy.
+No files are written. A random generator in the same state gives the same copy.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import numpy as np
 from av.audio.stream import AudioStream as EncodedStream
 from numpy.typing import NDArray
 
+from clavilux.audio import Float32
 from clavilux.audio.decode import AudioStream
 from clavilux.audio.open_audio import av_errors, open_container, open_file
 from clavilux.errors import AudioError
 
-Float32 = NDArray[np.float32]
 Codec = Literal["flac", "mp3", "aac", "opus"]
 
-COPY_RATE = 44_100  # Hz, of the sound before it is encoded
+COPY_RATE = 44_100  # sample rate in Hz of the sound before it is encoded
 
-# Encoder, container and sample rate; Opus has no 44.1 kHz. FFmpeg's own encoder of Vorbis aborts the process for some
-# sounds, and PyAV has no other.
+# Codec -> encoder, container and sample rate; Opus does not support 44.1 kHz. Vorbis is missing, because its only
+# encoder in PyAV aborts the process for some sounds.
 _ENCODERS: dict[str, tuple[str, str, int]] = {
     "flac": ("flac", "flac", COPY_RATE),
     "mp3": ("libmp3lame", "mp3", COPY_RATE),
     "aac": ("aac", "adts", COPY_RATE),
     "opus": ("libopus", "ogg", 48_000),
 }
-_QUICK = {"mp3": "8", "opus": "3"}  # compression levels that take half the time of the defaults
-_LONGEST_S = 1e6
+_QUICK = {"mp3": "8", "opus": "3"}  # compression levels that need half the time of the defaults
+_LONGEST_S = 1e6  # no copy is longer
 
 COPIES: dict[str, Callable[[Float32], Float32]] = {
     "FLAC": lambda sound: through(sound, "flac"),
@@ -49,11 +49,11 @@ COPIES: dict[str, Callable[[Float32], Float32]] = {
     "mono": lambda sound: through(_mono(sound), "flac"),
     "2 s of silence before": lambda sound: through(_pad(sound, 2.0, 0.0), "flac"),
 }
-"""Copies that the measures compare: name -> function from sound to mono sound at 22 050 Hz. FLAC is the original."""
+"""Copies that measures compare: name -> function from stereo to mono sound. "FLAC" is lossless, like the original."""
 
 
 def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
-    """Return stereo sound (2, n) float32 at 44.1 kHz: at most `max_s` seconds of a file, from about `start_s` on.
+    """Return at most `max_s` seconds of a sound file, from about `start_s` on, as (2, n) float32 at 44.1 kHz.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
                 if n >= wanted:
                     break
     except av_errors() as error:
-        if not parts:  # else the sound ends at the damaged place
+        if not parts:  # otherwise, the sound up to the damaged place is returned
             raise AudioError(f"{path}: cannot be decoded ({error})") from error
     if not parts:
         raise AudioError(f"{path}: has no sound after {start_s:.0f} s")
@@ -84,7 +84,7 @@ def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
 
 
 def encode(sound: Float32, codec: Codec, kbit_s: float = 0.0, *, quick: bool = False) -> bytes:
-    """Return the bytes of a sound file.
+    """Return sound as the bytes of an encoded file.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def encode(sound: Float32, codec: Codec, kbit_s: float = 0.0, *, quick: bool = F
     kbit_s : float
         Bit rate of a lossy codec in kbit/s; 0 uses the default of the encoder.
     quick : bool
-        Encode MP3 and Opus in half the time, with a slightly lower quality.
+        Encode MP3 and Opus in half the time, at a slightly lower quality.
     """
     encoder, container, rate = _ENCODERS[codec]
     options = {"compression_level": _QUICK[codec]} if quick and codec in _QUICK else {}
@@ -116,19 +116,20 @@ def encode(sound: Float32, codec: Codec, kbit_s: float = 0.0, *, quick: bool = F
 
 
 def through(sound: Float32, codec: Codec, kbit_s: float = 0.0, *, quick: bool = False) -> Float32:
-    """Return the mono sound (m,) float32 at 22 050 Hz that is read from a coded copy of stereo sound.
+    """Encode and decode stereo sound, and return it as mono sound (m,) float32 at 22 050 Hz.
 
-    The parameters are those of `encode`.
+    The parameters are the same as in `encode`.
     """
     content = encode(sound, codec, kbit_s, quick=quick)
     return np.concatenate(list(AudioStream(content, f"a copy as {codec}", max_s=_LONGEST_S)))
 
 
 def random_copy(sound: Float32, rng: np.random.Generator) -> Float32:
-    """Return a randomly degraded copy (m,) float32, mono at 22 050 Hz, of stereo sound (2, n) at 44.1 kHz.
+    """Return a randomly degraded copy of stereo sound (2, n) at 44.1 kHz, as mono sound (m,) float32 at 22 050 Hz.
 
-    Each effect has a probability of 0.3: gain, spectral tilt, low-pass filter, low sample rate, noise, silence at the
-    ends, mono. The copy is then encoded: with probability 0.9 as MP3, AAC or Opus with 32 to 192 kbit/s, else as FLAC.
+    Each of these effects is applied with a probability of 0.3: gain, spectral tilt, low-pass filter, low sample rate,
+    noise, silence at the ends, mono. Then the copy is encoded: with a probability of 0.9 as MP3, AAC or Opus at a
+    random bit rate between 32 and 192 kbit/s, otherwise as FLAC.
     """
     for effect in (_random_gain, _random_tilt, _random_low_pass, _random_rate, _random_noise, _random_silence):
         if rng.random() < 0.3:
@@ -158,25 +159,25 @@ def _random_silence(sound: Float32, rng: np.random.Generator) -> Float32:
 
 
 def _random_noise(sound: Float32, rng: np.random.Generator) -> Float32:
-    """Add white noise 40 to 70 dB below the level of the sound."""
+    """Add white noise at a random level between 40 and 70 dB below the level of the sound."""
     level = float(np.sqrt(np.square(sound, dtype=np.float64).mean())) * 10 ** (rng.uniform(-70, -40) / 20)
     return sound + np.float32(level) * rng.standard_normal(sound.shape, np.float32)
 
 
 def _random_tilt(sound: Float32, rng: np.random.Generator) -> Float32:
-    """Turn the spectrum around 1 kHz by up to 1.5 dB an octave, as the tone control of a player does."""
+    """Tilt the spectrum around 1 kHz by a random slope between -1.5 and 1.5 dB per octave, like a tone control."""
     slope = rng.uniform(-1.5, 1.5)
     return _filtered(sound, lambda hz: 10 ** (slope * np.log2(np.clip(hz, 50, 12_800) / 1_000) / 20))
 
 
 def _random_low_pass(sound: Float32, rng: np.random.Generator) -> Float32:
-    """Remove all sound above 5 to 16 kHz, with a slope of a tenth of an octave."""
+    """Remove all sound above a random cutoff frequency between 5 and 16 kHz; the transition is 0.1 octaves wide."""
     corner = float(np.exp(rng.uniform(np.log(5_000), np.log(16_000))))
     return _filtered(sound, lambda hz: np.clip(1 - np.log2(np.maximum(hz, 1) / corner) / 0.1, 0, 1))
 
 
 def _random_rate(sound: Float32, rng: np.random.Generator) -> Float32:
-    """Resample to a low sample rate and back."""
+    """Resample to a random sample rate between 11 025 and 32 000 Hz, and back to 44.1 kHz."""
     rate = int(rng.choice((11_025, 16_000, 22_050, 32_000)))
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), "fltp", "stereo")
     frame.sample_rate, frame.time_base = COPY_RATE, Fraction(1, COPY_RATE)
@@ -187,7 +188,7 @@ def _random_rate(sound: Float32, rng: np.random.Generator) -> Float32:
 
 
 def _filtered(sound: Float32, gain: Callable[[NDArray[np.floating]], NDArray[np.floating]]) -> Float32:
-    """Return the sound with its spectrum multiplied by a gain that depends on the frequency in Hz."""
+    """Return the sound with its spectrum multiplied by `gain`, a function of the frequency in Hz."""
     n = sound.shape[1]
     spectrum = np.fft.rfft(sound, axis=1)
     return np.asarray(np.fft.irfft(spectrum * gain(np.fft.rfftfreq(n, 1 / COPY_RATE)), n, axis=1), np.float32)

@@ -1,8 +1,8 @@
 """Cross-modal correspondences: descriptors of a song that people match with features of a picture.
 
-The training of the mapping aligns songs and pictures with these correspondences, and the evaluation measures how well
-they hold. Their signs are those that studies found: averages over listeners, which are mediated by emotion and differ
-between people and cultures.
+The training of the mapping network uses the correspondences to align songs with pictures, and the evaluation measures
+how well they hold. The signs of their weights are those that studies found, as averages over listeners. Correspondences
+are mediated by emotion, and differ between people and cultures.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Correspondence:
-    """Two weighted sums that should rise together: of standardised descriptors, and of standardised image features."""
+    """A weighted sum of standardised descriptors and one of image features; the two sums should rise together."""
 
     name: str
     descriptors: Mapping[str, float]  # name -> weight
     image_features: Mapping[str, float]  # name -> weight
-    source: str  # studies that found it
+    source: str  # studies that found the correspondence
 
 
 CORRESPONDENCES: tuple[Correspondence, ...] = (
@@ -68,14 +68,14 @@ CORRESPONDENCES: tuple[Correspondence, ...] = (
 def correspondence_values(
     columns: Mapping[str, NDArray[np.floating]], side: Literal["descriptors", "image_features"]
 ) -> NDArray[np.float64]:
-    """Return the scores (n, C) of n songs or n pictures in the C correspondences, in the order of `CORRESPONDENCES`.
+    """Return the scores (n, C) of n songs or n pictures: their weighted sums in the C `CORRESPONDENCES`.
 
     Parameters
     ----------
     columns : mapping
-        Descriptors of n songs or image features of n pictures: name -> (n,). They are standardised over the n.
+        Descriptors of n songs or image features of n pictures: name -> (n,). This function standardises them.
     side : {"descriptors", "image_features"}
-        Which of the two `columns` contains.
+        What `columns` contains.
     """
     scores = []
     for correspondence in CORRESPONDENCES:

@@ -1,7 +1,8 @@
 """Measures of how different the pictures of a set are from each other.
 
-Pictures are points (n, F) of a space in which the Euclidean distance says how different they look, such as the spaces
-of `clavilux.evaluation.evaluators`. Compare values only at equal n.
+Each picture is a point, a row of an array (n, F), as in the spaces of `clavilux.evaluation.evaluators`. The Euclidean
+distance between two points says how different the two pictures look. Values can only be compared between sets of the
+same size n.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ Floats = NDArray[np.floating]
 
 
 def validate(points: Floats, least: int = 2) -> NDArray[np.float64]:
-    """Return points (n, F) as float64.
+    """Return points (n, F) as float64, after checks.
 
     Raises
     ------
     ValueError
-        If the array has another number of dimensions, n is below `least`, or a value is not finite.
+        If the array does not have two dimensions, n is below `least`, or a value is not finite.
     """
     checked = np.asarray(points, np.float64)
     if checked.ndim != 2 or len(checked) < least:
@@ -36,25 +37,26 @@ def distances(a: Floats, b: Floats) -> NDArray[np.float64]:
 
 
 def pairwise(points: Floats) -> NDArray[np.float64]:
-    """Return the Euclidean distances of all n (n - 1) / 2 pairs of points (n, F), in the order of `triu_indices`."""
+    """Return the Euclidean distances (n (n - 1) / 2,) of all pairs of points (n, F), ordered as `np.triu_indices`."""
     return distances(validate(points), points)[np.triu_indices(len(points), 1)]
 
 
 def mean_pairwise_distance(points: Floats) -> float:
-    """Return the mean Euclidean distance of two different points of (n, F); 0 or more."""
+    """Return the mean Euclidean distance over all pairs of points (n, F)."""
     return float(pairwise(points).mean())
 
 
 def kernel_width(reference: Floats) -> float:
-    """Return the kernel width for `vendi_score`: the median pairwise distance of points (n, F) of real art."""
+    """Return the kernel width for `vendi_score`: the median distance over all pairs of points (n, F) of real art."""
     return float(np.median(pairwise(reference)))
 
 
 def vendi_score(points: Floats, width: float) -> float:
     """Return the Vendi score of order 2 of points (n, F): the effective number of different pictures, from 1 to n.
 
-    It is 1 / (sum of the squared eigenvalues of K / n), with K_ij = exp(-|x_i - x_j|^2 / (2 width^2)) (Friedman & Dieng
-    2023; order 2: Pasarkar & Dieng 2024). The score of order 2 converges as n grows, that of order 1 does not.
+    It is 1 / sum_k(l_k^2), where l_k are the eigenvalues of K / n with K_ij = exp(-|x_i - x_j|^2 / (2 width^2))
+    (Friedman & Dieng 2023; order 2: Pasarkar & Dieng 2024). As n grows, the score of order 2 converges, unlike the
+    score of order 1.
     """
     points = validate(points)
     kernel = np.exp(-0.5 * (distances(points, points) / width) ** 2)

@@ -1,7 +1,7 @@
 """Image features that people match with music, computed from pixels.
 
-The mapping is trained to align them with descriptors of songs (`clavilux.measures.crossmodal`), and the evaluation
-measures the result.
+The training of the mapping network aligns image features with descriptors of songs (`clavilux.measures.crossmodal`),
+and the evaluation measures how well they agree.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from clavilux.colour import srgb_to_lab
 
-# Name -> unit and meaning, in the order of `measure_image_features`.
+# Name -> unit or range, and meaning; in the order of `measure_image_features`.
 IMAGE_FEATURES: dict[str, str] = {
     "chroma": "CIELAB, mean distance from grey",
     "contrast": "CIELAB, standard deviation of lightness",
     "warmth": "CIELAB, mean of (a* + b*) / sqrt 2: red and yellow against green and blue",
     "lightness": "CIELAB, mean L*",
-    "edge_density": "share of pixels of 128 x 128 at which the colour changes by more than 12 to the next one",
+    "edge_density": "0 to 1, fraction of 128 x 128 pixels that differ from the next ones by more than 12 in CIELAB",
     "spatial_frequency": "cycles per side, centroid of the lightness spectrum on a logarithmic axis",
     "angularity": "0 to 1, straightness of edges: coherence of the structure tensor, weighted by its energy",
-    "contrast_spread": "CIELAB, standard deviation over 8 x 8 tiles of the contrast within a tile",
+    "contrast_spread": "CIELAB, standard deviation of the contrasts within 8 x 8 tiles",
 }
-_SIDE = 128
-_EDGE = 12.0  # CIELAB distance
-_BOX = 7  # pixels a side, of the local means of the structure tensor
+_SIDE = 128  # pixels; pictures are averaged down to this side
+_EDGE = 12.0  # CIELAB; there is an edge where neighbouring pixels differ by more than this
+_BOX = 7  # side in pixels of the windows over which the structure tensor is averaged
 
 
 def measure_image_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
@@ -33,12 +33,12 @@ def measure_image_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
     Parameters
     ----------
     rgb : (H, W, 3) uint8
-        sRGB, at least 128 x 128. It is averaged down to 128 x 128, so that the features do not depend on its size.
+        sRGB, at least 128 x 128. The picture is averaged down to 128 x 128, so features do not depend on its size.
 
     Returns
     -------
-    dict
-        One float for each name in `IMAGE_FEATURES`.
+    dict of str to float
+        The features by name, in the order of `IMAGE_FEATURES`.
     """
     lab = srgb_to_lab(average_down(rgb, _SIDE) / 255.0)
     lightness, chroma = lab[..., 0], np.sqrt(lab[..., 1] ** 2 + lab[..., 2] ** 2)
@@ -72,7 +72,7 @@ def measure_image_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
 def average_down(rgb: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
     """Return the means (side, side, 3) float64 of a picture (H, W, 3) over a grid of side x side tiles.
 
-    Borders of tiles are rounded to whole pixels. Values are in the range of the input.
+    The means are in the units of the picture. Borders of tiles are rounded to whole pixels.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def average_down(rgb: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
 
 
 def _box(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the means over all `_BOX` x `_BOX` windows that lie within the array, by running sums."""
+    """Return the mean of each window of `_BOX` x `_BOX` values that lies within the array (h, w)."""
     total = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     n = _BOX
     return np.asarray((total[n:, n:] - total[:-n, n:] - total[n:, :-n] + total[:-n, :-n]) / (n * n))

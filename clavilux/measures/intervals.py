@@ -1,4 +1,4 @@
-"""Confidence intervals and standard errors of fractions and of other figures."""
+"""Confidence intervals and standard errors of fractions, means and other statistics."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-Z_95 = 1.959964  # standard deviations of a normal distribution on each side of its middle 95 %
+Z_95 = 1.959964  # 95 % of a normal distribution are within this many standard deviations of its mean
 
 Index = NDArray[np.intp]
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval (1927) of a fraction, from k successes in n independent trials; (0, 1) if n is 0.
+    """Return the 95 % confidence interval of a fraction, from k successes in n independent trials (Wilson 1927).
+
+    It is (0, 1) if n is 0.
 
     Raises
     ------
     ValueError
-        If k is not from 0 to n.
+        If k is below 0 or above n.
     """
     if not 0 <= k <= n:
         raise ValueError(f"{k} of {n} is no share")
@@ -34,7 +36,7 @@ def wilson(k: int, n: int) -> tuple[float, float]:
 def bootstrap_mean(
     values: NDArray[np.floating], *, rng: np.random.Generator, rounds: int = 2000
 ) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the mean of values (n,): percentiles of the means of `rounds` resamples."""
+    """Return the 95 % confidence interval of the mean of values (n,), from the means of `rounds` bootstrap samples."""
     values = np.asarray(values, np.float64)
     means = values[rng.integers(len(values), size=(rounds, len(values)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -44,22 +46,24 @@ def bootstrap_mean(
 def half_sample_errors(
     measure: Callable[[Index], Mapping[str, float]], n: int, *, rng: np.random.Generator, rounds: int = 60
 ) -> dict[str, float]:
-    """Return the standard error of each figure over the choice of n songs: name -> error.
+    """Return the standard errors, by name, of statistics of n songs.
 
-    The error is the standard deviation over random halves of the songs, drawn without replacement (the delete-half
-    jackknife, Shao & Wu 1989).
+    The standard error of a statistic is its standard deviation over random halves of the songs, drawn without
+    replacement (the delete-half jackknife, Shao & Wu 1989). Statistics that are missing in any of the halves are
+    left out.
 
     Parameters
     ----------
     measure : callable
-        Returns figures by name for the songs at an index array.
+        Function from an array of song indices to the statistics of these songs, name -> value.
     n : int
         Number of songs.
     rng : numpy Generator
+        Source of the random halves.
     rounds : int
         Number of random halves.
     """
-    # A bootstrap with replacement would contain copies of a song, whose pictures have distance 0, and would bias all
+    # A bootstrap sample would have several copies of a song. Their pictures have distance 0, which would bias all
     # measures of pairs.
     found = [measure(np.sort(rng.permutation(n)[: n // 2])) for _ in range(rounds)]
     names = [name for name in found[0] if all(name in figures for figures in found)]

@@ -1,7 +1,7 @@
-"""Measures of how picture similarity follows song similarity, and of whether each song has a picture of its own.
+"""Measures of whether similar songs have similar pictures, and of whether pictures of different songs differ.
 
-Row i of `songs` (n, S) and row i of `pictures` (n, F) belong to song i. Distances are Euclidean. "Chance" is the
-expected value if pictures are independent of songs.
+Row i of `songs` (n, S) and row i of `pictures` (n, F) belong to song i. Distances are Euclidean. In docstrings,
+"chance" is the expected value if the pictures are independent of the songs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from clavilux.measures.diversity import Floats, distances, pairwise, validate
 
-NEIGHBOURS = 10
+NEIGHBOURS = 10  # default of `neighbours_kept`
 
 
 def spearman(a: Floats, b: Floats) -> float:
@@ -25,10 +25,11 @@ def spearman(a: Floats, b: Floats) -> float:
 def geometry(
     songs: Floats, pictures: Floats, *, rng: np.random.Generator, permutations: int = 199
 ) -> tuple[float, float]:
-    """Return the Spearman correlation of song distances and picture distances, and its one-sided p-value; chance: 0.
+    """Return the Spearman correlation of song distances and picture distances, and its one-sided p-value.
 
-    ``songs`` is (n, S) and ``pictures`` is (n, F). The p-value comes from random permutations of the songs (Mantel
-    1967), because pairs that share a song are not independent. Without permutations, it is 1.
+    ``songs`` is (n, S) and ``pictures`` is (n, F). Chance is a correlation of 0. The p-value comes from random
+    permutations of the songs (Mantel 1967), because pairs that share a song are not independent. With 0 permutations,
+    the p-value is 1.
     """
     songs, pictures = validate(songs, 4), validate(pictures, 4)
     upper = np.triu_indices(len(songs), 1)
@@ -45,24 +46,20 @@ def geometry(
 
 
 def neighbours_kept(songs: Floats, pictures: Floats, k: int = NEIGHBOURS) -> float:
-    """Return the fraction of the k nearest songs of a song whose pictures are among the k nearest of its picture.
+    """Return the mean fraction of a song's k nearest songs that are also among the k songs with the nearest pictures.
 
-    It is the mean over songs, from ``songs`` (n, S) and ``pictures`` (n, F). Chance: k / (n - 1).
+    The mean is over all songs. ``songs`` is (n, S) and ``pictures`` is (n, F). Chance is k / (n - 1).
     """
     near = [_nearest(validate(points, k + 2), k) for points in (songs, pictures)]
     return float(np.mean([len(set(a) & set(b)) / k for a, b in zip(*near, strict=True)]))
 
 
 def same_song(first: Floats, second: Floats) -> tuple[float, float]:
-    """Return AUC and top-1 accuracy of matching the two halves of each song.
+    """Return the AUC and the top-1 accuracy with which distances match the two halves of each song.
 
-    The AUC is the probability that two halves of one song are nearer than halves of two songs; chance: 0.5. The top-1
-    accuracy is the fraction of first halves whose nearest second half is of the same song; chance: 1 / n.
-
-    Parameters
-    ----------
-    first, second : (n, F)
-        Points of the two halves of n songs; row i of both is song i.
+    The AUC is the probability that two halves of one song are nearer than halves of two songs (chance: 0.5). The top-1
+    accuracy is the fraction of first halves whose nearest second half is of the same song (chance: 1 / n). Row i of
+    ``first`` (n, F) and row i of ``second`` (n, F) are the points (pictures or embeddings) of the halves of song i.
     """
     between = distances(validate(first), validate(second))
     own = auc(between.ravel(), np.eye(len(between), dtype=bool).ravel())
@@ -72,17 +69,17 @@ def same_song(first: Floats, second: Floats) -> tuple[float, float]:
 def hubs(latents: Floats, art: Floats) -> float:
     """Return the largest fraction of n songs that have the same nearest real picture; at least 1 / n.
 
-    ``latents`` (n, D) are those of songs, ``art`` (m, D) those of real pictures.
+    ``latents`` (n, D) are the picture latents (z_image) of the songs, and ``art`` (m, D) those of the real pictures.
     """
     nearest = distances(validate(latents), validate(art)).argmin(axis=1)
     return float(np.bincount(nearest).max() / len(nearest))
 
 
 def same_genre(points: Floats, genres: Sequence[str], least: int = 5) -> float | None:
-    """Return the probability that two songs of one genre are nearer than two songs of two genres; chance: 0.5.
+    """Return the probability that two songs of one genre are nearer than two songs of two genres; chance is 0.5.
 
-    ``points`` (n, F) and ``genres`` are of n songs. Songs without a genre ("") and genres of fewer than `least` songs
-    are ignored. The result is None if fewer than two genres are left.
+    Row i of ``points`` (n, F) and ``genres[i]`` belong to song i. Songs without a genre ("") and songs of a genre with
+    fewer than ``least`` songs are ignored. The result is None if fewer than two genres are left.
     """
     labels = np.asarray(genres)
     counted = [g for g in sorted(set(genres)) if g and (labels == g).sum() >= least]
@@ -95,9 +92,9 @@ def same_genre(points: Floats, genres: Sequence[str], least: int = 5) -> float |
 
 
 def auc(values: Floats, is_own: NDArray[np.bool_]) -> float:
-    """Return the probability that a value whose `is_own` is True is below one whose `is_own` is False; a tie is 1/2.
+    """Return the probability that a value where ``is_own`` is True is smaller than a value where it is False.
 
-    ``values`` and ``is_own`` have the shape (n,).
+    ``values`` and ``is_own`` have the shape (n,). A tie counts as 1/2.
     """
     ranks = rankdata(values)
     own, others = int(is_own.sum()), int((~is_own).sum())
@@ -107,7 +104,7 @@ def auc(values: Floats, is_own: NDArray[np.bool_]) -> float:
 def correlation_with_p(
     a: Floats, b: Floats, *, rng: np.random.Generator, permutations: int = 999
 ) -> tuple[float, float]:
-    """Return the Spearman correlation of two arrays (n,), and its one-sided p-value by permutation; chance: 0."""
+    """Return the Spearman correlation of two arrays (n,), and its one-sided p-value from random permutations."""
     x, y = _unit_ranks(a), _unit_ranks(b)
     correlation = float(x @ y)
     at_least = int((rng.permuted(np.tile(y, (permutations, 1)), axis=1) @ x >= correlation - 1e-12).sum())
@@ -123,6 +120,7 @@ def _unit_ranks(values: Floats) -> NDArray[np.float64]:
 
 
 def _nearest(points: NDArray[np.float64], k: int) -> NDArray[np.int64]:
+    """Return the indices (n, k) of the k nearest other points of each point."""
     within = distances(points, points)
     np.fill_diagonal(within, np.inf)
     return np.argpartition(within, k, axis=1)[:, :k]

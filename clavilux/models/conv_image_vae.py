@@ -1,44 +1,42 @@
-"""ConvImageVAE: a plain convolutional autoencoder, picture <-> z_image, whose decoder predicts pixels.
+"""ConvImageVAE: encodes a picture as a latent, z_image, and decodes the latent to pixels.
 
-The network of the classic recipe, the baseline of the painter.
+The classic recipe (the settings of the bundle "classic") trains this convolutional autoencoder, as a baseline for the
+painter.
 
-Legend: B batch, D latent dimensions (64), S side of the decoded picture (128).
+Letters in shapes: B pictures of a batch, D dimensions of the latent (64).
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import Tensor, nn
 
-from clavilux.bundle import Bundle
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM
 from clavilux.errors import BundleError
-from clavilux.models.weights import make_network, open_weights, side
+from clavilux.models.weights import BundledNetwork, Weights
 
 DECODED_SIDE_PX = 128
 
 
-class ConvImageVAE(nn.Module):
-    """Strided convolutions, transposed convolutions and ReLU, without normalisation.
+class ConvImageVAE(BundledNetwork):
+    """Variational autoencoder of pictures; its layers are strided convolutions and ReLU, without normalisation layers.
 
     Parameters
     ----------
     width : int
-        Channels at the finest scale.
-    latent_dim : int
-        D, size of the latent.
+        Number of channels at the finest scale.
     """
 
-    def __init__(self, *, width: int = 32, latent_dim: int = LATENT_DIM) -> None:
+    part = "image_vae"
+
+    def __init__(self, *, width: int = 32) -> None:
         super().__init__()
         coarse, cells = 4 * width, (ENCODER_SIDE_PX // 16) ** 2  # 64 px -> 4 px
         self.encoder = nn.Sequential(
             *_down(3, width), *_down(width, 2 * width), *_down(2 * width, coarse), *_down(coarse, coarse), nn.Flatten()
         )
-        self.to_posterior = nn.Linear(coarse * cells, 2 * latent_dim)
+        self.to_posterior = nn.Linear(coarse * cells, 2 * LATENT_DIM)
         self.decoder = nn.Sequential(  # 4 px -> 128 px
-            nn.Linear(latent_dim, coarse * cells),
+            nn.Linear(LATENT_DIM, coarse * cells),
             nn.Unflatten(1, (coarse, 4, 4)),
             nn.ReLU(),
             *_up(coarse, coarse),
@@ -50,40 +48,23 @@ class ConvImageVAE(nn.Module):
         )
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle | Path | str = "default") -> ConvImageVAE:
-        """Return the network of a bundle, for evaluation; widths are read from its weights.
-
-        Parameters
-        ----------
-        bundle : Bundle, Path or str
-            A bundle, its folder, or the name of a shipped one.
-
-        Raises
-        ------
-        BundleError
-            If there is no such bundle, or its decoder predicts controls of the painter.
-        TrainingError
-            If the shapes of its weights do not fit together.
-        """
-        opened, weights = open_weights(bundle, "image_vae")
-        if opened.decoder != "pixels":
-            raise BundleError(f"bundle {opened.name} decodes latents to controls; load it with ImageVAE.from_bundle")
-        width = side(weights, "encoder.0.weight", opened, "image_vae")
-        return make_network(lambda: cls(width=width), weights, opened, "image_vae")
+    def sizes_of(cls, weights: Weights) -> dict[str, int]:
+        """Return the constructor arguments that fit stored weights."""
+        if weights.bundle.decoder != "pixels":
+            raise BundleError(f"bundle {weights.bundle.name} decodes latents to controls; load it with ImageVAE")
+        return {"width": weights.size("encoder.0.weight")}
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""
+        """Return the mean and the log-variance of the posterior, each (B, D), for pictures (B, 3, 64, 64) in [0, 1]."""
         mean, logvar = self.to_posterior(self.encoder(pictures)).float().chunk(2, dim=1)
         return mean, logvar.clamp(-10.0, 4.0)
 
+    forward = encode  # the graph that is exported
+
     def decode(self, z_image: Tensor) -> Tensor:
-        """Return pictures (B, 3, 128, 128), sRGB in [0, 1], of latents (B, D)."""
+        """Return pictures (B, 3, 128, 128), sRGB in [0, 1], that are decoded from latents (B, D)."""
         pictures: Tensor = self.decoder(z_image)
         return pictures.float()
-
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of the posterior, as `encode`; exported to ONNX as the picture encoder."""
-        return self.encode(pictures)
 
 
 def _down(fan_in: int, fan_out: int) -> list[nn.Module]:

@@ -1,62 +1,42 @@
-"""ImageVAE: a picture <-> z_image, and z_image -> the controls of the painter.
+"""ImageVAE: encodes a picture as a latent, z_image, and decodes the latent to the controls of the painter.
 
-The decoder does not predict pixels, but properties that 64 numbers can describe: a palette, the probability of each
-colour at each place, and properties of the marks. Palette, plan and kind are classified, because a regression would
-average them to brown.
+The decoder does not predict pixels. It predicts what 64 numbers can describe: a palette, a plan (the probability of
+each colour of the palette in each cell of a grid), a surface (how the picture is painted), and properties of the marks
+(the shapes of the areas). Palette, plan, surface and kind of marks are predicted as probabilities of classes: a
+regression would average possible colours to brown.
 
-Legend: B batch, D latent dimensions (64), K palette slots (8), S side of the plan (32).
+Letters in shapes: B pictures of a batch, D dimensions of the latent (64), K colours of a palette (8), S side of the
+plan (32).
 """
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from clavilux.bundle import Bundle
 from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, LATENT_DIM, SLOTS, SURFACE_NAMES
 from clavilux.errors import BundleError
-from clavilux.models.weights import make_network, open_weights, side
+from clavilux.models.weights import BundledNetwork, Weights
 
 
 class RawControls(NamedTuple):
-    """Outputs of the decoder for a batch of latents.
+    """Outputs of the decoder of an `ImageVAE` for a batch of latents."""
 
-    Attributes
-    ----------
-    plan : (B, K, S, S)
-        Logits of the palette slots.
-    palette : (B, n_palettes)
-        Logits of the palettes of the codebook.
-    kind : (B, n_kinds)
-        Logits of the kinds of marks.
-    surface : (B, n_surfaces)
-        Logits of the surfaces.
-    frequency : (B,)
-        Number of marks along the short side.
-    direction : (B, 2)
-        Cosine and sine of twice the angle, times the confidence.
-    chaos : (B,)
-        Weight of the marks, in ``CHAOS_RANGE``.
-    finish : (B, 6)
-        The properties of ``FINISH``, each scaled so that its range is [0, 1].
-    """
-
-    plan: Tensor
-    palette: Tensor
-    kind: Tensor
-    surface: Tensor
-    frequency: Tensor
-    direction: Tensor
-    chaos: Tensor
-    finish: Tensor
+    plan: Tensor  # (B, K, S, S), logits of the colours of the palette in each cell
+    palette: Tensor  # (B, n_palettes), logits of the palettes of the codebook
+    kind: Tensor  # (B, n_kinds), logits of the kinds of marks
+    surface: Tensor  # (B, n_surfaces), logits of the surfaces
+    frequency: Tensor  # (B,), number of marks along the short side of the picture
+    direction: Tensor  # (B, 2), cosine and sine of twice the angle of the marks, times the confidence in the angle
+    chaos: Tensor  # (B,), how far marks may deviate from the plan, in `CHAOS_RANGE`
+    finish: Tensor  # (B, 6), the properties that `FINISH` lists, each scaled from its range to [0, 1]
 
 
-class ImageVAE(nn.Module):
-    """Picture encoder, and decoder from latents to controls of the painter.
+class ImageVAE(BundledNetwork):
+    """Variational autoencoder that encodes pictures, and decodes latents to controls of the painter.
 
     Parameters
     ----------
@@ -65,27 +45,29 @@ class ImageVAE(nn.Module):
     n_kinds : int
         Number of kinds of marks.
     width : int
-        Channels at the finest scale of the encoder.
+        Number of channels at the finest scale of the encoder.
     decoder_width : int
-        Channels of the decoder.
-    latent_dim : int
-        D, size of the latent.
+        Number of channels of the decoder.
     """
 
-    def __init__(
-        self,
-        *,
-        n_palettes: int,
-        n_kinds: int,
-        width: int = 48,
-        decoder_width: int = 96,
-        latent_dim: int = LATENT_DIM,
-    ) -> None:
+    part = "image_vae"
+
+    def __init__(self, *, n_palettes: int, n_kinds: int, width: int = 48, decoder_width: int = 96) -> None:
         super().__init__()
-        self.encoder = picture_encoder(width)
-        self.to_posterior = nn.Linear(4 * width * 16, 2 * latent_dim)
+        self.encoder = nn.Sequential(  # 64 px -> 4 px
+            nn.Conv2d(3, width, 3, stride=2, padding=1),
+            *_block(width, 2 * width, stride=2),
+            *_block(2 * width, 2 * width, stride=1),
+            *_block(2 * width, 4 * width, stride=2),
+            *_block(4 * width, 4 * width, stride=2),
+            nn.GroupNorm(8, 4 * width),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Dropout(0.1),  # in a VAE, the encoder overfits first
+        )
+        self.to_posterior = nn.Linear(4 * width * 16, 2 * LATENT_DIM)
         self.to_plan = nn.Sequential(  # 4 -> 32 cells
-            nn.Linear(latent_dim, decoder_width * 16),
+            nn.Linear(LATENT_DIM, decoder_width * 16),
             nn.Unflatten(1, (decoder_width, 4, 4)),
             *_grow(decoder_width),
             *_grow(decoder_width),
@@ -94,47 +76,37 @@ class ImageVAE(nn.Module):
             nn.SiLU(),
             nn.Conv2d(decoder_width, SLOTS, 3, padding=1),
         )
-        # Linear, so that each class has a convex region and similar latents get the same class. A perceptron memorised
-        # the training pictures and had irregular regions.
-        self.to_palette = nn.Linear(latent_dim, n_palettes)
-        self.to_kind = nn.Linear(latent_dim, n_kinds)
-        self.to_surface = nn.Linear(latent_dim, len(SURFACE_NAMES))
-        self.to_marks = nn.Linear(latent_dim, 4 + len(FINISH))
+        # Linear, so that the latents of each class form a convex region and similar latents get the same class.
+        # Perceptrons memorised the training pictures, and their regions were irregular.
+        self.to_palette = nn.Linear(LATENT_DIM, n_palettes)
+        self.to_kind = nn.Linear(LATENT_DIM, n_kinds)
+        self.to_surface = nn.Linear(LATENT_DIM, len(SURFACE_NAMES))
+        self.to_marks = nn.Linear(LATENT_DIM, 4 + len(FINISH))  # frequency, direction (2), chaos, finish
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle | Path | str = "default") -> ImageVAE:
-        """Return the network of a bundle, for evaluation; widths are read from its weights.
-
-        Parameters
-        ----------
-        bundle : Bundle, Path or str
-            A bundle, its folder, or the name of a shipped one.
-
-        Raises
-        ------
-        BundleError
-            If there is no such bundle, or its decoder predicts pixels.
-        TrainingError
-            If the shapes of its weights do not fit together.
-        """
-        opened, weights = open_weights(bundle, "image_vae")
-        if opened.decoder != "painter":
-            raise BundleError(f"bundle {opened.name} decodes latents to pixels; load it with ConvImageVAE.from_bundle")
-        names = ("to_palette.weight", "to_kind.weight", "encoder.0.weight", "to_plan.0.weight")
-        n_palettes, n_kinds, width, plan_width = (side(weights, name, opened, "image_vae") for name in names)
-        return make_network(
-            lambda: cls(n_palettes=n_palettes, n_kinds=n_kinds, width=width, decoder_width=plan_width // 16),
-            weights,
-            opened,
-            "image_vae",
-        )
+    def sizes_of(cls, weights: Weights) -> dict[str, int]:
+        """Return the constructor arguments that fit stored weights."""
+        if weights.bundle.decoder != "painter":
+            raise BundleError(f"bundle {weights.bundle.name} decodes latents to pixels; load it with ConvImageVAE")
+        return {
+            "n_palettes": weights.size("to_palette.weight"),
+            "n_kinds": weights.size("to_kind.weight"),
+            "width": weights.size("encoder.0.weight"),
+            "decoder_width": weights.size("to_plan.0.weight") // 16,
+        }
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of the posterior, each (B, D), of sRGB pictures (B, 3, 64, 64) in [0, 1]."""
-        return encode_pictures(self.encoder, self.to_posterior, pictures)
+        """Return the mean and the log-variance of the posterior, each (B, D), for pictures (B, 3, 64, 64) in [0, 1].
+
+        The means are in (-4, 4), the log-variances in [-10, 4].
+        """
+        mean, logvar = self.to_posterior(self.encoder(2.0 * pictures - 1.0)).float().chunk(2, dim=1)
+        return 4.0 * torch.tanh(mean / 4.0), logvar.clamp(-10.0, 4.0)
+
+    forward = encode  # the graph that is exported
 
     def decode(self, z_image: Tensor) -> RawControls:
-        """Return the raw controls for latents (B, D)."""
+        """Return the raw controls that are decoded from latents (B, D)."""
         marks = self.to_marks(z_image).float()
         low, high = (math.log(v) for v in FREQUENCY_RANGE)
         return RawControls(
@@ -147,34 +119,6 @@ class ImageVAE(nn.Module):
             chaos=CHAOS_RANGE[1] * torch.sigmoid(marks[:, 3]),
             finish=torch.sigmoid(marks[:, 4:]),
         )
-
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of the posterior, as `encode`; exported to ONNX as the picture encoder."""
-        return self.encode(pictures)
-
-
-def picture_encoder(width: int) -> nn.Sequential:
-    """Return a network from pictures (B, 3, 64, 64) in [-1, 1] to features (B, 64 * width)."""
-    return nn.Sequential(  # 64 px -> 4 px
-        nn.Conv2d(3, width, 3, stride=2, padding=1),
-        *_block(width, 2 * width, stride=2),
-        *_block(2 * width, 2 * width, stride=1),
-        *_block(2 * width, 4 * width, stride=2),
-        *_block(4 * width, 4 * width, stride=2),
-        nn.GroupNorm(8, 4 * width),
-        nn.SiLU(),
-        nn.Flatten(),
-        nn.Dropout(0.1),  # in a VAE, the encoder overfits first
-    )
-
-
-def encode_pictures(encoder: nn.Module, to_posterior: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean, in (-4, 4), and log-variance, in [-10, 4], of the posterior, each (B, D).
-
-    Pictures are (B, 3, 64, 64), sRGB in [0, 1]. ``to_posterior`` is the linear head after the encoder.
-    """
-    mean, logvar = to_posterior(encoder(2.0 * pictures - 1.0)).float().chunk(2, dim=1)
-    return 4.0 * torch.tanh(mean / 4.0), logvar.clamp(-10.0, 4.0)
 
 
 def _block(fan_in: int, fan_out: int, *, stride: int) -> list[nn.Module]:

@@ -1,158 +1,119 @@
-"""MappingNetwork: song code -> z_image.
+"""Networks that map the code of a song to z_image, the latent of a picture.
 
-A song code is the mean of z_audio over a song, with the descriptors of the song appended.
+A song code is the mean of the latents z_audio of the windows of a song, followed by the descriptors of the song.
 
-Legend: B batch, S numbers of a song code (64 + descriptors), P components, C centres, D latent dimensions (64).
+Letters in shapes: B songs of a batch, S length of a song code (64 + number of descriptors), P principal components,
+C centres of radial basis functions, D dimensions of z_image (64).
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
-from clavilux.bundle import Bundle
-from clavilux.constants import LATENT_DIM
+from clavilux.constants import LATENT_DIM, SONG_LIMIT
 from clavilux.errors import BundleError
-from clavilux.models.weights import make_network, open_weights, side
-
-LIMIT = 3.5  # standard deviations at which song codes are clipped, so that unusual songs stay near the corpus
+from clavilux.models.weights import BundledNetwork, Weights
 
 
-class MappingNetwork(nn.Module):
-    """Standardisation and principal components of song codes, a linear path, and optionally radial basis functions.
+class MappingNetwork(BundledNetwork):
+    """Linear map from song codes to z_image, optionally with a weighted sum of radial basis functions.
 
-    The linear path is the whole of a linear mapping. The radial basis functions are for a kernel regression: C songs
-    are centres in the space of the P components, each with a weight. Codes are standardised by their standard deviation
-    over *songs*, which is smaller than that over windows. The recolouring to the distribution of art is linear and part
-    of the weights.
+    Song codes are standardised with the mean and the standard deviation of the training songs, and reduced to P
+    principal components. A linear map of the components gives z_image. If there are centres, a weighted sum of Gaussian
+    functions is added, one around each centre in the space of the components.
 
     Parameters
     ----------
     song_dim : int
-        S, numbers of a song code.
+        S, length of a song code.
     n_components : int
         P, number of principal components.
     n_centres : int
-        C, number of centres; 0 for a linear mapping.
-    latent_dim : int
-        D, size of the latent.
+        C, number of centres of radial basis functions; 0 for a linear map alone.
     """
 
+    part = "mapping_network"
     song_mean: Tensor
     song_deviation: Tensor
     centres: Tensor
     log_scale: Tensor
 
-    def __init__(self, *, song_dim: int, n_components: int, n_centres: int, latent_dim: int = LATENT_DIM) -> None:
+    def __init__(self, *, song_dim: int, n_components: int, n_centres: int) -> None:
         super().__init__()
         self.register_buffer("song_mean", torch.zeros(song_dim))
         self.register_buffer("song_deviation", torch.ones(song_dim))
         self.components = nn.Linear(song_dim, n_components, bias=False)
-        self.straight = nn.Linear(n_components, latent_dim)
+        self.straight = nn.Linear(n_components, LATENT_DIM)  # linear map of the components
         self.register_buffer("centres", torch.zeros(n_centres, n_components))
         self.register_buffer("log_scale", torch.zeros(()))
-        self.pull = nn.Parameter(torch.zeros(n_centres, latent_dim))
+        self.pull = nn.Parameter(torch.zeros(n_centres, LATENT_DIM))  # weights of the basis functions
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle | Path | str = "default") -> MappingNetwork:
-        """Return the network of a bundle, for evaluation; widths are read from its weights.
-
-        Parameters
-        ----------
-        bundle : Bundle, Path or str
-            A bundle, its folder, or the name of a shipped one.
-
-        Raises
-        ------
-        BundleError
-            If there is no such bundle, or its mapping is a perceptron.
-        TrainingError
-            If the shapes of its weights do not fit together.
-        """
-        opened, weights = open_weights(bundle, "mapping_network")
-        if "layers.0.weight" in weights:
-            raise BundleError(f"the mapping of bundle {opened.name} is a perceptron; load it with PerceptronMapping")
-        song_dim, n_components = (
-            side(weights, name, opened, "mapping_network") for name in ("song_mean", "components.weight")
-        )
-        n_centres = side(weights, "centres", opened, "mapping_network", least=0)
-        return make_network(
-            lambda: cls(song_dim=song_dim, n_components=n_components, n_centres=n_centres),
-            weights,
-            opened,
-            "mapping_network",
-        )
+    def sizes_of(cls, weights: Weights) -> dict[str, int]:
+        """Return the constructor arguments that fit stored weights."""
+        if "layers.0.weight" in weights.values:
+            raise BundleError(f"bundle {weights.bundle.name} maps with a perceptron; load it with PerceptronMapping")
+        return {
+            "song_dim": weights.size("song_mean"),
+            "n_components": weights.size("components.weight"),
+            "n_centres": weights.size("centres", at_least=0),
+        }
 
     def to_components(self, songs: Tensor) -> Tensor:
         """Return the principal components (B, P) of song codes (B, S)."""
-        standard = ((songs - self.song_mean) / self.song_deviation).clamp(-LIMIT, LIMIT)
+        standard = ((songs - self.song_mean) / self.song_deviation).clamp(-SONG_LIMIT, SONG_LIMIT)
         components: Tensor = self.components(standard)
         return components
 
-    def kernel(self, components: Tensor) -> Tensor:
-        """Return the radial basis functions exp(-|x - c|^2 / (2 scale^2)), (B, C), of components x (B, P)."""
-        # |x|^2 + |c|^2 - 2 x.c would lose digits where x is near c, and the exported graph would differ.
-        square = (components[:, None] - self.centres[None]).square().sum(dim=2)
-        return torch.exp(-0.5 * square * torch.exp(-2.0 * self.log_scale))
-
     def forward(self, songs: Tensor) -> Tensor:
-        """Return z_image (B, D) of song codes (B, S)."""
+        """Return z_image (B, D) for song codes (B, S)."""
         components = self.to_components(songs)
         z_image: Tensor = self.straight(components)
         if len(self.centres):
-            z_image = z_image + self.kernel(components) @ self.pull
+            # |x|^2 + |c|^2 - 2 x.c would lose digits where x is near c, and the exported graph would differ.
+            square = (components[:, None] - self.centres[None]).square().sum(dim=2)
+            kernel = torch.exp(
+                -0.5 * square * torch.exp(-2.0 * self.log_scale)
+            )  # exp(-|x - c|^2 / (2 scale^2)), (B, C)
+            z_image = z_image + kernel @ self.pull
         return z_image
 
 
-class PerceptronMapping(nn.Module):
-    """Perceptron with two hidden layers from song codes to z_image: the mapping of the classic recipe.
+class PerceptronMapping(BundledNetwork):
+    """Perceptron with two hidden layers that maps song codes to z_image, for the classic recipe.
 
     Parameters
     ----------
     song_dim : int
-        S, numbers of a song code.
+        S, length of a song code.
     hidden : int
         Width of the two hidden layers.
-    latent_dim : int
-        D, size of the latent.
     """
 
-    def __init__(self, *, song_dim: int, hidden: int = 128, latent_dim: int = LATENT_DIM) -> None:
+    part = "mapping_network"
+
+    def __init__(self, *, song_dim: int, hidden: int = 128) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(song_dim, hidden),
             nn.ReLU(),
             nn.Linear(hidden, hidden),
             nn.ReLU(),
-            nn.Linear(hidden, latent_dim),
+            nn.Linear(hidden, LATENT_DIM),
         )
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle | Path | str = "default") -> PerceptronMapping:
-        """Return the network of a bundle, for evaluation; widths are read from its weights.
-
-        Parameters
-        ----------
-        bundle : Bundle, Path or str
-            A bundle, its folder, or the name of a shipped one.
-
-        Raises
-        ------
-        BundleError
-            If there is no such bundle, or its mapping is no perceptron.
-        TrainingError
-            If the shapes of its weights do not fit together.
-        """
-        opened, weights = open_weights(bundle, "mapping_network")
-        if "layers.0.weight" not in weights:
-            raise BundleError(f"the mapping of bundle {opened.name} is no perceptron; load it with MappingNetwork")
-        hidden = side(weights, "layers.0.weight", opened, "mapping_network")
-        song_dim = int(weights["layers.0.weight"].shape[-1])
-        return make_network(lambda: cls(song_dim=song_dim, hidden=hidden), weights, opened, "mapping_network")
+    def sizes_of(cls, weights: Weights) -> dict[str, int]:
+        """Return the constructor arguments that fit stored weights."""
+        if "layers.0.weight" not in weights.values:
+            raise BundleError(f"bundle {weights.bundle.name} maps without a perceptron; load it with MappingNetwork")
+        return {
+            "song_dim": weights.size("layers.0.weight", axis=-1),
+            "hidden": weights.size("layers.0.weight"),
+        }
 
     def forward(self, songs: Tensor) -> Tensor:
-        """Return z_image (B, D) of song codes (B, S)."""
+        """Return z_image (B, D) for song codes (B, S)."""
         z_image: Tensor = self.layers(songs)
         return z_image

@@ -1,6 +1,8 @@
-"""MarkClassifier: a picture -> its marks. Trained on painted examples with known marks, then applied to real pictures.
+"""MarkClassifier: predicts the marks of a picture (the shapes of its areas) and its surface (how it is painted).
 
-Legend: B batch.
+It is trained on pictures that the painter has painted with known marks, and then applied to real pictures.
+
+Letters in shapes: B pictures of a batch.
 """
 
 from __future__ import annotations
@@ -14,53 +16,39 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clavilux.constants import CHAOS_RANGE, FREQUENCY_RANGE, PAINT, SURFACE_NAMES
+from clavilux.models.weights import BundledNetwork, Weights
+from clavilux.painter.marks import KINDS
 
-_LINE_REACHES = (1, 2, 3)  # pixels: structures up to twice as wide, plus one, count as lines
-_FEATURES_PER_REACH = 12
-_NEAR = 0.4  # standard deviations of grey
-_STRIDE = 7  # pixels; every seventh is enough for quantiles. Not a divisor of the side, to cover all columns
-_GREY = (0.25, 0.6, 0.15)
+_LINE_RADII = (1, 2, 3)  # px; a radius finds lines that are at most 2 * radius pixels wide
+_FEATURES_PER_RADIUS = 12
+_NEAR = 0.4  # in standard deviations of grey; a smaller difference counts as none
+_STRIDE = 7  # every seventh pixel is enough for quantiles; 7 does not divide the side, 128, so all columns are sampled
+_GREY = (0.25, 0.6, 0.15)  # weights of red, green and blue
 
 
 class MarkPredictions(NamedTuple):
-    """Marks that the classifier predicts for a batch of pictures.
+    """Marks and surfaces that the classifier predicts for a batch of pictures."""
 
-    Attributes
-    ----------
-    kind : (B, n_kinds)
-        Logits of the kinds of marks; their softmax is the fraction of the picture that each kind covers.
-    frequency : (B,)
-        Natural logarithm of the number of marks along the short side.
-    direction : (B, 2)
-        Cosine and sine of twice the angle, times a confidence from 0 to about 1.
-    chaos : (B,)
-        Weight of the marks, in ``CHAOS_RANGE``.
-    paint : (B, 4)
-        Softness, glaze, brush and outline, each scaled so that its range is [0, 1].
-    surface : (B, n_surfaces)
-        Logits of the surfaces.
-    """
-
-    kind: Tensor
-    frequency: Tensor
-    direction: Tensor
-    chaos: Tensor
-    paint: Tensor
-    surface: Tensor
+    kind: Tensor  # (B, n_kinds), logits of the kinds of marks; the softmax estimates which fraction each kind covers
+    frequency: Tensor  # (B,), natural logarithm of the number of marks along the short side of the picture
+    direction: Tensor  # (B, 2), cosine and sine of twice the angle of the marks, times a confidence from 0 to about 1
+    chaos: Tensor  # (B,), how far marks deviate from the plan, in `CHAOS_RANGE`
+    paint: Tensor  # (B, 4), softness, glaze, brush and outline, each scaled from its range to [0, 1]
+    surface: Tensor  # (B, n_surfaces), logits of the surfaces
 
 
-class MarkClassifier(nn.Module):
-    """Small convolutional network for pictures of 128 x 128 pixels.
-
-    Feature maps are pooled to their means and standard deviations over the picture.
+class MarkClassifier(BundledNetwork):
+    """Small convolutional network for pictures of 128 x 128 pixels, with a perceptron on pooled features.
 
     Parameters
     ----------
     n_kinds : int
         Number of kinds of marks.
     width : int
-        Channels at the finest scale.
+        Number of channels at the finest scale.
     """
+
+    part = "mark_classifier"
 
     def __init__(self, *, n_kinds: int, width: int = 48) -> None:
         super().__init__()
@@ -76,7 +64,7 @@ class MarkClassifier(nn.Module):
             nn.SiLU(),
         )
         self.head = nn.Sequential(
-            nn.Linear(8 * width + 1 + len(_LINE_REACHES) * _FEATURES_PER_REACH, 256),
+            nn.Linear(8 * width + 1 + len(_LINE_RADII) * _FEATURES_PER_RADIUS, 256),
             nn.SiLU(),
             nn.Dropout(0.1),
             nn.Linear(256, n_kinds + 4 + len(PAINT) + len(SURFACE_NAMES)),
@@ -84,12 +72,18 @@ class MarkClassifier(nn.Module):
         self.n_kinds = n_kinds
         self.n_map_features = 8 * width
 
+    @classmethod
+    def sizes_of(cls, weights: Weights) -> dict[str, int]:
+        """Return the constructor arguments that fit stored weights; ``n_kinds`` is always the length of `KINDS`."""
+        return {"n_kinds": len(KINDS), "width": weights.size("features.0.weight")}
+
     def pool(self, pictures: Tensor) -> Tensor:
         """Return the pooled features (B, 8 width + 37) of sRGB pictures (B, 3, 128, 128) in [0, 1].
 
-        They are the means and standard deviations of the feature maps, the logarithm of the contrast of the picture,
-        and `line_features`. Feature maps are computed from pictures that are normalised to the same contrast, because
-        marks do not depend on it. The properties of the paint do, because they are measured in L*.
+        They are the mean and the standard deviation of each feature map, the logarithm of the contrast of the picture,
+        and the `line_features`. The feature maps are computed after all pictures are scaled to the same contrast,
+        because marks do not depend on contrast. The contrast is a feature of its own because two of the predicted
+        controls, ``glaze`` and ``brush``, are strengths in L*, which the scaled pictures no longer show.
         """
         centred = pictures - pictures.mean(dim=(2, 3), keepdim=True)
         contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + 0.02
@@ -97,7 +91,7 @@ class MarkClassifier(nn.Module):
         return torch.cat([maps.mean(dim=2), maps.std(dim=2), contrast.log().flatten(1), line_features(pictures)], dim=1)
 
     def forward(self, pictures: Tensor) -> MarkPredictions:
-        """Return the marks of sRGB pictures (B, 3, 128, 128) in [0, 1]."""
+        """Return the predictions for sRGB pictures (B, 3, 128, 128) in [0, 1]."""
         output = self.head(self.pool(pictures)).float()
         kind, rest = output[:, : self.n_kinds], output[:, self.n_kinds :]
         low, high = (math.log(v) for v in FREQUENCY_RANGE)
@@ -114,22 +108,27 @@ class MarkClassifier(nn.Module):
 def line_features(pictures: Tensor) -> Tensor:
     """Return features (B, 36) of thin dark and thin light lines in sRGB pictures (B, 3, S, S) in [0, 1].
 
-    They are computed from top-hat transforms of grey morphology (Meyer 1979; Serra 1982): the closing minus the picture
-    contains dark lines, the picture minus the opening contains light lines. The features are the mean, the standard
-    deviation and the fractions of large values of each transform. Some of them use only pixels about as dark as the
-    darkest or as light as the lightest colour, because outlines have these colours.
+    The features come from top-hat transforms in greyscale morphology (Meyer 1979; Serra 1982): the closing minus the
+    picture shows dark lines, the picture minus the opening shows light lines. There are two transforms for each of
+    three line widths. In each transform, extreme pixels are those about as dark as the darkest colour of the picture
+    (for dark lines) or about as light as the lightest (for light lines); outlines have these colours.
+
+    The grey picture is divided by its standard deviation. Each transform then gives six features: its mean, the
+    fractions of pixels above 0.5 and above 1, the mean after all but the extreme pixels are set to 0, the standard
+    deviation, and among the extreme pixels the fraction that is above 0.4. The square roots of the features are
+    returned.
     """
-    # Convolutions learn these features very slowly.
+    # The convolutional network would learn these features very slowly.
     grey = (pictures.float() * pictures.new_tensor(_GREY)[:, None, None]).sum(dim=1, keepdim=True)
     grey = grey / (grey.std(dim=(2, 3), keepdim=True) + 0.02)
     sample = grey.flatten(1)[:, ::_STRIDE]
     darkest, lightest = torch.quantile(sample, grey.new_tensor([0.03, 0.97]), dim=1)[:, :, None, None, None]
     dark, light = (grey - darkest < _NEAR).float(), (lightest - grey < _NEAR).float()
     features = []
-    for reach in _LINE_REACHES:
+    for radius in _LINE_RADII:
         for hat, extreme in (
-            (_erode(_dilate(grey, reach), reach) - grey, dark),
-            (grey - _dilate(_erode(grey, reach), reach), light),
+            (_erode(_dilate(grey, radius), radius) - grey, dark),
+            (grey - _dilate(_erode(grey, radius), radius), light),
         ):
             large = (hat > _NEAR).float()
             features += [hat, (hat > 0.5).float(), (hat > 1.0).float(), hat * extreme]
@@ -139,21 +138,24 @@ def line_features(pictures: Tensor) -> Tensor:
     return torch.stack([feature.mean(dim=(1, 2, 3)).clamp(min=0).sqrt() for feature in features], dim=1)
 
 
-def _dilate(grey: Tensor, reach: int) -> Tensor:
-    """Return the maximum in a square around each pixel of (B, 1, S, S), computed one axis at a time."""
+def _dilate(grey: Tensor, radius: int) -> Tensor:
+    """Return pictures (B, 1, S, S) in which each pixel is the maximum over a square around it.
+
+    The square reaches ``radius`` pixels in each direction. This function is five times as fast as `max_pool2d`.
+    """
     for axis in (2, 3):
-        wide = functional.pad(grey, (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0), mode="replicate")
-        shifted = [wide.narrow(axis, step, grey.shape[axis]) for step in range(2 * reach + 1)]
-        grey = reduce(torch.maximum, shifted)
+        padding = (0, 0, radius, radius) if axis == 2 else (radius, radius, 0, 0)
+        padded = functional.pad(grey, padding, mode="replicate")
+        grey = reduce(torch.maximum, [padded.narrow(axis, i, grey.shape[axis]) for i in range(2 * radius + 1)])
     return grey
 
 
-def _erode(grey: Tensor, reach: int) -> Tensor:
-    return -_dilate(-grey, reach)
+def _erode(grey: Tensor, radius: int) -> Tensor:
+    return -_dilate(-grey, radius)
 
 
 class _Residual(nn.Module):
-    """Residual block for maps (B, width, H, W)."""
+    """Residual block for feature maps (B, width, H, W)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -165,5 +167,5 @@ class _Residual(nn.Module):
 
 
 def _block(fan_in: int, fan_out: int) -> list[nn.Module]:
-    """Return layers that halve the side and change the number of channels."""
+    """Return layers that halve the side of feature maps; the number of channels goes from ``fan_in`` to ``fan_out``."""
     return [nn.GroupNorm(8, fan_in), nn.SiLU(), nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1)]

@@ -1,6 +1,8 @@
-"""Reading the raster of a composition at any size: crisp borders, smooth tables, grain.
+"""Read the raster of a composition at the pixels of a picture of any size.
 
-Composition, rows of pixels (`View`) -> **here** -> slots with the share of a second one at borders, values of tables
+Composition, rows of pixels (`View`) -> **here** -> palette slots, their fractions and array values for each pixel
+
+Borders between areas of colour are crisp at any size, and other arrays (h, w) of the composition are interpolated.
 """
 
 from __future__ import annotations
@@ -12,25 +14,32 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.constants import SLOTS
-from clavilux.painter.composition import SIDE, Composition
+from clavilux.painter.composition import SIDE, Composition, slow_field
 from clavilux.painter.marks.hashing import COLUMN, ROW, key, mix, unit, whole_bits
+from clavilux.painter.plan import choose_by_plan
 from clavilux.painter.raster import Float32, UInt8, enlarge, find_areas, find_edges, read_at, smooth, widen
 from clavilux.painter.strokes import nearest_lightness
 
-_STEEPNESS = 0.75  # change of the difference of two smoothed slots per cell, across a straight border
-_LEAST_AREA = 0.05**2  # of a square short side: smaller areas are not modelled
+# Across a straight border, the difference between the smoothed shares of the two slots changes by this much per cell.
+_STEEPNESS = 0.75
+_IN_FIGURES = 0.3  # factor of the change of colour within figures, which have nearly one colour
+# Drift of colour across the picture: standard deviation of L*, a* and b*, and twice the waves per short side. Pale
+# areas would look iridescent, so their drift falls between the two lightnesses (L*) to the least factor.
+_DRIFT = (8.0, 2.5), (9.0, 2.0), (12.5, 2.0)
+_DRIFT_PLACES = 3.0  # short sides: range of the part of the slow fields that a picture shows
+_PALE, _LEAST_DRIFT = (63.0, 98.0), 0.2
+_LEAST_AREA = 0.05**2  # in square short sides: the colour does not change within smaller areas
 
 
 @dataclass(frozen=True)
 class View:
-    """The n rows from `top` to `bottom` - 1 of a picture of width x height pixels, and the compiled painter or None."""
+    """The n rows from `top` to `bottom` - 1 of a picture of width x height pixels."""
 
     top: int
     bottom: int
     width: int
     height: int
-    fast: ModuleType | None = None
+    fast: ModuleType | None = None  # the compiled painter; None for NumPy
 
     @property
     def short(self) -> int:
@@ -38,13 +47,14 @@ class View:
         return min(self.width, self.height)
 
     def enlarge(self, table: Float32) -> Float32:
-        """Return a table of a composition at each pixel, (n, width) or (n, width, k)."""
+        """Return an array (h, w) or (h, w, k), interpolated at each pixel: (n, width) or (n, width, k)."""
         return enlarge(table, self.height, self.width, top=self.top, bottom=self.bottom)
 
     def grain(self, cells: int, seed: int, name: str) -> Float32:
-        """Return value noise on (-0.5, 0.5), (n, width), with this many cells along the short side.
+        """Return value noise (n, width), in (-0.5, 0.5), with `cells` noise cells along the short side.
 
-        A pixel that is larger than a cell shows one of its cells.
+        If the noise cells are smaller than a pixel, each pixel has the value of one noise cell inside it. `name` and
+        `seed` choose the noise.
         """
         x = (np.arange(self.width) + 0.5 - self.width / 2) / self.short * cells
         y = (np.arange(self.top, self.bottom) + 0.5 - self.height / 2) / self.short * cells
@@ -66,23 +76,23 @@ class View:
 
 
 class Areas:
-    """The areas of a raster of slots, with crisp borders at any size.
+    """The areas of a composition, with crisp borders at any size of the picture.
 
     Parameters
     ----------
-    slots : (h, w) uint8
-        Palette slot of each cell.
+    composition : Composition
     shift : (h, w, 2) float32
-        Offset at which each place reads the raster, in rows and columns; it makes borders uneven.
+        Offset in rows and columns of the raster; the raster is read at the shifted positions, which makes borders
+        uneven.
     """
 
-    def __init__(self, slots: UInt8, shift: Float32) -> None:
-        self.slots, self.shift = slots, shift
-        self._smooth = smooth(smooth((slots[..., None] == np.arange(SLOTS)).astype(np.float32)))
-        self._near_edge = widen(find_edges(slots), 2).ravel()
+    def __init__(self, composition: Composition, shift: Float32) -> None:
+        self.slots, self.shift = composition.slots, shift
+        self._smooth = smooth(smooth(composition.shares()))
+        self._near_edge = widen(find_edges(self.slots), 2).ravel()
 
     def places(self, view: View) -> tuple[Float32, Float32]:
-        """Return the row and the column of the raster that each pixel reads, (n, width) each."""
+        """Return the position in the raster at which each pixel is read: its row and its column, (n, width) each."""
         h, w = self.slots.shape
         row = ((np.arange(view.top, view.bottom) + 0.5) / view.height * h - 0.5).astype(np.float32)
         column = ((np.arange(view.width) + 0.5) / view.width * w - 0.5).astype(np.float32)
@@ -90,11 +100,11 @@ class Areas:
         return shift[..., 0] + row[:, None], shift[..., 1] + column
 
     def read(self, view: View, offset: tuple[float, float] = (0.0, 0.0)) -> tuple[UInt8, UInt8, Float32]:
-        """Return the slot of each pixel, a second slot, and the share of the pixel that the second covers, 0 to 1/2.
+        """Return for each pixel a palette slot, a second slot, and the fraction that the second covers, 0 to 1/2.
 
-        Each result is (n, width). Away from borders, both slots are the same and the share is 0.
+        Each result is (n, width). Away from borders, both slots are the same and the fraction is 0.
 
-        `offset` is added to the places, in cells.
+        `offset`, in rows and columns of the raster, is added to the positions that are read.
         """
         h, w = self.slots.shape
         row, column = (place + np.float32(add) for place, add in zip(self.places(view), offset, strict=True))
@@ -117,9 +127,9 @@ class Areas:
 
 
 def colour_areas(read: tuple[UInt8, UInt8, Float32], palette: Float32) -> Float32:
-    """Return the colour of each pixel, (n, width, 3), for the slots and shares `read` by `Areas.read`.
+    """Return the colour of each pixel, (n, width, 3); `read` is the result of `Areas.read`.
 
-    The colour space is that of ``palette`` (8, 3).
+    The colours are in the colour space of ``palette`` (8, 3).
     """
     slot, second, share = read
     colour = palette[slot]
@@ -129,10 +139,10 @@ def colour_areas(read: tuple[UInt8, UInt8, Float32], palette: Float32) -> Float3
 
 
 def model_areas(composition: Composition, amount: float) -> Float32:
-    """Return a change of colour within each large area, (h, w, 3) in CIELAB.
+    """Return gradual changes of colour within large areas, (h, w, 3): numbers to add to CIELAB; 0 in small areas.
 
-    Along a random direction, an area turns from dark to light by about `amount` (L*), and towards a colour of similar
-    lightness.
+    The lightness rises by about `amount` (L*) from one end of a large area to the other, in a random direction. Unless
+    the control `exact_palette` is true, the colour also changes towards a palette colour of similar lightness.
     """
     slots = composition.slots[::2, ::2]
     area, palette = find_areas(slots), composition.palette
@@ -154,7 +164,28 @@ def model_areas(composition: Composition, amount: float) -> Float32:
     slot = slots.ravel()[large]
     towards = palette[nearest_lightness(palette)[slot, 1 + (which > 0.5)]] - palette[slot]
     if composition.controls.exact_palette:
-        towards[:] = 0  # colours between two of the palette are not of it
+        towards[:] = 0  # mixtures of palette colours are not in the palette
     change[inside] = np.float32(0.55) * np.clip(ramp + np.float32(0.1), 0, 0.6)[:, None] * towards[of]
     change[inside, 0] += ramp * (np.float32(amount) * (np.float32(0.4) + np.float32(0.8) * size))[of]
+    change[composition.figures.cells[::2, ::2]] *= np.float32(_IN_FIGURES)
     return enlarge(change, composition.height, composition.width)
+
+
+def drift_colours(composition: Composition) -> Float32:
+    """Return slow changes of colour across the whole picture, (h, w, 3): numbers to add to CIELAB.
+
+    A painter mixes a colour anew for each passage, so that it is warmer here and cooler there. The changes are smaller
+    in pale areas. Where they are is read from the plan, so that they are alike for similar songs. If the control
+    `exact_palette` is true, there are none.
+    """
+    change = np.zeros((*composition.slots.shape, 3), np.float32)
+    if composition.controls.exact_palette:
+        return change
+    places = _DRIFT_PLACES * (choose_by_plan(composition.controls.plan, composition.seed, "drift", 6) - 0.5)
+    for channel, (deviation, cycles) in enumerate(_DRIFT):
+        offset = float(places[2 * channel]), float(places[2 * channel + 1])
+        field = slow_field(composition, cycles, f"drift {channel}", offset=offset)
+        change[..., channel] = np.float32(deviation) * field
+    fade = np.interp(composition.palette[:, 0], _PALE, (1.0, _LEAST_DRIFT)).astype(np.float32)
+    change *= fade[composition.slots][..., None]
+    return change

@@ -3,28 +3,30 @@
 controls, seed, aspect ratio -> **here** -> Composition -> strokes or areas -> picture
 
 Real pictures have a few large shapes, some of middle size and some small ones near a focus. The composition therefore
-has marks of three sizes. Large marks of the first kind cover the picture; they follow the plan closely where little
-happens, and chaos takes over towards the focus. The areas at the focus are filled with smaller marks of the second
-kind, in a few colours of the plan, so that a pattern has the shape of an area and does not lie on it.
+has marks (shapes of one colour) of three sizes. Large marks of the first kind cover the picture and form its areas. Far
+from the focus, their colours follow the plan (the probability of each colour in each cell of a grid) closely; towards
+the focus, their colours become more random. The areas at the focus are filled with a pattern of smaller marks of the
+second kind, in a few colours of the plan. A pattern does not cross the border of its area.
 
-A composition is a raster of `SIDE` cells along the short side, the same for every size of the picture. What is painted
-of it (strokes, crisp borders) is a function of place.
+A composition is a raster of `SIDE` cells along the short side, the same for every size of the picture. Strokes and
+crisp borders are computed from the raster when the picture is painted.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import PLAN_SIDE, SLOTS
 from clavilux.painter.controls import Controls
+from clavilux.painter.figures import add_figures
 from clavilux.painter.marks import mark_field
 from clavilux.painter.marks.place import sum_waves
-from clavilux.painter.palette import compose_palette, shift_colours
+from clavilux.painter.palette import compose_palette, echo_accent, shift_colours
 from clavilux.painter.plan import read_plan, refine_plan
 from clavilux.painter.raster import (
     Float32,
@@ -38,7 +40,9 @@ from clavilux.painter.raster import (
     find_distances,
     find_edges,
     read_at,
+    widen,
 )
+from clavilux.painter.shapes import Figures
 
 SIDE = 512  # cells along the short side
 REACH = 0.12  # short sides: largest distance to a border that is measured
@@ -47,26 +51,24 @@ _CALM_BLUR = 2.5  # cells: standard deviation of the blur of the plan far from t
 _CALM = 0.10  # chaos of large marks far from the focus
 _LARGE_CHAOS, _MIDDLE_CHAOS, _SMALL_CHAOS = 0.75, 0.8, 1.0  # largest chaos of each layer
 _BRUSHED = ("gouache", "impasto", "drawing")  # surfaces whose strokes are smaller near borders and at the focus
-_BRUSH_SCALE = 0.7  # of the number of large marks for them
-_CALM_SCALE, _BUSY_FROM = 0.5, 0.5  # on others, large marks are larger where the rank of the focus is below the second
-_MIDDLE_MARKS = 2.4, 22.0  # least ratio of middle to large marks, and most marks along the short side
-_SMALL_RATIO, _SMALL_MARKS = 2.0, 30.0
-_DETAIL_SHARE = 0.04, 0.24  # share of the picture that is filled with patterns: the first plus detail * second
-_PATTERN_AREA = 0.004, 0.14  # share of the picture of an area that may have a pattern
+_BRUSH_SCALE = 0.7  # factor of the number of large marks along the short side on these surfaces
+# On other surfaces, it is the factor where the rank of the focus is below `_BUSY_FROM`.
+_CALM_SCALE, _BUSY_FROM = 0.5, 0.5
+_MIDDLE_MARKS = 2.4, 22.0  # along the short side: at least this many times the large marks, and at most so many marks
+_SMALL_RATIO, _SMALL_MARKS = 2.0, 30.0  # so many times the middle marks, but at most so many marks
+_DETAIL_SHARE = 0.04, 0.24  # share of the picture that patterns fill: the first number plus detail times the second
+_PATTERN_AREA = 0.004, 0.14  # an area may have a pattern if its share of the picture is between these
 _PATTERN_STEP = 2  # least difference of slots between the two main colours of a pattern
-_LEAST_CHAOS = 0.15  # below, no layer but that of large marks
-_ECHOES = 2  # most small areas in which the accent comes back
-_ECHO_AREA = 0.0006, 0.012  # share of the picture of such an area
-_ECHO_CONTRAST = 12.0  # L*: least difference of the area's colour from the accent
-_ECHO_APART = 0.2  # short sides: least distance from where the accent is
-_SMALLEST_AREA = 0.011**2  # of a square short side: smaller areas go to their neighbours
-_LEAST_LOG = -3.0  # logarithm of the probability that a colour of a pattern has at least
+_LEAST_CHAOS = 0.15  # with less chaos, there are only large marks
+_SMALLEST_AREA = 0.018**2  # in square short sides: smaller areas get the slots around them
+_LEAST_LOG = -3.0  # least logarithm of the probability of a colour in a pattern
 _ROUNDS = 14  # of the search for biases that keep the shares of the plan
-_FOCUS = 0.25, 5.0, 0.22  # weight of a slow field; penalty per short side beyond this distance from the centre
+# Of the focus: weight of a slow field, penalty per short side, and the distance from the centre where this begins.
+_FOCUS = 0.25, 5.0, 0.22
 _TURNS = 0.382  # golden section: directions of neighbouring slots differ
 
-# Small cells side by side read as confetti, and textures of veins as noise, so that kinds are replaced by a plainer one
-# of similar character where they are large, and where they are small; not if there is one kind only, as users may ask.
+# Some kinds look like confetti or noise as large marks, and others as small marks. There, a plainer kind of similar
+# character replaces them. If a picture has only one kind, which users can ask for, that kind is not replaced.
 _LARGE_KINDS = {
     "scribble": "blobs", "splatter": "blobs", "glass": "shards", "hexagons": "shards", "triangles": "shards",
     "marble": "strokes", "hatching": "stripes", "scales": "arcs", "weave": "bands",
@@ -86,18 +88,23 @@ class Composition:
     controls : Controls
     seed : int
     slots : (h, w) uint8
-        Palette slot of each cell; areas too small to be seen are left out.
+        Palette slot (index of a colour of the palette) of each cell. Areas that are too small to be seen have the slots
+        around them.
     focus : (h, w) float32
-        Rank of each cell from 0, calm, to 1, the middle of the focus.
+        Nearness of each cell to the focus, as a rank from 0 (calm) to 1 (middle of the focus).
+    figures : Figures
+        Large deliberate shapes, with crisp borders. `figures.slots` has no patterns, and areas too small to be seen
+        are still in it.
     palette : (8, 3) float32
-        CIELAB. The palette of the controls, with the range of lightness and the accent of `compose_palette` unless
-        `exact_palette` is true, then shifted by `lightness`, `saturation` and `warmth`.
+        Colours to paint with, CIELAB: the palette of the controls after `compose_palette`, which is omitted if the
+        control `exact_palette` is true, and after the shifts by the controls `lightness`, `saturation` and `warmth`.
     """
 
     controls: Controls
     seed: int
     slots: UInt8
     focus: Float32
+    figures: Figures
     palette: Float32
 
     @property
@@ -110,6 +117,17 @@ class Composition:
         """Return the number of columns."""
         return int(self.slots.shape[1])
 
+    def shares(self) -> Float32:
+        """Return the fraction of each cell that each palette slot covers, (h, w, 8).
+
+        Several slots can cover a cell at the border of a figure; one slot covers any other cell.
+        """
+        shares = np.asarray(self.slots[..., None] == np.arange(SLOTS), np.float32)
+        same = ~widen(self.slots != self.figures.slots, 1)  # neither a pattern nor an absorbed area
+        kept = same.ravel()[self.figures.edge]
+        shares.reshape(-1, SLOTS)[self.figures.edge[kept]] = self.figures.shares[kept]
+        return shares
+
     @cached_property
     def distance(self) -> Float32:
         """Return the distance to the nearest border of an area, (h, w), in short sides, up to `REACH`."""
@@ -119,8 +137,9 @@ class Composition:
     def direction(self) -> Float32:
         """Return the direction of the brush, (h, w), in radians from the x axis towards the y axis.
 
-        Near a border of an area, it is along the border. Elsewhere, it is the angle of the controls, turned by a
-        different amount for each slot and by a smooth random field. Directions are equal up to half a turn.
+        Near a border of an area, the direction follows the border. Elsewhere, it is the angle of the controls, plus an
+        amount that differs between palette slots, plus a smooth random field. A direction is only defined up to half a
+        turn.
         """
         step = 4
         slots = self.slots[::step, ::step]
@@ -143,26 +162,31 @@ class Composition:
         return np.asarray(0.5 * np.arctan2(double[..., 1], double[..., 0]), np.float32)
 
 
-def slow_field(composition: Composition, cycles: float, name: str, *, step: int = 1) -> Float32:
-    """Return a smooth random field with mean 0 and deviation 1 on every `step`-th cell of a composition.
+def slow_field(
+    composition: Composition, cycles: float, name: str, *, step: int = 1, offset: tuple[float, float] = (0.0, 0.0)
+) -> Float32:
+    """Return a smooth random field of mean 0 and standard deviation 1 at every `step`-th row and column of the cells.
 
-    It is computed on a coarser grid if its waves, about ``cycles / 2`` per short side, are long.
+    The field has about ``cycles / 2`` waves per short side. If waves are long, it is computed on a coarser grid and
+    interpolated. `name` chooses the field. `offset` is added to x and y, in short sides.
     """
     h, w = -(-composition.height // step), -(-composition.width // step)
     coarse = max(1, min(8, int(SIDE / step / (16 * cycles))))
     x, y = place_grid(-(-h // coarse), -(-w // coarse))
-    field = sum_waves(x * np.float32(cycles), y * np.float32(cycles), composition.seed, name, n=8)
+    x, y = (np.float32(cycles) * (place + np.float32(add)) for place, add in zip((x, y), offset, strict=True))
+    field = sum_waves(x, y, composition.seed, name, n=8)
     return enlarge(field.reshape(-(-h // coarse), -(-w // coarse)), h, w)
 
 
 def place_grid(h: int, w: int) -> tuple[Float32, Float32]:
-    """Return the places of h x w cells that cover a picture, (h * w,) each, in short sides from its centre."""
+    """Return x and y, (h * w,) each, of the h x w cells of a picture, in short sides from its centre, y downwards."""
     short = min(h, w)
     x = ((np.arange(w) + 0.5 - w / 2) / short).astype(np.float32)
     y = ((np.arange(h) + 0.5 - h / 2) / short).astype(np.float32)
     return np.tile(x, h), np.repeat(y, w)
 
 
+@lru_cache(maxsize=2)  # a picture is composed for its pixels, and again for its description
 def compose(controls: Controls, *, aspect: float, seed: int) -> Composition:
     """Return the composition for controls and a seed.
 
@@ -176,41 +200,21 @@ def compose(controls: Controls, *, aspect: float, seed: int) -> Composition:
     """
     h, w = (SIDE, round(SIDE * aspect)) if aspect >= 1 else (round(SIDE / aspect), SIDE)
     draft = _Draft(controls, h, w, seed)
-    slots = absorb_small(draft.layers(), _SMALLEST_AREA * SIDE**2)
+    slots, figures = draft.layers()
+    slots = absorb_small(slots, _SMALLEST_AREA * SIDE**2)
     share = np.bincount(slots.ravel(), minlength=SLOTS) / slots.size
     at_focus = np.bincount(slots.ravel(), draft.focus.ravel() > 0.6, SLOTS) / np.maximum(share * slots.size, 1)
     if controls.exact_palette:
         palette = srgb_to_lab(controls.palette)
     else:
         palette, accent = compose_palette(controls.palette, share, at_focus)
-        slots = _echo(slots, accent, palette)
+        slots = echo_accent(slots, accent, palette)
     palette = shift_colours(palette, controls.lightness, controls.saturation, controls.warmth)
-    return Composition(controls, seed, slots, draft.focus, palette)
-
-
-def _echo(slots: UInt8, accent: int, palette: Float32) -> UInt8:
-    """Return slots in which the accent comes back in small areas far from where it is."""
-    area = find_areas(slots).ravel()
-    size = np.bincount(area)
-    fit = np.flatnonzero((size > _ECHO_AREA[0] * area.size) & (size < _ECHO_AREA[1] * area.size))
-    fit = fit[np.abs(palette[slots.ravel()[fit], 0] - palette[accent, 0]) > _ECHO_CONTRAST]
-    slots = slots.copy()
-    for _ in range(_ECHOES):
-        there = np.argwhere(slots == accent)
-        if not fit.size or not len(there):
-            break
-        places = np.stack(np.divmod(fit, slots.shape[1]), axis=1)
-        apart = np.linalg.norm(places[:, None] - there[None, :: max(1, len(there) // 200)], axis=2).min(axis=1)
-        best = apart.argmax()
-        if apart[best] < _ECHO_APART * SIDE:
-            break
-        slots.ravel()[area == fit[best]] = accent
-        fit = np.delete(fit, best)
-    return slots
+    return Composition(controls, seed, slots, draft.focus, figures, palette)
 
 
 class _Draft:
-    """The layers of marks of a composition with h x w cells."""
+    """Draws a composition of h x w cells: marks of three sizes, and figures."""
 
     def __init__(self, controls: Controls, h: int, w: int, seed: int) -> None:
         self.controls, self.h, self.w, self.seed = controls, h, w, seed
@@ -220,8 +224,8 @@ class _Draft:
         self.calm_plan = refine_plan(np.log(np.maximum(calm, 1e-6)))
         self.focus = self._find_focus()
 
-    def layers(self) -> UInt8:
-        """Return the slots of all layers, (h, w)."""
+    def layers(self) -> tuple[UInt8, Figures]:
+        """Return the palette slot of each cell after all layers are drawn, (h, w), and the figures."""
         controls, focus = self.controls, self.focus.ravel()
         large = controls.shapes
         middle = min(max(1.1 * controls.frequency, _MIDDLE_MARKS[0] * large), _MIDDLE_MARKS[1])
@@ -238,6 +242,8 @@ class _Draft:
             inside = at_focus > _BUSY_FROM  # as a rule a mark is whole or absent, so that the border follows the marks
             slots[busy[inside]] = marked[inside]
         slots = slots.reshape(self.h, self.w)
+        x, y = (place.reshape(self.h, self.w) for place in (self.x, self.y))
+        figures = add_figures(slots, x, y, self.focus, controls, self.seed)
         if controls.chaos > _LEAST_CHAOS:
             kind = _SMALL_KINDS.get(second, second) if controls.second_kind else first
             number, slots_of, small_of = self._choose_areas(slots)
@@ -251,19 +257,19 @@ class _Draft:
                     allowed = slots_of[number[cells]].T
                     marked, _ = self._mark(kind, frequency, (most, most), cells, self.seed + 1, allowed=allowed)
                     slots.ravel()[cells] = marked
-        return slots
+        return np.where(figures.cells, figures.slots, slots), figures
 
     def _choose_areas(self, slots: UInt8) -> tuple[Index, Mask, Mask]:
-        """Return the areas that are filled with a pattern, those nearest to the focus.
+        """Choose the n areas that are filled with a pattern: those nearest to the focus.
 
         Returns
         -------
         number : (h * w,)
-            Number of the area of each cell, -1 for the others.
+            Number of the chosen area to which each cell belongs; -1 for cells in no chosen area.
         slots_of : (n, 8) bool
-            The three slots of the pattern of each area.
+            For each chosen area, True for the palette slots that its pattern may have.
         small_of : (n,) bool
-            Whether the marks of its pattern are small.
+            For each chosen area, True if its pattern has small marks, False if it has marks of middle size.
         """
         area = find_areas(slots).ravel()
         size = np.bincount(area) / area.size
@@ -290,7 +296,7 @@ class _Draft:
         return number, slots_of, size[chosen] < (np.median(size[chosen]) if chosen.size else 0)
 
     def _find_focus(self) -> Float32:
-        """Return the rank of each cell, high where the plan is undecided and far from the edge of the picture."""
+        """Return the focus (h, w): a rank, high where the plan is undecided, and low near the edges of the picture."""
         plan = self.controls.plan
         undecided = blur(np.asarray(-(np.exp(plan) * plan).sum(axis=0), np.float32), 2.5)
         undecided = (undecided - undecided.mean()) / (undecided.std() + np.float32(1e-6))
@@ -315,10 +321,27 @@ class _Draft:
         keep_shares: bool = False,
         allowed: Mask | None = None,
     ) -> tuple[UInt8, Float32]:
-        """Return the slots that marks of a kind give some cells, and the focus at the centres of their marks.
+        """Draw marks of a kind on n cells.
 
-        `chaos` is that far from the focus and that at the focus. With `keep_shares`, biases keep each slot's share of
-        the plan, whatever chaos is. `allowed` (8, n) are the slots that each cell may have.
+        Parameters
+        ----------
+        kind, frequency, seed
+            As in `mark_field`.
+        chaos : (float, float)
+            How far the marks deviate from the plan: far from the focus, and at the focus.
+        cells : (n,)
+            Flat indices of the cells.
+        keep_shares : bool
+            Whether each palette slot covers about the same fraction of the picture as in the plan.
+        allowed : (8, n) bool, optional
+            The palette slots that each cell may have; by default, all.
+
+        Returns
+        -------
+        slots : (n,) uint8
+            Palette slot of each cell.
+        at_focus : (n,) float32
+            The focus where the plan was read for each cell, usually at the centre of its mark.
         """
         field = mark_field(
             kind, self.x[cells], self.y[cells], frequency=frequency, angle=self.controls.angle, seed=seed
@@ -343,13 +366,17 @@ class _Draft:
         return scores.argmax(axis=0).astype(np.uint8), at_focus
 
     def _plan_places(self, x: Float32, y: Float32) -> tuple[Float32, Float32]:
-        """Return places as shares of the width and the height, as the plan is read."""
+        """Return positions for `read_plan`, converted from short sides to widths (x) and heights (y) of the picture."""
         short = min(self.h, self.w)
         return x * np.float32(short / self.w), y * np.float32(short / self.h)
 
 
 def _biases(scores: Float32, shares: Float32) -> Float32:
-    """Return biases (SLOTS,) with which each slot has the highest score (SLOTS, n) at about its share of the cells."""
+    """Return biases (SLOTS,) to add to the scores (SLOTS, n) of n cells, so that slots win in the fractions ``shares``.
+
+    A palette slot wins in a cell if its score is the highest. ``shares`` (SLOTS,) are fractions of the n cells, and are
+    reached approximately.
+    """
     bias = np.zeros(SLOTS, np.float32)
     for _ in range(_ROUNDS):
         reached = np.bincount((scores + bias[:, None]).argmax(axis=0), minlength=SLOTS) / scores.shape[1]

@@ -7,8 +7,6 @@ Controls can be saved as JSON, edited and painted again at any size.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from clavilux.colour import lab_to_srgb, srgb_to_lab
 from clavilux.constants import (
     CHAOS_RANGE,
+    FIGURE_NAMES,
     FINISH,
     FREQUENCY_RANGE,
     PLAN_SIDE,
@@ -30,15 +29,16 @@ from clavilux.constants import (
 )
 from clavilux.errors import ControlsError
 from clavilux.painter.marks import KINDS
-from clavilux.system.arguments import float_array, real_number, show
+from clavilux.system.arguments import MAX_SEED, Number, float_array, real_number, show, whole_number
 
 Float32 = NDArray[np.float32]
 Corrections = Mapping[str, Sequence[float]]
 
-# Corrections of the estimates that a decoder has learnt from the mark classifier, which bundles contain: for each of
-# these properties the largest estimate for pictures without the property, as a share of the range, and a factor for
-# estimates above it. The classifier overestimates softness, glaze and brush of real pictures. Songs have no outlines:
-# its estimates of them hardly correlate with the truth, and viewers score pictures with lines lower.
+# Corrections of the estimates of a decoder, which has learnt them from the mark classifier. A bundle may contain other
+# corrections. For each property, there are two numbers: the largest estimate for pictures without the property, as a
+# share of the range, and a factor for estimates above this one. The classifier overestimates the softness, glaze and
+# brush of real pictures. Paintings of songs get no outlines (factor 0), because estimates of outlines hardly correlate
+# with the truth, and viewers give lower scores to pictures with lines.
 FINISH_CORRECTIONS: Corrections = {
     "softness": (0.3, 0.7),
     "glaze": (0.15, 0.8),
@@ -58,44 +58,49 @@ class Controls:
     Attributes
     ----------
     palette : (8, 3) float32
-        sRGB colours in [0, 1], sorted from dark to light.
+        sRGB colours in [0, 1], sorted from dark to light. The indices 0 to 7 are called palette slots.
     plan : (8, 32, 32) float32
-        Log-probability of each palette slot at each cell (slot, row from the top, column from the left).
+        Log-probability of each palette slot in each cell of a grid (slot, row from the top, column from the left).
         Unnormalised logits are accepted and normalised, so that the probabilities of each cell sum to 1.
     kind : str
         Kind of the marks (the shapes that fill the picture), one of ``clavilux.painter.marks.KINDS``.
     frequency : float
-        Marks along the short side of the picture, in ``FREQUENCY_RANGE``.
+        Number of marks along the short side of the picture, in ``FREQUENCY_RANGE``.
     angle : float
-        Direction of the marks in turns, in [0, 0.5): 0 is horizontal, 0.25 vertical, counter-clockwise.
+        Direction of the marks in turns, counter-clockwise, in [0, 0.5): 0 is horizontal, 0.25 is vertical.
     chaos : float
-        How much the marks override the plan, in ``CHAOS_RANGE``. At 0, each place has its most probable slot. At 1, the
-        marks mix the slots with the probabilities of the plan.
+        How far the colours of the marks deviate from the plan, in ``CHAOS_RANGE``. At 0, each mark has the palette slot
+        that is most probable there; with more chaos, its slot is more random. Values above 0.8 count as 0.8.
     second_kind : str or None
-        Kind of the smaller marks near the focus; None for the same kind as `kind`.
+        Kind of the smaller marks near the focus of the picture; None for the same kind as `kind`.
+    figure : str
+        Name of the figures, one of ``FIGURE_NAMES``. Figures are large clear shapes, such as discs, that hold the
+        picture together. "auto" chooses the figures that belong to the kinds of marks; "none" paints no figures.
     surface : str
         Technique of the painting, one of ``SURFACE_NAMES``.
     shapes : float
-        Number of large shapes along the short side of the picture, in ``SHAPES_RANGE``.
+        Number of large marks along the short side of the picture, in ``SHAPES_RANGE``. The larger the number, the
+        smaller the figures, and the more parts they have.
     detail : float
-        From 0 to 1: how far the smaller marks reach from the middle of the focus.
+        How much of the picture smaller marks fill, from 0 to 1. They fill the areas nearest to the focus first.
     softness : float
-        In ``SOFTNESS_RANGE``: how many borders are blurred, on the surfaces flat and layers.
+        How much of the borders is blurred, in ``SOFTNESS_RANGE``; only for the surfaces "flat" and "layers".
     glaze : float
-        In ``GLAZE_RANGE``: strength of gradual changes of tone within an area, in L*; values above 8 count as 8.
+        In ``GLAZE_RANGE``: strength of gradual changes of lightness within an area, in L*; values above 8 count as 8.
     brush : float
         In ``BRUSH_RANGE``: strength of the relief of strokes, in L*; values above about 3.3 count as 3.3.
     outline : float
-        In ``OUTLINE_RANGE``: lines between areas, on the surface flat. The mean width of a line is about
-        half the absolute value, in percent of the short side; absolute values above 0.9 count as 0.9. Lines have the
-        darkest colour if it is negative and the lightest if it is positive; 0 is no lines.
+        Width and colour of lines between areas, in ``OUTLINE_RANGE``; only for the surface "flat". The mean width, in
+        percent of the short side, is about half the absolute value; absolute values above 0.9 count as 0.9. Lines have
+        the darkest colour if the value is negative, and the lightest colour if it is positive; 0 stands for no lines.
     texture : float
-        In ``TEXTURE_RANGE``: strength of the traces of the brush and of the grain. 0 is none, 0.5 the default.
+        In ``TEXTURE_RANGE``: strength of brush traces and of grain. At 0, there are neither.
     exact_palette : bool
-        Paint the colours of the palette exactly. Otherwise the painter widens their range of lightness and makes one
-        of them an accent.
+        Whether the colours of the palette are painted exactly. If not, the painter widens their range of lightness, and
+        makes one colour a saturated accent.
     lightness, saturation, warmth : float
-        In ``SHIFTS``: change of the colours towards lighter, more colourful and warmer; 0 changes nothing.
+        Changes of all colours, in the ranges of ``SHIFTS``. Positive values make colours lighter, more saturated or
+        warmer, negative values make them darker, less saturated or colder.
 
     Raises
     ------
@@ -110,6 +115,7 @@ class Controls:
     angle: float
     chaos: float
     second_kind: str | None = None
+    figure: str = "auto"
     surface: str = "gouache"
     shapes: float = 3.0
     detail: float = 0.5
@@ -124,6 +130,11 @@ class Controls:
     warmth: float = 0.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.palette, list | tuple) and any(isinstance(colour, str) for colour in self.palette):
+            raise ControlsError(
+                f"palette is {show(self.palette)}; here it is an array of sRGB from 0 to 1; for colours such as "
+                "#1a2b3c, give clavilux.paint(controls, palette=...)"
+            )
         palette = float_array("palette", self.palette, (SLOTS, 3), fault=ControlsError)
         plan = float_array("plan", self.plan, (SLOTS, PLAN_SIDE, PLAN_SIDE), fault=ControlsError)
         if palette.min() < 0 or palette.max() > 1:
@@ -135,8 +146,9 @@ class Controls:
             if not (kind in KINDS if isinstance(kind, str) else kind is None and name == "second_kind"):
                 null = "null or " if name == "second_kind" else ""
                 raise ControlsError(f"{name} is {show(kind)}; it is {null}one of {', '.join(KINDS)}")
-        if not (isinstance(self.surface, str) and self.surface in SURFACE_NAMES):
-            raise ControlsError(f"surface is {show(self.surface)}; it is one of {', '.join(SURFACE_NAMES)}")
+        for name, allowed in (("surface", SURFACE_NAMES), ("figure", FIGURE_NAMES)):
+            if not (isinstance(value := getattr(self, name), str) and value in allowed):
+                raise ControlsError(f"{name} is {show(value)}; it is one of {', '.join(allowed)}")
         numbers = {"frequency": FREQUENCY_RANGE, "chaos": CHAOS_RANGE, **FINISH, "texture": TEXTURE_RANGE, **SHIFTS}
         for name, (low, high) in numbers.items():
             object.__setattr__(self, name, real_number(name, getattr(self, name), low, high, fault=ControlsError))
@@ -148,42 +160,38 @@ class Controls:
         object.__setattr__(self, "palette", palette)
         object.__setattr__(self, "plan", log_softmax(plan))
 
-    def to_json(self) -> str:
-        """Return the controls as JSON text; numbers are rounded to 4 decimals and those of the plan to 3."""
-        return json.dumps(
-            {
-                "palette": [[round(float(c), 4) for c in colour] for colour in self.palette],
-                "kind": self.kind,
-                "frequency": round(self.frequency, 4),
-                "angle": round(self.angle, 4),
-                "chaos": round(self.chaos, 4),
-                "second_kind": self.second_kind,
-                "surface": self.surface,
-                **{name: round(getattr(self, name), 4) for name in (*FINISH, "texture", *SHIFTS)},
-                "exact_palette": self.exact_palette,
-                "plan": [[[round(float(v), 3) for v in row] for row in slot] for slot in self.plan],
-            }
-        )
+    def to_json(self, *, seed: Number = 0) -> str:
+        """Return the controls and the seed of the picture as JSON text, which people can edit.
+
+        A file with this text is what ``clavilux controls`` writes, and `clavilux.paint` paints it. Colours are rounded
+        to 8 bits, the plan to 3 decimals, other numbers to 4.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> controls = paint("nocturne.flac", size=128).controls
+        >>> written = Path("nocturne.json").write_text(controls.to_json(seed=7))
+        >>> paint("nocturne.json", size=128).controls.kind == controls.kind
+        True
+        """
+        from clavilux.painter.controls_json import write_json
+
+        return write_json(self, whole_number("seed", seed, 0, MAX_SEED, fault=ControlsError))
 
     @classmethod
     def from_json(cls, text: str) -> Controls:
-        """Return the controls that the JSON text of `to_json` describes.
+        """Return the controls in JSON text that `to_json` or ``clavilux controls`` wrote.
+
+        The seed in the text is not part of the controls. To use it, give `clavilux.paint` the path of the file.
 
         Raises
         ------
         ControlsError
-            If the text is not JSON, a key is unknown or missing, or a value is wrong.
+            If the text is not JSON, or has missing, unknown or wrong entries; the message names them all.
         """
-        try:
-            fields: Any = json.loads(text)
-        except TypeError as error:
-            raise ControlsError(f"the controls are {show(text)}; they are JSON text") from error
-        except (ValueError, RecursionError) as error:
-            raise ControlsError(f"the controls are no JSON: {error}") from error
-        names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(fields, dict) or set(fields) != names:
-            raise ControlsError(f"controls have exactly the keys {', '.join(sorted(names))}")
-        return cls(**fields)
+        from clavilux.painter.controls_json import read_json
+
+        return read_json(text, "the JSON text").controls
 
 
 def choose_controls(
@@ -194,23 +202,28 @@ def choose_controls(
     surfaces: Sequence[str] = SURFACE_NAMES,
     corrections: Corrections = FINISH_CORRECTIONS,
 ) -> Controls:
-    """Return the controls for the outputs of a decoder for one latent.
+    """Return the controls of a picture from the outputs of a decoder for one latent.
 
-    The kinds are the two with the highest scores, and the surface is that with the highest score. The palette is the
-    weighted mean of the palettes of the codebook (`blend_palettes`). Frequency and chaos are clipped to their ranges.
+    The two kinds with the highest logits and the surface with the highest logit are chosen. The palette is a weighted
+    mean of the palettes of the codebook (`blend_palettes`). Frequency and chaos are clipped to their ranges.
 
     Parameters
     ----------
     outputs : mapping of str to array
-        Outputs of ``controls.onnx`` by name, without the batch axis. plan: (8, 32, 32) logits of the slots; palette,
-        kind, surface: (n_palettes,), (n_kinds,), (n_surfaces,) logits; frequency, angle, chaos: numbers, the angle in
-        turns; finish: (6,) estimates of the properties of ``FINISH``, scaled so that each range is [0, 1].
+        Outputs of ``controls.onnx`` by name, without the batch axis:
+
+        - plan: (8, 32, 32) logits of the palette slots in each cell
+        - palette: (n_palettes,) logits
+        - kind: (n_kinds,) logits
+        - surface: (n_surfaces,) logits
+        - frequency, angle in turns, chaos: one number each
+        - finish: (6,) estimates of the properties in ``FINISH``, each scaled from its range to [0, 1]
     palettes : (n_palettes, 8, 3) float32
         The codebook of palettes, sRGB in [0, 1].
     kinds, surfaces : sequence of str
         Names of the kinds and of the surfaces, in the order of the outputs.
     corrections : mapping of str to (float, float)
-        Corrections of the estimates of ``FINISH``, as in `FINISH_CORRECTIONS`.
+        Corrections of the estimates of `finish`, as in `FINISH_CORRECTIONS`.
     """
     scores = outputs["kind"]
     order = np.argsort(-scores, kind="stable")
@@ -230,19 +243,23 @@ def choose_controls(
 
 
 def _correct(share: float, span: tuple[float, float], correction: Sequence[float]) -> float:
-    """Return the value of a property of the finish for an estimate in [0, 1] of its range."""
+    """Return the corrected value of a property in ``FINISH``.
+
+    ``share`` is the estimate of the decoder, scaled to [0, 1] from ``span``, the range of the property. ``correction``
+    has two numbers, as in `FINISH_CORRECTIONS`.
+    """
     (low, high), (threshold, factor) = span, correction
     if low > 0:
-        return float(low * (high / low) ** share)  # a range of a scale: by ratios
-    estimate = share if low == 0 else 2.0 * share - 1.0  # of signed ranges, the middle is 0
+        return float(low * (high / low) ** share)  # equal steps of the estimate are equal ratios of the value
+    estimate = share if low == 0 else 2.0 * share - 1.0  # the middle of a range with negative values is 0
     return math.copysign(high * min(1.0, factor * max(0.0, abs(estimate) - threshold) / (1.0 - threshold)), estimate)
 
 
 def blend_palettes(palettes: Float32, logits: Float32) -> Float32:
-    """Return the mean of palettes in CIELAB, slot by slot, weighted by the softmax of logits.
+    """Return the mean palette, weighted by the softmax of the logits and computed in CIELAB.
 
-    Palettes with a considerable weight are similar, so the mean is a plausible palette, and it changes continuously
-    with the latent.
+    Palettes with a large weight are similar, so the mean is a plausible palette. It changes continuously with the
+    logits.
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
-"""Painting of controls as an sRGB picture of any size.
+"""Paint controls as an sRGB picture of any size.
 
 controls, seed -> composition (`clavilux.painter.composition`) -> surface (`clavilux.painter.surfaces`) -> pixels
 
-A picture is a function of place. Places are measured from the centre of the picture in short sides; the plan covers the
-whole picture at any aspect ratio. The size only decides at which places the function is evaluated, block by block.
+A picture is a function of the position, which is relative to the centre of the picture, in units of its short side. The
+plan (the probabilities of the palette slots) covers the whole picture at any aspect ratio. The size only determines the
+positions at which the function is evaluated. Blocks of rows are painted one by one, or in several threads.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from clavilux.painter.compiled import compiled_painter
 from clavilux.painter.composition import Composition, compose
 from clavilux.painter.controls import Controls
 from clavilux.painter.dither import dither_lab
+from clavilux.painter.ground import average, cut_out
 from clavilux.painter.surfaces import SURFACES
 from clavilux.system.arguments import MAX_SEED, MAX_THREADS, Number, check_aspect, show, whole_number
 from clavilux.system.threads import run_each
 
 UInt8 = NDArray[np.uint8]
 
-_BLOCK = 1_048_576  # pixels of a block: bounds the memory, and is large enough that few strokes cross two blocks
-_LEAST_PX = 256  # shorter sides are painted at a multiple and averaged
+_BLOCK = 1_048_576  # pixels of a block: few enough to bound the memory, and enough that few strokes lie in two blocks
+_LEAST_PX = 256  # pictures with a shorter short side are painted at a multiple of their size, and averaged down
 
 
 def paint(
@@ -37,24 +39,27 @@ def paint(
     height: Number = DEFAULT_SIZE_PX,
     seed: Number = 0,
     threads: Number = 1,
+    transparent: bool = False,
 ) -> UInt8:
     """Return the picture that controls describe, at any size.
 
     Parameters
     ----------
     controls : Controls
-        What to paint.
+        Palette, plan, kinds of marks and so on.
     width, height : int
-        Pixels, each in `SIZE_RANGE_PX`. The same controls and seed give the same picture at every size.
+        Size in pixels, both in `SIZE_RANGE_PX`. The same controls and seed give the same picture at every size.
     seed : int
         Random seed of the marks, 0 or more. The same controls, seed and size give the same bytes.
     threads : int
         Number of threads; it does not change the bytes.
+    transparent : bool
+        Whether to leave out the ground (the background; see `clavilux.painter.ground`).
 
     Returns
     -------
     (height, width, 3) uint8
-        sRGB.
+        sRGB. If `transparent` is true, (height, width, 4): sRGB and alpha; colours are not multiplied by alpha.
 
     Raises
     ------
@@ -68,14 +73,21 @@ def paint(
     width, height, seed = _check(controls, width, height, seed)
     threads = whole_number("threads", threads, 1, MAX_THREADS)
     surface = SURFACES[controls.surface](compose(controls, aspect=width / height, seed=seed))
+    cut = cut_out(surface) if transparent else None
     times = math.ceil(_LEAST_PX / min(width, height))
     fast = compiled_painter(times * times * width * height)
-    picture = np.empty((height, width, 3), np.uint8)
+    picture = np.empty((height, width, 4 if transparent else 3), np.uint8)
     rows = max(1, min(-(-height // threads), _BLOCK // (width * times * times)))
 
     def fill(top: int) -> None:
         bottom = min(top + rows, height)
-        lab = surface.paint(View(times * top, times * bottom, times * width, times * height, fast))
+        view = View(times * top, times * bottom, times * width, times * height, fast)
+        if cut is not None:
+            rows_with_alpha = average(cut.paint(view), times) if times > 1 else cut.paint(view)
+            picture[top:bottom, :, :3] = dither_lab(rows_with_alpha[..., :3], top, seed)
+            picture[top:bottom, :, 3] = np.rint(255 * rows_with_alpha[..., 3])
+            return
+        lab = surface.paint(view)
         if times > 1:
             lab = lab.reshape(bottom - top, times, width, times, 3).mean(axis=(1, 3))
         picture[top:bottom] = dither_lab(lab, top, seed)
@@ -87,7 +99,7 @@ def paint(
 def composition_of(
     controls: Controls, *, width: Number = DEFAULT_SIZE_PX, height: Number = DEFAULT_SIZE_PX, seed: Number = 0
 ) -> Composition:
-    """Return the composition that `paint` paints; the parameters and errors are those of `paint`."""
+    """Return the composition that `paint` paints; parameters and errors are the same as in `paint`."""
     width, height, seed = _check(controls, width, height, seed)
     return compose(controls, aspect=width / height, seed=seed)
 

@@ -1,26 +1,31 @@
-"""Interpolation of the plan, the probabilities of the palette slots over the picture.
+r"""Interpolation of the plan: the probability of each palette slot at each position in the picture.
 
 plan (8, 32, 32) -> `refine_plan` -> grid (8, 257 * 257) -> `read_plan` -> log-probabilities at positions
+                \\-> `choose_by_plan` -> numbers from 0 to 1, for choices that similar songs make alike
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.constants import PLAN_SIDE, SLOTS
+from clavilux.painter.marks.hashing import draws
 
 Float32 = NDArray[np.float32]
 
 _FINE = 8  # grid points per cell of the plan; linear interpolation between them is not visible
 _N = PLAN_SIDE * _FINE
+_FREEDOM = 0.4  # radians by which a choice changes per standard deviation of a property of the plan
 
 
 def refine_plan(plan: Float32) -> Float32:
-    """Return the plan, interpolated with Catmull-Rom splines (1974) to a grid of 257 x 257 points.
+    """Return the plan, interpolated with Catmull-Rom splines to a grid of 257 x 257 points.
 
-    The outer points of the grid are on the edges of the picture. The splines pass through the values at the centres of
-    the cells.
+    The outermost points of the grid are on the edges of the picture. The values of the plan are at the centres of its
+    cells, and the splines pass through them (Catmull and Rom 1974).
 
     Parameters
     ----------
@@ -30,7 +35,8 @@ def refine_plan(plan: Float32) -> Float32:
     Returns
     -------
     (SLOTS, 257 * 257) float32
-        Unnormalised log-probabilities: at each point, a common constant may be added to all slots.
+        Unnormalised log-probabilities: at each point, they are correct except for a constant that is the same for all
+        palette slots.
     """
     # The splines overshoot near a steep border, which only makes a probable slot more probable, because the values are
     # logits. B-splines do not overshoot, but smooth away single cells.
@@ -46,7 +52,7 @@ def refine_plan(plan: Float32) -> Float32:
             (2, (f**3 - f**2) / 2),
         )
     ]
-    # Sums of four terms, not matrix products: the last bit of those depends on the threads of the BLAS library.
+    # Sums of four terms: the last bit of matrix products would depend on the number of threads of the BLAS library.
     fine = np.zeros((SLOTS, at.size, at.size), np.float32)
     part = np.empty((at.size, at.size), np.float32)
     for slot in range(SLOTS):
@@ -67,7 +73,7 @@ def read_plan(fine: Float32, x: Float32, y: Float32) -> Float32:
     fine : (SLOTS, 257 * 257) float32
         From `refine_plan`.
     x, y : (n,) float32
-        Positions relative to the centre of the picture, in units of its width and of its height, y downwards.
+        Positions relative to the centre of the picture: x in units of its width, y, downwards, in units of its height.
 
     Returns
     -------
@@ -93,3 +99,27 @@ def read_plan(fine: Float32, x: Float32, y: Float32) -> Float32:
         d *= down
         np.add(b, d, out=out)
     return read
+
+
+def choose_by_plan(plan: Float32, seed: int, name: str, n: int) -> NDArray[np.float64]:
+    """Return n numbers in [0, 1], (n,): smooth functions of the plan, which the seed and the name determine.
+
+    They do not depend on the other controls, so what is chosen by them stays the same if a user asks for other colours.
+
+    Parameters
+    ----------
+    plan : (SLOTS, 32, 32) float32
+        Log-probabilities.
+    """
+    p = np.exp(plan.astype(np.float64))
+    along = (np.arange(PLAN_SIDE) / (PLAN_SIDE - 1) - 0.5) * 40
+    properties = np.concatenate(
+        [
+            (p.mean(axis=(1, 2)) - 1 / SLOTS) / 0.06,
+            (p.mean(axis=1) * along).mean(axis=1),
+            (p.mean(axis=2) * along).mean(axis=1),
+        ]
+    )
+    weights = draws(seed, f"{name} weights", n * properties.size).reshape(n, -1) - 0.5
+    turns = (weights * (math.sqrt(12) * _FREEDOM * properties)).sum(axis=1)
+    return np.asarray(0.5 + 0.5 * np.sin(math.tau * draws(seed, f"{name}s", n) + turns))

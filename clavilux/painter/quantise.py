@@ -1,6 +1,6 @@
 """The palette of a real picture: its main colours, from dark to light.
 
-pixels -> k-means in CIELAB -> palette, slot of each pixel
+pixels -> k-means in CIELAB -> palette, palette slot of each pixel
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from clavilux.constants import SLOTS
 
 Float32 = NDArray[np.float32]
 
-_SAMPLE = 4096  # pixels that the means are computed from
+_SAMPLE = 4096  # number of pixels from which the means are computed
 _ROUNDS = 8
 
 
 def quantise(rgb: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Float32, NDArray[np.int64]]:
-    """Return the palette of a picture (eight colours), and the slot (index in the palette) of each pixel.
+    """Return the palette of a picture, eight colours, and the palette slot of each pixel: the index of its colour.
 
     The method is k-means in CIELAB with k-means++ initialisation (Arthur & Vassilvitskii 2007), which also finds rare
     colours. The colour of a slot is the median of its pixels.
@@ -28,7 +28,7 @@ def quantise(rgb: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Float32,
     rgb : (H, W, 3) uint8
         sRGB.
     rng : numpy Generator
-        Random generator of the sample of pixels and of the initialisation.
+        Random generator that chooses a sample of pixels and initialises k-means.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def quantise(rgb: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Float32,
 
 
 def nearest_of(points: Float32, centres: Float32) -> NDArray[np.int64]:
-    """Return the index (n,) of the centre, of centres (k, D), that is nearest to each of points (n, D)."""
+    """Return the indices (n,) of the centres (k, D) that are nearest to points (n, D)."""
     return np.asarray(((centres**2).sum(1)[None] - 2 * points @ centres.T).argmin(1))
 
 

@@ -1,4 +1,4 @@
-"""Operations on small rasters: blur, interpolation, distances, connected areas. NumPy only."""
+"""Operations on small rasters, with NumPy only: blur, interpolation, distances, connected areas."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Index = NDArray[np.intp]
 def blur(values: Float32, sigma: float) -> Float32:
     """Return values (h, w) or (h, w, k), blurred by three box filters that approximate a Gaussian; edges are repeated.
 
-    `sigma` is the standard deviation in cells. Boxes have whole radii r, so the standard deviation that results is one
-    of sqrt(r (r + 1)): 0, 1.4, 2.4, 3.5, ... A `sigma` below 0.87 changes nothing.
+    `sigma` is the standard deviation in cells. The radius r of a box is a whole number, so the resulting standard
+    deviation is one of sqrt(r (r + 1)): 0, 1.4, 2.4, 3.5, ... A `sigma` below 0.87 changes nothing.
     """
     radius = round((math.sqrt(4 * sigma**2 + 1) - 1) / 2)
     for _ in range(3 if radius else 0):
@@ -51,7 +51,7 @@ def enlarge(values: Float32, rows: int, columns: int, *, top: int = 0, bottom: i
 
 
 def _along(values: Float32, at: NDArray[np.float64]) -> Float32:
-    """Interpolate along the first axis, at shares of its length."""
+    """Return values, interpolated along the first axis at positions from 0 (start of the axis) to 1 (end)."""
     place = np.clip(at * len(values) - 0.5, 0, len(values) - 1.001)
     whole = place.astype(np.intp)
     share = (place - whole).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
@@ -79,9 +79,9 @@ def read_at(values: Float32, row: Float32, column: Float32) -> Float32:
 
 
 def find_edges(slots: UInt8) -> Mask:
-    """Return a mask (h, w) of the cells whose slot differs from that of one of the four neighbours.
+    """Return a mask (h, w): True for cells with another palette slot than at least one of their four neighbours.
 
-    ``slots`` is (h, w) uint8.
+    ``slots`` (h, w) uint8 are the palette slots of the cells.
     """
     edges = np.zeros(slots.shape, bool)
     down, across = slots[1:] != slots[:-1], slots[:, 1:] != slots[:, :-1]
@@ -104,7 +104,7 @@ def widen(mask: Mask, cells: int) -> Mask:
 def find_distances(mask: Mask, reach: int) -> Float32:
     """Return the Euclidean distance (h, w) in cells of each cell to the nearest True cell of a mask (h, w).
 
-    Distances up to `reach` are exact; larger distances are only known to be larger than `reach`. Squared distances are
+    Distances up to `reach` are exact. For larger distances, the result is a number above `reach`. Squared distances are
     minimised along columns, then along rows (Felzenszwalb and Huttenlocher 2012).
     """
     far = reach + 1
@@ -122,16 +122,18 @@ def find_distances(mask: Mask, reach: int) -> Float32:
 
 
 def find_areas(slots: UInt8) -> Index:
-    """Return the connected components of equal slots (h, w), as a label (h, w) for each cell.
+    """Return for each cell the label of its connected component of cells with the same palette slot, (h, w).
 
-    Two cells are connected if they are neighbours in a row or a column. The label is the smallest flat index of a cell
-    of the component.
+    Two cells with the same slot are connected if they are neighbours in a row or a column. The label is the smallest
+    flat index of a cell in the component. First, the runs of cells with the same slot are found in each row; then
+    touching runs are joined.
     """
-    index = np.arange(slots.size).reshape(slots.shape)
-    right, down = slots[:, 1:] == slots[:, :-1], slots[1:] == slots[:-1]
-    one = np.concatenate([index[:, 1:][right], index[1:][down]])
-    other = np.concatenate([index[:, :-1][right], index[:-1][down]])
-    root = np.arange(slots.size)
+    starts = np.ones(slots.shape, bool)
+    starts[:, 1:] = slots[:, 1:] != slots[:, :-1]
+    run = np.cumsum(starts.ravel()) - 1
+    touching = np.flatnonzero((slots[1:] == slots[:-1]) & (starts[1:] | starts[:-1]))
+    one, other = run[touching], run[touching + slots.shape[1]]
+    root = np.arange(run[-1] + 1)
     while one.size:
         a, b = root[one], root[other]
         open_ = a != b
@@ -139,11 +141,11 @@ def find_areas(slots: UInt8) -> Index:
         np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
         while not np.array_equal(shorter := root[root], root):
             root = shorter
-    return root.reshape(slots.shape)
+    return np.asarray(np.flatnonzero(starts)[root][run].reshape(slots.shape))
 
 
 def absorb_small(slots: UInt8, smallest: float) -> UInt8:
-    """Return slots (h, w) in which connected areas of fewer than `smallest` cells are filled from their neighbours."""
+    """Return palette slots (h, w) after filling areas of fewer than `smallest` cells with the slots around them."""
     area = find_areas(slots)
     small = (np.bincount(area.ravel(), minlength=area.size)[area] < smallest).ravel()
     if small.all():

@@ -1,11 +1,12 @@
-"""Brush strokes: where they lie, which colour they carry, and how they are painted.
+"""Brush strokes: their positions and colours, and how they are painted.
 
 Composition, `Brush` -> place_strokes -> Strokes -> **paint_strokes** -> CIELAB of rows of pixels
 
 A stroke is a curved band with a beginning and an end. It takes its colour from the area under its middle and follows
-the direction of the composition, so that borders of areas are made of strokes. Its bristles end unevenly, run dry
-towards its end, and leave ridges that are lit from the upper left. Strokes are laid over each other in a random order
-(painter's algorithm; Haeberli 1990, Hertzmann 1998). Each is a formula of place, so that it is sharp at any size.
+the brush direction of the composition; the sides of strokes form the borders of areas. The bristles of a stroke end
+unevenly, run dry towards the end of the stroke, and leave ridges that are lit from the upper left. Strokes are painted
+over each other in a random order (painter's algorithm; Haeberli 1990, Hertzmann 1998). Each stroke is a function of the
+position, so that it is sharp at any size.
 """
 
 from __future__ import annotations
@@ -20,50 +21,53 @@ from numpy.typing import NDArray
 
 from clavilux.painter.composition import SIDE, Composition
 from clavilux.painter.marks.hashing import draws, key, mix, unit
-from clavilux.painter.raster import Float32, UInt8
+from clavilux.painter.raster import Float32, Index, UInt8
 
-BRISTLES = 30  # of a stroke, each way across
-_ANGLE = 0.25  # radians: largest random turn is half of it
-_QUIET = 0.4  # relief and differences between strokes far from the focus, as a share; at the focus 1 more
-_SIZES = (0.6, 0.8)  # width and length are the brush's times the first plus up to the second
-_MOST_BEND = 0.9  # curvature times length
-_SATURATION = 0.25  # random change of chroma between strokes
-_LEAN, _LEANING = 0.3, 0.25  # share of a neighbouring colour in a stroke, and share of strokes that have any
-_TUFTED = 0.7  # 0: the length of each bristle is independent; 1: only that of tufts
-RAGGED = 0.30  # of the length: uneven ends
+BRISTLES = 30  # number of bristles across a stroke
+_ANGLE = 0.25  # radians: strokes are turned at random by at most half of this
+_QUIET = 0.4  # factor of relief and lightness differences far from the focus; in the middle of the focus, it is 1 more
+_SIZES = (0.6, 0.8)  # size of a stroke over that of its brush: the first number, plus a random part of the second
+_MOST_BEND = 0.9  # largest curvature times length
+_SATURATION = 0.25  # the chroma of a stroke is changed by a random share, at most half of this
+# Some strokes are mixed with the palette colour of nearest lightness: the largest share of this colour in a stroke, and
+# the share of the strokes that are mixed.
+_LEAN, _LEANING = 0.3, 0.25
+_TUFTED = 0.7  # 0: the length of each bristle is independent; 1: neighbouring bristles have similar lengths
+RAGGED = 0.30  # bristles end within this share of half the length of a stroke, at both ends
 LIGHT = (-0.7, -0.7)  # direction of the light, x and y
-SLOPE = 2.2  # of the ridges at the sides
-GROOVES = 1.2  # of the ridges between bristles
-BRISTLE_L = 3.0  # L*: difference between bristles
-END_L = 0.225  # L* per relief: paint that is left at the end
+SLOPE = 2.2  # slope of the ridges at the sides of a stroke
+GROOVES = 1.2  # slope of the ridges between bristles
+BRISTLE_L = 3.0  # L*: largest difference between bristles
+COVERED = 0.001  # a pixel of which strokes leave no more than this bare counts as covered
+END_L = 0.225  # L* per unit of relief: how much lighter the paint at the end of a stroke is
 
 
 @dataclass(frozen=True)
 class Brush:
-    """A layer of strokes made with one brush; lengths in short sides.
+    """A layer of strokes made with one brush; lengths are in short sides of the picture.
 
     Attributes
     ----------
     name : str
-        Layers of different names have independent strokes.
+        Layers with different names have independent strokes.
     width, length : float
-        Mean size of a stroke; single strokes have about 0.6 to 1.4 times this.
+        Mean width and mean length of the strokes; each stroke has 0.6 to 1.4 times these.
     spacing : float
-        Distance between strokes; the smaller, the more of them lie over each other.
+        Distance between strokes. The smaller it is, the more strokes lie over each other.
     near, far : float
-        Strokes lie where the distance to the nearest border is between these.
+        Strokes lie only where the distance to the nearest border of an area is at least `near` and less than `far`.
     focus : float
-        Strokes lie where the focus of the composition is at least this.
+        Strokes lie only where the rank of the focus (0 is calm, 1 is the middle of the focus) is at least this number.
     share : float
-        Share of the strokes that are painted.
+        Fraction of the strokes, chosen at random, that are painted.
     jitter : float
-        L*: strokes are at most this much lighter or darker than their area.
+        Approximate largest random change of the lightness of a stroke, in L*.
     dry : float
-        How early bristles run dry: 0 never, 1 in the second half.
+        How early bristles run dry: 0 is never, 1 is in the second half of the stroke.
     relief : float
-        L*: light and shade of ridges.
+        Strength of the light and shade on ridges, in L*.
     opacity : float
-        Of the paint where a stroke is neither dry nor at its edge, 0 to 1.
+        Opacity of the paint, 0 to 1; it is lower where a stroke is dry, and at the edge of a stroke.
     """
 
     name: str
@@ -89,13 +93,15 @@ class Strokes:
     shape : (n, 7) float32
         x and y of the middle from the centre of the picture (y down), cosine and sine of the direction, half of the
         width, half of the length, curvature. Lengths are in short sides, the curvature in radians per short side.
-    paint : (n, 6) float32
-        L*, a*, b*, dryness, relief, opacity. Dryness and relief are `dry` and `relief` of the `Brush`, multiplied by
-        twice the texture of the controls; the factor of the dryness is at most 1.5.
+    paint : (n, 7) float32
+        L*, a*, b*, dryness, relief, opacity, and the fraction of the stroke that is held back (left out) where it lies
+        on an area with another slot: 1 for strokes of figures, otherwise 0. Dryness is `dry` of the `Brush` times twice
+        the texture of the controls; this factor is at most 1.5. Relief is `relief` of the `Brush` times twice the
+        texture; it is larger near the focus.
     bristles : (n, 2, BRISTLES) float32
-        Length and load (amount of paint) of each bristle, without a unit: in (0, 1) at the default texture, in
-        (-0.5, 1.5) at the largest, because the spread is proportional to the texture. Lengths of neighbouring bristles
-        are similar (tufts).
+        Length and load (amount of paint) of each bristle, without units. Their spread around 0.5 is proportional to the
+        texture: they are in (0, 1) at the default texture, and in (-0.5, 1.5) at the largest texture. Neighbouring
+        bristles have similar lengths (tufts).
     slot : (n,) uint8
         Palette slot of the area under the middle of each stroke.
     """
@@ -106,23 +112,30 @@ class Strokes:
     slot: UInt8
 
     def __add__(self, other: Strokes) -> Strokes:
-        """Return both, `other` on top."""
+        """Return the strokes of both objects, with those of `other` on top."""
         names = (field.name for field in dataclasses.fields(self))
         return Strokes(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+
+    def of_slots(self, slots: NDArray[np.bool_]) -> Strokes:
+        """Return the strokes whose palette slot is True in `slots`, (8,) bool."""
+        seen = slots[self.slot]
+        return Strokes(*(getattr(self, field.name)[seen] for field in dataclasses.fields(self)))
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Borders of areas that strokes do not cross, for rows of a picture.
+    """The borders of areas in rows of a picture, and how strongly they hold strokes back.
 
     Attributes
     ----------
     slot, second : (n, width) uint8
-        Palette slot of each pixel, and a second one.
+        Palette slot that covers most of each pixel, and the second slot that covers the rest if a border crosses the
+        pixel.
     share : (n, width) float32
-        Share of the pixel that the second slot covers, 0 to 1/2.
+        Fraction of the pixel that the second slot covers, 0 to 1/2.
     hard : (n, width) float32
-        How much of a stroke is held back where the area has another slot: 0 nothing, 1 all.
+        Fraction of a stroke that is held back (left out) where it lies on an area with another slot. If the fraction in
+        `Strokes.paint` is larger, it is used instead.
     """
 
     slot: UInt8
@@ -143,7 +156,7 @@ def place_strokes(
     modelling : (h, w, 3) float32
         Change of colour within areas, in CIELAB, on the raster of the composition.
     slots : (8,) bool, optional
-        Slots that are painted; the default is all.
+        True for each palette slot whose areas get strokes; by default, all slots.
     """
     h, w, seed = composition.height, composition.width, composition.seed
     columns, rows = math.ceil(w / SIDE / brush.spacing) + 2, math.ceil(h / SIDE / brush.spacing) + 2
@@ -183,8 +196,9 @@ def place_strokes(
     colour[:, 1:] *= (1 + _SATURATION * (u[9] - 0.5))[:, None]
     leaning = np.where(u[10] < _LEANING, _LEAN * u[10] / _LEANING, 0)[:, None]
     colour += leaning * (palette[nearest_lightness(palette)[slot, 1]] - colour)
-    paint = np.empty((len(colour), 6))
-    paint[:, :3], paint[:, 3:] = colour, (brush.dry, brush.relief, brush.opacity)
+    paint = np.empty((len(colour), 7))
+    paint[:, :3], paint[:, 3:6] = colour, (brush.dry, brush.relief, brush.opacity)
+    paint[:, 6] = composition.figures.cells.ravel()[at]
     texture = 2 * composition.controls.texture
     paint[:, 3:5] *= min(texture, 1.5), texture
     paint[:, 4] *= _QUIET + busy
@@ -199,7 +213,7 @@ def place_strokes(
 
 
 def _tufts(length: Float32) -> Float32:
-    """Return the lengths of bristles (n, BRISTLES), made more alike for neighbours, so that ends look torn, not cut."""
+    """Return lengths of bristles (n, BRISTLES), made similar among neighbours, so that strokes have torn ends."""
     padded = np.pad(length, ((0, 0), (2, 2)), mode="edge")
     mean = sum(padded[:, k : k + BRISTLES] for k in range(5)) / np.float32(5)
     even = np.clip(np.float32(0.5) + np.float32(2) * (mean - np.float32(0.5)), 0, 1)
@@ -207,9 +221,9 @@ def _tufts(length: Float32) -> Float32:
 
 
 def nearest_lightness(palette: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return, for each slot, all slots in the order of their difference of lightness from it, (8, 8).
+    """Return for each palette slot a row with the indices of all slots, the most similar lightness first, (8, 8).
 
-    The first one is the slot itself, unless a slot with a lower number is as light.
+    The first index in a row is the slot itself, unless a slot with a lower index has the same lightness.
     """
     return np.asarray(np.argsort(np.abs(palette[:, None, 0] - palette[None, :, 0]), axis=1, kind="stable"))
 
@@ -219,22 +233,23 @@ def paint_strokes(
 ) -> None:
     """Paint strokes on rows of a picture, in place.
 
+    They are laid from the uppermost to the lowest, each beneath those laid so far ("under" of Porter and Duff 1984).
+
     Parameters
     ----------
     rows : (n, width, 3) float32
         CIELAB.
     top : int
-        Row of the picture at which the rows begin.
+        Index of the first of these rows in the picture.
     height : int
-        Rows of the whole picture.
+        Number of rows of the whole picture.
     strokes : Strokes
     fast : module or None
         The compiled painter; None for NumPy.
     edges : Edges, optional
-        By default strokes cross all borders.
+        Borders that hold strokes back; by default, strokes cross all borders.
     """
     n, width = rows.shape[:2]
-    short = min(width, height)
     boxes = _boxes(strokes.shape, width, height)
     first, last = np.maximum(boxes[:, 2], top) - top, np.minimum(boxes[:, 3], top + n) - top
     seen = np.flatnonzero((first < last) & (boxes[:, 0] < boxes[:, 1]))
@@ -245,28 +260,17 @@ def paint_strokes(
             rows, top, height, boxes, seen, strokes.shape, strokes.paint, strokes.bristles, strokes.slot, *held
         )
         return
-    pixel = np.float32(1 / short)
-    x = ((np.arange(width) + 0.5 - width / 2) / short).astype(np.float32)
-    y = ((np.arange(top, top + n) + 0.5 - height / 2) / short).astype(np.float32)
-    for i in seen:
-        left, right = boxes[i, :2]
-        box = (slice(first[i], last[i]), slice(left, right))
-        kept = 1 - _held_back(edges, box, strokes.slot[i]) if edges is not None else None
-        _paint_stroke(
-            rows[box], kept, x[left:right], y[first[i] : last[i], None], pixel,
-            strokes.shape[i], strokes.paint[i], strokes.bristles[i],
-        )  # fmt: skip
-
-
-def _held_back(edges: Edges, box: tuple[slice, slice], slot: int) -> Float32:
-    """Return how much of a stroke is held back at the pixels of a box, 0 to 1."""
-    share = edges.share[box]
-    covered = (edges.slot[box] == slot) * (np.float32(1) - share) + (edges.second[box] == slot) * share
-    return np.asarray(edges.hard[box] * (np.float32(1) - covered))
+    pixels = _Pixels(rows, top, height, edges)
+    for i in seen[::-1]:
+        inside = pixels.under(strokes.shape[i], first[i], last[i])
+        if inside is not None:
+            pixels.lay(*inside, strokes.slot[i], strokes.shape[i], strokes.paint[i], strokes.bristles[i])
+    rows *= pixels.bare.reshape(n, width, 1)
+    rows += pixels.paint.reshape(rows.shape)
 
 
 def _boxes(shape: Float32, width: int, height: int) -> NDArray[np.int64]:
-    """Return first and end of the columns, first and end of the rows of the box around each stroke, (n, 4)."""
+    """Return the box around each stroke, (n, 4): first column, end column, first row, end row; ends are exclusive."""
     short = min(width, height)
     x, y, cos, sin, half_width, half_length, curve = shape.T.astype(np.float64)
     deep = half_width + np.abs(curve) * half_length**2 / 2
@@ -278,56 +282,105 @@ def _boxes(shape: Float32, width: int, height: int) -> NDArray[np.int64]:
     return np.asarray(np.clip(np.stack(edges, axis=1), 0, limits), np.int64)
 
 
-def _paint_stroke(
-    part: Float32,
-    kept: Float32 | None,
-    x: Float32,
-    y: Float32,
-    pixel: np.float32,
-    shape: Float32,
-    paint: Float32,
-    bristles: Float32,
-) -> None:
-    """Paint one stroke on the pixels (h, w, 3) at places x (w,) and y (h, 1), with the share `kept` (h, w) of it."""
-    middle_x, middle_y, cos, sin, half_width, half_length, curve = shape
-    dry, relief, opacity = paint[3:]
-    dx, dy = x - middle_x, y - middle_y
-    along = dx * cos + dy * sin
-    across = dy * cos - dx * sin
-    across -= np.float32(0.5) * curve * along * along
-    u, v = across * (1 / half_width), along * (1 / half_length)
-    inside = (np.abs(u) < 1) & (np.abs(v) < 1)
-    if not inside.any():
-        return
-    r, c = np.nonzero(inside)
-    u, v = u[r, c], v[r, c]
-    at = (u + np.float32(1)) * np.float32(0.5 * (BRISTLES - 1.01))
-    low = at.astype(np.intp)
-    share = at - low
-    length, load = bristles
-    step = length[low + 1] - length[low]
-    reach = length[low] + step * share
-    filled = load[low] + (load[low + 1] - load[low]) * share
-    end = np.float32(1) - np.float32(RAGGED) * reach * min(np.float32(1), 4 * half_width / half_length)
-    cover = _ramp((np.float32(1) - np.float32(0.06) * filled - np.abs(u)) * (half_width / (np.float32(1.2) * pixel)))
-    cover *= _ramp((end - np.abs(v)) * (half_length / (np.float32(1.5) * pixel)))
-    used = np.float32(0.5) * (v + np.float32(1))
-    thin = np.float32(1.7) * dry * used * used - np.float32(0.55) + np.float32(0.9) * (filled - np.float32(0.5))
-    alpha = opacity * cover * (np.float32(1) - np.float32(0.85) * _ramp(thin * np.float32(2.2)))
-    if kept is not None:
-        alpha *= kept[r, c]
-    slope = np.float32(SLOPE) * u * np.abs(u) ** 3 + np.float32(GROOVES) * step
-    lit = slope * (sin * np.float32(LIGHT[0]) - cos * np.float32(LIGHT[1]))
-    tone = paint[0] + relief * lit + np.float32(BRISTLE_L) * (reach - np.float32(0.5))
-    tone += np.float32(END_L) * relief * np.clip((v - np.float32(0.72)) * np.float32(1 / 0.28), 0, 1)
-    here = part[r, c]
-    here[:, 0] += alpha * (tone - here[:, 0])
-    here[:, 1] += alpha * (paint[1] - here[:, 1])
-    here[:, 2] += alpha * (paint[2] - here[:, 2])
-    part[r, c] = here
+class _Pixels:
+    """Pixels of some rows of a picture, on which strokes are laid from the uppermost to the lowest.
+
+    A pixel that strokes have covered is not computed again, which most of the pixels under a stroke are.
+
+    Attributes
+    ----------
+    bare : (n * width,) float32
+        Share of each pixel that the strokes laid so far leave bare.
+    paint : (n * width, 3) float32
+        CIELAB of the strokes laid so far, multiplied by what each covers.
+    """
+
+    def __init__(self, rows: Float32, top: int, height: int, edges: Edges | None) -> None:
+        n, self.width = rows.shape[:2]
+        self.short = min(self.width, height)
+        self.x = ((np.arange(self.width) + 0.5 - self.width / 2) / self.short).astype(np.float32)
+        self.y = ((np.arange(top, top + n) + 0.5 - height / 2) / self.short).astype(np.float32)
+        self.edges = edges
+        self.bare, self.paint = np.ones(n * self.width, np.float32), np.zeros((n * self.width, 3), np.float32)
+
+    def under(self, shape: Float32, first: int, last: int) -> tuple[Index, Float32, Float32] | None:
+        """Return which pixels of the rows from `first` to `last` are under a stroke and not covered; None if none are.
+
+        Returns
+        -------
+        index : (k,)
+            Indices of the pixels.
+        u, v : (k,) float32
+            Their places across and along the stroke, from -1 to 1.
+        """
+        middle_x, middle_y, cos, sin, half_width, half_length, curve = shape
+        # In each row, the columns are inside the straight band that contains the bent stroke.
+        dy = self.y[first:last].astype(np.float64) - middle_y
+        bend = 0.5 * curve * half_length * half_length
+        with np.errstate(divide="ignore", invalid="ignore"):
+            along = np.stack([(side * half_length - dy * sin) / cos for side in (-1, 1)])
+            across = np.stack(
+                [(dy * cos - side) / sin for side in (min(bend, 0) - half_width, max(bend, 0) + half_width)]
+            )
+        low = np.fmax(along.min(axis=0), across.min(axis=0)) + middle_x
+        high = np.fmin(along.max(axis=0), across.max(axis=0)) + middle_x
+        left, right = (np.clip(ends * self.short + self.width / 2, 0, self.width) for ends in (low, high))
+        start = left.astype(np.intp)
+        count = np.maximum(np.ceil(right).astype(np.intp) - start, 0)
+        row = np.repeat(np.arange(first, last), count)
+        column = np.arange(row.size) + np.repeat(start - (count.cumsum() - count), count)
+        index = row * self.width + column
+        open_ = np.flatnonzero(self.bare[index] > COVERED)
+        row, column = row[open_], column[open_]
+        dx, dy = self.x[column] - middle_x, self.y[row] - middle_y
+        along = dx * cos + dy * sin
+        across = dy * cos - dx * sin - np.float32(0.5) * curve * along * along
+        u, v = across * (1 / half_width), along * (1 / half_length)
+        inside = np.flatnonzero((np.abs(u) < 1) & (np.abs(v) < 1))
+        return (index[open_[inside]], u[inside], v[inside]) if inside.size else None
+
+    def lay(
+        self, index: Index, u: Float32, v: Float32, slot: int, shape: Float32, paint: Float32, bristles: Float32
+    ) -> None:
+        """Lay a stroke beneath those laid so far, on the pixels that `under` has returned."""
+        cos, sin, half_width, half_length = shape[2:6]
+        dry, relief, opacity = paint[3:6]
+        at = (u + np.float32(1)) * np.float32(0.5 * (BRISTLES - 1.01))
+        low = at.astype(np.intp)
+        share = at - low
+        length, load = bristles
+        step = length[low + 1] - length[low]
+        reach = length[low] + step * share
+        filled = load[low] + (load[low + 1] - load[low]) * share
+        end = np.float32(1) - np.float32(RAGGED) * reach * min(np.float32(1), 4 * half_width / half_length)
+        cover = _ramp((1 - np.float32(0.06) * filled - np.abs(u)) * (half_width * np.float32(self.short / 1.2)))
+        cover *= _ramp((end - np.abs(v)) * (half_length * np.float32(self.short / 1.5)))
+        used = np.float32(0.5) * (v + np.float32(1))
+        thin = np.float32(1.7) * dry * used * used - np.float32(0.55) + np.float32(0.9) * (filled - np.float32(0.5))
+        alpha = opacity * cover * (np.float32(1) - np.float32(0.85) * _ramp(thin * np.float32(2.2)))
+        if self.edges is not None:
+            alpha *= 1 - self._held_back(self.edges, index, slot, paint[6])
+        slope = np.float32(SLOPE) * u * np.abs(u) ** 3 + np.float32(GROOVES) * step
+        lit = slope * (sin * np.float32(LIGHT[0]) - cos * np.float32(LIGHT[1]))
+        tone = paint[0] + relief * lit + np.float32(BRISTLE_L) * (reach - np.float32(0.5))
+        tone += np.float32(END_L) * relief * np.clip((v - np.float32(0.72)) * np.float32(1 / 0.28), 0, 1)
+        bare = self.bare[index]
+        seen = bare * alpha
+        self.bare[index] = bare - seen
+        for channel, value in enumerate((tone, paint[1], paint[2])):
+            self.paint[index, channel] += seen * value
+
+    def _held_back(self, edges: Edges, index: Index, slot: int, least: np.float32) -> Float32:
+        """Return how much of a stroke is held back (left out) at each of some pixels, 0 to 1."""
+        share = edges.share.ravel()[index]
+        first, second = edges.slot.ravel()[index] == slot, edges.second.ravel()[index] == slot
+        return np.asarray(
+            np.maximum(edges.hard.ravel()[index], least)
+            * (np.float32(1) - first * (np.float32(1) - share) - second * share)
+        )
 
 
 def _ramp(v: Float32) -> Float32:
-    """Return the smoothstep polynomial of v, clipped to [0, 1]."""
+    """Return the smoothstep polynomial of v, which is first clipped to [0, 1]."""
     v = np.clip(v, 0, 1)
     return np.asarray(v * v * (np.float32(3) - np.float32(2) * v))

@@ -1,9 +1,10 @@
-"""Surfaces: what a composition is painted with, from gouache to layers.
+"""Surfaces: the techniques in which a composition is painted, such as gouache or collage.
 
 Composition -> `SURFACES` -> tables and strokes, made once -> rows of pixels in CIELAB
 
-Gouache, impasto and brush drawing are made of strokes. Collage, flat colour, print and layers are areas with crisp
-borders whose colour changes. Each is a function of place.
+The surfaces "gouache", "impasto", "drawing" and "collage" are made of strokes; in "collage", strokes hardly cross
+borders of areas. The surfaces "flat", "print" and "layers" are areas with crisp borders, without strokes. Each surface
+is a function of the position.
 """
 
 from __future__ import annotations
@@ -14,22 +15,25 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from clavilux.constants import SLOTS, WIDEST_OUTLINE
-from clavilux.painter.areas import Areas, View, colour_areas, model_areas
+from clavilux.painter.areas import Areas, View, colour_areas, drift_colours, model_areas
 from clavilux.painter.composition import SIDE, Composition, compose, slow_field
 from clavilux.painter.marks.hashing import draws
 from clavilux.painter.palette import shift_lightness
-from clavilux.painter.raster import Float32, blur, smooth
+from clavilux.painter.raster import Float32, UInt8, blur, smooth
 from clavilux.painter.strokes import Brush, Edges, Strokes, paint_strokes, place_strokes
 
-_GRAIN = ((640, 2.2), (2560, 2.2))  # cells of the paper along the short side, and L* from dark to light
-_LINE_WIDTH = 0.0045  # short sides: widest half of a line at an outline of 1
-UPPER_OPACITY = 0.42  # of the second layer of translucent layers
-_PAPER_L = 91.0  # least lightness of paper
-_DARK_L = 40.0  # mean lightness of a picture below which a drawing is on dark paper
+_GRAIN = ((640, 2.2), (2560, 2.2))  # two grains: number of cells along the short side, and range in L*
+_LINE_WIDTH = 0.0045  # short sides: half of the width of a line where it is widest, at an outline of 1
+_STEEP = 3.0  # how steeply hard borders turn into soft ones; where a border is half hard, strokes fade like smears
+UPPER_OPACITY = 0.42  # opacity of the second layer of the surface "layers"
+_PAPER_L = 91.0  # L*: least lightness of paper
+LOST_BLUR = 0.006  # short sides: standard deviation of the blur of borders
+_FAINT = 0.7  # factor of the drift of colours on surfaces without strokes
+_DARK_L = 40.0  # L*: if the mean of a picture is below this, a drawing is on dark paper
 
 
 class Surface(ABC):
-    """A composition, ready to be painted at any size.
+    """A composition in one technique, ready to be painted at any size.
 
     Parameters
     ----------
@@ -38,11 +42,11 @@ class Surface(ABC):
     Attributes
     ----------
     words : str
-        What the picture is, in a few words.
+        The technique in a few words.
     has_lines : bool
         Whether the control `outline` has an effect.
     texture : float
-        Factor of the grain: 0 is none, 1 the default, 2 the largest.
+        Strength of the grain, from 0 (no grain) to 2; 1 is the default.
     """
 
     words: str
@@ -56,15 +60,18 @@ class Surface(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Compute what `colours` reads for every view, such as tables and strokes; the constructor calls it."""
+        """Compute tables and strokes, which `colours` uses for every view; the constructor calls this method."""
 
     @abstractmethod
     def colours(self, view: View) -> Float32:
         """Return rows of the picture without grain, (n, width, 3) in CIELAB."""
 
     def paint(self, view: View) -> Float32:
-        """Return rows of the picture, (n, width, 3) in CIELAB."""
-        lab = self.colours(view)
+        """Return rows of the picture with grain, (n, width, 3) in CIELAB."""
+        return self.add_grain(self.colours(view), view)
+
+    def add_grain(self, lab: Float32, view: View) -> Float32:
+        """Add grain to rows of the picture in place, and return them."""
         for cells, amount in _GRAIN if self.texture else ():
             # A pixel that covers many cells shows their mean, which deviates less.
             lab[..., 0] += np.float32(self.texture * amount * min(1.0, view.short / cells)) * view.grain(
@@ -73,11 +80,14 @@ class Surface(ABC):
         return lab
 
     def slow(self, cycles: float, name: str) -> Float32:
-        """Return a smooth random field (h, w) on the raster, with mean 0 and deviation 1, from `slow_field`."""
+        """Return a smooth random field (h, w) on the raster, with mean 0 and standard deviation 1.
+
+        Its waves have about ``cycles / 2`` cycles per short side. Different names give independent fields.
+        """
         return slow_field(self.composition, cycles, name)
 
     def paper(self) -> Float32:
-        """Return the colour of the paper, (3,) in CIELAB: the lightest of the palette, paler unless it is exact."""
+        """Return the colour of the paper, (3,) in CIELAB: the lightest one, paler unless `exact_palette` is true."""
         lightest, controls = self.palette[-1], self.composition.controls
         if controls.exact_palette:
             return np.asarray(lightest)
@@ -92,24 +102,30 @@ class Surface(ABC):
         """Return the factor of the light and shade within areas, from 0.7 to 1.5; it rises with the control `glaze`."""
         return 0.7 + 0.8 * min(1.0, self.composition.controls.glaze / 8)
 
+    def inside_figures(self) -> Float32:
+        """Return the fraction of each cell of the raster that lies inside a figure, (h, w), 0 to 1."""
+        return smooth(self.composition.figures.cells.astype(np.float32))
+
     def lost_edges(self) -> Float32:
-        """Return how far borders are blurred, (h, w), 0 to 1: some are lost, others are not; more with softness."""
+        """Return how much borders are blurred at each place, (h, w), 0 to 1; it rises with the control `softness`."""
         more = np.float32(2.4 * self.composition.controls.softness - 1.8)
         return np.asarray(np.clip((self.slow(2.0, "lost") + more) * np.float32(1.5), 0, 1))
 
 
 class Gouache(Surface):
-    """Opaque strokes that follow the shapes, broad in calm areas and small near borders and in the focus."""
+    """Opaque strokes that follow the shapes: broad in calm areas, small near borders and at the focus."""
 
     words = "brush strokes in gouache"
 
-    wide, ratio, spacing, dry, relief, crisp = 0.13, 2.8, 0.5, 0.7, 4.0, 0.5
+    # Of the broad brush: width in short sides, length / width, spacing / width, dryness, relief. Last: mean hardness of
+    # borders, before random changes.
+    wide, ratio, spacing, dry, relief, crisp = 0.2, 3.4, 0.5, 0.7, 2.0, 2.7
 
     def prepare(self) -> None:
         """Place the strokes of four brushes."""
-        modelling = model_areas(self.composition, 15 * self.depth())
+        modelling = model_areas(self.composition, 15 * self.depth()) + drift_colours(self.composition)
         wide, long, dry = self.wide, self.wide * self.ratio, self.dry
-        relief = self.relief * (0.6 + 0.6 * self.strength())
+        relief = self.relief * (0.2 + self.strength())
         brushes = (
             Brush("broad", wide, long, wide * self.spacing, near=0.35 * wide, dry=dry, relief=relief),
             Brush("middle", 0.42 * wide, 0.5 * long, 0.28 * wide, 0.008, 0.5 * wide, dry=0.9 * dry, relief=relief),
@@ -123,15 +139,22 @@ class Gouache(Surface):
         strokes = [place_strokes(self.composition, brush, modelling) for brush in brushes]
         self.strokes: Strokes = sum(strokes[1:], strokes[0])
         still = np.zeros((*self.composition.slots.shape, 2), np.float32)
-        self.areas = Areas(self.composition.slots, still)
-        self.hard = np.clip(np.float32(self.crisp) + np.float32(0.9) * self.slow(2.5, "hard"), 0, 1)
-        under = np.roll(self.palette, -1, axis=0)  # another colour shows between strokes
-        self.ground = (0.65 * self.palette + 0.35 * under).astype(np.float32)
+        self.areas = Areas(self.composition, still)
+        hard = np.clip(np.float32(self.crisp) + np.float32(_STEEP) * self.slow(2.5, "hard"), 0, 1)
+        self.hard = np.maximum(hard, np.clip(4 * self.inside_figures(), 0, 1))
 
     def colours(self, view: View) -> Float32:
-        """Return the ground with strokes on it."""
-        read = self.areas.read(view)
-        lab = colour_areas(read, self.ground)
+        """Return areas of flat colour with strokes on them."""
+        return self.brush(view, self.areas.read(view))
+
+    def ground(self) -> Float32:
+        """Return the colour that shows between the strokes of each palette slot, (8, 3) in CIELAB."""
+        under = np.roll(self.palette, -1, axis=0)
+        return np.asarray(0.65 * self.palette + 0.35 * under, np.float32)
+
+    def brush(self, view: View, read: tuple[UInt8, UInt8, Float32]) -> Float32:
+        """Return areas of flat colour with strokes on them; `read` is the result of `Areas.read` for the view."""
+        lab = colour_areas(read, self.ground())
         paint_strokes(lab, view.top, view.height, self.strokes, view.fast, Edges(*read, view.enlarge(self.hard)))
         return lab
 
@@ -141,40 +164,36 @@ class Impasto(Gouache):
 
     words = "thick paint laid on with a knife"
 
-    wide, ratio, spacing, dry, relief, crisp = 0.1, 2.0, 0.5, 0.45, 6.5, 0.3
+    wide, ratio, spacing, dry, relief, crisp = 0.16, 3.4, 0.5, 0.45, 5.0, 2.5
 
 
-class BrushDrawing(Surface):
-    """Ink and colour on paper: dry gestures of a brush, and much paper."""
+class BrushDrawing(Gouache):
+    """Ink and colour on paper: dry brush strokes and bare paper."""
 
     words = "a brush drawing on paper"
 
-    wide = 0.14  # width of the brush in short sides
-    apart = 20.0  # L*: least difference from the paper of what is drawn
+    wide, ratio, spacing, dry, relief, crisp = 0.14, 3.0, 0.45, 1.0, 1.5, 2.7
+    least_bare = 0.06  # the lightest slots, on dark paper the darkest, are not drawn: as many as cover this share
 
     def prepare(self) -> None:
-        """Place the strokes of two brushes on all areas that differ enough in lightness from the paper."""
-        composition, wide, paper = self.composition, self.wide, self.paper()
-        modelling = model_areas(composition, 15 * self.depth())
+        """Choose the paper, and leave out the strokes on slots that stay bare."""
+        super().prepare()
+        composition, paper, nearest = self.composition, self.paper(), -1
+        exact = composition.controls.exact_palette
         share = np.bincount(composition.slots.ravel(), minlength=SLOTS) / composition.slots.size
-        if share @ self.palette[:, 0] < _DARK_L and not composition.controls.exact_palette:
-            paper = self.palette[0] + np.float32(0.25) * (self.palette[share.argmax()] - self.palette[0])
-        drawn = np.abs(self.palette[:, 0] - paper[0]) >= (1 if composition.controls.exact_palette else self.apart)
-        self.ground = np.broadcast_to(paper, (*composition.slots.shape, 3)).astype(np.float32)
-        brushes = (
-            Brush("broad", wide, 3.0 * wide, 0.45 * wide, 0.2 * wide, share=0.85, jitter=4, dry=1.0, relief=1.5,
-                  opacity=0.95),
-            Brush("middle", 0.35 * wide, 1.4 * wide, 0.25 * wide, 0.008, 0.35 * wide, share=0.85, dry=0.8, relief=1.5,
-                  opacity=0.97),
-        )  # fmt: skip
-        strokes = [place_strokes(composition, brush, modelling, slots=drawn) for brush in brushes]
-        self.strokes = strokes[0] + strokes[1]
+        if share @ self.palette[:, 0] < _DARK_L and not exact:
+            paper, nearest = self.palette[0] + np.float32(0.25) * (self.palette[share.argmax()] - self.palette[0]), 0
+        apart = np.abs(self.palette[:, 0] - self.palette[nearest, 0])
+        order = apart.argsort(kind="stable")
+        drawn = apart >= 1
+        if not exact:
+            drawn[order[: 1 + np.searchsorted(share[order].cumsum(), self.least_bare)]] = False
+        self.strokes, self.bare = self.strokes.of_slots(drawn), paper
+        self.solid = np.where(drawn[:, None], self.palette, paper).astype(np.float32)
 
-    def colours(self, view: View) -> Float32:
-        """Return the paper with strokes on it."""
-        lab = view.enlarge(self.ground)
-        paint_strokes(lab, view.top, view.height, self.strokes, view.fast)
-        return lab
+    def ground(self) -> Float32:
+        """Return the colour of the paper for each palette slot, (8, 3) in CIELAB."""
+        return np.broadcast_to(self.bare, (SLOTS, 3)).astype(np.float32)
 
 
 class Flat(Surface):
@@ -186,18 +205,19 @@ class Flat(Surface):
     words = "flat colours"
     has_lines = True
 
-    modelling, wobble = 0.0, 0.4
+    modelling, wobble = 0.0, 0.4  # L*: change within areas; cells: standard deviation of the unevenness of borders
 
     def prepare(self) -> None:
-        """Make the areas, their modelling and the blurred colours."""
+        """Compute the areas, the change of colour within them, the blurred colours, and the lines."""
         composition, controls = self.composition, self.composition.controls
         shift = [np.float32(self.wobble) * self.slow(20, f"wobble {axis}") for axis in range(2)]
-        self.areas = Areas(composition.slots, np.stack(shift, axis=-1))
+        self.areas = Areas(composition, np.stack(shift, axis=-1))
         self.change = np.zeros((*composition.slots.shape, 3), np.float32)
         if self.modelling:
             self.change = model_areas(composition, self.modelling * self.depth())
+            self.change += np.float32(_FAINT) * drift_colours(composition)
         self.lost = self.lost_edges()
-        self.soft = blur(self.palette[composition.slots] + self.change, 0.006 * SIDE)
+        self.soft = blur(self.palette[composition.slots] + self.change, LOST_BLUR * SIDE)
         swell = np.clip(np.float32(0.35) + np.float32(0.6) * self.slow(4, "line"), -0.2, 1.2)
         width = _LINE_WIDTH * min(abs(controls.outline), WIDEST_OUTLINE)
         has_line = self.has_lines and width > 0.0008
@@ -206,18 +226,24 @@ class Flat(Surface):
         self.ink = self.palette[lightness.argmin() if controls.outline < 0 else lightness.argmax()]
 
     def colours(self, view: View) -> Float32:
-        """Return the areas, blurred where edges are lost, with lines."""
+        """Return the colours of the areas, with some borders blurred and lines drawn on top."""
         lab = colour_areas(self.areas.read(view), self.palette) + view.enlarge(self.change)
         lost = view.enlarge(self.lost)[..., None]
         lab += lost * (view.enlarge(self.soft) - lab)
-        if self.line is not None:
-            cover = np.clip(view.enlarge(self.line) * np.float32(view.short) + np.float32(0.5), 0, 1)[..., None]
-            lab += cover * (self.ink - lab)
+        line = self.read_line(view)
+        if line is not None:
+            lab += line[..., None] * (self.ink - lab)
         return lab
+
+    def read_line(self, view: View) -> Float32 | None:
+        """Return the fraction of each pixel that lines cover, (n, width); None if there are no lines."""
+        if self.line is None:
+            return None
+        return np.asarray(np.clip(view.enlarge(self.line) * np.float32(view.short) + np.float32(0.5), 0, 1))
 
 
 class Layers(Flat):
-    """Areas with a second, translucent layer of areas over them."""
+    """Areas under a second, translucent layer of areas; the second layer leaves out figures."""
 
     words = "translucent layers of colour"
     has_lines = False
@@ -229,44 +255,43 @@ class Layers(Flat):
         super().prepare()
         composition = self.composition
         controls = dataclasses.replace(
-            composition.controls, shapes=max(1.6, 0.7 * composition.controls.shapes), detail=0.0
+            composition.controls, shapes=max(1.6, 0.7 * composition.controls.shapes), detail=0.0, figure="none"
         )
         upper = compose(controls, aspect=composition.width / composition.height, seed=composition.seed + 9)
-        self.upper = Areas(upper.slots, self.areas.shift)
+        self.upper = Areas(upper, self.areas.shift)
+        self.free = 1 - self.inside_figures()  # figures keep their contrast
 
     def colours(self, view: View) -> Float32:
-        """Return the areas, darkened or tinted where the second layer lies over another colour."""
+        """Return the colours of the areas, darkened or tinted by the second layer where it differs in lightness."""
         lab = super().colours(view)
         over = colour_areas(self.upper.read(view), self.palette)
         differs = np.clip(np.abs(over[..., 0] - lab[..., 0]) - 5, 0, 1)[..., None]
         over[..., 0] = np.minimum(over[..., 0], lab[..., 0] + 6)
-        lab += np.float32(UPPER_OPACITY) * differs * (over - lab)
+        lab += np.float32(UPPER_OPACITY) * differs * view.enlarge(self.free)[..., None] * (over - lab)
         return lab
 
 
 class Print(Surface):
-    """Flat inks with grain, like a risograph."""
+    """Areas of flat ink, shaded on one side by grain, like a risograph print."""
 
     words = "a grainy print"
 
     def prepare(self) -> None:
-        """Make the areas and the density of the grain."""
+        """Compute the areas, the drift of the inks and the density of the grain."""
         shift = [np.float32(0.4) * self.slow(20, f"wobble {axis}") for axis in range(2)]
-        self.areas = Areas(self.composition.slots, np.stack(shift, axis=-1))
-        turned = self.slow(1.5, "fade") + np.float32(0.6) * self.slow(1.1, "fade 2") * (
-            self.composition.slots % 3 - 1.0
-        )
-        self.fade = np.clip(np.float32(0.5) * (turned.astype(np.float32) - np.float32(0.9)), 0, 0.45)
-        self.fade *= np.float32(min(1.5, self.texture))
+        self.areas = Areas(self.composition, np.stack(shift, axis=-1))
+        shade = -model_areas(self.composition, 1.0)[..., 0]
+        self.tint = np.float32(_FAINT) * drift_colours(self.composition)
+        self.fade = np.clip(np.float32(self.depth()) * shade, 0, 0.32) * np.float32(min(1.5, self.texture))
         colours = self.palette
         apart = np.abs(colours[:, None, 0] - colours[None, :, 0])
         apart += 0.5 * np.hypot(*(colours[:, None, c] - colours[None, :, c] for c in (1, 2)))
         self.near = colours[apart.argsort(axis=1)[:, 1]]
 
     def colours(self, view: View) -> Float32:
-        """Return the areas with grain of a near colour."""
+        """Return the colours of the areas, each with grain in the palette colour that is most similar to its own."""
         read = self.areas.read(view)
-        lab = colour_areas(read, self.palette)
+        lab = colour_areas(read, self.palette) + view.enlarge(self.tint)
         grain = view.grain(900, self.composition.seed, "ink") * np.float32(1.6) + np.float32(0.5)
         speck = np.clip((view.enlarge(self.fade) - grain) * np.float32(max(2.0, view.short / 500)) + 0.5, 0, 1)
         speck *= np.float32(0.6) * (view.enlarge(self.fade) > 0)
@@ -274,27 +299,25 @@ class Print(Surface):
         return lab
 
 
-class Collage(Surface):
-    """Cut papers laid over each other, each with a tone and a narrow shadow."""
+class Collage(Gouache):
+    """Sheets of paper, painted in gouache, cut out and laid over each other; each casts a narrow shadow."""
 
-    words = "a paper collage"
+    words = "a collage of painted papers"
+
+    wide, ratio, spacing, dry, relief, crisp = 0.09, 3.2, 0.5, 0.5, 2.0, 4.0
 
     def prepare(self) -> None:
-        """Make the areas and the tone of the papers."""
-        cut = np.stack([np.float32(0.5) * self.slow(20, f"cut {axis}") for axis in range(2)], axis=-1)
-        self.areas = Areas(self.composition.slots, cut)
-        self.height = draws(self.composition.seed, "height", SLOTS)  # which paper lies over which
-        self.change = model_areas(self.composition, 6 * self.depth())
-        mottle = np.float32(0.8 * self.texture) * self.slow(14, "mottle")
-        self.change[..., 0] += np.float32(0.9) * self.slow(1.5, "tone") + mottle
+        """Place the strokes, and draw a random height for each palette slot: higher papers lie over lower ones."""
+        super().prepare()
+        self.height = draws(self.composition.seed, "height", SLOTS)
 
     def colours(self, view: View) -> Float32:
-        """Return the papers with their shadows."""
+        """Return the sheets of paper with their shadows."""
         read = self.areas.read(view)
-        lab = colour_areas(read, self.palette) + view.enlarge(self.change)
-        for step in (0.002, 0.004):
+        lab, slot = self.brush(view, read), read[0]
+        for step in (0.0015, 0.003):
             over = self.areas.read(view, (-step * SIDE, -step * SIDE))[0]
-            lab[..., 0] -= np.float32(3.5) * (self.height[over] > self.height[read[0]])
+            lab[..., 0] -= np.float32(3.5) * (self.height[over] > self.height[slot])
         return lab
 
 

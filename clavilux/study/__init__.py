@@ -1,1 +1,1 @@
-"""Listening studies: a page that works offline is made from songs, answered in a browser, and its results are read."""
+"""Listening studies: make a page of songs and pictures that works offline, and read the results that visitors save."""

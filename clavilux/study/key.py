@@ -1,13 +1,12 @@
-"""The key of a study: its right answers as text that nobody reads by accident.
+"""Write and read the key of a study: the right answers, scrambled so that nobody reads them by accident.
 
-The page and each result file contain this text, so that a result can be read without other files. The text is
-scrambled, not encrypted, so that it does not prevent cheating.
+The page of the study and each result file contain the key, so that a result can be read without other files. The key is
+not encrypted, so it does not prevent cheating.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -18,13 +17,13 @@ _DIGEST_BYTES = 8
 
 
 def scramble(answers: Mapping[str, str], study: str) -> str:
-    """Return the key of a study: its answers (trial -> right answer) as text that depends on the id of the study."""
+    """Return the key of the study with the id ``study``, made from its right answers (id of the trial -> answer)."""
     plain = json.dumps(answers, sort_keys=True).encode()
     return base64.b64encode(_mask(hashlib.sha256(plain).digest()[:_DIGEST_BYTES] + plain, study)).decode("ascii")
 
 
 def unscramble(key: str, study: str) -> dict[str, str]:
-    """Return the answers (trial -> right answer) in the key of a study.
+    """Return the right answers (id of the trial -> answer) in the key of a study with the id ``study``.
 
     Raises
     ------
@@ -37,9 +36,11 @@ def unscramble(key: str, study: str) -> dict[str, str]:
         if digest != hashlib.sha256(plain).digest()[:_DIGEST_BYTES]:
             raise ValueError
         answers = json.loads(plain)
-    except (ValueError, binascii.Error):
+        if not isinstance(answers, dict) or not all(trial.isdecimal() for trial in answers):
+            raise ValueError
+    except (ValueError, RecursionError):
         raise StudyError("its key is damaged; ask for the file again") from None
-    return {str(trial): str(answer) for trial, answer in answers.items()}
+    return {trial: str(answer) for trial, answer in answers.items()}
 
 
 def _mask(content: bytes, study: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Write the page of a study: pictures and excerpts of songs with random file names, and trials in a random order."""
+"""Write the page of a listening study, with pictures and excerpts of songs under random file names."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from clavilux.errors import ClaviluxError, OutputError, StudyError
 from clavilux.study.key import scramble
 from clavilux.study.pieces import make_halves, make_whole
 from clavilux.study.trials import COMPARISONS, LEAST_SONGS, MATCHES, draw_comparisons, draw_matches
+from clavilux.system.arguments import counted
 from clavilux.system.files import write_whole
 from clavilux.system.jobs import count_jobs, run_calls
 from clavilux.version import __version__
@@ -24,30 +25,33 @@ from clavilux.version import __version__
 FORMAT, VERSION = "clavilux study", 1
 PAGE, MEDIA = "index.html", "media"
 
-Pieces = tuple[bytes, bytes]
+Pieces = tuple[bytes, bytes]  # result of `make_whole` or `make_halves`
+Make = Callable[[str, Path], Pieces]  # `make_whole` or `make_halves`; called with a bundle and a song
 
 
 def make_study(
     songs: Sequence[Path], folder: Path, *, bundle: str, seed: int, jobs: int, fault: Callable[[str], None]
 ) -> int:
-    """Write the page of a study into a new or empty folder, and return the number of songs in its first part.
+    """Write the page of a study, and return the number of songs in its first part.
 
-    At most `MATCHES` songs are heard in the first part. The second part shows the halves of `COMPARISONS` other songs,
-    or, if there are not enough songs, the halves of songs of the first part.
+    The first part has at most `MATCHES` songs, and asks which of two pictures belongs to a song. The second part shows
+    pictures of the halves of `COMPARISONS` other songs, and asks whether two pictures belong to the same song. If there
+    are not enough other songs, the songs of the first part are used again.
 
     Parameters
     ----------
     songs : sequence of Path
         Sound files.
     folder : Path
+        New or empty folder for the page.
     bundle : str
-        Name of a shipped bundle, or the folder of one.
+        Name of a shipped bundle (trained networks), or the folder of a bundle.
     seed : int
-        Random seed of the choice of songs and of the trials.
+        Random seed that determines the choice of songs and the trials.
     jobs : int
         Number of worker processes; -1 for one per core.
     fault : callable
-        Called with one line for each song that cannot be painted.
+        Called with a one-line message for each song that cannot be painted.
 
     Raises
     ------
@@ -60,15 +64,33 @@ def make_study(
     rng = np.random.default_rng(seed)
     order = [songs[i] for i in rng.permutation(len(songs))]
     jobs = min(count_jobs(jobs), max(1, len(order)))
-    heard, rest = _take(make_whole, bundle, order, MATCHES, jobs, fault)
+
+    def take(make: Make, songs: Sequence[Path], most: int) -> tuple[dict[Path, Pieces], Sequence[Path]]:
+        """Call ``make`` with songs in order until ``most`` calls succeed; return song -> result, and untried songs."""
+        taken: dict[Path, Pieces] = {}
+        while songs and len(taken) < most:
+            tried, songs = songs[: most - len(taken)], songs[most - len(taken) :]
+            calls = (partial(_attempt, make, bundle, song) for song in tried)
+            for song, result in zip(tried, run_calls(calls, jobs=jobs, failed=_failed), strict=True):
+                if isinstance(result, str):
+                    fault(result)
+                else:
+                    taken[song] = result
+        return taken, songs
+
+    heard, rest = take(make_whole, order, MATCHES)
     if len(heard) < LEAST_SONGS:
-        raise StudyError(f"{len(heard)} songs are too few for a study; give a folder with {LEAST_SONGS} or more")
-    halves, _ = _take(make_halves, bundle, rest, COMPARISONS, jobs, fault)
+        raise StudyError(f"too few songs for a study: {len(heard)}; give a folder with {LEAST_SONGS} or more")
+    halves, _ = take(make_halves, rest, COMPARISONS)
     if len(halves) < COMPARISONS:
-        halves, _ = _take(make_halves, bundle, list(heard), COMPARISONS, jobs, fault)
+        halves, _ = take(make_halves, list(heard), COMPARISONS)
     if len(halves) < COMPARISONS:
-        raise StudyError(f"the halves of {len(halves)} songs can be painted; give a folder with {LEAST_SONGS} or more")
-    media, page = _lay_out(list(heard.values()), list(halves.values()), rng, made=_describe(bundle, seed))
+        raise StudyError(
+            f"the halves of {counted(len(halves), 'song')} can be painted; give a folder with {LEAST_SONGS} or more"
+        )
+    opened = open_bundle(bundle)
+    made = {"clavilux": __version__, "bundle": opened.name, "sha256": opened.sha256[:12], "seed": seed}
+    media, page = _lay_out(list(heard.values()), list(halves.values()), rng, made)
     for name, content in media.items():
         write_whole(folder / MEDIA / name, content)
     write_whole(folder / PAGE, page.encode())
@@ -76,34 +98,13 @@ def make_study(
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `OutputError` unless the folder is empty or does not exist."""
+    """Raise an `OutputError` unless a folder is empty or does not exist."""
     if folder.is_dir() and any(folder.iterdir()):
         raise OutputError(f"{folder} is not empty; give a new folder, so that a study holds nothing else")
 
 
-def _take(
-    make: Callable[[str, Path], Pieces],
-    bundle: str,
-    songs: Sequence[Path],
-    most: int,
-    jobs: int,
-    fault: Callable[[str], None],
-) -> tuple[dict[Path, Pieces], Sequence[Path]]:
-    """Return the pieces of the first songs that can be painted, at most `most`, and the songs after them."""
-    taken: dict[Path, Pieces] = {}
-    while songs and len(taken) < most:
-        tried, songs = songs[: most - len(taken)], songs[most - len(taken) :]
-        calls = (partial(_attempt, make, bundle, song) for song in tried)
-        for song, result in zip(tried, run_calls(calls, jobs=jobs, failed=_failed), strict=True):
-            if isinstance(result, str):
-                fault(result)
-            else:
-                taken[song] = result
-    return taken, songs
-
-
-def _attempt(make: Callable[[str, Path], Pieces], bundle: str, song: Path) -> Pieces | str:
-    """Return the pieces of a song, or the message of the error, which names the song."""
+def _attempt(make: Make, bundle: str, song: Path) -> Pieces | str:
+    """Return the result of ``make`` for a song, or an error message that names the song."""
     try:
         return make(bundle, song)
     except ClaviluxError as error:
@@ -114,15 +115,13 @@ def _failed(call: partial[Pieces | str], reason: str) -> str:
     return f"{call.args[2]}: {reason}"
 
 
-def _describe(bundle: str, seed: int) -> dict[str, Any]:
-    opened = open_bundle(bundle)
-    return {"clavilux": __version__, "bundle": opened.name, "sha256": opened.sha256[:12], "seed": seed}
-
-
 def _lay_out(
-    heard: Sequence[Pieces], halves: Sequence[Pieces], rng: np.random.Generator, *, made: dict[str, Any]
+    heard: Sequence[Pieces], halves: Sequence[Pieces], rng: np.random.Generator, made: dict[str, Any]
 ) -> tuple[dict[str, bytes], str]:
-    """Return the content of each media file, and the page."""
+    """Draw the trials; return the picture and sound files (file name -> content), and the page as HTML.
+
+    ``heard`` has results of `make_whole`, ``halves`` results of `make_halves`. ``made`` says how the study was made.
+    """
     media: dict[str, bytes] = {}
 
     def add(content: bytes, suffix: str) -> str:
@@ -134,17 +133,17 @@ def _lay_out(
     sounds = [add(sound, ".mp3") for _, sound in heard]
     half_pictures = [[add(picture, ".jpg") for picture in pair] for pair in halves]
     trials: list[dict[str, Any]] = []
-    answers: dict[str, str] = {}
-    for match in draw_matches(len(heard), rng):
+    matches, comparisons = draw_matches(len(heard), rng), draw_comparisons(rng)
+    for match in matches:
         shown = [pictures[match.left], pictures[match.right]]
         trials.append({"part": "match", "sound": sounds[match.song], "pictures": shown})
-        answers[str(len(trials))] = match.answer
-    for comparison in draw_comparisons(rng):
+    for comparison in comparisons:
         shown = [half_pictures[song][half] for song, half in (comparison.left, comparison.right)]
         trials.append({"part": "same", "pictures": shown})
-        answers[str(len(trials))] = comparison.answer
     for number, trial in enumerate(trials, 1):
         trial["id"] = str(number)
+    right: list[str] = [*(match.answer for match in matches), *(comparison.answer for comparison in comparisons)]
+    answers = {str(number): answer for number, answer in enumerate(right, 1)}
     digest = hashlib.sha256(json.dumps([trials, answers, made]).encode())
     for name in sorted(media):
         digest.update(media[name])

@@ -1,4 +1,4 @@
-"""The parts of a song in a study: its picture, an excerpt of its sound, and the pictures of its halves."""
+"""Make the pictures and sounds of a study: the picture and an excerpt of each song, and the pictures of its halves."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Float32 = NDArray[np.float32]
 
 PICTURE_PX = 512
 EXCERPT_S = 20.0
-_EXCERPT_RATE = 44_100
-_MAX_S = 1200.0  # of a file whose middle is looked for, to limit the memory
+_EXCERPT_RATE = 44_100  # Hz
+_MAX_S = 1200.0  # the excerpt is cut from at most this much of the song, to limit the memory
 _EXCERPT_BIT_RATE = 112_000
-_EXCERPT_LOUDNESS_DB = -20.0  # LUFS: all excerpts are equally loud, so that nobody needs to change the level
+_EXCERPT_LUFS = -20.0  # all excerpts are equally loud, so that visitors need not change the level
 _MAX_PEAK = 0.89
 _FADE_S = 0.5
 
 
 def make_whole(bundle: str, song: Path) -> tuple[bytes, bytes]:
-    """Return the picture of a song as the bytes of a JPEG, and an excerpt of its sound as the bytes of an MP3.
+    """Return the picture of a song as a JPEG file, and an excerpt of the song as an MP3 file, both as bytes.
 
-    ``bundle`` is a name or a folder.
+    ``bundle`` is the name or the folder of a bundle.
     """
     picture = _open_clavilux(bundle).paint(song, size=PICTURE_PX).pixels
     check_file(song)
@@ -42,9 +42,9 @@ def make_whole(bundle: str, song: Path) -> tuple[bytes, bytes]:
 
 
 def make_halves(bundle: str, song: Path) -> tuple[bytes, bytes]:
-    """Return the pictures of the first and of the second half of a song, each as the bytes of a JPEG.
+    """Return the pictures of the first and of the second half of a song, each as the bytes of a JPEG file.
 
-    ``bundle`` is a name or a folder.
+    ``bundle`` is the name or the folder of a bundle.
     """
     sound = np.concatenate(list(read_blocks(song)))
     middle = len(sound) // 2
@@ -58,31 +58,35 @@ def make_halves(bundle: str, song: Path) -> tuple[bytes, bytes]:
 
 
 def cut_excerpt(sound: Float32, rate: int) -> Float32:
-    """Return `EXCERPT_S` seconds from the middle of mono sound (n,) with ``rate`` samples a second, as (m,) float32.
+    """Return an excerpt (m,) float32 of at most `EXCERPT_S` seconds, from the middle of mono sound (n,).
 
-    The excerpt is faded in and out, and scaled to -20 LUFS, or to a peak of 0.89 if that is quieter.
+    ``rate`` is the sample rate in Hz. The excerpt is faded in and out, and scaled to -20 LUFS, or to a peak of 0.89 if
+    that is quieter.
     """
-    samples = min(len(sound), round(EXCERPT_S * rate))
-    first = (len(sound) - samples) // 2
-    cut = sound[first : first + samples].astype(np.float64)
-    fade = np.clip(np.arange(samples) / (_FADE_S * rate), 0, 1)
+    n_samples = min(len(sound), round(EXCERPT_S * rate))
+    first = (len(sound) - n_samples) // 2
+    cut = sound[first : first + n_samples].astype(np.float64)
+    fade = np.clip(np.arange(n_samples) / (_FADE_S * rate), 0, 1)
     cut *= np.sin(np.pi / 2 * np.minimum(fade, fade[::-1])) ** 2
     peak = np.abs(cut).max()
     if peak == 0:
         return cut.astype(np.float32)
-    gain = 10 ** ((_EXCERPT_LOUDNESS_DB - loudness_db(cut, rate)) / 20)
+    gain = 10 ** ((_EXCERPT_LUFS - loudness_db(cut, rate)) / 20)
     return np.asarray(min(gain, _MAX_PEAK / peak) * cut, np.float32)
 
 
 def _to_jpeg(rgb: NDArray[np.uint8]) -> bytes:
-    """Return the picture without the record of `Picture.save`, which names the song."""
+    """Return a picture as the bytes of a JPEG file without metadata.
+
+    `Picture.save` is not used, because it would write the name of the song into the metadata.
+    """
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, "JPEG", quality=92)
     return buffer.getvalue()
 
 
 def _encode(sound: Float32, rate: int, container: str, codec: str) -> bytes:
-    """Return mono sound (n,) as a file without names."""
+    """Return mono sound (n,) as the bytes of a sound file without tags; ``rate`` is in Hz."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as out:
         stream = out.add_stream(codec, rate=rate)
@@ -99,5 +103,5 @@ def _encode(sound: Float32, rate: int, container: str, codec: str) -> bytes:
 
 @lru_cache(maxsize=1)
 def _open_clavilux(bundle: str) -> Clavilux:
-    """Open a bundle, once per process."""
+    """Return a `Clavilux` with a bundle; reuse that of the previous call if the bundle is the same."""
     return Clavilux(bundle)

@@ -1,4 +1,4 @@
-"""Read the result files of a study, and compute how often each visitor was right, with intervals."""
+"""Read the result files of a study, and compute how often each visitor was right."""
 
 from __future__ import annotations
 
@@ -18,63 +18,58 @@ from clavilux.system.arguments import show
 
 PARTS = {"which picture": ("left", "right"), "same song or not": ("same", "different")}
 _MAX_BYTES = 1_000_000
-_LEAST_VISITORS = 5  # for an interval over visitors
+_LEAST_VISITORS = 5  # with fewer visitors, there is no bootstrap interval over visitors
 
 
 @dataclass(frozen=True)
 class Visit:
-    """Who answered a study, and whether each answer was right."""
+    """The result of one visitor of a study: the identity of the visitor, and whether each answer was right."""
 
-    visitor: str  # random id
-    name: str  # that the visitor gave; may be empty
+    visitor: str  # random id of the visitor
+    name: str  # name that the visitor entered; may be empty
     study: str  # id of the study
-    made: str  # version and bundle that made the study
-    is_right: dict[str, list[bool]]  # part (key of `PARTS`) -> one bool per answer
+    made: str  # version, bundle and seed that the study was made with
+    is_right: dict[str, list[bool]]  # part of the study (key of `PARTS`) -> one bool per answer
 
 
 @dataclass(frozen=True)
 class Row:
     """How often one visitor, or all visitors together, were right in one part of a study."""
 
-    who: str  # name or id of the visitor, or "all N"
-    part: str
+    who: str  # name or id of the visitor, or "all N" for N visitors
+    part: str  # key of `PARTS`
     k: int  # number of right answers
     n: int  # number of answers
     low: float  # lower end of the 95 % Wilson interval of k / n
-    high: float  # its upper end
-    over_visitors: tuple[float, float] | None = None  # 95 % bootstrap interval of the mean of k / n over visitors
+    high: float  # upper end of the 95 % Wilson interval
+    over_visitors: tuple[float, float] | None = None  # 95 % bootstrap interval of the mean over visitors of k / n
 
 
 def read_visit(path: Path) -> Visit:
-    """Return who answered, and whether each answer was right, from the result file of a visitor.
+    """Read the result of a visitor from a file that the page of a study has saved.
 
     Raises
     ------
     StudyError
-        If the file is missing, too large, damaged, incomplete or of another version; the message is one line that
-        names the file.
+        If the file is missing, too large, damaged, incomplete or of another version. The message is one line that names
+        the file.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise StudyError("it is too large to be a result of a study")
-        result = json.loads(path.read_bytes())
+            raise StudyError("is too large to be a result of a study")
+        return _parse(path.read_bytes())
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError):
-        raise StudyError(f"{path}: is not JSON; give the file that the page of the study saved") from None
-    except StudyError as error:
-        raise StudyError(f"{path}: {error}") from None
-    try:
-        return _parse(result)
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from None
 
 
 def summarise(visits: Sequence[Visit]) -> list[Row]:
-    """Return the rows of one study: one for each visitor and part, then one for all visitors and each part.
+    """Return one row per visitor and part of a study, then one row per part for all visitors together.
 
-    The Wilson interval for all visitors treats their answers as independent, although answers of one visitor are not.
-    With five visitors or more, there is also a 95 % bootstrap interval of the mean fraction over visitors.
+    All visits belong to the same study. The Wilson interval for all visitors together treats all answers as
+    independent, although the answers of one visitor are not. With five visitors or more, the rows for
+    all visitors also have a bootstrap interval of the mean of the visitors' fractions of right answers.
     """
     rows = [_row(visit.name or visit.visitor, part, visit.is_right[part]) for visit in visits for part in PARTS]
     for part in PARTS:
@@ -92,33 +87,38 @@ def _row(who: str, part: str, is_right: Sequence[bool], over: tuple[float, float
     return Row(who, part, sum(is_right), len(is_right), low, high, over)
 
 
-def _parse(result: Any) -> Visit:
+def _parse(content: bytes) -> Visit:
+    try:
+        result = json.loads(content)
+    except (ValueError, RecursionError):
+        raise StudyError("is not JSON; give the file that the page of the study saved") from None
     if not isinstance(result, dict) or result.get("format") != FORMAT:
         raise StudyError("is not a result of a study; give the file that the page of the study saved")
     if result.get("version") != VERSION:
         raise StudyError(f"has version {show(result.get('version'))}; this Clavilux reads version {VERSION}")
     study, visitor, name, key = (_text(result, field) for field in ("study", "visitor", "name", "key"))
     right = unscramble(key, study)
-    given = _answers(result.get("answers"))
+    given = _read_answers(result.get("answers"))
     if missing := sorted(set(right) - set(given), key=int):
         raise StudyError(f"{len(missing)} of {len(right)} questions are not answered, the first is {missing[0]}")
     if extra := sorted(set(given) - set(right)):
-        raise StudyError(f"it answers question {show(extra[0])}, which the study does not have")
+        raise StudyError(f"answers question {show(extra[0])}, which the study does not have")
     is_right: dict[str, list[bool]] = {part: [] for part in PARTS}
     for trial, answer in right.items():
-        part = next(part for part, choices in PARTS.items() if answer in choices)
+        part = next((part for part, choices in PARTS.items() if answer in choices), None)
+        if part is None:
+            raise StudyError("its key is damaged; ask for the file again")
         if given[trial] not in PARTS[part]:
-            raise StudyError(
-                f"the answer to question {trial} is {show(given[trial])}; it is {' or '.join(PARTS[part])}"
-            )
+            choices = " or ".join(PARTS[part])
+            raise StudyError(f"the answer to question {trial} is {show(given[trial])}; it must be {choices}")
         is_right[part].append(given[trial] == answer)
     made = result.get("made")
     described = ", ".join(f"{k} {v}" for k, v in made.items()) if isinstance(made, dict) else ""
     return Visit(visitor, name, study, described, is_right)
 
 
-def _answers(answers: Any) -> dict[str, Any]:
-    """Return trial -> answer."""
+def _read_answers(answers: Any) -> dict[str, Any]:
+    """Return the answers of a visitor: id of the trial -> answer."""
     if not isinstance(answers, list) or not all(isinstance(each, dict) for each in answers):
         raise StudyError("its answers are damaged; ask for the file again")
     given: dict[str, Any] = {}
@@ -133,5 +133,5 @@ def _answers(answers: Any) -> dict[str, Any]:
 def _text(entry: dict[str, Any], field: str) -> str:
     value = entry.get(field)
     if not isinstance(value, str):
-        raise StudyError(f"{field} is {show(value)}; it is a text, so the file is damaged: ask for it again")
+        raise StudyError(f"its {field} is {show(value)} instead of a text; ask for the file again")
     return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import reprlib
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -21,17 +22,18 @@ from clavilux.constants import MAX_ASPECT, SIZE_RANGE_PX
 from clavilux.errors import ClaviluxError, PictureError
 
 Number = SupportsIndex | float | np.floating[Any]
-Size = Number | Sequence[Number] | NDArray[Any]
+Size = Number | Sequence[Number] | NDArray[Any] | str
 FileName = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-MAX_SEED = 10**100 - 1  # Python cannot print integers of more than 4300 digits, and records have the seed
+MAX_SEED = 10**100 - 1  # Python prints integers of at most 4300 digits, and the record of a picture contains the seed
 MAX_THREADS = 1_024
 
-_LONG = 10**15  # messages do not print larger integers
+_SIZE = re.compile(r"\s*([0-9]{1,9})\s*[xX×]\s*([0-9]{1,9})\s*")
+_LONG = 10**15  # messages do not print integers from here on
 
 
 class _Shortener(reprlib.Repr):
-    """Formats values of any size and type as one short line."""
+    """Formats values of any size and type as short text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,10 +57,21 @@ def show(value: object) -> str:
     return " ".join(_Shortener().repr(value).split())
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with a noun in the singular or the plural, for messages.
+
+    Examples
+    --------
+    >>> counted(1, "file"), counted(2, "feature file")
+    ('1 file', '2 feature files')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def whole_number(
     name: str, value: Any, low: int = 0, high: int | None = None, *, fault: type[ClaviluxError] = PictureError
 ) -> int:
-    """Return an integer in a range as an int.
+    """Return a whole number in a range as an int.
 
     Parameters
     ----------
@@ -90,7 +103,10 @@ def real_number(
     *,
     fault: type[ClaviluxError] = PictureError,
 ) -> float:
-    """Return a finite number from ``low`` to ``high`` as a float. The parameters are those of `whole_number`."""
+    """Return a finite real number from ``low`` to ``high`` as a float.
+
+    The other parameters are those of `whole_number`.
+    """
     plain = _scalar(value)
     number = math.nan
     if isinstance(plain, Real):
@@ -100,7 +116,7 @@ def real_number(
             number = math.inf
     if not (math.isfinite(number) and low <= number and (high is None or number <= high)):
         if high is not None:
-            allowed = f"a number from {low:g} to {high:g}"
+            allowed = f"a number from {_format_limit(low)} to {_format_limit(high)}"
         else:
             allowed = "a finite number" if math.isinf(low) else f"a finite number of {low:g} or more"
         raise fault(f"{name} is {show(value)}; it must be {allowed}")
@@ -110,17 +126,12 @@ def real_number(
 def check_size(size: Any) -> tuple[int, int]:
     """Return ``(width, height)`` in pixels, each in `SIZE_RANGE_PX`, with an aspect ratio of at most `MAX_ASPECT`.
 
-    Parameters
-    ----------
-    size : Any
-        Length of both sides, or width and height as a tuple, a list or an array.
-
-    Raises
-    ------
-    PictureError
-        For any other value.
+    ``size`` is one number for both sides, or width and height as a tuple, a list, an array or text such as "300x200".
+    Any other value raises a `PictureError`.
     """
     low, high = SIZE_RANGE_PX
+    if isinstance(size, str) and (match := _SIZE.fullmatch(size)):
+        size = int(match[1]), int(match[2])
     is_pair = isinstance(size, tuple | list) or (isinstance(size, np.ndarray) and size.ndim == 1)
     sides = size if is_pair else (size, size)
     try:
@@ -143,9 +154,9 @@ def check_aspect(width: int, height: int) -> None:
 
 
 def file_path(name: str, value: Any, *, fault: type[ClaviluxError] = PictureError) -> Path:
-    """Return a path that is given as text, bytes or any `os.PathLike` as a `Path`.
+    """Return a path as a `Path`; ``value`` is text, bytes or any `os.PathLike`.
 
-    The parameters are those of `whole_number`.
+    The other parameters are those of `whole_number`.
     """
     try:
         text = os.fsdecode(value)
@@ -157,12 +168,17 @@ def file_path(name: str, value: Any, *, fault: type[ClaviluxError] = PictureErro
     return Path(text)
 
 
+def is_array(value: object) -> bool:
+    """Return whether a value is an array, or converts itself to one, such as a picture or an image of Pillow."""
+    return hasattr(value, "__array__") or hasattr(value, "__array_interface__")
+
+
 def float_array(
     name: str, value: Any, shape: tuple[int | None, ...], *, fault: type[ClaviluxError] = PictureError
 ) -> NDArray[np.float32]:
-    """Return an array of finite numbers as float32, after a check of its shape.
+    """Return a float32 array of the given shape; all numbers in ``value`` must be finite.
 
-    In ``shape``, None is any length of at least 1. The other parameters are those of `whole_number`.
+    In ``shape``, None stands for any length of at least 1. The other parameters are those of `whole_number`.
     """
     array = None
     try:
@@ -183,10 +199,13 @@ def float_array(
 
 
 def _scalar(value: Any) -> Any:
-    """Return a value unchanged, that of a 0-dimensional array, and None for booleans, which are integers in Python."""
+    """Return a value, or the entry of a 0-dimensional array; None for booleans, which Python treats as integers."""
     plain = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
     return None if isinstance(plain, bool | np.bool_) else plain
 
 
-def _format_limit(high: int) -> str:
-    return str(high) if high < _LONG else f"10^{len(str(high + 1)) - 1}"
+def _format_limit(limit: float) -> str:
+    """Return a limit as text; those of many digits, which are powers of ten or one less, as 10^N."""
+    if abs(limit) < _LONG:
+        return f"{limit:g}" if isinstance(limit, float) else str(limit)
+    return f"{'-' if limit < 0 else ''}10^{len(str(abs(int(limit)) + 1)) - 1}"

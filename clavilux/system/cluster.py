@@ -1,8 +1,9 @@
-"""Apply a function to songs on a Dask cluster; the part of `clavilux.system.jobs` that needs the extra ``cluster``.
+"""Call a function with songs on a Dask cluster, for `clavilux.system.jobs`; needs the extra ``cluster``.
 
-Songs are sent in shards through joblib's Dask backend. A worker processes the songs of a shard one after another, and
-the function writes each result atomically. If a worker dies, the scheduler gives its shard to another worker, so the
-function must skip results that exist. Workers must have access to the same files as the caller, under the same paths.
+Songs are sent in shards (groups of songs) through joblib's Dask backend. A worker processes the songs of a shard one
+after another. If a worker dies, the scheduler gives its shard to another worker. So the function must write each result
+atomically, and skip songs whose results exist. Workers must have access to the same files as the caller, under the same
+paths.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clavilux.errors import ClusterError
+from clavilux.system.extras import require
 from clavilux.system.outcomes import Outcome, attempt
 from clavilux.version import __version__
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     import distributed
 
 CONNECT_S = 10.0  # timeout for the connection to a scheduler
-WORKERS_S = 10.0  # timeout for its first worker
-AHEAD_SHARDS = 1_000  # sent in advance: limits the memory of the scheduler and the number of busy workers
+WORKERS_S = 10.0  # timeout for the first worker of the scheduler
+AHEAD_SHARDS = 1_000  # shards that are sent in advance; limits the memory of the scheduler and the busy workers
 
 T = TypeVar("T")
 
@@ -41,14 +43,14 @@ def run_on_cluster(
     *,
     ordered: bool,
 ) -> Generator[tuple[T, Outcome], None, None]:
-    """Yield each song with its outcome; parameters and errors are those of `clavilux.system.jobs.run_songs`."""
+    """Yield each song with its `Outcome`; parameters and errors are those of `clavilux.system.jobs.run_songs`."""
     from joblib import Parallel, delayed, parallel_config
 
     work = partial(_run_shard, function, folders, __version__)
     return_as = "generator" if ordered else "generator_unordered"
     lost: list[_Lost] = []
     with connected(scheduler) as client, parallel_config(backend=_dask_backend(client)):
-        # A tuple is sent with its task. joblib would store large data on one worker, and lose it with the worker.
+        # A tuple is sent with its task. Larger data would be stored on one worker, and lost if this worker dies.
         calls = (delayed(work)(shard) for shard in _cut(songs, shard_songs))
         try:
             outcomes = Parallel(batch_size=1, pre_dispatch=AHEAD_SHARDS, return_as=return_as)(calls)
@@ -84,15 +86,18 @@ def run_on_cluster(
 
 @dataclass(frozen=True)
 class _Lost:
-    """A shard that the scheduler gave up because several workers died, with a description of its songs."""
+    """A shard that the scheduler has given up, because several workers died while they processed it."""
 
-    songs: str
+    songs: str  # first and last song of the shard, for messages
 
 
 def _run_shard(
     function: Callable[[T], Any], folders: tuple[Path, ...], version: str, songs: tuple[T, ...]
 ) -> list[tuple[T, Outcome]]:
-    """Return the songs of a shard with their outcomes. Runs on a worker of the cluster."""
+    """Return the songs of a shard with their outcomes; called on a worker of the cluster.
+
+    A `ClusterError` is raised if the worker cannot access one of ``folders``, or has another ``version`` of Clavilux.
+    """
     from threadpoolctl import threadpool_limits
 
     if version != __version__:
@@ -118,15 +123,18 @@ def _cut(songs: Iterable[T], n: int) -> Iterator[tuple[T, ...]]:
 
 @contextmanager
 def connected(scheduler: str) -> Iterator[distributed.Client]:
-    """Yield a client of the Dask scheduler at an address, for a ``with`` block.
+    """Yield a client of the Dask scheduler at an address.
 
     Raises
     ------
     ClusterError
         If no scheduler answers at the address.
+    MissingExtraError
+        If Dask, which is in the extra ``cluster``, is not installed.
     """
     import asyncio  # takes 0.02 s
 
+    require("distributed", "cluster")
     from distributed import Client
 
     with _silent_dask():
@@ -147,7 +155,7 @@ def connected(scheduler: str) -> Iterator[distributed.Client]:
 
 @contextmanager
 def _silent_dask() -> Iterator[None]:
-    """Disable the log messages of Dask; errors are reported as `ClusterError`."""
+    """Disable the log messages of Dask during the ``with`` block; the caller reports errors as `ClusterError`."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -160,7 +168,7 @@ def _silent_dask() -> Iterator[None]:
 
 
 async def _ask_kind(address: str) -> str:
-    """Return the type of the server at an address, such as "Scheduler", with a timeout that Dask's client lacks."""
+    """Return the type of the server at an address, such as "Scheduler"; Dask's client has no timeout for this."""
     import asyncio
 
     from distributed import Security, rpc
@@ -171,8 +179,8 @@ async def _ask_kind(address: str) -> str:
 
 
 def _dask_backend(client: distributed.Client) -> Any:
-    """Return joblib's Dask backend with workarounds for two limitations; defined here because it needs the extra."""
-    from distributed import KilledWorker
+    """Return joblib's Dask backend, changed to use a single worker too, and to report tasks that Dask gives up."""
+    from distributed import KilledWorker  # the base class below also needs the extra
     from joblib._dask import DaskDistributedBackend
 
     class Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types

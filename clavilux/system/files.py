@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 import time
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -27,27 +28,32 @@ SHORTAGES = {
     errno.ENFILE: "the system can open no more files; close other programs",
     errno.ENOMEM: "there is no memory left; close other programs or lower --jobs",
 }
-"""Error numbers for a shortage in the system, which are not about the file, with advice for the user."""
+"""Error number of a shortage in the system -> advice for the user; nothing is wrong with the file then."""
 
-Identity = tuple[int, int]  # device and inode
+FIRST_VERSION = "files of the first version (.pth) cannot be loaded; train again (docs/training.md)"
+DOWNLOAD_IT = "is a web address; download it and give the file"
+
+Identity = tuple[int, int]
+"""Device and inode, which identify a file under all its names."""
 
 _TEMPORARY_PREFIX = ".clavilux-"
+_CAN_PROBE = os.name == "posix"  # on Windows, `os.kill` with the signal 0 sends Ctrl-C instead of probing a process
 _FOREIGN_AGE_S = 86_400.0  # age from which temporary files of other machines are removed
 
 
 @dataclass(frozen=True)
 class FolderListing:
-    """Files of a folder tree.
+    """The files in a folder and its subfolders, as `list_folder` found them.
 
     Attributes
     ----------
     files : tuple of Path
         Files with a wanted extension, sorted by path.
     skipped : dict of Path to str
-        Paths that were skipped although a user may expect them, with the reason: an unreadable folder, a link to a
-        folder, a broken link, a file in a format that is not supported.
+        Path -> reason, for paths that were skipped although a user may expect their files here: unreadable folders,
+        links to folders, broken links, and files in formats that are not supported.
     unreadable : frozenset of Path
-        Members of `skipped` that could not be read, so that files may be missing in `files`.
+        Members of `skipped` that could not be read, so that `files` may be incomplete.
     """
 
     files: tuple[Path, ...]
@@ -55,37 +61,38 @@ class FolderListing:
     unreadable: frozenset[Path] = frozenset()
 
     def faults(self) -> list[str]:
-        """Return messages about the paths that could not be read: one line for each reason, with the first names."""
-        return _summarise({path: reason for path, reason in self.skipped.items() if path in self.unreadable})
+        """Return messages about the paths in `unreadable`: one line per reason, with the first three paths."""
+        return self._messages(unreadable=True)
 
     def hints(self) -> list[str]:
-        """Return messages about all other skipped paths: one line for each reason, with the first names."""
-        return _summarise({path: reason for path, reason in self.skipped.items() if path not in self.unreadable})
+        """Return messages about the skipped paths that are not in `unreadable`, in the same form as `faults`."""
+        return self._messages(unreadable=False)
+
+    def _messages(self, *, unreadable: bool) -> list[str]:
+        by_reason: dict[str, list[str]] = {}
+        for path, reason in self.skipped.items():
+            if (path in self.unreadable) == unreadable:
+                by_reason.setdefault(reason, []).append(str(path))
+        return [f"{first_names(names)}: skipped, {reason}" for reason, names in by_reason.items()]
 
 
-def _summarise(skipped: dict[Path, str]) -> list[str]:
-    by_reason: dict[str, list[str]] = {}
-    for path, reason in skipped.items():
-        by_reason.setdefault(reason, []).append(str(path))
-    return [f"{first_names(names)}: skipped, {reason}" for reason, names in by_reason.items()]
-
-
-def first_names(names: Sequence[str], limit: int = 3) -> str:
-    """Return a text with the first names of a list, at most ``limit``, and the number of further names.
+def first_names(names: Sequence[str]) -> str:
+    """Return the first three names of a list and the number of further names, as text.
 
     Examples
     --------
     >>> first_names(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def check_shortage(error: OSError) -> None:
-    """Raise a `ClaviluxError` if an error is one of `SHORTAGES`, which do not mean that a file is damaged.
+    """Raise a `ClaviluxError` if the error number of an `OSError` is one of `SHORTAGES`.
 
-    Call it in an ``except OSError`` clause before reporting that a file cannot be read.
+    Call this function in an ``except OSError`` clause, before the clause reports that a file cannot be read: if memory
+    or file handles have run out, nothing is wrong with the file.
     """
     if error.errno in SHORTAGES:
         where = f"{error.filename}: " if error.filename else ""
@@ -95,12 +102,12 @@ def check_shortage(error: OSError) -> None:
 def list_folder(
     folder: Path, suffixes: frozenset[str] | None, *, unsupported: frozenset[str] = frozenset()
 ) -> FolderListing:
-    """Return the files of a folder tree that have one of the given extensions.
+    """Return the files of a folder and its subfolders that have one of the given extensions.
 
     Names that begin with a dot are ignored: macOS writes a ``._song.mp3`` beside each song, and Jupyter keeps copies in
-    ``.ipynb_checkpoints``. These paths are skipped and reported in the result: folders that cannot be read, links to
-    folders (they may form a cycle or point outside the tree), broken links, paths that are not regular files, and files
-    with an extension in ``unsupported``.
+    ``.ipynb_checkpoints``. The result also names the paths that are skipped: folders that cannot be read, links to
+    folders (they may form a cycle or point outside the folder), broken links, paths that are not regular files, and
+    files with an extension in ``unsupported``. A lack of memory or of file handles raises a `ClaviluxError`.
 
     Parameters
     ----------
@@ -109,12 +116,8 @@ def list_folder(
     suffixes : frozenset of str or None
         Extensions in lower case, with the dot; None for all files.
     unsupported : frozenset of str
-        Extensions to report, because a user may expect such files to be read.
-
-    Raises
-    ------
-    ClaviluxError
-        If the system has no memory or file handles left.
+        Extensions in lower case, with the dot; files with these extensions are reported as skipped, because a user may
+        expect that they are read.
     """
     files: list[Path] = []
     skipped: dict[Path, str] = {}
@@ -155,10 +158,10 @@ def list_folder(
 
 
 def normalise_name(name: str) -> str:
-    r"""Return a relative file name in a normal form, in which names in tables and names on disk can be compared.
+    r"""Return a relative file name in a normal form, so that names in tables and names on disk can be compared.
 
     Backslashes become slashes, Unicode is composed (NFC; macOS stores names decomposed), and ``.`` and empty parts are
-    removed. Case is unchanged.
+    removed. Upper and lower case stay as they are.
 
     Examples
     --------
@@ -178,10 +181,10 @@ def is_text(name: str) -> bool:
 
 
 def path_inside(folder: Path, name: str) -> Path | None:
-    """Return the path of a relative name inside a folder, or None if it is outside.
+    """Return the path of a file in a folder; None if its untrusted relative name leads out of the folder.
 
-    Names in tables and notes are not trusted. Absolute names, ``..``, drive letters and names that pass through a link
-    to another place are outside.
+    The result is None for absolute names, for names with ``..`` or a drive letter, and for names that lead out of the
+    folder through a link.
     """
     pure = PurePosixPath(name.replace("\\", "/"))
     if not pure.parts or "\0" in name or pure.is_absolute() or ".." in pure.parts or pure.parts[0][1:2] == ":":
@@ -194,18 +197,23 @@ def path_inside(folder: Path, name: str) -> Path | None:
     return path if inside else None
 
 
-def same_file(first: Path, second: Path) -> bool:
-    """Return whether two paths are the same file, directly or through links; False if either is missing."""
-    try:
-        return os.path.samefile(first, second)
-    except (OSError, ValueError):
-        return False
+def web_address(path: object) -> str | None:
+    """Return the web address from which a path was made, with the slash that `Path` removes; None for other paths.
+
+    Examples
+    --------
+    >>> web_address("https:/example.com/a.mp3")
+    'https://example.com/a.mp3'
+    """
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", str(path))
+    return f"{found[1]}://{found[2]}" if found else None
 
 
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     """Raise `OutputError` if an output file is also an input file.
 
-    Files are compared by device and inode, so links, hard links and case-insensitive disks are handled.
+    Files are compared by device and inode, so that a file is also recognised through a link or a hard link, or by a
+    name in another case on a case-insensitive disk.
     """
     present = {identity(path): path for path in outputs}
     present.pop(None, None)
@@ -217,7 +225,7 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return the numbers of the device and of the inode of a file; None if the file does not exist."""
+    """Return device and inode of a file; None if the file does not exist."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -225,15 +233,12 @@ def identity(path: Path) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
+def write_whole(path: Path, content: bytes | memoryview, *, durable: bool = False) -> None:
     """Write a file atomically, and create its folder if it is missing.
 
-    With ``durable``, the function waits until the content is on the disk, so that it survives a loss of power.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written. The previous file is then unchanged, and no temporary file remains.
+    With ``durable``, the function waits until the content is on the disk, so that the content survives a loss of power.
+    If the file cannot be written, an `OSError` is raised, the previous file is unchanged, and no temporary file
+    remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, durable=durable) as temporary:
@@ -242,12 +247,12 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> Iterator[Path]:
-    """Yield a temporary path in the same folder, and rename it to ``path`` at the end of the block.
+    """Yield a temporary path in the folder of ``path``; at the end of the ``with`` block, rename it to ``path``.
 
     If the block raises an exception, the temporary file is removed and the previous file is unchanged. With
     ``durable``, the content is on the disk before the rename, so that a loss of power does not leave an empty file.
-    With ``exclusive``, an existing file is not replaced but raises `FileExistsError`; this holds also if two processes
-    write at the same time.
+    With ``exclusive``, an existing file is not replaced, and `FileExistsError` is raised, even if two processes write
+    at the same time.
     """
     temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.tmp")
     _own_temporaries.add(temporary)
@@ -288,47 +293,55 @@ _own_temporaries: set[Path] = set()
 
 
 def remove_own_temporaries() -> None:
-    """Remove the temporary files of this process before it is ended."""
+    """Remove the temporary files of this process; called before the process ends without cleaning up."""
     for path in tuple(_own_temporaries):
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
 
 def _machine() -> str:
-    """Return a hash of the name of this machine; on a shared disk, machines may have the same process IDs."""
+    """Return a hash of the name of this machine.
+
+    On a shared disk, it tells apart processes that have the same ID but run on different machines.
+    """
     name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
     return f"{zlib.crc32(os.fsencode(name)):08x}"
 
 
-def remove_leftovers(folder: Path, *, is_running: Callable[[int], bool] | None = None) -> int:
-    """Remove temporary files of killed processes from a folder, without its subfolders, and return their number.
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of killed processes from a folder, but not from its subfolders.
 
-    The name of a temporary file has the ID of the process that wrote it and of its machine. Files of running processes
-    are not removed. Files of other machines, whose processes are unknown here, are removed after a day.
+    The name of a temporary file contains the ID of the process that wrote it, and a hash of the name of its machine.
+    If a file was written on this machine, it is removed if its process is not running. If it was written on another
+    machine, whose processes are not known here, or if processes cannot be asked for, as on Windows, it is removed if it
+    is older than a day.
     """
-    is_running = is_running or process_is_running
-    removed = 0
     try:
         names = [name for name in os.listdir(folder) if name.startswith(_TEMPORARY_PREFIX) and name.endswith(".tmp")]
     except OSError:  # missing or unreadable; later steps report it
-        return 0
-    for path in (folder / name for name in names):
-        process_id, _, rest = path.name.removeprefix(_TEMPORARY_PREFIX).partition("-")
+        return
+    for name in names:
+        process_id, _, rest = name.removeprefix(_TEMPORARY_PREFIX).partition("-")
+        path = folder / name
         with suppress(OSError):  # removed by another run, or the folder is read-only
-            is_local = rest.startswith(_machine())
-            is_old = time.time() - path.lstat().st_mtime > _FOREIGN_AGE_S
-            if process_id.isdecimal() and path.is_file() and (not is_running(int(process_id)) if is_local else is_old):
+            if not process_id.isdecimal() or not path.is_file():
+                continue
+            if _CAN_PROBE and rest.startswith(_machine()):
+                is_leftover = not process_is_running(int(process_id))
+            else:
+                is_leftover = time.time() - path.lstat().st_mtime > _FOREIGN_AGE_S
+            if is_leftover:
                 path.unlink()
-                removed += 1
-    return removed
 
 
 def process_is_running(process_id: int) -> bool:
-    """Return whether a process with this ID is running on this machine; True also if this cannot be determined."""
+    """Return whether a process with this ID is running on this machine; True also if this is unknown."""
+    if not _CAN_PROBE:
+        return True
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        return True
+        pass
     return True

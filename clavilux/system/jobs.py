@@ -1,14 +1,16 @@
-"""Apply a function to many songs, in processes on this machine or on a Dask cluster.
+"""Call a function with each of many songs, in processes on this machine or on a Dask cluster.
 
-If a song fails (an exception, a crash of its process, not enough memory), the failure is reported with its name and all
-other songs are still processed. If a process dies while other processes run, its song is tried again alone, because the
-processes together may have used too much memory. Results and their order are the same for any number of processes.
+If a song fails (an exception, a crash of its process, not enough memory), the failure is reported with the name of the
+song, and all other songs are still processed. If a process dies while other processes run, its song is tried again
+while no other song is processed, because the processes together may have used too much memory. Results and their order
+are the same for any number of processes.
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
+import operator
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import partial
@@ -21,8 +23,8 @@ from clavilux.system.outcomes import Failed, Outcome, Raised, attempt
 from clavilux.system.threads import count_cores
 from clavilux.system.workers import Worker, can_fork, end_workers, start_worker, wait_for
 
-SHARD_SONGS = 50  # about a minute of work: little overhead, and little work is lost if a worker dies
-AHEAD_SONGS = 1_000  # results that may wait for an earlier song; limits the memory
+SHARD_SONGS = 50  # songs per shard: about a minute of work, so overhead and the loss from a dead worker are small
+AHEAD_SONGS = 1_000  # largest number of results that wait for an earlier song; limits the memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,22 +44,22 @@ def run_songs(
     folders: Iterable[Path] = (),
     ordered: bool = True,
 ) -> Iterator[R]:
-    """Yield the result of a function for each song.
+    """Call a function with each song, and yield the results.
 
     Parameters
     ----------
     function : callable
-        Function of one song, defined at module level so that workers can import it. A `ClaviluxError` ends the run;
-        any other exception is a failure of this song only.
+        Function with one argument, a song; defined at module level so that workers can import it. A `ClaviluxError`
+        ends the run; any other exception is a failure of this song only.
     songs : iterable
         Arguments of the function; they should be small, because they are pickled. The iterable is consumed lazily.
     jobs : int
-        Number of worker processes on this machine; -1 for one per core. With 1, songs are processed in one forked
-        process, or in this process if it cannot be forked (see `can_fork`); then a crash ends the run. Ignored with
-        ``scheduler``.
+        Number of worker processes on this machine; -1 for one per core. With 1, songs are processed in a fork of the
+        calling process. If the calling process cannot be forked (see `can_fork`), it processes the songs itself, and a
+        crash ends the run. ``jobs`` is ignored with ``scheduler``.
     failed : callable, optional
-        Called with a song that failed and the reason; returns the result for this song. By default, a failure ends the
-        run.
+        Called with a song that failed and the reason; its return value is the result for this song. By default, a
+        failure ends the run.
     scheduler : str, optional
         Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``; by default, use this machine.
     shard_songs : int
@@ -65,13 +67,14 @@ def run_songs(
     folders : iterable of Path
         Folders that the workers of a cluster must be able to access.
     ordered : bool
-        Yield results in the order of the songs; otherwise, in the order in which they are finished.
+        True to yield results in the order of the songs, False to yield each result as soon as it is ready.
 
     Raises
     ------
     ClusterError
         If the scheduler cannot be reached, is lost or has no workers, or if a worker has another version or cannot
-        access a folder. Shards that ended several workers are reported after all others are done.
+        access a folder. If several workers died while they processed the same shard (group of songs), the error is
+        raised after all other shards are done.
     ClaviluxError
         If the function raises it, or if a song fails and `failed` is None.
     """
@@ -92,10 +95,10 @@ def run_songs(
 def run_calls(
     calls: Iterable[partial[R]], *, jobs: int, failed: Callable[[partial[R], str], R] | None = None
 ) -> list[R]:
-    """Return the results of calls in their order; the calls are made in worker processes, as in `run_songs`.
+    """Make calls in worker processes, as `run_songs` does, and return their results in the order of the calls.
 
-    ``jobs`` and ``failed`` are described in `run_songs`. With one job and without ``failed``, the calls are made in
-    this process, and their exceptions are raised unchanged.
+    ``jobs`` and ``failed`` are those of `run_songs`. With one job and without ``failed``, the calls are made in this
+    process, and their exceptions are raised unchanged.
 
     Examples
     --------
@@ -104,16 +107,12 @@ def run_calls(
     """
     if jobs == 1 and failed is None:
         return [call() for call in calls]
-    return list(run_songs(_call, calls, jobs=jobs, failed=failed))
+    return list(run_songs(operator.call, calls, jobs=jobs, failed=failed))
 
 
 def count_jobs(jobs: int) -> int:
-    """Return the number of worker processes, at least 1, for a value of `jobs`.
-
-    A positive value is the number itself; -1 means one per core, -2 one less than that, and so on; 0 means the same as
-    -1.
-    """
-    return jobs if jobs > 0 else max(1, count_cores() + 1 + (jobs or -1))
+    """Return the number of worker processes: ``jobs`` itself, or for -1 one per core."""
+    return jobs if jobs > 0 else count_cores()
 
 
 def check_scheduler(scheduler: str) -> None:
@@ -122,10 +121,6 @@ def check_scheduler(scheduler: str) -> None:
 
     with connected(scheduler):
         pass
-
-
-def _call(call: partial[R]) -> R:
-    return call()
 
 
 def _result(song: T, outcome: Outcome, failed: Failure[T, R] | None) -> R:
@@ -140,18 +135,22 @@ def _result(song: T, outcome: Outcome, failed: Failure[T, R] | None) -> R:
 
 
 def _name(song: object) -> str:
-    """Return a name for messages: for a call, its first argument if that is a path, else the name of the function."""
+    """Return the name of a song for messages.
+
+    If the song is a call (`functools.partial`), the name is its first argument if that is text or a path, else the name
+    of its function.
+    """
     if isinstance(song, partial):
         first = song.args[0] if song.args else None
         return str(first) if isinstance(first, str | Path) else getattr(song.func, "__name__", "a call")
     return str(song)
 
 
-_reusable: list[Worker] = []  # idle workers that were not forked, for reuse: importing PyTorch takes seconds
+_reusable: list[Worker] = []  # idle workers that are not forks; kept, because importing PyTorch takes them seconds
 
 
 class _Pool(Generic[T]):
-    """Processes on this machine that apply a function to songs, one song at a time each."""
+    """Processes on this machine; each of them calls a function with one song at a time."""
 
     def __init__(self, function: Callable[[T], Any], jobs: int, *, ordered: bool) -> None:
         self._function = function
@@ -182,11 +181,12 @@ class _Pool(Generic[T]):
             self._close()
 
     def _distribute(self, remaining: Iterator[tuple[int, T]]) -> Iterator[tuple[int, T]]:
-        """Give songs to idle processes; return the remaining songs."""
+        """Give songs to idle processes; return an iterator over the songs that are left."""
         if self._retries:
             if not self._busy:
                 self._is_second_try = True
-                self._end_idle()  # to free their memory; the song gets a new process
+                end_workers(self._idle)  # to free their memory; the song gets a new process
+                self._idle.clear()
                 self._give(self._retries.pop())
             return remaining
         self._is_second_try = False
@@ -199,9 +199,9 @@ class _Pool(Generic[T]):
         return remaining
 
     def _give(self, job: tuple[int, T]) -> bool:
-        """Give a song to a process; return False if the system allows no more.
+        """Give a song to a process; return False if the system allows no more processes.
 
-        If no process can be started at all, the song is processed in this one.
+        If no process can be started at all, the song is processed in the calling process.
         """
         if not self._idle and self._most:
             if not can_fork() and _reusable:
@@ -225,7 +225,7 @@ class _Pool(Generic[T]):
         return True
 
     def _collect(self, worker: Worker) -> None:
-        """Read the message of a process; if it has died, schedule a second try of its song or record the failure."""
+        """Read a message of a process; if it has died, schedule a second try of its song, or record its failure."""
         number, song = self._busy[worker]
         try:
             outcome = worker.read()
@@ -239,10 +239,6 @@ class _Pool(Generic[T]):
             self._retries.append((number, song))
         else:
             self._done[number] = (song, outcome)
-
-    def _end_idle(self) -> None:
-        end_workers(self._idle)
-        self._idle.clear()
 
     def _close(self) -> None:
         _reusable.extend(worker for worker in self._idle if not worker.is_forked)

@@ -1,4 +1,4 @@
-"""Apply a function to one song; the outcome is a result, an error that ends the run, or a failure of this song."""
+"""Call a function with one song; the outcome is a value, an error that ends the run, or a failure of this song."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from clavilux.errors import ClaviluxError
+from clavilux.system.extras import missing_extra
 
-LONGEST_REASON = 300  # characters of the message of an exception
+LONGEST_REASON = 300  # largest number of characters that are shown of the message of an exception
 
 logger = logging.getLogger("clavilux")
 
 
 @dataclass(frozen=True)
 class Done:
-    """The outcome of a function that returned a value."""
+    """The function returned a value."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Raised:
-    """The outcome of a function that raised an error which ends the run, such as a full disk."""
+    """The function raised an error that ends the run, such as a full disk."""
 
     error: ClaviluxError
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The outcome for a song that could not be processed."""
+    """The song could not be processed; other songs can."""
 
     reason: str  # text for the user
 
@@ -40,9 +41,10 @@ Outcome = Done | Raised | Failed
 
 
 def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
-    """Return the outcome of calling a function with one song; only `KeyboardInterrupt` is raised.
+    """Return the outcome of calling a function with one song.
 
-    A `ClaviluxError` gives `Raised`. Any other exception gives `Failed`, and its traceback is logged.
+    A `ClaviluxError`, or a module of an extra that is missing, gives `Raised`. A `KeyboardInterrupt` is not caught. Any
+    other exception gives `Failed`, and its traceback is logged.
     """
     try:
         return Done(function(song))
@@ -50,6 +52,9 @@ def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
         return Raised(error)
     except KeyboardInterrupt:
         raise
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        return Failed(describe_failure(error)) if missing is None else Raised(missing)
     except BaseException as error:
         return Failed(describe_failure(error))
 
@@ -57,8 +62,8 @@ def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
 def describe_failure(error: BaseException) -> str:
     """Return one line about an exception for the user, and log its traceback.
 
-    Errors of the system are described by their cause. Any other exception is called a bug of Clavilux, with the file
-    and the line.
+    For an `OSError` or a `MemoryError`, the line states the cause. For any other exception, it says that this is a bug
+    of Clavilux, and names the file and the line where the exception was raised.
     """
     import traceback  # takes 2 ms
 
@@ -70,9 +75,7 @@ def describe_failure(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename is not None else ""
         return f"{place}{error.strerror}"
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" in {Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace is not None else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
     name = type(error).__name__
     return f"{name}{': ' if text else ''}{text}{place}; this is a bug of Clavilux, please report it"

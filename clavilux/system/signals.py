@@ -1,8 +1,8 @@
 """End a command on a signal: Ctrl-C, SIGTERM, or SIGHUP when the terminal is closed.
 
-The first signal raises `KeyboardInterrupt` in the main thread, so that temporary files are removed and workers end.
-Compiled code, networks and decoders may not return to Python for seconds. For commands that run them in this process,
-`watch` starts a thread that ends the process `GRACE_S` after the signal.
+The first signal raises `KeyboardInterrupt` in the main thread, so that temporary files are removed and workers end. But
+compiled code, such as networks and decoders, may delay the exception for seconds. So commands that run compiled code in
+the main thread call `watch`, which starts a thread that ends the process `GRACE_S` seconds after the signal.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-GRACE_S = 1.0
+GRACE_S = 1.0  # seconds
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 SHOW_CURSOR = b"\x1b[?25h"  # a progress bar hides it
 
 _received: list[int] = []
-_watching: list[int] = []  # write end of the pipe for signal numbers
+_watching: list[int] = []  # write end of the pipe through which the thread of `watch` receives signal numbers
 _blocks: list[None] = []  # one entry for each active `interruptible` block
 
 
@@ -31,7 +32,7 @@ def exit_code() -> int:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Block `SIGNALS` during the ``with`` block; a process that is started in it starts with blocked signals."""
+    """Block `SIGNALS` during the ``with`` block; a process that is started in the block begins with them blocked."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -83,10 +84,10 @@ def interruptible() -> Iterator[None]:
 
 
 def watch() -> None:
-    """Start a thread that ends this process if it is still running `GRACE_S` after a signal.
+    """Start a thread that ends this process if it is still running `GRACE_S` seconds after a signal.
 
-    This does nothing outside of `interruptible`, and on Windows, where Python supports only sockets for this. With the
-    thread, this process can no longer be forked; see `clavilux.system.workers.can_fork`.
+    This function does nothing outside an `interruptible` block, outside the main thread, or on Windows. A process with
+    this thread can no longer be forked; see `clavilux.system.workers.can_fork`.
     """
     if os.name != "posix" or not _blocks or _watching:
         return
@@ -105,8 +106,6 @@ def watch() -> None:
 
 
 def _end_soon(reader: int) -> None:
-    import time
-
     number = -1
     while number not in SIGNALS:
         content = os.read(reader, 1)
@@ -120,9 +119,10 @@ def _end_soon(reader: int) -> None:
 
 def _end_now(number: int) -> NoReturn:
     from clavilux.system.files import remove_own_temporaries
+    from clavilux.system.terminal import can_repaint
 
     remove_own_temporaries()
-    with suppress(OSError):
-        if os.isatty(2):
+    with suppress(OSError, ValueError):  # stderr is closed
+        if can_repaint():
             os.write(2, SHOW_CURSOR)
     os._exit(128 + number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import math
 import os
 import re
 import stat
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from clavilux.errors import ClaviluxError
-from clavilux.system.files import check_shortage
+from clavilux.system.files import DOWNLOAD_IT, check_shortage, web_address
 
 SEPARATORS = ",;\t"
 
@@ -30,10 +31,7 @@ _ENCODINGS = {  # by byte-order mark; UTF-32 first, because its mark begins with
 class Row(dict[str, str]):
     """A row of a table: column name -> text.
 
-    Attributes
-    ----------
-    where : str
-        Path and line number, for messages.
+    ``where`` is the path of the table and the line number of the row, for messages.
     """
 
     def __init__(self, values: Mapping[str, str], where: str) -> None:
@@ -42,13 +40,9 @@ class Row(dict[str, str]):
 
 
 def read_text(path: Path, fault: type[ClaviluxError]) -> str:
-    """Return the text of a file in UTF-8, UTF-16 or UTF-32, without a byte-order mark.
+    """Read a text file in UTF-8, UTF-16 or UTF-32, and return its text without the byte-order mark.
 
-    Parameters
-    ----------
-    path : Path
-    fault : type of ClaviluxError
-        Raised if the file cannot be read or has another encoding.
+    ``fault`` is raised if the file cannot be read or has another encoding.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe may block forever
@@ -56,6 +50,8 @@ def read_text(path: Path, fault: type[ClaviluxError]) -> str:
         content = path.read_bytes()
     except OSError as error:
         check_shortage(error)
+        if address := web_address(path):
+            raise fault(f"{address}: {DOWNLOAD_IT}") from error
         raise fault(f"{path}: cannot be read ({error.strerror or error})") from error
     encoding = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), "utf-8-sig")
     try:
@@ -79,21 +75,21 @@ def read_table(
 ) -> tuple[list[str], list[Row]]:
     """Return the column names and the rows of a CSV file.
 
-    The separator is comma, semicolon or tab: the one that divides the header into most columns, or the one in a first
-    line such as ``sep=;``. Column names are converted to lower case. Spaces around names and values, empty lines, and
-    empty columns at the end are removed. Values that `table_text` has escaped are restored.
+    The separator is the comma, semicolon or tab that divides the header into most columns; a first line such as
+    ``sep=;`` takes precedence. Column names are converted to lower case. Spaces around names and values, empty lines,
+    and empty columns at the end are removed. Values that `table_text` has escaped are restored.
 
     Parameters
     ----------
     path : Path
     fault : type of ClaviluxError
-        Raised, with the line number, if the table cannot be read, has no header, lacks a required column, has a
-        column twice, or has a row with more or fewer values than columns.
+        Raised if the table cannot be read, has no header, lacks a required column, has two columns of the same name, or
+        has a row with more or fewer values than columns. The message names the line of a bad row.
     required : sequence of str
         Columns that the table must have, in any order; more are allowed.
     skip : callable, optional
-        Called with a message for each row with more or fewer values than columns, which is then skipped. By default,
-        the row raises ``fault``.
+        Called with a message for each row with more or fewer values than columns; the row is then skipped. By default,
+        such a row raises ``fault``.
     """
     text = read_text(path, fault).lstrip("\r\n")
     first_line = re.split("[\r\n]", text, maxsplit=1)[0]
@@ -145,9 +141,9 @@ def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def escape_cell(value: str) -> str:
-    """Return the text of a cell, with an apostrophe before it if a spreadsheet would evaluate it as a formula.
+    """Return the text of a cell: the value, with an apostrophe before it if a spreadsheet would read it as a formula.
 
-    Numbers are unchanged, also negative ones.
+    Numbers are unchanged, even negative numbers.
 
     Examples
     --------
@@ -158,7 +154,7 @@ def escape_cell(value: str) -> str:
 
 
 def unescape_cell(value: str) -> str:
-    """Return the original text of a cell that `escape_cell` has returned; the inverse of `escape_cell`."""
+    """Return the original text of a cell; the inverse of `escape_cell`."""
     return value[1:] if value.startswith("'") and _FORMULA.match(value) else value
 
 
@@ -171,20 +167,12 @@ def _is_number(value: str) -> bool:
 
 
 def read_number(row: Row, column: str, fault: type[ClaviluxError]) -> float:
-    """Return the finite number in a column of a row.
-
-    Parameters
-    ----------
-    row : Row
-    column : str
-    fault : type of ClaviluxError
-        Raised, with the line and the column, if the value is not a finite number.
-    """
+    """Return the number in a column of a row; raise ``fault`` if the value is not a finite number."""
     try:
         value = float(row[column])
     except ValueError:
-        value = float("nan")
-    if not abs(value) < float("inf"):
+        value = math.nan
+    if not math.isfinite(value):
         raise fault(f"{row.where}: {column} is {row[column]!r}; it must be a number such as 0.5")
     return value
 

@@ -1,7 +1,7 @@
 """Threads for painting blocks of a picture in parallel, and for decoding sound in advance.
 
-NumPy, FFmpeg and zlib release the global interpreter lock, so threads do run in parallel. The default is one thread
-everywhere, because many songs are painted with one process per core. Results are identical for any number of threads.
+NumPy, FFmpeg and zlib release the global interpreter lock, so threads do run in parallel. All functions use one thread
+by default, because many songs are painted with one process per core. Results are identical for any number of threads.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
-AHEAD = 4  # maximum number of blocks in the queue: about six seconds of sound
+AHEAD = 4  # largest number of items that `read_ahead` keeps ready; 4 blocks of sound are about six seconds
 
 
 @lru_cache(maxsize=1)
 def count_cores() -> int:
-    """Return the number of CPU cores that this process may use, at least 1; the limit of a container counts. Cached."""
+    """Return the number of CPU cores that this process and its container may use, at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name in ("cpu.max", "cpu/cpu.cfs_quota_us"):  # Linux control groups, version 2 and 1
         try:
@@ -40,24 +40,23 @@ def count_cores() -> int:
 def run_each(work: Callable[[T], object], parts: Iterable[T], threads: int) -> None:
     """Call ``work`` with each part, in ``threads`` threads; the calls must not write to the same memory.
 
-    If a call raises an exception, it is raised again, and parts that have not started are skipped.
+    If a call raises an exception, this function raises it, and parts that have not started are skipped.
     """
     if threads == 1:
         for part in parts:
             work(part)
         return
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, parts):
-            pass
+        list(pool.map(work, parts))
 
 
-def read_ahead(items: Iterable[T], *, ahead: int = AHEAD) -> Iterator[T]:
-    """Yield the items in their order; meanwhile a thread iterates and keeps at most `ahead` further items ready.
+def read_ahead(items: Iterable[T]) -> Iterator[T]:
+    """Yield the items in their order, while a thread iterates over them and keeps at most `AHEAD` items ready.
 
-    If the iteration raises an exception, it is raised after the items before it. The thread ends when this generator
-    ends or is closed.
+    If the iteration raises an exception, this generator first yields the earlier items, then raises the exception. The
+    thread ends when the generator ends or is closed.
     """
-    queue: Queue[tuple[T] | BaseException | None] = Queue(ahead)  # items in 1-tuples; None: the end
+    queue: Queue[tuple[T] | BaseException | None] = Queue(AHEAD)  # items in 1-tuples; None: the end
     closed = Event()
 
     def put(entry: tuple[T] | BaseException | None) -> None:

@@ -1,13 +1,13 @@
 """Worker processes that process one song at a time, so that a crash affects one song only.
 
-caller: `start_worker` -> pipe -> `serve` in the worker process -> pipe -> outcome
+caller: `start_worker` -> pipe -> `_serve` in the worker process -> pipe -> outcome
 
-The caller knows the song of each worker, so it can report which song ended a process. Caller and worker use two pipes
-and no semaphores, shared memory or temporary files, so a missing or small /dev/shm does not matter. A worker ends when
-its pipe is closed, also if the caller was killed.
+The caller knows the song of each worker, so it can report which song ended a process. Caller and worker use two pipes,
+but no semaphores, shared memory or temporary files, so that a missing or small /dev/shm does not matter. A worker ends
+when its pipe is closed, even if this happens because the caller was killed.
 
-On Linux, a process with a single thread, as on the command line, is forked: this takes milliseconds, and all modules
-are already imported. Otherwise a new Python process is started.
+On Linux, a worker is a fork of the caller if the caller has a single thread, as a command has: a fork takes
+milliseconds, and has all modules imported already. Otherwise, a worker is a new Python process.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 END_S = 0.5  # a worker whose pipe is closed is killed after this time
 
-# Libraries that read NAME_NUM_THREADS when they are imported; workers use one thread each.
-_ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB", "NUMBA", "NUMEXPR")
+# Libraries read the environment variable NAME_NUM_THREADS when they are imported; each worker uses one thread.
+_ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMBA", "NUMEXPR")
 _LENGTH = struct.Struct("<Q")
 _START = (
-    "import sys; sys.path[:] = eval(sys.argv[1]); from clavilux.system.workers import serve_on_standard_pipes;"
-    "serve_on_standard_pipes()"
+    "import sys; sys.path[:] = eval(sys.argv[1]); from clavilux.system.workers import _serve_on_standard_pipes;"
+    "_serve_on_standard_pipes()"
 )
 
 logger = logging.getLogger("clavilux")
@@ -45,17 +45,17 @@ logger = logging.getLogger("clavilux")
 
 @dataclass(frozen=True)
 class _Log:
-    """A message for the log of the caller."""
+    """A line for the log of the caller."""
 
     level: int
     line: str
 
 
 class Worker:
-    """The caller's handle of a worker process."""
+    """The caller's handle of a worker process: a fork with the ID ``pid``, or a new Python process ``program``."""
 
-    def __init__(self, inbox: int, outbox: int, *, pid: int = 0, program: subprocess.Popen[bytes] | None = None):
-        self._write_fd, self._read_fd = inbox, outbox
+    def __init__(self, write_fd: int, read_fd: int, *, pid: int = 0, program: subprocess.Popen[bytes] | None = None):
+        self._write_fd, self._read_fd = write_fd, read_fd
         self._pid = pid
         self._program = program
         _open_workers.add(self)
@@ -67,18 +67,15 @@ class Worker:
         return self._program is None
 
     def give(self, function: Callable[[Any], Any], song: Any) -> None:
-        """Send a song to an idle worker; if the worker has died, `read` reports it."""
+        """Send a function and a song to an idle worker; if the worker has died, `read` will raise `EOFError`."""
         content = pickle.dumps((function, song, logger.getEffectiveLevel()), pickle.HIGHEST_PROTOCOL)
         with suppress(BrokenPipeError):
             _write(self._write_fd, content)
 
     def read(self) -> Outcome | None:
-        """Return the outcome of the song; or, after logging a message that the worker has sent, None.
+        """Read one message from the worker, and return the outcome of its song, or None for a log message.
 
-        Raises
-        ------
-        EOFError
-            If the process has ended.
+        A log message is written to the log of this process. An `EOFError` is raised if the worker has ended.
         """
         message = pickle.loads(_read(self._read_fd))
         if isinstance(message, _Log):
@@ -88,7 +85,7 @@ class Worker:
         return message
 
     def explain_death(self) -> str:
-        """Return a message for the user about how the process ended; call it after `read` has raised `EOFError`."""
+        """Return a message for the user that says how the process ended; call it after `read` has raised an error."""
         self.has_died = True
         self._close_pipes()
         code = self._exit_code(wait=True)
@@ -103,7 +100,7 @@ class Worker:
         return f"its process ended before it was done (exit code {code}); please report it"
 
     def _exit_code(self, *, wait: bool) -> int | None:
-        """Return the exit code of the process, or minus the signal that ended it; None if it is running."""
+        """Return the exit code of the process, or minus the number of the signal that ended it; None while it runs."""
         if self._program is not None:
             return self._program.wait() if wait else self._program.poll()
         try:
@@ -129,16 +126,13 @@ class Worker:
 def start_worker() -> Worker:
     """Start a worker process, as a fork if that is safe, and return its handle.
 
-    Raises
-    ------
-    OSError
-        If the system allows no more processes or has no memory for one.
+    An `OSError` is raised if the system allows no more processes or has no memory for one.
     """
     return _fork() if can_fork() else _spawn()
 
 
 def can_fork() -> bool:
-    """Return whether this process can be forked safely: it runs on Linux and has no other thread."""
+    """Return whether this process can be forked safely: whether it runs on Linux and has a single thread."""
     if sys.platform != "linux":  # some libraries of macOS fail after a fork, Windows has none
         return False
     try:
@@ -148,7 +142,7 @@ def can_fork() -> bool:
 
 
 def end_workers(workers: Sequence[Worker]) -> None:
-    """End workers: close their pipes, wait at most `END_S` seconds in total until they end, then kill the rest."""
+    """Close the pipes of workers, so that they end, and kill those that are still running after `END_S` seconds."""
     for worker in workers:
         worker._close_pipes()
     until = time.monotonic() + END_S
@@ -211,7 +205,7 @@ def _fork() -> Worker:
                 other._close_pipes()
             os.dup2(2, 1)  # stdout is the pipe for results
             sys.stdout = sys.stderr
-            serve(inbox[0], outbox[1])
+            _serve(inbox[0], outbox[1])
         finally:
             os._exit(1)
     os.close(inbox[0])
@@ -222,13 +216,13 @@ def _fork() -> Worker:
 def _spawn() -> Worker:
     import subprocess
 
-    variables = {f"{name}_NUM_THREADS": "1" for name in _ONE_THREAD}
+    variables = {f"{name}_NUM_THREADS": "1" for name in _ONE_THREAD} | {"VECLIB_MAXIMUM_THREADS": "1"}
     with held_back():
         program = subprocess.Popen(
             [sys.executable, "-P", "-c", _START, ascii(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **variables, "VECLIB_MAXIMUM_THREADS": "1"},
+            env={**os.environ, **variables},
             bufsize=0,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows: no Ctrl-C
         )
@@ -242,8 +236,8 @@ def _spawn() -> Worker:
 # In the worker process ------------------------------------------------------------------------------------------------
 
 
-def serve_on_standard_pipes() -> NoReturn:
-    """Serve the caller that started this Python process, through standard input and output."""
+def _serve_on_standard_pipes() -> NoReturn:
+    """Receive songs on standard input and send outcomes to standard output; called in a new Python process."""
     inbox, outbox = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -251,14 +245,11 @@ def serve_on_standard_pipes() -> NoReturn:
     _set_signals()
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were blocked when this process was started
-    serve(inbox, outbox)
+    _serve(inbox, outbox)
 
 
-def serve(inbox: int, outbox: int) -> NoReturn:
-    """Process songs from the pipe `inbox`, and send outcomes to the pipe `outbox` (file descriptors).
-
-    The process ends when `inbox` is closed; this function does not return.
-    """
+def _serve(inbox: int, outbox: int) -> NoReturn:
+    """Process songs from the pipe ``inbox``, and send outcomes to the pipe ``outbox``, until ``inbox`` is closed."""
     from queue import SimpleQueue
     from threading import Lock, Thread
 

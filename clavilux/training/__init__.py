@@ -1,1 +1,4 @@
-"""Training of the networks: a folder of pictures and a folder of music -> bundle. Needs the extra `train`."""
+"""Train the networks on a folder of pictures and a folder of music, and write a bundle.
+
+Needs the extra `train`.
+"""

@@ -1,8 +1,9 @@
-"""Palettes and plans of real pictures.
+"""Cut real pictures into windows, and find the palette and the plan of each window, from which the ImageVAE learns.
+
+The palette of a window has eight colours, in slots 0 to 7. The plan says where each colour lies: which fraction of each
+cell of a 32 x 32 grid each slot covers.
 
 picture -> windows (squares, resized to 128 px) -> k-means in CIELAB -> palette and plan of each window
-
-The ImageVAE is trained on the result. `clavilux.training.train_mark_classifier` finds the marks of the windows.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from clavilux.training.datasets import Entry, list_entries
 from clavilux.training.recipe import AnalysisRecipe
 
 WINDOW_PX = 128  # side of a window: 4 x 4 pixels for each cell of the plan
-_MARGIN_LEVELS = 6.0  # mean difference from the first row within which a row belongs to a margin, in 8-bit levels
-_MARGIN_SHARE = 0.2  # of a side: largest margin at each edge
-_SMOOTHING = (0.1, 0.8, 0.1)  # filter of the shares along each axis, because borders are uncertain by half a pixel
+_MARGIN_LEVELS = 6.0  # largest mean difference of a row of a margin from the first row, in 8-bit levels
+_MARGIN_SHARE = 0.2  # largest margin at each edge, as a fraction of the side
+_SMOOTHING = (0.1, 0.8, 0.1)  # filter of plans along each axis, because borders are uncertain by half a pixel
 
 Bytes = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
@@ -36,61 +37,30 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Windows:
-    """n windows of pictures with their palettes and plans.
+    """n windows of pictures with their palettes and plans (fractions of cells that palette slots cover)."""
 
-    Attributes
-    ----------
-    windows : (n, 128, 128, 3) uint8
-        sRGB.
-    palettes : (n, 8, 3) float32
-        sRGB in [0, 1], dark to light.
-    shares : (n, 8, 32, 32) uint8
-        Fraction of each cell that each palette slot covers, times 255.
-    source : (n,) int
-        Index of the picture that the window was cut from.
-    names, roles : list of str
-        Names of the pictures, and their roles (abstract, generative, painting, ...).
-    """
-
-    windows: Bytes
-    palettes: Float32
-    shares: Bytes
-    source: NDArray[np.int64]
-    names: list[str]
-    roles: list[str]
+    windows: Bytes  # (n, 128, 128, 3), sRGB
+    palettes: Float32  # (n, 8, 3), sRGB in [0, 1], dark to light
+    shares: Bytes  # (n, 8, 32, 32), fraction of each cell that each palette slot covers, times 255
+    source: NDArray[np.int64]  # (n,), index of the picture that the window was cut from
+    names: list[str]  # names of the pictures
+    roles: list[str]  # roles of the pictures, such as "abstract" or "painting"
 
     def small(self) -> Bytes:
-        """Return the input of the picture encoder, (n, 64, 64, 3) uint8: the mean of 2 x 2 pixels."""
+        """Return the windows at half the size, (n, 64, 64, 3) uint8, as input of the picture encoder."""
         factor = WINDOW_PX // ENCODER_SIDE_PX
-        n = len(self.windows)
-        blocks = self.windows.reshape(n, ENCODER_SIDE_PX, factor, ENCODER_SIDE_PX, factor, 3)
+        blocks = self.windows.reshape(-1, ENCODER_SIDE_PX, factor, ENCODER_SIDE_PX, factor, 3)
         return np.asarray(np.rint(blocks.mean(axis=(2, 4), dtype=np.float32)), np.uint8)
 
 
 def analyse_folder(
-    folder: Path,
-    split: str,
-    recipe: AnalysisRecipe,
-    *,
-    seed: int,
-    jobs: int,
-    log: Callable[[str], None],
+    folder: Path, split: str, recipe: AnalysisRecipe, *, seed: int, jobs: int, log: Callable[[str], None]
 ) -> Windows:
     """Return windows of all pictures of a split, with the palette and the plan of each window.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder of pictures.
-    split : str
-        "training", "validation" or "held-out".
-    recipe : AnalysisRecipe
-    seed : int
-        Random seed of the positions of windows and of the palettes.
-    jobs : int
-        Number of worker processes; -1 for one per core.
-    log : callable
-        Called with one line for each picture that cannot be read.
+    ``split`` is "training", "validation" or "held-out". ``seed`` determines the positions of windows and the
+    initialisation of k-means. ``jobs`` is the number of worker processes, -1 for one per core. ``log`` is called with a
+    line for each picture that cannot be read.
 
     Raises
     ------
@@ -103,41 +73,33 @@ def analyse_folder(
         jobs=jobs,
         failed=lambda call, reason: f"{call.args[0].path}: {reason}",
     )
-    windows, palettes, shares, source = [], [], [], []
+    analysed: list[tuple[Bytes, Float32, Bytes]] = []
     names: list[str] = []
     roles: list[str] = []
+    source = []
     for entry, result in zip(entries, results, strict=True):
         if isinstance(result, str):
             log(f"{result}; skipped")
             continue
-        for window, palette, share in result:
-            windows.append(window)
-            palettes.append(palette)
-            shares.append(share)
-            source.append(len(names))
+        analysed += result
+        source += [len(names)] * len(result)
         names.append(entry.name)
         roles.append(entry.role)
-    if not windows:
+    if not analysed:
         raise CorpusError(f"{folder} has no {split} pictures that can be read")
-    return Windows(np.stack(windows), np.stack(palettes), np.stack(shares), np.array(source), names, roles)
+    windows, palettes, shares = (np.stack(values) for values in zip(*analysed, strict=True))
+    return Windows(windows, palettes, shares, np.array(source), names, roles)
 
 
 def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
-    """Return the palette and the plan of a square picture; `clavilux.painter.quantise` finds the palette.
-
-    Parameters
-    ----------
-    rgb : (128, 128, 3) uint8
-        sRGB.
-    rng : numpy Generator
-        Random generator of `quantise`.
+    """Return the palette of a picture (128, 128, 3) uint8 sRGB, and its plan as `shares`, by k-means (`quantise`).
 
     Returns
     -------
     palette : (8, 3) float32
         sRGB in [0, 1], dark to light.
     shares : (8, 32, 32) float32
-        Fraction of each cell that each slot covers, slightly blurred; the eight fractions of a cell sum to 1.
+        Fraction of each cell that each palette slot covers, slightly blurred; the eight fractions of a cell sum to 1.
     """
     palette, slot = quantise(rgb, rng)
     step = WINDOW_PX // PLAN_SIDE
@@ -147,11 +109,12 @@ def read_plan(rgb: Bytes, rng: np.random.Generator) -> tuple[Float32, Float32]:
 
 
 def read_layout(shares: Bytes) -> Float32:
-    """Return the layout (n, 2) of n windows, shapes and detail, from `Windows.shares` (n, 8, 32, 32).
+    """Return the controls "shapes" and "detail" of n windows, (n, 2) in (0, 1), from `Windows.shares` (n, 8, 32, 32).
 
-    *Shapes* comes from the mean size of the area around a cell. *Detail* is how unevenly borders are spread: the
-    fraction of all borders that are in the quarter of the blocks of 4 x 4 cells with most borders. Both results are
-    ranks among the windows, scaled to (0, 1), because neither measure has the scale of a control.
+    "shapes" measures how small areas of one colour are: for each cell, the size of the area to which it belongs is
+    taken; the measure is minus the mean of these sizes. "detail" measures how unevenly borders are spread: of 64 blocks
+    of 4 x 4 cells, the 16 with the most borders are chosen; the measure is the fraction of all borders that lies in
+    them. Controls are in (0, 1), but these measures are not, so each is replaced by its scaled rank among the windows.
     """
     measured = np.empty((len(shares), 2))
     for number, window in enumerate(shares):
@@ -164,17 +127,17 @@ def read_layout(shares: Bytes) -> Float32:
 
 
 def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Float32:
-    """Return at most n of m palettes (m, 8, 3) as a codebook (n, 8, 3) float32, sRGB in [0, 1].
+    """Return a codebook: at most n of the palettes (m, 8, 3) float32, sRGB in [0, 1], chosen to represent all of them.
 
-    The palettes are chosen by alternating k-medoids on the CIELAB distance of slots. The initialisation resembles
-    k-means++, so that rare, colourful palettes have their own codes.
+    They are chosen by k-medoids with alternating updates, on the CIELAB distances of palette slots. The initialisation
+    is similar to that of k-means++, so that the codebook also contains rare, colourful palettes.
     """
     n = min(n, len(palettes))
     lab = srgb_to_lab(palettes).reshape(len(palettes), -1)
     chosen = [int(rng.integers(len(lab)))]
     nearest = ((lab - lab[chosen[0]]) ** 2).sum(1)
     for _ in range(n - 1):
-        weight = np.sqrt(nearest)  # distance instead of its square: outliers are wanted, but not only outliers
+        weight = np.sqrt(nearest)  # with the squared distance of k-means++, most would be outliers
         chosen.append(int(rng.choice(len(lab), p=weight / weight.sum())) if weight.sum() > 0 else chosen[0])
         nearest = np.minimum(nearest, ((lab - lab[chosen[-1]]) ** 2).sum(1))
     medoids = np.array(chosen)
@@ -189,9 +152,9 @@ def palette_codebook(palettes: Float32, n: int, rng: np.random.Generator) -> Flo
 
 
 def palette_distance(palettes: Float32, codebook: Float32) -> Float32:
-    """Return the distances (m, n) between palettes (m, 8, 3) and the palettes of a codebook (n, 8, 3), sRGB in [0, 1].
+    """Return the distances (m, n) of palettes (m, 8, 3) from the palettes of a codebook (n, 8, 3).
 
-    A distance is the root mean square over slots of the CIELAB distance.
+    Palettes are sRGB in [0, 1]. A distance is the root mean square of the CIELAB distances of the eight slots.
     """
     a = srgb_to_lab(palettes).reshape(len(palettes), -1)
     b = srgb_to_lab(codebook).reshape(len(codebook), -1)
@@ -200,7 +163,7 @@ def palette_distance(palettes: Float32, codebook: Float32) -> Float32:
 
 
 def trim_margins(rgb: Bytes) -> Bytes:
-    """Return a picture (H, W, 3) uint8 without margins of one colour, such as frames and the paper around a scan."""
+    """Return a picture (H, W, 3) uint8 without margins of one colour, such as a frame or the paper around a scan."""
     top, bottom = _margin(rgb), _margin(rgb[::-1])
     across = rgb.transpose(1, 0, 2)
     left, right = _margin(across), _margin(across[::-1])
@@ -209,21 +172,22 @@ def trim_margins(rgb: Bytes) -> Bytes:
 
 
 def _margin(rgb: Bytes) -> int:
+    """Return how many rows at the top of a picture (H, W, 3) are a margin of one colour."""
     limit = int(_MARGIN_SHARE * len(rgb))
     first = rgb[0].astype(np.float32).mean(axis=0)
     for row in range(limit):
         if np.abs(rgb[row].astype(np.float32) - first).mean() > _MARGIN_LEVELS:
             return row
-    # A wider one is not a margin but a uniform part of the picture.
-    return 0
+    return 0  # a wider margin is a uniform part of the picture
 
 
 def _analyse_picture(entry: Entry, recipe: AnalysisRecipe, seed: int) -> list[tuple[Bytes, Float32, Bytes]] | str:
+    """Return windows of a picture, each with its palette and shares, or the reason why the picture cannot be read."""
     try:
         rgb = read_picture(entry.path)
     except PictureError as error:
         return str(error)
-    # A picture gives the same windows whatever else is in the folder.
+    # From the name, so that the windows do not depend on other files of the folder.
     name_key = int.from_bytes(entry.name.encode()[-32:], "big")
     rng = np.random.default_rng([seed, name_key])
     count = recipe.painting_windows if entry.role == "painting" else recipe.abstract_windows
@@ -235,7 +199,7 @@ def _analyse_picture(entry: Entry, recipe: AnalysisRecipe, seed: int) -> list[tu
 
 
 def _cut(rgb: Bytes, count: int, rng: np.random.Generator) -> list[Bytes]:
-    """Return the middle square, then random squares of 45 to 95 % of the short side."""
+    """Return `count` windows: the middle square, then random squares with a side of 45 to 95 % of the short side."""
     windows = [resize(middle_square(rgb), WINDOW_PX)]
     height, width = rgb.shape[:2]
     for _ in range(count - 1):
@@ -247,10 +211,7 @@ def _cut(rgb: Bytes, count: int, rng: np.random.Generator) -> list[Bytes]:
 
 
 def _smooth(shares: Float32, axis: int) -> Float32:
-    pad = [(0, 0)] * 3
-    pad[axis] = (1, 1)
-    padded = np.pad(shares, pad, mode="edge")
-    n = shares.shape[axis]
-    before, centre, after = (np.take(padded, range(i, i + n), axis=axis) for i in range(3))
+    cells = np.arange(PLAN_SIDE)
+    before, after = (shares.take((cells + step).clip(0, PLAN_SIDE - 1), axis) for step in (-1, 1))
     a, b, c = _SMOOTHING
-    return np.asarray(a * before + b * centre + c * after, np.float32)
+    return np.asarray(a * before + b * shares + c * after, np.float32)

@@ -1,6 +1,7 @@
-"""Cache the results of a stage for later stages and resumed runs: dataclasses of arrays in .npz files.
+"""Cache intermediate results in .npz files of the run folder, so that later stages and resumed runs can read them.
 
-The files contain no pickles, so that a run folder from an untrusted source cannot execute code.
+Each file has one record: a dataclass whose fields are arrays or lists of strings. The files contain no pickles, so
+that a run folder from an untrusted source cannot execute code.
 """
 
 from __future__ import annotations
@@ -33,49 +34,31 @@ _DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile
 
 
 def load_or_make(path: Path, key: object, kind: type[T], make: Callable[[], T], *, log: Callable[[str], None]) -> T:
-    """Return the cached record in a file if it has this key; otherwise make the record, and write it to the file.
+    """Return the record in a file if the file has this key; otherwise make the record and write it to the file.
 
-    A file that is damaged, has another key or is from another version of Clavilux is replaced.
-
-    Parameters
-    ----------
-    path : Path
-        An .npz file.
-    key : object
-        JSON-serialisable description of the inputs of the record.
-    kind : type
-        Dataclass whose fields are arrays or lists of strings.
-    make : callable
-        Function without arguments that returns the record.
-    log : callable
-        Receives one line about a damaged file.
+    ``key`` has the inputs from which the record is made, as JSON values. ``kind`` is the type of the record, a
+    dataclass whose fields are arrays or lists of strings. A file that is damaged, has another key or was written by
+    another version of Clavilux is replaced; ``log`` receives a line if the file is damaged.
 
     Raises
     ------
     TrainingError
         If the file cannot be written.
     """
+    record = None
     if path.is_file():
         try:
-            record = load_record(path, kind, key)
+            record = _load(path, key, kind)
         except TrainingError as error:
             log(f"{error}; it is made again")
-        else:
-            if record is not None:
-                return record
-    record = make()
-    save_record(path, key, record)
+    if record is None:
+        record = make()
+        _save(path, key, record)
     return record
 
 
-def save_record(path: Path, key: object, record: DataclassInstance) -> None:
-    """Write a dataclass of arrays and lists of strings to an .npz file atomically, with a key (JSON-serialisable).
-
-    Raises
-    ------
-    TrainingError
-        If the file cannot be written.
-    """
+def _save(path: Path, key: object, record: DataclassInstance) -> None:
+    """Write a record and its key to an .npz file atomically."""
     arrays: dict[str, Any] = {_KEY: np.array(_key_text(key))}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
@@ -87,27 +70,20 @@ def save_record(path: Path, key: object, record: DataclassInstance) -> None:
             np.savez(file, **arrays)
 
 
-def load_record(path: Path, kind: type[T], key: object = None) -> T | None:
-    """Return the record of type ``kind`` in an .npz file; None if a key is given and the file has another key.
-
-    Raises
-    ------
-    TrainingError
-        If the file is damaged or contains something else.
-    """
+def _load(path: Path, key: object, kind: type[T]) -> T | None:
+    """Return the record in an .npz file, or None if the file has another key; a damaged file raises `TrainingError`."""
     try:
         with zipfile.ZipFile(path) as archive:
-            # We never compress; a small file that expands to a large one is not ours.
+            # Clavilux never compresses these files. A small file could otherwise expand to more than the memory.
             if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
                 raise ValueError("it is compressed")
         with np.load(path, allow_pickle=False) as arrays:
-            if key is not None and str(arrays[_KEY]) != _key_text(key):
+            if str(arrays[_KEY]) != _key_text(key):
                 return None
-            fields = {field.name: _read_field(arrays, field) for field in dataclasses.fields(kind)}
+            return kind(**{field.name: _read_field(arrays, field) for field in dataclasses.fields(kind)})
     except _DAMAGE as error:
         reason = str(error) or type(error).__name__
         raise TrainingError(f"{path}: is not a valid {kind.__name__} file ({reason.splitlines()[0]})") from error
-    return kind(**fields)
 
 
 def _read_field(arrays: Any, field: dataclasses.Field[Any]) -> NDArray[Any] | list[str]:

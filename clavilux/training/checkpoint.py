@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training on disk, from which it can be resumed."""
+"""Write and read checkpoints: files from which an interrupted training can be resumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clavilux.system.files import write_whole
 from clavilux.training.writing import writing_to
 from clavilux.version import __version__
 
-FORMAT = 3  # raised when older checkpoints cannot be resumed
+_FORMAT = 3  # raised when older checkpoints cannot be resumed
 _PARTS: dict[str, type | tuple[type, ...]] = {
     "step": int,
     "settings": dict,
@@ -35,35 +35,30 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises
     ------
     TrainingError
-        If the folder cannot be written to. The previous checkpoint is kept.
+        If the folder cannot be written to; the previous checkpoint is kept.
     """
     content = io.BytesIO()  # in memory first, because PyTorch does not raise an OSError on a full disk
-    torch.save({"format": FORMAT, "clavilux": __version__, **state}, content)
+    torch.save({"format": _FORMAT, "clavilux": __version__, **state}, content)
     with writing_to(path.parent):
         write_whole(path, content.getvalue(), durable=True)
 
 
 def load_checkpoint(path: Path, *, resume: bool, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the state of a checkpoint, or None if there is no checkpoint.
+    """Return the state in a checkpoint, or None if there is no checkpoint.
 
-    Parameters
-    ----------
-    path : Path
-    resume : bool
-        Whether the user wants to resume.
-    settings : dict
-        Settings that must equal those of the checkpoint. "data" may differ if the training is finished.
+    ``settings`` must equal the settings in the checkpoint. Only "data", the hash of the training data, may differ, and
+    only if the training is finished.
 
     Raises
     ------
     TrainingError
-        If there is a checkpoint and `resume` is false, or it is damaged, from another version or made with other
-        settings.
+        If there is a checkpoint but `resume` is false, or if the checkpoint is damaged, was written by another
+        version or was made with other settings.
     """
+    if not resume:
+        refuse_existing(path)
     if not path.exists():
         return None
-    if not resume:
-        raise TrainingError(f"{path} exists; continue it with --resume, or give another folder with --run")
     saved = _read(path)
     changed = sorted(key for key, value in settings.items() if saved["settings"].get(key, value) != value)
     if changed == ["data"] and saved["step"] >= settings["steps"]:
@@ -80,6 +75,12 @@ def load_checkpoint(path: Path, *, resume: bool, settings: dict[str, Any]) -> di
             "folder with --run"
         )
     return saved
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise a `TrainingError` if ``path`` exists, so that a new training does not overwrite a checkpoint."""
+    if path.exists():
+        raise TrainingError(f"{path} exists; continue it with --resume, or give another folder with --run")
 
 
 def mismatch(path: Path) -> TrainingError:
@@ -106,7 +107,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise TrainingError(f"{path} cannot be read ({error.strerror or error}); {_ADVICE}") from error
     except Exception as error:  # a foreign pickle may raise any type
         raise damaged from error
-    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+    if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
         by = f"Clavilux {saved['clavilux']}" if isinstance(saved, dict) and "clavilux" in saved else "another version"
         raise TrainingError(
             f"{path} was written by {by}, and this is Clavilux {__version__}; resume with the version that wrote it, "

@@ -1,7 +1,7 @@
-"""Checks before a training starts, for errors that would otherwise end it hours later.
+"""Find faults before a training starts, because otherwise they would end it after hours.
 
-They cover output folders, tables, the fit of the recipe to the bundle from which the training starts, and unusable
-data: too few files, values that are not finite, silent songs, identical pictures.
+The faults are unusable output folders, invalid tables, a recipe whose networks do not fit the bundle from which the
+training starts, and unusable data: too few files, values that are not finite, silent songs, identical pictures.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
-from clavilux.models.weights import load_mark_classifier
 from clavilux.painter.marks import KINDS
+from clavilux.training.checkpoint import refuse_existing
 from clavilux.training.datasets import (
     FEATURE_SUFFIXES,
     TRAINING,
     VALIDATION,
     Entry,
-    FeatureFiles,
+    FeatureFile,
     describe_folder,
     descriptors_of,
     list_entries,
@@ -39,60 +39,54 @@ from clavilux.training.datasets import (
 )
 from clavilux.training.export import check_output
 from clavilux.training.run import Run, start_from
+from clavilux.training.stage_audio import load_audio_vae
 from clavilux.training.stage_pictures import load_image_vae, start_classifier_from
 
-MINIMUM_PICTURES = {TRAINING: 20, VALIDATION: 1}
-MINIMUM_TRACKS = {TRAINING: 10, VALIDATION: 3}  # a correlation of distances needs three songs
+_FEWEST_PICTURES = {TRAINING: 20, VALIDATION: 1}
+_FEWEST_TRACKS = {TRAINING: 10, VALIDATION: 3}  # a correlation of distances needs three songs
 _THUMBNAIL_PX = 32
-_SAME_LEVELS = 4  # largest difference of thumbnails of the same picture, in 8-bit levels
-_SAME_MFCC = 1e-3  # largest variation of silence, and largest difference of statistics of the same song
+_SAME_LEVELS = 4  # largest difference of thumbnails that count as the same picture, in 8-bit levels
+_SAME_MFCC = 1e-3  # largest deviation that counts as silence, and largest difference that counts as the same song
 _LARGEST_MFCC = 1e6  # a hundred times the MFCC of any sound
-_BLOCK = 256  # windows read at once, 4 MB
+_BLOCK = 256  # number of windows that are read at once, 4 MB
 
 
 def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) -> None:
-    """Raise an error if an output folder cannot be used, or if the recipe does not fit the bundle of `--from`.
+    """Raise an error if an output folder cannot be used, or if the recipe does not fit a bundle that the run uses.
 
-    Parameters
-    ----------
-    run : Run
-    output : Path or None
-        Folder of the bundle, if one is written.
-    songs, pictures : bool
-        Whether the audio network is trained, and whether the picture networks are.
+    ``output`` is the folder for the new bundle, or None if no bundle is written. ``songs`` says whether the audio
+    networks are trained, ``pictures`` whether the picture networks are trained.
 
     Raises
     ------
     TrainingError
-        If a folder cannot be written to, a checkpoint exists without `--resume`, or the recipe does not fit the bundle.
+        If a folder cannot be written to, a checkpoint exists without `--resume`, or the recipe does not fit a bundle.
     BundleError
         If the weights of a bundle cannot be read.
     ModuleNotFoundError
         If a package that the export needs is not installed.
     """
-    _check_run_folder(run, songs=songs, pictures=pictures)
+    _check_writable(run.folder, "--run")
+    for network, trained in (("audio-vae", songs), ("image-vae", pictures)):
+        if trained and not run.resume:
+            refuse_existing(run.folder / f"{network}.ckpt")
     if output is not None:
         _check_output(run, output)
     quiet = dataclasses.replace(run, log=lambda line: None)
-    if songs and run.start is not None:
+    start = run.start
+    if songs and start is not None:
         width, track_dims = run.recipe.audio_vae.width, run.recipe.track_embedding.dims
         start_from(quiet, AudioVAE(width=width, track_dims=track_dims), "audio_vae")
+    if songs and run.audio_from is not None:
+        load_audio_vae(run, run.audio_from)
     if pictures:
         _check_picture_networks(quiet)
-    if songs and run.start is not None and run.start.feature_settings != run.recipe.features:
-        raise TrainingError(
-            f"the bundle {run.start.name} needs features of {run.start.feature_settings}, and the recipe has "
-            f"{run.recipe.features}; train with those of the bundle (`clavilux bundle show`), or without --from"
-        )
-
-
-def _check_run_folder(run: Run, *, songs: bool, pictures: bool) -> None:
-    _check_writable(run.folder, "--run")
-    networks = ["audio-vae"] if songs else []
-    networks += ["image-vae"] if pictures else []
-    for checkpoint in (run.folder / f"{network}.ckpt" for network in networks):
-        if not run.resume and checkpoint.exists():
-            raise TrainingError(f"{checkpoint} exists; continue it with --resume, or give another folder with --run")
+    for option, bundle in (("--from", start), ("--audio-from", run.audio_from)):
+        if songs and bundle is not None and bundle.feature_settings != run.recipe.features:
+            raise TrainingError(
+                f"the bundle {bundle.name} needs features of {bundle.feature_settings}, and the recipe has "
+                f"{run.recipe.features}; train with those of the bundle (`clavilux bundle show`), or without {option}"
+            )
 
 
 def _check_output(run: Run, output: Path) -> None:
@@ -106,11 +100,11 @@ def _check_output(run: Run, output: Path) -> None:
 
 
 def _check_picture_networks(run: Run) -> None:
-    """Load the weights of `--from` and `--classifier-from` into networks of the recipe."""
+    """Load the picture networks from the bundles of a run; raise an error if their weights do not fit the recipe."""
     recipe, decoder = run.recipe.image_vae, run.recipe.image_vae.decoder
     if decoder == "painter":
         if run.classifier_from is not None and tuple(run.classifier_from.kinds) == KINDS:
-            load_mark_classifier(run.classifier_from)
+            MarkClassifier.from_bundle(run.classifier_from)
         else:
             start_classifier_from(run, MarkClassifier(n_kinds=len(KINDS), width=run.recipe.mark_classifier.width))
     if run.pictures_from is not None:
@@ -141,7 +135,7 @@ def check_pictures(run: Run) -> None:
     """
     describe_folder(run.art)
     entries = list_entries(run.art, PICTURE_SUFFIXES, report=run.note)
-    for split, fewest in MINIMUM_PICTURES.items():
+    for split, fewest in _FEWEST_PICTURES.items():
         of_split = [entry for entry in entries if entry.split == split]
         if len(of_split) < fewest:
             raise TrainingError(
@@ -157,41 +151,36 @@ def check_pictures(run: Run) -> None:
 
 
 def check_songs(run: Run, *, descriptors: bool) -> None:
-    """Raise an error if the features of a run cannot be used for training; all of them are read once.
+    """Raise an error if the feature files of a run cannot be used for training; all of them are read.
 
-    Parameters
-    ----------
-    run : Run
-    descriptors : bool
-        Whether `descriptors.csv` is required.
+    ``descriptors`` says whether the training needs `descriptors.csv`.
 
     Raises
     ------
     TrainingError
-        If there are too few tracks, too few different tracks with sound, values that are not finite, or features that
-        were computed with other settings than those of the recipe.
+        If there are too few tracks, if too few of them have sound and differ from each other, if a value is not finite,
+        or if the settings of the features are not those of the recipe.
     CorpusError
-        If the folder does not exist, or one of its tables is invalid or lacks a track.
+        If the folder does not exist, a table is invalid, or a track is missing in `descriptors.csv`.
     """
     describe_folder(run.features)
     entries = list_entries(run.features, FEATURE_SUFFIXES, report=run.note)
     rows = read_descriptors(run.features) if descriptors else {}
-    for split, fewest in MINIMUM_TRACKS.items():
+    for split, fewest in _FEWEST_TRACKS.items():
         of_split = [entry for entry in entries if entry.split == split]
         if len(of_split) < fewest:
             raise TrainingError(
                 f"{run.features} has {len(of_split)} tracks for {split}; at least {fewest} are needed to standardise "
-                f"song codes. Add music"
+                "song codes. Add music"
             )
         summaries = []
         for entry in of_split:
-            tracks = FeatureFiles()
             try:
-                tracks.add(entry.path)
+                file = FeatureFile.open(entry.path)
             except AudioError as error:
                 run.note(f"{error}; skipped")
                 continue
-            summaries.append(_summarise(entry.path, tracks[0]))
+            summaries.append(_summarise(entry.path, file.windows()))
             settings = read_settings(entry.path)
             if settings != run.recipe.features:
                 raise TrainingError(
@@ -210,7 +199,7 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
 
 
 def _check_writable(folder: Path, option: str) -> None:
-    """Refuse a folder that cannot be written to or created; leaves no file there."""
+    """Raise an error if a folder cannot be written to or created; leave no file there."""
     there = Path(os.path.abspath(folder))
     while not os.path.lexists(there):
         there = there.parent
@@ -228,16 +217,13 @@ def _thumbnails(entries: Sequence[Entry]) -> Iterator[NDArray[np.float64]]:
         try:
             yield resize(middle_square(read_picture(entry.path)), _THUMBNAIL_PX).astype(np.float64)
         except PictureError:
-            continue  # the analysis reports it
+            continue  # the training reports it
 
 
 def _summarise(path: Path, windows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return mean and deviation of each row of MFCC over a track, (40,).
+    """Return 20 means, then 20 standard deviations, of the rows of MFCC windows (n, 20, 216) of a track: (40,).
 
-    Raises
-    ------
-    TrainingError
-        If a value is not finite or too large.
+    A `TrainingError` is raised if a value is not finite or is too large.
     """
     total, square = np.zeros(windows.shape[1]), np.zeros(windows.shape[1])
     for start in range(0, len(windows), _BLOCK):
@@ -255,7 +241,7 @@ def _summarise(path: Path, windows: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _count_different(arrays: Iterable[NDArray[np.float64]], most: int, same: float) -> int:
-    """Return how many arrays, up to `most`, differ by more than `same` from each other."""
+    """Return the number of different arrays, at most `most`: arrays differ if any entry differs by more than `same`."""
     different: list[NDArray[np.float64]] = []
     for array in arrays:
         if all(np.abs(array - other).max() > same for other in different):

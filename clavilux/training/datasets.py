@@ -1,9 +1,8 @@
-"""The two folders of training data: feature files and pictures.
+"""Read the training data: a folder of feature files and a folder of pictures.
 
-`datasets/audio_features/` has `.npy` files from `clavilux features`, each with one window (20, 216) or several
-(n, 20, 216). `datasets/abstract_art/` has pictures of any size and mode. Both are split by track and by source picture:
-by the `corpus.csv` that `clavilux corpus build` writes, or else by a hash of the file name, which puts about one file
-in eight, and at least three, into the validation split.
+Feature files are `.npy` files from `clavilux features`, each with one window (20, 216) or several (n, 20, 216) of a
+track. Pictures have any size and mode. The table `corpus.csv`, which `clavilux corpus build` writes, assigns each file
+to a split. Without this table, a hash of the file name decides, and about one file in eight is for validation.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,96 +46,82 @@ _WINDOW_BYTES = 4 * MFCC_ROWS * WINDOW_FRAMES
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of training data."""
+    """A file of training data, with its split and its role (what kind of picture or recording it is)."""
 
     path: Path
-    name: str  # relative to the folder, normalised
-    split: str  # training, validation or held-out
+    name: str  # path relative to the folder, from `normalise_name`
+    split: str  # "training", "validation" or "held-out"
     role: str  # as in `clavilux.corpus.table.CorpusRow`
+    row: Row | None = None  # row of the file in `corpus.csv`; None if the folder has no such table
 
 
-class FeatureFiles:
-    """Feature files on disk, a sequence of arrays (n, 20, 216) float32; a file is opened only while it is read."""
+@dataclass(frozen=True)
+class FeatureFile:
+    """A feature file on disk with windows (20, 216) float32; it is open only while it is read."""
 
-    def __init__(self) -> None:
-        self.lengths: list[int] = []  # windows
-        self._paths: list[Path] = []
-        self._offsets: list[int] = []  # bytes
+    path: Path
+    n_windows: int
+    offset: int  # bytes before the first window
 
-    def add(self, path: Path) -> None:
-        """Add a file.
+    @classmethod
+    def open(cls, path: Path) -> FeatureFile:
+        """Return the feature file with this path.
 
         Raises
         ------
         AudioError
-            If the file is not a feature file with float32 values.
+            If it is not a feature file with float32 values.
         """
         array = read_clips(path)
         if array.dtype != np.float32 or not array.flags.c_contiguous or not isinstance(array, np.memmap):
             raise AudioError(
                 f"{path}: contains {array.dtype}; training needs float32, as written by `clavilux features`"
             )
-        self.lengths.append(len(array))
-        self._paths.append(path)
-        self._offsets.append(array.offset)
+        return cls(path, len(array), array.offset)
 
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index: int) -> NDArray[np.float32]:
-        """Return all windows (n, 20, 216) float32 of a file, memory-mapped.
+    def windows(self) -> NDArray[np.float32]:
+        """Return all windows (n, 20, 216), memory-mapped.
 
         Raises
         ------
         TrainingError
-            If the file has changed since it was added.
+            If the file has changed since it was opened.
         """
-        shape = (self.lengths[index], MFCC_ROWS, WINDOW_FRAMES)
-        try:
-            return np.memmap(self._paths[index], np.float32, "r", self._offsets[index], shape)
-        except (OSError, ValueError) as error:
-            raise self._changed(index, error) from error
+        with self._refuse_changes():
+            return np.memmap(self.path, np.float32, "r", self.offset, (self.n_windows, MFCC_ROWS, WINDOW_FRAMES))
 
-    def window(self, index: int, number: int) -> NDArray[np.float32]:
-        """Return the window ``number`` of the file ``index``, (20, 216) float32.
+    def window(self, number: int) -> NDArray[np.float32]:
+        """Return the window (20, 216) with this number, in a third of the time that a memory map takes.
 
         Raises
         ------
         TrainingError
-            If the file has changed since it was added.
+            If the file has changed since it was opened.
         """
-        # Read directly, because a memory map takes three times as long.
-        offset = self._offsets[index] + number * _WINDOW_BYTES
-        try:
-            values = np.fromfile(self._paths[index], np.float32, MFCC_ROWS * WINDOW_FRAMES, offset=offset)
+        offset = self.offset + number * _WINDOW_BYTES
+        with self._refuse_changes():
+            values = np.fromfile(self.path, np.float32, MFCC_ROWS * WINDOW_FRAMES, offset=offset)
             return values.reshape(MFCC_ROWS, WINDOW_FRAMES)
-        except (OSError, ValueError) as error:
-            raise self._changed(index, error) from error
 
-    def _changed(self, index: int, error: OSError | ValueError) -> TrainingError:
-        if isinstance(error, OSError):
-            check_shortage(error)
-        return TrainingError(f"{self._paths[index]}: has changed since the training began ({error}); start it again")
+    @contextmanager
+    def _refuse_changes(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError):
+                check_shortage(error)
+            raise TrainingError(
+                f"{self.path}: has changed since the training began ({error}); start it again"
+            ) from error
 
 
 class AudioFeatureDataset(Dataset[Tensor]):
-    """Windows of features, (20, 216) float32 each, of the tracks of one split.
+    """All windows of the tracks of one split, (20, 216) float32 each.
 
     Files stay on disk, so a folder may be larger than the memory.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder tree of `.npy` files.
-    split : str
-        "training", "validation" or "held-out".
-    skip : callable
-        Receives one line for each file that cannot be used.
-    report : callable
-        As in `list_entries`.
+    ``split`` is "training", "validation" or "held-out". ``report`` is called with a line about each file that cannot
+    be used, and is passed on to `list_entries`.
 
     Raises
     ------
@@ -144,30 +129,23 @@ class AudioFeatureDataset(Dataset[Tensor]):
         If the folder is missing or has no usable file of the split.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        split: str = TRAINING,
-        *,
-        skip: Report = warnings.warn,
-        report: Report = logger.warning,
-    ) -> None:
+    def __init__(self, folder: Path, split: str = TRAINING, report: Report = logger.warning) -> None:
         self.entries: list[Entry] = []
-        self.arrays = FeatureFiles()
+        self.files: list[FeatureFile] = []
         for entry in list_entries(folder, FEATURE_SUFFIXES, report=report):
             if entry.split != split:
                 continue
             try:
-                self.arrays.add(entry.path)
+                self.files.append(FeatureFile.open(entry.path))
             except AudioError as error:
-                skip(f"{error}; skipped")
+                report(f"{error}; skipped")
             else:
                 self.entries.append(entry)
         if not self.entries:
             raise CorpusError(
                 f"{folder} has no {split} features; fill it with `clavilux features AUDIO_DIR -o {folder}`"
             )
-        self._ends = np.cumsum(self.arrays.lengths)
+        self._ends = np.cumsum([file.n_windows for file in self.files])
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -176,42 +154,47 @@ class AudioFeatureDataset(Dataset[Tensor]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         track = int(np.searchsorted(self._ends, index, side="right"))
-        first = int(self._ends[track - 1]) if track else 0
-        return torch.from_numpy(self.arrays.window(track, index - first))
+        first = int(self._ends[track]) - self.files[track].n_windows
+        return torch.from_numpy(self.files[track].window(index - first))
+
+    def digest(self) -> str:
+        """Return a hash of one window of each track, so that a resumed run can check that its data are unchanged."""
+        digest = hashlib.sha256()
+        for index in self.clips(1):
+            digest.update(self[int(index)].numpy().tobytes())
+        return digest.hexdigest()
 
     def clips(self, per_track: int) -> Tensor:
         """Return the indices (n,) of at most `per_track` windows of each track, evenly spaced in the track."""
-        starts = self._ends - np.array(self.arrays.lengths)
         clips = [
-            start + np.unique(np.linspace(0, length - 1, per_track + 2).round().astype(int)[1:-1])
-            for start, length in zip(starts, self.arrays.lengths, strict=True)
+            end
+            - file.n_windows
+            + np.unique(np.linspace(0, file.n_windows - 1, per_track + 2).round().astype(int)[1:-1])
+            for end, file in zip(self._ends, self.files, strict=True)
         ]
         return torch.from_numpy(np.concatenate(clips))
 
     def track_weights(self) -> Tensor:
-        """Return sampling weights (n,) of windows: a track is drawn in proportion to the square root of its length."""
-        return torch.cat([torch.full((length,), length**-0.5) for length in self.arrays.lengths])
+        """Return sampling weights (n,) of windows; those of a track with k windows sum to the square root of k."""
+        return torch.cat([torch.full((file.n_windows,), file.n_windows**-0.5) for file in self.files])
 
 
 def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = logger.warning) -> list[Entry]:
-    """Return all files with one of these extensions, sorted by name, with their split and role.
+    """Return the training files of a folder, sorted by name, each with its split and role.
 
-    If the folder has a `corpus.csv`, only files with a row in it are returned. The row of a picture names the picture
-    file. The row of a feature file names the recording; `descriptors.csv` says which feature file belongs to it, or
-    else the names are compared.
+    If the folder has a table `corpus.csv`, only files with a row in this table are returned. The row of a picture has
+    the name of its file. The row of a feature file has the name of the recording from which it was made;
+    `descriptors.csv` says which recording this is. Without `descriptors.csv`, a feature file belongs to the recording
+    with a matching name.
 
-    Parameters
-    ----------
-    folder : Path
-    suffixes : frozenset of str
-        `FEATURE_SUFFIXES` or `PICTURE_SUFFIXES`.
-    report : callable
-        Receives one line for each kind of ignored file, for files without a row and for rows without a file.
+    ``suffixes`` is `FEATURE_SUFFIXES` or `PICTURE_SUFFIXES`. ``report`` receives lines about ignored files, files
+    without a row, and rows without a file.
 
     Raises
     ------
     CorpusError
-        If ``folder`` is not a folder, one of the tables is invalid, or the row of a file is ambiguous.
+        If ``folder`` is not a folder, a table is invalid, a feature file could belong to several rows, or the names of
+        two files differ only in ways that other systems ignore (see `normalise_name`).
     """
     if not os.path.isdir(folder):  # Path.is_dir raises if the name is too long
         raise CorpusError(f"{folder} is not a folder")
@@ -230,9 +213,10 @@ def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = log
             )
         else:
             named[name] = path
-    rows = _read_splits(folder)
-    if rows is None:
+    table = folder / TABLE_NAME
+    if not os.path.lexists(table):
         return [Entry(named[name], name, split, "abstract") for name, split in _split_by_hash(list(named)).items()]
+    rows = {normalise_name(row["file"]): row for row in read_rows(table, required=("split", "role"))}
     row_of = _match_features(folder, list(named), rows) if suffixes <= FEATURE_SUFFIXES else match_names(named, rows)
     for what, names in (
         (f"left out, because they have no row in {TABLE_NAME}", [name for name in named if name not in row_of]),
@@ -241,19 +225,19 @@ def list_entries(folder: Path, suffixes: frozenset[str], *, report: Report = log
         if names:
             report(f"{folder}: {what}: {first_names(names)} ({len(names)} in all)")
     return [
-        Entry(path, name, rows[row_of[name]]["split"], rows[row_of[name]]["role"])
+        Entry(path, name, rows[row_of[name]]["split"], rows[row_of[name]]["role"], rows[row_of[name]])
         for name, path in named.items()
         if name in row_of
     ]
 
 
 def read_descriptors(folder: Path) -> dict[str, Row]:
-    """Return the rows of `descriptors.csv` by the normalised name of the feature file.
+    """Return the rows of the `descriptors.csv` of a folder: normalised name of the feature file -> row.
 
     Raises
     ------
     CorpusError
-        If the table is missing or unreadable, or has two rows for one feature file.
+        If the table is missing or unreadable, or has two rows for one feature file or one recording.
     """
     path = folder / TABLE
     if not os.path.lexists(path):
@@ -270,12 +254,14 @@ def read_descriptors(folder: Path) -> dict[str, Row]:
 
 
 def descriptors_of(entry: Entry, rows: dict[str, Row], folder: Path) -> list[list[float]]:
-    """Return the descriptors of a song, of its first half and of its second half, as lists of shape (3, descriptors).
+    """Return three lists of descriptors: of a whole song, of its first half and of its second half.
+
+    `rows` is from `read_descriptors`, and `folder` is for error messages.
 
     Raises
     ------
     CorpusError
-        If the rows (from `read_descriptors`) lack the song or a descriptor, or a value is not a finite number.
+        If `rows` has no row for the song, a column is missing, or a value is not a finite number.
     """
     row = rows.get(entry.name)
     if row is None:
@@ -289,25 +275,26 @@ def descriptors_of(entry: Entry, rows: dict[str, Row], folder: Path) -> list[lis
 def describe_folder(folder: Path) -> dict[str, Any]:
     """Return a description of a folder of training data for `bundle.json`, as JSON values.
 
-    With a `corpus.csv`, it has the hash of this table, the number of files by role and split, and the sources with
-    their licences. Otherwise it has the number of files.
+    If the folder has a `corpus.csv`, the description has the hash of this table, the number of files for each role and
+    split, and the sources with their licences. For other folders, it has the number of files only.
 
     Raises
     ------
     CorpusError
-        If the table lacks a column, or a training or validation row is not free.
+        If the table lacks a column that the description needs, or a row for training or validation has another tier
+        than "free", so that its licence does not allow training.
     """
     path = folder / TABLE_NAME
     if not os.path.lexists(path):
         return {"files": len(list_folder(folder, None).files)}
     rows = read_rows(path, required=("split", "role", "source", "tier", "licence"))
     rows = [row for row in rows if row["split"] in (TRAINING, VALIDATION)]
-    closed = [row for row in rows if row["tier"] != "free"]
-    if closed:
-        raise CorpusError(
-            f"{closed[0].where}: tier is {closed[0]['tier']!r} in a row for {closed[0]['split']}, but bundles may "
-            "only learn from free files; change its split to held-out"
-        )
+    for row in rows:
+        if row["tier"] != "free":
+            raise CorpusError(
+                f"{row.where}: tier is {row['tier']!r} in a row for {row['split']}, but bundles may only learn from "
+                "free files; change its split to held-out"
+            )
     return {
         "table_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "counts": dict(Counter(f"{row['role']}, {row['split']}" for row in rows)),
@@ -318,22 +305,14 @@ def describe_folder(folder: Path) -> dict[str, Any]:
     }
 
 
-def _read_splits(folder: Path) -> dict[str, Row] | None:
-    """Return the rows of `corpus.csv` by normalised name; None if there is no table."""
-    path = folder / TABLE_NAME
-    if not os.path.lexists(path):
-        return None
-    return {normalise_name(row["file"]): row for row in read_rows(path, required=("split", "role"))}
-
-
 def _match_features(folder: Path, names: list[str], rows: dict[str, Row]) -> dict[str, str]:
-    """Return the name of the row of `corpus.csv` for each feature file that has one."""
+    """Match feature files with rows of `corpus.csv`; return name of the feature file -> file name in its row."""
     if not os.path.lexists(folder / TABLE):
-        found, several = match_features(names, rows)
-        for name, candidates in several.items():
+        found, ambiguous = match_features(names, rows)
+        for name, candidates in ambiguous.items():
             raise CorpusError(
-                f"{folder / name}: may be of {' or of '.join(candidates)} in {TABLE_NAME}; put the {TABLE} beside it "
-                "that `clavilux features` wrote with it"
+                f"{folder / name}: may be of {' or of '.join(candidates)} in {TABLE_NAME}; put the {TABLE} of "
+                "the same run of `clavilux features` beside it"
             )
         return found
     recordings = {name: normalise_name(row["file"]) for name, row in read_descriptors(folder).items()}
@@ -344,9 +323,12 @@ def _match_features(folder: Path, names: list[str], rows: dict[str, Row]) -> dic
 
 
 def _split_by_hash(names: list[str]) -> dict[str, str]:
-    """Return a split by a hash of the file name. Adding files changes it only in small folders."""
+    """Return the split of each file, chosen by a hash of its name: name -> split.
+
+    In a small folder, the files with the smallest hashes are for validation, so that there are enough of them.
+    """
     place = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32 for name in names}
-    # In a small folder, no hash may be below the share; the smallest ones are used then.
+    # In a small folder, it can happen that too few hashes are below the share. The smallest ones are used then.
     fewest = min(_FEWEST_FOR_VALIDATION, len(names) // 4)
     stand_ins = set(sorted(names, key=place.__getitem__)[:fewest])
     return {n: VALIDATION if place[n] < _VALIDATION_SHARE or n in stand_ins else TRAINING for n in names}

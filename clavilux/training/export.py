@@ -1,6 +1,6 @@
 """Write trained networks as a bundle: ONNX graphs, weights for further training, and `bundle.json`.
 
-The outputs of each graph are compared with those of its PyTorch network. If they differ, no bundle is written.
+The outputs of each graph are compared with those of its PyTorch network. If they differ too much, no bundle is written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clavilux.card import CARD, ENCODERS, NETWORKS, SCHEMA, read_card
+from clavilux.card import CARD, ENCODERS, NEIGHBOURS, NETWORKS, SCHEMA, read_card
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM, MFCC_ROWS, SURFACE_NAMES, WINDOW_FRAMES
 from clavilux.engine import BATCH_WINDOWS
 from clavilux.errors import BundleError, TrainingError
@@ -41,14 +41,15 @@ from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.controls import FINISH_CORRECTIONS
-from clavilux.training.writing import prepare_folder, writing_to
+from clavilux.painter.marks import KINDS
+from clavilux.training.writing import writing_to
 from clavilux.version import __version__
 
-PARITY_TOLERANCE = 1e-4  # largest difference, relative to the largest output if that is above 1
-_PARITY_BATCH = 3
+_PARITY_TOLERANCE = 1e-4  # largest allowed "difference" of `_compare_graph`
+_PARITY_BATCH = 3  # number of examples in the comparison
 
 
-class ControlsGraph(nn.Module):
+class _ControlsGraph(nn.Module):
     """The decoder of the ImageVAE as it is exported: latents -> outputs of ``controls.onnx``."""
 
     def __init__(self, network: ImageVAE) -> None:
@@ -56,12 +57,13 @@ class ControlsGraph(nn.Module):
         self.network = network
 
     def forward(self, z_image: Tensor) -> tuple[Tensor, ...]:
-        """Return plan, palette, kind, surface, frequency, angle, chaos and finish for latents (B, 64).
+        """Return plan, palette, kind, surface, frequency, angle, chaos and finish, in this order, for latents (B, 64).
 
-        Shapes are those of `clavilux.card.NETWORKS`. The plan has log-probabilities, and the angle is in turns.
+        Shapes are those of `clavilux.card.NETWORKS`. The plan has log-probabilities of palette slots; the angle is in
+        turns.
         """
         raw = self.network.decode(z_image)
-        # ONNX has no atan2. The half-angle formula is exact except for the direction (-1, 0).
+        # ONNX has no atan2. This half-angle formula is exact except for the direction (-1, 0).
         cosine, sine = raw.direction[:, 0], raw.direction[:, 1]
         length = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
         twice = 2.0 * torch.atan(sine / (length + cosine + 1e-6))
@@ -71,7 +73,7 @@ class ControlsGraph(nn.Module):
         return plan, raw.palette, raw.kind, raw.surface, raw.frequency, angle, raw.chaos, raw.finish
 
 
-class PixelsGraph(nn.Module):
+class _PixelsGraph(nn.Module):
     """The decoder of the ConvImageVAE as it is exported: latents -> the output of ``pixels.onnx``."""
 
     def __init__(self, network: ConvImageVAE) -> None:
@@ -85,17 +87,17 @@ class PixelsGraph(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """The networks of one training, and the codebook of palettes."""
+    """The trained networks of a bundle, and its codebook of palettes."""
 
     audio_vae: AudioVAE
     image_vae: ImageVAE | ConvImageVAE
     mapping: MappingNetwork | PerceptronMapping
-    mark_classifier: MarkClassifier | None  # None for a decoder of pixels
-    palettes: NDArray[np.float32] | None  # (P, 8, 3), sRGB in [0, 1]; None for a decoder of pixels
+    mark_classifier: MarkClassifier | None  # None with the decoder "pixels"
+    palettes: NDArray[np.float32] | None  # (P, 8, 3), sRGB in [0, 1]; None with the decoder "pixels"
 
 
 def check_output(folder: Path) -> None:
-    """Raise an error if a folder cannot become a bundle; files in it would be lost.
+    """Raise an error unless a folder is empty or does not exist, so that a bundle can be written there.
 
     Raises
     ------
@@ -115,30 +117,30 @@ def export_bundle(
     trained: Trained,
     folder: Path,
     *,
-    name: str,
-    kinds: Sequence[str],
     descriptors: Sequence[str],
     variation_scale: float,
-    painting: Mapping[str, float],
     config: Mapping[str, Any],
     normalisation: Mapping[str, Any],
     corpus: Mapping[str, Any],
     measures: Mapping[str, Any],
     command: str,
+    neighbours: bytes | None = None,
 ) -> dict[str, float]:
-    """Write a bundle atomically, and return the difference of each graph from its network (`compare_graph`) by stage.
+    """Write a bundle atomically; return name of a graph -> its difference from its network (`_compare_graph`).
 
-    The parameters after ``folder`` are fields of ``bundle.json``; `clavilux.card.FIELDS` describes them.
+    ``neighbours`` is the content of ``neighbours.npz``. The other keyword parameters are fields of ``bundle.json``,
+    which `clavilux.card.FIELDS` describes.
 
     Raises
     ------
     TrainingError
-        If a graph differs from its network by more than `PARITY_TOLERANCE`, if the folder cannot be written to, or for
-        the reasons of `check_output`.
+        If a difference is above 1e-4, Clavilux itself could not open the bundle, the folder cannot be written to, or
+        `check_output` refuses it.
     """
     check_output(folder)
     with _new_folder(folder) as work:
         parity = _write_graphs(trained, work, len(descriptors))
+        differences = {stage: values["difference"] for stage, values in parity.items()}
         if trained.palettes is not None:
             np.save(work / "palettes.npy", trained.palettes.astype(np.float32))
         for file, network in (
@@ -147,45 +149,46 @@ def export_bundle(
             ("mapping_network", trained.mapping),
             ("mark_classifier", trained.mark_classifier),
         ):
-            if network is None:
-                continue
-            weights = _half_precision(network)
-            (work / f"{file}.safetensors").write_bytes(save(weights))
+            if network is not None:
+                (work / f"{file}.safetensors").write_bytes(save(_half_precision(network)))
+        if neighbours is not None:
+            (work / NEIGHBOURS).write_bytes(neighbours)
         (work / "parity.json").write_text(json.dumps(parity, indent=1) + "\n", "utf-8")
+        has_painter = isinstance(trained.image_vae, ImageVAE)
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(work.iterdir())}
         card = {
             "schema": SCHEMA,
-            "name": "".join(letter if letter.isprintable() else "_" for letter in name)[:200] or "bundle",
+            "name": "".join(letter if letter.isprintable() else "_" for letter in folder.name)[:200] or "bundle",
             "clavilux": __version__,
             "created": datetime.now(UTC).date().isoformat(),
             "command": command,
             "config": config,
-            "decoder": "painter" if isinstance(trained.image_vae, ImageVAE) else "pixels",
-            "kinds": list(kinds),
-            "surfaces": list(SURFACE_NAMES) if kinds else [],
+            "decoder": "painter" if has_painter else "pixels",
+            "kinds": list(KINDS) if has_painter else [],
+            "surfaces": list(SURFACE_NAMES) if has_painter else [],
             "descriptors": list(descriptors),
             "variation": {"scale": variation_scale},
-            "painting": dict(painting),
-            **({"finish_corrections": FINISH_CORRECTIONS} if isinstance(trained.image_vae, ImageVAE) else {}),
+            "painting": config["painting"],
+            **({"finish_corrections": FINISH_CORRECTIONS} if has_painter else {}),
             "normalisation": normalisation,
             "corpus": corpus,
             "measures": measures,
-            "parity": {stage: values["difference"] for stage, values in parity.items()},
+            "parity": differences,
             "files": files,
         }
         content = (json.dumps(card, indent=1) + "\n").encode()
         try:
-            read_card(content, f"the bundle {name}")
+            read_card(content, f"the bundle {folder.name}")
         except BundleError as error:
             raise TrainingError(f"{error}; the bundle was not written") from error
         (work / CARD).write_bytes(content)
-    return {stage: values["difference"] for stage, values in parity.items()}
+    return differences
 
 
 def _half_precision(network: nn.Module) -> dict[str, Tensor]:
-    """Return the weights in half precision, which is enough to start a training and saves 6 MB.
+    """Return the weights in half precision, which is enough for further training and saves 6 MB.
 
-    Buffers, such as normalisations, keep their precision.
+    Buffers, such as the constants of normalisations, keep their precision.
     """
     parameters = {name for name, _ in network.named_parameters()}
     return {
@@ -195,6 +198,7 @@ def _half_precision(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str, dict[str, float]]:
+    """Write the ONNX files of all networks, and return name of a graph -> result of `_compare_graph`."""
     generator = torch.Generator().manual_seed(0)
     mean, deviation = trained.audio_vae.row_mean, trained.audio_vae.row_deviation
     noise = torch.randn(_PARITY_BATCH, MFCC_ROWS, WINDOW_FRAMES, generator=generator)
@@ -209,39 +213,27 @@ def _write_graphs(trained: Trained, work: Path, n_descriptors: int) -> dict[str,
         ("picture_encoder", trained.image_vae, "picture", pictures, ["z_image", "logvar"]),
     ]
     if not isinstance(trained.image_vae, ImageVAE):
-        stages.append(("pixels", PixelsGraph(trained.image_vae), "z_image", latents, ["picture"]))
+        stages.append(("pixels", _PixelsGraph(trained.image_vae), "z_image", latents, ["picture"]))
     else:
         outputs = ["plan", "palette", "kind", "surface", "frequency", "angle", "chaos", "finish"]
-        stages.append(("controls", ControlsGraph(trained.image_vae), "z_image", latents, outputs))
+        stages.append(("controls", _ControlsGraph(trained.image_vae), "z_image", latents, outputs))
     parity = {}
     for stage, network, input_name, example, outputs in stages:
         path = work / f"{stage}.onnx"
-        export_graph(network.eval(), example, path, input_name, outputs)
+        _export_graph(network.eval(), example, path, input_name, outputs)
         _check_graph(path, example)
-        parity[stage] = compare_graph(network, example, path, outputs)
-        if parity[stage]["difference"] > PARITY_TOLERANCE:
+        parity[stage] = _compare_graph(network, example, path, outputs)
+        if parity[stage]["difference"] > _PARITY_TOLERANCE:
             raise TrainingError(
                 f"the graph {path.name} differs from its network by {parity[stage]['difference']:.2g}, more than "
-                f"{PARITY_TOLERANCE:g}; the bundle was not written"
+                f"{_PARITY_TOLERANCE:g}; the bundle was not written"
             )
     return parity
 
 
-def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: str, outputs: list[str]) -> None:
-    """Write a network to an ONNX file with a variable batch size.
-
-    Parameters
-    ----------
-    network : Module
-    example : Tensor
-        An input with a batch dimension.
-    path : Path
-        The file.
-    input_name : str
-    outputs : list of str
-        Names of the outputs.
-    """
-    # It warns about four operators of torchvision, which no network here uses.
+def _export_graph(network: nn.Module, example: Tensor, path: Path, input_name: str, outputs: list[str]) -> None:
+    """Write a network to an ONNX file with a variable batch size; ``example`` is an input with a batch dimension."""
+    # The exporter warns about four operators of torchvision, which no network here uses.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own future versions
@@ -257,7 +249,7 @@ def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: st
         )
     assert program is not None, "the dynamo exporter returns a program"
     model = program.model_proto
-    # Paths and stack frames of this machine do not belong into a shipped file.
+    # Paths and stack frames of this machine do not belong in a shipped file.
     for node in model.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
@@ -272,7 +264,7 @@ def export_graph(network: nn.Module, example: Tensor, path: Path, input_name: st
 
 
 def _check_graph(path: Path, example: Tensor) -> None:
-    """Check a graph in the same way as readers of the bundle do."""
+    """Raise a `TrainingError` if Clavilux would refuse to open the graph in this file."""
     try:
         graph = read_graph(path.read_bytes())
         for n in {1, BATCH_WINDOWS if path.name == ENCODERS[0] else 1}:
@@ -284,14 +276,12 @@ def _check_graph(path: Path, example: Tensor) -> None:
         ) from error
 
 
-def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:
-    """Return how much the outputs of an ONNX file differ from those of its network, for an example input.
+def _compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list[str]) -> dict[str, float]:
+    """Return how much the outputs of an ONNX file differ from the outputs of its network for an example input.
 
-    Returns
-    -------
-    dict
-        "difference": largest absolute difference, divided for each output by its largest absolute value if that is
-        above 1. "largest_value": the largest of these divisors.
+    The result has two keys. "difference" is the largest absolute difference over all outputs; if the largest absolute
+    value of an output is above 1, the differences of this output are first divided by that value. "largest_value" is
+    the largest absolute value of all outputs, but at least 1.
     """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     outputs_of_graph = session.run(outputs, {session.get_inputs()[0].name: example.numpy()})
@@ -308,10 +298,10 @@ def compare_graph(network: nn.Module, example: Tensor, path: Path, outputs: list
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    """Create a temporary folder and move it to `folder` at the end of the block; delete it if the block raises."""
-    folder = Path(os.path.realpath(folder))  # a link is kept
-    prepare_folder(folder.parent)
+    """Create a temporary folder, and rename it to `folder` at the end of the block; delete it if the block raises."""
+    folder = Path(os.path.realpath(folder))  # a symbolic link to the folder is kept
     with writing_to(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             yield work

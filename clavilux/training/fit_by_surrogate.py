@@ -1,24 +1,23 @@
 """Fit a linear map from songs to latents by gradient descent through a surrogate model of the painter.
 
-latents and visual features of their paintings -> `LookPredictor`, the surrogate model
-principal components of songs, surrogate model -> **here** -> weights of the linear path of a `MappingNetwork`
+latents, visual features of their paintings -> `fit_predictor` -> `LookPredictor`, the surrogate model
+principal components of songs, surrogate model -> `fit_by_surrogate` -> linear map of a `MappingNetwork`
 
-A transport plan maps songs to single latents and preserves distances in the latent space. But the painter is not
-smooth: two nearby latents may be painted with different marks. This fit preserves distances between the visual features
-of the paintings. The largest differences between songs are assigned to directions of the latent space in which
-paintings change predictably.
+The transport plan with which `clavilux.training.train_mapping` begins makes distances between latents agree with
+distances between songs. But the painter is not smooth: two nearby latents may be painted with different marks. So this
+fit makes distances between visual features of the paintings agree with distances between songs instead. The largest
+differences between songs are mapped to directions of the latent space in which paintings change predictably.
 
-Kinds of marks are discrete choices. With `steady_kinds`, they depend mostly on properties that two halves of a song
-have in common, so that both halves are painted with the same marks.
+Kinds of marks are discrete choices. A penalty, with the weight `steady_kinds` of the recipe, makes them depend mostly
+on what the two halves of a song have in common, so that both halves are painted with the same kinds of marks.
 
-Legend: n songs, P components, m pictures, D latent dimensions, T inputs of the predictor, F visual features,
-G cross-modal correspondences.
+Sizes in the shapes below: n songs, P principal components of song codes, m pictures, D latent dimensions, T inputs of
+the `LookPredictor`, F visual features, G cross-modal correspondences (pairs of properties of sound and picture).
 """
 
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -42,62 +41,50 @@ _PREDICTOR_LEARNING_RATE = 1e-3
 _PREDICTOR_WEIGHT_DECAY = 1e-2
 _VALIDATE_EVERY = 100  # steps of the predictor
 _LEARNING_RATE = 1e-2
-_DIRECTIONS = 128  # of the sliced Wasserstein distance, drawn in each step
-_ENOUGH = 0.8  # correlation of a correspondence from which it has no more weight
+_DIRECTIONS = 128  # number of random directions of the sliced Wasserstein distance, drawn anew in each step
+_ENOUGH = 0.8  # a higher correlation of a correspondence adds nothing to the objective
 _LAB_CENTRE, _LAB_SCALE = 50.0, 25.0
 _LEAST_LEAD = 1e-6
-_SHARP = 4.0  # factor of the logits of surfaces: the painter takes the highest
+_SHARP = 4.0  # factor of the logits of surfaces, because the painter takes only the surface with the highest logit
 
 
 class PredictorInputs(nn.Module):
-    """Computes the inputs (B, T) of the look predictor from latents (B, D), with the linear heads of a decoder.
+    """Computes the inputs (B, T) of a `LookPredictor` from latents (B, D).
 
-    The inputs are the latents, the weights of the kinds of marks and of the surfaces, the palette in CIELAB, and the
-    logits of the marks. The plan is not used.
-
-    Parameters
-    ----------
-    network : ImageVAE
-        Its linear heads are copied.
-    palettes : (n_palettes, 8, 3)
-        Codebook, sRGB.
+    The inputs are the latents, and what the linear heads of a decoder compute from them: the weights of the kinds of
+    marks, the weights of the surfaces, the palette in CIELAB, and the raw outputs for frequency, direction, chaos and
+    finish, before any sigmoid. The plan is not used. The heads are copied from ``network``. ``palettes`` is the
+    codebook of the network, (n_palettes, 8, 3), sRGB in [0, 1].
     """
 
     palettes: Tensor
 
     def __init__(self, network: ImageVAE, palettes: NDArray[np.float32]) -> None:
         super().__init__()
-        self.to_kind, self.to_surface, self.to_palette, self.to_marks = (
-            copy.deepcopy(layer).requires_grad_(False)
-            for layer in (network.to_kind, network.to_surface, network.to_palette, network.to_marks)
-        )
+        heads = (network.to_kind, network.to_surface, network.to_palette, network.to_marks)
+        self.to_kind, self.to_surface, self.to_palette, self.to_marks = copy.deepcopy(heads)
+        self.requires_grad_(False)
         lab = srgb_to_lab(palettes).reshape(len(palettes), -1)
         self.register_buffer("palettes", _tensor((lab - _LAB_CENTRE) / _LAB_SCALE))
 
-    @property
-    def size(self) -> int:
-        """Number of inputs, T."""
-        classes = self.to_kind.out_features + self.to_surface.out_features
-        return LATENT_DIM + classes + self.palettes.shape[1] + self.to_marks.out_features
-
     def forward(self, latents: Tensor) -> Tensor:
-        """Return the inputs (B, T) of latents (B, D)."""
+        """Return the inputs (B, T) of the look predictor for latents (B, D)."""
         palettes = torch.softmax(self.to_palette(latents), dim=1) @ self.palettes
         kinds, surfaces = weigh_kinds(self.to_kind(latents)), torch.softmax(_SHARP * self.to_surface(latents), dim=1)
         return torch.cat([latents, kinds, surfaces, palettes, self.to_marks(latents)], dim=1)
 
     def kind_scores(self) -> Tensor:
-        """Return the matrix (D, n_kinds) from latents to scores of kinds; the mean over kinds is subtracted."""
+        """Return the matrix (D, n_kinds) that maps latents to scores of kinds; each row is centred to a mean of 0."""
         weight = self.to_kind.weight
         return (weight - weight.mean(dim=0)).T
 
 
 def weigh_kinds(scores: Tensor) -> Tensor:
-    """Return the weight of each kind (B, n_kinds), differentiable, from scores (B, n_kinds).
+    """Return a differentiable weight of each kind of marks, (B, n_kinds), from scores (B, n_kinds).
 
     Only the two kinds with the highest scores have a weight above 0; the two weights sum to 1. The weight of the second
-    kind is 1/2 if its score equals that of the first, and 0 if it equals that of the third, so that weights are
-    continuous when kinds change places.
+    kind is 1/2 if its score equals that of the first, and 0 if it equals that of the third. Weights are therefore
+    continuous when the order of kinds changes.
     """
     if scores.shape[1] < 3:
         return functional.one_hot(scores.argmax(dim=1), scores.shape[1]).float()
@@ -108,12 +95,12 @@ def weigh_kinds(scores: Tensor) -> Tensor:
 
 
 class LookPredictor(nn.Module):
-    """Surrogate model of the painter: latents (B, D) -> expected visual features (B, F) of their paintings."""
+    """Surrogate model of the painter: predicts the visual features (B, F) of the paintings of latents (B, D)."""
 
     def __init__(self, n_features: int, inputs: PredictorInputs | None) -> None:
         super().__init__()
         self.inputs = inputs
-        size = LATENT_DIM if inputs is None else inputs.size
+        size = LATENT_DIM if inputs is None else inputs(torch.zeros(1, LATENT_DIM)).shape[1]
         self.linear = nn.Linear(size, n_features)
         self.perceptron = nn.Sequential(
             nn.Linear(size, _PREDICTOR_WIDTH),
@@ -125,7 +112,7 @@ class LookPredictor(nn.Module):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Return the visual features (B, F) of latents (B, D)."""
+        """Return the predicted visual features (B, F) of the paintings of latents (B, D)."""
         inputs = latents if self.inputs is None else self.inputs(latents)
         features: Tensor = self.linear(inputs) + self.perceptron(inputs)
         return features
@@ -134,25 +121,18 @@ class LookPredictor(nn.Module):
 def fit_predictor(
     latents: Float64, features: Float64, inputs: PredictorInputs | None, *, steps: int, seed: int
 ) -> tuple[LookPredictor, float]:
-    """Return a predictor of visual features (m, F) that is trained on latents (m, D), and its validation figure.
+    """Train a predictor of visual features, and return it with the fraction of their variance that it explains.
 
-    Parameters
-    ----------
-    latents : (m, D)
-    features : (m, F)
-        Visual features of the paintings of the latents.
-    inputs : PredictorInputs or None
-        Computes the inputs of the predictor; None uses the latents themselves.
-    steps : int
-        Number of training steps.
-    seed : int
+    The training data are latents (m, D) and the visual features (m, F) of their paintings; an eighth of them is used
+    for validation. ``inputs`` computes the inputs of the predictor from latents; with None, the inputs are the latents
+    themselves.
 
     Returns
     -------
     predictor : LookPredictor
-        From the step with the best validation figure.
+        The predictor, with the weights of the validated step that had the largest `explained`.
     explained : float
-        Fraction of the variance that it predicts on an eighth of the data, which is only used to choose this step.
+        Fraction of the variance of visual features that the predictor explains, on the validation data.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -185,28 +165,12 @@ def fit_predictor(
 
 @dataclass(frozen=True)
 class SongsToFit:
-    """Training songs of `fit_by_surrogate`.
+    """The n training songs of `fit_by_surrogate`."""
 
-    Attributes
-    ----------
-    components : (n, P)
-        Principal components of the song codes.
-    halves : (n, 2, P)
-        Principal components of the first and of the second half of each song.
-    scores : (n, G)
-        Normal scores of the songs in the cross-modal correspondences; G may be 0.
-    start : (n, D)
-        Latents from which the descent starts.
-    """
-
-    components: Float64
-    halves: Float64
-    scores: Float64
-    start: Float64
-
-    def starting_at(self, start: Float64) -> SongsToFit:
-        """Return a copy with other latents (n, D) from which the descent starts."""
-        return dataclasses.replace(self, start=start)
+    components: Float64  # (n, P), principal components of the song codes
+    halves: Float64  # (n, 2, P), principal components of the first and of the second half of each song
+    scores: Float64  # (n, G), normal scores in the cross-modal correspondences; G may be 0
+    start: Float64  # (n, D), latents from which the descent starts
 
 
 def fit_by_surrogate(
@@ -221,92 +185,60 @@ def fit_by_surrogate(
 ) -> tuple[Float64, Float64, dict[str, float]]:
     """Return weights (P, D) and offset (D,) of a linear map from songs to latents, and the terms of the objective.
 
-    The objective, which is maximised, is the sum of
+    The terms (name -> value) are those of the last step of the fit. The objective, which is maximised, is the sum of
 
-    - the correlation of distances between songs and distances between their predicted visual features,
-    - the mean correlation of the correspondences, each up to `_ENOUGH`, times `correspondence_weight`,
+    - "geometry": the correlation between distances of songs and distances of their predicted visual features,
+    - "correspondences": for each cross-modal correspondence, the correlation between the scores of songs and the scores
+      of their predicted visual features, clipped to at most 0.8; the mean of these correlations is multiplied by the
+      setting `correspondence_weight` of the recipe,
 
-    minus penalties, each with its weight in the recipe:
+    minus four penalties, each multiplied by the setting of the recipe with this name:
 
-    - `fill`, `fill_features`, `fill_correspondences`: squared Wasserstein distances between songs and art (sliced,
-      Bonneel et al. 2015) in the latent space, in visual features and in correspondence scores. Without them, songs
-      gather where the painter is smoothest.
-    - `steady_kinds`: variance of the scores of kinds within songs over their variance between songs (Fisher 1936).
+    - `fill`: squared sliced Wasserstein distance (Bonneel et al. 2015) between the latents of songs and of art,
+    - `fill_features`: the same distance between visual features,
+    - `fill_correspondences`: squared Wasserstein distance between correspondence scores,
+    - `steady_kinds`: variance of the scores of kinds of marks within songs, divided by their variance between songs
+      (Fisher 1936).
 
-    Normal noise with the standard deviation `jitter` is added to latents, so that the fit generalises to new songs.
+    Without the first three penalties, songs gather where the painter is smoothest. Before visual features are
+    predicted, normal noise with the standard deviation `jitter` is added to the latents of songs, so that the fit
+    generalises to new songs.
 
     Parameters
     ----------
-    songs : SongsToFit
-    latents, features : (m, D), (m, F)
-        Latents of real art and the visual features of their paintings. The predicted features of songs are compared
-        with the measured ones, which vary more than predictions do; compared with predictions, songs differed by a
-        fifth less.
+    latents : (m, D)
+        Latents of real art.
+    features : (m, F)
+        Visual features, measured on the paintings of these latents. Predicted features would vary less than measured
+        ones, and the pictures of songs would then differ by a fifth less.
     to_scores : (F, G)
         Matrix from visual features to correspondence scores.
-    predictor : LookPredictor
-    recipe : MappingRecipe
-    seed : int
     """
     generator = torch.Generator().manual_seed(seed)
-    objective = _Objective(songs, latents, features, to_scores, predictor, recipe, generator)
-    # In double precision: in single precision the last digits vary from call to call, and the descent amplifies that.
-    inputs = np.column_stack([songs.components, np.ones(len(songs.components))])
-    solution = np.linalg.lstsq(inputs, songs.start, rcond=None)[0]
-    weights, offset = (_tensor(part).requires_grad_() for part in (solution[:-1], solution[-1]))
-    optimizer = torch.optim.Adam([weights, offset], lr=_LEARNING_RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.descent_steps)
-    terms: dict[str, Tensor] = {}
-    for _ in range(recipe.descent_steps):
-        loss, terms = objective(weights, offset)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-    last = {name: value.item() for name, value in terms.items()}
-    return weights.detach().double().numpy(), offset.detach().double().numpy(), last
+    components, song_scores, art_latents, art_features, to_scores_of = map(
+        _tensor, (songs.components, songs.scores, latents, features, to_scores)
+    )
+    song_distances = torch.pdist(components)
+    within = _tensor(songs.halves[:, 0] - songs.halves[:, 1])
+    within_songs, between_songs = within.T @ within / (2 * len(within)), torch.cov(components.T)
+    kind_scores = None if predictor.inputs is None else predictor.inputs.kind_scores()
+    feature_variance = art_features.var(dim=0).mean()
+    has_scores = song_scores.shape[1] > 0
 
-
-class _Objective:
-    """The objective of `fit_by_surrogate` with a negative sign, and its terms."""
-
-    def __init__(
-        self,
-        songs: SongsToFit,
-        latents: Float64,
-        features: Float64,
-        to_scores: Float64,
-        predictor: LookPredictor,
-        recipe: MappingRecipe,
-        generator: torch.Generator,
-    ) -> None:
-        self.songs, self.song_scores, self.to_scores = map(_tensor, (songs.components, songs.scores, to_scores))
-        self.latents, self.features = _tensor(latents), _tensor(features)
-        self.predictor, self.recipe, self.generator = predictor, recipe, generator
-        self.song_distances = torch.pdist(self.songs)
-        within = _tensor(songs.halves[:, 0] - songs.halves[:, 1])
-        self.within_songs = within.T @ within / (2 * len(within))
-        self.between_songs = torch.cov(self.songs.T)
-        self.kind_scores = None if predictor.inputs is None else predictor.inputs.kind_scores()
-        self.feature_variance = self.features.var(dim=0).mean()
-
-    def __call__(self, weights: Tensor, offset: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        recipe, generator, zero = self.recipe, self.generator, torch.zeros(())
-        placed = self.songs @ weights + offset
-        art = torch.randint(len(self.latents), (len(self.songs),), generator=generator)
-        features = self.predictor(placed + recipe.jitter * torch.randn(placed.shape, generator=generator))
-        geometry = _correlation(self.song_distances, torch.pdist(features))
-        has_scores = self.song_scores.shape[1] > 0
-        pairs = zip(self.song_scores.T, (features @ self.to_scores).T, strict=True)
+    def negative_objective(weights: Tensor, offset: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        placed = components @ weights + offset
+        art = torch.randint(len(art_latents), (len(components),), generator=generator)
+        features = predictor(placed + recipe.jitter * torch.randn(placed.shape, generator=generator))
+        geometry = _correlation(song_distances, torch.pdist(features))
+        pairs = zip(song_scores.T, (features @ to_scores_of).T, strict=True)
         correspondences = torch.stack([_correlation(a, b) for a, b in pairs]) if has_scores else torch.zeros(1)
-        gap = sliced_distance(placed, self.latents[art], generator)
-        gap_features = sliced_distance(features, self.features[art], generator) / self.feature_variance
-        gap_scores = zero
+        gap = sliced_distance(placed, art_latents[art], generator)
+        gap_features = sliced_distance(features, art_features[art], generator) / feature_variance
+        gap_scores = unsteady_kinds = torch.zeros(())
         if has_scores:
-            gap_scores = _column_distance(features @ self.to_scores, self.features[art] @ self.to_scores)
-        unsteady_kinds = zero
-        if self.kind_scores is not None:
-            unsteady_kinds = _variance_ratio(weights @ self.kind_scores, self.within_songs, self.between_songs)
+            gap_scores = _column_distance(features @ to_scores_of, art_features[art] @ to_scores_of)
+        if kind_scores is not None:
+            unsteady_kinds = _variance_ratio(weights @ kind_scores, within_songs, between_songs)
         gain = geometry + recipe.correspondence_weight * correspondences.clamp(max=_ENOUGH).mean()
         filled = recipe.fill * gap + recipe.fill_features * gap_features + recipe.fill_correspondences * gap_scores
         return filled + recipe.steady_kinds * unsteady_kinds - gain, {
@@ -318,9 +250,26 @@ class _Objective:
             "unsteady_kinds": unsteady_kinds,
         }
 
+    # Solved in double precision: in single precision, the last digits vary from call to call, and the descent amplifies
+    # that.
+    inputs = np.column_stack([songs.components, np.ones(len(songs.components))])
+    solution = np.linalg.lstsq(inputs, songs.start, rcond=None)[0]
+    weights, offset = (_tensor(part).requires_grad_() for part in (solution[:-1], solution[-1]))
+    optimizer = torch.optim.Adam([weights, offset], lr=_LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.descent_steps)
+    terms: dict[str, Tensor] = {}
+    for _ in range(recipe.descent_steps):
+        loss, terms = negative_objective(weights, offset)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    last = {name: value.item() for name, value in terms.items()}
+    return weights.detach().double().numpy(), offset.detach().double().numpy(), last
+
 
 def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the squared sliced Wasserstein distance of two samples (n, F): the mean over random directions."""
+    """Return the squared sliced Wasserstein distance of two samples (n, F), averaged over 128 random directions."""
     directions = torch.randn(a.shape[1], _DIRECTIONS, generator=generator)
     directions = directions / directions.norm(dim=0)
     gaps: Tensor = (a @ directions).sort(dim=0).values - (b @ directions).sort(dim=0).values
@@ -328,13 +277,21 @@ def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _column_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean over columns of the squared Wasserstein distance of samples (n, G), over the variance of b."""
+    """Return the squared Wasserstein distance between two samples (n, G) in each column, averaged over the columns.
+
+    In each column, the squared distance is divided by the variance of ``b``.
+    """
     apart: Tensor = (a.sort(dim=0).values - b.sort(dim=0).values).square().mean(dim=0) / b.var(dim=0)
     return apart.mean()
 
 
 def _variance_ratio(scores: Tensor, within: Tensor, between: Tensor) -> Tensor:
-    """Return the ratio of the variances of linear scores (P, K) under two covariances (P, P) of components."""
+    """Return the variance of K scores within songs, divided by their variance between songs.
+
+    Both variances are summed over the scores. Each score is a linear combination of the P components of a song; column
+    k of ``scores`` (P, K) has the weights of score k. ``within`` and ``between`` (P, P) are the covariances of the
+    components within songs and between songs.
+    """
     ratio: Tensor = (scores * (within @ scores)).sum() / (scores * (between @ scores)).sum()
     return ratio
 

@@ -1,23 +1,22 @@
-"""Fit the linear heads of the ImageVAE (palette, kind, surface and marks) in closed form.
-
-    posterior means, palettes and marks of training art -> **here** -> four linear layers of the ImageVAE
+"""Fit the linear heads of a trained ImageVAE (palette, kind, surface and marks) in closed form.
 
 A decoder that is trained by gradient descent predicts the most frequent class where it is uncertain. Its class
-boundaries depend on single training pictures, so that similar latents get different pictures. Here each layer is a
-linear regression with two corrections:
+boundaries depend on individual training pictures, so similar latents may get different classes. Here, each head is a
+linear regression on the posterior means of pictures of art, with two corrections:
 
-- *spread*: predictions of a regression vary less than its targets. They are stretched until they vary as much
-  (palettes by the optimal transport map between Gaussians, scalars by their standard deviation);
-- *frequencies of classes*: every kind and every surface is chosen as often as it was found in the art.
+- Spread: the predictions of a regression vary less than its targets. Therefore, predicted palettes and classes are
+  transformed by the optimal transport map between Gaussians. Predicted scalars are multiplied by the ratio of the
+  standard deviations of targets and predictions.
+- Class frequencies: biases make the head choose each kind of marks and each surface as often as it was found in the
+  art.
 
-Both corrections are estimated on samples from the normal distribution with the mean and covariance of the latents,
-which resembles the latents of songs more than the training data do.
+For palettes and classes, the corrections are estimated on samples from the normal distribution with the mean and the
+covariance of the latents of art. These samples resemble the latents of songs more than the latents of art do.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from clavilux.colour import srgb_to_lab
 from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, SLOTS, SURFACE_NAMES
 from clavilux.measures.transport import recolouring, recolouring_to, ridge
 from clavilux.models.image_vae import ImageVAE
+from clavilux.training.train_mark_classifier import MarksRead
 
 Float64 = NDArray[np.float64]
 
@@ -38,98 +38,77 @@ _SAMPLES = 8_000
 _RIDGE = 1e-2
 _ROUNDS = 500
 _BLENDS = 1_000
-_MAP_DIM = 12  # of the space of kinds: with fewer, regions are small; with 25, neighbouring kinds are not similar
+_MAP_DIM = 12  # dimensions of the space of kinds: with fewer, kinds have small regions; with 25, near kinds differ
 _STRETCHES = tuple(1.0 + 0.05 * step for step in range(21))
-_INSIDE = 0.02  # of a range: values at its ends have no finite logit
-
-
-@dataclass(frozen=True)
-class HeadTargets:
-    """Palettes and marks of n pictures.
-
-    Attributes
-    ----------
-    palette : (n, 8, 3)
-        sRGB in [0, 1], dark to light.
-    kind, surface : (n, n_kinds), (n, n_surfaces)
-        Probabilities.
-    log_frequency : (n,)
-        Natural logarithm of the number of marks along the short side.
-    direction : (n, 2)
-        Cosine and sine of twice the angle.
-    chaos : (n,)
-        In ``CHAOS_RANGE``.
-    finish : (n, 6)
-        The properties of ``FINISH``, each scaled so that its range is [0, 1].
-    """
-
-    palette: NDArray[np.floating]
-    kind: NDArray[np.floating]
-    surface: NDArray[np.floating]
-    log_frequency: NDArray[np.floating]
-    direction: NDArray[np.floating]
-    chaos: NDArray[np.floating]
-    finish: NDArray[np.floating]
+_INSIDE = 0.02  # least distance of a share from 0 and 1, which have no finite logit
 
 
 def fit_linear_heads(
     network: ImageVAE,
     latents: Float64,
-    targets: HeadTargets,
     palettes: NDArray[np.float32],
+    marks: MarksRead,
+    codebook: NDArray[np.float32],
     similarity: Float64,
     *,
     palette_blend: float,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Set the linear heads of a trained network, in place, and return figures about the fit.
+    """Set the linear heads of a trained network, in place, and return metrics of the fit by name.
 
     Parameters
     ----------
-    network : ImageVAE
     latents : (n, 64)
-        Posterior means of art.
-    targets : HeadTargets
-        Palettes and marks of the same n pictures.
-    palettes : (n_palettes, 8, 3)
-        The codebook, sRGB in [0, 1].
+        Posterior means of n windows of art.
+    palettes : (n, 8, 3)
+        Palettes of the windows: 8 colours, sRGB in [0, 1], dark to light.
+    marks : MarksRead
+        Marks of the windows.
+    codebook : (P, 8, 3)
+        All palettes that the network can choose, sRGB in [0, 1].
     similarity : (n_kinds, >= 3)
-        Coordinates of kinds by visual similarity, from `kind_similarity`.
+        Coordinates of the kinds of marks, from `kind_similarity`; similar kinds are near each other.
     palette_blend : float
-        CIELAB distance of slots within which palettes of the codebook are blended.
-    rng : numpy Generator
+        Standard deviation of the Gaussian weights with which palettes of the codebook near the prediction are blended,
+        as a CIELAB distance (root mean square over the 8 colours).
 
     Returns
     -------
     dict
-        Fraction of the variance of each target that is predicted; stretch and spread of palettes; difference between
-        the frequencies of kinds and surfaces and those of the targets (`share_biases`).
+        "<target>_predicted": fraction of the variance of a target that is predicted. "palette_reach": factor by which
+        predicted palettes were stretched. "palette_spread": variance of the palettes that are blended for samples of
+        latents, divided by the variance of the palettes of the windows. "kind_shares_missed" and
+        "surface_shares_missed": how much the class frequencies differ from those in the art, from 0 to 1
+        (`share_biases`).
     """
     samples = rng.multivariate_normal(latents.mean(0), np.cov(latents.T), _SAMPLES)
-    report = _fit_palette(network.to_palette, latents, samples, targets.palette, palettes, palette_blend)
-    report |= _fit_classes("kind", network.to_kind, latents, samples, targets.kind, similarity[:, :_MAP_DIM])
-    report |= _fit_classes(
-        "surface", network.to_surface, latents, samples, targets.surface, _simplex(len(SURFACE_NAMES))
-    )
-    report |= _fit_marks(network.to_marks, latents, targets)
-    return report
+    # All surfaces are equally far from each other, because similarities of surfaces are not modelled.
+    n_surfaces = len(SURFACE_NAMES)
+    simplex = np.linalg.svd(np.eye(n_surfaces) - 1 / n_surfaces)[0][:, : n_surfaces - 1]
+    return {
+        **_fit_palette(network.to_palette, latents, samples, palettes, codebook, palette_blend),
+        **_fit_classes("kind", network.to_kind, latents, samples, marks.kind, similarity[:, :_MAP_DIM]),
+        **_fit_classes("surface", network.to_surface, latents, samples, marks.surface, simplex),
+        **_fit_marks(network.to_marks, latents, marks),
+    }
 
 
 def _fit_palette(
     layer: nn.Linear,
     latents: Float64,
     samples: Float64,
-    targets: NDArray[np.floating],
-    palettes: NDArray[np.float32],
+    palettes: NDArray[np.floating],
+    codebook: NDArray[np.float32],
     blend: float,
 ) -> dict[str, float]:
-    """Set logits that are, up to a constant, minus half the squared distance to the predicted palette.
+    """Set the layer so that the logit of a codebook palette falls with its distance from the predicted palette.
 
-    The unit of distance is `blend`. The softmax then gives weight to the codes near the prediction, so that palettes
-    change continuously and stay among real ones.
+    Up to a constant, the logit is -d^2 / 2, where d is this distance in units of `blend`. The softmax of the logits
+    gives the weights with which the palettes are blended. The blend changes continuously with the latent, and consists
+    mostly of real palettes near the prediction.
     """
-    lab = srgb_to_lab(np.asarray(targets, np.float32)).reshape(len(targets), -1).astype(np.float64)
-    codes = srgb_to_lab(palettes).reshape(len(palettes), -1).astype(np.float64)
+    lab = srgb_to_lab(np.asarray(palettes, np.float32)).reshape(len(palettes), -1).astype(np.float64)
+    codes = srgb_to_lab(codebook).reshape(len(codebook), -1).astype(np.float64)
     weights, offset = ridge(latents, lab, _RIDGE)
     predicted = _explained(latents @ weights + offset, lab)
     matrix, shift = recolouring(samples @ weights + offset, lab)
@@ -137,7 +116,7 @@ def _fit_palette(
     # |t - c|^2 = |t|^2 - 2 t.c + |c|^2, and |t|^2 is the same for all codes.
     scale = 1.0 / (SLOTS * blend**2)
     constants = -0.5 * scale * (codes**2).sum(axis=1)
-    # A blend is between its palettes, so predictions are stretched until blends vary as much as the targets.
+    # Blends vary less than palettes, so predictions are stretched until blends vary as much as the targets.
     centre, variance = lab.mean(axis=0), lab.var(axis=0).sum()
     deviations = samples[:_BLENDS] @ weights + offset - centre
     for stretch in _STRETCHES:
@@ -153,10 +132,11 @@ def _fit_palette(
 def _fit_classes(
     name: str, layer: nn.Linear, latents: Float64, samples: Float64, classes: NDArray[np.floating], places: Float64
 ) -> dict[str, float]:
-    """Set scores of classes from a predicted position among their places, with biases that give each class its share.
+    """Set the layer so that the score of a class falls with the squared distance of its point from a predicted point.
 
-    As with palettes, scores are minus half the squared distance, up to a constant. Similar kinds have near places, so
-    the kind changes to a similar one at a boundary; with one-hot places it changed to any other.
+    `classes` (n, K) are class probabilities; `places` (K, d) has one point for each class. Similar kinds of marks have
+    nearby points, so that a kind changes to a similar one at a class boundary. The biases of the layer make the
+    fraction of samples that get a class equal to the mean probability of this class in `classes`.
     """
     targets = np.asarray(classes, np.float64)
     shares = targets.mean(axis=0)
@@ -174,50 +154,41 @@ def _fit_classes(
     return {f"{name}_predicted": predicted, f"{name}_shares_missed": missed}
 
 
-def _simplex(n: int) -> Float64:
-    """Return n places that are equally far from each other, (n, n - 1)."""
-    return np.asarray(np.linalg.svd(np.eye(n) - 1 / n)[0][:, : n - 1])
+def _fit_marks(layer: nn.Linear, latents: Float64, marks: MarksRead) -> dict[str, float]:
+    """Set the layer that predicts direction, frequency, chaos and finish of marks.
 
-
-def _fit_marks(layer: nn.Linear, latents: Float64, targets: HeadTargets) -> dict[str, float]:
-    """Set logits of scalars with the spread of the targets, and directions without a correction."""
+    All predictions except the direction are stretched to the standard deviation of their targets.
+    """
     low, high = (math.log(v) for v in FREQUENCY_RANGE)
     scalars = {
-        "frequency": (np.asarray(targets.log_frequency, np.float64) - low) / (high - low),
-        "chaos": np.asarray(targets.chaos, np.float64) / CHAOS_RANGE[1],
-        **{name: np.asarray(targets.finish[:, i], np.float64) for i, name in enumerate(FINISH)},
+        "frequency": (np.asarray(marks.log_frequency, np.float64) - low) / (high - low),
+        "chaos": np.asarray(marks.chaos, np.float64) / CHAOS_RANGE[1],
+        **{name: np.asarray(marks.finish[:, i], np.float64) for i, name in enumerate(FINISH)},
     }
-    weights, offsets, report = {}, {}, {}
+    rows, offsets, report = [], [], {}
     for name, share in scalars.items():
         inside = np.clip(share, _INSIDE, 1 - _INSIDE)
         logits = np.log(inside / (1 - inside))[:, None]
         slope, _ = ridge(latents, logits, _RIDGE)
         predicted = latents @ slope
         stretch = logits.std() / max(float(predicted.std()), 1e-9)
-        weights[name], offsets[name] = stretch * slope[:, 0], float(logits.mean() - stretch * predicted.mean())
+        rows.append(stretch * slope[:, 0])
+        offsets.append(float(logits.mean() - stretch * predicted.mean()))
         report[f"{name}_predicted"] = _explained(predicted - predicted.mean() + logits.mean(), logits)
-    directions, offset = ridge(latents, np.asarray(targets.direction, np.float64), _RIDGE)
-    rest = ("chaos", *FINISH)
-    matrix = np.stack([weights["frequency"], directions[:, 0], directions[:, 1], *(weights[name] for name in rest)])
-    _set(layer, matrix, np.array([offsets["frequency"], *offset, *(offsets[name] for name in rest)]))
+    direction, direction_offset = ridge(latents, np.asarray(marks.direction, np.float64), _RIDGE)
+    # The layer has the order frequency, direction (two numbers), chaos, finish.
+    _set(layer, np.stack([rows[0], *direction.T, *rows[1:]]), np.array([offsets[0], *direction_offset, *offsets[1:]]))
     return report
 
 
 def balance_classes(network: ImageVAE, art: Float64, songs: Float64) -> dict[str, float]:
-    """Change the biases of kinds and surfaces of a network, in place, so that songs get each class as often as art.
+    """Change the biases of kinds and surfaces, in place, so that songs get each class as often as art.
 
-    Without this, rare classes would be too frequent, because songs do not fill the latent space exactly as art does.
+    ``art`` (n, 64) are the latents of art, ``songs`` (m, 64) the latents to which songs are mapped. The two have
+    slightly different distributions, so with biases that were fitted to art, songs would get rare classes too often.
 
-    Parameters
-    ----------
-    network : ImageVAE
-    art, songs : (n, 64), (m, 64)
-        Latents of art and of songs.
-
-    Returns
-    -------
-    dict
-        For each layer, the remaining total variation distance between the class frequencies of songs and of art.
+    Return "kind_shares_missed" and "surface_shares_missed": how much the class frequencies of songs still differ from
+    those of art, from 0 to 1 (`share_biases`).
     """
     missed = {}
     for name in ("kind", "surface"):
@@ -230,17 +201,18 @@ def balance_classes(network: ImageVAE, art: Float64, songs: Float64) -> dict[str
 
 
 def share_biases(scores: Float64, shares: Float64) -> tuple[Float64, float]:
-    """Return biases with which the argmax of `scores` (n, K) + biases is k in a fraction `shares[k]` of the rows.
+    """Return biases that give each of K classes the highest score in a wanted fraction of n rows.
 
-    This is the dual of the optimal transport from rows to classes of mass `shares` (K,). It is solved by ever smaller
-    steps along the logarithm of the wanted fraction over the reached fraction.
+    ``scores`` is (n, K), and ``shares`` (K,) has the wanted fractions. The biases are the dual variables of the optimal
+    transport from rows to classes. They are found by iteration: each update is log(wanted fraction / reached fraction),
+    multiplied by a step size that decreases over time.
 
     Returns
     -------
     biases : (K,)
-        With mean 0.
+        The argmax of ``scores + biases`` is class k in a fraction ``shares[k]`` of the rows; the mean is 0.
     missed : float
-        Total variation distance between `shares` and the fractions that were reached, from 0 to 1.
+        Total variation distance between the wanted and the reached fractions, from 0 to 1.
     """
     bias, reached = np.zeros(len(shares)), np.zeros(len(shares))
     floor = 0.5 / len(scores)
@@ -251,11 +223,11 @@ def share_biases(scores: Float64, shares: Float64) -> tuple[Float64, float]:
 
 
 def _explained(predicted: Float64, targets: Float64) -> float:
-    """Return the share of the variance of the targets that is predicted."""
+    """Return the fraction of the variance of the targets that the predictions explain (R squared)."""
     return float(1 - ((predicted - targets) ** 2).sum() / ((targets - targets.mean(axis=0)) ** 2).sum())
 
 
 def _set(layer: nn.Linear, weight: Float64, bias: Float64) -> None:
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
-        layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))
+        layer.weight.copy_(torch.from_numpy(weight))
+        layer.bias.copy_(torch.from_numpy(bias))

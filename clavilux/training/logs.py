@@ -1,4 +1,4 @@
-"""Figures of a training by step, as CSV files and for TensorBoard."""
+"""Write the metrics of a training, such as losses, to CSV files and a TensorBoard log, and read them back."""
 
 from __future__ import annotations
 
@@ -15,25 +15,16 @@ Row = dict[str, str]
 
 
 class Logs:
-    """Figures by step, as CSV files and for TensorBoard.
+    """Context manager that writes the metrics of one task to CSV files and to a TensorBoard log.
 
-    Rows that an interrupted run wrote after its last checkpoint are removed.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the run.
-    name : str
-        Name of the task; figures are written to `<name>.csv`, `<name>-validation.csv` and `tensorboard/<name>`.
-    first_step : int
-        Step of the checkpoint from which the run is resumed; 0 for a new run.
-    log : callable
-        Receives one line if figures of an earlier run are damaged.
+    The files are `<name>.csv`, `<name>-validation.csv` and `tensorboard/<name>` in the run folder. ``first_step`` is
+    the step of the checkpoint from which the training continues, or 0. Rows with a later step, which an interrupted
+    run wrote after this checkpoint, are removed. ``log`` receives a line if a CSV file of an earlier run is damaged.
 
     Raises
     ------
     TrainingError
-        If the folder cannot be written to; `add` and the end of the block raise it too.
+        If the folder cannot be written to; also raised by `add` and at the end of the ``with`` block.
     """
 
     def __init__(self, folder: Path, name: str, first_step: int, log: Callable[[str], None]) -> None:
@@ -50,32 +41,25 @@ class Logs:
             self._board = SummaryWriter(folder / "tensorboard" / name, purge_step=first_step + 1)
 
     def add(self, kind: str, step: int, figures: dict[str, float]) -> None:
-        """Append a row of figures (name -> value) to `<name><kind>.csv`, and points to the TensorBoard log.
+        """Append the metrics of a step to the TensorBoard log and to the CSV file.
 
-        ``kind`` is "" for training and "-validation" for validation.
+        ``figures`` are the metrics by name. ``kind`` is "" for training and "-validation" for validation.
         """
-        path = self._path(kind)
         row = {"step": float(step), **figures}
         with writing_to(self._folder):
-            new = not path.exists() or path.stat().st_size == 0
-            with path.open("a", newline="", encoding="utf-8") as file:
+            with self._path(kind).open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, fieldnames=list(row))
-                if new:
+                if file.tell() == 0:
                     writer.writeheader()
                 writer.writerow({key: f"{value:.8g}" for key, value in row.items()})
             for key, value in figures.items():
                 self._board.add_scalar(f"{kind.removeprefix('-') or 'training'}/{key}", value, step)
 
-    def has_validation(self, step: int) -> bool:
-        """Return whether validation figures of this step are in the CSV file."""
-        path = self._path("-validation")
-        return path.exists() and any(float(row["step"]) == step for row in _read_rows(path)[0])
-
     def __enter__(self) -> Logs:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        # After another error, an error of writing the curves matters less.
+        # If the block raised another error, that error is reported.
         with suppress(OSError) if kind else writing_to(self._folder):
             self._board.close()
 
@@ -84,14 +68,14 @@ class Logs:
 
 
 def last_validation(folder: Path, name: str) -> dict[str, float]:
-    """Return the last validation figures of a task, name -> value, including "step"; empty if there are none."""
+    """Return the last validation metrics of a task and their "step", by name; an empty dict if there are none."""
     path = folder / f"{name}-validation.csv"
     rows = _read_rows(path)[0] if path.is_file() else []
     return {key: float(value) for key, value in rows[-1].items()} if rows else {}
 
 
 def _read_rows(path: Path) -> tuple[list[Row], int]:
-    """Return the valid rows, and the number of damaged lines before the last one.
+    """Return the valid rows of a CSV file, and the number of damaged lines before the last line.
 
     The last line may be incomplete because the training was interrupted; it does not count as damaged.
     """

@@ -1,9 +1,9 @@
 """The training loop of all networks.
 
-A task provides the network, batches, loss and validation. The loop handles processes and devices, learning rate, KL
-control, averaged weights, checkpoints and logs. The random numbers of step n depend only on (seed, n), so a run that
-was interrupted and resumed gives the same weights as an uninterrupted run. With several processes, every batch is
-divided among them, and gradients are averaged.
+A task provides the network, its batches, the loss and the validation. The loop handles all the rest: processes,
+devices, learning rate, KL control, averaged weights, checkpoints and logs. The random numbers of a step depend only on
+the seed and the number of the step, so an interrupted and resumed run gives the same weights as an uninterrupted run.
+With several processes, every batch is divided among them, and gradients are averaged.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from clavilux.models.losses import KLController, RisingBeta
 from clavilux.system.files import remove_leftovers
 from clavilux.system.memory import keep_memory
 from clavilux.training.checkpoint import load_checkpoint, mismatch, save_checkpoint
-from clavilux.training.logs import Logs
+from clavilux.training.logs import Logs, last_validation
 from clavilux.training.pace import Precision, choose_precision, choose_threads, using_threads
 from clavilux.training.processes import ONE_PROCESS, Processes
 from clavilux.training.writing import writing_to
@@ -34,88 +34,68 @@ from clavilux.training.writing import writing_to
 Batch = dict[str, Tensor]
 Log = Callable[[str], None]
 
-_LARGEST_GRADIENT = 500.0  # norm; losses are summed, so normal gradients are large, and only rare spikes are clipped
-_EXPLODED = 1e8  # norm; larger than any spike from which a training recovered
+_LARGEST_GRADIENT = 500.0  # norm above which gradients are clipped; losses are sums, so only rare spikes exceed it
+_EXPLODED = 1e8  # norm that stops a training; no training has recovered from such a spike
 _ADVICE = "lower learning_rate or raise warmup in the recipe, and train again in another --run"
-_LOG_SECONDS = 5.0  # between two lines about progress
+_LOG_SECONDS = 5.0  # least time between two lines about progress
 
 
 class Task(nn.Module):
     """A network with its data and its loss.
 
     `forward(batch, noise, beta)` returns a dict of scalar tensors: "loss", and the parts of the loss by name. The KL
-    divergence of a VAE is "kl_nats". `noise` is a random generator, `beta` the weight of the KL divergence.
+    divergence of a VAE has the name "kl_nats". `noise` is a random generator, `beta` the weight of the KL divergence.
     """
 
-    name: str  # of checkpoints and logs
-    items: str = "items"  # what a batch contains, as unit of the speed
+    name: str  # in the names of checkpoints and logs
+    items: str = "items"  # unit of the logged speed, such as "windows"
     network: nn.Module
-    betas: tuple[float, float] = (0.9, 0.99)  # of AdamW
-
-    def n_items(self) -> int:
-        """Return the number of training items."""
-        raise NotImplementedError
+    n_items: int  # number of training items
+    weights: Tensor | None = None  # (n_items,), sampling weights of items; with None, an epoch has each item once
+    betas: tuple[float, float] = (0.9, 0.99)  # coefficients of AdamW
 
     def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Return the indices (n_items,) of the items in the order of one epoch; tasks may balance their data here."""
-        return torch.randperm(self.n_items(), generator=epoch_generator)
+        """Return the indices (n_items,) of the items of one epoch, in random order.
+
+        If the task has sampling `weights`, items are drawn with replacement; otherwise each item occurs once.
+        """
+        if self.weights is None:
+            return torch.randperm(self.n_items, generator=epoch_generator)
+        return torch.multinomial(self.weights, self.n_items, replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
-        """Return a batch of the items with these indices (B,), loaded and augmented: name -> tensor (B, ...)."""
+        """Return the items with these indices (B,), augmented at random, as a dict of tensors (B, ...)."""
         raise NotImplementedError
 
     def validate(self) -> dict[str, float]:
-        """Return figures on the validation split by name; `network` has the averaged weights during the call."""
+        """Return validation metrics by name; when the loop calls this method, `network` has the averaged weights."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Numbers of one training.
+    """Settings of one training.
 
-    Attributes
-    ----------
-    steps : int
-        Number of optimiser steps.
-    batch : int
-        Items of a batch, over all processes.
-    learning_rate, warmup, final_learning_rate
-        The learning rate rises linearly to `learning_rate` over `warmup` steps, then falls along a cosine to
-        `final_learning_rate` times `learning_rate`.
-    ema : float
-        Decay of the averaged weights, per step.
-    seed : int
-    precision : str
-        "32-true", "bf16-mixed", or "auto" for the faster of the two.
-    target_nats : float or None
-        If given, the KL divergence is held at this value (`KLController`), starting with the beta `first_beta`.
-    first_beta : float
-    max_beta : float or None
-        If given and `target_nats` is None, beta rises linearly to this value (`RisingBeta`). If both are None, beta is
-        0.
-    data : str
-        Hash of the training data; a resumed run must have the same. "" is not compared.
-    checkpoint_s : float
-        Seconds between checkpoints.
-    log_every, validate_every : int
-        Steps between log entries, and between validations.
+    The learning rate rises linearly over `warmup` steps, and then falls along a cosine. If `target_nats` is given, the
+    KL divergence is held at this value (`KLController`). If only `max_beta` is given, beta rises linearly to it
+    (`RisingBeta`). If neither is given, beta is 0.
     """
 
     steps: int
-    batch: int
-    learning_rate: float
-    warmup: int
-    ema: float
+    batch: int  # number of items in a batch, over all processes
+    learning_rate: float  # after the warm-up
+    warmup: int  # steps
+    ema: float  # decay of the averaged weights, per step
     seed: int
-    precision: Precision | Literal["auto"] = "auto"
-    final_learning_rate: float = 0.02
+    precision: Precision | Literal["auto"] = "auto"  # "auto": the faster of the two
+    final_learning_rate: float = 0.02  # at the last step, as a fraction of `learning_rate`
     target_nats: float | None = None
-    first_beta: float = 0.05
+    first_beta: float = 0.05  # initial beta, if `target_nats` is given
     max_beta: float | None = None
-    data: str = ""
-    checkpoint_s: float = 60.0
-    log_every: int = 20
-    validate_every: int = 1_000
+    data: str = ""  # hash of the training data, which must be the same in a resumed run
+    checkpoint_s: float = 60.0  # seconds between checkpoints
+    log_every: int = 20  # steps between log entries
+    validate_every: int = 1_000  # steps between validations
 
     def identity(self) -> dict[str, Any]:
         """Return the settings, by name, that must be the same in a resumed run."""
@@ -133,23 +113,19 @@ def train(
     after_validation: Callable[[int], None] | None = None,
     processes: Processes = ONE_PROCESS,
 ) -> nn.Module:
-    """Train `task.network` and return it with its averaged weights.
+    """Train `task.network` in place, set its weights to their moving average, and return it.
 
     Parameters
     ----------
-    task, settings
-        What to train, and how long.
     run_dir : Path
         Folder for `<name>.ckpt`, `<name>.csv`, `<name>-validation.csv` and the TensorBoard log `tensorboard/<name>`.
     resume : bool
-        Continue from the checkpoint if there is one. Without it, an existing checkpoint is an error, because it would
-        be overwritten.
+        Whether to continue from the checkpoint, if there is one. If false, an existing checkpoint is an error, because
+        it would be overwritten.
     log : callable
         Receives lines about progress.
     after_validation : callable, optional
-        Called with the step after each validation, for contact sheets.
-    processes : Processes
-        How many processes train together.
+        Function that receives the number of completed steps after each validation, for example to save contact sheets.
 
     Raises
     ------
@@ -171,7 +147,7 @@ def train(
             "give another number of devices, or another batch in the recipe"
         )
     precision: Precision = saved["precision"] if saved else choose_precision(task, settings, log)
-    # All processes have looked for the checkpoint before the first one writes it, and use the precision of the first.
+    # All processes look for the checkpoint before the first process writes one, and use the precision of that process.
     fabric = processes.join(fabric.broadcast(precision))
     threads = choose_threads(task, settings, precision, log, before=saved["threads"] if saved else None)
     with using_threads(threads):
@@ -181,7 +157,7 @@ def train(
 
 
 def _run_steps(training: _Training) -> nn.Module:
-    """Train up to the last step, and return the network with its averaged weights."""
+    """Train up to the last step, set the weights of the network to their moving average, and return it."""
     task, settings = training.task, training.settings
     started = saved = time.monotonic()
     logged = 0.0
@@ -206,14 +182,14 @@ def _run_steps(training: _Training) -> nn.Module:
             if now - saved > settings.checkpoint_s or last:
                 saved = now
                 training.save(done)
-        if training.logs and not training.logs.has_validation(settings.steps):  # the log of a finished run was damaged
-            training.validate(settings.steps)
+        if training.logs and last_validation(training.checkpoint.parent, task.name).get("step") != settings.steps:
+            training.validate(settings.steps)  # the log of a finished run was damaged
     task.network.load_state_dict(training.averaged.state_dict())
     return task.network.eval().cpu()
 
 
 class _Training:
-    """The state of a training between two steps, and what is done in one."""
+    """The state of a training, and the actions of one step."""
 
     def __init__(
         self,
@@ -232,7 +208,11 @@ class _Training:
             task.parameters(), lr=settings.learning_rate, weight_decay=1e-4, betas=task.betas
         )
         self.averaged = copy.deepcopy(task.network).eval()
-        self.controller = _make_controller(settings)
+        self.controller: KLController | RisingBeta | None = None
+        if settings.target_nats is not None:
+            self.controller = KLController(settings.target_nats, log_beta=math.log(settings.first_beta))
+        elif settings.max_beta is not None:
+            self.controller = RisingBeta(settings.max_beta, settings.steps)
         self.first_step = 0
         self._order, self._epoch = torch.empty(0, dtype=torch.long), -1
         if saved:
@@ -255,19 +235,19 @@ class _Training:
         self.log(f"{self.task.name}: resuming at step {self.first_step}")
 
     def load_batch(self, step: int) -> Batch:
-        """Return the batch of a step; the step alone decides which items it contains."""
+        """Return the part of a step's batch on which this process trains."""
         settings, fabric = self.settings, self.fabric
-        per_epoch = max(1, self.task.n_items() // settings.batch)
+        per_epoch = max(1, self.task.n_items // settings.batch)
         epoch, place = divmod(step, per_epoch)
         if epoch != self._epoch:
-            self._order, self._epoch = self.task.order(seeded_generator(settings.seed, epoch, 0)), epoch
+            self._order, self._epoch = self.task.order(_seeded_generator(settings.seed, epoch, 0)), epoch
         items = self._order[place * settings.batch : (place + 1) * settings.batch]
-        self._noise = seeded_generator(settings.seed, step, 1 + fabric.global_rank)
+        self._noise = _seeded_generator(settings.seed, step, 1 + fabric.global_rank)
         batch: Batch = fabric.to_device(self.task.batch(items[fabric.global_rank :: fabric.world_size], self._noise))
         return batch
 
     def update(self, step: int, batch: Batch) -> dict[str, Tensor | float]:
-        """Take one optimiser step, and return the loss, its parts, beta and the norm of the gradient.
+        """Take one optimiser step, and return the loss, its parts, beta and the gradient norm, all by name.
 
         Raises
         ------
@@ -296,18 +276,19 @@ class _Training:
         return {"beta": beta, "gradient": gradient, **{name: part.detach() for name, part in parts.items()}}
 
     def validate(self, step: int) -> None:
-        """Log the validation figures of the averaged weights."""
+        """Compute and log the validation metrics of the averaged weights."""
         assert self.logs is not None, "only the first process validates"
-        # On the CPU, where the data are.
-        with _swapped_network(self.task, copy.deepcopy(self.averaged).cpu()), torch.no_grad():
+        trained, self.task.network = self.task.network, copy.deepcopy(self.averaged).cpu()  # the data are on the CPU
+        with torch.no_grad():
             figures = self.task.validate()
             self.logs.add("-validation", step, figures)
             self.log(f"{self.task.name}: validation {_list_figures(figures)}")
             if self.after_validation:
                 self.after_validation(step)
+        self.task.network = trained
 
     def save(self, step: int) -> None:
-        """Write the checkpoint after so many steps."""
+        """Write a checkpoint; ``step`` is the number of completed steps."""
         state = {
             "step": step,
             "settings": self.settings.identity(),
@@ -322,26 +303,21 @@ class _Training:
         save_checkpoint(self.checkpoint, state)
 
 
-def seeded_generator(seed: int, step: int, stream: int) -> torch.Generator:
-    """Return a new random generator whose state depends only on (seed, step, stream)."""
+def _seeded_generator(seed: int, step: int, stream: int) -> torch.Generator:
+    """Return a new random generator, seeded from (seed, step, stream); ``stream`` tells generators of a step apart."""
     mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + stream * 0x94D049BB133111EB) % 2**63
     return torch.Generator().manual_seed(mixed)
 
 
 def _schedule(step: int, settings: LoopSettings) -> float:
-    """Return the factor of the learning rate: linear warm-up, then a cosine from 1 to `final_learning_rate`."""
+    """Return the factor by which `learning_rate` is multiplied at a step.
+
+    The factor rises linearly to 1 during the warm-up, and then falls along a cosine to `final_learning_rate`.
+    """
     if step < settings.warmup:
         return (step + 1) / settings.warmup
     done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
     return settings.final_learning_rate + (1 - settings.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _make_controller(settings: LoopSettings) -> KLController | RisingBeta | None:
-    if settings.target_nats is not None:
-        return KLController(settings.target_nats, log_beta=math.log(settings.first_beta))
-    if settings.max_beta is not None:
-        return RisingBeta(settings.max_beta, settings.steps)
-    return None
 
 
 @torch.no_grad()
@@ -350,16 +326,6 @@ def _update_average(averaged: nn.Module, network: nn.Module, decay: float) -> No
         mean.lerp_(value, 1 - decay)
     for copied, buffer in zip(averaged.buffers(), network.buffers(), strict=True):
         copied.copy_(buffer)
-
-
-@contextmanager
-def _swapped_network(task: Task, network: nn.Module) -> Iterator[None]:
-    """Replace `task.network` inside a block."""
-    original, task.network = task.network, network
-    try:
-        yield
-    finally:
-        task.network = original
 
 
 def _list_figures(figures: dict[str, float]) -> str:

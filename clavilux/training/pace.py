@@ -1,4 +1,4 @@
-"""Find the fastest number format and number of threads for a training on this machine, by short trials."""
+"""Find the fastest number format and number of threads for a training, by trials on this machine."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 Precision = Literal["32-true", "bf16-mixed"]
 
 _REPETITIONS = 3
-_LEAST_GAIN = 1.15  # least speed-up for which the number of threads is doubled
+_LEAST_GAIN = 1.15  # smallest speed-up for which twice as many threads are used
 
 
 def choose_precision(task: Task, settings: LoopSettings, log: Callable[[str], None]) -> Precision:
-    """Return the number format of the settings; for "auto", the faster of float32 and bfloat16 on this machine.
+    """Return the number format that the settings name or, if they say "auto", the faster one on this machine.
 
-    With a GPU, "auto" is "bf16-mixed". Otherwise a trial of about half a second decides.
+    With a GPU, "auto" means "bf16-mixed". Without a GPU, steps in float32 and bfloat16 are timed, for about half
+    a second in all.
     """
-    # With AMX, bfloat16 convolutions are several times faster than float32; on processors that emulate them, they are
-    # many times slower. A trial is more reliable than a list of processors.
+    # On processors with AMX, bfloat16 convolutions are several times faster than float32; on processors that emulate
+    # bfloat16, they are many times slower. A trial is more reliable than a list of processors.
     if settings.precision != "auto":
         return settings.precision
     if torch.cuda.is_available():
@@ -45,20 +46,13 @@ def choose_precision(task: Task, settings: LoopSettings, log: Callable[[str], No
 def choose_threads(
     task: Task, settings: LoopSettings, precision: Precision, log: Callable[[str], None], *, before: int | None = None
 ) -> int | None:
-    """Return the number of threads with which a step is fastest, or None to keep PyTorch's setting.
+    """Return the number of threads with which a step is fastest, or None to keep the setting of PyTorch.
 
-    PyTorch's setting is kept on a GPU, and if OMP_NUM_THREADS or MKL_NUM_THREADS is set. Otherwise the number is
-    doubled, from 1, as long as steps get at least 15 % faster.
+    The setting of PyTorch is kept with a GPU, and if OMP_NUM_THREADS or MKL_NUM_THREADS is set. Otherwise 1, 2, 4, ...
+    threads are tried, as long as the last doubling made a step at least 15 % faster.
 
-    Parameters
-    ----------
-    task, settings, precision
-        What to train.
-    log : callable
-        Receives a line with the times.
-    before : int, optional
-        Number of threads with which this training started. It is used again, because sums depend on the number of
-        threads.
+    ``before`` is the number of threads that an interrupted training used. It is used again, as far as there are enough
+    cores, because the last digits of sums depend on the number of threads. ``log`` receives a line with the times.
     """
     # Small networks are fastest with few threads. With one thread per core, they become many times slower if another
     # program uses a core.
@@ -70,10 +64,7 @@ def choose_threads(
     seconds: dict[int, float] = {}
     threads = best = 1
     while threads <= limit:
-        with (
-            using_threads(threads),
-            torch.random.fork_rng(devices=[]),
-        ):  # the random numbers of the training do not depend on the trial
+        with using_threads(threads), torch.random.fork_rng(devices=[]):  # the trial must not change the training
             seconds[threads] = _time_step(task, settings, precision)
         if seconds[threads] * _LEAST_GAIN > seconds[best] and threads > 1:
             break
@@ -84,7 +75,7 @@ def choose_threads(
 
 @contextmanager
 def using_threads(number: int | None) -> Iterator[None]:
-    """Set the number of threads of PyTorch during the ``with`` block; None changes nothing."""
+    """Set the number of threads of PyTorch inside a ``with`` block; None changes nothing."""
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:
@@ -99,16 +90,15 @@ def _may_choose_threads() -> bool:
 
 
 def _time_step(task: Task, settings: LoopSettings, precision: Precision) -> float:
-    """Return the shortest time of several forward and backward passes of a batch, in seconds."""
-    from clavilux.training.loop import seeded_generator
-
-    batch = task.batch(torch.arange(settings.batch) % task.n_items(), seeded_generator(settings.seed, 0, 0))
+    """Return the time in seconds of the fastest of three trials, each a forward and backward pass of one batch."""
+    generator = torch.Generator().manual_seed(0)
+    batch = task.batch(torch.arange(settings.batch) % task.n_items, generator)
     trial = copy.deepcopy(task)
     times = []
     for _ in range(_REPETITIONS):
         start = time.perf_counter()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16-mixed"):
-            trial(batch, seeded_generator(0, 0, 0), 0.0)["loss"].backward()
+            trial(batch, generator, 0.0)["loss"].backward()
         times.append(time.perf_counter() - start)
     return min(times)
 

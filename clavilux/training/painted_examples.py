@@ -1,7 +1,8 @@
-"""Painted examples: paintings with known controls, the training data of the mark classifier.
+"""Paint the training data of the mark classifier: examples with known controls.
 
-Plans and palettes come from real pictures. Plans are blurred at random, so that the composition is realistic and all
-detail comes from the marks. Kinds, frequency, angle, chaos, paint and surface are random and known.
+Palettes and plans (the shares of the palette colours in each cell) come from real pictures, so that compositions are
+realistic. Each plan is blurred by a random amount, so that all fine detail in the painting comes from the marks. The
+first kind of marks is each kind in turn; all other controls are random.
 """
 
 from __future__ import annotations
@@ -21,56 +22,43 @@ from clavilux.painter.paint import paint
 from clavilux.system.jobs import run_calls
 from clavilux.training.analysis import WINDOW_PX, Windows
 
-_CHAOS = (0.3, 1.25)  # below, marks are invisible; above, the plan is
-_FREQUENCY = (3.5, FREQUENCY_RANGE[1])  # fewer marks do not make a texture that could be recognised
-_TWO_KINDS = 0.5  # share of pictures with two kinds
-_SECOND_WEIGHT = 0.4  # weight of the smaller marks in what is to be recognised
-_WITH_PROPERTY = 0.6  # share of pictures with softness, glaze, brush or outlines, each
-_EXPONENT = 1.5  # small amounts of these are more frequent
-_BLUR_CELLS = (1.0, 7.0)  # standard deviation of the blur, log-uniform
+_CHAOS = (0.3, 1.25)  # below this range, the marks are invisible; above it, the plan is invisible
+_FREQUENCY = (3.5, FREQUENCY_RANGE[1])  # with fewer marks, there is no texture that could be recognised
+_TWO_KINDS = 0.5  # share of pictures with two kinds of marks
+_SECOND_WEIGHT = 0.4  # weight of the second kind in the target of the classifier
+_WITH_PROPERTY = 0.6  # share of pictures with softness above 0; the same for glaze, brush and outline
+_EXPONENT = 1.5  # makes small amounts of these properties more frequent
+_BLUR_CELLS = (1.0, 7.0)  # range of the random standard deviation of the blur, which is log-uniform
 
 Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class PaintedExamples:
-    """n paintings with known marks.
+    """n paintings with known marks."""
 
-    Attributes
-    ----------
-    pictures : (n, 128, 128, 3) uint8
-        sRGB.
-    kind : (n, n_kinds)
-        Weight of each kind of marks, in the order of ``KINDS``; the weights of a picture sum to 1.
-    log_frequency : (n,)
-        Natural logarithm of the number of marks along the short side.
-    angle : (n,)
-        In turns, in [0, 0.5), as in `Controls`.
-    chaos : (n,)
-        In ``CHAOS_RANGE``.
-    paint : (n, 4)
-        Softness, glaze, brush and outline, each scaled so that its range is [0, 1].
-    surface : (n,)
-        Index in ``SURFACE_NAMES``.
-    """
-
-    pictures: NDArray[np.uint8]
-    kind: Float32
-    log_frequency: Float32
-    angle: Float32
-    chaos: Float32
-    paint: Float32
-    surface: NDArray[np.int64]
+    pictures: NDArray[np.uint8]  # (n, 128, 128, 3), sRGB
+    kind: Float32  # (n, n_kinds), weight of each kind of marks; the weights of a picture sum to 1
+    log_frequency: Float32  # (n,), natural logarithm of the number of marks along the short side
+    angle: Float32  # (n,), angle of the marks in turns, in [0, 0.5)
+    chaos: Float32  # (n,), how far marks deviate from the plan, in `CHAOS_RANGE`
+    paint: Float32  # (n, 4), softness, glaze, brush and outline, each scaled from its range to [0, 1]
+    surface: NDArray[np.int64]  # (n,), index in `SURFACE_NAMES`
 
 
 def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> PaintedExamples:
-    """Return n painted examples with random marks, and the plans and palettes of random windows.
+    """Return n painted examples with random marks, and with palettes and plans of random windows.
 
     ``jobs`` is the number of worker processes, -1 for one per core.
     """
     controls_list = [_draw(windows, seed, index) for index in range(n)]
-    calls = (partial(_paint_example, controls, seed + index) for index, controls in enumerate(controls_list))
-    pictures = run_calls(calls, jobs=jobs)
+    pictures = run_calls(
+        (
+            partial(paint, controls, width=WINDOW_PX, height=WINDOW_PX, seed=seed + index)
+            for index, controls in enumerate(controls_list)
+        ),
+        jobs=jobs,
+    )
     return PaintedExamples(
         np.stack(pictures),
         np.stack([_areas(c) for c in controls_list]),
@@ -86,12 +74,13 @@ def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> Painted
 
 
 def blur_plan(shares: Float32, sigma_cells: float) -> Float32:
-    """Return shares (8, 32, 32) after a Gaussian blur with a standard deviation in cells; edges are repeated.
+    """Return a plan, the shares (8, 32, 32) of 8 colours in each cell, after a Gaussian blur.
 
-    If the eight shares of each cell sum to 1, so do the results.
+    `sigma_cells` is the standard deviation of the blur. The plan is padded with copies of its edge cells. If the shares
+    of each cell sum to 1, so do the blurred shares.
     """
     at = np.arange(PLAN_SIDE)
-    # Each row holds the weights of one cell's neighbours; beyond the edge the last cell is repeated.
+    # Row i has the weights of all cells in the blurred cell i.
     weights = np.zeros((PLAN_SIDE, PLAN_SIDE), np.float32)
     reach = int(4 * sigma_cells) + 1
     for offset in range(-reach, reach + 1):
@@ -102,11 +91,12 @@ def blur_plan(shares: Float32, sigma_cells: float) -> Float32:
 
 
 def _draw(windows: Windows, seed: int, index: int) -> Controls:
+    """Return the random controls of an example, with the palette and the blurred plan of a random window."""
     rng = np.random.default_rng([seed, index])
     which = int(rng.integers(len(windows.palettes)))
     sigma = _log_uniform(rng, *_BLUR_CELLS)
     frequency = _log_uniform(rng, *_FREQUENCY)
-    paint: dict[str, Any] = {name: _random_amount(rng, *bounds) for name, bounds in PAINT.items()}
+    amounts: dict[str, Any] = {name: _random_amount(rng, *bounds) for name, bounds in PAINT.items()}
     shares = blur_plan(windows.shares[which].astype(np.float32) / 255, sigma)
     return Controls(
         palette=windows.palettes[which],
@@ -119,26 +109,22 @@ def _draw(windows: Windows, seed: int, index: int) -> Controls:
         surface=SURFACE_NAMES[int(rng.integers(len(SURFACE_NAMES)))],
         shapes=_log_uniform(rng, *SHAPES_RANGE),
         detail=rng.uniform(*DETAIL_RANGE),
-        **paint,
+        **amounts,
     )
 
 
 def _random_amount(rng: np.random.Generator, low: float, high: float) -> float:
-    """Return a random amount of a property of the surface, often none."""
+    """Return a random amount of a property of paint: 0 in 40 % of the cases, otherwise between `low` and `high`."""
     amount = high * rng.random() ** _EXPONENT if rng.random() < _WITH_PROPERTY else 0.0
     return -amount if low < 0 and rng.random() < 0.5 else amount
 
 
 def _areas(controls: Controls) -> Float32:
-    """Return the weight of each kind of marks, (n_kinds,)."""
+    """Return the target (n_kinds,) of the mark classifier: a weight for each kind of marks in the controls."""
     areas = np.zeros(len(KINDS), np.float32)
     areas[KINDS.index(controls.kind)] += 1 - _SECOND_WEIGHT
     areas[KINDS.index(controls.second_kind or controls.kind)] += _SECOND_WEIGHT
     return areas
-
-
-def _paint_example(controls: Controls, seed: int) -> NDArray[np.uint8]:
-    return paint(controls, width=WINDOW_PX, height=WINDOW_PX, seed=seed)
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -1,4 +1,4 @@
-"""Processes that train together, one for each device of each machine."""
+"""Start the processes that train a network together, on one or more machines."""
 
 from __future__ import annotations
 
@@ -14,35 +14,24 @@ from clavilux.training.pace import Precision
 
 @dataclass(frozen=True)
 class Processes:
-    """How many processes train together.
+    """The number of machines that train a network together, and the number of processes on each machine."""
 
-    Attributes
-    ----------
-    devices : int
-        Number of GPUs of each machine; without a GPU, number of processes on each machine.
-    num_nodes : int
-        Number of machines.
-    """
-
-    devices: int = 1
-    num_nodes: int = 1
+    devices: int = 1  # number of GPUs of each machine; without GPUs, number of processes on each machine
+    num_nodes: int = 1  # number of machines
 
     def join(self, precision: Precision = "32-true") -> Fabric:
-        """Return the `Fabric` of this process; processes that do not run yet are started.
+        """Return the `Fabric` of this process; the first call also starts the other processes of this machine.
 
-        The first call in the first process of a machine starts the other processes of this machine, with the same
-        command line. With several machines, the user runs the same command on each of them, with MASTER_ADDR,
-        MASTER_PORT and NODE_RANK in the environment.
+        The other processes run the command line of this process. With several machines, the user runs the same command
+        on each machine, with MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment.
         """
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-        strategy = "ddp" if self.devices * self.num_nodes > 1 else "auto"
-        mixed = None if precision == "32-true" else _FullPrecisionInputs(precision, accelerator)
         fabric = Fabric(
             accelerator=accelerator,
-            strategy=strategy,
+            strategy="ddp" if self.devices * self.num_nodes > 1 else "auto",
             devices=self.devices,
             num_nodes=self.num_nodes,
-            plugins=mixed,
+            plugins=None if precision == "32-true" else _FullPrecisionInputs(precision, accelerator),
         )
         fabric.launch()
         return fabric
@@ -52,9 +41,10 @@ ONE_PROCESS = Processes()
 
 
 class _FullPrecisionInputs(MixedPrecision):
-    """Mixed precision that does not round inputs and targets.
+    """Mixed precision that does not convert inputs and targets to bfloat16.
 
-    In bfloat16 an MFCC of -500 is off by one, and autocast rounds the input of each layer anyway.
+    In bfloat16, inputs and targets would lose precision: an MFCC of -500 would be wrong by up to 1. Autocast converts
+    the inputs of those layers that compute in bfloat16.
     """
 
     def convert_input(self, data: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Recipes: every number of a training, as frozen dataclasses read from TOML.
+"""Read recipes, which are TOML files with the settings of a training, into frozen dataclasses.
 
-`recipes/default.toml` has every key, with a comment that describes it; fields of the dataclasses below have the names
-of these keys. Any other recipe has only the keys that differ from it, or from another recipe that it names, as in
-``base = "classic"``.
+The fields of the dataclasses have the names of the keys. `recipes/default.toml` has every key, with a comment that
+describes it. Any other recipe has only the keys whose values differ from those of its base recipe. The base is
+"default", unless the file names another recipe, as in ``base = "classic"``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import logging
-import math
 import os
 import tomllib
 from dataclasses import dataclass
@@ -28,8 +27,8 @@ RECIPES = Path(__file__).parent / "recipes"
 
 logger = logging.getLogger("clavilux")
 
-# Allowed range of each key, ends included; 0 to `_LARGEST` for keys that are not listed. Larger widths and counts do
-# not fit into memory.
+# Allowed range of each key, both ends included; 0 to `_LARGEST` for keys that are not listed. Larger widths and counts
+# would not fit into memory.
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**62),
     "fmax_hz": FMAX_RANGE_HZ,
@@ -68,8 +67,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "jitter": (0, 1e3),
     "target_nats": (0, 1e4),
 }
-_LARGEST = 1e6  # of loss weights and noise scales
-_BELOW_ONE = frozenset({"ema", "dropout"})  # 1 itself would divide by zero
+_LARGEST = 1e6  # largest value of the other keys, which are loss weights and noise scales
+_BELOW_ONE = frozenset({"ema", "dropout"})  # keys whose value 1 would divide by zero
 _MULTIPLES_OF_8 = frozenset({"width", "decoder_width"})  # group normalisation has eight groups
 
 
@@ -84,7 +83,7 @@ FORMER_NAMES = {
     "fill_guides": "fill_correspondences",
     "eye_weight": "mark_weight",
 }
-"""Names of keys in recipes of earlier versions; they are still read, with a warning."""
+"""Earlier name of a key or table -> its present name; recipes with earlier names are read with a warning."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class MarkClassifierRecipe:
 
 @dataclass(frozen=True)
 class SurfaceShares:
-    """Relative frequency of each surface, by its name; the sum need not be 1."""
+    """The table [analysis.surface_shares]: wanted relative frequencies of the surfaces; their sum need not be 1."""
 
     gouache: float
     impasto: float
@@ -193,6 +192,7 @@ class MappingRecipe:
 
     method: Literal["look-preserving", "fused-gromov-wasserstein", "pca-match", "shuffled-pairs"]
     structure: float
+    painting_share: float
     predictor_steps: int
     descent_steps: int
     correspondence_weight: float
@@ -215,7 +215,7 @@ class MappingRecipe:
 
 @dataclass(frozen=True)
 class PaintingRecipe:
-    """The table [painting] of a recipe: default noise of the bundle, see `clavilux.record.PaintOptions`."""
+    """The table [painting] of a recipe: default values that a bundle has for two options of `PaintOptions`."""
 
     noise_std: float
     logvar_scale: float
@@ -223,7 +223,7 @@ class PaintingRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of a training; each field is a key or a table of a recipe file."""
+    """All settings of a training; the fields are the keys and the tables of a recipe file."""
 
     seed: int
     precision: Literal["auto", "32-true", "bf16-mixed"]
@@ -236,13 +236,9 @@ class Recipe:
     mapping: MappingRecipe
     painting: PaintingRecipe
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the recipe as nested dicts and lists of JSON values, as in the field `config` of `bundle.json`."""
-        return dataclasses.asdict(self)
-
 
 def load_recipe(name: str) -> Recipe:
-    """Return a recipe that is given by the name of a shipped recipe or by the path of a TOML file.
+    """Return a shipped recipe by its name, or a recipe from a TOML file by the path of the file.
 
     Raises
     ------
@@ -250,17 +246,29 @@ def load_recipe(name: str) -> Recipe:
         If there is no such recipe, the file is empty or not TOML, a key is unknown, or a value has a wrong type or is
         out of range.
     """
-    path = Path(name) if name.lower().endswith(".toml") else RECIPES / f"{name}.toml"
-    if not os.path.lexists(path):
-        shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
-        raise RecipeError(f"there is no recipe {name!r}; give one of {shipped}, or the path of a .toml file")
+    path = _find(name, Path(), f"there is no recipe {name!r}")
     recipe = _build(Recipe, _load_fields(path, ()), path.name)
     assert isinstance(recipe, Recipe)
     return recipe
 
 
+def _find(name: str, folder: Path, problem: str) -> Path:
+    """Return the path of a recipe from its name, or from a path relative to `folder`.
+
+    If there is no such file, the error message begins with `problem`.
+    """
+    path = folder / name if name.lower().endswith(".toml") else RECIPES / f"{name}.toml"
+    if not os.path.lexists(path):
+        shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise RecipeError(f"{problem}; give one of {shipped}, or the path of a .toml file")
+    return path
+
+
 def _load_fields(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
-    """Return the fields of a recipe merged into those of its base; ``extending`` are the recipes that name it."""
+    """Return the fields of a recipe; those that it does not set are from its base.
+
+    `extending` has the paths of the recipes that are based on this one, to detect a recipe that is its own base.
+    """
     if path == RECIPES / "default.toml":
         return _read(path)
     if path.resolve() in extending:
@@ -271,13 +279,7 @@ def _load_fields(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     base = changes.pop("base", "default")
     if not isinstance(base, str):
         raise RecipeError(f"{path}: base is {_shorten(base)}; it is the name of a recipe, or the path of a .toml file")
-    # A path is relative to the recipe that names it.
-    source = path.parent / base if base.lower().endswith(".toml") else RECIPES / f"{base}.toml"
-    if not os.path.lexists(source):
-        shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
-        raise RecipeError(
-            f"{path}: there is no base {_shorten(base)}; give one of {shipped}, or the path of a .toml file"
-        )
+    source = _find(base, path.parent, f"{path}: there is no base {_shorten(base)}")
     return _merge(_load_fields(source, (*extending, path.resolve())), changes, path.name)
 
 
@@ -290,7 +292,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return `base` with the values of `changes`; `where` names the file and table for messages."""
+    """Return `base` with the values of `changes`; `where` is the file and table, for error messages."""
     merged = dict(base)
     for given, value in changes.items():
         key = given if given in base else FORMER_NAMES.get(given, given)
@@ -310,14 +312,15 @@ def _merge(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[st
             merged[key] = _merge(base[key], value, f"{where} [{key}]")
         else:
             merged[key] = value
+    if "epochs" in base and "steps" in changes and "epochs" not in changes:
+        merged["epochs"] = 0  # else the epochs of the base would be used instead of the steps
     return merged
 
 
 def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
-    """Return a dataclass of these fields, each checked."""
-    hints = get_type_hints(kind)
+    """Return a dataclass of type `kind` with these fields, after a check of each value."""
     values: dict[str, Any] = {}
-    for key, hint in hints.items():
+    for key, hint in get_type_hints(kind).items():
         value = fields[key]
         if dataclasses.is_dataclass(hint):
             assert isinstance(hint, type)
@@ -332,14 +335,14 @@ def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
 
 
 def _check_number(key: str, value: Any, kind: type, where: str) -> Any:
+    """Return a value as `int` or `float`, after a check of its type and range."""
     low, high = _RANGES.get(key, (0, _LARGEST))
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and (low <= value < high or (value == high and key not in _BELOW_ONE)):
-        whole = kind is not int or value == math.floor(value)
-        if whole and (key not in _MULTIPLES_OF_8 or value % 8 == 0):
+    step = 8 if key in _MULTIPLES_OF_8 else 1 if kind is int else 0
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        inside = low <= value < high or (value == high and key not in _BELOW_ONE)
+        if inside and (step == 0 or value % step == 0):
             return kind(value)
-    what = "a whole number" if kind is int else "a number"
-    what = "a multiple of 8" if key in _MULTIPLES_OF_8 else what
+    what = {8: "a multiple of 8", 1: "a whole number", 0: "a number"}[step]
     to = f"below {high:g}" if key in _BELOW_ONE else f"to {high:g}"
     raise RecipeError(f"{where}: {key} is {_shorten(value)}; it is {what} from {low:g} {to}")
 

@@ -1,4 +1,4 @@
-"""Contact sheets, to inspect a training by eye."""
+"""Write contact sheets: pictures that show the progress of a training."""
 
 from __future__ import annotations
 
@@ -15,18 +15,10 @@ from clavilux.training.writing import writing_to
 
 
 def save_sheet(path: Path, pictures: Sequence[NDArray[np.uint8]], *, columns: int, gap: int = 4) -> None:
-    """Write pictures of the same size, arranged in rows, to one picture file atomically.
+    """Write pictures (H, W, 3) uint8 sRGB of the same size to one image file, as a grid with ``columns`` columns.
 
-    Parameters
-    ----------
-    path : Path
-        PNG, JPEG or WebP, by the suffix.
-    pictures : sequence of (H, W, 3) uint8
-        sRGB, in reading order.
-    columns : int
-        Pictures per row.
-    gap : int
-        White pixels between pictures.
+    The extension of ``path`` selects PNG, JPEG or WebP. ``gap`` is the width in pixels of the white space between
+    pictures. The file is written atomically.
 
     Raises
     ------
@@ -45,11 +37,12 @@ def save_sheet(path: Path, pictures: Sequence[NDArray[np.uint8]], *, columns: in
             Image.fromarray(sheet).save(temporary, Image.registered_extensions()[path.suffix.lower()], quality=90)
 
 
-def features_as_pictures(features: NDArray[np.float32], *, scale: int = 3) -> list[NDArray[np.uint8]]:
-    """Return standardised features (n, rows, frames) as n grey pictures (rows * scale, frames, 3) uint8.
+def features_as_pictures(features: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
+    """Return standardised features (n, rows, frames) as n grey pictures (3 * rows, frames, 3) uint8.
 
-    Black is -3 and white 3 standard deviations; the first row is at the bottom.
+    A row of features is 3 pixels high, and the first row is at the bottom. Values of at most -3 are black, values of at
+    least 3 are white.
     """
     grey = np.clip(127.5 + features * (127.5 / 3.0), 0, 255).astype(np.uint8)
-    tall = np.repeat(grey[:, ::-1], scale, axis=1)
+    tall = np.repeat(grey[:, ::-1], 3, axis=1)
     return [np.repeat(picture[..., None], 3, axis=2) for picture in tall]

@@ -1,8 +1,7 @@
-"""The mapping of the classic recipe: a perceptron trained on random pairs of songs and pictures."""
+"""Train the mapping of the classic recipe, a perceptron, on random pairs of songs and pictures."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -18,10 +17,10 @@ _LOG_EVERY = 10  # epochs
 def fit_on_shuffled_pairs(
     songs: SongCodes, art: Art, recipe: MappingRecipe, *, seed: int, log: Callable[[str], None]
 ) -> PerceptronMapping:
-    """Return a perceptron that is trained on songs and pictures, paired at random anew in each epoch.
+    """Return a perceptron that is trained on random pairs of songs and pictures; each epoch draws new pairs.
 
-    The loss is the squared error of latents. The pairs have no relation to learn, so every song gets nearly the mean
-    latent of pictures.
+    The loss is the squared error of latents. Random pairs have no relation that could be learned, so every song is
+    mapped to nearly the mean latent of pictures.
     """
     torch.manual_seed(seed)
     network = PerceptronMapping(song_dim=songs.codes.shape[1])
@@ -34,7 +33,6 @@ def fit_on_shuffled_pairs(
     generator = torch.Generator().manual_seed(seed)
     inputs, targets = torch.from_numpy(songs.codes).float(), torch.from_numpy(art.latents).float()
     n = min(len(inputs), len(targets))
-    mean_loss = math.nan
     for epoch in range(1, recipe.epochs + 1):
         total = 0.0
         order, partner = (torch.randperm(len(side), generator=generator)[:n] for side in (inputs, targets))

@@ -1,6 +1,6 @@
-"""Degraded copies of the recordings that the track embedding learns from.
+"""Measure degraded copies of recordings, from which the track embedding learns to ignore codec, level and noise.
 
-recordings -> excerpts and `clavilux.measures.copies` -> statistics of windows, descriptors -> cache of the run
+recordings -> excerpts -> degraded copies (`clavilux.measures.copies`) -> statistics of windows, descriptors
 """
 
 from __future__ import annotations
@@ -36,35 +36,21 @@ EXCERPT_S = 10.0
 
 @dataclass(frozen=True)
 class TrackCopies:
-    """Windows of an excerpt of each of n tracks and of C copies of it, W windows in all.
+    """Measurements of n excerpts, one per track, and of C degraded copies of each; they have W windows in total."""
 
-    Attributes
-    ----------
-    names : list of str
-        Feature files of the tracks, in the order of the dataset.
-    track, copy : (W,) int
-        Index of the track of each window, and number of the copy; 0 is the excerpt itself.
-    statistics : (W, S)
-        Statistics of the windows, `clavilux.models.audio_vae.window_statistics`.
-    descriptors : (n, 1 + C, descriptors)
-        Descriptors of the excerpt and of the copies of each track, in the order of ``DESCRIPTORS``.
-    """
-
-    names: list[str]
-    track: NDArray[np.int64]
-    copy: NDArray[np.int64]
-    statistics: Float32
-    descriptors: NDArray[np.float64]
+    names: list[str]  # names of the feature files of the tracks, in the order of the dataset
+    track: NDArray[np.int64]  # (W,), index of the track of each window
+    copy: NDArray[np.int64]  # (W,), number of the copy that a window is from, 1 to C; 0 for the excerpt itself
+    statistics: Float32  # (W, S), statistics of the windows (`clavilux.models.audio_vae.window_statistics`)
+    descriptors: NDArray[np.float64]  # (n, 1 + C, n_descriptors), in the order of `DESCRIPTORS`
 
     def of_tracks(self) -> list[torch.Tensor]:
-        """Return, for each track, the statistics (w, S) of the windows of its copies, without the excerpt itself."""
-        return [
-            torch.from_numpy(self.statistics[(self.track == index) & (self.copy > 0)])
-            for index in range(len(self.names))
-        ]
+        """Return the statistics (w, S) of the windows of each track's degraded copies, without the excerpt itself."""
+        copied = self.copy > 0
+        return [torch.from_numpy(self.statistics[copied & (self.track == index)]) for index in range(len(self.names))]
 
     def means(self, embed: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float64]:
-        """Return the mean embedding over the windows of each excerpt and each copy, (n, 1 + C, K).
+        """Return the mean embeddings (n, 1 + C, K) of the windows of each excerpt and of each of its C copies.
 
         ``embed`` is a function from statistics (W, S) to embeddings (W, K).
         """
@@ -78,20 +64,17 @@ class TrackCopies:
 
 
 def copy_tracks(run: Run, dataset: AudioFeatureDataset, split: str) -> TrackCopies:
-    """Return degraded copies of the recordings of a dataset; they are cached in the folder of the run.
+    """Return measurements of degraded copies of the recordings of a dataset; they are cached in the run folder.
 
     Raises
     ------
     TrainingError
-        If the run has feature files and no recordings, or a recording is missing.
+        If the run has feature files but no recordings, or one recording is missing.
     AudioError
         If a recording cannot be decoded.
     """
     recipe, settings = run.recipe.track_embedding, run.recipe.features
-    digest = hashlib.sha256()
-    for index in dataset.clips(1):
-        digest.update(dataset[int(index)].numpy().tobytes())
-    key = [digest.hexdigest(), recipe.copies, EXCERPT_S, run.recipe.seed, version_of(settings)]
+    key = [dataset.digest(), recipe.copies, EXCERPT_S, run.recipe.seed, version_of(settings)]
 
     def make() -> TrackCopies:
         if run.music is None:
@@ -125,7 +108,11 @@ def copy_tracks(run: Run, dataset: AudioFeatureDataset, split: str) -> TrackCopi
 def _measure_copies(
     path: Path, seconds: float, copies: int, seed: int, settings: FeatureSettings
 ) -> tuple[list[tuple[int, Float32]], list[list[float]]]:
-    """Return the statistics of the windows, and the descriptors, of an excerpt of a recording and of its copies."""
+    """Return the statistics and the descriptors of a random excerpt of a recording and of degraded copies of it.
+
+    The first list has pairs: the number of a copy (0 for the excerpt itself), and the statistics (w, S) of its windows.
+    The second list has the descriptors of the excerpt and of each copy, in the order of `DESCRIPTORS`.
+    """
     name = hashlib.sha256(path.name.encode()).digest()
     rng = np.random.default_rng([seed, int.from_bytes(name[:8], "big")])
     start_s = rng.uniform(0, max(0.0, seconds - EXCERPT_S))

@@ -20,17 +20,19 @@ from clavilux.training.datasets import AudioFeatureDataset
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import AudioVAERecipe
 
-_SAMPLE = 4_000  # windows from which normalisation and spectrum are estimated
-_ACTIVE_VARIANCE = 0.01  # of posterior means over the data: more is an active unit (Burda, Grosse & Salakhutdinov 2016)
+_SAMPLE = 4_000  # number of windows from which the normalisation and the target of the KL divergence are estimated
+_ACTIVE_VARIANCE = 0.01  # least variance of the posterior means of an active unit (Burda, Grosse & Salakhutdinov 2016)
 
 
 class AudioVAETask(Task):
-    """Training of the AudioVAE.
+    """Task that trains the AudioVAE.
 
-    The loss is that of a sigma-VAE whose KL divergence is held at a target; in the classic recipe, it is the mean
-    squared error with linear KL annealing. The input has a random gain that the target does not have, so that the
-    latent does not depend on loudness. The first ``track_dims`` numbers of the latent are the track embedding, which is
-    trained earlier (`TrackEmbeddingTask`) and not changed here; 0 means none.
+    With the objective "kl_target", the loss is that of a sigma-VAE whose KL divergence is held at a target. With the
+    objective "beta" of the classic recipe, it is the mean squared error with linear KL annealing. A random gain is
+    applied to the input, but not to the target, so that the latent does not depend on loudness.
+
+    The first ``track_dims`` dimensions of the latent are the track embedding; if ``track_dims`` is 0, there is none.
+    The track embedding was trained by `TrackEmbeddingTask`, and this task does not change it.
     """
 
     name = "audio-vae"
@@ -49,8 +51,9 @@ class AudioVAETask(Task):
         self.network = AudioVAE(width=recipe.width, track_dims=track_dims)
         self.training_windows, self.validation_windows = training, validation
         self.averaged_loss = recipe.objective == "beta"
-        self.clips = training.clips(recipe.clips_per_track) if recipe.clips_per_track else None
-        self.weights = training.track_weights()
+        self.clips = training.clips(recipe.clips_per_track) if recipe.clips_per_track else torch.arange(len(training))
+        self.n_items = len(self.clips)
+        self.weights = None if recipe.clips_per_track else training.track_weights()
         # A gain changes only the first MFCC: by the gain in dB times the square root of the number of bands.
         self.level_jitter = recipe.gain_jitter_db * math.sqrt(MEL_BANDS)
         sample = self._sample(training, _SAMPLE)
@@ -58,36 +61,21 @@ class AudioVAETask(Task):
         self.network.row_mean.copy_(flat.mean(dim=1, keepdim=True))
         self.network.row_deviation.copy_(flat.std(dim=1, keepdim=True).clamp(min=1e-3))
 
-    def spectrum(self) -> Tensor:
-        """Return the variances (64,) of the leading principal components of standardised training windows."""
-        windows = self.network.normalise(self._sample(self.training_windows, _SAMPLE)).flatten(1)
-        rank = min(64, *windows.shape)
-        generator_state = torch.get_rng_state()
-        torch.manual_seed(0)  # pca_lowrank uses the global generator
-        _, singular, _ = torch.pca_lowrank(windows, q=rank, center=True)
-        torch.set_rng_state(generator_state)
-        return singular.square() / (len(windows) - 1)
-
     def target_nats(self) -> float:
-        """Return the KL divergence in nats at which 64 principal components keep 95 % of their variance."""
-        return water_filling_nats(self.spectrum())
+        """Return the target of the KL divergence in nats, estimated from the training windows.
 
-    def n_items(self) -> int:
-        """Return the number of training items."""
-        return len(self.training_windows) if self.clips is None else len(self.clips)
-
-    def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Return the indices (n,) of the windows of one epoch, drawn by their weights, or the chosen clips shuffled."""
-        if self.clips is not None:
-            return self.clips[torch.randperm(len(self.clips), generator=epoch_generator)]
-        return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
+        It is the rate at which a linear code of the first 64 principal components keeps 95 % of their variance
+        (`water_filling_nats`).
+        """
+        windows = self.network.normalise(self._sample(self.training_windows, _SAMPLE)).flatten(1)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # pca_lowrank uses the global generator
+            _, singular, _ = torch.pca_lowrank(windows, q=min(64, *windows.shape), center=True)
+        return water_filling_nats(singular.square() / (len(windows) - 1))
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
-        """Return "inputs" and "features" (B, 20, 216) of the windows with these indices (B,).
-
-        Inputs have a random gain; features are the targets.
-        """
-        features = torch.stack([self.training_windows[int(i)] for i in items])
+        """Return the MFCC of windows as "features", and with a random gain as "inputs", each (B, 20, 216)."""
+        features = torch.stack([self.training_windows[int(i)] for i in self.clips[items]])
         inputs = features.clone()
         inputs[:, 0] += self.level_jitter * torch.randn(len(items), 1, generator=generator)
         return {"inputs": inputs, "features": features}
@@ -105,24 +93,29 @@ class AudioVAETask(Task):
 
     def validate(self) -> dict[str, float]:
         """Return explained variance, KL divergence in nats and number of active units on the validation split."""
-        windows = self._sample(self.validation_windows, 1_500)
-        means, kl_parts, error, total = [], [], 0.0, 0.0
-        for part in torch.split(windows, 128):
+        posteriors, error, total = [], 0.0, 0.0
+        for part in torch.split(self._sample(self.validation_windows, 1_500), 128):
             mean, logvar = self.network.encode(part)
             target = self.network.normalise(part)
             error += float((target - self.network.decode(mean)).square().sum())
             total += float(target.square().sum())
-            means.append(mean)
-            kl_parts.append(kl_per_dimension(mean, logvar) * len(part))
-        variance = torch.cat(means).var(dim=0)
-        return {
-            "explained_variance": 1.0 - error / total,
-            "kl_nats": float(torch.stack(kl_parts).sum() / len(windows)),
-            "active_units": float((variance > _ACTIVE_VARIANCE).sum()),
-        }
+            posteriors.append((mean, logvar))
+        return {"explained_variance": 1.0 - error / total, **latent_figures(posteriors)}
 
     @staticmethod
     def _sample(dataset: AudioFeatureDataset, n: int) -> Tensor:
-        """Return at most n windows, evenly spaced over the data."""
+        """Return at most n windows (k, 20, 216) of a dataset, evenly spaced."""
         places = torch.linspace(0, len(dataset) - 1, min(n, len(dataset))).round().long()
         return torch.stack([dataset[int(i)] for i in places])
+
+
+def latent_figures(posteriors: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """Return the KL divergence "kl_nats" and the number of "active_units" of a VAE on a data set.
+
+    Each item of `posteriors` has the mean and the log-variance of the posterior of a batch, each (B, D).
+    """
+    mean, logvar = (torch.cat(side) for side in zip(*posteriors, strict=True))
+    return {
+        "kl_nats": float(kl_per_dimension(mean, logvar).sum()),
+        "active_units": float((mean.var(dim=0) > _ACTIVE_VARIANCE).sum()),
+    }

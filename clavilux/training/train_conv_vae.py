@@ -1,4 +1,4 @@
-"""Train the plain convolutional ImageVAE of the classic recipe, the baseline of the painter."""
+"""Train the ConvImageVAE, which decodes latents to pixels and is the baseline for the painter."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from clavilux.models.conv_image_vae import DECODED_SIDE_PX, ConvImageVAE
 from clavilux.models.losses import kl_per_dimension, mean_squared_loss, optimal_sigma_nll, sample_posterior
 from clavilux.training.loop import Batch, Task
 from clavilux.training.recipe import ImageVAERecipe
-from clavilux.training.train_image_vae import ACTIVE_VARIANCE
+from clavilux.training.train_audio_vae import latent_figures
 
 
 class ConvImageVAETask(Task):
-    """Training of the ConvImageVAE on pixels.
+    """Task that trains the ConvImageVAE on pixels.
 
-    The loss is the mean squared error with linear KL annealing, as in the classic recipe, or that of a sigma-VAE whose
-    KL divergence is held at a target.
-
-    Parameters
-    ----------
-    training, validation : (n, 128, 128, 3) uint8
-        Windows of pictures, sRGB.
-    weights : (n,) tensor
-        Sampling weight of each training window.
+    With the objective "beta" of the classic recipe, the loss is the mean squared error with linear KL annealing. With
+    the objective "kl_target", it is the loss of a sigma-VAE whose KL divergence is held at a target. ``training`` and
+    ``validation`` are windows (n, 128, 128, 3) uint8 sRGB. ``weights`` (n,) are the sampling weights of the training
+    windows.
     """
 
     name = "image-vae"
@@ -39,25 +34,17 @@ class ConvImageVAETask(Task):
         super().__init__()
         assert training.shape[1] == DECODED_SIDE_PX, "windows have the size of decoded pictures"
         self.network = ConvImageVAE(width=recipe.width)
-        self.recipe, self.weights = recipe, weights
+        self.recipe, self.weights, self.n_items = recipe, weights, len(training)
         self.training_pictures, self.validation_pictures = (torch.from_numpy(p) for p in (training, validation))
-
-    def n_items(self) -> int:
-        """Return the number of training items."""
-        return len(self.training_pictures)
-
-    def order(self, epoch_generator: torch.Generator) -> Tensor:
-        """Return the indices (n,) of the windows of one epoch, drawn with replacement by their weights."""
-        return torch.multinomial(self.weights, self.n_items(), replacement=True, generator=epoch_generator)
 
     def batch(self, items: Tensor, generator: torch.Generator) -> Batch:
         """Return "pictures" (B, 3, 128, 128), sRGB in [0, 1], of the windows with these indices (B,)."""
-        return {"pictures": as_tensor(self.training_pictures[items])}
+        return {"pictures": _as_tensor(self.training_pictures[items])}
 
     def forward(self, batch: Batch, noise: torch.Generator, beta: float) -> dict[str, Tensor]:
         """Return the scalars "loss", "kl_nats" and "mse" of a batch."""
         pictures = batch["pictures"]
-        mean, logvar = self.network.encode(shrink(pictures))
+        mean, logvar = self.network.encode(functional.avg_pool2d(pictures, 2))  # the encoder reads 64 x 64 pixels
         reconstruction = self.network.decode(sample_posterior(mean, logvar, noise))
         kl_nats = kl_per_dimension(mean, logvar).sum()
         if self.recipe.objective == "beta":
@@ -68,29 +55,17 @@ class ConvImageVAETask(Task):
 
     def validate(self) -> dict[str, float]:
         """Return explained variance, KL divergence in nats and number of active units on the validation split."""
-        means, kl_parts, error, total = [], [], 0.0, 0.0
-        centre = as_tensor(self.validation_pictures).mean(dim=0)
-        n = len(self.validation_pictures)
+        posteriors, error, total = [], 0.0, 0.0
+        centre = _as_tensor(self.validation_pictures).mean(dim=0)
         for part in torch.split(self.validation_pictures, 128):
-            pictures = as_tensor(part)
-            mean, logvar = self.network.encode(shrink(pictures))
+            pictures = _as_tensor(part)
+            mean, logvar = self.network.encode(functional.avg_pool2d(pictures, 2))
             error += float((pictures - self.network.decode(mean)).square().sum())
             total += float((pictures - centre).square().sum())
-            means.append(mean)
-            kl_parts.append(kl_per_dimension(mean, logvar) * len(part) / n)
-        variance = torch.cat(means).var(dim=0)
-        return {
-            "explained_variance": 1.0 - error / total,
-            "kl_nats": float(torch.stack(kl_parts).sum()),
-            "active_units": float((variance > ACTIVE_VARIANCE).sum()),
-        }
+            posteriors.append((mean, logvar))
+        return {"explained_variance": 1.0 - error / total, **latent_figures(posteriors)}
 
 
-def as_tensor(pictures: Tensor) -> Tensor:
+def _as_tensor(pictures: Tensor) -> Tensor:
     """Return pictures (n, H, W, 3) uint8 as (n, 3, H, W) float32 in [0, 1]."""
     return pictures.permute(0, 3, 1, 2).float() / 255.0
-
-
-def shrink(pictures: Tensor) -> Tensor:
-    """Return pictures (n, 3, H, W) at half the size, (n, 3, H / 2, W / 2): means of 2 x 2 pixels."""
-    return functional.avg_pool2d(pictures, 2)

@@ -1,6 +1,6 @@
-"""Visual features of the paintings of latents.
+"""Paint latents, and measure the visual features of the paintings.
 
-latents of art -> controls -> paintings, 128 x 128 -> image features, layout, features of the mark classifier
+latents -> controls -> paintings (128 x 128 pixels) -> image features, layout, features of the mark classifier
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from clavilux.measures.image_features import IMAGE_FEATURES, average_down, measu
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
-from clavilux.painter.controls import Controls, choose_controls
+from clavilux.painter.controls import choose_controls
+from clavilux.painter.marks import KINDS
 from clavilux.painter.paint import paint
 from clavilux.system.jobs import run_calls
 from clavilux.training.train_mark_classifier import mark_statistics
 
-_LAYOUT_CELLS = 8  # per side, of the mean colours that describe the layout
+_LAYOUT_CELLS = 8  # cells per side of the grid whose mean colours describe the layout
 _PICTURE_PX = 128
 
 Float32 = NDArray[np.float32]
@@ -34,37 +35,29 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FeatureScale:
-    """For each block of visual features, the means (one for each feature) and the divisors that standardise it."""
+    """Means and divisors that standardise the three blocks of visual features (see `Art`)."""
 
-    image_features: tuple[Float64, Float64]  # divisors: the standard deviation of each feature
-    layout: tuple[Float64, float]  # one divisor: square root of the sum of the variances of all numbers
-    marks: tuple[Float64, Float64] | None  # None without a mark classifier
+    image_features: tuple[Float64, Float64]  # mean and standard deviation of each feature
+    layout: tuple[Float64, float]  # mean of each feature, and the square root of the sum of all variances
+    marks: tuple[Float64, Float64] | None  # mean and standard deviation of each feature; None without a mark classifier
 
 
 @dataclass(frozen=True)
 class Art:
-    """m latents, and measurements of the paintings of these latents.
+    """Latents (m, 64), and measurements of their m paintings.
 
-    Attributes
-    ----------
-    latents : (m, 64)
-        z_image.
-    correspondences : (m, G)
-        Scores of the paintings in the G cross-modal correspondences.
-    visual_features : (m, F)
-        Three blocks: image features, layout in CIELAB and, with a mark classifier, its features. Each block has a total
-        variance of 1 over the pictures of `scale`; the last block is then multiplied by a weight.
-    scale : FeatureScale
-        Standardisation of the blocks.
+    The F visual features consist of three blocks: the image features, the layout (mean CIELAB colours of the cells of a
+    grid), and the pooled feature maps of a mark classifier, if there is one. Each block is standardised to a total
+    variance of 1 over the pictures from which `scale` was computed. The third block is then multiplied by a weight.
     """
 
-    latents: Float64
-    correspondences: Float64
-    visual_features: Float64
-    scale: FeatureScale
+    latents: Float64  # (m, 64)
+    correspondences: Float64  # (m, G), scores of the paintings in the G cross-modal correspondences
+    visual_features: Float64  # (m, F)
+    scale: FeatureScale  # means and divisors of the visual features
 
     def take(self, part: slice) -> Art:
-        """Return the latents and measurements of the pictures in a slice."""
+        """Return the latents and the measurements of the paintings in this slice."""
         return Art(self.latents[part], self.correspondences[part], self.visual_features[part], self.scale)
 
 
@@ -77,21 +70,16 @@ def measure_art(
     mark_weight: float = 1.0,
     scale: FeatureScale | None = None,
 ) -> Art:
-    """Return the measurements of the paintings of latents.
+    """Return latents (m, 64) with measurements of their paintings ``pictures``, each (128, 128, 3) uint8 sRGB.
 
     Parameters
     ----------
-    latents : (m, 64)
-    pictures : sequence of (128, 128, 3) uint8
-        Paintings of the latents, sRGB.
     jobs : int
         Number of worker processes; -1 for one per core.
     mark_classifier : MarkClassifier, optional
-        Its pooled feature maps are the last block of the visual features.
-    mark_weight : float
-        Factor of this block.
+        Network whose pooled feature maps, multiplied by ``mark_weight``, are the last block of the visual features.
     scale : FeatureScale, optional
-        Standardisation of the visual features; by default, that of these pictures.
+        Means and divisors of the visual features; by default, those of these pictures.
     """
     measured = run_calls((partial(measure_image_features, rgb) for rgb in pictures), jobs=jobs)
     image_features = {name: np.array([m[name] for m in measured]) for name in IMAGE_FEATURES}
@@ -116,9 +104,10 @@ def measure_art(
 
 
 def correspondences_of_features(n_features: int) -> Float64:
-    """Return the matrix (F, G) from visual features to the scores of correspondences, up to the scale of each score.
+    """Return the matrix (F, G) that maps visual features to correspondence scores, each up to a constant factor.
 
-    Scores are linear combinations of the standardised image features, which are the first visual features.
+    A score is a linear combination of the standardised image features, which are the first block of the F visual
+    features.
     """
     matrix = np.zeros((n_features, len(CORRESPONDENCES)))
     for column, correspondence in enumerate(CORRESPONDENCES):
@@ -127,36 +116,26 @@ def correspondences_of_features(n_features: int) -> Float64:
     return matrix
 
 
-def controls_of_latents(
-    network: ImageVAE, palettes: Float32, kinds: tuple[str, ...], latents: Float64
-) -> list[Controls]:
-    """Return the controls of m latents (m, 64), from the decoder of a network.
+@torch.no_grad()
+def paint_latents(
+    network: ImageVAE | ConvImageVAE, palettes: Float32 | None, latents: Float64, *, jobs: int
+) -> Sequence[NDArray[np.uint8]]:
+    """Return the paintings (128, 128, 3) uint8 sRGB of latents (m, 64), as a bundle with this network paints them.
 
-    ``palettes`` is the codebook (P, 8, 3), sRGB in [0, 1]; ``kinds`` are the names of the kinds of marks.
+    ``palettes`` is the codebook (P, 8, 3), sRGB in [0, 1], or None for a ConvImageVAE, which decodes pixels without the
+    painter. ``jobs`` is the number of worker processes, -1 for one per core.
     """
-    controls = []
+    if isinstance(network, ConvImageVAE):
+        parts = [network.decode(torch.from_numpy(p).float()) for p in np.array_split(latents, 1 + len(latents) // 64)]
+        return list((255 * torch.cat(parts)).round().permute(0, 2, 3, 1).numpy().astype(np.uint8))
+    assert palettes is not None, "an ImageVAE has a codebook"
+    calls = []
     for part in np.array_split(latents, 1 + len(latents) // 256):
-        with torch.no_grad():
-            raw = network.decode(torch.from_numpy(part).float())
+        raw = network.decode(torch.from_numpy(part).float())
         angle = (torch.atan2(raw.direction[:, 1], raw.direction[:, 0]) / (4 * math.pi)) % 0.5
         batch = raw._asdict() | {"angle": angle}
         for i in range(len(part)):
             outputs = {name: values[i].numpy() for name, values in batch.items()}
-            controls.append(choose_controls(outputs, palettes=palettes, kinds=kinds))
-    return controls
-
-
-def paint_controls(controls: Sequence[Controls], *, jobs: int) -> list[NDArray[np.uint8]]:
-    """Return the paintings (128, 128, 3) uint8 sRGB of controls, with seed 0.
-
-    ``jobs`` is the number of worker processes, -1 for one per core.
-    """
-    calls = (partial(paint, c, width=_PICTURE_PX, height=_PICTURE_PX, seed=0) for c in controls)
+            controls = choose_controls(outputs, palettes=palettes, kinds=KINDS)
+            calls.append(partial(paint, controls, width=_PICTURE_PX, height=_PICTURE_PX, seed=0))
     return run_calls(calls, jobs=jobs)
-
-
-@torch.no_grad()
-def decode_pixels(network: ConvImageVAE, latents: Float64) -> NDArray[np.uint8]:
-    """Return the pictures (m, 128, 128, 3) uint8 sRGB of latents (m, 64), from a decoder of pixels."""
-    parts = [network.decode(torch.from_numpy(p).float()) for p in np.array_split(latents, 1 + len(latents) // 64)]
-    return np.asarray((255 * torch.cat(parts)).round().permute(0, 2, 3, 1).numpy(), np.uint8)

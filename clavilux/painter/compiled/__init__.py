@@ -1,9 +1,9 @@
-"""The choice between the compiled painter and NumPy; no other module makes it.
+"""Choose between the compiled painter and NumPy; no other module does this.
 
-The extra ``fast`` installs Numba, which compiles the painting of strokes, `clavilux.painter.compiled.fast`. Importing
-Numba costs each process half a second, so by default only pictures of at least ``WORTH_PX`` pixels are painted with it.
-``CLAVILUX_FAST=1`` uses it for every picture, which pays off for a series of them; ``CLAVILUX_FAST=0`` never uses it.
-If Numba is missing or does not work, NumPy paints. The two pictures differ by rounding only.
+The extra ``fast`` installs Numba, which compiles the painting of strokes in `clavilux.painter.compiled.fast`. Importing
+Numba takes each process half a second, so by default Numba paints only pictures of at least ``WORTH_PX`` pixels. With
+``CLAVILUX_FAST=1``, Numba paints every picture, which pays off for many pictures; with ``CLAVILUX_FAST=0``, it paints
+none. If Numba is missing or does not work, NumPy paints. Pictures by Numba and by NumPy differ only by rounding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def paint_many() -> None:
 
 
 def name_painter() -> str:
-    """Return the name and version of what paints, for messages. Does not import Numba."""
+    """Return the name of the painter for messages: "Numba" with its version, or "NumPy"; Numba is not imported."""
     if os.environ.get(SWITCH) == "0":
         return f"NumPy ({SWITCH}=0)"
     try:
@@ -34,7 +34,7 @@ def name_painter() -> str:
 
 
 def compiled_painter(n_pixels: int) -> ModuleType | None:
-    """Return `clavilux.painter.compiled.fast`, or None if NumPy is to paint a picture of `n_pixels`."""
+    """Return `clavilux.painter.compiled.fast`, or None if NumPy should paint a picture of `n_pixels` pixels."""
     if n_pixels < WORTH_PX and os.environ.get(SWITCH) != "1":
         return None
     return _load() if name_painter().startswith("Numba") else None

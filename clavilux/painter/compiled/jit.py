@@ -1,9 +1,9 @@
 """The Numba decorator of the compiled painter, and the digest that keeps its cache on disk up to date.
 
-Numba stores machine code next to these modules, or in the user's cache directory, and checks only the time stamp of the
-file that defines a function. A change in another module of this folder would therefore leave stale code of its callers.
-The digest of all sources that compiled code depends on is part of the name of every compiled function, and Numba names
-its cache files after the function, so a change in any of these sources compiles everything again.
+Numba stores machine code next to these modules, or in the user's cache directory. For each function, it checks only the
+time stamp of the file that defines the function, so machine code would be out of date after a change in another file.
+Therefore the name of every compiled function contains a digest of all sources that compiled code depends on. Numba
+names its cache files after the functions, so a change in any of these sources compiles everything again.
 """
 
 from __future__ import annotations
@@ -35,6 +35,6 @@ _DIGEST = digest_sources()
 
 
 def compiled(function: F) -> F:
-    """Compile a function. Every operation rounds as NumPy's does."""
+    """Return the function, compiled so that each operation rounds as in NumPy."""
     function.__qualname__ += f"_{_DIGEST}"
     return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))

@@ -1,6 +1,8 @@
-"""Kinds of marks: random fields, uniform on (0, 1), as functions of the position in the picture.
+"""Kinds of marks (the shapes that fill a picture): random fields on (0, 1), as functions of the position.
 
 positions, frequency, angle, seed -> **here** -> mark field u, positions at which the plan is read -> painter
+
+The mark field and the plan (the probability of each colour in each cell of a grid) determine the colour at a position.
 
 To add a kind, write a function in the module of its family and add a line to `MARKS`. The order of `MARKS` is the order
 of the classes in trained networks: add at the end, never reorder.
@@ -19,14 +21,15 @@ from clavilux.painter.marks.hashing import Float32
 from clavilux.painter.marks.place import Marks, Place, sum_waves
 
 # Bend: standard deviation of a smooth displacement of the marks, in short sides, with about one cycle per side.
-_RULED = 0.0  # the lines have to stay straight
-_STEADY = 0.012  # lattices: nearly straight, but not mechanical
+_RULED = 0.0  # for kinds whose lines have to stay straight
+_STEADY = 0.012  # for lattices: nearly straight, but not mechanical
 _LOOSE = 0.02
-_FLOWING = 0.05  # the bend moves the marks, but not the plan
+_FLOWING = 0.05  # from this bend on, marks are moved, but not the places at which the plan is read
 _STREAMING = 0.1
 
-# A piece reads the plan at its centre, so that it has one colour, unless that moves the reading by more than about this
-# many short sides (1.5 cells of the plan); larger pieces read it part of the way to their centre and show its colours.
+# Marks consist of pieces. For each place in a piece, the plan is read at the centre of the piece, so that the piece has
+# one colour. But the plan is read at most about `_REACH` short sides (1.5 cells of the plan) away from the place. In
+# larger pieces, this is only part of the way to the centre, so that a piece shows several colours of the plan.
 _REACH = 1.5 / 32
 
 
@@ -40,17 +43,21 @@ class Kind:
         Function from a `Place` to `Marks`.
     description : str
         What the marks look like, in a few words.
+    figure : str
+        Name of the figure (large clear shapes) that belongs to these marks, a key of
+        `clavilux.painter.figures.FIGURES`.
     bend : float
-        Standard deviation of the displacement of the marks, in short sides.
+        Standard deviation of the smooth random displacement of the marks, in short sides.
     angle_period : float or None
-        Rotation that leaves the appearance unchanged, in turns; None for marks without a direction.
+        Smallest rotation, in turns, that leaves the appearance unchanged; None for marks without a direction.
     shades : bool
-        True if there is one field for all slots, which are stacked from dark to light; False if there is one field for
-        each slot.
+        True if there is one field for all palette slots, and the slots are stacked from dark to light; False if there
+        is one field for each slot.
     """
 
     draw: Callable[[Place], Marks]
     description: str
+    figure: str
     bend: float
     angle_period: float | None = None
     shades: bool = False
@@ -62,44 +69,46 @@ class Kind:
 
 
 MARKS: dict[str, Kind] = {
-    "blobs": Kind(waves.blobs, "soft round shapes", _LOOSE),
-    "strokes": Kind(waves.strokes, "long strokes along a bending flow", _STREAMING, 0.5),
-    "marble": Kind(waves.marble, "folded veins from dark to light", _FLOWING, 0.5, shades=True),
-    "scribble": Kind(waves.scribble, "thin winding lines on soft backgrounds", _LOOSE),
-    "facets": Kind(cells.facets, "cut paper with straight edges", _LOOSE),
-    "dabs": Kind(cells.dabs, "short dabs over each other along a bending flow", _STREAMING, 0.5),
-    "glass": Kind(cells.glass, "panes and the leads between them", _LOOSE),
-    "tiles": Kind(grids.tiles, "uneven squares in rows", _STEADY, 0.5),
-    "triangles": Kind(grids.triangles, "equilateral triangles", _STEADY, 1 / 6),
-    "hexagons": Kind(grids.hexagons, "honeycomb", _STEADY, 1 / 6),
-    "weave": Kind(grids.weave, "ribbons over and under each other", _STEADY, 0.25),
-    "truchet": Kind(grids.truchet, "winding ribbons of quarter arcs", _STEADY, 0.25),
-    "mosaic": Kind(grids.mosaic, "rectangles cut again and again", _RULED, 0.25),
-    "stripes": Kind(lines.stripes, "straight stripes of many widths", _RULED, 0.5),
-    "bands": Kind(lines.bands, "wavy bands shaded like rows of hills", _LOOSE, 0.5, shades=True),
-    "hatching": Kind(lines.hatching, "engraver's lines in patches of three directions", _STEADY, 0.5, shades=True),
-    "shards": Kind(lines.shards, "polygons between lines across the whole picture", _RULED, 0.5),
-    "rings": Kind(rings.rings, "rings of many widths around one centre", _STEADY),
-    "arcs": Kind(rings.arcs, "rings around many centres, in shifted quarters", _RULED),
-    "spirals": Kind(rings.spirals, "arms of a spiral, cut into lengths", _STEADY),
-    "rays": Kind(rings.rays, "broken rays from one centre", _RULED),
-    "dots": Kind(dots.dots, "discs of many sizes in a lattice", _LOOSE, 1 / 6),
-    "targets": Kind(dots.targets, "concentric circles in squares", _STEADY, 0.25),
-    "scales": Kind(dots.scales, "overlapping scales with rims", _STEADY, 0.5),
-    "splatter": Kind(throws.splatter, "splashes of all sizes", _LOOSE),
-    "drips": Kind(throws.drips, "drips of paint with round ends", _STEADY, 0.5),
+    "blobs": Kind(waves.blobs, "soft round shapes", "pebble", _LOOSE),
+    "strokes": Kind(waves.strokes, "long strokes along a bending flow", "beam", _STREAMING, 0.5),
+    "marble": Kind(waves.marble, "folded veins from dark to light", "pebble", _FLOWING, 0.5, shades=True),
+    "scribble": Kind(waves.scribble, "thin winding lines on soft backgrounds", "pebble", _LOOSE),
+    "facets": Kind(cells.facets, "cut paper with straight edges", "crescent", _LOOSE),
+    "dabs": Kind(cells.dabs, "short dabs over each other along a bending flow", "pebble", _STREAMING, 0.5),
+    "glass": Kind(cells.glass, "panes and the leads between them", "crescent", _LOOSE),
+    "tiles": Kind(grids.tiles, "uneven squares in rows", "plane", _STEADY, 0.5),
+    "triangles": Kind(grids.triangles, "equilateral triangles", "hill", _STEADY, 1 / 6),
+    "hexagons": Kind(grids.hexagons, "honeycomb", "plane", _STEADY, 1 / 6),
+    "weave": Kind(grids.weave, "ribbons over and under each other", "plane", _STEADY, 0.25),
+    "truchet": Kind(grids.truchet, "winding ribbons of quarter arcs", "arch", _STEADY, 0.25),
+    "mosaic": Kind(grids.mosaic, "rectangles cut again and again", "plane", _RULED, 0.25),
+    "stripes": Kind(lines.stripes, "straight stripes of many widths", "beam", _RULED, 0.5),
+    "bands": Kind(lines.bands, "wavy bands shaded like rows of hills", "hill", _LOOSE, 0.5, shades=True),
+    "hatching": Kind(
+        lines.hatching, "engraver's lines in patches of three directions", "beam", _STEADY, 0.5, shades=True
+    ),
+    "shards": Kind(lines.shards, "polygons between lines across the whole picture", "crescent", _RULED, 0.5),
+    "rings": Kind(rings.rings, "rings of many widths around one centre", "disc", _STEADY),
+    "arcs": Kind(rings.arcs, "rings around many centres, in shifted quarters", "arch", _RULED),
+    "spirals": Kind(rings.spirals, "arms of a spiral, cut into lengths", "disc", _STEADY),
+    "rays": Kind(rings.rays, "broken rays from one centre", "ray", _RULED),
+    "dots": Kind(dots.dots, "discs of many sizes in a lattice", "disc", _LOOSE, 1 / 6),
+    "targets": Kind(dots.targets, "concentric circles in squares", "disc", _STEADY, 0.25),
+    "scales": Kind(dots.scales, "overlapping scales with rims", "hill", _STEADY, 0.5),
+    "splatter": Kind(throws.splatter, "splashes of all sizes", "pebble", _LOOSE),
+    "drips": Kind(throws.drips, "drips of paint with round ends", "beam", _STEADY, 0.5),
 }
 KINDS: tuple[str, ...] = tuple(MARKS)
 
 
 @dataclass(frozen=True)
 class Field:
-    """The mark field at n positions.
+    """The mark field at n positions, and where the plan is read.
 
     Attributes
     ----------
     u : (SLOTS, n) or (1, n) float32
-        Uniform on (0, 1), see `place.Marks`.
+        The mark field, uniform on (0, 1); see `place.Marks`.
     x, y : (n,) float32
         Positions at which the plan is read, in short sides from the centre of the picture, y downwards.
     """
@@ -119,7 +128,7 @@ def mark_field(kind: str, x: Float32, y: Float32, *, frequency: float, angle: fl
     x, y : (n,) float32
         Positions in short sides from the centre of the picture, y downwards.
     frequency : float
-        Marks along the short side.
+        Number of marks along the short side.
     angle : float
         Direction of the marks in turns, counter-clockwise; no effect if ``MARKS[kind].uses_angle`` is False.
     seed : int
@@ -142,6 +151,6 @@ def mark_field(kind: str, x: Float32, y: Float32, *, frequency: float, angle: fl
         return Field(marks.u, x, y)
     pull = min(1.0, 2 * _REACH * frequency) / frequency**2
     cos, sin = cos * np.float32(pull), sin * np.float32(pull)
-    if definition.bend <= _LOOSE:  # pieces have one colour in bent places only; a large bend would distort the plan
+    if definition.bend <= _LOOSE:  # so that pieces have one colour; a large bend would distort the plan
         x, y = bent_x, bent_y
     return Field(marks.u, x + marks.to_s * cos + marks.to_t * sin, y + marks.to_t * cos - marks.to_s * sin)

@@ -9,7 +9,8 @@ import numpy as np
 from clavilux.painter.marks.hashing import COLUMN, ROW, Float32, Uint32, key, mix, rehash, whole_bits
 from clavilux.painter.marks.place import Marks, Place, on_ground, pieces, slow_fields
 
-_JITTER = 0.8  # points are anywhere in the central 0.8 of their squares: no visible lattice, no two points at one place
+# Each point is anywhere in the central part, with this side, of its square: no lattice is visible, no points are equal.
+_JITTER = 0.8
 _MARGIN = np.float32((1.0 - _JITTER) / 2.0)
 _STEP = np.float32(_JITTER / 65536.0)
 _LOW = np.uint32(0xFFFF)
@@ -39,9 +40,9 @@ def nearest_points(place: Place, s: Float32, t: Float32, name: str) -> tuple[Uin
 
 
 def distance_to_border(place: Place, s: Float32, t: Float32, mid_s: Float32, mid_t: Float32, name: str) -> Float32:
-    """Return the distance (n,) of positions (s, t) to the borders of their Voronoi cells.
+    """Return the distance (n,) of each position (s, t) to the border of its Voronoi cell.
 
-    (mid_s, mid_t) are the points of the cells, from `nearest_points` with the same ``name``.
+    (mid_s, mid_t) is the random point of the cell, from `nearest_points` with the same ``name``.
     """
     near_s, near_t = mid_s - s, mid_t - t
     nearest = np.full_like(s, 9.0)
@@ -59,7 +60,11 @@ def distance_to_border(place: Place, s: Float32, t: Float32, mid_s: Float32, mid
 def _points_around(
     place: Place, s: Float32, t: Float32, i0: Float32, j0: Float32, name: str
 ) -> Iterator[tuple[int, Uint32, Float32, Float32]]:
-    """Yield the number and hash of each of the nine squares around (s, t), and the offset to its point."""
+    """Yield for each of nine squares: its number, its hash (n,), and the offset (n,), (n,) from (s, t) to its point.
+
+    The nine squares are the square (i0, j0), which contains (s, t), and its eight neighbours. Each square contains one
+    random point.
+    """
     columns = [whole_bits(i0 + np.float32(di)) * ROW for di in (-1, 0, 1)]
     ds0, dt0 = i0 - s, j0 - t
     for dj in (-1, 0, 1):
@@ -76,7 +81,7 @@ def _points_around(
 
 
 def _point(h: Uint32) -> tuple[Float32, Float32]:
-    """Return the position of a point in its square, from the hash of the square."""
+    """Return the position (n,), (n,), on (0, 1), of the random point in a square, from the hash (n,) of the square."""
     p, q = (h >> np.uint32(16)).astype(np.float32), (h & _LOW).astype(np.float32)
     p *= _STEP
     p += _MARGIN
@@ -86,7 +91,10 @@ def _point(h: Uint32) -> tuple[Float32, Float32]:
 
 
 def _unpack(place: Place, packed: Uint32, i0: Float32, j0: Float32, name: str) -> tuple[Uint32, Float32, Float32]:
-    """Return hash and place of the point whose square number is in the lowest four bits of `packed`."""
+    """Return the hash (n,) and the position (n,), (n,) of the random point in one of the nine squares.
+
+    The lowest four bits of `packed` (n,) are the number of the square, as in `_points_around`.
+    """
     number = (packed & np.uint32(15)).astype(np.float32)
     dj = np.floor(number * np.float32(1 / 3 + 1e-4))
     i, j = i0 + number - 3 * dj - 1, j0 + dj - 1
@@ -96,7 +104,7 @@ def _unpack(place: Place, packed: Uint32, i0: Float32, j0: Float32, name: str) -
 
 
 def facets(place: Place) -> Marks:
-    """Return the marks of facets: a Voronoi tessellation of random points; half of the cells share cluster colours."""
+    """Return the marks of facets: Voronoi cells of random points; half of the cells get the colour of their cluster."""
     return pieces(place, *nearest_points(place, place.s, place.t, "facets"), cluster_share=0.5)
 
 

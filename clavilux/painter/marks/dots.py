@@ -28,9 +28,10 @@ def dots(place: Place) -> Marks:
 
 
 def targets(place: Place) -> Marks:
-    """Return the marks of targets: a square lattice with concentric rings in each square, two marks wide.
+    """Return the marks of targets: a lattice of squares, each two marks wide and filled with concentric rings.
 
-    Each ring has a colour of its own. The corners outside the rings often have the colour of neighbouring corners.
+    Each ring has its own random colour. The corners of a square, outside its rings, often have the same colour as the
+    corners of neighbouring squares.
     """
     i, j = np.floor(place.s * np.float32(0.5)), np.floor(place.t * np.float32(0.5))
     mid_s, mid_t = 2 * i + 1, 2 * j + 1
@@ -47,8 +48,8 @@ def targets(place: Place) -> Marks:
 def scales(place: Place) -> Marks:
     """Return the marks of scales: rows of overlapping ellipses, like roof tiles, each with two concentric rims.
 
-    The bodies of 40 % of the scales have the colour of their cluster; all other bodies have a colour of their own.
-    Neighbouring rims have the same colour.
+    The body of a scale has the colour of its cluster in 40 % of the scales, and a colour of its own in the others. The
+    rims of neighbouring scales usually have the same colour.
     """
     s, t = place.s * np.float32(0.75), place.t * np.float32(1.5)
     row = np.floor(t)

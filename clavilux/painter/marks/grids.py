@@ -9,16 +9,17 @@ import numpy as np
 from clavilux.painter.marks.hashing import Float32, Uint32, choose, happens, rehash, unit
 from clavilux.painter.marks.place import Marks, Place, odd, on_ground, overlay, pieces, slot_draws, slow_fields
 
-# Sides and rows of equilateral triangles whose rhombus of two has an area of 1 mark.
+# Side and height of equilateral triangles, two of which form a rhombus of area 1, in marks.
 _SIDE = math.sqrt(2.0 / math.sqrt(3.0))
 _ROW_HEIGHT = 1.0 / _SIDE
 
 
 def uneven(v: Float32, place: Place, other: Float32 | int, name: str, amount: float) -> tuple[Float32, Float32]:
-    """Return the number (n,) of the strip in which each v lies, and the number plus 1/2 as its nominal centre.
+    """Return the number (n,) of the strip that contains each coordinate v (n,), and the strip's nominal centre (n,).
 
-    The line is divided into strips of random width, 1 on average. The border between strips k - 1 and k is within
-    `amount` / 2 of k, with `amount` below 1. Values of ``other`` have independent borders.
+    The axis of v is divided into strips of random width, 1 on average. The border between strips k - 1 and k is at most
+    `amount` / 2 away from k; `amount` is below 1. The nominal centre of strip k is k + 1/2. Different values of
+    ``other`` or ``name`` give independent borders.
     """
     near = np.floor(v + np.float32(0.5))
     h = place.hash(near, other, name)
@@ -35,7 +36,7 @@ def tiles(place: Place) -> Marks:
 
 
 def triangles(place: Place) -> Marks:
-    """Return the marks of triangles: a tessellation of equilateral triangles, two of which have the area of 1 mark."""
+    """Return the marks of triangles: equilateral triangles of area 1/2, in square marks."""
     q = place.t * np.float32(1.0 / _ROW_HEIGHT)
     p = place.s * np.float32(1.0 / _SIDE) - q * np.float32(0.5)
     i, j = np.floor(p), np.floor(q)
@@ -51,7 +52,10 @@ def triangles(place: Place) -> Marks:
 
 
 def nearest_hexagon(place: Place) -> tuple[Uint32, Float32, Float32]:
-    """Return the hash (n,) and the centre (n,), (n,) of the regular hexagon of area 1 that contains each position."""
+    """Return the hash (n,) and the centre (n,), (n,) of the hexagon that contains each position.
+
+    The hexagons are regular and have area 1, in square marks.
+    """
     side, row = np.float32(_SIDE), np.float32(2.0 * _ROW_HEIGHT)
     s, t = place.s / side, place.t / row
     i, j = np.floor(s + np.float32(0.5)), np.floor(t + np.float32(0.5))
@@ -63,7 +67,7 @@ def nearest_hexagon(place: Place) -> tuple[Uint32, Float32, Float32]:
 
 
 def hexagons(place: Place) -> Marks:
-    """Return the marks of hexagons: a honeycomb of regular hexagons of area 1 mark."""
+    """Return the marks of hexagons: a honeycomb of regular hexagons of area 1, in square marks."""
     return pieces(place, *nearest_hexagon(place), cluster_share=0.55)
 
 
@@ -84,9 +88,9 @@ def weave(place: Place) -> Marks:
 
 
 def truchet(place: Place) -> Marks:
-    """Return the marks of Truchet tiles: two quarter arcs in each square, joined to winding ribbons (Smith 1987).
+    """Return the marks of Truchet tiles: two quarter arcs in each square (Smith 1987).
 
-    Each square is rotated at random. The ribbons lie on a smooth background.
+    Each square is rotated at random. The arcs join into winding ribbons. The ribbons lie on a smooth background.
     """
     i, j = np.floor(place.s), np.floor(place.t)
     p, q = place.s - i, place.t - j
@@ -99,7 +103,7 @@ def truchet(place: Place) -> Marks:
 
 
 def mosaic(place: Place) -> Marks:
-    """Return the marks of a mosaic: squares, 7 marks wide, cut repeatedly at random into rectangles of many sizes."""
+    """Return the marks of a mosaic: squares, each 7 marks wide, are cut at random into rectangles of many sizes."""
     size = np.float32(7.0)
     s, t = place.s / size, place.t / size
     i, j = np.floor(s), np.floor(t)

@@ -3,7 +3,7 @@
 A position therefore has the same marks at every size, on every machine and with every version of NumPy. The names are
 part of the hash, so renaming one changes pictures. Hashes are 32-bit integers.
 """
-# The common ``frac(sin(x) * 43758)`` loses its digits in float32.
+# The common hash ``frac(sin(x) * 43758)`` loses its digits in float32.
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _SHIFT_2 = np.uint32(15)
 
 
 def mix(h: Uint32) -> Uint32:
-    """Scramble 32-bit integers h (n,) in place, and return them; one changed bit changes each output bit with 50 %."""
+    """Scramble 32-bit integers h (n,) in place, and return them.
+
+    A change of one input bit changes each output bit with a probability of 1/2.
+    """
     h ^= h >> _SHIFT_1
     h *= _MIX_1
     h ^= h >> _SHIFT_2
@@ -37,7 +40,7 @@ def mix(h: Uint32) -> Uint32:
 
 @lru_cache(maxsize=4096)
 def key(seed: int, name: str) -> int:
-    """Return a 32-bit key of a seed and a name: the FNV-1a hash of both as text, scrambled."""
+    """Return a 32-bit key of a seed and a name: the scrambled FNV-1a hash of the text "seed/name"."""
     h = 0x811C9DC5
     for byte in f"{seed}/{name}".encode():
         h = ((h ^ byte) * 0x01000193) & _ALL_BITS
@@ -46,19 +49,19 @@ def key(seed: int, name: str) -> int:
 
 @lru_cache(maxsize=256)
 def draws(seed: int, name: str, n: int) -> NDArray[np.float64]:
-    """Return n random numbers (n,), uniform on (0, 1), that depend only on seed and name; read-only and cached."""
+    """Return n random numbers (n,), uniform on (0, 1), for a seed and a name; the array is read-only and cached."""
     u = (mix(np.arange(n, dtype=np.uint32) * ROW + np.uint32(key(seed, name))).astype(np.float64) + 0.5) / 2.0**32
     u.flags.writeable = False  # all callers share the cached array
     return u
 
 
 def whole_bits(v: Float32) -> Uint32:
-    """Return whole numbers v (n,), given as float32, as 32-bit integers (n,) in two's complement."""
+    """Convert whole numbers v (n,) from float32 to 32-bit integers (n,) in two's complement."""
     return v.astype(np.int32).view(np.uint32)
 
 
 def cell_hash(i: Float32, j: Float32 | int, seed: int, name: str) -> Uint32:
-    """Return the hashes (n,) of lattice cells (i, j); i (n,) and j are whole numbers of any sign, given as float32."""
+    """Return the hashes (n,) of lattice cells (i, j); i (n,) and j are whole numbers of any sign."""
     h = whole_bits(i) * ROW
     h += np.uint32((j * int(COLUMN)) & _ALL_BITS) if isinstance(j, int) else whole_bits(j) * COLUMN
     h += np.uint32(key(seed, name))
@@ -71,7 +74,7 @@ def rehash(h: Uint32, n: int) -> Uint32:
 
 
 def unit(h: Uint32) -> Float32:
-    """Return hashes (n,) as float32 numbers, uniform on (0, 1) without 0 and 1."""
+    """Convert hashes (n,) to float32 numbers, uniform on (0, 1); neither 0 nor 1 occurs."""
     # The upper 23 bits plus one half, so that neither end is reached.
     u = (h >> np.uint32(9)).astype(np.float32)
     u += np.float32(0.5)
@@ -80,9 +83,9 @@ def unit(h: Uint32) -> Float32:
 
 
 def happens(h: Uint32, n: int, probability: float) -> Mask:
-    """Return a mask (N,), each element True with this probability, decided by the hashes h (N,).
+    """Return a random mask (N,), computed from the hashes h (N,): each element is True with the given probability.
 
-    ``n`` numbers the decision: masks with different ``n`` from the same hashes are independent.
+    ``n`` is the number of the mask: masks from the same hashes with different ``n`` are independent.
     """
     return rehash(h, n) < np.uint32(min(probability * 2.0**32, _ALL_BITS))
 

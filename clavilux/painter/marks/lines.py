@@ -1,4 +1,4 @@
-"""Marks of lines and bands: stripes, bands, hatching, shards."""
+"""Marks of long lines: stripes, bands, hatching, shards."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def hatching(place: Place) -> Marks:
     return Marks(triangle_wave(v + unit(patch))[None])
 
 
-# Directions of the lines of shards, in turns from the angle, and their distance in marks.
+# Directions of the lines of shards, in turns from the angle of the marks, and mean distances of these lines in marks.
 _RULED = ((0.0, 1.6), (0.19, 2.1), (0.29, 2.9), (0.41, 3.7), (0.07, 5.3))
 
 

@@ -1,6 +1,6 @@
-"""What all kinds of marks share: coordinates, smooth random fields, clusters of pieces, and the result of a kind.
+"""Common parts of all kinds of marks: coordinates, smooth random fields, clusters of pieces, and the class `Marks`.
 
-positions (short side = 1) -> Place (bent, rotated, in marks) -> the function of a kind -> Marks -> painter
+positions (short side = 1) -> Place (bent, rotated, in units of 1 mark) -> the function of a kind -> Marks -> painter
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from clavilux.painter.marks.hashing import Float32, Mask, Uint32, cell_hash, cho
 # lattice, a larger one mixes large and very small shapes.
 _SPREAD = 0.45
 
-# First number of the hashes that give slots their values. Shapes use smaller numbers, so that shape and colour are
-# independent.
+# First of the numbers that `rehash` gets for the random numbers of palette slots. Shapes use smaller numbers, so that
+# shape and colour are independent.
 _SLOT_NUMBERS = 100
 
 
 @dataclass(frozen=True)
 class Place:
-    """n positions in coordinates whose unit is 1 mark, the mean size of a mark.
+    """Coordinates of n positions, in marks: the unit is the mean size of a mark.
 
     Attributes
     ----------
     s, t : (n,) float32
-        Position relative to the centre of the picture: s along the angle of the marks, t across it.
+        Coordinates relative to the centre of the picture: s along the direction of the marks, t across it.
     frequency : float
         Number of marks along the short side of the picture.
     seed : int
@@ -52,23 +52,24 @@ class Place:
         return sum_waves(s, t, self.seed, name, n=n)
 
     def draw(self, name: str, n: int) -> NDArray[np.float64]:
-        """Return n random numbers (n,), uniform on (0, 1), that are the same at all positions."""
+        """Return n random numbers (n,), uniform on (0, 1), for the seed and a name; they do not depend on positions."""
         return draws(self.seed, name, n)
 
 
 @dataclass(frozen=True)
 class Marks:
-    """The marks of a kind at n positions.
+    """The result of a kind of marks at n positions: numbers by which the painter chooses palette slots.
 
     Attributes
     ----------
     u : (SLOTS, n) or (1, n) float32
-        Mark field, uniform on (0, 1). With one row for each slot, the slot with the highest score is painted; the score
-        is a sum of the plan and of noise from u. With one row, the slots are stacked from dark to light, and u is the
-        height in the stack.
+        Mark field, uniform on (0, 1). If there is one row for each palette slot, the slot with the highest score is
+        painted; the score is the log-probability from the plan plus noise computed from u. If there is only one row,
+        (0, 1) is divided into one interval per slot, from dark to light, whose length is the probability of the slot;
+        the slot whose interval contains u is painted.
     to_s, to_t : (n,) float32 or None
-        Offset from the position to the position at which the plan is read, in marks: usually the centre of the piece.
-        None if the plan is read at the position itself.
+        Offset, in marks, from each position to the point at which the plan (the probabilities of the slots) is read,
+        usually the centre of a piece. None if the plan is read at the position itself.
     """
 
     u: Float32
@@ -78,9 +79,9 @@ class Marks:
 
 @lru_cache(maxsize=4096)
 def plane_waves(seed: int, name: str, n: int) -> tuple[tuple[np.float32, np.float32, np.float32], ...]:
-    """Return n random plane waves (a, b, c), for sin(a s + b t + c); a and b in radians per unit, c in radians.
+    """Return n random plane waves sin(a s + b t + c), each as (a, b, c); a and b in radians per unit, c in radians.
 
-    Each wave has about half a cycle per unit.
+    The frequency of each wave is about half a cycle per unit of length.
     """
     u = draws(seed, name, 3 * n)
     turns = (np.arange(n) + u[:n]) / n  # one direction in each of n sectors, so that no direction dominates
@@ -132,7 +133,7 @@ def normal_to_uniform(z: Float32) -> Float32:
 
 
 def sawtooth(v: Float32) -> Float32:
-    """Return the fractional part of v (n,), clipped to (0, 1); uniform if v covers whole periods uniformly."""
+    """Return v (n,) modulo 1, clipped to (0, 1); the result is uniform if v covers whole periods uniformly."""
     v = v - np.floor(v)
     return np.clip(v, np.float32(1e-6), np.float32(1 - 1e-6), out=v)
 
@@ -153,9 +154,9 @@ def odd(j: Float32) -> Float32:
 
 
 def slot_fields(place: Place, s: Float32, t: Float32, name: str, *, n: int = 12) -> Float32:
-    """Return an independent smooth random field for each slot, (SLOTS, N), uniform on (0, 1), at s, t (N,).
+    """Return an independent smooth random field (SLOTS, N) for each palette slot, at positions s, t (N,).
 
-    Each is a sum of n plane waves (`sum_waves`).
+    Each field is a sum of n plane waves (`sum_waves`), mapped to values that are uniform on (0, 1).
     """
     u = np.empty_like(s, shape=(SLOTS, s.size))
     for k in range(SLOTS):
@@ -164,15 +165,15 @@ def slot_fields(place: Place, s: Float32, t: Float32, name: str, *, n: int = 12)
 
 
 def slow_fields(place: Place, name: str, size: float) -> Float32:
-    """Return `slot_fields` (SLOTS, n) with shapes of about `size` marks: a smooth background for other marks."""
+    """Return `slot_fields` (SLOTS, n) with shapes about `size` marks wide: a smooth background for other marks."""
     scale = np.float32(1.0 / size)
     return slot_fields(place, place.s * scale, place.t * scale, name, n=6)
 
 
 def slot_draws(h: Uint32) -> Float32:
-    """Return a random number for each slot and piece, (SLOTS, n), uniform on (0, 1), independent of each other.
+    """Return independent random numbers (SLOTS, n), uniform on (0, 1), for each palette slot at n positions.
 
-    h (n,) is the hash of the piece at each position.
+    h (n,) is the hash of the piece at each position. All positions in a piece get the same numbers.
     """
     u = np.empty_like(h, np.float32, shape=(SLOTS, h.size))
     for k in range(SLOTS):
@@ -181,9 +182,10 @@ def slot_draws(h: Uint32) -> Float32:
 
 
 def cluster(place: Place, s: Float32, t: Float32, name: str, size: float) -> Uint32:
-    """Return the hash (n,) of the cluster of pieces at each position (s, t): a patch of about `size` marks.
+    """Return the hash (n,) of the cluster at each position (s, t).
 
-    The patches are the squares of a rotated lattice that is bent so strongly that no squares are visible.
+    A cluster is a patch, about `size` marks wide, that contains several pieces. Clusters are the squares of a rotated
+    lattice that is bent so strongly that no squares are visible.
     """
     p = s * np.float32(0.88 / size) + t * np.float32(0.47 / size)
     q = t * np.float32(0.88 / size) - s * np.float32(0.47 / size)
@@ -193,10 +195,10 @@ def cluster(place: Place, s: Float32, t: Float32, name: str, size: float) -> Uin
 
 
 def with_clusters(place: Place, h: Uint32, s: Float32, t: Float32, cluster_share: float, size: float) -> Uint32:
-    """Return hashes h (n,) of pieces, of which the fraction `cluster_share` is replaced by the hash of the cluster.
+    """Return hashes (n,) of pieces; a random fraction `cluster_share` of the pieces gets the hash of its cluster.
 
-    Pieces with the same hash have the same colour, so that clusters form larger shapes. (s, t) is the centre of the
-    piece at each position, `size` the size of a cluster in marks.
+    Pieces with the same hash have the same colour, so that clusters form larger shapes. h (n,) and (s, t)
+    are the hash and the centre of the piece at each position, and `size` is the size of a cluster in marks.
     """
     return choose(happens(h, 99, cluster_share), cluster(place, s, t, "clan", size), h)
 
@@ -204,7 +206,7 @@ def with_clusters(place: Place, h: Uint32, s: Float32, t: Float32, cluster_share
 def pieces(
     place: Place, h: Uint32, s: Float32, t: Float32, *, cluster_share: float = 0.5, cluster_size: float = 4.0
 ) -> Marks:
-    """Return the marks of a partition of the plane: each piece has one random number for each slot.
+    """Return the marks of pieces that fill the plane: each piece has one random number for each palette slot.
 
     Parameters
     ----------
@@ -212,7 +214,7 @@ def pieces(
     h : (n,) uint32
         Hash of the piece at each position.
     s, t : (n,) float32
-        Centre of this piece, at which the plan is read.
+        Centre of the piece at each position; the plan (the probabilities of the slots) is read there.
     cluster_share : float
         Fraction of the pieces that have the colour of their cluster.
     cluster_size : float
@@ -222,11 +224,9 @@ def pieces(
 
 
 def on_ground(mask: Mask, marks: Marks, ground: Float32) -> Marks:
-    """Return `marks` where the mask (n,) is True, and the ground between them elsewhere.
+    """Return `marks` where the mask (n,) is True, and a background elsewhere.
 
-    There, the mark field is `ground` (SLOTS, n), and the plan is read at the position itself (offset 0).
-
-    On the ground, the plan is read at the position itself.
+    In the background, the mark field is `ground` (SLOTS, n), and the plan is read at the position itself (offset 0).
     """
     to_s = None if marks.to_s is None else marks.to_s * mask
     to_t = None if marks.to_t is None else marks.to_t * mask
@@ -234,5 +234,5 @@ def on_ground(mask: Mask, marks: Marks, ground: Float32) -> Marks:
 
 
 def overlay(mask: Mask, upper: Float32, lower: Float32) -> Float32:
-    """Return the field (SLOTS, n) `upper` where the mask (n,) is True and `lower` elsewhere."""
+    """Return the values of `upper` where the mask (n,) is True and those of `lower` elsewhere, (SLOTS, n) each."""
     return choose(mask, upper.view(np.uint32), lower.view(np.uint32)).view(np.float32)

@@ -33,7 +33,10 @@ def turns(t: Float32, s: Float32) -> Float32:
 
 
 def _from_centre(place: Place, reach: float) -> tuple[Float32, Float32]:
-    """Return positions relative to a random centre, at most `reach` short sides from that of the picture, each way."""
+    """Return the coordinates s and t, (n,) each, relative to a random centre, in marks.
+
+    In each coordinate, this centre is at most `reach` short sides away from the centre of the picture.
+    """
     u = place.draw("centre", 2)
     return (
         place.s - np.float32(reach * (2 * u[0] - 1) * place.frequency),
@@ -51,7 +54,7 @@ def rings(place: Place) -> Marks:
 
 
 def arcs(place: Place) -> Marks:
-    """Return the marks of arcs: Voronoi cells about 5 marks wide, each with concentric rings, cut into quarters.
+    """Return the marks of arcs: Voronoi cells about 5 marks wide, each with concentric rings cut into quarters.
 
     The colours of every second quarter are shifted by one ring.
     """
@@ -69,7 +72,7 @@ def arcs(place: Place) -> Marks:
 
 
 def spirals(place: Place) -> Marks:
-    """Return the marks of spirals: the arms of a logarithmic spiral around a random centre, cut across into pieces."""
+    """Return the marks of spirals: arms of a logarithmic spiral around a random centre, cut crosswise into pieces."""
     s, t = _from_centre(place, 0.3)
     log_r = np.float32(0.5) * np.log(s * s + t * t + np.float32(1e-4))
     arms = max(3, round(0.9 * place.frequency))
@@ -82,11 +85,13 @@ def spirals(place: Place) -> Marks:
 
 
 def rays(place: Place) -> Marks:
-    """Return the marks of rays: equal sectors around one random centre, cut across at random distances from it."""
-    s, t = _from_centre(place, 0.5)
+    """Return the marks of rays: equal sectors around a random centre, each cut at random distances from the centre."""
+    s, t = _from_centre(place, 0.35)
     n = np.float32(max(8, 2 * round(place.frequency)))
-    ray = np.floor(turns(t, s) * n)
+    start = np.float32(place.draw("start", 1)[0])  # of the first sector, so that no border is horizontal
+    ray = np.floor(turns(t, s) * n - start)
+    ray -= n * np.floor(ray / n)  # the sector that angles of half a turn cut has one number
     r = np.sqrt(s * s + t * t)
     part = np.floor(r * np.float32(4.0 / place.frequency) + unit(place.hash(ray, 1, "break")))
-    middle = (ray + np.float32(0.5)) * (np.float32(math.tau) / n)
+    middle = (ray + np.float32(0.5) + start) * (np.float32(math.tau) / n)
     return Marks(slot_draws(place.hash(ray, part, "ray")), r * np.cos(middle) - s, r * np.sin(middle) - t)

@@ -1,4 +1,4 @@
-"""A sheet of all kinds of marks and all surfaces, from random plans and fixed palettes: ``clavilux marks``."""
+"""The picture of ``clavilux marks``: two samples of each kind of marks, of each figure and of each surface."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from clavilux.constants import PLAN_SIDE, SLOTS
 from clavilux.painter.controls import Controls
+from clavilux.painter.figures import FIGURES
 from clavilux.painter.marks import KINDS
 from clavilux.painter.marks.hashing import draws
 from clavilux.painter.paint import paint
@@ -29,7 +30,7 @@ _PALETTES = (
 
 
 def make_plan(name: str) -> NDArray[np.float32]:
-    """Return random smooth logits of a plan, (SLOTS, 32, 32) float32; the name chooses them."""
+    """Return a smooth random plan as logits, (SLOTS, 32, 32) float32; `name` is the random seed."""
     y, x = np.mgrid[0:PLAN_SIDE, 0:PLAN_SIDE] / PLAN_SIDE
     logits = np.zeros((SLOTS, PLAN_SIDE, PLAN_SIDE), np.float32)
     for slot in range(SLOTS):
@@ -41,14 +42,20 @@ def make_plan(name: str) -> NDArray[np.float32]:
 
 
 def choose_tiles() -> Iterator[tuple[str, Controls]]:
-    """Yield a title and the controls of each tile, two for each title.
+    """Yield the title and the controls of each tile (sample); there are two tiles for each title.
 
-    Each kind is painted in flat colour, with few large shapes and with many small ones; then each surface twice.
+    First come the kinds of marks on the surface "flat", without figures: one tile with few large shapes, one with many
+    small shapes. Then come the figures: one tile on the surface "gouache", one on "flat". Then come the surfaces: one
+    tile with the marks "blobs", one with "shards".
     """
     for kind in KINDS:
         for half, (shapes, detail) in enumerate(((2.2, 0.3), (7.0, 1.0))):
-            look = _look(f"{kind} {half}", frequency=18.0, shapes=shapes, detail=detail, surface="flat")
+            look = _look(f"{kind} {half}", frequency=18.0, shapes=shapes, detail=detail, surface="flat", figure="none")
             yield kind, Controls(kind=kind, **look)
+    for figure in FIGURES:
+        for surface in ("gouache", "flat"):
+            look = _look(f"figure {figure} {surface}", frequency=12.0, shapes=3.0, detail=0.3, surface=surface)
+            yield figure, Controls(kind="blobs", second_kind="dabs", figure=figure, brush=3.0, **look)
     for surface in SURFACES:
         for half, kind in enumerate(("blobs", "shards")):
             look = _look(f"surface {half}", frequency=12.0, shapes=3.0, detail=0.6, surface=surface)
@@ -56,7 +63,7 @@ def choose_tiles() -> Iterator[tuple[str, Controls]]:
 
 
 def _look(name: str, **controls: float | str) -> dict[str, Any]:
-    """Return a plan, a palette and an angle that the name chooses, with other controls."""
+    """Return arguments of `Controls`: ``controls``, and a random plan, palette and angle from the seed `name`."""
     angle, palette = draws(0, f"look {name}", 2)
     colours = bytes.fromhex(_PALETTES[int(palette * len(_PALETTES))].replace(" ", ""))
     rgb = np.frombuffer(colours, np.uint8).reshape(SLOTS, 3).astype(np.float32) / 255
@@ -64,7 +71,7 @@ def _look(name: str, **controls: float | str) -> dict[str, Any]:
 
 
 def make_sheet() -> Image.Image:
-    """Return an image of Pillow with two paintings of each kind of marks and of each surface, and their names."""
+    """Return a Pillow image with two samples of each kind of marks, figure and surface, with their names."""
     tiles = list(choose_tiles())
     rows = -(-len(tiles) // (2 * _COLUMNS))
     cell = (2 * _TILE_PX + 3 * _GAP_PX, _TILE_PX + _TITLE_PX + _GAP_PX)

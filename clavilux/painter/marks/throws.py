@@ -9,9 +9,9 @@ from clavilux.painter.marks.place import Marks, Place, overlay, slot_draws, slow
 
 
 def splatter(place: Place) -> Marks:
-    """Return the marks of splatter: round splashes with ragged edges in four sizes, small over large.
+    """Return the marks of splatter: round splashes with ragged edges, small ones over large ones.
 
-    They lie on a smooth background.
+    The splashes have four ranges of sizes, and lie on a smooth background.
     """
     h = np.zeros_like(place.s, np.uint32)
     for octave, size in enumerate((3.6, 1.7, 0.8, 0.4)):
@@ -29,7 +29,7 @@ def splatter(place: Place) -> Marks:
 
 
 def drips(place: Place) -> Marks:
-    """Return the marks of drips: rows of bars with round ends and random length and width, on a smooth background."""
+    """Return the marks of drips: rows of bars with round ends and random lengths and widths, on a smooth background."""
     j = np.floor(place.t)
     across = place.t - j - np.float32(0.5)
     length = np.float32(4.0)

@@ -1,7 +1,7 @@
 """Soft marks from smooth random fields: blobs, strokes, marble, scribble.
 
-Blobs and strokes have one field for each slot and marble has one for all; scribble draws lines along the zeros of
-fields.
+Blobs and strokes have one field for each palette slot. Marble has one field for all slots. Scribble draws lines
+where fields are zero.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clavilux.painter.marks.place import (
 
 
 def blobs(place: Place) -> Marks:
-    """Return the marks of blobs: soft round shapes of one colour, from a smooth random field for each slot."""
+    """Return the marks of blobs: soft round shapes of one colour, from a smooth random field for each palette slot."""
     return Marks(slot_fields(place, place.s, place.t, "slot"))
 
 
@@ -33,7 +33,8 @@ def strokes(place: Place) -> Marks:
 def marble(place: Place) -> Marks:
     """Return the marks of marble: folded veins that turn gradually from dark to light and back.
 
-    They are the levels of one smooth random field whose coordinates are distorted by two others (Perlin 1985).
+    The veins follow the contour lines of one smooth random field, whose coordinates are distorted by two other fields
+    (Perlin 1985).
     """
     s, t = place.s * np.float32(0.35), place.t * np.float32(0.55)
     fold_s = place.smooth_field(s, t, "fold s", n=6) * np.float32(0.45)
@@ -43,7 +44,7 @@ def marble(place: Place) -> Marks:
 
 
 def scribble(place: Place) -> Marks:
-    """Return the marks of scribble: thin winding lines of even width in three layers, on a smooth background."""
+    """Return the marks of scribble: three layers of thin winding lines of constant width, on a smooth background."""
     u = slow_fields(place, "ground", 5.0)
     scale = np.float32(0.42)
     s, t = place.s * scale, place.t * scale
@@ -54,7 +55,10 @@ def scribble(place: Place) -> Marks:
 
 
 def _distance_to_zero(place: Place, s: Float32, t: Float32, name: str) -> Float32:
-    """Return the approximate distance to the zero line of a smooth field: value over slope, by finite differences."""
+    """Return the approximate distance (n,) to where a smooth field is zero: |field| / |gradient|.
+
+    The gradient is computed by finite differences.
+    """
     step = np.float32(0.02)
     w = place.smooth_field(s, t, name, n=7)
     slope_s = place.smooth_field(s + step, t, name, n=7) - w

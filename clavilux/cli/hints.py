@@ -1,0 +1,164 @@
+"""Answers to options and values that users guess: "No such option: --darker. Give --lightness -0.5."."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clavilux.bundle import shipped_bundles
+from clavilux.cli.options import CommandWithSections
+from clavilux.constants import FIGURE_NAMES, SURFACE_NAMES
+from clavilux.images import PICTURE_SUFFIXES
+
+_HINTS = {
+    **dict.fromkeys(("--darker", "--dark", "--darkness"), "--lightness -0.5"),
+    **dict.fromkeys(("--lighter", "--brighter", "--light", "--brightness"), "--lightness 0.5"),
+    **dict.fromkeys(("--warmer", "--warm"), "--warmth 0.5"),
+    **dict.fromkeys(("--colder", "--cooler", "--cold"), "--warmth -0.5"),
+    **dict.fromkeys(("--no-texture", "--smooth", "--no-grain", "--clean"), "--texture 0"),
+    **dict.fromkeys(("--grayscale", "--greyscale", "--monochrome", "--bw"), "--saturation -1"),
+    **dict.fromkeys(("--colors", "--colours", "--color", "--colour"), '--palette "#112233,#e63946"'),
+    **dict.fromkeys(("--shape", "--no-figure"), "--figure disc or --figure none"),
+    **dict.fromkeys(("--simple", "--simpler", "--minimal", "--fewer-shapes"), "--complexity -0.5"),
+    **dict.fromkeys(("--shapes", "--more-shapes", "--busier", "--busy"), "--complexity 0.5"),
+    **dict.fromkeys(("--calmer", "--calm"), "--mood 0,-0.5 for calmer music, or --complexity -0.5 for fewer shapes"),
+    **dict.fromkeys(
+        ("--like", "--reference", "--similar", "--style-from"),
+        "--palette-from PICTURE for its colours, or --near PICTURE for its kind of picture",
+    ),
+    **dict.fromkeys(
+        ("--style", "--medium", "--technique"),
+        "--surface gouache for the technique, --bundle NAME for other networks, or --near PICTURE for the kind of "
+        "picture",
+    ),
+    **dict.fromkeys(("--recipe", "--model", "--networks"), "--bundle NAME, such as --bundle classic"),
+    **dict.fromkeys(("--variations", "--variants"), "--count 4"),
+    "--variation": "--again song-3.png, a picture that --count painted before, with --embed or --size",
+    **dict.fromkeys(("--transparent", "--transparency", "--alpha"), "--background transparent"),
+    **dict.fromkeys(("--skip-existing", "--skip", "--continue"), "--resume"),
+    "--no-clobber": "--resume to keep pictures that would not change, or -o with another folder",
+    **dict.fromkeys(
+        ("--describe", "--description", "--alt-text", "--alt", "--caption"),
+        "--alt-file for a text file beside the picture; `clavilux explain SONG` prints what was measured and painted",
+    ),
+    **dict.fromkeys(("--progress", "--plain", "--no-bar"), "--no-progress, or nothing: progress is shown on terminals"),
+    **dict.fromkeys(("--silent", "-s", "-q"), "--no-progress; results are printed"),
+    **dict.fromkeys(("--cover", "--tag", "--tags"), "--embed for a cover in the tags, or --folder-image for a file"),
+    **dict.fromkeys(("--width", "--height"), "--size 1920x1080: width x height"),
+    **dict.fromkeys(("--outdir", "--out-dir", "--output-dir", "--out"), "--output, such as -o pictures/"),
+    "-f": "--format FORMAT, such as --format jpg",
+}  # option that users tried although it does not exist -> options to give, of which the command must have the first
+
+_CLOSE = {
+    **dict.fromkeys(("circle", "circles", "sun", "moon", "ball", "round", "dot"), "disc"),
+    **dict.fromkeys(("arc", "bow", "gate"), "arch"),
+    **dict.fromkeys(("mountain", "hills", "landscape"), "hill"),
+    **dict.fromkeys(("stone", "rock"), "pebble"),
+    **dict.fromkeys(("square", "rectangle"), "plane"),
+    **dict.fromkeys(("line", "stripe"), "beam"),
+    **dict.fromkeys(("off", "no"), "none"),
+    **dict.fromkeys(("watercolour", "watercolor", "aquarelle", "glaze"), "layers"),
+    **dict.fromkeys(("oil", "acrylic", "canvas"), "impasto"),
+    **dict.fromkeys(("pencil", "charcoal", "sketch", "ink"), "drawing"),
+    **dict.fromkeys(("paper", "cutout"), "collage"),
+    **dict.fromkeys(("poster", "vector"), "flat"),
+    **dict.fromkeys(("linocut", "woodcut", "screenprint", "riso"), "print"),
+    **dict.fromkeys(("none", "clear", "alpha"), "transparent"),
+    **dict.fromkeys(("opaque", "solid", "full"), "painted"),
+}  # value that users tried -> a value of `--figure`, `--surface` or `--background` that is close in meaning
+
+_AMOUNT = re.compile(r"(--(?!texture)[a-z]+) (-?)[\d.]+")  # a hint in which the user's number replaces the number
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
+
+
+class Word(click.Choice):  # type: ignore[type-arg]  # generic only from click 8.4 on
+    """One of several words in any case; the error for another word names one that is close in meaning or spelling."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        super().__init__(words, case_sensitive=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word; raise `BadParameter` if it is not one of the words."""
+        try:
+            return str(super().convert(value, param, ctx))
+        except click.BadParameter as error:
+            near = find_close(str(value), self.choices)
+            if near is None:
+                raise
+            self.fail(f"{error.message.rstrip('.')}; did you mean {near}?", param, ctx)
+
+
+def find_close(word: str, words: Iterable[str]) -> str | None:
+    """Return the one of some words that is closest to another word in meaning or in spelling, or None."""
+    known, word = list(words), word.lower()
+    if word in known or _CLOSE.get(word) in known:
+        return word if word in known else _CLOSE[word]
+    return next(iter(get_close_matches(word, known, 1)), None)
+
+
+class HintedCommand(CommandWithSections):
+    """A command that answers some options that do not exist with the option to give instead.
+
+    ``hints`` has answers for this command alone: option -> options to give, or sentences, which begin with a capital.
+    ``without_value`` has a sentence for options that were given without their value.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        hints: Mapping[str, str] | None = None,
+        without_value: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._hints, self._without_value = hints or {}, without_value or {}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; raise a `UsageError` with a hint for an unknown option or a missing value."""
+        try:
+            return super().parse_args(ctx, list(args))
+        except click.NoSuchOption as error:
+            hint = self._hints.get(error.option_name) or self._find_common(error.option_name, args)
+            if not hint:
+                raise
+            answer = hint if hint[0].isupper() else f"Give {hint}"
+            raise click.UsageError(f"No such option: {error.option_name}. {answer}.", ctx) from error
+        except click.BadOptionUsage as error:
+            if error.option_name in self._without_value and "requires an argument" in error.message:
+                hint = self._without_value[error.option_name]
+                raise click.BadOptionUsage(error.option_name, f"{error.message} {hint}", ctx) from error
+            raise
+
+    def _find_common(self, name: str, args: list[str]) -> str:
+        """Return the hint of `_HINTS` for an option, or "" if there is none or it is for another command."""
+        hint = _find_hint(name, args)
+        known = {name for parameter in self.params for name in parameter.opts}
+        return hint if set(re.findall(r"--[a-z-]+", hint)[:1]) & known else ""
+
+
+def _find_hint(name: str, args: list[str]) -> str:
+    """Return the options to give instead of an unknown one, with the value that it has in ``args``, or ""."""
+    hint = _HINTS.get(name, "")
+    values = [after for before, after in pairwise(args) if before == name]
+    values += [word.partition("=")[2] for word in args if word.startswith(f"{name}=")]
+    value = values[0] if values else ""
+    if hint == _HINTS["--style"]:
+        if value in SURFACE_NAMES:
+            return f"--surface {value}"
+        if value in shipped_bundles():
+            return f"--bundle {value}"
+        if Path(value).suffix.lower() in PICTURE_SUFFIXES:
+            return _HINTS["--like"].replace("PICTURE", value)
+    if name in ("--shape", "--shapes") and value.isalpha() and (figure := find_close(value, FIGURE_NAMES)):
+        return f"--figure {figure}"
+    if _NUMBER.fullmatch(value) and (amount := _AMOUNT.fullmatch(hint)):
+        option, sign = amount.groups()
+        if option == "--count" or abs(float(value)) <= 1:
+            return f"{option} {-float(value) if sign else float(value):g}"
+    return hint

@@ -1,0 +1,252 @@
+"""Figures: large deliberate shapes that hold a composition together, such as discs, arches, beams and planes.
+
+palette slots of the large marks, focus, controls -> **here** -> `Figures`: palette slots with figures, cells of figures
+
+Abstract painters set a few clear shapes against loose areas: a large shape, a smaller shape elsewhere that echoes it,
+and small accents. The main figure is near the focus, and the first kind of marks determines its name. A second, smaller
+figure, called the answer, is elsewhere, and the second kind of marks determines its name. Most shapes exchange the
+palette slots beneath them, dark for light, so that they look translucent.
+
+The higher the control `shapes`, the more is drawn. In a calm picture, the main figure has two shapes and an accent, and
+there is no answer. In a busy picture, the main figure is smaller and has all its shapes, there is an answer, and a wide
+arc may cross the picture.
+
+The sizes, rotations and variants of the shapes in a figure are computed from smooth functions of the plan (the
+probability of each colour in each cell of a grid). Songs with similar plans therefore have similar figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from clavilux.constants import LAYOUT
+from clavilux.painter.controls import Controls
+from clavilux.painter.marks import MARKS
+from clavilux.painter.plan import choose_by_plan
+from clavilux.painter.raster import Float32, UInt8
+from clavilux.painter.shapes import Canvas, Figures, Frame, without
+
+# Size of the main figure in short sides: the first number divided by the number of large shapes, but at least the
+# second and at most the third.
+_SIZE = 0.9, 0.17, 0.30
+_ANSWER = 0.42  # size of the answer, as a share of that of the main figure
+# Distance between the main figure and the answer, in short sides: the first number times the size of the main figure,
+# plus the second.
+_APART = 1.6, 0.2
+_CENTRED = 0.65  # distance of the main figure from the centre of the picture, as a share of that of the focus
+_FURTHEST = 0.4  # short sides: largest distance of an answer from the centre, in each direction
+_WIDE_ARCS = 0.4  # share of the busier pictures that have a wide arc across the whole picture
+_AROUND = 2.6  # radians: range of the direction from the main figure to the answer, about that through the centre
+_PARTS = 2, 7  # largest number of shapes of a main figure, without its accent, in the calmest and the busiest pictures
+_ANSWER_PARTS = 3  # largest number of shapes of an answer in the busiest pictures; the calmest have no answer
+_N_CHOICES = 48
+
+
+def add_figures(slots: UInt8, x: Float32, y: Float32, focus: Float32, controls: Controls, seed: int) -> Figures:
+    """Draw the figures that the controls ask for on a copy of the areas.
+
+    Parameters
+    ----------
+    slots : (h, w) uint8
+        Palette slot of each cell.
+    x, y : (h, w) float32
+        Position of each cell, in short sides from the centre of the picture.
+    focus : (h, w) float32
+        Nearness of each cell to the focus, as a rank from 0 to 1.
+    controls : Controls
+    seed : int
+        Random seed.
+    """
+    canvas = Canvas(slots, x, y)
+    if controls.figure != "none":  # "auto" or a name
+        _draw(canvas, focus, controls, iter(choose_by_plan(controls.plan, seed, "figure", _N_CHOICES)))
+    return canvas.result()
+
+
+def _draw(canvas: Canvas, focus: Float32, controls: Controls, choose: Iterator[float]) -> None:
+    """Draw the main figure; in busier pictures, also the answer, and in some a wide arc across the picture."""
+    weight = np.clip(focus - np.float32(0.8), 0, 1).astype(np.float64)
+    centre = _CENTRED * np.array([(weight * canvas.x).sum(), (weight * canvas.y).sum()]) / weight.sum()
+    turn = next(choose)
+    angle = 0.3 * (turn - 0.5) - math.tau * controls.angle if MARKS[controls.kind].uses_angle else math.tau * turn
+    size = float(np.clip(_SIZE[0] / controls.shapes, *_SIZE[1:]))
+    away = math.atan2(-centre[1], -centre[0]) + _AROUND * (next(choose) - 0.5)
+    reach = _APART[0] * size + _APART[1]
+    there = np.clip(centre + reach * np.array([math.cos(away), math.sin(away)]), -_FURTHEST, _FURTHEST)
+    busy = _busy(controls)
+    which, crossing = next(choose), Frame(there, math.pi * next(choose), 1.0)
+    canvas.left = round(busy)
+    if which < _WIDE_ARCS:
+        canvas.exchange(crossing.ring(0, 0.5, 0.42, 0.42 + 0.1 * which), 3, "a wide arc across the picture")
+    main, *answers = figure_names(controls)
+    canvas.left = round(_PARTS[0] + (_PARTS[1] - _PARTS[0]) * busy)
+    FIGURES[main](canvas, Frame(centre, angle, size), choose)
+    canvas.left = round(_ANSWER_PARTS * busy)
+    for answer in answers:
+        _ANSWERS[answer](canvas, Frame(there, angle + math.pi * (0.3 + 0.4 * next(choose)), _ANSWER * size), choose)
+
+
+def figure_names(controls: Controls) -> tuple[str, ...]:
+    """Return the names of the main figure and, if there is one, the answer; () for the figure name "none"."""
+    if controls.figure == "none":
+        return ()
+    kinds = (controls.kind, controls.second_kind or controls.kind)[: 1 + (round(_ANSWER_PARTS * _busy(controls)) > 0)]
+    return tuple(MARKS[kind].figure if controls.figure == "auto" else controls.figure for kind in kinds)
+
+
+def _busy(controls: Controls) -> float:
+    """Return how much is drawn, from 0 to 1: the control `shapes` on a logarithmic scale."""
+    low, high = LAYOUT["shapes"]
+    return math.log(controls.shapes / low) / math.log(high / low)
+
+
+_Draw = Callable[[Canvas, Frame, Iterator[float]], None]
+
+
+def _disc(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    canvas.exchange(f.disc(0, 0, 1))
+    turn = math.tau * next(choose)
+    u, v = 0.45 * math.cos(turn), 0.45 * math.sin(turn)
+    if next(choose) < 0.5:
+        canvas.oppose(f.disc(u, v, 0.35 + 0.2 * next(choose)))
+        canvas.accent(f.ring(0, 0, 1.2, 1.38, turn + 2, 1.6 + 2 * next(choose)), "an arc around it")
+    else:
+        canvas.exchange(f.disc(2.4 * u, 2.4 * v, 0.55 + 0.2 * next(choose)), 3)
+        if next(choose) < 0.5:
+            arc = f.ring(2.4 * u, 2.4 * v, 0.95, 1.15, turn + 1.6, 2.0 + next(choose))
+            canvas.contrast(arc, next(choose), "an arc beside it")
+        canvas.accent(f.half(-u, -v, 0.3, turn))
+
+
+def _arch(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    radii = (1.25, 1.0, 0.74, 0.46, 0.2)
+    shift, shade = 0.3 * next(choose), next(choose)
+    for k in range(4):
+        half = f.ring(0, 0, radii[k + 1], radii[k], 0, math.pi)
+        if k % 2:
+            canvas.contrast(half, shade)
+        else:
+            canvas.exchange(half)
+    if next(choose) < 0.4:
+        for k in (1, 3):
+            canvas.exchange(f.ring(shift, 0, 0.9 * radii[k + 1], 0.9 * radii[k], math.pi, math.pi), 3)
+    canvas.accent(f.half(0, 0, 0.3, math.pi / 2))
+
+
+def _beam(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    if next(choose) < 0.55:
+        canvas.exchange(f.bar(0, 0, 2.3, 0.34, 0, 0.15))
+        canvas.contrast(f.bar(-0.4, -0.62, 1.9, 0.17, 0.02), next(choose))
+        canvas.exchange(f.bar(0.6 * next(choose) - 0.2, 0, 1.5, 0.2, 1.2 + 0.6 * next(choose), 0.3), 3)
+    else:
+        for k in range(4):  # steps, like organ pipes
+            end = 0.7 + 0.75 * next(choose)
+            stripe = f.bar(end - 1, 0.5 * k - 0.75, end + 0.3, 0.2)
+            if k % 2:
+                canvas.contrast(stripe, next(choose))
+            else:
+                canvas.exchange(stripe)
+    canvas.accent(f.bar(0.9, 0.62, 0.3, 0.1))
+
+
+def _plane(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    turn = 0.1 + 0.5 * next(choose)
+    cos, sin = math.cos(turn), math.sin(turn)
+    canvas.exchange(f.bar(-0.3, 0.2, 2.4, 0.26, turn + 1.35 + 0.3 * next(choose), 0.2), 3)
+    canvas.exchange(f.bar(0, 0, 1.0, 0.63, turn, 0.1))
+    if next(choose) < 0.55:
+        canvas.oppose(f.half(cos, sin, 0.52, turn))
+        canvas.contrast(f.disc(-0.3 * cos, -0.3 * sin, 0.32), next(choose))
+        canvas.accent(f.half(-0.3 * cos, -0.3 * sin, 0.32, turn + 1.6))
+    else:
+        canvas.contrast(f.bar(0.95 * cos, 0.95 * sin, 0.5, 0.29, turn + 1.57, 0.15), next(choose))
+        canvas.accent(f.half(-0.6 * cos, -0.6 * sin, 0.3, turn + 1.6))
+
+
+def _ray(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    start, step = math.tau * next(choose), 0.5 + 0.3 * next(choose)
+    for k in range(4):
+        half, turn, length = 0.16 + 0.14 * next(choose), start + step * k, 1.6 + 1.2 * next(choose)
+        ends = [(length * math.cos(turn + side * half), length * math.sin(turn + side * half)) for side in (-1, 1)]
+        wedge = f.polygon((0, 0), *ends)
+        if k % 2:
+            canvas.contrast(wedge, next(choose))
+        else:
+            canvas.exchange(wedge)
+    canvas.oppose(f.half(0, 0, 0.75, start + 1.5 * step + math.pi))
+    canvas.accent(f.half(0, 0, 0.4, start + 1.5 * step))
+
+
+def _pebble(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    turn = math.tau * next(choose)
+    canvas.exchange(f.pebble(0, 0, 1.0, 0.28, turn))
+    canvas.contrast(f.pebble(0.5, 0.3, 0.45, 0.22, 2 * turn), next(choose))
+    if next(choose) < 0.6:
+        canvas.oppose(f.ribbon(-0.2, 0.45, 1.3, turn, (0.05, 0.16)))
+        canvas.oppose(f.pebble(-1.25, -0.9, 0.3, 0.2, turn + 1))
+    else:
+        canvas.exchange(f.pebble(-0.9, 0.5, 0.75, 0.2, turn + 2), 3)
+    canvas.accent(f.pebble(-0.35, -0.3, 0.2, 0.2, turn + 2))
+
+
+def _crescent(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    turn, shift = math.tau * next(choose), 0.35 + 0.25 * next(choose)
+    u, v = shift * math.cos(turn), shift * math.sin(turn)
+    inner = f.disc(u, v, 0.95)
+    canvas.exchange(without(f.disc(0, 0, 1.2), inner))
+    canvas.exchange(f.disc(1.1 * u, 1.1 * v, 0.6 + 0.15 * next(choose)), 3)
+    if next(choose) < 0.6:
+        thin = without(f.disc(-0.6 * u, -0.6 * v, 1.75), f.disc(0.4 * u, 0.4 * v, 1.7))
+        canvas.contrast(thin, next(choose), "a thin crescent around it")
+    canvas.contrast(f.half(2.2 * u, 2.2 * v, 0.35, turn), next(choose))
+    canvas.accent(f.disc(-1.9 * u, -1.9 * v, 0.2))
+
+
+def _hill(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    shift = 0.8 * next(choose) - 0.4
+    canvas.exchange(f.half(0, 0.35, 1.35, -math.pi / 2))
+    canvas.exchange(f.half(shift, 0.35, 0.8 + 0.2 * next(choose), -math.pi / 2), 3)
+    canvas.contrast(f.half(-1.6 * shift, 0.45, 0.6, math.pi / 2), next(choose))
+    canvas.accent(f.disc(1.3 * (1 if shift < 0 else -1), -0.75, 0.26))
+
+
+def _answer_disc(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    turn = math.tau * next(choose)
+    canvas.exchange(f.disc(0, 0, 1))
+    canvas.oppose(f.half(0, 0, 1, turn))
+
+
+def _answer_arch(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    canvas.exchange(f.ring(0, 0, 0.75, 1.2, 0, math.pi))
+    canvas.contrast(f.half(0, 0, 0.5, math.pi / 2), next(choose))
+
+
+def _answer_beam(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    canvas.exchange(f.bar(0, 0.3, 1.8, 0.28))
+
+
+def _answer_plane(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    canvas.exchange(f.bar(0, 0, 1.2, 0.68, 0, 0.15))
+    canvas.contrast(f.half(0, 0, 0.6, math.tau * next(choose)), next(choose))
+
+
+def _answer_pebble(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    canvas.exchange(f.pebble(0, 0, 1.0, 0.25, math.tau * next(choose)))
+
+
+FIGURES: dict[str, _Draw] = {
+    "disc": _disc, "arch": _arch, "crescent": _crescent, "hill": _hill, "pebble": _pebble, "plane": _plane,
+    "beam": _beam, "ray": _ray,
+}  # fmt: skip
+FIGURE_WORDS = {
+    "disc": "a large disc", "arch": "large concentric arches", "beam": "long beams",
+    "plane": "a large tilted plane", "ray": "a fan of rays", "pebble": "a large smooth pebble",
+    "crescent": "a large crescent", "hill": "a large half disc",
+}  # fmt: skip
+_ANSWERS: dict[str, _Draw] = {
+    "disc": _answer_disc, "arch": _answer_arch, "beam": _answer_beam, "plane": _answer_plane,
+    "ray": _answer_beam, "pebble": _answer_pebble, "crescent": _answer_disc, "hill": _answer_arch,
+}  # fmt: skip
