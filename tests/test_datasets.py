@@ -279,7 +279,7 @@ def test_an_unreadable_table_is_an_error(tmp_path):
 def test_a_folder_is_described_by_its_table(tmp_path):
     for name in ("a.png", "b.png", ".hidden.png", "notes.txt"):
         (tmp_path / name).touch()
-    assert describe_folder(tmp_path) == {"files": 3}
+    assert describe_folder(tmp_path) == {"files": 2}
     header, rows = (
         "file;Split;role;source;tier;licence\r\n",
         "a.png;Training;abstract;me;FREE;own\r\nb.png;held-out;;x;research;\r\n",

@@ -177,7 +177,10 @@ def test_without_a_way_to_go_on_a_failure_ends_the_run(start: str) -> None:
 
 
 def test_calls_are_named_by_their_file_or_their_function(start: str) -> None:
-    assert run_calls([partial(abs, -number) for number in range(20)], jobs=2) == list(range(20))
+    calls, counts = [partial(abs, -number) for number in range(20)], []
+    assert run_calls(calls, jobs=2, counted=counts.append) == list(range(20))
+    assert run_calls(calls, jobs=1, counted=counts.append) == list(range(20))
+    assert counts == 2 * list(range(1, 21))
     with pytest.raises(ClaviluxError, match=r"^crash now: its process crashed"):
         run_calls([partial(misbehave, "crash now")], jobs=2)
     with pytest.raises(ValueError, match="a\nb"):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from clavilux.errors import TrainingError
 from clavilux.training import pace
-from clavilux.training.logs import last_validation
+from clavilux.training.logs import last_validation, log_counts
 from clavilux.training.loop import Batch, LoopSettings, Task, train
 from clavilux.training.pace import choose_threads
 
@@ -361,3 +361,12 @@ def test_speeds_have_a_unit(tmp_path):
     lines: list[str] = []
     train(_Line(), SETTINGS, tmp_path, resume=False, log=lines.append)
     assert any(re.search(r"line: step 12/12, .*, \d+ items/s$", line) for line in lines)
+
+
+def test_counts_are_logged_once_in_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, now = [], iter((0.0, 4.0, 6.0, 6.0, 7.0, 12.0, 12.0))
+    monkeypatch.setattr("clavilux.training.logs.time.monotonic", lambda: next(now))
+    counted = log_counts(lines.append, "paintings", 9)
+    for done in (1, 2, 3, 4):
+        counted(done)
+    assert lines == ["paintings 2/9", "paintings 4/9"]

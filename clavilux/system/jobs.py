@@ -93,12 +93,17 @@ def run_songs(
 
 
 def run_calls(
-    calls: Iterable[partial[R]], *, jobs: int, failed: Callable[[partial[R], str], R] | None = None
+    calls: Iterable[partial[R]],
+    *,
+    jobs: int,
+    failed: Callable[[partial[R], str], R] | None = None,
+    counted: Callable[[int], None] | None = None,
 ) -> list[R]:
     """Make calls in worker processes, as `run_songs` does, and return their results in the order of the calls.
 
     ``jobs`` and ``failed`` are those of `run_songs`. With one job and without ``failed``, the calls are made in this
-    process, and their exceptions are raised unchanged.
+    process, and their exceptions are raised unchanged. ``counted`` is called after each result with the number of
+    results so far.
 
     Examples
     --------
@@ -106,8 +111,15 @@ def run_calls(
     [1, 2]
     """
     if jobs == 1 and failed is None:
-        return [call() for call in calls]
-    return list(run_songs(operator.call, calls, jobs=jobs, failed=failed))
+        results: Iterable[R] = (call() for call in calls)
+    else:
+        results = run_songs(operator.call, calls, jobs=jobs, failed=failed)
+    found = []
+    for result in results:
+        found.append(result)
+        if counted:
+            counted(len(found))
+    return found
 
 
 def count_jobs(jobs: int) -> int:

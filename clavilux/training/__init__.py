@@ -2,3 +2,7 @@
 
 Needs the extra `train`.
 """
+
+from clavilux.system.extras import require
+
+require("torch", "train")

@@ -24,6 +24,7 @@ from clavilux.painter.quantise import nearest_of, quantise
 from clavilux.painter.raster import find_areas, find_edges
 from clavilux.system.jobs import run_calls
 from clavilux.training.datasets import Entry, list_entries
+from clavilux.training.logs import log_counts
 from clavilux.training.recipe import AnalysisRecipe
 
 WINDOW_PX = 128  # side of a window: 4 x 4 pixels for each cell of the plan
@@ -59,8 +60,8 @@ def analyse_folder(
     """Return windows of all pictures of a split, with the palette and the plan of each window.
 
     ``split`` is "training", "validation" or "held-out". ``seed`` determines the positions of windows and the
-    initialisation of k-means. ``jobs`` is the number of worker processes, -1 for one per core. ``log`` is called with a
-    line for each picture that cannot be read.
+    initialisation of k-means. ``jobs`` is the number of worker processes, -1 for one per core. ``log`` is called with
+    lines about progress, and with a line for each picture that cannot be read.
 
     Raises
     ------
@@ -72,6 +73,7 @@ def analyse_folder(
         (partial(_analyse_picture, entry, recipe, seed) for entry in entries),
         jobs=jobs,
         failed=lambda call, reason: f"{call.args[0].path}: {reason}",
+        counted=log_counts(log, f"pictures: analysed for {split}", len(entries)),
     )
     analysed: list[tuple[Bytes, Float32, Bytes]] = []
     names: list[str] = []

@@ -276,7 +276,7 @@ def describe_folder(folder: Path) -> dict[str, Any]:
     """Return a description of a folder of training data for `bundle.json`, as JSON values.
 
     If the folder has a `corpus.csv`, the description has the hash of this table, the number of files for each role and
-    split, and the sources with their licences. For other folders, it has the number of files only.
+    split, and the sources with their licences. For other folders, it has the number of pictures and feature files only.
 
     Raises
     ------
@@ -286,7 +286,7 @@ def describe_folder(folder: Path) -> dict[str, Any]:
     """
     path = folder / TABLE_NAME
     if not os.path.lexists(path):
-        return {"files": len(list_folder(folder, None).files)}
+        return {"files": len(list_folder(folder, PICTURE_SUFFIXES | FEATURE_SUFFIXES).files)}
     rows = read_rows(path, required=("split", "role", "source", "tier", "licence"))
     rows = [row for row in rows if row["split"] in (TRAINING, VALIDATION)]
     for row in rows:

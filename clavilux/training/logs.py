@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,24 @@ from clavilux.system.files import write_whole
 from clavilux.training.writing import writing_to
 
 Row = dict[str, str]
+
+LOG_SECONDS = 5.0  # least time between two lines about progress
+
+
+def log_counts(log: Callable[[str], None], text: str, total: int) -> Callable[[int], None]:
+    """Return a function to be called with the number of items done: it logs ``text``, this number and the total.
+
+    It logs a line only if 5 s have passed since the last line, or since it was made.
+    """
+    logged = time.monotonic()
+
+    def counted(done: int) -> None:
+        nonlocal logged
+        if time.monotonic() - logged >= LOG_SECONDS:
+            logged = time.monotonic()
+            log(f"{text} {done}/{total}")
+
+    return counted
 
 
 class Logs:

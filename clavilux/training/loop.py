@@ -26,7 +26,7 @@ from clavilux.models.losses import KLController, RisingBeta
 from clavilux.system.files import remove_leftovers
 from clavilux.system.memory import keep_memory
 from clavilux.training.checkpoint import load_checkpoint, mismatch, save_checkpoint
-from clavilux.training.logs import Logs, last_validation
+from clavilux.training.logs import LOG_SECONDS, Logs, last_validation
 from clavilux.training.pace import Precision, choose_precision, choose_threads, using_threads
 from clavilux.training.processes import ONE_PROCESS, Processes
 from clavilux.training.writing import writing_to
@@ -37,7 +37,6 @@ Log = Callable[[str], None]
 _LARGEST_GRADIENT = 500.0  # norm above which gradients are clipped; losses are sums, so only rare spikes exceed it
 _EXPLODED = 1e8  # norm that stops a training; no training has recovered from such a spike
 _ADVICE = "lower learning_rate or raise warmup in the recipe, and train again in another --run"
-_LOG_SECONDS = 5.0  # least time between two lines about progress
 
 
 class Task(nn.Module):
@@ -172,7 +171,7 @@ def _run_steps(training: _Training) -> nn.Module:
             if done % settings.log_every == 0 or last:
                 values = {name: float(value) for name, value in figures.items()}
                 training.logs.add("", done, values)
-                if now - logged > _LOG_SECONDS or last:
+                if now - logged > LOG_SECONDS or last:
                     logged = now
                     speed = (done - training.first_step) * settings.batch / (now - started)
                     text = _list_figures(values)

@@ -8,6 +8,7 @@ first kind of marks is each kind in turn; all other controls are random.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -46,10 +47,13 @@ class PaintedExamples:
     surface: NDArray[np.int64]  # (n,), index in `SURFACE_NAMES`
 
 
-def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> PaintedExamples:
+def paint_examples(
+    windows: Windows, n: int, *, seed: int, jobs: int, counted: Callable[[int], None] | None = None
+) -> PaintedExamples:
     """Return n painted examples with random marks, and with palettes and plans of random windows.
 
-    ``jobs`` is the number of worker processes, -1 for one per core.
+    ``jobs`` is the number of worker processes, -1 for one per core. ``counted`` is called with the number of pictures
+    that are painted.
     """
     controls_list = [_draw(windows, seed, index) for index in range(n)]
     pictures = run_calls(
@@ -58,6 +62,7 @@ def paint_examples(windows: Windows, n: int, *, seed: int, jobs: int) -> Painted
             for index, controls in enumerate(controls_list)
         ),
         jobs=jobs,
+        counted=counted,
     )
     return PaintedExamples(
         np.stack(pictures),

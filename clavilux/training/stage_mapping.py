@@ -23,7 +23,7 @@ from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.fit_by_surrogate import PredictorInputs
 from clavilux.training.linear_heads import balance_classes, fit_linear_heads
-from clavilux.training.logs import last_validation
+from clavilux.training.logs import last_validation, log_counts
 from clavilux.training.neighbours import find_neighbours
 from clavilux.training.run import Run
 from clavilux.training.shuffled_pairs import fit_on_shuffled_pairs
@@ -174,7 +174,8 @@ def _fit(
         inputs = PredictorInputs(pictures.network, pictures.palettes)
 
     def paint_and_measure(latents: Float64) -> Art:
-        painted = paint_latents(pictures.network, pictures.palettes, latents, jobs=run.jobs)
+        counted = log_counts(run.log, "mapping: painted latents of songs", len(latents))
+        painted = paint_latents(pictures.network, pictures.palettes, latents, jobs=run.jobs, counted=counted)
         return measure(latents, painted, scale=both.scale)
 
     mapping = fit_mapping(

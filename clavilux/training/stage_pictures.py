@@ -26,6 +26,7 @@ from clavilux.painter.marks import KINDS
 from clavilux.system.files import list_folder
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.datasets import TRAINING, VALIDATION
+from clavilux.training.logs import log_counts
 from clavilux.training.loop import LoopSettings
 from clavilux.training.painted_examples import PaintedExamples, paint_examples
 from clavilux.training.run import Run, cached, loop_settings, start_from, train_network
@@ -147,7 +148,8 @@ def train_mark_classifier(run: Run, windows: Windows) -> MarkClassifier:
 
     def paint() -> PaintedExamples:
         run.log(f"mark classifier: painting {recipe.paintings} examples")
-        return paint_examples(windows, recipe.paintings, seed=run.recipe.seed, jobs=run.jobs)
+        counted = log_counts(run.log, "mark classifier: painted examples", recipe.paintings)
+        return paint_examples(windows, recipe.paintings, seed=run.recipe.seed, jobs=run.jobs, counted=counted)
 
     key = [_hash_folder(run), recipe.paintings, *KINDS]
     examples = cached(run, "painted-examples.npz", key, PaintedExamples, paint)
@@ -239,7 +241,9 @@ def paint_art(run: Run, side: PictureSide, latents: Float64) -> NDArray[np.uint8
     """Return the paintings (n, 128, 128, 3) uint8 sRGB of latents (n, 64); they are cached in the run folder."""
 
     def paint() -> Paintings:
-        return Paintings(np.stack(paint_latents(side.network, side.palettes, latents, jobs=run.jobs)))
+        counted = log_counts(run.log, "painted latents of art", len(latents))
+        painted = paint_latents(side.network, side.palettes, latents, jobs=run.jobs, counted=counted)
+        return Paintings(np.stack(painted))
 
     digest = hashlib.sha256(np.round(latents, 4).tobytes())
     for weights in side.network.state_dict().values():

@@ -27,6 +27,7 @@ from clavilux.models.audio_vae import window_statistics
 from clavilux.system.jobs import run_calls
 from clavilux.system.tables import read_number
 from clavilux.training.datasets import AudioFeatureDataset, read_descriptors
+from clavilux.training.logs import log_counts
 from clavilux.training.run import Run, cached
 
 Float32 = NDArray[np.float32]
@@ -92,7 +93,8 @@ def copy_tracks(run: Run, dataset: AudioFeatureDataset, split: str) -> TrackCopi
                 raise TrainingError(f"{path}: is missing; its features were measured in {run.features}")
             seconds = read_number(row, "seconds", TrainingError)
             calls.append(partial(_measure_copies, path, seconds, recipe.copies, run.recipe.seed, settings))
-        results = run_calls(calls, jobs=run.jobs)
+        counted = log_counts(run.log, "track copies: recordings done", len(calls))
+        results = run_calls(calls, jobs=run.jobs, counted=counted)
         windows = [(index, number, part) for index, (parts, _) in enumerate(results) for number, part in parts]
         return TrackCopies(
             [entry.name for entry in dataset.entries],

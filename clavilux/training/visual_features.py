@@ -6,7 +6,7 @@ latents -> controls -> paintings (128 x 128 pixels) -> image features, layout, f
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -118,12 +118,18 @@ def correspondences_of_features(n_features: int) -> Float64:
 
 @torch.no_grad()
 def paint_latents(
-    network: ImageVAE | ConvImageVAE, palettes: Float32 | None, latents: Float64, *, jobs: int
+    network: ImageVAE | ConvImageVAE,
+    palettes: Float32 | None,
+    latents: Float64,
+    *,
+    jobs: int,
+    counted: Callable[[int], None] | None = None,
 ) -> Sequence[NDArray[np.uint8]]:
     """Return the paintings (128, 128, 3) uint8 sRGB of latents (m, 64), as a bundle with this network paints them.
 
     ``palettes`` is the codebook (P, 8, 3), sRGB in [0, 1], or None for a ConvImageVAE, which decodes pixels without the
-    painter. ``jobs`` is the number of worker processes, -1 for one per core.
+    painter. ``jobs`` is the number of worker processes, -1 for one per core. ``counted`` is called with the number of
+    paintings that are done.
     """
     if isinstance(network, ConvImageVAE):
         parts = [network.decode(torch.from_numpy(p).float()) for p in np.array_split(latents, 1 + len(latents) // 64)]
@@ -138,4 +144,4 @@ def paint_latents(
             outputs = {name: values[i].numpy() for name, values in batch.items()}
             controls = choose_controls(outputs, palettes=palettes, kinds=KINDS)
             calls.append(partial(paint, controls, width=_PICTURE_PX, height=_PICTURE_PX, seed=0))
-    return run_calls(calls, jobs=jobs)
+    return run_calls(calls, jobs=jobs, counted=counted)
