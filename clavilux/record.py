@@ -324,16 +324,17 @@ def parse_record(record: Any, *, any_version: bool = False) -> ParsedRecord:
     Parameters
     ----------
     record : Any
-        From `clavilux.picture_file.read_record`, or any other value, because pictures are untrusted input. Unknown
-        entries are ignored.
+        Result of `clavilux.picture_file.read_record`. Pictures are untrusted, so it may have any type and content.
+        Unknown entries are ignored.
     any_version : bool
-        Also accept a record of another version, from which this one does not paint the same picture.
+        Also accept a record that another major or minor version of Clavilux wrote. This version paints a different
+        picture from it.
 
     Raises
     ------
     PictureError
-        If an entry is missing, has a wrong type or is out of range, or if another major or minor version of Clavilux,
-        which paints differently, wrote the record.
+        If an entry is missing, has a wrong type or is out of range, or, unless ``any_version`` is true, if another
+        major or minor version of Clavilux wrote the record.
     """
     if not isinstance(record, dict):
         raise PictureError(

@@ -38,8 +38,8 @@ from clavilux.system.files import refuse_inputs
 @click.argument("song", type=PATH, metavar="SONG|PICTURE")
 @file_option("JSON file to write, such as song.json.  [default: print to stdout]")
 @seed_option(
-    f"another number {SEED_MOVES}, and gives other variations. The file stores the seed N plus the number of the "
-    "variation."
+    f"another number {SEED_MOVES}. It also gives other variations. The file stores the seed N plus the number of the "
+    "variation. Only for a SONG."
 )
 @option(
     "--variation",
@@ -47,7 +47,7 @@ from clavilux.system.files import refuse_inputs
     default=0,
     metavar="N",
     help="Which picture of the song: 0 is the main picture (song-1.png of `clavilux paint --count`), 1 is the first "
-    "variation (song-2.png), and so on.",
+    "variation (song-2.png), and so on. Only for a SONG.",
 )
 @steering_options
 @no_progress_option()

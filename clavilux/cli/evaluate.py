@@ -61,7 +61,7 @@ from clavilux.system.files import refuse_inputs
     type=click.IntRange(4),
     default=200,
     metavar="N",
-    help="Use at most N songs. Which songs are used depends only on the file names.",
+    help="Use at most N songs. Which songs are used does not depend on --seed.",
 )
 @option(
     "--pictures",
@@ -88,9 +88,9 @@ from clavilux.system.files import refuse_inputs
     "--looks",
     type=FILE,
     metavar="FILE",
-    help="Text file that records each look at the held-out songs: every evaluation adds a line, and the report "
-    "states the number of lines. Every decision that you base on the same songs makes the networks less independent of "
-    "them.",
+    help="Text file that counts looks, which are evaluations on these songs: this evaluation adds a line with one "
+    "look, and the report states the sum of all looks. Every decision that you base on the same songs makes "
+    "the networks less independent of them.",
 )
 @jobs_option()
 @file_option(

@@ -47,14 +47,12 @@ _HINTS = {
 
 
 @click.command(cls=HintedCommand, hints=_HINTS)
-@click.argument("song", type=PATH)
+@click.argument("song", type=PATH, metavar="SONG|PICTURE")
 @file_option(
     "HTML page to write, such as card.html. The page is self-contained and works offline. Needs the extra `card`: "
     'run `pip install ".[card]"` in the source folder.  [default: print text]'
 )
-@seed_option(
-    f"another number {SEED_MOVES}. The palette, the plan and the kinds of marks that the song gives stay the same."
-)
+@seed_option(f"another number {SEED_MOVES}. The layout and the kinds of marks stay nearly the same.")
 @click.option(
     "--record",
     is_flag=True,
@@ -73,7 +71,8 @@ def explain(song: Path, output: Path | None, record: bool, seed: int, bundle: st
     - how strongly sound and picture correspond
     - the training songs nearest to SONG, and the training pictures nearest to its picture
 
-    If SONG is a picture of Clavilux, its description and the settings that it was painted with are printed.
+    For a PICTURE that Clavilux painted, its description and the settings that it was painted with are printed; -o works
+    only with a SONG.
 
     \b
     clavilux explain nocturne.flac -o card.html

@@ -111,9 +111,7 @@ def bundle_option(name: str = "bundle", *, section: str = ADVANCED, use: str = "
     return option_in(section)("--bundle", name, default="default", metavar="NAME|DIR", help=text)
 
 
-SEED_MOVES = (
-    "moves individual marks and brush strokes, changes the figures and the accent colour, shifts other colours slightly"
-)
+SEED_MOVES = "moves single marks and strokes, changes figures and accent colour, and shifts other colours slightly"
 """What another seed changes in a picture, for the help of ``--seed``."""
 
 

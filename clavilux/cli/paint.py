@@ -78,13 +78,13 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     type=Word(BACKGROUNDS),
     default=BACKGROUNDS[0],
     help="`transparent` leaves out the ground of the picture, for stickers or T-shirts. With the surface `drawing`, "
-    "the ground is the bare paper. With other surfaces, it is all areas in one colour: the colour that takes up the "
-    "largest part of the edge of the picture. JPEG files cannot be transparent. The covers of --embed and "
-    "--folder-image are always opaque.",
+    "the ground is the bare paper. With other surfaces, the ground is every area, also inside the picture, whose "
+    "colour is the commonest along the edge of the picture. JPEG files cannot be transparent. The covers of --embed "
+    "and --folder-image are always opaque.",
 )
 @seed_option(
-    f"another number {SEED_MOVES}, and gives other variations with --count. The palette, the plan and the kinds of "
-    "marks that the song gives stay the same.",
+    f"another number {SEED_MOVES}. With --count, it gives other variations. The layout and the kinds of marks stay "
+    "nearly the same.",
     section="What is painted",
 )
 @_picture(
@@ -261,7 +261,7 @@ def paint(
     clavilux paint album/ -o "art/{track} {title}.jpg"      named after the tags
     clavilux paint album/ --embed --folder-image            covers for music players
     clavilux paint album/ -o pictures/ --count 4            four pictures per song
-    clavilux paint nocturne.flac --warmth 0.5 --texture 0   warmer, without brushwork or grain
+    clavilux paint nocturne.flac --warmth 0.5 --texture 0   warmer, without brush traces or grain
     clavilux paint nocturne.flac --palette "#112233,#e63946,#f1faee" --surface flat --outline 0.5
     clavilux paint nocturne.flac --background transparent   for a sticker or a T-shirt
     clavilux paint nocturne.flac --size 600x600mm@300       for a print of 60 cm

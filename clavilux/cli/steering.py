@@ -45,8 +45,8 @@ steering_options = combine(
     _amount("--warmth", help="Warmth of the colours, from bluer (-1) to more orange (1); 0 changes nothing."),
     _amount(
         "--texture",
-        help="Strength of grain and brushwork, from 0 (none) to 1 (twice the usual strength); 0.5 is usual. Strokes "
-        "keep their shapes; --surface flat has no strokes.",
+        help="Strength of grain and brushwork, from 0 (none) to 1 (twice the usual strength); 0.5 is usual. At 0, "
+        "strokes still show as shapes, without traces of the brush; --surface flat has no strokes.",
     ),
     _amount("--scale", help="Shapes and marks, from few and large (-1) to many and small (1); 0 changes nothing."),
     _amount(
@@ -88,8 +88,9 @@ steering_options = combine(
         "--near",
         type=PATH,
         metavar="PICTURE",
-        help="Move halfway towards the kind of picture that PICTURE is, in layout, marks and colours. It does not "
-        "paint with the very colours of PICTURE: --palette-from does, alone or together with --near.",
+        help="Make the picture more like PICTURE: layout, marks and colours come from a point halfway between the "
+        "song and PICTURE. The exact colours of PICTURE are not used; --palette-from uses them, alone or together "
+        "with --near.",
     ),
 )
 """Decorator that adds the steering options to a command, as a section of its help text."""

@@ -74,7 +74,7 @@ class Item:
 
 @dataclass(frozen=True)
 class CorpusRow:
-    """A file of a built corpus: a line of `corpus.csv`; `Item` describes the fields that have no comment here."""
+    """A file of a built corpus: a line of `corpus.csv`. `Item` describes the fields that both classes have."""
 
     file: str  # path relative to the folder of the corpus
     source: str
@@ -84,11 +84,11 @@ class CorpusRow:
     genre: str
     tier: Tier
     licence: str
-    sha256: str
+    sha256: str  # of the content of the file
     width: int  # px; 0 for recordings
     height: int  # px; 0 for recordings
     seconds: float  # 0 for pictures
-    split: Split
+    split: Split  # training, validation or held-out
 
 
 def load_sources(kind: Kind) -> list[Source]:

@@ -87,7 +87,10 @@ class Result:
 
 
 def measure_distribution(pictures: MeasuredPictures, reference: Reference) -> Figures:
-    """Return figures that compare the first `reference.n` pictures of a column with real art, ignoring songs."""
+    """Return numbers that compare the first `reference.n` of ``pictures`` with real art.
+
+    It does not matter which song a picture belongs to.
+    """
     points = reference.spaces.place(pictures.features)
     figures: Figures = {}
     rng = None if reference.is_sample else reference.rng
@@ -129,10 +132,13 @@ def measure_similarity(pictures: MeasuredPictures, reference: Reference) -> Figu
 
 
 def measure_halves(halves: Pair, whole: MeasuredPictures, reference: Reference) -> Figures:
-    """Return figures that say how well the two halves of a song can be matched by their pictures.
+    """Return numbers that say how well the two halves of a song can be matched by their pictures.
+
+    For each evaluator, these are the AUC and the top-1 accuracy of matching, and `half_distance`: the mean distance of
+    the pictures of the two halves of a song, divided by the mean distance of the pictures of two whole songs.
 
     ``halves`` has the pictures of the first halves of all songs, then those of the second halves. ``whole`` has the
-    pictures of the whole songs. Distances are divided by the mean distance between pictures of two whole songs.
+    pictures of the whole songs.
     """
     first, second, songs = (reference.spaces.place(part.features) for part in (*halves, whole))
     figures: Figures = {}

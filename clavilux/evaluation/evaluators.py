@@ -94,7 +94,10 @@ class Spaces:
 
     @classmethod
     def of(cls, features: Mapping[str, Float32]) -> Spaces:
-        """Return the spaces of all evaluators, standardised on `features` of n pictures: evaluator -> (n, F)."""
+        """Return the spaces of all evaluators, standardised on the features of n pictures.
+
+        ``features`` has an array (n, F) for the name of each evaluator.
+        """
         return cls(
             {name: Space.of_blocks(each) if name == "B" else Space.of_network(each) for name, each in features.items()}
         )

@@ -88,10 +88,11 @@ def pca_match(songs: Float64, song_scores: Float64, pictures: Float64, picture_s
 
     The Gromov-Wasserstein optimal map between Gaussians matches principal components in the order of their variance
     (Delon, Desolneux & Salmona 2022). It does not determine the signs of the components. The latents of a VAE are
-    nearly isotropic, so their principal components mean little. Therefore the correspondences come first: along the C
-    directions of the latent space that best predict the scores of pictures, songs are placed by their scores. The part
-    of `songs` that the scores do not explain is split into principal components, which are mapped to the other
-    directions in the order of their variance.
+    nearly isotropic, so their principal components mean little. Therefore the correspondences come first. A ridge
+    regression finds the C directions of the whitened latent space that best predict the scores of pictures, and the
+    scores of a song are its position along them. The part of `songs` that the scores do not explain is split into
+    principal components. Each of them, the one of largest variance first, gets one of the remaining directions, whose
+    order is arbitrary.
     """
     white = _power(np.cov(pictures.T) + 1e-6 * np.eye(pictures.shape[1]), -0.5)  # the matrix that whitens the latents
     directions, _ = ridge((pictures - pictures.mean(0)) @ white, picture_scores, 0.05)

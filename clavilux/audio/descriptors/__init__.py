@@ -202,6 +202,8 @@ def describe(features: Features) -> dict[str, float]:
         "register": measure_register(pitch, amplitude),
         "harmonic_change": measure_harmonic_change(pitch_classes),
     }
+    # Rounding, which depends on the processor, can exceed a limit by the last digit.
+    values = {name: float(np.clip(value, *DESCRIPTORS[name].limits)) for name, value in values.items()}
     return values | estimate_mood(values)
 
 

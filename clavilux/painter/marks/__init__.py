@@ -47,12 +47,13 @@ class Kind:
         Name of the figure (large clear shapes) that belongs to these marks, a key of
         `clavilux.painter.figures.FIGURES`.
     bend : float
-        Standard deviation of the smooth random displacement of the marks, in short sides.
+        Standard deviation of the smooth random displacement of the marks, as a fraction of the short side of the
+        picture.
     angle_period : float or None
         Smallest rotation, in turns, that leaves the appearance unchanged; None for marks without a direction.
     shades : bool
-        True if there is one field for all palette slots, and the slots are stacked from dark to light; False if there
-        is one field for each slot.
+        True if one mark field (`Marks.u` with one row) chooses among all palette slots, in the order from dark to
+        light; False if each slot has a field of its own.
     """
 
     draw: Callable[[Place], Marks]

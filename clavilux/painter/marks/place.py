@@ -64,12 +64,14 @@ class Marks:
     ----------
     u : (SLOTS, n) or (1, n) float32
         Mark field, uniform on (0, 1). If there is one row for each palette slot, the slot with the highest score is
-        painted; the score is the log-probability from the plan plus noise computed from u. If there is only one row,
+        painted; the score is the log-probability of the slot in the plan plus noise computed from u. The plan contains
+        the probability of each slot at each place of the picture. If there is only one row,
         (0, 1) is divided into one interval per slot, from dark to light, whose length is the probability of the slot;
         the slot whose interval contains u is painted.
     to_s, to_t : (n,) float32 or None
-        Offset, in marks, from each position to the point at which the plan (the probabilities of the slots) is read,
-        usually the centre of a piece. None if the plan is read at the position itself.
+        Offset from each position to the point at which the plan is read, usually the centre of a piece: along the
+        direction of the marks (s) and across it (t). The unit is the mean size of a mark. None if the plan is read at
+        the position itself.
     """
 
     u: Float32
