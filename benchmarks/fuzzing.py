@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from clavilux.errors import ClaviluxError
 
 REFUSED = "refused"
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 LIMIT_MB = 500.0  # of memory in use, with the interpreter and all libraries
 ADDRESS_SPACE_GB = 8  # limit of the system, so that a huge allocation fails instead of harming the machine
 

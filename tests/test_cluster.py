@@ -76,6 +76,13 @@ class Cluster:
             process.wait()
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer than a user would, because other work may share the cores."""
+    monkeypatch.setattr(cluster, "CONNECT_S", WAIT_S)
+    monkeypatch.setattr(cluster, "WORKERS_S", WAIT_S)
+
+
 @pytest.fixture(scope="module")
 def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     running = Cluster(tmp_path_factory.mktemp("cluster"))

@@ -32,13 +32,13 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
         ("fuzz_listen", 38, len(MUTATIONS)),
         ("fuzz_records", 30, len(MUTATIONS) + 4),
         pytest.param("fuzz_tables", 36, len(MUTATIONS) + 5, marks=pytest.mark.torch),
-        pytest.param("fuzz_bundles", 60, 7, marks=pytest.mark.torch),
+        pytest.param("fuzz_bundles", 32, 7, marks=pytest.mark.torch),
     ],
 )
 def test_a_short_run_finds_nothing(tmp_path: Path, fuzzer: str, n_cases: int, n_columns: int) -> None:
     command = [sys.executable, str(BENCHMARKS / f"{fuzzer}.py"), "--cases", str(n_cases)]
     done = subprocess.run(
-        [*command, "--keep", str(tmp_path / "kept")], capture_output=True, text=True, check=False, timeout=120
+        [*command, "--keep", str(tmp_path / "kept")], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""

@@ -157,7 +157,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_in(folder: Path, *words: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -107,7 +107,7 @@ def test_the_only_song_may_crash_and_verbose_has_the_traceback(here: Path, fake_
 # Signals -------------------------------------------------------------------------------------------------------------
 
 
-LATE_S = 4  # two seconds are promised for a quiet machine; other tests run beside this one
+LATE_S = 10  # two seconds are promised for a quiet machine; here, other work may take most of the cores
 
 
 def stop(arguments: list[object], number: signal.Signals, begun: Callable[[], bool]) -> tuple[int, float, str]:
@@ -122,8 +122,8 @@ def stop(arguments: list[object], number: signal.Signals, begun: Callable[[], bo
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     start = time.monotonic()
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)  # until all that have its stderr open have ended
-    while any(process_is_running(int(child)) for child in children) and time.monotonic() < start + 5:
+    _, stderr = process.communicate(timeout=120)  # until all that have its stderr open have ended
+    while any(process_is_running(int(child)) for child in children) and time.monotonic() < start + LATE_S:
         time.sleep(0.01)
     return process.returncode, time.monotonic() - start, stderr
 
@@ -357,7 +357,7 @@ def test_two_runs_into_one_folder_never_overwrite_each_other(here: Path, fake_bu
         songs.append(f"{number}/song.wav")
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     runs = [subprocess.Popen(command(*painting(fake_bundle, song, "-o", "out/")), **options) for song in songs]  # type: ignore[call-overload]
-    said = [process.communicate(timeout=120) for process in runs]
+    said = [process.communicate(timeout=600) for process in runs]
     assert [process.returncode for process in runs] == [0] * 4, said
     assert sorted(path.name for path in Path("out").iterdir()) == [
         *("song.png", "song_2.png", "song_3.png", "song_4.png")
