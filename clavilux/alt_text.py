@@ -240,6 +240,9 @@ def _name_all(lab: Float32) -> NDArray[np.str_]:
     is_orange, is_yellow = names == "orange", names == "yellow"
     names[(is_orange | is_yellow) & (lightness >= 60) & (chroma < 35)] = "beige"
     names[is_orange & (lightness < 60)] = "brown"
+    is_red = names == "red"
+    names[is_red & (lightness >= 55) & (chroma < 32)] = "pink"
+    names[is_red & (lightness < 45) & (chroma < 35) & (hue >= 25)] = "brown"
     names[is_yellow & (lightness < 60)] = "olive"
     tones = np.where(lightness < 30, "dark ", np.where((lightness > 80) & (names != "yellow"), "light ", ""))
     greyish = chroma < 10  # such colours look grey

@@ -79,6 +79,17 @@ def paint_controls(file: ControlsFile, options: PaintOptions, *, seed: int | Non
     return Picture(pixels, controls_record(file, options, seed=seed), controls, None, None, rgba=rgba)
 
 
+def repaint_controls(record: dict[str, Any], changes: dict[str, Any], *, threads: int) -> Picture:
+    """Return a picture that was painted from controls, painted again from its untrusted record.
+
+    ``changes`` are fields of `PaintOptions`, such as ``size``, that differ from the record; None stands for no change.
+    Errors are those of `parse_controls_record`.
+    """
+    file, options = parse_controls_record(record)
+    options = dataclasses.replace(options, **{name: value for name, value in changes.items() if value is not None})
+    return paint_controls(file, options, threads=threads)
+
+
 def controls_record(file: ControlsFile, options: PaintOptions, *, seed: int | None = None) -> dict[str, Any]:
     """Return the record of the picture that `paint_controls` paints, as JSON values.
 

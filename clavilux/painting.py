@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Unpack, overload
 
 from clavilux.audio.song import Song
 from clavilux.audio.sources import Source, refuse_mistaken
-from clavilux.errors import AudioError, ControlsError, PictureError
+from clavilux.errors import AudioError, ClaviluxError, ControlsError, PictureError
 from clavilux.painter.controls import Controls
 from clavilux.picture import Picture
 from clavilux.pipeline import Clavilux
 from clavilux.record import CONTROLS_SUFFIX, PaintArguments, PaintOptions
 from clavilux.system.arguments import FileName, Number, file_path, show
+
+logger = logging.getLogger("clavilux")
 
 Progress = Callable[[int, int], object]
 """Function that is called with the number of songs done so far, and the number of all songs."""
@@ -22,8 +25,9 @@ Progress = Callable[[int, int], object]
 class Pictures(Iterator[Picture]):
     """Iterator with a length over the pictures of several songs; a picture is painted when it is requested.
 
-    If a song cannot be painted, `next` raises the error; calling `next` again paints the following song. After the last
-    picture, a new loop paints all pictures again.
+    If a song cannot be painted, `next` raises the error; calling `next` again paints the following song. With the
+    argument ``on_error="skip"`` of `paint`, the error is logged as a warning instead, and the song is left out. After
+    the last picture, a new loop paints all pictures again.
 
     Examples
     --------
@@ -35,9 +39,15 @@ class Pictures(Iterator[Picture]):
     """
 
     def __init__(
-        self, clavilux: Clavilux, songs: list[Any], options: PaintOptions, progress: Progress | None = None
+        self,
+        clavilux: Clavilux,
+        songs: list[Any],
+        options: PaintOptions,
+        progress: Progress | None = None,
+        *,
+        skips: bool = False,
     ) -> None:
-        self._clavilux, self._songs, self._options = clavilux, songs, options
+        self._clavilux, self._songs, self._options, self._skips = clavilux, songs, options, skips
         self._progress = progress or (lambda n_done, n_songs: None)
         self._n_done = 0
         self._progress(0, len(songs))
@@ -57,16 +67,20 @@ class Pictures(Iterator[Picture]):
 
     def __next__(self) -> Picture:
         """Paint the picture of the next song, and return it."""
-        if self._n_done == len(self._songs):
-            raise StopIteration
-        song, sr = self._songs[self._n_done], None
-        self._n_done += 1
-        try:
-            if isinstance(song, tuple) and len(song) == 2:
-                song, sr = song
-            return self._clavilux.paint(song, sr=sr, options=self._options)
-        finally:
-            self._progress(self._n_done, len(self._songs))
+        while self._n_done < len(self._songs):
+            song, sr = self._songs[self._n_done], None
+            self._n_done += 1
+            try:
+                if isinstance(song, tuple) and len(song) == 2:
+                    song, sr = song
+                return self._clavilux.paint(song, sr=sr, options=self._options)
+            except ClaviluxError as error:
+                if not self._skips:
+                    raise
+                logger.warning("%s; skipped", error)
+            finally:
+                self._progress(self._n_done, len(self._songs))
+        raise StopIteration
 
 
 @overload
@@ -87,6 +101,7 @@ def paint(
     *,
     bundle: FileName = "default",
     progress: Progress | None = None,
+    on_error: str = "raise",
     **options: Unpack[PaintArguments],
 ) -> Pictures: ...
 
@@ -97,6 +112,7 @@ def paint(
     *,
     bundle: FileName = "default",
     progress: Progress | None = None,
+    on_error: str = "raise",
     **options: Unpack[PaintArguments],
 ) -> Picture | Pictures:
     """Return the picture of a song or of controls, or the pictures of several songs.
@@ -115,6 +131,8 @@ def paint(
         Name of a shipped bundle (folder of trained networks), or path of the folder of a bundle.
     progress : callable, optional
         Function that is called with the number of songs done and the number of all songs, first with 0 songs done.
+    on_error : str
+        What to do if one of several songs cannot be painted: "raise" the error, or "skip" the song with a warning.
     **options
         Fields of `PaintOptions`, such as ``size`` and ``seed``, and of `Steering`, such as ``palette`` and ``warmth``.
 
@@ -143,6 +161,8 @@ def paint(
             f"progress is {show(progress)}; it must be a function, which is called with the number of songs done and "
             "the number of all songs"
         )
+    if on_error not in ("raise", "skip"):
+        raise PictureError(f"on_error is {show(on_error)}; it is one of raise, skip")
     refuse_mistaken(song)
     if sr is not None and not hasattr(song, "__array__") and not _is_several(song):
         raise AudioError(
@@ -157,7 +177,7 @@ def paint(
         songs: list[Any] = list(song)  # type: ignore[arg-type]
         for one in songs:
             refuse_mistaken(one[0] if _has_rate(one) else one)
-        return Pictures(clavilux, songs, checked, progress)
+        return Pictures(clavilux, songs, checked, progress, skips=on_error == "skip")
     return next(Pictures(clavilux, [(song, sr)], checked, progress))
 
 

@@ -257,7 +257,8 @@ class Clavilux:
         record : dict
             From `clavilux.read_record`, or the attribute ``record`` of a picture.
         song : path-like, file or Song, optional
-            The song of the picture, for the attribute ``song`` of the result. Painting does not need it.
+            The song of the picture, for the attribute ``song`` of the result. Painting does not need it, and a picture
+            of controls has none.
         size : int or (int, int), optional
             Size in pixels; by default, the size in the record.
         dpi : float, optional
@@ -267,7 +268,7 @@ class Clavilux:
 
         Raises
         ------
-        PictureError
+        PictureError, ControlsError
             If the picture was not painted from ``song``, the record is incomplete, or it was written by a version of
             Clavilux that paints differently.
         BundleError
@@ -282,8 +283,14 @@ class Clavilux:
         >>> clavilux.repaint(picture.record, size=256).pixels.shape
         (256, 256, 3)
         """
-        recorded = parse_record(record)
         given: dict[str, Any] = {"size": size, "dpi": dpi, "background": background}
+        if isinstance(record, dict) and "controls" in record:
+            from clavilux.controls_file import repaint_controls
+
+            if song is not None:
+                raise PictureError("the picture was painted from controls, without a song; give only its record")
+            return repaint_controls(record, given, threads=self.threads)
+        recorded = parse_record(record)
         options = replace(recorded.options, **{name: value for name, value in given.items() if value is not None})
         if recorded.bundle_sha256 != self.bundle.sha256:
             raise BundleError(

@@ -73,6 +73,7 @@ def song_page(
         width=width,
         height=height,
         colours=report["colours"],
+        accent=report["accent"],
         reasons=report["reasons"],
         links=report["correspondences"],
         silent=song.is_silent,

@@ -1,8 +1,8 @@
 """Draw the picture of some controls as vector graphics (SVG, PDF), for plotters, cutters and prints of any size.
 
 The areas of each colour lie on top of the areas of all darker colours, and continue below the areas of lighter colours,
-so that no gaps show. Brush strokes are curves with a width. Grain, bristles, and light and shade within areas are
-left out, because they have no outline.
+so that no gaps show. Brush strokes are curves with a width, cut off at the borders of the areas of their colour. Grain,
+bristles, and light and shade within areas are left out, because they have no outline.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from clavilux.painter.controls import Controls
 from clavilux.painter.ground import ground_slots
 from clavilux.painter.raster import Float32, smooth, widen
 from clavilux.painter.strokes import Strokes
-from clavilux.painter.surfaces import SURFACES, UPPER_OPACITY, BrushDrawing, Collage, Flat, Gouache, Layers
+from clavilux.painter.surfaces import SURFACES, UPPER_OPACITY, BrushDrawing, Flat, Gouache, Layers
 from clavilux.system.extras import require
 from clavilux.version import __version__
 
@@ -59,11 +59,15 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture of ``width`` x ``height`` pixels as named layers of shapes, the lowest layer first."""
+    """A picture of ``width`` x ``height`` pixels as named layers of shapes, the lowest layer first.
+
+    A layer that has polygons in ``clips`` is visible only inside these polygons.
+    """
 
     width: int
     height: int
     layers: dict[str, list[Shape]] = field(default_factory=dict)
+    clips: dict[str, list[Points]] = field(default_factory=dict)
 
 
 def draw_vector(
@@ -91,8 +95,7 @@ def draw_vector(
         Pixels per inch. A plot has lines of 0.4 mm at this resolution.
     transparent : bool
         Leave out the ground. On the surface "drawing", the ground is the paper; on all other surfaces, it is the areas
-        and strokes of the colours from `ground_slots`. Strokes of other colours keep their whole shape, even on the
-        ground. A plot has no ground, so this option does not change it.
+        and strokes of the colours from `ground_slots`. A plot has no ground, so this option does not change it.
 
     Raises
     ------
@@ -120,12 +123,13 @@ def draw_vector(
         )
     if isinstance(surface, Flat) and surface.line is not None and not plot:
         drawing.layers["lines"] = [Shape(_contours(surface.line, 0.0, drawing), _hex(surface.ink))]
-    if isinstance(surface, Gouache) and not isinstance(surface, Collage):
-        drawing.layers["strokes"] = _curves(surface.strokes.of_slots(kept), drawing, pen)
-        if isinstance(surface, BrushDrawing):
-            colours = [_hex(colour) for colour in surface.solid]
-        where &= composition.figures.cells
-        drawing.layers["figures"] = _stack(composition.slots, colours, drawing, pen, kept=kept, where=where)
+    if isinstance(surface, Gouache):
+        for slot in np.flatnonzero(kept).tolist():
+            name, inside = f"strokes {slot + 1}", composition.slots == slot
+            if shapes := _curves(surface.strokes.of_slots(np.arange(SLOTS) == slot), drawing, pen):
+                drawing.layers[name] = shapes
+                if not pen:
+                    drawing.clips[name] = _contours(smooth(smooth(inside.astype(np.float32))), 0.5, drawing)
     return drawing
 
 
@@ -212,23 +216,33 @@ def write_svg(drawing: Drawing, *, dpi: float, description: str, record: dict[st
         f"<!-- Clavilux {__version__} -->",
         f'<metadata id="clavilux">{escape(json.dumps(record))}</metadata>',
     ]
-    for name, shapes in drawing.layers.items():
-        parts.append(f'<g id="{name.replace(" ", "-")}" fill-rule="evenodd">')
+    for name_of, shapes in drawing.layers.items():
+        name = name_of.replace(" ", "-")
+        clip = ""
+        if name_of in drawing.clips:
+            path = _svg_points(drawing.clips[name_of], is_closed=True)
+            parts.append(f'<clipPath id="clip-{name}"><path clip-rule="evenodd" d="{path}"/></clipPath>')
+            clip = f' clip-path="url(#clip-{name})"'
+        parts.append(f'<g id="{name}" fill-rule="evenodd"{clip}>')
         parts += [_svg_path(shape) for shape in shapes]
         parts.append("</g>")
     return "\n".join([*parts, "</svg>\n"]).encode()
 
 
-def _svg_path(shape: Shape) -> str:
+def _svg_points(paths: list[Points], *, is_closed: bool) -> str:
     parts = []
-    for path in shape.paths:
+    for path in paths:
         points = [f"{x:.5g} {y:.5g}" for x, y in path.tolist()]
-        parts.append(f"M{'L'.join(points)}Z" if shape.is_closed else f"M{points[0]}Q{points[1]} {points[2]}")
+        parts.append(f"M{'L'.join(points)}Z" if is_closed else f"M{points[0]}Q{points[1]} {points[2]}")
+    return "".join(parts)
+
+
+def _svg_path(shape: Shape) -> str:
     opacity = f' opacity="{shape.opacity:.3g}"' if shape.opacity < 1 else ""
     paint = f'fill="{shape.colour}"'
     if shape.width:
         paint = f'fill="none" stroke="{shape.colour}" stroke-width="{shape.width:.5g}"'
-    return f'<path {paint}{opacity} d="{"".join(parts)}"/>'
+    return f'<path {paint}{opacity} d="{_svg_points(shape.paths, is_closed=shape.is_closed)}"/>'
 
 
 def write_pdf(drawing: Drawing, *, dpi: float, description: str, record: dict[str, Any]) -> bytes:
@@ -236,27 +250,35 @@ def write_pdf(drawing: Drawing, *, dpi: float, description: str, record: dict[st
     w, h = drawing.width, drawing.height
     scale = _POINTS_PER_INCH / dpi
     opacities = sorted({shape.opacity for shapes in drawing.layers.values() for shape in shapes})
-    content = [f"{scale:.6f} 0 0 {-scale:.6f} 0 {h * scale:.4f} cm"]
-    for number, shapes in enumerate(drawing.layers.values()):
+    # The drawing is a tagged figure with an alternative text, for screen readers (ISO 32000-1, 14.8 and 14.9).
+    content = ["/Figure <</MCID 0>> BDC", f"{scale:.6f} 0 0 {-scale:.6f} 0 {h * scale:.4f} cm"]
+    for number, (name, shapes) in enumerate(drawing.layers.items()):
         content.append(f"/OC /L{number} BDC")
+        if name in drawing.clips:
+            content.append(f"q {_pdf_points(drawing.clips[name], is_closed=True)} W* n")
         for shape in shapes:
             content.append(f"/G{opacities.index(shape.opacity)} gs {_pdf_path(shape)}")
-        content.append("EMC")
+        content += ["Q", "EMC"] if name in drawing.clips else ["EMC"]
+    content.append("EMC")
     stream = zlib.compress("\n".join(content).encode())
     groups = [f"{6 + n} 0 R" for n in range(len(drawing.layers))]  # object 6 is the first layer
     order = " ".join(groups)
     names = " ".join(f"/L{n} {group}" for n, group in enumerate(groups))
+    tree, figure = 6 + len(groups), 7 + len(groups)
     states = " ".join(f"/G{n} <</ca {value:.3g} /CA {value:.3g}>>" for n, value in enumerate(opacities))
     objects = [
         "<</Type /Catalog /Pages 2 0 R /Lang (en) /ViewerPreferences <</DisplayDocTitle true>> "
+        f"/MarkInfo <</Marked true>> /StructTreeRoot {tree} 0 R "
         f"/OCProperties <</OCGs [{order}] /D <</Order [{order}]>>>>>>".encode(),
         b"<</Type /Pages /Kids [3 0 R] /Count 1>>",
-        f"<</Type /Page /Parent 2 0 R /MediaBox [0 0 {w * scale:.4f} {h * scale:.4f}] /Contents 4 0 R "
+        f"<</Type /Page /Parent 2 0 R /MediaBox [0 0 {w * scale:.4f} {h * scale:.4f}] /Contents 4 0 R /StructParents 0 "
         f"/Resources <</ExtGState <<{states}>> /Properties <<{names}>>>>>>".encode(),
         f"<</Length {len(stream)} /Filter /FlateDecode>>\nstream\n".encode() + stream + b"\nendstream",
         f"<</Title {_pdf_text(_title(record))} /Subject {_pdf_text(description)} "
         f"/Creator (Clavilux {__version__})>>".encode(),
         *(f"<</Type /OCG /Name {_pdf_text(name)}>>".encode() for name in drawing.layers),
+        f"<</Type /StructTreeRoot /K {figure} 0 R /ParentTree <</Nums [0 [{figure} 0 R]]>>>>".encode(),
+        f"<</Type /StructElem /S /Figure /P {tree} 0 R /Pg 3 0 R /K 0 /Alt {_pdf_text(description)}>>".encode(),
     ]
     out = bytearray(b"%PDF-1.5\n%\xe2\xe3\xcf\xd3\n%clavilux " + json.dumps(record).encode() + b"\n")
     offsets = []
@@ -270,16 +292,21 @@ def write_pdf(drawing: Drawing, *, dpi: float, description: str, record: dict[st
 
 def _pdf_path(shape: Shape) -> str:
     colour = " ".join(f"{int(shape.colour[k : k + 2], 16) / 255:.4g}" for k in (1, 3, 5))
-    parts = [f"{colour} RG {shape.width:.5g} w" if shape.width else f"{colour} rg"]
-    for path in shape.paths:
-        if shape.is_closed:
+    paint = f"{colour} RG {shape.width:.5g} w" if shape.width else f"{colour} rg"
+    return f"{paint} {_pdf_points(shape.paths, is_closed=shape.is_closed)} {'S' if shape.width else 'f*'}"
+
+
+def _pdf_points(paths: list[Points], *, is_closed: bool) -> str:
+    parts = []
+    for path in paths:
+        if is_closed:
             points = [f"{x:.5g} {y:.5g}" for x, y in path.tolist()]
             parts.append(f"{points[0]} m {' l '.join(points[1:])} l h")
         else:
             a, b, c = path
             cubic = [*(a + 2 / 3 * (b - a)), *(c + 2 / 3 * (b - c)), *c]
             parts.append(f"{a[0]:.5g} {a[1]:.5g} m {' '.join(f'{v:.5g}' for v in cubic)} c")
-    return " ".join([*parts, "S" if shape.width else "f*"])
+    return " ".join(parts)
 
 
 def _pdf_text(text: str) -> str:

@@ -108,7 +108,7 @@ def test_the_options_of_paint_are_these() -> None:
     assert names == {
         *("output", "size", "seed", "count", "spread", "noise-std", "logvar-scale", "bundle", "explain", "json"),
         *("again", "random", "max-seconds", "jobs", "resume", "scheduler", "verbose", "quiet", "no-progress"),
-        *("format", "plot", "dpi", "alt-file", "embed", "folder-image", "sheet"),
+        *("format", "plot", "quality", "dpi", "alt-file", "embed", "folder-image", "sheet"),
         *("palette", "palette-from", "lightness", "saturation", "warmth", "texture", "scale", "complexity"),
         *("outline", "surface", "figure", "marks", "mood", "near", "background"),
     }
@@ -134,12 +134,14 @@ def test_the_version_and_what_paints(monkeypatch: pytest.MonkeyPatch) -> None:
         ("xylophone", "No such command 'xylophone'."),
         ("generate_image", "Its successor: clavilux paint SONG"),
         ("train-audio-vae", "Its successor: clavilux train audio-vae"),
+        ("train train_image_vae.py", "Its successor: clavilux train image-vae"),
+        ("train --art", "It belongs to what is trained: clavilux train all --art ..."),
     ],
 )
 def test_an_unknown_command_is_wrong_usage(songs: Path, word: str, hint: str) -> None:
     shutil.copy(songs / "chord.wav", "song 1.wav")
     Image.new("RGB", (8, 8)).save("a.png")
-    done = run(word)
+    done = run(*([word] if word.startswith("song") else word.split()))
     assert done.exit_code == 2
     assert hint in done.stderr.splitlines()[-1]
 

@@ -22,7 +22,7 @@ from clavilux.controls_file import (
     parse_controls_record,
     read_controls,
 )
-from clavilux.errors import ClaviluxError, ControlsError
+from clavilux.errors import ClaviluxError, ControlsError, PictureError
 from clavilux.painter.controls import Controls
 from clavilux.painter.controls_json import ControlsFile, parse_fields, to_fields
 from clavilux.painter.paint import paint
@@ -88,6 +88,10 @@ def test_a_picture_of_controls_is_painted_again_from_its_record(controls: Contro
         file, options = parse_controls_record(read_record(tmp_path / f"a.{suffix}"))
         assert (options.size, file.seed) == ((96, 64), 9)
         np.testing.assert_array_equal(paint_controls(file, options).pixels, picture.pixels)
+    again = clavilux.Clavilux().repaint(picture.record, size=(192, 128))
+    np.testing.assert_array_equal(again.pixels, paint_controls(file, PaintOptions(size=(192, 128))).pixels)
+    with pytest.raises(PictureError, match="painted from controls, without a song"):
+        clavilux.Clavilux().repaint(picture.record, "song.mp3")
     assert repr(picture).startswith("<Picture of controls, 96 x 64: Abstract picture, brush strokes in gouache, in")
 
 
@@ -203,6 +207,16 @@ def test_a_plan_that_unpacks_to_more_is_refused(controls: Controls) -> None:
                 parse_controls_record(record)
         else:
             assert parse_controls_record(record)[0].controls.plan.shape == (8, 32, 32)  # the rest is not unpacked
+
+
+def test_arrays_of_controls_are_read_only(controls: Controls) -> None:
+    own = np.full((8, 3), 0.5, np.float32)
+    changed = dataclasses.replace(controls, palette=own)
+    own[:] = 0.0
+    assert (changed.palette == 0.5).all()
+    for array in (changed.palette, changed.plan):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
 
 
 # From Python ---------------------------------------------------------------------------------------------------------

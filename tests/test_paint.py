@@ -198,6 +198,23 @@ def test_a_bad_song_of_a_list_raises_and_the_next_one_follows(fake_bundle: Path,
     assert next(pictures).song.name == "song0"
 
 
+def test_a_bad_song_of_a_list_is_skipped_if_that_is_wanted(
+    fake_bundle: Path, make_song: MakeSong, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[int] = []
+    songs = ["missing.mp3", make_song(), "lost.mp3"]
+    pictures = clavilux.paint(
+        songs, size=64, bundle=fake_bundle, on_error="skip", progress=lambda n_done, n_songs: calls.append(n_done)
+    )
+    assert [picture.song.name for picture in pictures] == ["song0"]
+    assert calls == [0, 1, 2, 3]
+    assert [
+        record.getMessage().startswith(name) for record, name in zip(caplog.records, (songs[0], songs[2]), strict=True)
+    ]
+    with pytest.raises(PictureError, match="on_error is 'ignore'; it is one of raise, skip"):
+        clavilux.paint(songs, on_error="ignore")
+
+
 def test_the_options_of_a_list_are_checked_at_once(fake_bundle: Path) -> None:
     with pytest.raises(PictureError, match="size is 3"):
         clavilux.paint(["missing.mp3"], size=3, bundle=fake_bundle)

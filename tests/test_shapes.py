@@ -12,6 +12,7 @@ from test_painter import make_controls
 from clavilux.constants import FIGURE_NAMES, SLOTS
 from clavilux.errors import ControlsError
 from clavilux.painter.composition import SIDE, Composition, compose
+from clavilux.painter.figures import _describe_arc
 from clavilux.painter.marks import MARKS
 from clavilux.painter.paint import paint
 from clavilux.painter.shapes import Canvas, Frame
@@ -39,6 +40,10 @@ def test_large_arcs_are_told_only_where_they_are_drawn() -> None:
     told = {arc in composed("disc", seed=seed, shapes=7.0).figures.also for seed in range(8)}
     assert told == {True, False}
     assert all(arc not in composed("disc", seed=seed, shapes=3.0).figures.also for seed in range(8)), "calm pictures"
+    corner = np.zeros((60, 60), bool)
+    corner[50:, :20] = True
+    assert _describe_arc(corner) == "a part of a wide arc at the bottom left"
+    assert _describe_arc(np.ones((60, 60), bool)) == arc
     canvas = Canvas(np.zeros((64, 64), np.uint8), *np.meshgrid(*[np.linspace(-0.5, 0.5, 64, dtype=np.float32)] * 2))
     frame = Frame(np.zeros(2), 0.0, 1.0)
     canvas.left = 2

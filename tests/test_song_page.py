@@ -144,7 +144,11 @@ def test_a_page_has_everything_and_needs_no_network() -> None:
     assert len(named) == len({name for name, *_ in named}) and 80 < sum(float(share) for *_, share in named) < 100.5
     assert f", in {named[0][0]}" in (picture["alt"] or "")
     shares = re.findall(r"<td>([\d.]+) %</td>", text)
-    assert len(shares) == len(named) + 6, "of pairs that are further apart than three songs and three pictures"
+    n_accents = text.count('<th scope="row">accent: ')
+    assert n_accents == (" accent: " in (picture["alt"] or "")), "the page has the accent that the description names"
+    assert len(shares) == len(named) + n_accents + 6, (
+        "of pairs that are further apart than three songs and three pictures"
+    )
     assert len(re.findall(r"<polyline points=", text)) == 5
     card = open_bundle("default").card
     assert len(measured_links(card)) == 6

@@ -11,10 +11,10 @@ import pytest
 import sounds
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFont
 
 from clavilux.cli import cli
-from clavilux.cli.beside import _drawable
+from clavilux.cli.beside import _drawable, _open_font
 from clavilux.picture_file import read_record
 
 
@@ -76,6 +76,9 @@ def test_what_is_asked_for_is_painted_and_painted_again(fake_bundle: Path) -> No
         (["--shapes", "circle"], 2, "Give --figure disc."),
         (["--width", "300"], 2, "Give --size 1920x1080"),
         (["-s", "300"], 2, "Give --size 3000 for the size, or --seed 7"),
+        (["--max-size", "1MB"], 2, "Give --quality 80"),
+        (["--quality", "80"], 2, "--quality is for JPEG and AVIF"),
+        (["--keep-folders"], 2, 'Give --output "pictures/{folder}/{name}.jpg"'),
         (["--busier"], 2, "Give --complexity 0.5."),
         (["--silent"], 2, "Give -q."),
         (["-r"], 2, "Subfolders are always searched"),
@@ -106,6 +109,13 @@ def test_faults_are_one_line_before_any_work(arguments: list[str], code: int, me
     (line,) = [line for line in result.output.splitlines() if message in line]
     assert line.startswith("Error: " if code == 2 else "clavilux: ")
     assert not list(Path().glob("*.png"))
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_explained() -> None:
+    Path("song.flac").rename("-3 minus.flac")
+    for arguments in (["-3 minus.flac"], ["--size", "64", "-3 minus.flac"]):
+        result = run("paint", *arguments)
+        assert result.exit_code == 2 and "For the file of this name: ./-3 minus.flac, or -- before" in result.output
 
 
 def test_help_has_a_section() -> None:
@@ -147,7 +157,9 @@ def test_only_a_sheet_is_replaced_by_a_sheet(fake_bundle: Path, song: Path) -> N
     for _ in range(2):
         result = run("paint", "Björk – 夜.flac", *arguments)
         assert (result.exit_code, result.output.splitlines()[-1]) == (0, "1 picture -> sheet.jpg")
-    assert _drawable("1 Björk – 夜Ø") == "1 Bjork - ?O"
+    own = ImageFont.load_default(14)
+    assert _drawable("1 Björk – 夜Ø", own) == "1 Bjork - ?O"
+    assert _drawable("1 Bjo\u0308rk\n", _open_font()) in ("1 Björk?", "1 Bjork?")
     again = run("paint", "--again", "sheet.jpg")
     assert (
         again.output == "clavilux: sheet.jpg: is a sheet of pictures, which has no record; give one of these pictures\n"

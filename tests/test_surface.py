@@ -264,6 +264,9 @@ def test_a_drawing_leaves_paper_that_is_light_unless_the_picture_is_dark() -> No
         bare = surface.colours(WHOLE) - surface.bare
         assert 0.05 < np.mean(np.abs(bare).max(axis=2) < 1) < 0.95, "some paper, some paint"
     assert grounds[0] > 75 > 60 > grounds[1]
+    darker = make_controls("blobs", plan=plan, chaos=0.0, lightness=-1.0)
+    surface = SURFACES["drawing"](compose(darker, aspect=1.0, seed=0))
+    assert surface.bare[0] == surface.paper()[0], "lightness makes the paper darker, but keeps it the lightest colour"
 
 
 def test_inks_of_a_print_have_grain_and_a_dark_seam() -> None:

@@ -89,7 +89,7 @@ def read_source(
     else:
         raise AudioError(
             f"song is {show(source)}; it must be a path, a file that is open in binary mode, or an array with sr=; "
-            "only clavilux.paint takes several songs"
+            "only clavilux.paint takes several songs, or controls"
         )
     return measure_song(stream, path, sha256=digest.hexdigest(), threads=threads, settings=settings)[0]
 

@@ -10,7 +10,7 @@ import click
 from clavilux.bundle import shipped_bundles
 from clavilux.cli.names import make_folder, refuse_opaque
 from clavilux.cli.options import is_given
-from clavilux.cli.painting import Again, Outcome, open_clavilux, paint_again
+from clavilux.cli.painting import Again, Outcome, open_clavilux, paint_again, saving_of
 from clavilux.cli.sizes import resolve_size
 from clavilux.cli.steering import STEERING
 from clavilux.constants import BACKGROUNDS
@@ -80,7 +80,7 @@ def paint_from_record(ctx: click.Context) -> Outcome:
         is_named=output is not None,
         alt_file=given["alt_file"],
         embed=given["embed"],
-        plot=given["plot"],
+        saving=saving_of(given["plot"], given["quality"]),
         is_compared=given["explain"] or given["as_json"],
     )
     return paint_again(task)

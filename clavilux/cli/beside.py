@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -23,10 +23,14 @@ from clavilux.picture import Picture
 from clavilux.picture_file import FORMATS, encode_sheet, is_sheet, read_record
 from clavilux.system.files import refuse_inputs, write_whole
 
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
 _THUMB_PX, _LEAST_THUMB_PX = 256, 32  # largest and smallest side of a thumbnail
 _MOST_PX = 8_192  # width of a contact sheet from which thumbnails become smaller
 _GAP, _LABEL_PX, _TEXT_PX = 8, 20, 14
 _LETTERS = str.maketrans("øØłŁđĐıð–—‘’“”", "oOlLdDid--''\"\"") | {ord("ß"): "ss", ord("æ"): "ae", ord("œ"): "oe"}
+_FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "Arial Unicode.ttf", "Arial.ttf", "arial.ttf")  # for sheets
 _FOLDER_IMAGE = "cover.jpg"
 _KEPT = "exists already and was kept"
 _DESCRIPTIONS = (b"Abstract picture, ", b"Blurred abstract picture, ")  # their first words
@@ -168,7 +172,7 @@ def write_sheet(sheet: Path, pictures: Sequence[Path]) -> None:
 
     The extension of ``sheet``, which is a key of `FORMATS`, gives the format.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     from clavilux.images import read_picture
 
@@ -177,26 +181,37 @@ def write_sheet(sheet: Path, pictures: Sequence[Path]) -> None:
     width, height = side + _GAP, side + _LABEL_PX + _GAP
     rows = math.ceil(len(pictures) / columns)
     page = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), "white")
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(_TEXT_PX)
+    draw, font = ImageDraw.Draw(page), _open_font()
     for index, picture in enumerate(pictures):
         left, top = _GAP + index % columns * width, _GAP + index // columns * height
         thumb = Image.fromarray(read_picture(picture))
         thumb.thumbnail((side, side))
         page.paste(thumb, (left + (side - thumb.width) // 2, top + (side - thumb.height) // 2))
-        label = f"{index + 1}  {_drawable(picture.stem)}"
+        label = f"{index + 1}  {_drawable(picture.stem, font)}"
         while font.getlength(label) > side and len(label) > 1:
             label = label[:-1]
         draw.text((left, top + side + 2), label, "black", font)
     write_output(sheet, encode_sheet(np.asarray(page), FORMATS[sheet.suffix.lower()], len(pictures)))
 
 
-def _drawable(text: str) -> str:
-    """Return a text in ASCII, which is all that Pillow's own font has: "Café" -> "Cafe"; "?" stands for the rest.
+def _open_font() -> FreeTypeFont:
+    """Return the first font of `_FONTS` that this machine has, otherwise Pillow's own font, which has only ASCII."""
+    from PIL import ImageFont
 
-    Examples
-    --------
-    >>> _drawable("Café – 夜")
-    'Cafe - ?'
-    """
-    letters = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in letters if not unicodedata.combining(letter))
+    for name in _FONTS:
+        with suppress(OSError):
+            return ImageFont.truetype(name, _TEXT_PX)
+    return cast("FreeTypeFont", ImageFont.load_default(_TEXT_PX))
+
+
+def _drawable(text: str, font: FreeTypeFont) -> str:
+    """Return a text whose letters a font has: a letter that it lacks is written in ASCII, or else as "?"."""
+    missing = bytes(font.getmask("\uffff"))
+
+    def draw(letter: str) -> str:
+        if letter.isprintable() and bytes(font.getmask(letter)) != missing:
+            return letter
+        plain = unicodedata.normalize("NFKD", letter.translate(_LETTERS))
+        return "".join(part if " " <= part <= "~" else "?" for part in plain if not unicodedata.combining(part))
+
+    return "".join(map(draw, unicodedata.normalize("NFC", text)))

@@ -58,7 +58,7 @@ from clavilux.system.files import refuse_inputs
 )
 @option(
     "--songs",
-    type=click.IntRange(4),
+    type=click.IntRange(12),
     default=200,
     metavar="N",
     help="Use at most N songs. Which songs are used does not depend on --seed.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -52,6 +53,10 @@ _HINTS = {
     **dict.fromkeys(("--cover", "--tag", "--tags"), "--embed for a cover in the tags, or --folder-image for a file"),
     **dict.fromkeys(("--width", "--height"), "--size 1920x1080: width x height"),
     **dict.fromkeys(("--outdir", "--out-dir", "--output-dir", "--out"), "--output, such as -o pictures/"),
+    **dict.fromkeys(("--max-size", "--compression", "--jpeg-quality"), "--quality 80 for smaller JPEG and AVIF files"),
+    **dict.fromkeys(
+        ("--keep-folders", "--folders", "--mirror"), '--output "pictures/{folder}/{name}.jpg" to keep the folders'
+    ),
     "-f": "--format FORMAT, such as --format jpg",
 }  # option that users tried although it does not exist -> options to give, of which the command must have the first
 
@@ -124,6 +129,13 @@ class HintedCommand(CommandWithSections):
         try:
             return super().parse_args(ctx, list(args))
         except click.NoSuchOption as error:
+            files = [word for word in args if word.startswith(error.option_name) and os.path.lexists(word)]
+            if files:
+                raise click.UsageError(
+                    f"No such option: {error.option_name}. For the file of this name: ./{files[0]}, or -- before all "
+                    "names.",
+                    ctx,
+                ) from error
             hint = self._hints.get(error.option_name) or self._find_common(error.option_name, args)
             if not hint:
                 raise

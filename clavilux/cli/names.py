@@ -174,21 +174,21 @@ def _clip_of(record: dict[str, Any]) -> Any:
     return options.get("clip") if isinstance(options, dict) else None
 
 
-def save_picture(picture: Picture, target: Path, *, plot: bool = False) -> tuple[Path, bool]:
+def save_picture(picture: Picture, target: Path, **saving: Any) -> tuple[Path, bool]:
     """Save a picture, and return its path and whether it replaced a file.
 
     The path is ``target``, or ``target`` with a number if an unrelated file has that name.
 
-    An earlier picture of the same song is overwritten. With ``plot``, only lines for a pen plotter are written. A
-    `PictureError` is raised if the picture cannot be written.
+    An earlier picture of the same song is overwritten. ``saving`` are arguments of `Picture.save`, such as ``quality``.
+    A `PictureError` is raised if the picture cannot be written.
     """
     for path in _candidates(target):
         if not os.path.lexists(path):
             with suppress(FileExistsError):  # created meanwhile
-                picture.save(path, exclusive=True, plot=plot)
+                picture.save(path, exclusive=True, **saving)
                 return path, False
         if may_be_replaced(path, partial(is_of_same_source, new=picture.record)):
-            picture.save(path, plot=plot)
+            picture.save(path, **saving)
             return path, True
     raise AssertionError("unreachable")
 

@@ -6,8 +6,6 @@ Paths and options become one `Task` per song. `paint_songs` paints the tasks, an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,8 +33,8 @@ from clavilux.cli.options import (
     seed_option,
 )
 from clavilux.cli.output import complain, say, set_up_log, visible
-from clavilux.cli.painting import Outcome, Task, open_clavilux, paint_songs, source_of
-from clavilux.cli.progress import StatusLine, turn_off
+from clavilux.cli.painting import Outcome, Task, open_clavilux, paint_songs, saving_of, source_of
+from clavilux.cli.progress import StatusLine, told_of_interruption, turn_off
 from clavilux.cli.sizes import Size, read_size, resolve_size
 from clavilux.cli.steering import CUT_PALETTE, read_steering, steering_options
 from clavilux.cli.usage import check_usage
@@ -141,6 +139,12 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     help="Write only lines, for a pen plotter: borders of areas and centre lines of strokes. Only for svg and pdf.",
 )
 @_files(
+    "--quality",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help="Quality of JPEG and AVIF files: the lower, the smaller the file.  [default: 95]",
+)
+@_files(
     "--dpi",
     type=FiniteRange(*DPI_RANGE),
     metavar="N",
@@ -224,6 +228,7 @@ def paint(
     output: str | None,
     suffix: str | None,
     plot: bool,
+    quality: int | None,
     size: Size,
     background: str,
     dpi: float | None,
@@ -302,7 +307,7 @@ def paint(
         verbose=verbose,
         is_named=n_random is None and is_picture_name(output),
         resume=resume or scheduler is not None,
-        plot=plot,
+        saving=saving_of(plot, quality),
         is_compared=explain or as_json,
         has_seed=is_given(ctx, "seed"),
     )
@@ -340,7 +345,7 @@ def paint(
         refuse_sheet(sheet, [task.path for task in tasks], [picture for task in tasks for picture in task.pictures])
     painted: list[Path] = []
     line = StatusLine(len(tasks), "painting")
-    with line.shown(), _interruption_told(line, len(tasks)):
+    with line.shown(), told_of_interruption(line, len(tasks)):
         for outcome in paint_songs(tasks, jobs, scheduler, paths):
             n_faults += len(outcome.faults)
             n_skipped += outcome.n_skipped
@@ -383,14 +388,3 @@ class _Printed:
                 say(explain_report(report))
         for picture, cover in () if self.quiet or self.as_json else outcome.covers:
             say(f"{visible(str(picture))} -> {visible(str(cover))} (cover)")
-
-
-@contextmanager
-def _interruption_told(line: StatusLine, n_songs: int) -> Iterator[None]:
-    """If the ``with`` block is interrupted, say how many of several songs are done, and how to continue."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if n_songs > 1:
-            complain(f"interrupted after {line.done}; the same command with --resume continues")
-        raise

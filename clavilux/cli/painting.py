@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -60,7 +60,7 @@ class Task:
     extras: Extras = field(default_factory=Extras)  # what is written beside the pictures
     has_seed: bool = False  # whether the user gave --seed, which replaces the seed in a file of controls
     threads: int = 1  # number of threads that paint this song
-    plot: bool = False  # whether to draw only lines, in SVG and PDF
+    saving: Mapping[str, Any] = field(default_factory=dict)  # arguments of `Picture.save`, such as ``quality``
     is_compared: bool = False  # whether reports name the nearest training songs and pictures
 
     def __str__(self) -> str:
@@ -102,11 +102,16 @@ class Again:
     alt_file: bool  # whether to also write the description to a text file
     embed: bool  # whether to write the picture into the tags of the song
     is_named: bool  # whether the user chose the file name, so that any file but an input may be overwritten
-    plot: bool = False  # whether to draw only lines, in SVG and PDF
+    saving: Mapping[str, Any] = field(default_factory=dict)  # arguments of `Picture.save`, such as ``quality``
     is_compared: bool = False  # whether the report names the nearest training songs and pictures
 
     def __str__(self) -> str:
         return str(self.source)
+
+
+def saving_of(plot: bool, quality: int | None) -> dict[str, Any]:
+    """Return the arguments of `Picture.save` for ``--plot`` and ``--quality``."""
+    return {"plot": plot} | ({} if quality is None else {"quality": quality})
 
 
 def paint_songs(
@@ -154,12 +159,10 @@ def _repaint(task: Again) -> Outcome:
     mapped: tuple[str, ...] = ()
     card = neighbours = None
     if task.bundle is None:
-        from clavilux.controls_file import paint_controls, parse_controls_record
+        from clavilux.controls_file import repaint_controls
 
-        file, options = parse_controls_record(task.record)
-        given: dict[str, Any] = {"size": task.size, "dpi": task.dpi, "background": task.background}
-        options = replace(options, **{name: value for name, value in given.items() if value is not None})
-        picture = paint_controls(file, options, threads=threads)
+        changes = {"size": task.size, "dpi": task.dpi, "background": task.background}
+        picture = repaint_controls(task.record, changes, threads=threads)
     else:
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = threads
@@ -340,9 +343,9 @@ def _save(picture: Picture, target: Path, task: Task | Again) -> tuple[Path, boo
     An unrelated file is overwritten only if the user chose its name.
     """
     if not task.is_named:
-        return save_picture(picture, target, plot=task.plot)
+        return save_picture(picture, target, **task.saving)
     is_replaced = os.path.lexists(target)
-    picture.save(target, plot=task.plot)
+    picture.save(target, **task.saving)
     return target, is_replaced
 
 

@@ -98,7 +98,7 @@ class StatusLine:
         self._n_songs, self._verb, self._n_done = n_songs, verb, 0
         self._started = self._painting_since = self._last_at = self._line_at = time.monotonic()
         self._n_timed = 0  # songs that were painted in this run
-        self._is_shown = False
+        self._shown = ""  # the line on the terminal
         self._is_on = is_on()
         self._is_repainted = self._is_on and can_repaint()
 
@@ -156,15 +156,28 @@ class StatusLine:
     def _show(self, number: int, frame: FrameType | None) -> None:
         """Print the line without a buffer, because the signal may arrive while a stream is being written."""
         line = self.text(time.monotonic() - self._started)
+        if line == self._shown:
+            return
         with suppress(OSError):
             os.write(2, _CLEAR + line.encode())
-        self._is_shown = True
+        self._shown = line
 
     def _clear(self) -> None:
-        if self._is_shown:
-            self._is_shown = False
+        if self._shown:
+            self._shown = ""
             with suppress(OSError):
                 os.write(2, _CLEAR)
+
+
+@contextmanager
+def told_of_interruption(line: StatusLine, n_songs: int) -> Iterator[None]:
+    """If the ``with`` block is interrupted, say how many of several songs are done, and how to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if n_songs > 1:
+            complain(f"interrupted after {line.done}; the same command with --resume continues")
+        raise
 
 
 def _duration(seconds: float) -> str:

@@ -102,13 +102,26 @@ _training_options = combine(
 
 
 class _Stages(click.Group):
-    """The sub-commands; those that the first version had under other names are named in the error."""
+    """The sub-commands; errors name those that the first version had under other names, or that have an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options before the name of the sub-command."""
+        try:
+            return super().parse_args(ctx, list(args))
+        except click.NoSuchOption as error:
+            if any(error.option_name in option.opts for option in self.commands["all"].params):
+                raise click.UsageError(
+                    f"No such option: {error.option_name}. It belongs to what is trained: clavilux train all "
+                    f"{error.option_name} ...",
+                    ctx,
+                ) from error
+            raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the name, the sub-command and the rest of the arguments."""
-        stage = args[0].replace("_", "-").removesuffix("-network")
+        stage = args[0].removesuffix(".py").removeprefix("train_").replace("_", "-").removesuffix("-network")
         if args[0] not in self.commands and stage in self.commands:
             raise click.UsageError(f"No such command '{args[0]}'. Its successor: clavilux train {stage}", ctx)
         return super().resolve_command(ctx, args)

@@ -55,6 +55,10 @@ def check_usage(ctx: click.Context) -> None:
             refuse_opaque(f"-o {output}", own)
     if given["plot"] and not is_vector:
         raise click.UsageError("--plot draws lines; give -o NAME.svg or NAME.pdf, or --format svg or pdf.")
+    if given["quality"] is not None and not kinds & {".jpg", ".jpeg", ".avif"}:
+        raise click.UsageError(
+            "--quality is for JPEG and AVIF; give -o NAME.jpg or NAME.avif, or --format jpg or avif."
+        )
     if given["sheet"] is not None:
         if is_vector:
             raise click.UsageError("--sheet shows pictures of pixels; give it without SVG and PDF.")

@@ -120,6 +120,12 @@ def evaluate(
     return run.result()
 
 
+def _refuse_few(counts: dict[str, int]) -> None:
+    few = [f"{n} {what}" for what, n in counts.items() if n < LEAST]
+    if few:
+        raise CorpusError(f"{', '.join(few)}: too few to compare; give at least {LEAST} of each")
+
+
 class _Evaluation:
     """One evaluation: the constructor measures songs and pictures; the `add_` methods add columns to the table.
 
@@ -138,6 +144,12 @@ class _Evaluation:
         self.half_latents: dict[str, list[Float32]] = {}
         self.halves: dict[str, Pair] = {}
 
+        counts = {
+            "songs": len(material.songs),
+            "held-out pictures": len(material.held_out_art),
+            "training pictures": len(material.training_art),
+        }
+        _refuse_few(counts)
         log(f"measuring {len(material.songs)} songs")
         self.songs = measure_songs([song.path for song in material.songs], bundles, max_s=max_s, jobs=jobs)
         chosen = [material.songs[i] for i in self.songs.chosen]
@@ -156,12 +168,8 @@ class _Evaluation:
         middle = len(held_out) // 2 if material.has_held_out_art else len(held_out)
         art = held_out.take(np.arange(middle))
         self.other_art = held_out.take(np.arange(middle, len(held_out))) if material.has_held_out_art else self.training
+        _refuse_few({"songs": len(chosen), "held-out pictures": len(art), "training pictures": len(self.training)})
         n = min(len(chosen), len(art), len(self.other_art), len(self.training))
-        if n < LEAST:
-            raise CorpusError(
-                f"{n} songs, held-out or training pictures are too few to compare; give at least {LEAST} of each"
-            )
-
         spaces = Spaces.of(self.training.features)
         self.reference = Reference(
             spaces=spaces,

@@ -98,6 +98,8 @@ class Composition:
     palette : (8, 3) float32
         Colours to paint with, CIELAB: the palette of the controls after `compose_palette`, which is omitted if the
         control `exact_palette` is true, and after the shifts by the controls `lightness`, `saturation` and `warmth`.
+    plain_l : (8,) float32
+        L* of the palette before these shifts.
     """
 
     controls: Controls
@@ -106,6 +108,7 @@ class Composition:
     focus: Float32
     figures: Figures
     palette: Float32
+    plain_l: Float32
 
     @property
     def height(self) -> int:
@@ -209,8 +212,8 @@ def compose(controls: Controls, *, aspect: float, seed: int) -> Composition:
     else:
         palette, accent = compose_palette(controls.palette, share, at_focus)
         slots = echo_accent(slots, accent, palette)
-    palette = shift_colours(palette, controls.lightness, controls.saturation, controls.warmth)
-    return Composition(controls, seed, slots, draft.focus, figures, palette)
+    shifted = shift_colours(palette, controls.lightness, controls.saturation, controls.warmth)
+    return Composition(controls, seed, slots, draft.focus, figures, shifted, palette[:, 0])
 
 
 class _Draft:

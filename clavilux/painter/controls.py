@@ -157,8 +157,10 @@ class Controls:
         object.__setattr__(self, "exact_palette", bool(self.exact_palette))
         angle = real_number("angle", self.angle, -_MAX_TURNS, _MAX_TURNS, fault=ControlsError)
         object.__setattr__(self, "angle", angle % 0.5 % 0.5)  # twice, because the remainder of -1e-20 rounds to 0.5
-        object.__setattr__(self, "palette", palette)
+        object.__setattr__(self, "palette", palette.copy())  # the array of the caller stays writable
         object.__setattr__(self, "plan", log_softmax(plan))
+        for array in (self.palette, self.plan):
+            array.flags.writeable = False  # values are checked only here; dataclasses.replace changes them
 
     def to_json(self, *, seed: Number = 0) -> str:
         """Return the controls and the seed of the picture as JSON text, which people can edit.

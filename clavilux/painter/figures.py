@@ -26,7 +26,7 @@ from clavilux.constants import LAYOUT
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
 from clavilux.painter.plan import choose_by_plan
-from clavilux.painter.raster import Float32, UInt8
+from clavilux.painter.raster import Float32, Mask, UInt8
 from clavilux.painter.shapes import Canvas, Figures, Frame, without
 
 # Size of the main figure in short sides: the first number divided by the number of large shapes, but at least the
@@ -39,6 +39,8 @@ _APART = 1.6, 0.2
 _CENTRED = 0.65  # distance of the main figure from the centre of the picture, as a share of that of the focus
 _FURTHEST = 0.4  # short sides: largest distance of an answer from the centre, in each direction
 _WIDE_ARCS = 0.4  # share of the busier pictures that have a wide arc across the whole picture
+_ACROSS = 0.6  # share of a side that the wide arc must span to go across the picture
+_OFF_CENTRE = 0.15  # of a side: smallest distance of the arc from the middle to be mentioned
 _AROUND = 2.6  # radians: range of the direction from the main figure to the answer, about that through the centre
 _PARTS = 2, 7  # largest number of shapes of a main figure, without its accent, in the calmest and the busiest pictures
 _ANSWER_PARTS = 3  # largest number of shapes of an answer in the busiest pictures; the calmest have no answer
@@ -80,13 +82,24 @@ def _draw(canvas: Canvas, focus: Float32, controls: Controls, choose: Iterator[f
     which, crossing = next(choose), Frame(there, math.pi * next(choose), 1.0)
     canvas.left = round(busy)
     if which < _WIDE_ARCS:
-        canvas.exchange(crossing.ring(0, 0.5, 0.42, 0.42 + 0.1 * which), 3, "a wide arc across the picture")
+        canvas.exchange(crossing.ring(0, 0.5, 0.42, 0.42 + 0.1 * which), 3, _describe_arc)
     main, *answers = figure_names(controls)
     canvas.left = round(_PARTS[0] + (_PARTS[1] - _PARTS[0]) * busy)
     FIGURES[main](canvas, Frame(centre, angle, size), choose)
     canvas.left = round(_ANSWER_PARTS * busy)
     for answer in answers:
         _ANSWERS[answer](canvas, Frame(there, angle + math.pi * (0.3 + 0.4 * next(choose)), _ANSWER * size), choose)
+
+
+def _describe_arc(cells: Mask) -> str:
+    """Return words for the wide arc and its place, from the cells (h, w) that it changed."""
+    rows, columns = cells.any(axis=1), cells.any(axis=0)
+    if max(rows.mean(), columns.mean()) >= _ACROSS:
+        return "a wide arc across the picture"
+    down, right = (float(np.flatnonzero(seen).mean()) / seen.size - 0.5 for seen in (rows, columns))
+    above = "" if abs(down) < _OFF_CENTRE else "top" if down < 0 else "bottom"
+    beside = "" if abs(right) < _OFF_CENTRE else "left" if right < 0 else "right"
+    return f"a part of a wide arc at the {' '.join(filter(None, (above, beside))) or 'middle'}"
 
 
 def figure_names(controls: Controls) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ _PARTS = 3  # number of sample places along each side of a cell at the border of
 
 
 Shape = Callable[[Float32, Float32], Mask]  # returns which of the places (x, y) are inside the shape
+Words = str | Callable[[Mask], str]
 
 
 def without(first: Shape, second: Shape) -> Shape:
@@ -136,10 +137,11 @@ class Canvas:
         self.left = 0  # number of shapes that are still drawn; an accent is drawn always
         self.rare = int(np.bincount(slots.ravel(), minlength=SLOTS).argsort(kind="stable")[1])  # as a rule the accent
 
-    def exchange(self, shape: Shape, by: int = _EXCHANGE, words: str = "") -> None:
+    def exchange(self, shape: Shape, by: int = _EXCHANGE, words: Words = "") -> None:
         """Add a number to the slots in a shape, modulo 8; the default, 4, exchanges the dark and the light slots.
 
-        ``words`` say what the shape is if a description of the picture should mention it; likewise below.
+        ``words`` say what the shape is if a description of the picture should mention it; likewise below. If they
+        depend on what is seen of the shape, they are a function of the cells (h, w) that it changes.
         """
         self._add(shape, lambda mean: by, is_move=True, words=words)
 
@@ -170,7 +172,7 @@ class Canvas:
         *,
         is_move: bool = False,
         is_accent: bool = False,
-        words: str = "",
+        words: Words = "",
     ) -> None:
         self.left -= not is_accent
         if (not is_accent and self.left < 0) or not (cells := shape(self.x, self.y)).any():
@@ -179,8 +181,8 @@ class Canvas:
         self.steps.append(step)
         before = self.slots.copy() if words else None
         _fill(self.slots, cells, *step[1:])
-        if before is not None and (self.slots != before).mean() >= _PART_TO_SEE:
-            self.also.append(words)
+        if before is not None and (changed := self.slots != before).mean() >= _PART_TO_SEE:
+            self.also.append(words if isinstance(words, str) else words(changed))
         self.drawn |= cells
         self.edge |= find_edges(cells.view(np.uint8))
 

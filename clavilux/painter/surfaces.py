@@ -29,7 +29,7 @@ UPPER_OPACITY = 0.42  # opacity of the second layer of the surface "layers"
 _PAPER_L = 91.0  # L*: least lightness of paper
 LOST_BLUR = 0.006  # short sides: standard deviation of the blur of borders
 _FAINT = 0.7  # factor of the drift of colours on surfaces without strokes
-_DARK_L = 40.0  # L*: if the mean of a picture is below this, a drawing is on dark paper
+_DARK_L = 40.0  # L*: if the mean of a picture, before `lightness` shifts it, is below this, the paper is dark
 
 
 class Surface(ABC):
@@ -181,7 +181,7 @@ class BrushDrawing(Gouache):
         composition, paper, nearest = self.composition, self.paper(), -1
         exact = composition.controls.exact_palette
         share = np.bincount(composition.slots.ravel(), minlength=SLOTS) / composition.slots.size
-        if share @ self.palette[:, 0] < _DARK_L and not exact:
+        if share @ composition.plain_l < _DARK_L and not exact:
             paper, nearest = self.palette[0] + np.float32(0.25) * (self.palette[share.argmax()] - self.palette[0]), 0
         apart = np.abs(self.palette[:, 0] - self.palette[nearest, 0])
         order = apart.argsort(kind="stable")
@@ -189,7 +189,6 @@ class BrushDrawing(Gouache):
         if not exact:
             drawn[order[: 1 + np.searchsorted(share[order].cumsum(), self.least_bare)]] = False
         self.strokes, self.bare = self.strokes.of_slots(drawn), paper
-        self.solid = np.where(drawn[:, None], self.palette, paper).astype(np.float32)
 
     def ground(self) -> Float32:
         """Return the colour of the paper for each palette slot, (8, 3) in CIELAB."""

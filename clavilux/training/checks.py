@@ -185,15 +185,18 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
             if settings != run.recipe.features:
                 raise TrainingError(
                     f"{entry.path}: has features of {settings}, and the recipe needs {run.recipe.features}; give "
-                    "--audio the folder of music, or make the features again for a bundle of this recipe"
+                    "--audio the folder of music, or make the features again for a bundle of this recipe; features of "
+                    "11025 Hz, 80 dB, absolute are those of --recipe classic"
                 )
             if descriptors:
                 descriptors_of(entry, rows, run.features)
         sounding = [summary for summary in summaries if summary[len(summary) // 2 :].max() > _SAME_MFCC]
         n = _count_different(sounding, fewest, _SAME_MFCC)
         if n < fewest:
+            unread = len(of_split) - len(summaries)
             raise TrainingError(
-                f"{run.features}: of its {len(of_split)} tracks for {split}, {len(summaries) - len(sounding)} are "
+                f"{run.features}: of its {len(of_split)} tracks for {split}, "
+                f"{f'{unread} cannot be read, ' if unread else ''}{len(summaries) - len(sounding)} are "
                 f"silent and only {n} differ from each other; at least {fewest} are needed. Add music"
             )
 

@@ -241,7 +241,9 @@ def read_descriptors(folder: Path) -> dict[str, Row]:
     """
     path = folder / TABLE
     if not os.path.lexists(path):
-        raise CorpusError(f"{path} is missing; `clavilux features` writes it beside the features")
+        raise CorpusError(
+            f"{path} is missing; `clavilux features MUSIC -o {folder}` writes it beside the features, from the sound"
+        )
     by_name: dict[str, Row] = {}
     files: set[str] = set()
     for row in read_table(path, CorpusError, required=("file", "npy"))[1]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -36,8 +37,10 @@ def choose_precision(task: Task, settings: LoopSettings, log: Callable[[str], No
         log(f"{task.name}: number format bf16-mixed (GPU)")
         return "bf16-mixed"
     formats: tuple[Precision, ...] = ("32-true", "bf16-mixed")
+    seconds: dict[Precision, float] = {}
     with using_threads(1 if _may_choose_threads() else None):
-        seconds = {name: _time_step(task, settings, name) for name in formats}
+        for name in formats:
+            seconds[name] = _time_step(task, settings, name, at_most=2 * min(seconds.values(), default=math.inf))
     chosen = min(formats, key=lambda name: seconds[name])
     log(f"{task.name}: number format {chosen} ({_list_times(seconds)})")
     return chosen
@@ -89,8 +92,11 @@ def _may_choose_threads() -> bool:
     return not is_set and not torch.cuda.is_available()
 
 
-def _time_step(task: Task, settings: LoopSettings, precision: Precision) -> float:
-    """Return the time in seconds of the fastest of three trials, each a forward and backward pass of one batch."""
+def _time_step(task: Task, settings: LoopSettings, precision: Precision, *, at_most: float = math.inf) -> float:
+    """Return the time in seconds of the fastest of three trials, each a forward and backward pass of one batch.
+
+    If a trial takes longer than ``at_most`` seconds, it is the last one.
+    """
     generator = torch.Generator().manual_seed(0)
     batch = task.batch(torch.arange(settings.batch) % task.n_items, generator)
     trial = copy.deepcopy(task)
@@ -100,6 +106,8 @@ def _time_step(task: Task, settings: LoopSettings, precision: Precision) -> floa
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16-mixed"):
             trial(batch, generator, 0.0)["loss"].backward()
         times.append(time.perf_counter() - start)
+        if times[-1] > at_most:
+            break
     return min(times)
 
 
