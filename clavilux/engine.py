@@ -261,7 +261,7 @@ def check_features(where: object, settings: FeatureSettings, bundle: Bundle) -> 
     """Raise an `AudioError` if features with these settings, of the file or folder ``where``, do not fit a bundle."""
     if settings == bundle.feature_settings:
         return
-    classic = ", or paint with --bundle classic" if settings == LIBROSA else ""
+    classic = ", or paint with --bundle classic (nearly one picture for all songs)" if settings == LIBROSA else ""
     raise AudioError(
         f"{where}: has features of {settings}, and bundle {bundle.name} needs {bundle.feature_settings}; give the "
         f"sound, or make the features again with `clavilux features MUSIC -o DIR --bundle {bundle.name}`{classic}"
