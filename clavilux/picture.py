@@ -222,7 +222,8 @@ class Picture:
                 raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error
 
     def _encode_vector(self, kind: str, *, plot: bool, dpi: float) -> bytes:
-        from clavilux.vector import draw_vector, write_pdf, write_svg
+        from clavilux.vector import draw_vector
+        from clavilux.vector_files import write_pdf, write_svg
 
         if self.controls is None:
             raise PictureError("the bundle of the picture decodes pixels, which have no shapes; give a name in .png")

@@ -36,7 +36,7 @@ FORMATS = {
 """Extensions of the raster pictures that are written -> Pillow's names of their formats."""
 
 VECTOR_FORMATS = {".svg": "SVG", ".pdf": "PDF"}
-"""Extensions of the vector pictures that are written (`clavilux.vector`) -> names of their formats."""
+"""Extensions of the vector pictures that are written (`clavilux.vector_files`) -> names of their formats."""
 
 ALL_FORMATS = FORMATS | VECTOR_FORMATS
 
@@ -229,7 +229,7 @@ def read_description(path: Path) -> str:
         If the file cannot be read.
     """
     if path.suffix.lower() in VECTOR_FORMATS:
-        from clavilux.vector import find_description
+        from clavilux.vector_files import find_description
 
         return find_description(path)
     from clavilux.images import open_picture
@@ -248,7 +248,7 @@ def is_sheet(path: Path) -> bool:
 def is_whole(path: Path) -> bool:
     """Return whether a picture file can be decoded to its end; a file that was cut off cannot."""
     if path.suffix.lower() in VECTOR_FORMATS:
-        from clavilux.vector import has_end
+        from clavilux.vector_files import has_end
 
         return has_end(path)
     from clavilux.images import read_picture
@@ -263,7 +263,7 @@ def _read_comment(path: Path) -> dict[str, Any]:
     """Return the JSON object that Clavilux wrote into a picture file; raise `PictureError` if there is none."""
     text: str | bytes | None
     if path.suffix.lower() in VECTOR_FORMATS:
-        from clavilux.vector import find_record
+        from clavilux.vector_files import find_record
 
         text = find_record(path)
     else:

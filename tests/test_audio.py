@@ -511,6 +511,8 @@ def test_missing_empty_and_folder_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "empty.mp3").touch()
     with pytest.raises(AudioError, match=r"nothing\.mp3: cannot be opened"):
         read_blocks(tmp_path / "nothing.mp3")
+    with pytest.raises(AudioError, match=r"a picture of this name is written with -o .*out\.png"):
+        read_blocks(tmp_path / "out.png")
     with pytest.raises(AudioError, match=r"empty\.mp3: is empty"):
         read_blocks(tmp_path / "empty.mp3")
     with pytest.raises(AudioError, match="is a folder"):

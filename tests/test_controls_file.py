@@ -275,6 +275,16 @@ def test_without_o_the_controls_are_printed(song: Path, fake_bundle: Path) -> No
     assert fields["version"] == 1 and fields["seed"] == 5
 
 
+def test_edits_are_not_overwritten(song: Path, fake_bundle: Path) -> None:
+    write = ("controls", song, "-o", "song.json", "--bundle", fake_bundle)
+    assert run(*write).exit_code == run(*write).exit_code == 0, "the same content again"
+    edited = Path("song.json").read_text().replace('"texture": 0.5', '"texture": 1')
+    Path("song.json").write_text(edited)
+    refused = run(*write)
+    assert refused.exit_code == 1 and "song.json exists and has other content" in refused.stderr
+    assert Path("song.json").read_text() == edited
+
+
 def test_an_edited_file_replaces_its_picture_and_no_other(song: Path, fake_bundle: Path) -> None:
     run("controls", song, "-o", "song.json", "--bundle", fake_bundle)
     run("paint", song, "--size", "96", "--bundle", fake_bundle)  # song.png is a picture of the song

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import time
 from pathlib import Path
@@ -194,3 +195,11 @@ def test_no_process_gets_a_signal_where_probing_would_interrupt_it(
             os.utime(leftover, (time.time() - age_s,) * 2)
         remove_leftovers(tmp_path)
         assert {path.name.split("-")[1] for path in tmp_path.iterdir()} == {"4000000", str(os.getpid())}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in the file system")
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(OSError, match="pipe or a device"), replacing(tmp_path / "a.png") as temporary:
+        temporary.touch()
+    assert stat.S_ISFIFO((tmp_path / "a.png").stat().st_mode)

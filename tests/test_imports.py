@@ -45,6 +45,7 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "variations",
     "alt_text",
     "vector",
+    "vector_files",
     "picture_file",
     "picture",
     "record",

@@ -19,7 +19,7 @@ from steered import count_areas, edge_density, grain_of, mean_colour, random_con
 
 import clavilux
 from clavilux.bundle import open_bundle
-from clavilux.colour import srgb_to_lab
+from clavilux.colour import read_hex, srgb_to_lab
 from clavilux.constants import LATENT_DIM, SHIFTS, SURFACE_NAMES
 from clavilux.controls_file import parse_controls_record
 from clavilux.errors import BundleError, ControlsError, PictureError
@@ -328,6 +328,23 @@ def test_shapes_move_in_the_stated_direction(name: str, measure: Any, figure: st
     songs = [dataclasses.replace(random_controls(n), figure=figure) for n in range(N_SONGS)]
     less, more = ([measure(Steering(**{name: v}).steer(song)) for song in songs] for v in (-value, value))
     assert np.less(less, more).mean() >= 0.95
+
+
+@pytest.mark.parametrize("surface", SURFACE_NAMES)
+def test_without_saturation_a_picture_is_grey(surface: str) -> None:
+    controls = dataclasses.replace(random_controls(1), surface=surface)
+    pixels = paint(Steering(saturation=-1).steer(controls), width=64, height=64).astype(int)
+    assert np.ptp(pixels, axis=-1).max() <= 3
+
+
+@pytest.mark.parametrize("surface", ["gouache", "impasto", "drawing", "collage"])
+def test_strokes_of_an_exact_palette_have_its_hues(surface: str) -> None:
+    asked = Steering(palette=("#000080", "#ee6633", "#ffffff"))
+    controls = asked.steer(dataclasses.replace(random_controls(1), surface=surface))
+    strokes = SURFACES[surface](composition_of(controls)).strokes
+    given = srgb_to_lab(read_hex(asked.palette))
+    apart = np.linalg.norm(strokes.paint[:, None, 1:3] - given[None, :, 1:], axis=-1).min(axis=1)
+    assert len(apart) > 100 and apart.max() < 1, "strokes differ from the palette in lightness only"
 
 
 @pytest.mark.slow

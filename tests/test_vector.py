@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -131,6 +132,13 @@ def test_a_plot_has_lines_only() -> None:
         paths = re.findall(r"<path [^>]*>", text)
         assert len(paths) > 3
         assert all('fill="none"' in path and 'stroke-width="4"' in path for path in paths)  # 0.4 mm
+        pens = ElementTree.fromstring(text).findall(f"{SVG}g")
+        assert [len({path.get("stroke") for path in pen}) for pen in pens] == [1] * len(pens), "one colour for each pen"
+        assert all(str(pen.get("id")).startswith("pen-") for pen in pens)
+    lines = re.findall(r'd="M([^"Q]*)"', saved(painted("flat"), "svg", plot=True).decode())
+    segments = [frozenset(pair) for line in lines for pair in pairwise(line.split("L"))]
+    assert len(segments) > 1000
+    assert len(set(segments)) > 0.999 * len(segments), "no border is drawn twice, but for rounding"
     with pytest.raises(PictureError, match="a plot has lines and no pixels"):
         saved(painted("flat"), "png", plot=True)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clavilux.errors import AudioError
-from clavilux.images import starts_as_picture
+from clavilux.images import PICTURE_SUFFIXES, starts_as_picture
 from clavilux.system.files import DOWNLOAD_IT, FIRST_VERSION, web_address
 
 if TYPE_CHECKING:
@@ -193,7 +193,11 @@ def check_file(path: Path) -> None:
     except (OSError, ValueError) as error:
         if address := web_address(path):
             raise AudioError(f"{address}: {DOWNLOAD_IT}") from error
-        raise AudioError(f"{path}: cannot be opened ({reason(error)}); give the path of a sound file") from error
+        is_named_picture = Path(path).suffix.lower() in PICTURE_SUFFIXES
+        advice = f"; a picture of this name is written with -o {path}" if is_named_picture else ""
+        raise AudioError(
+            f"{path}: cannot be opened ({reason(error)}); give the path of a sound file{advice}"
+        ) from error
     if stat.S_ISDIR(status.st_mode):
         raise AudioError(f"{path}: is a folder; give a sound file")
     if not stat.S_ISREG(status.st_mode):

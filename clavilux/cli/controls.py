@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from clavilux.cli.progress import StatusLine
 from clavilux.cli.steering import CUT_PALETTE, read_steering, steering_options
 from clavilux.constants import SIZE_RANGE_PX
 from clavilux.controls_file import parse_controls_record
-from clavilux.errors import ClaviluxError
+from clavilux.errors import ClaviluxError, OutputError
 from clavilux.images import is_picture
 from clavilux.picture_file import read_record
 from clavilux.pipeline import Clavilux
@@ -102,6 +103,8 @@ def controls(
         say(text.rstrip())
         return
     refuse_inputs([output], [song])
+    if os.path.lexists(output) and not (output.is_file() and output.read_bytes() == text.encode()):
+        raise OutputError(f"{output} exists and has other content, such as your edits; remove it, or give another name")
     write_output(output, text.encode())
     say(f"{visible(str(song))} -> {visible(str(output))}")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from clavilux.cli.options import PATH, folder_option, no_progress_option, option
+from clavilux.cli.options import EXISTING_FOLDER, PATH, folder_option, no_progress_option, option
 from clavilux.cli.output import complain, say, visible
 from clavilux.cli.progress import ProgressReporter
 from clavilux.corpus import load_table, summarise
@@ -31,14 +31,14 @@ def corpus() -> None:
 )
 @option(
     "--mirror",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=EXISTING_FOLDER,
     metavar="DIR",
     help="Folder of git clones. A repository whose clone is in this folder is not downloaded. The clone of "
     "github.com/OWNER/NAME may be in OWNER+NAME/repo, OWNER+NAME, OWNER/NAME or NAME.",
 )
 @option(
     "--debs",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=EXISTING_FOLDER,
     metavar="DIR",
     help="Folder of .deb files. A package that is in this folder is not downloaded.",
 )

@@ -17,9 +17,21 @@ OTHERS, ADVANCED = "Options", "Advanced"
 _ONCE = ("output", "near", "palette_from")  # parameters whose second value would silently replace the first
 _FILE_SUFFIXES = frozenset({".csv", ".html", ".json", ".npy", ".tsv", ".txt", ".zip"})
 
-PATH = click.Path(path_type=Path)
-FILE = click.Path(path_type=Path, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
+
+class _Path(click.Path):
+    """A path that is not empty: as a path, "" would be the current folder, which nobody means."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if value == "":
+            self.fail("the name is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
+FILE = _Path(path_type=Path, dir_okay=False)
+FOLDER = _Path(path_type=Path, file_okay=False)
+EXISTING_FOLDER = _Path(path_type=Path, file_okay=False, exists=True)
 
 AnyCommand = Callable[..., Any]
 Decorator = Callable[[AnyCommand], AnyCommand]

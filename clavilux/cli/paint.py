@@ -53,6 +53,12 @@ _HINTS = {
     **dict.fromkeys(("-r", "--recursive"), "Subfolders are always searched: give only the folder"),
     "--silent": "-q",
     "-s": "--size 3000 for the size, or --seed 7 for the random seed",
+    "--symmetry": "Pictures have no mirror symmetry",
+    **dict.fromkeys(("--bits", "--depth", "--16bit"), "Pictures have 8 bits per channel, dithered"),
+    **dict.fromkeys(
+        ("--contrast", "--hue"), "Colours follow the song; --palette, --saturation and --warmth change them"
+    ),
+    **dict.fromkeys(("--prompt", "--theme"), "The song decides, not words; --mood, --near and --palette steer it"),
     "--cmyk": "Pictures are sRGB: convert them in an image program with the CMYK profile of your print shop",
 }  # answers to options that do not exist
 

@@ -188,4 +188,5 @@ def drift_colours(composition: Composition) -> Float32:
         change[..., channel] = np.float32(deviation) * field
     fade = np.interp(composition.palette[:, 0], _PALE, (1.0, _LEAST_DRIFT)).astype(np.float32)
     change *= fade[composition.slots][..., None]
+    change[..., 1:] *= np.float32(min(1.0, 1 + composition.controls.saturation))  # a grey picture stays grey
     return change

@@ -29,8 +29,8 @@ _QUIET = 0.4  # factor of relief and lightness differences far from the focus; i
 _SIZES = (0.6, 0.8)  # size of a stroke over that of its brush: the first number, plus a random part of the second
 _MOST_BEND = 0.9  # largest curvature times length
 _SATURATION = 0.25  # the chroma of a stroke is changed by a random share, at most half of this
-# Some strokes are mixed with the palette colour of nearest lightness: the largest share of this colour in a stroke, and
-# the share of the strokes that are mixed.
+# Unless the palette is exact, some strokes are mixed with the palette colour of nearest lightness: the largest share of
+# this colour in a stroke, and the share of the strokes that are mixed.
 _LEAN, _LEANING = 0.3, 0.25
 _TUFTED = 0.7  # 0: the length of each bristle is independent; 1: neighbouring bristles have similar lengths
 RAGGED = 0.30  # bristles end within this share of half the length of a stroke, at both ends
@@ -193,9 +193,10 @@ def place_strokes(
     colour = palette[slot] + modelling.reshape(-1, 3)[at]
     busy = composition.focus.ravel()[at].astype(np.float64)
     colour[:, 0] += brush.jitter * min(1.0, 2 * composition.controls.texture) * (2 * u[8] - 1) * (_QUIET + busy)
-    colour[:, 1:] *= (1 + _SATURATION * (u[9] - 0.5))[:, None]
-    leaning = np.where(u[10] < _LEANING, _LEAN * u[10] / _LEANING, 0)[:, None]
-    colour += leaning * (palette[nearest_lightness(palette)[slot, 1]] - colour)
+    if not composition.controls.exact_palette:
+        colour[:, 1:] *= (1 + _SATURATION * (u[9] - 0.5))[:, None]
+        leaning = np.where(u[10] < _LEANING, _LEAN * u[10] / _LEANING, 0)[:, None]
+        colour += leaning * (palette[nearest_lightness(palette)[slot, 1]] - colour)
     paint = np.empty((len(colour), 7))
     paint[:, :3], paint[:, 3:6] = colour, (brush.dry, brush.relief, brush.opacity)
     paint[:, 6] = composition.figures.cells.ravel()[at]

@@ -149,7 +149,7 @@ class Gouache(Surface):
 
     def ground(self) -> Float32:
         """Return the colour that shows between the strokes of each palette slot, (8, 3) in CIELAB."""
-        under = np.roll(self.palette, -1, axis=0)
+        under = self.palette if self.composition.controls.exact_palette else np.roll(self.palette, -1, axis=0)
         return np.asarray(0.65 * self.palette + 0.35 * under, np.float32)
 
     def brush(self, view: View, read: tuple[UInt8, UInt8, Float32]) -> Float32:

@@ -252,8 +252,10 @@ def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> 
     If the block raises an exception, the temporary file is removed and the previous file is unchanged. With
     ``durable``, the content is on the disk before the rename, so that a loss of power does not leave an empty file.
     With ``exclusive``, an existing file is not replaced, and `FileExistsError` is raised, even if two processes write
-    at the same time.
+    at the same time. A pipe or a device is never replaced.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
     temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.tmp")
     _own_temporaries.add(temporary)
     try:
