@@ -9,7 +9,7 @@ from typing import Any, Unpack, overload
 
 from clavilux.audio.song import Song
 from clavilux.audio.sources import Source, refuse_mistaken
-from clavilux.errors import AudioError, ClaviluxError, ControlsError, PictureError
+from clavilux.errors import AudioError, BundleError, ClaviluxError, ControlsError, MissingExtraError, PictureError
 from clavilux.painter.controls import Controls
 from clavilux.picture import Picture
 from clavilux.pipeline import Clavilux
@@ -26,8 +26,8 @@ class Pictures(Iterator[Picture]):
     """Iterator with a length over the pictures of several songs; a picture is painted when it is requested.
 
     If a song cannot be painted, `next` raises the error; calling `next` again paints the following song. With the
-    argument ``on_error="skip"`` of `paint`, the error is logged as a warning instead, and the song is left out. After
-    the last picture, a new loop paints all pictures again.
+    argument ``on_error="skip"`` of `paint`, the error is logged as a warning instead, and the song is left out, so that
+    there are fewer pictures than songs, which the length counts. After the last picture, a new loop paints all again.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class Pictures(Iterator[Picture]):
                     song, sr = song
                 return self._clavilux.paint(song, sr=sr, options=self._options)
             except ClaviluxError as error:
-                if not self._skips:
+                if not self._skips or isinstance(error, BundleError | MissingExtraError):  # not faults of the song
                     raise
                 logger.warning("%s; skipped", error)
             finally:

@@ -163,8 +163,8 @@ class Picture:
         exclusive : bool
             Raise an error instead of replacing an existing file.
         plot : bool
-            Draw only lines, for a plotter: the borders of areas and the centre line of each brush stroke. Only for SVG
-            and PDF.
+            Draw only lines, for a plotter: the borders of areas and the centre line of each brush stroke. Each pen
+            has a layer. Only for SVG and PDF.
 
         Raises
         ------

@@ -117,9 +117,10 @@ def draw_vector(
     if isinstance(surface, Gouache):
         for slot in np.flatnonzero(kept).tolist():
             name, inside = f"strokes {slot + 1}", composition.slots == slot
-            if shapes := _curves(surface.strokes.of_slots(np.arange(SLOTS) == slot), drawing):
-                drawing.layers[name] = shapes
-                drawing.clips[name] = _contours(smooth(smooth(inside.astype(np.float32))), 0.5, drawing)
+            shapes = _curves(surface.strokes.of_slots(np.arange(SLOTS) == slot), drawing)
+            clip = _contours(smooth(smooth(inside.astype(np.float32))), 0.5, drawing)
+            if shapes and clip:
+                drawing.layers[name], drawing.clips[name] = shapes, clip
     return drawing
 
 
@@ -129,13 +130,14 @@ def _plot(drawing: Drawing, surface: Surface, colours: list[str], width: float) 
     A pen draws the centre lines of the strokes of its slot and, except in brush drawings, the borders between the
     areas of its slot and those of lighter slots. So each border is drawn once, in a colour that shows on white paper.
     """
+    pen_of = np.array([colours.index(colour) for colour in colours], np.uint8)  # slots of one colour share a pen
     rasters = [] if isinstance(surface, BrushDrawing) else [surface.composition.slots]
     rasters += [surface.upper.slots] if isinstance(surface, Layers) else []
-    borders = [_borders(slots, drawing) for slots in rasters]
+    borders = [_borders(pen_of[slots], drawing) for slots in rasters]
     for slot, colour in enumerate(colours):
         shapes = [Shape([line], colour, width, form="line") for lines in borders for line in lines[slot]]
         if isinstance(surface, Gouache):
-            strokes = _curves(surface.strokes.of_slots(np.arange(SLOTS) == slot), drawing)
+            strokes = _curves(surface.strokes.of_slots(pen_of == slot), drawing)
             shapes += [stroke._replace(colour=colour, width=width, opacity=1.0) for stroke in strokes]
         if shapes:
             drawing.layers[f"pen {slot + 1}"] = shapes
@@ -149,7 +151,7 @@ def _borders(slots: NDArray[np.uint8], drawing: Drawing) -> list[list[Points]]:
     drawn: set[bytes] = set()  # segments of darker slots, which have the same points where they are the same border
     found: list[list[Points]] = [[] for _ in range(SLOTS)]
     for slot in range(SLOTS - 1):
-        values = smooth(smooth((slots > slot).astype(np.float32)))
+        values = np.pad(smooth(smooth((slots > slot).astype(np.float32))), 1, mode="edge")
         new = set()
         for line in cast("list[Points]", contour_generator(z=values).lines(0.5)):
             middles = np.round(256 * (line[:-1] + line[1:])).astype(np.int32)
@@ -158,7 +160,8 @@ def _borders(slots: NDArray[np.uint8], drawing: Drawing) -> list[list[Points]]:
             fresh = np.array([key not in drawn for key in keys])
             starts = np.flatnonzero(fresh & ~np.concatenate([[False], fresh[:-1]]))
             ends = np.flatnonzero(fresh & ~np.concatenate([fresh[1:], [False]]))
-            places = (line + 0.5) * (drawing.width / w, drawing.height / h)
+            inside = np.clip(line - 1, -0.5, (w - 0.5, h - 0.5))
+            places = (inside + 0.5) * (drawing.width / w, drawing.height / h)
             found[slot] += [places[start : end + 2] for start, end in zip(starts, ends, strict=True)]
         drawn |= new
     return found

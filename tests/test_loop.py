@@ -8,6 +8,7 @@ import pickle
 import re
 import resource
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -365,7 +366,7 @@ def test_speeds_have_a_unit(tmp_path):
 
 def test_counts_are_logged_once_in_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     lines, now = [], iter((0.0, 4.0, 6.0, 6.0, 7.0, 12.0, 12.0))
-    monkeypatch.setattr("clavilux.training.logs.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("clavilux.training.logs.time", SimpleNamespace(monotonic=lambda: next(now)))
     counted = log_counts(lines.append, "paintings", 9)
     for done in (1, 2, 3, 4):
         counted(done)

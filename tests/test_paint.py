@@ -208,9 +208,9 @@ def test_a_bad_song_of_a_list_is_skipped_if_that_is_wanted(
     )
     assert [picture.song.name for picture in pictures] == ["song0"]
     assert calls == [0, 1, 2, 3]
-    assert [
+    assert all(
         record.getMessage().startswith(name) for record, name in zip(caplog.records, (songs[0], songs[2]), strict=True)
-    ]
+    )
     with pytest.raises(PictureError, match="on_error is 'ignore'; it is one of raise, skip"):
         clavilux.paint(songs, on_error="ignore")
 

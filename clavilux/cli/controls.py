@@ -37,7 +37,10 @@ from clavilux.system.files import refuse_inputs
 
 @click.command(cls=HintedCommand, without_value={"--palette": CUT_PALETTE})
 @click.argument("song", type=PATH, metavar="SONG|PICTURE")
-@file_option("JSON file to write, such as song.json.  [default: print to stdout]")
+@file_option(
+    "JSON file to write, such as song.json. An existing file with other content is kept, and the exit code is then 1.  "
+    "[default: print to stdout]"
+)
 @seed_option(
     f"another number {SEED_MOVES}. It also gives other variations. The file stores the seed N plus the number of the "
     "variation. Only for a SONG."

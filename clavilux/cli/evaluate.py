@@ -65,7 +65,7 @@ from clavilux.system.files import refuse_inputs
 )
 @option(
     "--pictures",
-    type=click.IntRange(20),
+    type=click.IntRange(24),
     default=400,
     metavar="N",
     help="Use at most N held-out pictures and at most N training pictures. Which pictures are used depends only on the "

@@ -54,9 +54,6 @@ _HINTS = {
     **dict.fromkeys(("--width", "--height"), "--size 1920x1080: width x height"),
     **dict.fromkeys(("--outdir", "--out-dir", "--output-dir", "--out"), "--output, such as -o pictures/"),
     **dict.fromkeys(("--max-size", "--compression", "--jpeg-quality"), "--quality 80 for smaller JPEG and AVIF files"),
-    **dict.fromkeys(
-        ("--keep-folders", "--folders", "--mirror"), '--output "pictures/{folder}/{name}.jpg" to keep the folders'
-    ),
     "-f": "--format FORMAT, such as --format jpg",
 }  # option that users tried although it does not exist -> options to give, of which the command must have the first
 

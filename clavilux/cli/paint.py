@@ -59,6 +59,7 @@ _HINTS = {
         ("--contrast", "--hue"), "Colours follow the song; --palette, --saturation and --warmth change them"
     ),
     **dict.fromkeys(("--prompt", "--theme"), "The song decides, not words; --mood, --near and --palette steer it"),
+    **dict.fromkeys(("--keep-folders", "--mirror"), 'To keep the folders, give -o "pictures/{folder}/{name}.jpg"'),
     "--cmyk": "Pictures are sRGB: convert them in an image program with the CMYK profile of your print shop",
 }  # answers to options that do not exist
 
@@ -142,13 +143,14 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
 @_files(
     "--plot",
     is_flag=True,
-    help="Write only lines, for a pen plotter: borders of areas and centre lines of strokes. Only for svg and pdf.",
+    help="Write only lines, for a pen plotter: borders of areas and centre lines of strokes, with one layer for each "
+    "colour of pen. Only for svg and pdf.",
 )
 @_files(
     "--quality",
     type=click.IntRange(1, 100),
     metavar="N",
-    help="Quality of JPEG and AVIF files: the lower, the smaller the file.  [default: 95]",
+    help="Quality of JPEG and AVIF pictures: the lower, the smaller. Covers and sheets keep theirs.  [default: 95]",
 )
 @_files(
     "--dpi",

@@ -21,6 +21,7 @@ from clavilux.system.terminal import can_repaint
 SHOW_AFTER_S = 2.0  # commands that are faster show nothing
 _EVERY_S = 0.5  # seconds between updates on a terminal
 _LINE_EVERY_S = 30.0  # least number of seconds between lines elsewhere
+_AGAIN_S = 5.0  # a line that has not changed is written again after this time, because something may have erased it
 _CLEAR = b"\r\x1b[K"
 _OFF = "clavilux.no_progress"  # key of `click.Context.meta`
 
@@ -98,7 +99,7 @@ class StatusLine:
         self._n_songs, self._verb, self._n_done = n_songs, verb, 0
         self._started = self._painting_since = self._last_at = self._line_at = time.monotonic()
         self._n_timed = 0  # songs that were painted in this run
-        self._shown = ""  # the line on the terminal
+        self._shown, self._shown_at = "", 0.0  # the line on the terminal, and when it was written
         self._is_on = is_on()
         self._is_repainted = self._is_on and can_repaint()
 
@@ -155,12 +156,13 @@ class StatusLine:
 
     def _show(self, number: int, frame: FrameType | None) -> None:
         """Print the line without a buffer, because the signal may arrive while a stream is being written."""
-        line = self.text(time.monotonic() - self._started)
-        if line == self._shown:
+        now = time.monotonic()
+        line = self.text(now - self._started)
+        if line == self._shown and now - self._shown_at < _AGAIN_S:
             return
         with suppress(OSError):
             os.write(2, _CLEAR + line.encode())
-        self._shown = line
+        self._shown, self._shown_at = line, now
 
     def _clear(self) -> None:
         if self._shown:

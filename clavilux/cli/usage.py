@@ -42,12 +42,15 @@ def check_usage(ctx: click.Context) -> None:
             raise click.UsageError("--random needs exactly one folder of feature files, and no --count.")
         if given["embed"] or given["folder_image"]:
             raise click.UsageError("--random paints excerpts; give it without --embed and --folder-image.")
+    if output == "":
+        raise click.UsageError("-o: the name is empty.")
     if is_template(output):
         check_template(output)
     own = Path(output or "").suffix.lower()
     if suffix and own in ALL_FORMATS and ALL_FORMATS[own] != ALL_FORMATS[f".{suffix}"] and not output.endswith("/"):
         raise click.UsageError(f"-o {output} and --format {suffix} give two formats; give one.")
-    kinds = {f".{suffix}" if suffix else "", own, given["again"].suffix.lower() if given["again"] else ""}
+    again = given["again"].suffix.lower() if given["again"] else ""
+    kinds = {f".{suffix}" if suffix else "", own, again}
     is_vector = bool(kinds & VECTOR_FORMATS.keys())
     if given["background"] != BACKGROUNDS[0]:
         refuse_opaque(f"--format {suffix}", f".{suffix}")
@@ -55,7 +58,8 @@ def check_usage(ctx: click.Context) -> None:
             refuse_opaque(f"-o {output}", own)
     if given["plot"] and not is_vector:
         raise click.UsageError("--plot draws lines; give -o NAME.svg or NAME.pdf, or --format svg or pdf.")
-    if given["quality"] is not None and not kinds & {".jpg", ".jpeg", ".avif"}:
+    target = own if own in ALL_FORMATS else f".{suffix}" if suffix else again
+    if given["quality"] is not None and target not in (".jpg", ".jpeg", ".avif"):
         raise click.UsageError(
             "--quality is for JPEG and AVIF; give -o NAME.jpg or NAME.avif, or --format jpg or avif."
         )

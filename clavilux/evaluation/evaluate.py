@@ -120,10 +120,14 @@ def evaluate(
     return run.result()
 
 
-def _refuse_few(counts: dict[str, int]) -> None:
-    few = [f"{n} {what}" for what, n in counts.items() if n < LEAST]
-    if few:
-        raise CorpusError(f"{', '.join(few)}: too few to compare; give at least {LEAST} of each")
+def _refuse_few(n_songs: int, n_art: int, n_training: int) -> None:
+    """Raise a `CorpusError` if there are fewer than `LEAST` songs, pictures to compare with, or training pictures."""
+    counts = {"songs": n_songs, "pictures in half of the held-out ones": n_art, "training pictures": n_training}
+    if few := [f"{n} {what}" for what, n in counts.items() if n < LEAST]:
+        raise CorpusError(
+            f"{', '.join(few)}: too few to compare; at least {LEAST} of each are needed. Pictures are split into two "
+            f"halves, so give at least {LEAST} songs and {2 * LEAST} pictures"
+        )
 
 
 class _Evaluation:
@@ -144,12 +148,8 @@ class _Evaluation:
         self.half_latents: dict[str, list[Float32]] = {}
         self.halves: dict[str, Pair] = {}
 
-        counts = {
-            "songs": len(material.songs),
-            "held-out pictures": len(material.held_out_art),
-            "training pictures": len(material.training_art),
-        }
-        _refuse_few(counts)
+        halves = 2 if material.has_held_out_art else 1  # see below
+        _refuse_few(len(material.songs), len(material.held_out_art) // halves, len(material.training_art))
         log(f"measuring {len(material.songs)} songs")
         self.songs = measure_songs([song.path for song in material.songs], bundles, max_s=max_s, jobs=jobs)
         chosen = [material.songs[i] for i in self.songs.chosen]
@@ -168,7 +168,7 @@ class _Evaluation:
         middle = len(held_out) // 2 if material.has_held_out_art else len(held_out)
         art = held_out.take(np.arange(middle))
         self.other_art = held_out.take(np.arange(middle, len(held_out))) if material.has_held_out_art else self.training
-        _refuse_few({"songs": len(chosen), "held-out pictures": len(art), "training pictures": len(self.training)})
+        _refuse_few(len(chosen), len(art), len(self.training))
         n = min(len(chosen), len(art), len(self.other_art), len(self.training))
         spaces = Spaces.of(self.training.features)
         self.reference = Reference(

@@ -140,8 +140,8 @@ class Canvas:
     def exchange(self, shape: Shape, by: int = _EXCHANGE, words: Words = "") -> None:
         """Add a number to the slots in a shape, modulo 8; the default, 4, exchanges the dark and the light slots.
 
-        ``words`` say what the shape is if a description of the picture should mention it; likewise below. If they
-        depend on what is seen of the shape, they are a function of the cells (h, w) that it changes.
+        ``words`` say what the shape is if a description of the picture should mention it. If they depend on what is
+        seen of the shape, they are a function of the cells (h, w) that it changes. Other methods take only text.
         """
         self._add(shape, lambda mean: by, is_move=True, words=words)
 

@@ -254,7 +254,10 @@ def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> 
     With ``exclusive``, an existing file is not replaced, and `FileExistsError` is raised, even if two processes write
     at the same time. A pipe or a device is never replaced.
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    mode = stat.S_IFREG
+    with suppress(OSError, ValueError):  # it does not exist yet
+        mode = stat.S_IFMT(path.stat().st_mode)
+    if mode not in (stat.S_IFREG, stat.S_IFDIR):
         raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
     temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.tmp")
     _own_temporaries.add(temporary)

@@ -2,7 +2,3 @@
 
 Needs the extra `train`.
 """
-
-from clavilux.system.extras import require
-
-require("torch", "train")
