@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.constants import PLAN_SIDE, SLOTS
-from clavilux.errors import ClaviluxError, ControlsError
+from clavilux.errors import ClaviluxError, ControlsError, PictureError
 from clavilux.painter.controls_json import PLAN_DECIMALS, ControlsFile, parse_fields, read_json
 from clavilux.picture import Picture
 from clavilux.record import PaintOptions, check_version
@@ -79,12 +79,14 @@ def paint_controls(file: ControlsFile, options: PaintOptions, *, seed: int | Non
     return Picture(pixels, controls_record(file, options, seed=seed), controls, None, None, rgba=rgba)
 
 
-def repaint_controls(record: dict[str, Any], changes: dict[str, Any], *, threads: int) -> Picture:
+def repaint_controls(record: dict[str, Any], changes: dict[str, Any], song: object = None, *, threads: int) -> Picture:
     """Return a picture that was painted from controls, painted again from its untrusted record.
 
     ``changes`` are fields of `PaintOptions`, such as ``size``, that differ from the record; None stands for no change.
-    Errors are those of `parse_controls_record`.
+    If a song is given, a `PictureError` is raised. Other errors are those of `parse_controls_record`.
     """
+    if song is not None:
+        raise PictureError("the picture was painted from controls, without a song; give only its record")
     file, options = parse_controls_record(record)
     options = dataclasses.replace(options, **{name: value for name, value in changes.items() if value is not None})
     return paint_controls(file, options, threads=threads)

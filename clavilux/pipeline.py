@@ -65,9 +65,7 @@ class Clavilux:
 
     Examples
     --------
-    >>> clavilux = Clavilux()
-    >>> for song in ["nocturne.flac"]:
-    ...     clavilux.paint(song, size=128).save(f"{song}.png")
+    >>> Clavilux().paint("nocturne.flac", size=128).save("nocturne.png")
     """
 
     def __init__(self, bundle: FileName = "default", *, threads: Number = 1) -> None:
@@ -231,8 +229,7 @@ class Clavilux:
 
         Examples
         --------
-        >>> pictures = list(Clavilux().variations("nocturne.flac", count=2, size=128))
-        >>> [picture.record["variation"] for picture in pictures]
+        >>> [picture.record["variation"] for picture in Clavilux().variations("nocturne.flac", count=2, size=128)]
         [0, 1]
         """
         resolved = self._options(options, changes, Clavilux.variations)
@@ -257,8 +254,7 @@ class Clavilux:
         record : dict
             From `clavilux.read_record`, or the attribute ``record`` of a picture.
         song : path-like, file or Song, optional
-            The song of the picture, for the attribute ``song`` of the result. Painting does not need it, and a picture
-            of controls has none.
+            The song of the picture, for the attribute ``song`` of the result. A picture of controls has none.
         size : int or (int, int), optional
             Size in pixels; by default, the size in the record.
         dpi : float, optional
@@ -278,18 +274,15 @@ class Clavilux:
 
         Examples
         --------
-        >>> clavilux = Clavilux()
-        >>> picture = clavilux.paint("nocturne.flac", size=128)
-        >>> clavilux.repaint(picture.record, size=256).pixels.shape
+        >>> record = Clavilux().paint("nocturne.flac", size=128).record
+        >>> Clavilux().repaint(record, size=256).pixels.shape
         (256, 256, 3)
         """
         given: dict[str, Any] = {"size": size, "dpi": dpi, "background": background}
         if isinstance(record, dict) and "controls" in record:
             from clavilux.controls_file import repaint_controls
 
-            if song is not None:
-                raise PictureError("the picture was painted from controls, without a song; give only its record")
-            return repaint_controls(record, given, threads=self.threads)
+            return repaint_controls(record, given, song, threads=self.threads)
         recorded = parse_record(record)
         options = replace(recorded.options, **{name: value for name, value in given.items() if value is not None})
         if recorded.bundle_sha256 != self.bundle.sha256:

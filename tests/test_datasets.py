@@ -325,7 +325,7 @@ def test_descriptors_are_finite_and_whole(tmp_path):
     from clavilux.audio.feature_table import HALVES
 
     _features(tmp_path, "one.npy")
-    with pytest.raises(CorpusError, match="is missing; `clavilux features` writes it"):
+    with pytest.raises(CorpusError, match=r"is missing; `clavilux features MUSIC -o .*` writes it"):
         read_descriptors(tmp_path)
     columns = ["file", "npy", *DESCRIPTORS, *HALVES[0], *HALVES[1]]
     (entry,) = list_entries(tmp_path, FEATURE_SUFFIXES)
