@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clavilux.colour import read_hex, srgb_to_lab, write_hex
 from clavilux.painter.controls import Controls
-from clavilux.painter.figures import FIGURE_WORDS, figure_names
+from clavilux.painter.figures import FIGURE_WORDS, figure_names, name_side
 from clavilux.painter.surfaces import SURFACES
 
 Float32 = NDArray[np.float32]
@@ -189,8 +189,8 @@ def _describe_figures(controls: Controls, width: int, height: int, seed: int) ->
     weight = composition.figures.cells * np.maximum(composition.focus - 0.5, 0) + 1e-9
     shares = [weight.sum(axis=axis) / weight.sum() for axis in (1, 0)]
     down, right = (float(share @ (np.arange(share.size) + 0.5)) / share.size - 0.5 for share in shares)
-    above = "" if abs(down) < _OFF_CENTRE else "above" if down < 0 else "below"
-    beside = "" if abs(right) < _OFF_CENTRE else "left of" if right < 0 else "right of"
+    above = name_side(down, _OFF_CENTRE, "above", "below")
+    beside = name_side(right, _OFF_CENTRE, "left of", "right of")
     place = " and ".join(filter(None, (above, beside))) or "in"
     parts = [f"{FIGURE_WORDS[names[0]]} {place} the middle", *composition.figures.also]
     parts += [_SECOND_WORDS[name] for name in names[1:]]

@@ -45,3 +45,4 @@ DEFAULT_SIZE_PX = 1_024
 BACKGROUNDS = ("painted", "transparent")  # values of `clavilux.record.PaintOptions.background`
 DENSITY_DPI = 300.0  # default of the pixels per inch that picture files state; it does not change the pixels
 DPI_RANGE = (1.0, 10_000.0)
+MM_PER_INCH = 25.4

@@ -88,8 +88,7 @@ def repaint_controls(record: dict[str, Any], changes: dict[str, Any], song: obje
     if song is not None:
         raise PictureError("the picture was painted from controls, without a song; give only its record")
     file, options = parse_controls_record(record)
-    options = dataclasses.replace(options, **{name: value for name, value in changes.items() if value is not None})
-    return paint_controls(file, options, threads=threads)
+    return paint_controls(file, options.with_given(**changes), threads=threads)
 
 
 def controls_record(file: ControlsFile, options: PaintOptions, *, seed: int | None = None) -> dict[str, Any]:

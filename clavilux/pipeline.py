@@ -284,7 +284,7 @@ class Clavilux:
 
             return repaint_controls(record, given, song, threads=self.threads)
         recorded = parse_record(record)
-        options = replace(recorded.options, **{name: value for name, value in given.items() if value is not None})
+        options = recorded.options.with_given(**given)
         if recorded.bundle_sha256 != self.bundle.sha256:
             raise BundleError(
                 f"the picture was painted with bundle {show(recorded.bundle_name)} (sha256 "

@@ -190,6 +190,10 @@ class PaintOptions:
             changes["steering"] = replace(changes.get("steering", self.steering), **wishes)
         return replace(self, **changes)
 
+    def with_given(self, **values: Any) -> PaintOptions:
+        """Return a copy of these options with the given fields replaced, except by values that are None."""
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
+
     def with_noise_of(self, bundle: Bundle) -> PaintOptions:
         """Return a copy of these options with the values of a bundle for ``noise_std`` and ``logvar_scale`` of None."""
         return replace(

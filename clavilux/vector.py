@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.colour import lab_to_srgb, write_hex
-from clavilux.constants import SLOTS
+from clavilux.constants import MM_PER_INCH, SLOTS
 from clavilux.painter.composition import compose
 from clavilux.painter.controls import Controls
 from clavilux.painter.ground import ground_slots
@@ -27,7 +27,6 @@ from clavilux.system.extras import require
 Points = NDArray[np.float64]
 Form = Literal["polygon", "line", "curve"]
 
-MM_PER_INCH = 25.4
 _PEN_MM = 0.4  # width of the lines for a plotter
 
 
@@ -116,10 +115,10 @@ def draw_vector(
         drawing.layers["lines"] = [Shape(_contours(surface.line, 0.0, drawing), _hex(surface.ink))]
     if isinstance(surface, Gouache):
         for slot in np.flatnonzero(kept).tolist():
-            name, inside = f"strokes {slot + 1}", composition.slots == slot
             shapes = _curves(surface.strokes.of_slots(np.arange(SLOTS) == slot), drawing)
-            clip = _contours(smooth(smooth(inside.astype(np.float32))), 0.5, drawing)
+            clip = _outlines(composition.slots == slot, drawing)
             if shapes and clip:
+                name = f"strokes {slot + 1}"
                 drawing.layers[name], drawing.clips[name] = shapes, clip
     return drawing
 
@@ -147,11 +146,10 @@ def _borders(slots: NDArray[np.uint8], drawing: Drawing) -> list[list[Points]]:
     """Return for each slot of a raster (h, w) the lines between its areas and those of lighter slots."""
     from contourpy import contour_generator
 
-    h, w = slots.shape
     drawn: set[bytes] = set()  # segments of darker slots, which have the same points where they are the same border
     found: list[list[Points]] = [[] for _ in range(SLOTS)]
     for slot in range(SLOTS - 1):
-        values = np.pad(smooth(smooth((slots > slot).astype(np.float32))), 1, mode="edge")
+        values = np.pad(_soften(slots > slot), 1, mode="edge")
         new = set()
         for line in cast("list[Points]", contour_generator(z=values).lines(0.5)):
             middles = np.round(256 * (line[:-1] + line[1:])).astype(np.int32)
@@ -160,8 +158,7 @@ def _borders(slots: NDArray[np.uint8], drawing: Drawing) -> list[list[Points]]:
             fresh = np.array([key not in drawn for key in keys])
             starts = np.flatnonzero(fresh & ~np.concatenate([[False], fresh[:-1]]))
             ends = np.flatnonzero(fresh & ~np.concatenate([fresh[1:], [False]]))
-            inside = np.clip(line - 1, -0.5, (w - 0.5, h - 0.5))
-            places = (inside + 0.5) * (drawing.width / w, drawing.height / h)
+            places = _to_pixels(line - 1, slots.shape, drawing)
             found[slot] += [places[start : end + 2] for start, end in zip(starts, ends, strict=True)]
         drawn |= new
     return found
@@ -189,9 +186,24 @@ def _stack(
         mask = ((slots == slot) | (slots > slot) & away & (opacity == 1)) & where
         if not mask.any():
             continue
-        paths = _contours(smooth(smooth(mask.astype(np.float32))), 0.5, drawing)
-        shapes.append(Shape(paths, colours[slot], opacity=opacity))
+        shapes.append(Shape(_outlines(mask, drawing), colours[slot], opacity=opacity))
     return shapes
+
+
+def _outlines(mask: NDArray[np.bool_], drawing: Drawing) -> list[Points]:
+    """Return polygons around the cells of a raster (h, w) that are True, and around the holes in them."""
+    return _contours(_soften(mask), 0.5, drawing)
+
+
+def _soften(mask: NDArray[np.bool_]) -> Float32:
+    """Return the fraction of True cells around each cell of a raster (h, w), so that contours have no steps."""
+    return smooth(smooth(mask.astype(np.float32)))
+
+
+def _to_pixels(cells: Points, shape: tuple[int, ...], drawing: Drawing) -> Points:
+    """Return points (n, 2), given in cells from the centre of the first cell of a raster (h, w), in pixels."""
+    h, w = shape
+    return np.asarray((np.clip(cells, -0.5, (w - 0.5, h - 0.5)) + 0.5) * (drawing.width / w, drawing.height / h))
 
 
 def _contours(values: Float32, level: float, drawing: Drawing) -> list[Points]:
@@ -203,7 +215,7 @@ def _contours(values: Float32, level: float, drawing: Drawing) -> list[Points]:
     generator = contour_generator(np.arange(-1, w + 1), np.arange(-1, h + 1), padded, fill_type=FillType.OuterOffset)
     found = []
     for points, offsets in zip(*generator.filled(level, np.inf), strict=True):
-        places = (np.clip(points, -0.5, (w - 0.5, h - 0.5)) + 0.5) * (drawing.width / w, drawing.height / h)
+        places = _to_pixels(points, values.shape, drawing)
         found += [places[a : b - 1] for a, b in pairwise(offsets.tolist())]  # the last point repeats the first
     return found
 

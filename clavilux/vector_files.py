@@ -7,12 +7,15 @@ import os
 import re
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, unescape
 
+from clavilux.constants import MM_PER_INCH
 from clavilux.errors import PictureError
-from clavilux.vector import MM_PER_INCH, Drawing, Form, Points, Shape
 from clavilux.version import __version__
+
+if TYPE_CHECKING:  # reading a file does not need the painter
+    from clavilux.vector import Drawing, Form, Points, Shape
 
 _POINTS_PER_INCH = 72.0
 _RECORD_BYTES = 262_144  # the record is searched in so many bytes from the beginning of a file

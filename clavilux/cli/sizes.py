@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import click
 
-from clavilux.constants import DENSITY_DPI, DPI_RANGE, MAX_ASPECT, SIZE_RANGE_PX
+from clavilux.constants import DENSITY_DPI, DPI_RANGE, MAX_ASPECT, MM_PER_INCH, SIZE_RANGE_PX
 from clavilux.errors import PictureError
 from clavilux.system.arguments import check_size
 
-_UNITS_PER_INCH = {"mm": 25.4, "cm": 2.54, "in": 1.0}
+_UNITS_PER_INCH = {"mm": MM_PER_INCH, "cm": MM_PER_INCH / 10, "in": 1.0}
 _NUMBER, _UNIT = r"(\d{1,9}(?:\.\d{1,9})?)", r"(px|mm|cm|in|inch|inches)?"
 _SIZE = re.compile(rf"{_NUMBER}{_UNIT}(?:[x×*]{_NUMBER}{_UNIT})?(?:@{_NUMBER}(?:dpi)?)?")
 _SEVERAL_NUMBERS = re.compile(r"\d\s+\d")  # with only a space between them

@@ -97,9 +97,13 @@ def _describe_arc(cells: Mask) -> str:
     if max(rows.mean(), columns.mean()) >= _ACROSS:
         return "a wide arc across the picture"
     down, right = (float(np.flatnonzero(seen).mean()) / seen.size - 0.5 for seen in (rows, columns))
-    above = "" if abs(down) < _OFF_CENTRE else "top" if down < 0 else "bottom"
-    beside = "" if abs(right) < _OFF_CENTRE else "left" if right < 0 else "right"
+    above, beside = name_side(down, _OFF_CENTRE, "top", "bottom"), name_side(right, _OFF_CENTRE, "left", "right")
     return f"a part of a wide arc at the {' '.join(filter(None, (above, beside))) or 'middle'}"
+
+
+def name_side(offset: float, least: float, before: str, after: str) -> str:
+    """Return the word for the side of the middle on which an offset lies, or "" if it is smaller than ``least``."""
+    return "" if abs(offset) < least else before if offset < 0 else after
 
 
 def figure_names(controls: Controls) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.audio.mfcc import read_settings
+from clavilux.audio.mfcc import LIBROSA, read_settings
 from clavilux.errors import AudioError, PictureError, TrainingError
 from clavilux.images import PICTURE_SUFFIXES, middle_square, read_picture, resize
 from clavilux.models.audio_vae import AudioVAE
@@ -183,10 +183,10 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
             summaries.append(_summarise(entry.path, file.windows()))
             settings = read_settings(entry.path)
             if settings != run.recipe.features:
+                classic = ", or train with --recipe classic" if settings == LIBROSA else ""
                 raise TrainingError(
                     f"{entry.path}: has features of {settings}, and the recipe needs {run.recipe.features}; give "
-                    "--audio the folder of music, or make the features again for a bundle of this recipe; features of "
-                    "11025 Hz, 80 dB, absolute are those of --recipe classic"
+                    f"--audio the folder of music, or make the features again for a bundle of this recipe{classic}"
                 )
             if descriptors:
                 descriptors_of(entry, rows, run.features)
