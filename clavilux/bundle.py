@@ -39,9 +39,10 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle with a validated ``bundle.json``; other files are verified by their hash when they are read.
+    """An opened bundle (a folder of trained networks) with a validated ``bundle.json``.
 
-    D is the number of song descriptors that the networks use.
+    The hash of any other file is checked when the file is read. In the shapes below, D is the number of song
+    descriptors that the networks use.
     """
 
     folder: Path

@@ -120,11 +120,12 @@ def paint(
     Parameters
     ----------
     song : path-like, file, array, Song, Controls or iterable
-        The path of an audio file or feature file; an audio file that is open in binary mode (such as `io.BytesIO`);
-        samples of shape (n,) or (channels, n); or a `Song`. The same sound gives the same picture in all these forms.
+        The path of an audio file, or of a feature file (written by ``clavilux features``); an audio file that is open
+        in binary mode (such as `io.BytesIO`); samples of shape (n,) or (channels, n); or a `Song`. The same sound gives
+        the same picture in all these forms.
         A list, or another iterable such as ``Path("album").glob("*.mp3")``, can contain all of them, with each array as
-        ``(y, sr)``. Instead of a song, `Controls` or the path of a file of controls (``.json``) can be given, but not
-        in a list, and without a bundle or options that need a song, such as ``variation``.
+        ``(y, sr)``. `Controls` (what the painter is told to paint), or the path of a ``.json`` file with them, can be
+        given instead of one song. Then ``bundle`` and options that need a song, such as ``variation``, are refused.
     sr : int, optional
         Sample rate in Hz, if ``song`` is an array.
     bundle : path-like

@@ -323,7 +323,7 @@ class ParsedRecord(NamedTuple):
 
 
 def parse_record(record: Any, *, any_version: bool = False) -> ParsedRecord:
-    """Return the validated content of a record.
+    """Return the validated content of a record, the text in a picture file that says how to paint the picture again.
 
     Parameters
     ----------
@@ -331,8 +331,8 @@ def parse_record(record: Any, *, any_version: bool = False) -> ParsedRecord:
         Result of `clavilux.picture_file.read_record`. Pictures are untrusted, so it may have any type and content.
         Unknown entries are ignored.
     any_version : bool
-        Also accept a record that another major or minor version of Clavilux wrote. This version paints a different
-        picture from it.
+        Also accept a record that another major or minor version of Clavilux wrote. The installed version does not
+        paint the same picture from such a record.
 
     Raises
     ------

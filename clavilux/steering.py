@@ -61,8 +61,8 @@ class NearPicture:
     sha256 : str
         SHA-256 of `pixels`.
     pixels : bytes or None
-        The central square of the picture, resized to 64 x 64 pixels: sRGB, 3 bytes per pixel, row by row. None if read
-        from the record of a picture, which has only `name` and `sha256`.
+        The central square of the picture, resized to 64 x 64 pixels: sRGB, 3 bytes per pixel, row by row. None if
+        this object was read from the record in a picture file, which stores only `name` and `sha256`.
     """
 
     name: str

@@ -55,7 +55,7 @@ NAME_ERRORS = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, er
 
 
 class Progress(Protocol):
-    """Receiver of the progress of `write_features`."""
+    """Methods that `write_features` calls to report its progress, counted in files."""
 
     def begin(self, n_files: int) -> None:
         """Receive the number of files; called once, before the first file."""

@@ -99,7 +99,10 @@ def read_samples(frame: AudioFrame, layout: FrameFormat) -> NDArray[Any]:
 
 
 def loudest_channel_power(samples: NDArray[Any], layout: FrameFormat) -> float:
-    """Return the mean square of the loudest channel in samples from `read_samples`; full scale is 1."""
+    """Return the mean square of the loudest channel, 1 for a channel whose samples are all at full scale.
+
+    ``samples`` and ``layout`` are what `read_samples` yields.
+    """
     if not layout.is_planar:
         samples = samples.reshape(-1, layout.n_channels).T
     if samples.size == 0:

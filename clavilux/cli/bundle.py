@@ -33,7 +33,7 @@ def _open(ctx: click.Context, argument: str | None, name: str) -> Bundle:
 @option("--json", "as_json", is_flag=True, help="Print the file bundle.json of the bundle instead of a summary.")
 @click.pass_context
 def show(ctx: click.Context, /, bundle_name: str | None, name: str, as_json: bool) -> None:
-    """Print how a bundle was trained, how good it is, and the size and hash of each file.
+    """Print how a bundle was trained, its results on validation data, and the size and hash of each file.
 
     Give the bundle as an argument or with --bundle, not both.
     """

@@ -42,8 +42,8 @@ from clavilux.system.files import refuse_inputs
     "[default: print to stdout]"
 )
 @seed_option(
-    f"another number {SEED_MOVES}. It also gives other variations. The file stores the seed N plus the number of the "
-    "variation. Only for a SONG."
+    f"another number {SEED_MOVES}. It also gives other variations. In the file, `seed` is the sum of N and the number "
+    "of --variation. Only for a SONG."
 )
 @option(
     "--variation",
@@ -55,7 +55,7 @@ from clavilux.system.files import refuse_inputs
 )
 @steering_options
 @no_progress_option()
-@bundle_option(note="`classic` does not work here: it paints without controls.")
+@bundle_option(note="`classic` has no controls, so it is refused here.")
 @click.pass_context
 def controls(
     ctx: click.Context,

@@ -45,12 +45,14 @@ def corpus() -> None:
 @option(
     "--core",
     is_flag=True,
-    help="Use only the core sources: 4 GB of downloads instead of 13 GB, enough for a first training.",
+    help="Use fewer sources, enough for a first training; pictures and music are then 4 GB of downloads instead of "
+    "13 GB.",
 )
 @option(
     "--include",
     type=click.Choice(["research"]),
-    help="Also include files whose licences allow evaluation but not training.",
+    help="`research` also includes files whose licences allow evaluation but not training. They are marked as "
+    "held-out, so `clavilux train` does not use them.",
 )
 @option(
     "--workers",

@@ -61,7 +61,7 @@ from clavilux.system.files import refuse_inputs
     type=click.IntRange(12),
     default=200,
     metavar="N",
-    help="Use at most N songs. Which songs are used does not depend on --seed.",
+    help="Use at most N songs. Which songs are used depends only on the files.",
 )
 @option(
     "--pictures",
@@ -80,17 +80,17 @@ from clavilux.system.files import refuse_inputs
 )
 @seed_option(
     "it decides which random latents, permutations and test tunes are drawn. If --art is a corpus, it also decides how "
-    "the held-out pictures are split into two halves; comparing the halves shows which values real art reaches. It has "
-    "no effect on which songs and pictures are used.",
+    "the held-out pictures are split into two halves, whose comparison shows which values of the measures real art "
+    "reaches. It has no effect on which songs and pictures are used.",
     section=ADVANCED,
 )
 @advanced_option(
     "--looks",
     type=FILE,
     metavar="FILE",
-    help="Text file that counts looks, which are evaluations on these songs: this evaluation adds a line with one "
-    "look, and the report states the sum of all looks. Every decision that you base on the same songs makes "
-    "the networks less independent of them.",
+    help="Text file that counts the evaluations (looks) on these songs: this evaluation adds a line, and the report "
+    "states their number. The more often networks are chosen by their results on the same songs, the less these "
+    "results say about other songs.",
 )
 @jobs_option()
 @file_option(

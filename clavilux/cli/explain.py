@@ -56,19 +56,20 @@ _HINTS = {
 @click.option(
     "--record",
     is_flag=True,
-    help="Print the record of a picture, from which it can be painted again, as JSON instead of words.",
+    help="Only for a PICTURE: print, as JSON, the record in the file, from which `clavilux paint --again` paints it "
+    "again. No description is printed.",
 )
 @no_progress_option()
 @bundle_option()
 def explain(song: Path, output: Path | None, record: bool, seed: int, bundle: str) -> None:
-    """Describe what was measured in SONG, what its picture looks like, and which properties of the two correspond.
+    """Describe what was measured in SONG, what its picture looks like, and how sound and picture correspond.
 
     With -o, the description is written to an HTML page. The page also shows:
 
     \b
     - the picture, and the fraction of it that each colour covers
     - how SONG compares with the training songs, and how it changes over time
-    - how strongly sound and picture correspond
+    - how strongly properties of sound and picture correlate over many songs
     - the training songs nearest to SONG, and the training pictures nearest to its picture
 
     For a PICTURE that Clavilux painted, its description and the settings that it was painted with are printed; -o works

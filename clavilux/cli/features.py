@@ -59,7 +59,8 @@ def features(
     """Measure tempo, key, loudness and other properties of all songs in the folder AUDIO_DIR and its subfolders.
 
     The measurements are written to a table, descriptors.csv. For each song, a feature file (.npy) is written too;
-    `clavilux paint` and `clavilux train` can read it. It has one array of MFCC for each 5 s that are not silent.
+    `clavilux paint` and `clavilux train` can read it. It has the MFCC, 20 x 216 numbers, of each window of 5 s that is
+    not silent.
 
     If the command is interrupted, run it again to continue. A file that cannot be read is reported and skipped, and
     the exit code is then 1.

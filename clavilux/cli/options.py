@@ -145,7 +145,7 @@ def no_progress_option(*, section: str = OTHERS) -> Decorator:
         is_flag=True,
         expose_value=False,
         callback=turn_off,
-        help="Do not show how far the work is, for example with a screen reader.",
+        help="Do not show progress, for example if you use a screen reader.",
     )
 
 

@@ -48,7 +48,8 @@ def _is_harmful(character: str) -> bool:
 def say(text: str) -> None:
     """Print a result, one or more lines, on stdout.
 
-    A closed pipe (``| head -1``) is ignored. Other errors are reported once, on stderr, and `exit_code` returns 1.
+    If a pipe is closed (``| head -1``), nothing happens. If stdout cannot be written, for example because the disk is
+    full, this is reported on stderr once per process, and from then on `exit_code` returns 1.
     """
     if _cannot_write:
         return

@@ -83,8 +83,8 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     type=Word(BACKGROUNDS),
     default=BACKGROUNDS[0],
     help="`transparent` leaves out the ground of the picture, for stickers or T-shirts. With the surface `drawing`, "
-    "the ground is the bare paper. With other surfaces, the ground is every area, also inside the picture, whose "
-    "colour is the commonest along the edge of the picture. JPEG files cannot be transparent. The covers of --embed "
+    "the ground is the bare paper. With other surfaces, the ground is all areas of one colour, also "
+    "inside the picture: the commonest colour along its edge. JPEG files cannot be transparent. The covers of --embed "
     "and --folder-image are always opaque.",
 )
 @seed_option(
@@ -113,7 +113,7 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     type=FiniteRange(1),
     default=MAX_AUDIO_S,
     metavar="S",
-    show_default="14400, 4 hours",
+    show_default="4 hours",
     help="Use only the first S seconds of each song.",
 )
 @_picture(
@@ -121,7 +121,8 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     type=PATH,
     metavar="PICTURE",
     help="Paint PICTURE again, for example at another --size. It needs no SONG, because every picture file stores how "
-    "it was painted. With --embed and its SONG, PICTURE becomes the cover of SONG.",
+    "it was painted. To make PICTURE the cover of the song that it was painted from, also give this "
+    "SONG and --embed.",
 )
 @steering_options
 @_files(
@@ -150,7 +151,8 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     "--quality",
     type=click.IntRange(1, 100),
     metavar="N",
-    help="Quality of JPEG and AVIF pictures: the lower, the smaller. Covers and sheets keep theirs.  [default: 95]",
+    help="Quality of JPEG and AVIF pictures: the lower, the smaller the file. It has no effect on --sheet "
+    "and on the covers of --embed and --folder-image.  [default: 95]",
 )
 @_files(
     "--dpi",
@@ -169,8 +171,8 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     "--embed",
     is_flag=True,
     help="Change the audio file: write the picture into its tags as front cover (MP3, FLAC, M4A, Ogg Vorbis, Opus). "
-    "A front cover that Clavilux did not write is never replaced: such a file is left unchanged; the exit code is then "
-    "1. With --count, the cover is the main picture; to choose another one, give --again PICTURE and its SONG. Needs "
+    "A song whose front cover is not from Clavilux is left unchanged; the exit code is then 1. With --count, "
+    "the cover is the main picture; to choose another one, give --again PICTURE and its SONG. Needs "
     'the extra `tags`: run `pip install ".[tags]"` in the source folder.',
 )
 @_files(

@@ -48,11 +48,13 @@ steering_options = combine(
         help="Strength of grain and brushwork, from 0 (none) to 1 (twice the usual strength); 0.5 is usual. At 0, "
         "strokes still show as shapes, without traces of the brush; --surface flat has no strokes.",
     ),
-    _amount("--scale", help="Shapes and marks, from few and large (-1) to many and small (1); 0 changes nothing."),
+    _amount(
+        "--scale", help="Size of shapes and marks, from large and few (-1) to small and many (1); 0 changes nothing."
+    ),
     _amount(
         "--complexity",
-        help="Complexity, from fewer shapes and less detail (-1) to more shapes and more detail (1); 0 changes "
-        "nothing.",
+        help="From a calm picture with few areas (-1) to a busy one with many areas (1), with marks of the same "
+        "size; 0 changes nothing.",
     ),
     _amount(
         "--outline",
@@ -80,9 +82,10 @@ steering_options = combine(
     _steer(
         "--mood",
         metavar="V,A",
-        help="Paint as if the music had another mood. V goes from sadder (-1: colder, darker colours) to happier (1: "
-        "warmer, lighter colours), A from calmer (-1: paler colours) to more excited (1: stronger colours). A does not "
-        "make a picture emptier or busier; --complexity and --scale do. For example, 0.5,-1; 0,0 changes nothing.",
+        help="Paint as if the music were happier or sadder (V), and calmer or more excited (A), such as 0.5,-1. V goes "
+        "from -1 (sadder: colder, darker colours) to 1 (happier: warmer, lighter colours), A from -1 (calmer: paler "
+        "colours) to 1 (more excited: stronger colours); 0 changes nothing. For an emptier or busier picture, use "
+        "--complexity and --scale.",
     ),
     _steer(
         "--near",

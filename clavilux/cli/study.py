@@ -66,11 +66,12 @@ def make(ctx: click.Context, music: Path, output: Path, bundle: str, seed: int, 
 @click.argument("results", nargs=-1, required=True, type=PATH, metavar="RESULT...")
 @click.pass_context
 def read(ctx: click.Context, results: tuple[Path, ...]) -> None:
-    """Print how often the visitors of a study were right.
+    """Print how often the visitors of a study chose the right picture.
 
-    Each RESULT is a file that a visitor saved. Each printed line gives the number of right answers, their fraction, and
-    the 95 % Wilson interval of the fraction; guessing reaches 0.50. The last lines are for all visitors together. With
-    five visitors or more, they also give a 95 % bootstrap interval of the mean of the visitors' fractions.
+    Each RESULT is a file that a visitor saved. For each visitor and each kind of question, a line gives the number of
+    right answers, their fraction, and the 95 % Wilson interval of the fraction; guessing reaches 0.50. The last lines
+    give the same for all visitors together. With five visitors or more, they also give a 95 % bootstrap interval of the
+    mean of the visitors' fractions.
 
     \b
     clavilux study read answers/*.json

@@ -62,8 +62,9 @@ _training_options = combine(
         "--from",
         "start",
         metavar="NAME|DIR",
-        help="Start from trained networks, such as `default`, and adapt them to your music and pictures. Their "
-        "palettes and their mark classifier (the network that recognises kinds of marks) are kept.  [default: start "
+        help="Start from trained networks, such as `default`, and adapt them to your music and pictures. Two "
+        "things are kept as they are: the palettes, so pictures get the colours of those networks; and the mark "
+        "classifier (the network that recognises kinds of marks).  [default: start "
         "from random networks]",
     ),
     advanced_option(
@@ -81,7 +82,8 @@ _training_options = combine(
         "--pictures-from",
         metavar="NAME|DIR",
         help="Do not train an ImageVAE (the network for pictures); use that of this bundle, and its palettes. Only "
-        "its linear heads are fitted again, to the pictures of --art.",
+        "the linear layers that predict colours, marks and surface from the latent are fitted again, to the pictures "
+        "of --art.",
     ),
     advanced_option(
         "--devices",
@@ -155,10 +157,10 @@ def audio_vae(**options: Any) -> None:
 @train.command("image-vae", cls=CommandWithSections)
 @_training_options
 def image_vae(**options: Any) -> None:
-    """Train only the networks for pictures. `clavilux train mapping` needs them.
+    """Train only the networks for pictures (ImageVAE).
 
     The mark classifier recognises kinds of marks in pictures. The ImageVAE encodes and decodes pictures. Music is not
-    used.
+    used. `clavilux train mapping` needs both networks.
     """
     run = _prepare(options, songs=False)
     from clavilux.training.stage_pictures import train_image_vae
@@ -170,7 +172,9 @@ def image_vae(**options: Any) -> None:
 @_output_option
 @_training_options
 def mapping(output: Path, **options: Any) -> None:
-    """Train the network that chooses a picture for a song (the mapping), and write the bundle.
+    """Train only the mapping from music to pictures.
+
+    It is a network that computes the latent of a picture from a song. With it, the bundle is complete and is written.
 
     First run `clavilux train audio-vae` and `clavilux train image-vae`, and give the same folder --run to all three
     commands. The first is not needed with --audio-from, the second not with --pictures-from. If you gave --from to the

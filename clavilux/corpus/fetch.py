@@ -43,7 +43,7 @@ Refuse = Callable[[Item, str], None]
 
 @dataclass(frozen=True)
 class Places:
-    """Folders that are searched for copies of sources."""
+    """Folders that are searched for the repositories and packages of a corpus before they are downloaded."""
 
     cache: Path  # folder of downloads
     mirror: Path | None = None  # folder of git clones

@@ -30,7 +30,7 @@ class Unusable(Exception):
 
 
 def measure_picture(content: bytes) -> PictureMeasure:
-    """Return the size, the perceptual hash and the mean colours of a picture.
+    """Return the size in pixels, the perceptual hash and the mean colour of each quadrant (CIELAB) of a picture.
 
     Hash and colours are computed after resizing to a square, so that they do not depend on the aspect ratio.
 
@@ -42,7 +42,7 @@ def measure_picture(content: bytes) -> PictureMeasure:
     Raises
     ------
     Unusable
-        If the picture does not decode, is too large, or has a side shorter than `MIN_SIDE_PX`.
+        If the picture does not decode, has too many pixels, or has a side shorter than `MIN_SIDE_PX`.
     """
     try:
         rgb = decode_picture(content)

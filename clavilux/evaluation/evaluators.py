@@ -73,10 +73,10 @@ class Space:
 
     @classmethod
     def of_network(cls, features: Float32) -> Space:
-        """Return the space of evaluator A or C, standardised on features (n, F) of art.
+        """Return the space of an evaluator that is a network (A or C), in which distances of pictures are measured.
 
-        The scale is the same for all features. If each feature were divided by its standard deviation, features that
-        are active in only two of four hundred pictures would dominate distances.
+        Features are centred on the mean of the features (n, F) of art, and all are divided by the same number. If each
+        were divided by its own standard deviation, features that are nearly always 0 would dominate distances.
         """
         mean = features.mean(axis=0)
         return cls(mean, np.asarray(1 / np.sqrt(((features - mean) ** 2).mean()), np.float32))

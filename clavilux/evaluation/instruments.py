@@ -157,7 +157,7 @@ def ride(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng
 
 
 def metal(frequency_hz: float, duration_s: float, velocity: float, rate: int, rng: np.random.Generator) -> Tone:
-    """Return the samples (n,) of a struck metal sheet: dense inharmonic partials."""
+    """Return the samples (n,) of a struck metal sheet: ten inharmonic partials, the lowest near `frequency_hz`."""
     time = sample_times(0.7, rate)
     ratios = np.array([1, 1.47, 2.09, 2.56, 3.39, 4.08, 5.12, 6.63, 8.21, 9.77]) * rng.uniform(0.98, 1.02, 10)
     modes = sum(np.sin(2 * np.pi * frequency_hz * r * time) * np.exp(-time * (3 + 1.5 * r)) for r in ratios)

@@ -94,11 +94,11 @@ def _measure_pictures(pictures: Sequence[Pixels], *, degraded: bool = False) -> 
 def measure_latents(
     bundle: str, latents: Float32, *, jobs: int, seeds: Sequence[int] | None = None, degraded: bool = False
 ) -> MeasuredPictures:
-    """Paint latents (n, 64) with a bundle, and return the measurements of the paintings.
+    """Paint latents (n, 64) of an ImageVAE, and return what the evaluators measure in the paintings.
 
-    ``bundle`` is a name or a folder, ``jobs`` the number of worker processes, -1 for one per core. ``seeds`` are the
-    random seeds of the paintings, by default all 0. If ``degraded`` is true, a degraded copy of each painting is
-    measured too.
+    ``bundle`` is a name or a folder, ``jobs`` the number of worker processes, -1 for one per core. ``seeds`` has a
+    random seed for each latent; without it, each seed is 0. If ``degraded`` is true, a cropped and compressed copy of
+    each painting is measured too.
     """
     chosen = [0] * len(latents) if seeds is None else list(seeds)
     calls = (

@@ -53,12 +53,14 @@ COPIES: dict[str, Callable[[Float32], Float32]] = {
 
 
 def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
-    """Return at most `max_s` seconds of a sound file, from about `start_s` on, as (2, n) float32 at 44.1 kHz.
+    """Return at most `max_s` seconds of a sound file as (2, n) float32 at 44.1 kHz; mono is copied to both channels.
+
+    The sound begins at the last frame of the codec, or in some formats the last key frame, before `start_s`.
 
     Raises
     ------
     AudioError
-        If the file cannot be decoded, or has no sound after `start_s`.
+        If the file cannot be decoded, or ends before `start_s`.
     """
     parts: list[Float32] = []
     wanted = round(max_s * COPY_RATE)
@@ -79,7 +81,7 @@ def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
         if not parts:  # otherwise, the sound up to the damaged place is returned
             raise AudioError(f"{path}: cannot be decoded ({error})") from error
     if not parts:
-        raise AudioError(f"{path}: has no sound after {start_s:.0f} s")
+        raise AudioError(f"{path}: ends before {start_s:.0f} s")
     return np.concatenate(parts, axis=1)[:, :wanted]
 
 

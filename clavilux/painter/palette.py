@@ -54,12 +54,14 @@ _INSIDE = 0.5  # a colour is inside the gamut if clipping moves it by less than 
 def compose_palette(
     palette: Float32, share: NDArray[np.floating], at_focus: NDArray[np.floating]
 ) -> tuple[Float32, int]:
-    """Return the colours of a picture, (8, 3) in CIELAB inside the gamut of sRGB, and the palette slot of the accent.
+    """Widen the range of lightness of a palette, and give it an accent: a strong colour that covers a small area.
+
+    Returns the colours, (8, 3) in CIELAB inside the gamut of sRGB, and the palette slot of the accent, 0 to 7.
 
     Parameters
     ----------
     palette : (8, 3) float32
-        sRGB, dark to light.
+        sRGB in [0, 1], dark to light.
     share : (8,)
         Fraction of the picture that each palette slot covers.
     at_focus : (8,)

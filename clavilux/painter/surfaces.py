@@ -103,7 +103,7 @@ class Surface(ABC):
         return 0.7 + 0.8 * min(1.0, self.composition.controls.glaze / 8)
 
     def inside_figures(self) -> Float32:
-        """Return the fraction of each cell of the raster that lies inside a figure, (h, w), 0 to 1."""
+        """Return how much of each cell of the raster is covered by figures, such as a disc: (h, w), from 0 to 1."""
         return smooth(self.composition.figures.cells.astype(np.float32))
 
     def lost_edges(self) -> Float32:

@@ -38,7 +38,10 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Windows:
-    """n windows of pictures with their palettes and plans (fractions of cells that palette slots cover)."""
+    """n windows, which are square crops of pictures, each with its palette of 8 colours and its plan.
+
+    The plan divides the window into 32 x 32 cells: it says how much of each cell each colour of the palette covers.
+    """
 
     windows: Bytes  # (n, 128, 128, 3), sRGB
     palettes: Float32  # (n, 8, 3), sRGB in [0, 1], dark to light

@@ -124,14 +124,14 @@ def _check_picture_networks(run: Run) -> None:
 
 
 def check_pictures(run: Run) -> None:
-    """Raise an error if the pictures of a run cannot be used for training.
+    """Raise an error if a run cannot be trained on the pictures in its folder ``run.art``.
 
     Raises
     ------
     TrainingError
         If there are too few pictures, or too few different pictures.
     CorpusError
-        If the folder does not exist, or its table is invalid.
+        If the folder does not exist, or its table ``corpus.csv`` is invalid.
     """
     describe_folder(run.art)
     entries = list_entries(run.art, PICTURE_SUFFIXES, report=run.note)

@@ -57,7 +57,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """A feature file on disk with windows (20, 216) float32; it is open only while it is read."""
+    """A feature file on disk: windows of 5 s, each 20 MFCC x 216 frames, float32. It is opened for each read."""
 
     path: Path
     n_windows: int

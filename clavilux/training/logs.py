@@ -59,19 +59,19 @@ class Logs:
                     write_whole(path, _to_csv([row for row in rows if float(row["step"]) <= first_step]))
             self._board = SummaryWriter(folder / "tensorboard" / name, purge_step=first_step + 1)
 
-    def add(self, kind: str, step: int, figures: dict[str, float]) -> None:
+    def add(self, kind: str, step: int, metrics: dict[str, float]) -> None:
         """Append the metrics of a step to the TensorBoard log and to the CSV file.
 
-        ``figures`` are the metrics by name. ``kind`` is "" for training and "-validation" for validation.
+        ``metrics`` are values by name. ``kind`` is "" for training and "-validation" for validation.
         """
-        row = {"step": float(step), **figures}
+        row = {"step": float(step), **metrics}
         with writing_to(self._folder):
             with self._path(kind).open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, fieldnames=list(row))
                 if file.tell() == 0:
                     writer.writeheader()
                 writer.writerow({key: f"{value:.8g}" for key, value in row.items()})
-            for key, value in figures.items():
+            for key, value in metrics.items():
                 self._board.add_scalar(f"{kind.removeprefix('-') or 'training'}/{key}", value, step)
 
     def __enter__(self) -> Logs:

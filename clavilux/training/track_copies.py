@@ -37,7 +37,10 @@ EXCERPT_S = 10.0
 
 @dataclass(frozen=True)
 class TrackCopies:
-    """Measurements of n excerpts, one per track, and of C degraded copies of each; they have W windows in total."""
+    """Measurements of sound: n excerpts, one per track, and C degraded copies of each excerpt (such as MP3, or noise).
+
+    W is the number of windows of all excerpts and all copies.
+    """
 
     names: list[str]  # names of the feature files of the tracks, in the order of the dataset
     track: NDArray[np.int64]  # (W,), index of the track of each window

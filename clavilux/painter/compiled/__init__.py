@@ -19,7 +19,7 @@ WORTH_PX = 2_048**2
 
 
 def paint_many() -> None:
-    """Use Numba for every picture that this process and its children paint, unless ``CLAVILUX_FAST`` is set."""
+    """Let Numba paint all pictures of this process and its children; a value of ``CLAVILUX_FAST`` takes precedence."""
     os.environ.setdefault(SWITCH, "1")
 
 

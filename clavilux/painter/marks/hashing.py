@@ -85,7 +85,7 @@ def unit(h: Uint32) -> Float32:
 def happens(h: Uint32, n: int, probability: float) -> Mask:
     """Return a random mask (N,), computed from the hashes h (N,): each element is True with the given probability.
 
-    ``n`` is the number of the mask: masks from the same hashes with different ``n`` are independent.
+    ``n`` selects the mask: the same hashes give independent masks for different ``n``.
     """
     return rehash(h, n) < np.uint32(min(probability * 2.0**32, _ALL_BITS))
 
