@@ -258,7 +258,7 @@ def _explained(where: str, action: str) -> Iterator[None]:
 
 
 def check_features(where: object, settings: FeatureSettings, bundle: Bundle) -> None:
-    """Raise an `AudioError` if features with these settings, of the file or folder ``where``, do not fit a bundle."""
+    """Raise an `AudioError` about the file or folder ``where`` if features with these settings do not fit a bundle."""
     if settings == bundle.feature_settings:
         return
     classic = ", or paint with --bundle classic (nearly one picture for all songs)" if settings == LIBROSA else ""

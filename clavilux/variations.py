@@ -41,7 +41,7 @@ class Variations:
         """Return the latent (64,) float32 of a variation; number 0 gives the latent ``main`` of the main picture.
 
         The variation is a step away from ``main``. The length of the step is ``spread`` times the ``variation_scale``
-        of the bundle; its direction depends on ``main``, on the text ``key`` and on the number.
+        of the bundle; its direction depends on ``main``, on the number, and on ``key``, a text that names the song.
         """
         if number == 0:
             return main

@@ -383,6 +383,10 @@ def test_a_picture_as_a_song_is_named_as_such(songs: Path, fake_bundle: Path) ->
     told = run("explain", "chord.png").stdout.splitlines()
     assert told[1].startswith("Abstract picture, ") and "seed: 0" in told
     assert "is not a picture" in run("explain", songs / "chord.wav", "--record").stderr
+    for ignored in (("--seed", "1"), ("--bundle", "default"), ("-o", "card.html")):
+        refused = run("explain", "chord.png", *ignored)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert "is a picture, which" in " ".join(refused.stderr.split())
 
 
 def test_what_is_not_a_picture_of_the_song_is_not_overwritten(songs: Path, fake_bundle: Path) -> None:

@@ -97,7 +97,7 @@ def read_clips(path: Path) -> NDArray[np.floating]:
 
 
 def song_of_clips(path: Path, clip: int | None = None) -> Song:
-    """Return the song of a feature file, with the descriptors in its row of `descriptors.csv`.
+    """Return the song of a feature file, with the descriptors of the whole song from `descriptors.csv` beside it.
 
     Parameters
     ----------

@@ -69,7 +69,8 @@ def controls(
 ) -> None:
     """Write the parameters of the picture of SONG to a JSON file that you can edit and paint.
 
-    PICTURE is a picture that Clavilux painted, such as a variation that you chose; its own parameters are written.
+    For a PICTURE that Clavilux painted, such as a variation that you chose, the parameters that it was painted with are
+    written. Steering options change them, except --mood and --near, which need a SONG.
 
     The file has the palette, the layout and the surface of the picture, and the kinds, the number and the angle of its
     marks. Change any of these entries, and paint the file with `clavilux paint`. docs/controls.md describes each entry.

@@ -55,7 +55,8 @@ def corpus() -> None:
     "held-out, so `clavilux train` does not use them.",
 )
 @option(
-    "--workers",
+    "--jobs",
+    "workers",
     type=click.IntRange(1),
     default=count_cores,
     show_default="one per core",

@@ -61,7 +61,7 @@ from clavilux.system.files import refuse_inputs
     type=click.IntRange(12),
     default=200,
     metavar="N",
-    help="Use at most N songs. Which songs are used depends only on the files.",
+    help="Use at most N songs. Which songs are used depends only on the file names.",
 )
 @option(
     "--pictures",
@@ -79,9 +79,9 @@ from clavilux.system.files import refuse_inputs
     help="Use only the first S seconds of each song.",
 )
 @seed_option(
-    "it decides which random latents, permutations and test tunes are drawn. If --art is a corpus, it also decides how "
-    "the held-out pictures are split into two halves, whose comparison shows which values of the measures real art "
-    "reaches. It has no effect on which songs and pictures are used.",
+    "it decides which random latents, permutations and test tunes are drawn. If --art is a corpus, the "
+    "report also compares one half of its held-out pictures with the other, to show which values real art reaches, and "
+    "the seed decides which pictures are in which half. It has no effect on which songs and pictures are used.",
     section=ADVANCED,
 )
 @advanced_option(
@@ -89,7 +89,7 @@ from clavilux.system.files import refuse_inputs
     type=FILE,
     metavar="FILE",
     help="Text file that counts the evaluations (looks) on these songs: this evaluation adds a line, and the report "
-    "states their number. The more often networks are chosen by their results on the same songs, the less these "
+    "states how many there were. The more often networks are chosen by their results on the same songs, the less these "
     "results say about other songs.",
 )
 @jobs_option()

@@ -17,6 +17,7 @@ from clavilux.cli.options import (
     bundle_option,
     check_suffix,
     file_option,
+    is_given,
     no_progress_option,
     seed_option,
 )
@@ -52,7 +53,7 @@ _HINTS = {
     "HTML page to write, such as card.html. The page is self-contained and works offline. Needs the extra `card`: "
     'run `pip install ".[card]"` in the source folder.  [default: print text]'
 )
-@seed_option(f"another number {SEED_MOVES}. The layout and the kinds of marks stay nearly the same.")
+@seed_option(f"another number {SEED_MOVES}. The layout and the kinds of marks stay nearly the same. Only for a SONG.")
 @click.option(
     "--record",
     is_flag=True,
@@ -60,8 +61,9 @@ _HINTS = {
     "again. No description is printed.",
 )
 @no_progress_option()
-@bundle_option()
-def explain(song: Path, output: Path | None, record: bool, seed: int, bundle: str) -> None:
+@bundle_option(note="Only for a SONG.")
+@click.pass_context
+def explain(ctx: click.Context, /, song: Path, output: Path | None, record: bool, seed: int, bundle: str) -> None:
     """Describe what was measured in SONG, what its picture looks like, and how sound and picture correspond.
 
     With -o, the description is written to an HTML page. The page also shows:
@@ -83,6 +85,8 @@ def explain(song: Path, output: Path | None, record: bool, seed: int, bundle: st
     if is_picture(song):
         if output is not None:
             raise click.UsageError(f"{song} is a picture, which is only described in print; give it without -o.")
+        if is_given(ctx, "seed") or is_given(ctx, "bundle"):
+            raise click.UsageError(f"{song} is a picture, which stores both; give it without --seed and --bundle.")
         found = read_record(song)
         say(json.dumps(found) if record else explain_record(found, read_description(song)))
         return

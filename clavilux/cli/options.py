@@ -139,7 +139,7 @@ def jobs_option(*, section: str = OTHERS, use: str = "", default: str = "one per
 
 
 def no_progress_option(*, section: str = OTHERS) -> Decorator:
-    """Return the option ``--no-progress``, which is passed to no parameter of the command."""
+    """Return the option ``--no-progress``, which turns progress off; the function of the command gets no value."""
     return option_in(section)(
         "--no-progress",
         is_flag=True,

@@ -83,8 +83,8 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     type=Word(BACKGROUNDS),
     default=BACKGROUNDS[0],
     help="`transparent` leaves out the ground of the picture, for stickers or T-shirts. With the surface `drawing`, "
-    "the ground is the bare paper. With other surfaces, the ground is all areas of one colour, also "
-    "inside the picture: the commonest colour along its edge. JPEG files cannot be transparent. The covers of --embed "
+    "the ground is the bare paper. With other surfaces, the ground is every area with the commonest "
+    "colour along the edge of the picture, also inside it. JPEG files cannot be transparent. The covers of --embed "
     "and --folder-image are always opaque.",
 )
 @seed_option(
@@ -113,8 +113,8 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     type=FiniteRange(1),
     default=MAX_AUDIO_S,
     metavar="S",
-    show_default="4 hours",
-    help="Use only the first S seconds of each song.",
+    show_default=False,
+    help="Use only the first S seconds of each song.  [default: 14400, which is 4 hours]",
 )
 @_picture(
     "--again",
@@ -280,7 +280,7 @@ def paint(
     clavilux paint nocturne.flac --palette "#112233,#e63946,#f1faee" --surface flat --outline 0.5
     clavilux paint nocturne.flac --background transparent   for a sticker or a T-shirt
     clavilux paint nocturne.flac --size 600x600mm@300       for a print of 60 cm
-    clavilux paint --again nocturne.png --size 4096         the same picture, larger
+    clavilux paint --again nocturne.png --size 4096         nocturne-again.png, larger
     clavilux paint song.mp3 --again song-3.png --embed      a chosen picture as the cover
     """  # noqa: D301  (click: \b keeps line breaks)
     set_up_log(verbose)

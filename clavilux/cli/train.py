@@ -55,7 +55,7 @@ _training_options = combine(
         default=Path("runs/default"),
         metavar="DIR",
         help="Folder in which this training keeps its progress, its log and sample pictures. Give a new folder for "
-        "each training, or continue the training in an existing folder with --resume.",
+        "each training, and the same folder to all commands of one training.",
     ),
     option("--resume", is_flag=True, help="Continue the interrupted training in the folder given with --run."),
     option(
@@ -157,7 +157,7 @@ def audio_vae(**options: Any) -> None:
 @train.command("image-vae", cls=CommandWithSections)
 @_training_options
 def image_vae(**options: Any) -> None:
-    """Train only the networks for pictures (ImageVAE).
+    """Train only the networks for pictures (mark classifier and ImageVAE).
 
     The mark classifier recognises kinds of marks in pictures. The ImageVAE encodes and decodes pictures. Music is not
     used. `clavilux train mapping` needs both networks.

@@ -51,7 +51,10 @@ def assign_splits(items: Iterable[Item]) -> dict[str, Split]:
 
 
 def split_of(group: str, kind: Kind) -> Split:
-    """Return the split of a group from a hash of its name; the group must have no files of the tier "research"."""
+    """Return the split of the files of a group (see `group_of`), chosen by a hash of the name of the group.
+
+    Do not call it for a group with files of the tier "research", which are always held-out; this is not checked here.
+    """
     digest = hashlib.sha256(f"{SALTS[kind]}/{group}".encode()).digest()
     uniform = int.from_bytes(digest[:8]) / 2**64  # on (0, 1)
     if uniform < TRAINING_SHARE:

@@ -77,7 +77,7 @@ def _mel_filters() -> NDArray[np.float64]:
 
 
 class Network:
-    """The network musicnn.
+    """The network musicnn, which embeds log-mel spectrograms of music; it was trained to predict tags.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def distances(a: Floats, b: Floats) -> NDArray[np.float64]:
 
 
 def pairwise(points: Floats) -> NDArray[np.float64]:
-    """Return the Euclidean distances (n (n - 1) / 2,) of all pairs of points (n, F), ordered as `np.triu_indices`."""
+    """Return the distances (n (n - 1) / 2,) of all pairs of points (n, F), as `triu_indices(n, 1)` orders them."""
     return distances(validate(points), points)[np.triu_indices(len(points), 1)]
 
 

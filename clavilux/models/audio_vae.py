@@ -177,7 +177,7 @@ class AudioVAE(BundledNetwork):
     forward = encode  # the graph that is exported
 
     def decode(self, z_audio: Tensor) -> Tensor:
-        """Return the MFCC (B, R, T) that are decoded from latents (B, D), standardised as by `normalise`."""
+        """Decode latents (B, D) to MFCC (B, R, T): R coefficients, T frames, standardised as by `normalise`."""
         features: Tensor = self.decoder(self.from_latent(z_audio))
         return features.float()
 

@@ -20,7 +20,7 @@ LOG_SECONDS = 5.0  # least time between two lines about progress
 def log_counts(log: Callable[[str], None], text: str, total: int) -> Callable[[int], None]:
     """Return a function to be called with the number of items done: it logs ``text``, this number and the total.
 
-    It logs a line only if 5 s have passed since the last line, or since it was made.
+    It logs a line only if 5 s have passed since its last line or, for the first line, since it was returned.
     """
     logged = time.monotonic()
 

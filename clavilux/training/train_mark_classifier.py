@@ -30,7 +30,8 @@ class MarkClassifierTask(Task):
     """Task that trains the mark classifier.
 
     The loss is the cross-entropy of kinds of marks, plus the cross-entropy of surfaces, plus weighted squared errors of
-    the other properties. The frequency is compared as a logarithm, and the angle as a direction (`direction_of`).
+    the other controls: the number of marks along the side (its logarithm), their angle (as a direction, see
+    `direction_of`), chaos, and the properties of paint.
     """
 
     name = "mark_classifier"

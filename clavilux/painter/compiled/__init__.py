@@ -34,7 +34,7 @@ def name_painter() -> str:
 
 
 def compiled_painter(n_pixels: int) -> ModuleType | None:
-    """Return `clavilux.painter.compiled.fast`, or None if NumPy should paint a picture of `n_pixels` pixels."""
+    """Return `clavilux.painter.compiled.fast`, or None if NumPy paints a picture of `n_pixels` pixels (see above)."""
     if n_pixels < WORTH_PX and os.environ.get(SWITCH) != "1":
         return None
     return _load() if name_painter().startswith("Numba") else None
