@@ -22,6 +22,7 @@ UInt8 = NDArray[np.uint8]
 _CELLS = 4096  # number of cells that a picture is averaged to, so that its size does not change the words
 _MOST_NAMED = 3  # largest number of colours in a description
 _MIN_SHARE = 0.02  # fraction of the picture that a colour must cover to be named
+_SAME = 3.0  # CIELAB distance below which two colours with different names are one colour
 _ACCENT_SHARES = 0.003, 0.1  # smallest and largest fraction of the picture that an accent covers
 _ACCENT_CHROMA = 40.0  # smallest chroma of an accent
 _ACCENT_LOUDER = 15.0  # smallest difference of its chroma from the mean chroma of the picture
@@ -116,16 +117,22 @@ def describe_picture(cells: Cells, controls: Controls | None, *, size: tuple[int
 def main_colours(cells: Cells) -> list[MainColour]:
     """Return the main colours of a picture that have different names, in descending order of area.
 
-    Each covers at least 2 % of the picture; one or more are returned.
+    Each covers at least 2 % of the picture; one or more are returned. A colour that is between two names is counted
+    with the more frequent one.
     """
     rgb = cells.rgb[cells.opaque]
     names = _name_all(srgb_to_lab(rgb))
     found, counts = np.unique(names, return_counts=True)
-    order = [k for k in np.argsort(-counts, kind="stable").tolist() if counts[k] >= _MIN_SHARE * names.size]
-    return [
-        MainColour(str(found[k]), _hex(rgb[names == found[k]]), float(counts[k] / names.size))
-        for k in order or [int(counts.argmax())]
-    ]
+    merged: list[MainColour] = []
+    for k in np.argsort(-counts, kind="stable").tolist():
+        colour = MainColour(str(found[k]), _hex(rgb[names == found[k]]), float(counts[k] / names.size))
+        near = [i for i, other in enumerate(merged) if np.linalg.norm(_lab_of(colour) - _lab_of(other)) < _SAME]
+        if near:
+            merged[near[0]] = merged[near[0]]._replace(share=merged[near[0]].share + colour.share)
+        else:
+            merged.append(colour)
+    merged.sort(key=lambda colour: -colour.share)
+    return [colour for colour in merged if colour.share >= _MIN_SHARE] or merged[:1]
 
 
 def accent_colour(cells: Cells, main: list[MainColour]) -> MainColour | None:

@@ -332,12 +332,17 @@ def _colours(name: str, value: Any, least: int) -> tuple[str, ...]:
     """Return colours as "#1a2b3c"; raise a `PictureError` unless ``value`` holds ``least`` to 8 valid colours."""
     given = value.split(",") if isinstance(value, str) else value
     if not isinstance(given, list | tuple) or not least <= len(given) <= SLOTS:
-        found = f"has {len(given)} colours" if isinstance(given, list | tuple) else f"is {show(value)}"
-        raise PictureError(f"{name} {found}; it must have {least} to {SLOTS} colours such as #1a2b3c")
+        found = (
+            f"has {len(given)} colour{'s'[: len(given) != 1]}"
+            if isinstance(given, list | tuple)
+            else f"is {show(value)}"
+        )
+        raise PictureError(f"{name} {found}; it must have {least} to {SLOTS} colours, such as #1a2b3c,#e63946")
     colours = tuple(filter(None, map(parse_colour, given)))
     if len(colours) < len(given):
         wrong = next(colour for colour in given if parse_colour(colour) is None)
-        raise PictureError(f"{name} has the colour {show(wrong)}; write colours as #1a2b3c, #1ab or red")
+        hint = "write colours as #1a2b3c, #1ab or red, with commas and no spaces between them"
+        raise PictureError(f"{name} has the colour {show(wrong)}; {hint}")
     return colours
 
 

@@ -131,6 +131,7 @@ def test_the_version_and_what_paints(monkeypatch: pytest.MonkeyPatch) -> None:
         ("help", "clavilux --help"),
         ("version", "clavilux -V"),
         ("record", "clavilux explain PICTURE"),
+        ("repaint", "To paint a picture again: clavilux paint --again PICTURE"),
         ("xylophone", "No such command 'xylophone'."),
         ("generate_image", "Its successor: clavilux paint SONG"),
         ("train-audio-vae", "Its successor: clavilux train audio-vae"),

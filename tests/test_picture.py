@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 import clavilux
-from clavilux.alt_text import name_colour
+from clavilux.alt_text import average_cells, main_colours, name_colour
 from clavilux.constants import FIGURE_NAMES
 from clavilux.errors import PictureError
 from clavilux.painter.controls import Controls
@@ -429,3 +429,11 @@ def test_every_colour_has_a_name() -> None:
 def load(path: Path) -> NDArray[np.uint8]:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def test_a_colour_between_two_names_is_one_main_colour() -> None:
+    between = np.full((64, 64, 3), (255, 223, 160), np.uint8)
+    between[:24] = (255, 222, 160)  # nearly the same colour, with another name
+    assert name_colour(between[0, 0] / np.float32(255)) != name_colour(between[-1, 0] / np.float32(255))
+    (only,) = main_colours(average_cells(between))
+    assert (only.share, only.hex) == (1, "#ffdfa0")

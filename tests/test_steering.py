@@ -109,7 +109,7 @@ def test_the_steering_of_a_record_is_untrusted(entry: Any, match: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "match"),
     [
-        ({"palette": "#112233"}, "has 1 colours; it must have 2 to 8"),
+        ({"palette": "#112233"}, "has 1 colour; it must have 2 to 8"),
         ({"palette": ["#112233"] * 9}, "has 9 colours; it must have 2 to 8"),
         ({"palette": "#112233,reddish"}, "colour 'reddish'; write colours as #1a2b3c, #1ab or red"),
         ({"palette": 7}, "palette is 7"),

@@ -50,7 +50,7 @@ def test_what_is_asked_for_is_painted_and_painted_again(fake_bundle: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--palette", "#112233"], 2, "palette has 1 colours"),
+        (["--palette", "#112233"], 2, "palette has 1 colour;"),
         (["--palette", "#112233,#445566", "--palette-from", "no.png"], 2, "both give the colours"),
         (["--marks", "circles"], 2, "the kind 'circles'"),
         (["--surface", "oil"], 2, "'oil' is not one of 'gouache'"),
@@ -74,6 +74,11 @@ def test_what_is_asked_for_is_painted_and_painted_again(fake_bundle: Path) -> No
         (["--skip-existing"], 2, "Give --resume."),
         (["--shapes", "-1"], 2, "No such option: --shapes. Give --complexity -1."),
         (["--shapes", "circle"], 2, "Give --figure disc."),
+        (["--shapes", "large"], 2, "Give --scale -0.5."),
+        (["--calm"], 2, "Give --complexity -0.5 for fewer shapes"),
+        (["--no-brush"], 2, "Give --surface flat --texture 0."),
+        (["--plotter"], 2, "Give --plot -o song.svg."),
+        (["--palette", "navy,"], 2, "with commas and no spaces"),
         (["--width", "300"], 2, "Give --size 1920x1080"),
         (["-s", "300"], 2, "Give --size 3000 for the size, or --seed 7"),
         (["--max-size", "1MB"], 2, "Give --quality 80"),

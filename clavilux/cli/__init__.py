@@ -80,6 +80,7 @@ _COMMAND_HINTS = {
     "train_audio_vae": "Its successor: clavilux train audio-vae",
     "train_image_vae": "Its successor: clavilux train image-vae",
     "train_mapping_network": "Its successor: clavilux train mapping",
+    **dict.fromkeys(("repaint", "again"), "To paint a picture again: clavilux paint --again PICTURE"),
     "record": "To print the record in a picture: clavilux explain PICTURE --record",
 }  # word that users tried as a command -> what to type
 

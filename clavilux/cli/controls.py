@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from clavilux.system.files import refuse_inputs
 @click.argument("song", type=PATH, metavar="SONG|PICTURE")
 @file_option(
     "JSON file to write, such as song.json. An existing file with other content is kept, and the exit code is then 1.  "
-    "[default: print to stdout]"
+    "[default: print to stdout, unless it is a terminal]"
 )
 @seed_option(
     f"another number {SEED_MOVES}. It also gives other variations. In the file, `seed` is the sum of N and the number "
@@ -81,6 +82,10 @@ def controls(
     clavilux paint song.json -o cover.png
     """  # noqa: D301  (click: \\b keeps line breaks)
     check_suffix(output, CONTROLS_SUFFIX)
+    if output is None and sys.stdout.isatty():
+        raise click.UsageError(
+            f"The parameters are thousands of numbers; give -o {song.stem}{CONTROLS_SUFFIX}, or a pipe."
+        )
     asked = read_steering(steering)
     is_painted = is_picture(song)
     if is_painted and (is_given(ctx, "seed") or is_given(ctx, "variation")):

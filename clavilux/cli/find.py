@@ -38,7 +38,7 @@ def find_songs(paths: Iterable[Path], faults: list[str], hint: Callable[[str], N
             faults.append(f"{path}: is a playlist; give the songs or their folder")
             continue
         if not (os.path.lexists(path) or re.fullmatch(r"\.\w{1,5}", path.suffix)):
-            faults.append(f"{path}: there is no such folder; check its name, or give songs")
+            faults.append(f"{path}: there is no such folder; check its name, and put a name with spaces in quotes")
             continue
         if os.path.isdir(path):
             listing = list_folder(path, AUDIO_SUFFIXES | {CLIP_SUFFIX})

@@ -22,13 +22,14 @@ _HINTS = {
     **dict.fromkeys(("--lighter", "--brighter", "--light", "--brightness"), "--lightness 0.5"),
     **dict.fromkeys(("--warmer", "--warm"), "--warmth 0.5"),
     **dict.fromkeys(("--colder", "--cooler", "--cold"), "--warmth -0.5"),
-    **dict.fromkeys(("--no-texture", "--smooth", "--no-grain", "--clean"), "--texture 0"),
+    **dict.fromkeys(("--no-texture", "--no-grain"), "--texture 0"),
+    **dict.fromkeys(("--smooth", "--clean", "--no-brush", "--no-strokes"), "--surface flat --texture 0"),
     **dict.fromkeys(("--grayscale", "--greyscale", "--monochrome", "--bw"), "--saturation -1"),
     **dict.fromkeys(("--colors", "--colours", "--color", "--colour"), '--palette "#112233,#e63946"'),
     **dict.fromkeys(("--shape", "--no-figure"), "--figure disc or --figure none"),
     **dict.fromkeys(("--simple", "--simpler", "--minimal", "--fewer-shapes"), "--complexity -0.5"),
     **dict.fromkeys(("--shapes", "--more-shapes", "--busier", "--busy"), "--complexity 0.5"),
-    **dict.fromkeys(("--calmer", "--calm"), "--mood 0,-0.5 for calmer music, or --complexity -0.5 for fewer shapes"),
+    **dict.fromkeys(("--calmer", "--calm"), "--complexity -0.5 for fewer shapes, or --mood 0,-0.5 for paler colours"),
     **dict.fromkeys(
         ("--like", "--reference", "--similar", "--style-from"),
         "--palette-from PICTURE for its colours, or --near PICTURE for its kind of picture",
@@ -54,6 +55,9 @@ _HINTS = {
     **dict.fromkeys(("--width", "--height"), "--size 1920x1080: width x height"),
     **dict.fromkeys(("--outdir", "--out-dir", "--output-dir", "--out"), "--output, such as -o pictures/"),
     **dict.fromkeys(("--max-size", "--compression", "--jpeg-quality"), "--quality 80 for smaller JPEG and AVIF files"),
+    **dict.fromkeys(("--large-shapes", "--larger-shapes", "--bigger-shapes"), "--scale -0.5"),
+    **dict.fromkeys(("--small-shapes", "--smaller-shapes"), "--scale 0.5"),
+    **dict.fromkeys(("--plotter", "--lines"), "--plot -o song.svg"),
     "-f": "--format FORMAT, such as --format jpg",
 }  # option that users tried although it does not exist -> options to give, of which the command must have the first
 
@@ -75,6 +79,7 @@ _CLOSE = {
     **dict.fromkeys(("opaque", "solid", "full"), "painted"),
 }  # value that users tried -> a value of `--figure`, `--surface` or `--background` that is close in meaning
 
+_SIZES = {**dict.fromkeys(("large", "larger", "big", "bigger"), -0.5), **dict.fromkeys(("small", "smaller"), 0.5)}
 _AMOUNT = re.compile(r"(--(?!texture)[a-z]+) (-?)[\d.]+")  # a hint in which the user's number replaces the number
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
 
@@ -164,6 +169,8 @@ def _find_hint(name: str, args: list[str]) -> str:
             return f"--bundle {value}"
         if Path(value).suffix.lower() in PICTURE_SUFFIXES:
             return _HINTS["--like"].replace("PICTURE", value)
+    if name == "--shapes" and value in _SIZES:
+        return f"--scale {_SIZES[value]}"
     if name in ("--shape", "--shapes") and value.isalpha() and (figure := find_close(value, FIGURE_NAMES)):
         return f"--figure {figure}"
     if _NUMBER.fullmatch(value) and (amount := _AMOUNT.fullmatch(hint)):

@@ -80,7 +80,7 @@ def name_pictures(
         if len(songs) > 1:
             raise click.UsageError(
                 f"-o {output} is one picture, and there are {len(songs)} songs; give a folder, or a template such as "
-                f'"{{name}}{Path(output).suffix}".'
+                f'"{{name}}{Path(output).suffix}"; for a cover.jpg in each folder of songs, give --folder-image.'
             )
         make_folder(Path(output).parent)
         named = [numbered(Path(output), n_each) for _ in songs]

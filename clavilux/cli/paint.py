@@ -82,7 +82,7 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     "--background",
     type=Word(BACKGROUNDS),
     default=BACKGROUNDS[0],
-    help="`transparent` leaves out the ground of the picture, for stickers or T-shirts. With the surface `drawing`, "
+    help="`transparent` leaves out the ground of the picture. With the surface `drawing`, "
     "the ground is the bare paper. With other surfaces, the ground is every area with the commonest "
     "colour along the edge of the picture, also inside it. JPEG files cannot be transparent. The covers of --embed "
     "and --folder-image are always opaque.",
@@ -278,7 +278,7 @@ def paint(
     clavilux paint album/ -o pictures/ --count 4            four pictures per song
     clavilux paint nocturne.flac --warmth 0.5 --texture 0   warmer, without brush traces or grain
     clavilux paint nocturne.flac --palette "#112233,#e63946,#f1faee" --surface flat --outline 0.5
-    clavilux paint nocturne.flac --background transparent   for a sticker or a T-shirt
+    clavilux paint nocturne.flac --background transparent   without its ground
     clavilux paint nocturne.flac --size 600x600mm@300       for a print of 60 cm
     clavilux paint --again nocturne.png --size 4096         nocturne-again.png, larger
     clavilux paint song.mp3 --again song-3.png --embed      a chosen picture as the cover

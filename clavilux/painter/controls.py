@@ -47,7 +47,7 @@ FINISH_CORRECTIONS: Corrections = {
     "shapes": (0.0, 1.0),
     "detail": (0.0, 1.0),
 }
-_MAX_TURNS = 1e15  # larger floats have no fractional part
+_MAX_TURNS = 1  # a larger number is most likely an angle in degrees
 _LEAST_WEIGHT = 1e-4  # relative to the most probable palette; smaller weights do not change the mean visibly
 
 
@@ -238,7 +238,7 @@ def choose_controls(
         second_kind=kinds[int(order[1])] if len(kinds) > 1 else None,
         surface=surfaces[int(outputs["surface"].argmax())],
         frequency=min(max(float(outputs["frequency"]), FREQUENCY_RANGE[0]), FREQUENCY_RANGE[1]),
-        angle=float(outputs["angle"]),
+        angle=float(outputs["angle"]) % 0.5,
         chaos=min(max(float(outputs["chaos"]), CHAOS_RANGE[0]), CHAOS_RANGE[1]),
         **finish,
     )

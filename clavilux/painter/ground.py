@@ -1,4 +1,4 @@
-"""Pictures without their ground: colours with alpha, for stickers, prints on cloth and compositing.
+"""Pictures without their ground: colours with alpha, for compositing.
 
 surface -> `cut_out` -> rows of pixels in CIELAB with alpha
 
