@@ -111,7 +111,7 @@ def test_a_tag_becomes_a_part_of_a_name(text: str, name: str) -> None:
     assert clean_name(text) == name
 
 
-def test_templates_are_filled(tmp_path: Path) -> None:
+def test_templates_are_filled(capsys: pytest.CaptureFixture[str]) -> None:
     tagged = FoundSong(write_tagged(Path("one.flac"), title="Op. 9/2", artist="A: B"), "live/1999")
     plain = FoundSong(write_tagged(Path("two.flac")), "")
     for template, first, second in (
@@ -123,6 +123,12 @@ def test_templates_are_filled(tmp_path: Path) -> None:
         ("{title}", "Op. 9-2.webp", "two.webp"),
     ):
         assert fill_template(template, [tagged, plain], ".webp") == [Path(first), Path(second)], template
+    assert capsys.readouterr().err.splitlines() == [
+        "clavilux: two.flac: no title in the tags; the name of the picture has the name of the file instead",
+        'clavilux: two.flac: no artist in the tags; the name of the picture has "unknown" instead',
+        'clavilux: one.flac, two.flac: no year in the tags; the name of the picture has "unknown" instead',
+        "clavilux: two.flac: no title in the tags; the name of the picture has the name of the file instead",
+    ]
     assert fill_template("{number}.png", [plain] * 12, ".png")[8:10] == [Path("09.png"), Path("10.png")]
 
 

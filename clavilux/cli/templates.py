@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
 from clavilux.audio.tags import TAGS, read_tags
+from clavilux.cli.output import complain
 from clavilux.picture_file import ALL_FORMATS
+from clavilux.system.files import first_names
 
 FIELDS = ("name", "number", "folder", *TAGS)
 """Fields of a template: the name of the song file, its number in the run, its folder, and its tags."""
@@ -51,18 +53,28 @@ def fill_template(output: str, songs: Sequence[FoundSong], suffix: str) -> list[
     """Return the path of the picture of each song, in the order of the songs; paths of two songs may be equal.
 
     A template that ends with a slash is a folder, in which pictures have the names of their songs. ``suffix``, such as
-    ".png", is added to a template without an extension of a picture format.
+    ".png", is added to a template without an extension of a picture format. For each tag of the template that songs
+    lack, a line on stderr names these songs.
     """
     template = f"{output}{{name}}" if output.endswith("/") else output
     if Path(_FIELD.sub("x", template)).suffix.lower() not in ALL_FORMATS:
         template += suffix
+    used = [tag for tag in TAGS if f"{{{tag}}}" in template]
+    tags = [read_tags(song.path) if used else {} for song in songs]
+    for tag in used:
+        lacking = [str(song.path) for song, own in zip(songs, tags, strict=True) if tag not in own]
+        if lacking:
+            instead = "the name of the file" if tag == "title" else f'"{_UNKNOWN}"'
+            complain(f"{first_names(lacking)}: no {tag} in the tags; the name of the picture has {instead} instead")
     n_digits = len(str(len(songs)))
-    return [_fill(template, song, f"{number:0{n_digits}d}") for number, song in enumerate(songs, 1)]
+    return [
+        _fill(template, song, f"{number:0{n_digits}d}", own)
+        for number, (song, own) in enumerate(zip(songs, tags, strict=True), 1)
+    ]
 
 
-def _fill(template: str, song: FoundSong, number: str) -> Path:
+def _fill(template: str, song: FoundSong, number: str, tags: Mapping[str, str]) -> Path:
     own = {"name": song.path.stem, "number": number}
-    tags = read_tags(song.path) if any(f"{{{tag}}}" in template for tag in TAGS) else {}
     values = {**dict.fromkeys(TAGS, _UNKNOWN), "title": song.path.stem, **tags, **own}
     parts = {name: clean_name(value) for name, value in values.items()}
     # A folder keeps its slashes. Its names need no cleaning, because they exist on this disk.
