@@ -31,7 +31,7 @@ steering_options = combine(
         "--palette",
         metavar="COLOURS",
         help='Paint with 2 to 8 colours of your own, such as "#112233,#e63946,#f1faee" or "navy,#e63,white". Brush '
-        "strokes mix and shade them; for these colours alone, also give --surface flat --texture 0.",
+        "strokes make them lighter and darker; for these colours alone, also give --surface flat --texture 0.",
     ),
     _steer(
         "--palette-from",
