@@ -50,28 +50,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AudioError": "clavilux.errors",
-    "BundleError": "clavilux.errors",
     "Clavilux": "clavilux.pipeline",
-    "ClaviluxError": "clavilux.errors",
     "Controls": "clavilux.painter.controls",
-    "ControlsError": "clavilux.errors",
-    "MissingExtraError": "clavilux.errors",
     "PaintOptions": "clavilux.record",
     "Picture": "clavilux.picture",
-    "PictureError": "clavilux.errors",
     "Pictures": "clavilux.painting",
     "Song": "clavilux.audio.song",
     "Steering": "clavilux.steering",
     "paint": "clavilux.painting",
     "read_record": "clavilux.picture_file",
-}
+}  # name -> module; all other names are errors
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'clavilux' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOMES.get(name, "clavilux.errors")), name)
 
 
 def __dir__() -> list[str]:

@@ -100,7 +100,7 @@ def test_strokes_lie_where_their_brush_wants_them() -> None:
     assert base.distance.ravel()[cells(far=0.01)].max() <= 0.01 + 2 / SIDE
     assert base.focus.ravel()[cells(focus=0.7)].min() > 0.69
     assert len(cells(share=0.25)) == pytest.approx(len(everywhere) / 4, rel=0.1)
-    only = place_strokes(base, brush, no_change(), slots=np.arange(SLOTS) == 3)
+    only = place_strokes(base, brush, no_change()).of_slots(np.arange(SLOTS) == 3)
     assert 0 < len(only.paint) < len(everywhere) / 2
 
 

@@ -28,6 +28,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from clavilux.audio import Float32
 from clavilux.audio.filters import frequency_moments, hann, mel_filters, power_sums
 from clavilux.audio.mfcc import LIBROSA, FeatureSettings, decibel, mfcc, power_spectra
+from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.constants import FFT_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, WINDOW_SAMPLES
 
 FEATURES_VERSION = 2  # increase when the same sound gives different numbers
@@ -101,6 +102,12 @@ class Features:
     def duration_s(self) -> float:
         """Duration of the song in seconds."""
         return self.n_samples / SAMPLE_RATE
+
+    @property
+    def audible_mfcc(self) -> Float32:
+        """MFCC of the windows that are not silent; of all windows if all are silent."""
+        audible = self.window_db >= AUDIBLE_DB
+        return self.mfcc[audible] if audible.any() else self.mfcc
 
 
 def measure_features(blocks: Iterable[Float32], settings: FeatureSettings = LIBROSA) -> Features:

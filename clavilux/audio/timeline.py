@@ -26,7 +26,7 @@ class Part(NamedTuple):
     descriptors: dict[str, float]  # by the names of `clavilux.audio.descriptors.DESCRIPTORS`
 
 
-def measure_parts(path: Path, duration_s: float, *, max_s: float) -> list[Part]:
+def measure_parts(path: Path, duration_s: float) -> list[Part]:
     """Divide a song into at most `MOST_PARTS` parts, and return the descriptors of each part.
 
     All parts except the last have the same length, at least `SHORTEST_S`; the last may be shorter or longer.
@@ -36,9 +36,7 @@ def measure_parts(path: Path, duration_s: float, *, max_s: float) -> list[Part]:
     path : Path
         A sound file.
     duration_s : float
-        Duration of the song in seconds, at most ``max_s``; it determines the length of the parts.
-    max_s : float
-        Use only the first ``max_s`` seconds.
+        Duration of the song in seconds; it determines the length of the parts.
 
     Raises
     ------
@@ -46,7 +44,7 @@ def measure_parts(path: Path, duration_s: float, *, max_s: float) -> list[Part]:
         If the file cannot be decoded.
     """
     part_s = max(SHORTEST_S, duration_s / MOST_PARTS)
-    stream = read_blocks(path, max_s=max_s)
+    stream = read_blocks(path)
     while True:
         parts, is_silent = [], True
         for number, sound in enumerate(split_blocks(stream, round(part_s * SAMPLE_RATE))):

@@ -24,7 +24,6 @@ from clavilux.cli.options import (
 from clavilux.cli.output import complain, say, visible, write_output
 from clavilux.cli.progress import StatusLine
 from clavilux.cli.steering import STEERING
-from clavilux.constants import MAX_AUDIO_S
 from clavilux.errors import OutputError
 from clavilux.explain import explain_record, explain_report, report_picture
 from clavilux.images import is_picture
@@ -111,7 +110,7 @@ def explain(ctx: click.Context, /, song: Path, output: Path | None, record: bool
         from clavilux.song_page import song_page
 
         is_clips = song.suffix.lower() == CLIP_SUFFIX
-        parts = [] if is_clips else measure_parts(song, read.duration_s, max_s=MAX_AUDIO_S)
+        parts = [] if is_clips else measure_parts(song, read.duration_s)
         page = song_page(picture, parts, opened.descriptors, opened.card, opened.neighbours)
     write_output(output, page.encode("utf-8", "backslashreplace"))
     say(f"{visible(str(song))} -> {visible(str(output))}")

@@ -17,11 +17,6 @@ class Count:
     splits: dict[Split, int]  # number of files in every split, which may be 0
     hours: float  # duration of all files; 0 for pictures
 
-    @property
-    def total(self) -> int:
-        """Number of files in all splits."""
-        return sum(self.splits.values())
-
 
 def summarise(rows: Iterable[CorpusRow]) -> list[Count]:
     """Return one `Count` for each combination of tier, source, role and licence, sorted in this order."""

@@ -12,12 +12,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from clavilux.constants import SONG_LIMIT
 from clavilux.measures.transport import normal_scores, pca_match, principal_components, recolouring, ridge
 
 Float64 = NDArray[np.float64]
 
 _COMPONENTS = 24
-_LIMIT = 3.5  # standard deviations at which song codes are clipped, as in training
 
 
 def fit_linear_map(
@@ -36,12 +36,12 @@ def fit_linear_map(
     picture_scores : (m, C)
         Scores of the real pictures in the same correspondences.
     """
-    standard = np.clip(songs, -_LIMIT, _LIMIT)
+    standard = np.clip(songs, -SONG_LIMIT, SONG_LIMIT)
     directions = principal_components(standard, min(_COMPONENTS, len(songs) - 1, songs.shape[1]))
     components = standard @ directions
     targets = pca_match(components, normal_scores(song_scores), pictures, normal_scores(picture_scores))
     weights, offset = ridge(components, targets, 1e-6)
     matrix, shift = recolouring(components @ weights + offset, pictures)
     return lambda codes: np.asarray(
-        (np.clip(codes, -_LIMIT, _LIMIT) @ directions @ weights + offset) @ matrix + shift, np.float32
+        (np.clip(codes, -SONG_LIMIT, SONG_LIMIT) @ directions @ weights + offset) @ matrix + shift, np.float32
     )

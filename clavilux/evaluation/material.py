@@ -17,6 +17,7 @@ from pathlib import Path
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.corpus import CorpusRow, load_table
 from clavilux.corpus.match import match_names
+from clavilux.corpus.table import TABLE_NAME
 from clavilux.errors import CorpusError
 from clavilux.images import PICTURE_SUFFIXES, UNSUPPORTED_PICTURE_SUFFIXES
 from clavilux.system.files import first_names, list_folder, normalise_name, path_inside
@@ -24,8 +25,6 @@ from clavilux.system.files import first_names, list_folder, normalise_name, path
 logger = logging.getLogger("clavilux")
 
 MAX_TRAINED_PICTURES = 2_000  # pictures of the training split that the measure `hubs` uses
-_TABLE = "corpus.csv"
-_UNSUPPORTED = {PICTURE_SUFFIXES: UNSUPPORTED_PICTURE_SUFFIXES}
 
 Report = Callable[[str], None]
 
@@ -66,7 +65,7 @@ def find_material(music: Path, art: Path, *, songs: int, pictures: int, report: 
     """
     chosen, song_counts = _find_songs(music, songs, report)
     held_out, training, trained, art_counts = find_pictures(art, pictures, report=report)
-    are_corpora = (os.path.lexists(folder / _TABLE) for folder in (music, art))
+    are_corpora = (os.path.lexists(folder / TABLE_NAME) for folder in (music, art))
     return Material(chosen, held_out, training, trained, song_counts | art_counts, *are_corpora)
 
 
@@ -77,7 +76,7 @@ def _find_songs(folder: Path, n: int, report: Report) -> tuple[list[SongFile], d
     with and without one. In any other folder, the genre of a song is the name of its subfolder.
     """
     files = _files(folder, AUDIO_SUFFIXES, report)
-    if not os.path.lexists(folder / _TABLE):
+    if not os.path.lexists(folder / TABLE_NAME):
         files = _sampled(files)[:n]
         songs = [SongFile(f, f.stem, f.parent.name if f.parent != folder else "") for f in files]
         return songs, {"songs": len(songs)}
@@ -104,7 +103,7 @@ def find_pictures(
     the first half of its pictures; `training_art` is from the second half, and `trained` is the same list.
     """
     files = _files(folder, PICTURE_SUFFIXES, report)
-    if not os.path.lexists(folder / _TABLE):
+    if not os.path.lexists(folder / TABLE_NAME):
         files = _sampled(files)
         held_out, training = files[: len(files) // 2][:n], files[len(files) // 2 :][:n]
         return held_out, training, training, {"held-out pictures": len(held_out), "training pictures": len(training)}
@@ -121,7 +120,8 @@ def _files(folder: Path, suffixes: frozenset[str], report: Report) -> list[Path]
     """Return the files with these suffixes in a folder, and report files that were skipped."""
     if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise CorpusError(f"{folder} is not a folder")
-    listing = list_folder(folder, suffixes, unsupported=_UNSUPPORTED.get(suffixes, frozenset()))
+    unsupported = UNSUPPORTED_PICTURE_SUFFIXES if suffixes == PICTURE_SUFFIXES else frozenset()
+    listing = list_folder(folder, suffixes, unsupported=unsupported)
     for line in (*listing.hints(), *listing.faults()):
         report(line)
     return list(listing.files)
@@ -134,7 +134,8 @@ def _match_rows(folder: Path, files: Sequence[Path], report: Report) -> dict[Cor
     found = {row: paths[file] for file, row in match_names(paths, rows).items()}
     missing = [name for name in rows if name not in found]
     if missing:
-        report(f"{folder}: missing, though they have a row in {_TABLE}: {first_names(missing)} ({len(missing)} in all)")
+        names = f"{first_names(missing)} ({len(missing)} in all)"
+        report(f"{folder}: missing, though they have a row in {TABLE_NAME}: {names}")
     paths_of_rows = {row: found.get(name) or path_inside(folder, name) for name, row in rows.items()}
     return {row: path for row, path in paths_of_rows.items() if path is not None}
 

@@ -24,7 +24,6 @@ from clavilux.audio.decode import read_blocks
 from clavilux.audio.descriptors import describe
 from clavilux.audio.features import Features, measure_features
 from clavilux.audio.mfcc import LIBROSA, FeatureSettings
-from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.bundle import Bundle
 from clavilux.constants import LATENT_DIM, SONG_LIMIT
 from clavilux.engine import Engine
@@ -124,7 +123,7 @@ def _measure_part(
 
 def song_code(engine: Engine, features: Features, descriptors: dict[str, float]) -> Float32:
     """Return the song code (S,) float32 for the features and the descriptors of a sound."""
-    z_audio = engine.encode_windows(_audible(features)).mean(axis=0, dtype=np.float64)
+    z_audio = engine.encode_windows(features.audible_mfcc).mean(axis=0, dtype=np.float64)
     return np.array([*z_audio, *(descriptors[name] for name in engine.bundle.descriptors)], np.float32)
 
 
@@ -213,15 +212,9 @@ def _measure_one(file: Path, bundles: tuple[str, ...], max_s: float) -> _Measure
         return _MeasuredSong(codes, measured[0][1], embeddings)
 
 
-def _audible(features: Features) -> Float32:
-    """Return the MFCC windows that are not silent; if all windows are silent, return all."""
-    audible = features.window_db >= AUDIBLE_DB
-    return features.mfcc[audible] if audible.any() else features.mfcc
-
-
 def _mfcc_statistics(features: Features) -> Float32:
     """Return the mean and the standard deviation of each MFCC coefficient over the audible windows."""
-    windows = _audible(features)
+    windows = features.audible_mfcc
     rows = windows.transpose(1, 0, 2).reshape(windows.shape[1], -1)
     return np.concatenate([rows.mean(axis=1), rows.std(axis=1)])
 

@@ -60,12 +60,12 @@ class View:
         y = (np.arange(self.top, self.bottom) + 0.5 - self.height / 2) / self.short * cells
         if cells >= self.short:
             i, j = (np.floor(v).astype(np.float32) for v in (x, y))
-            return unit(
-                mix(whole_bits(i) * ROW + whole_bits(j)[:, None] * COLUMN + np.uint32(key(seed, name)))
-            ) - np.float32(0.5)
-        i, j = (np.arange(math.floor(v[0]), math.floor(v[-1]) + 2, dtype=np.float32) for v in (x, y))
+        else:
+            i, j = (np.arange(math.floor(v[0]), math.floor(v[-1]) + 2, dtype=np.float32) for v in (x, y))
         hashed = whole_bits(i) * ROW + whole_bits(j)[:, None] * COLUMN + np.uint32(key(seed, name))
         values = unit(mix(hashed)) - np.float32(0.5)
+        if cells >= self.short:
+            return values
 
         def between(values: Float32, at: NDArray[np.floating], first: np.float32) -> Float32:
             whole = np.floor(at - first).astype(np.intp)

@@ -280,7 +280,7 @@ def blend_palettes(palettes: Float32, logits: Float32) -> Float32:
     lab = srgb_to_lab(palettes[near]).astype(np.float64)
     # einsum without BLAS: the result does not depend on the number of threads.
     mean = np.einsum("n,nkc->kc", weights, lab, optimize=False)
-    return np.clip(lab_to_srgb(mean.astype(np.float32)), 0, 1).astype(np.float32)
+    return lab_to_srgb(mean.astype(np.float32))
 
 
 def log_softmax(logits: Float32) -> Float32:

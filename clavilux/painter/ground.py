@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from abc import ABC, abstractmethod
 
 import numpy as np
 
@@ -37,21 +36,11 @@ def ground_slots(composition: Composition) -> Mask:
     return np.asarray(same[(same @ np.bincount(rim, minlength=SLOTS)).argmax()])
 
 
-class CutOut(ABC):
-    """A surface without its ground."""
-
-    @abstractmethod
-    def paint(self, view: View) -> Float32:
-        """Return rows of the picture, (n, width, 4): CIELAB, and alpha from 0 to 1.
-
-        Colours are not multiplied by alpha.
-        """
-
-
-def cut_out(surface: Surface) -> CutOut:
+def cut_out(surface: Surface) -> _Drawing | _WithAreas:
     """Return a surface without its ground.
 
-    This may change ``surface``, so ``surface`` should not be painted afterwards.
+    Its method `paint` returns rows of the picture, (n, width, 4): CIELAB, and alpha from 0 to 1. Colours are not
+    multiplied by alpha. This may change ``surface``, so ``surface`` should not be painted afterwards.
     """
     if isinstance(surface, BrushDrawing):
         return _Drawing(surface)
@@ -60,7 +49,7 @@ def cut_out(surface: Surface) -> CutOut:
 
 
 def average(rows: Float32, times: int) -> Float32:
-    """Return the means (n, width, 4) of rows from `CutOut.paint` over squares of times x times pixels.
+    """Return the means (n, width, 4) of rows from `paint` of `cut_out` over squares of times x times pixels.
 
     ``rows`` is (times * n, times * width, 4). Colours are weighted by alpha.
     """
@@ -73,7 +62,7 @@ def average(rows: Float32, times: int) -> Float32:
     return np.asarray(mean)
 
 
-class _Drawing(CutOut):
+class _Drawing:
     """A drawing without its paper. It is painted on black and on white paper; the difference gives alpha."""
 
     def __init__(self, surface: BrushDrawing) -> None:
@@ -88,7 +77,7 @@ class _Drawing(CutOut):
         return np.concatenate([self.surface.add_grain(lab, view), alpha], axis=-1)
 
 
-class _WithAreas(CutOut):
+class _WithAreas:
     """A surface without the areas of the ground and without the strokes on them."""
 
     def __init__(self, surface: Gouache | Flat | Print) -> None:

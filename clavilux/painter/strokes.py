@@ -144,9 +144,7 @@ class Edges:
     hard: Float32
 
 
-def place_strokes(
-    composition: Composition, brush: Brush, modelling: Float32, *, slots: NDArray[np.bool_] | None = None
-) -> Strokes:
+def place_strokes(composition: Composition, brush: Brush, modelling: Float32) -> Strokes:
     """Return the strokes of a brush.
 
     Parameters
@@ -155,8 +153,6 @@ def place_strokes(
     brush : Brush
     modelling : (h, w, 3) float32
         Change of colour within areas, in CIELAB, on the raster of the composition.
-    slots : (8,) bool, optional
-        True for each palette slot whose areas get strokes; by default, all slots.
     """
     h, w, seed = composition.height, composition.width, composition.seed
     columns, rows = math.ceil(w / SIDE / brush.spacing) + 2, math.ceil(h / SIDE / brush.spacing) + 2
@@ -173,8 +169,6 @@ def place_strokes(
     distance, slot = composition.distance.ravel()[at], composition.slots.ravel()[at]
     kept = (distance >= brush.near) & (distance < brush.far) & (composition.focus.ravel()[at] >= brush.focus)
     kept &= u[7] < brush.share
-    if slots is not None:
-        kept &= slots[slot]
     order = np.flatnonzero(kept)
     order = order[np.argsort(u[5, order], kind="stable")]
     x, y, at, slot, u = x[order], y[order], at[order], slot[order], u[:, order]
@@ -255,8 +249,8 @@ def paint_strokes(
     first, last = np.maximum(boxes[:, 2], top) - top, np.minimum(boxes[:, 3], top + n) - top
     seen = np.flatnonzero((first < last) & (boxes[:, 0] < boxes[:, 1]))
     if fast is not None:
-        none = np.zeros((0, 0), np.uint8)
-        held = (none, none, *2 * [none.astype(np.float32)]) if edges is None else dataclasses.astuple(edges)
+        none, empty = np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32)
+        held = (edges.slot, edges.second, edges.share, edges.hard) if edges else (none, none, empty, empty)
         fast.paint_strokes(
             rows, top, height, boxes, seen, strokes.shape, strokes.paint, strokes.bristles, strokes.slot, *held
         )

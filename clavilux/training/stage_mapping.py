@@ -47,8 +47,8 @@ _LATENTS = 1_500  # largest number of latents of art; more take longer and chang
 
 
 @refuse_degenerate()
-def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -> dict[str, Any]:
-    """Fit the linear heads and the mapping, write the bundle, and return the measures of each network by name.
+def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -> None:
+    """Fit the linear heads and the mapping, and write the bundle.
 
     ``audio_vae`` and ``pictures`` are the results of the first two stages. ``output`` is the folder of the bundle, new
     or empty.
@@ -95,7 +95,6 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
         neighbours=find_neighbours(run, songs[TRAINING], windows, all_latents, normalisation),
     )
     run.log(f"bundle: {output}, parity " + ", ".join(f"{stage} {value:.1e}" for stage, value in parity.items()))
-    return measures
 
 
 def _measures_of(run: Run, name: str) -> dict[str, Any]:

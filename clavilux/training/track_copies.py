@@ -20,7 +20,6 @@ from clavilux.audio.descriptors import DESCRIPTORS, describe
 from clavilux.audio.feature_table import version_of
 from clavilux.audio.features import measure_features
 from clavilux.audio.mfcc import FeatureSettings
-from clavilux.audio.mix import AUDIBLE_DB
 from clavilux.errors import TrainingError
 from clavilux.measures.copies import random_copy, read_stereo, through
 from clavilux.models.audio_vae import window_statistics
@@ -127,9 +126,7 @@ def _measure_copies(
         for number in range(1 + copies):
             mono = random_copy(sound, rng) if number else through(sound, "flac")
             features = measure_features([mono], settings)
-            audible = features.window_db >= AUDIBLE_DB
-            windows = features.mfcc[audible] if audible.any() else features.mfcc
-            parts.append((number, window_statistics(torch.from_numpy(windows)).numpy()))
+            parts.append((number, window_statistics(torch.from_numpy(features.audible_mfcc)).numpy()))
             measured = describe(features)
             descriptors.append([measured[name] for name in DESCRIPTORS])
     return parts, descriptors

@@ -23,11 +23,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.spatial.distance import pdist
-from scipy.stats import spearmanr
 
 from clavilux.constants import LATENT_DIM, SONG_LIMIT
 from clavilux.errors import TrainingError
 from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
+from clavilux.measures.diversity import distances
+from clavilux.measures.similarity import spearman
 from clavilux.measures.transport import (
     Float64,
     fused_plan,
@@ -197,12 +198,8 @@ def _basis(inputs: Float64, centres: Float64, scale: float | None) -> Float64:
     """
     if scale is None:
         return inputs
-    return np.asarray(np.exp(-0.5 * _squared_distances(inputs, centres) / scale**2))
-
-
-def _squared_distances(a: Float64, b: Float64) -> Float64:
-    square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-    return np.asarray(np.maximum(square, 0))
+    square = (inputs**2).sum(1)[:, None] + (centres**2).sum(1)[None] - 2 * inputs @ centres.T
+    return np.asarray(np.exp(-0.5 * np.maximum(square, 0) / scale**2))
 
 
 def _fit_in_rounds(
@@ -317,17 +314,12 @@ def mapping_figures(
             components = network.to_components(torch.from_numpy(songs.codes).float()).double().numpy()
     figures = {
         "variance_ratio": float(np.trace(np.cov(painted.latents.T)) / np.trace(np.cov(art.latents.T))),
-        "geometry": _rank_correlation(pdist(components), pdist(painted.latents)),
+        "geometry": spearman(pdist(components), pdist(painted.latents)),
     }
     song_scores = correspondence_values(songs.descriptors, "descriptors")
     for i, correspondence in enumerate(CORRESPONDENCES):
-        figures[correspondence.name] = _rank_correlation(song_scores[:, i], painted.correspondences[:, i])
+        figures[correspondence.name] = spearman(song_scores[:, i], painted.correspondences[:, i])
     return figures
-
-
-def _rank_correlation(a: Float64, b: Float64) -> float:
-    """Return the Spearman correlation of two arrays (n,), or 0 if one of them is constant."""
-    return float(spearmanr(a, b).statistic) if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
 
 
 def local_spread(latents: Float64) -> float:
@@ -335,7 +327,6 @@ def local_spread(latents: Float64) -> float:
 
     The length is a third of the median distance between latents of art (n, 64) and their tenth nearest neighbours.
     """
-    square = _squared_distances(latents, latents)
     place = min(_NEIGHBOUR, len(latents) - 1)
-    tenth = np.sqrt(np.partition(square, place, axis=1)[:, place])
+    tenth = np.partition(distances(latents, latents), place, axis=1)[:, place]
     return float(np.median(tenth) / 3)

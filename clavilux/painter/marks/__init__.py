@@ -49,55 +49,44 @@ class Kind:
     bend : float
         Standard deviation of the smooth random displacement of the marks, as a fraction of the short side of the
         picture.
-    angle_period : float or None
-        Smallest rotation, in turns, that leaves the appearance unchanged; None for marks without a direction.
-    shades : bool
-        True if one mark field (`Marks.u` with one row) chooses among all palette slots, in the order from dark to
-        light; False if each slot has a field of its own.
+    uses_angle : bool
+        Whether these marks have a direction, so that the angle changes the picture.
     """
 
     draw: Callable[[Place], Marks]
     description: str
     figure: str
     bend: float
-    angle_period: float | None = None
-    shades: bool = False
-
-    @property
-    def uses_angle(self) -> bool:
-        """Whether these marks have a direction, so that the angle changes the picture."""
-        return self.angle_period is not None
+    uses_angle: bool = False
 
 
 MARKS: dict[str, Kind] = {
     "blobs": Kind(waves.blobs, "soft round shapes", "pebble", _LOOSE),
-    "strokes": Kind(waves.strokes, "long strokes along a bending flow", "beam", _STREAMING, 0.5),
-    "marble": Kind(waves.marble, "folded veins from dark to light", "pebble", _FLOWING, 0.5, shades=True),
+    "strokes": Kind(waves.strokes, "long strokes along a bending flow", "beam", _STREAMING, True),
+    "marble": Kind(waves.marble, "folded veins from dark to light", "pebble", _FLOWING, True),
     "scribble": Kind(waves.scribble, "thin winding lines on soft backgrounds", "pebble", _LOOSE),
     "facets": Kind(cells.facets, "cut paper with straight edges", "crescent", _LOOSE),
-    "dabs": Kind(cells.dabs, "short dabs over each other along a bending flow", "pebble", _STREAMING, 0.5),
+    "dabs": Kind(cells.dabs, "short dabs over each other along a bending flow", "pebble", _STREAMING, True),
     "glass": Kind(cells.glass, "panes and the leads between them", "crescent", _LOOSE),
-    "tiles": Kind(grids.tiles, "uneven squares in rows", "plane", _STEADY, 0.5),
-    "triangles": Kind(grids.triangles, "equilateral triangles", "hill", _STEADY, 1 / 6),
-    "hexagons": Kind(grids.hexagons, "honeycomb", "plane", _STEADY, 1 / 6),
-    "weave": Kind(grids.weave, "ribbons over and under each other", "plane", _STEADY, 0.25),
-    "truchet": Kind(grids.truchet, "winding ribbons of quarter arcs", "arch", _STEADY, 0.25),
-    "mosaic": Kind(grids.mosaic, "rectangles cut again and again", "plane", _RULED, 0.25),
-    "stripes": Kind(lines.stripes, "straight stripes of many widths", "beam", _RULED, 0.5),
-    "bands": Kind(lines.bands, "wavy bands shaded like rows of hills", "hill", _LOOSE, 0.5, shades=True),
-    "hatching": Kind(
-        lines.hatching, "engraver's lines in patches of three directions", "beam", _STEADY, 0.5, shades=True
-    ),
-    "shards": Kind(lines.shards, "polygons between lines across the whole picture", "crescent", _RULED, 0.5),
+    "tiles": Kind(grids.tiles, "uneven squares in rows", "plane", _STEADY, True),
+    "triangles": Kind(grids.triangles, "equilateral triangles", "hill", _STEADY, True),
+    "hexagons": Kind(grids.hexagons, "honeycomb", "plane", _STEADY, True),
+    "weave": Kind(grids.weave, "ribbons over and under each other", "plane", _STEADY, True),
+    "truchet": Kind(grids.truchet, "winding ribbons of quarter arcs", "arch", _STEADY, True),
+    "mosaic": Kind(grids.mosaic, "rectangles cut again and again", "plane", _RULED, True),
+    "stripes": Kind(lines.stripes, "straight stripes of many widths", "beam", _RULED, True),
+    "bands": Kind(lines.bands, "wavy bands shaded like rows of hills", "hill", _LOOSE, True),
+    "hatching": Kind(lines.hatching, "engraver's lines in patches of three directions", "beam", _STEADY, True),
+    "shards": Kind(lines.shards, "polygons between lines across the whole picture", "crescent", _RULED, True),
     "rings": Kind(rings.rings, "rings of many widths around one centre", "disc", _STEADY),
     "arcs": Kind(rings.arcs, "rings around many centres, in shifted quarters", "arch", _RULED),
     "spirals": Kind(rings.spirals, "arms of a spiral, cut into lengths", "disc", _STEADY),
     "rays": Kind(rings.rays, "broken rays from one centre", "ray", _RULED),
-    "dots": Kind(dots.dots, "discs of many sizes in a lattice", "disc", _LOOSE, 1 / 6),
-    "targets": Kind(dots.targets, "concentric circles in squares", "disc", _STEADY, 0.25),
-    "scales": Kind(dots.scales, "overlapping scales with rims", "hill", _STEADY, 0.5),
+    "dots": Kind(dots.dots, "discs of many sizes in a lattice", "disc", _LOOSE, True),
+    "targets": Kind(dots.targets, "concentric circles in squares", "disc", _STEADY, True),
+    "scales": Kind(dots.scales, "overlapping scales with rims", "hill", _STEADY, True),
     "splatter": Kind(throws.splatter, "splashes of all sizes", "pebble", _LOOSE),
-    "drips": Kind(throws.drips, "drips of paint with round ends", "beam", _STEADY, 0.5),
+    "drips": Kind(throws.drips, "drips of paint with round ends", "beam", _STEADY, True),
 }
 KINDS: tuple[str, ...] = tuple(MARKS)
 
