@@ -112,9 +112,10 @@ def encode_picture(
 
 
 def encode_sheet(pixels: NDArray[np.uint8], kind: str, n_pictures: int) -> memoryview:
-    """Return the bytes of a file with a sheet of ``n_pictures`` pictures; `is_sheet` recognises such files.
+    """Return the bytes of a picture file with a finished sheet, marked so that `is_sheet` recognises it.
 
-    ``pixels`` and ``kind`` are those of `encode_picture`.
+    ``pixels`` is the whole sheet and ``kind`` the format, both as in `encode_picture`. ``n_pictures``, the number of
+    pictures on it, is written into the file.
     """
     described = f"Sheet of {n_pictures} abstract pictures with their numbers and names."
     return encode_picture(pixels, kind, quality=90, dpi=DENSITY_DPI, description=described, record={_SHEET: n_pictures})

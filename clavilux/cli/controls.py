@@ -40,7 +40,7 @@ from clavilux.system.files import refuse_inputs
 @click.argument("song", type=PATH, metavar="SONG|PICTURE")
 @file_option(
     "JSON file to write, such as song.json. An existing file with other content is kept, and the exit code is then 1.  "
-    "[default: print to stdout, unless it is a terminal]"
+    "[default: print to stdout; in a terminal, -o is required]"
 )
 @seed_option(
     f"another number {SEED_MOVES}. It also gives other variations. In the file, `seed` is the sum of N and the number "

@@ -45,8 +45,8 @@ def corpus() -> None:
 @option(
     "--core",
     is_flag=True,
-    help="Use fewer sources, enough for a first training; pictures and music are then 4 GB of downloads instead of "
-    "13 GB.",
+    help="Use fewer sources, enough for a first training; pictures and music are then together 4 GB of downloads "
+    "instead of 13 GB.",
 )
 @option(
     "--include",

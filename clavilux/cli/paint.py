@@ -82,10 +82,9 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     "--background",
     type=Word(BACKGROUNDS),
     default=BACKGROUNDS[0],
-    help="`transparent` leaves out the ground of the picture. With the surface `drawing`, "
-    "the ground is the bare paper. With other surfaces, the ground is every area with the commonest "
-    "colour along the edge of the picture, also inside it. JPEG files cannot be transparent. The covers of --embed "
-    "and --folder-image are always opaque.",
+    help="`transparent` leaves out the ground of the picture. With the surface `drawing`, this is the bare paper. "
+    "With other surfaces, it is one colour, the commonest along the edge of the picture, and all areas of this colour "
+    "are left out. JPEG files cannot be transparent. The covers of --embed and --folder-image are always opaque.",
 )
 @seed_option(
     f"another number {SEED_MOVES}. With --count, it gives other variations. The layout and the kinds of marks stay "

@@ -92,9 +92,8 @@ steering_options = combine(
         "--near",
         type=PATH,
         metavar="PICTURE",
-        help="Make the picture more like PICTURE: layout, marks and colours come from a point halfway between the "
-        "song and PICTURE. The exact colours of PICTURE are not used; --palette-from uses them, alone or together "
-        "with --near.",
+        help="Make the picture more like PICTURE: layout, marks and colours are halfway between those of the song and "
+        "those of PICTURE. For the main colours of PICTURE, give --palette-from, alone or together with --near.",
     ),
 )
 """Decorator that adds the steering options to a command, as a section of its help text."""

@@ -63,9 +63,8 @@ _training_options = combine(
         "start",
         metavar="NAME|DIR",
         help="Start from trained networks, such as `default`, and adapt them to your music and pictures. Two "
-        "things are kept as they are: the palettes, so pictures get the colours of those networks; and the mark "
-        "classifier (the network that recognises kinds of marks).  [default: start "
-        "from random networks]",
+        "things are kept as they are: the palettes, so pictures get the colours of those networks, not those of --art; "
+        "and the mark classifier (the network that recognises kinds of marks).  [default: start from random networks]",
     ),
     advanced_option(
         "--classifier-from",
@@ -176,10 +175,10 @@ def mapping(output: Path, **options: Any) -> None:
 
     It is a network that computes the latent of a picture from a song. With it, the bundle is complete and is written.
 
-    First run `clavilux train audio-vae` and `clavilux train image-vae`, and give the same folder --run to all three
-    commands. The first is not needed with --audio-from, the second not with --pictures-from. If you gave --from to the
-    earlier commands, give the same --from here. If an earlier command was interrupted, this command first finishes its
-    training, even without --resume.
+    First run `clavilux train audio-vae` and `clavilux train image-vae`, and give the same --run, --recipe, --from,
+    --art and --audio to all three commands. The first is not needed with --audio-from, the second not with
+    --pictures-from. If an earlier command was interrupted, this command first finishes the training of that command,
+    even without --resume.
     """
     from clavilux.errors import TrainingError
 

@@ -34,7 +34,7 @@ class Record:
 
 
 class SourceState:
-    """The records of the files of one source, which are kept in a JSON file."""
+    """What a build knows about each file of one source, kept in a JSON file so that a build can be continued."""
 
     def __init__(self, directory: Path, source: Source) -> None:
         self._path = directory / STATE_FOLDER / f"{source.slug}.json"

@@ -49,9 +49,9 @@ def cut_out(surface: Surface) -> _Drawing | _WithAreas:
 
 
 def average(rows: Float32, times: int) -> Float32:
-    """Return the means (n, width, 4) of rows from `paint` of `cut_out` over squares of times x times pixels.
+    """Shrink rows from `paint` of `cut_out`: return the mean of each square of ``times`` by ``times`` pixels.
 
-    ``rows`` is (times * n, times * width, 4). Colours are weighted by alpha.
+    ``rows`` is (times * n, times * width, 4), the result (n, width, 4). Colours are weighted by alpha.
     """
     n, width = len(rows) // times, rows.shape[1] // times
     weight = rows[..., 3:] + _LEAST

@@ -316,10 +316,9 @@ def _machine() -> str:
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files of killed processes from a folder, but not from its subfolders.
 
-    The name of a temporary file contains the ID of the process that wrote it, and a hash of the name of its machine.
-    If a file was written on this machine, it is removed if its process is not running. If it was written on another
-    machine, whose processes are not known here, or if processes cannot be asked for, as on Windows, it is removed if it
-    is older than a day.
+    The name of a temporary file contains the ID of the process that wrote it, and a hash of the name of its machine. A
+    file of this machine is removed if its process is not running. A file of another machine, and on Windows any file,
+    is removed if it is older than a day, because its process cannot be checked.
     """
     try:
         names = [name for name in os.listdir(folder) if name.startswith(_TEMPORARY_PREFIX) and name.endswith(".tmp")]

@@ -101,10 +101,11 @@ def read_votes(labels_csv: Path) -> dict[str, Float64]:
 
 
 def read_labelled(descriptors_csv: Path, labels_csv: Path, corpus_csv: Path | None) -> Labelled:
-    """Return the songs of Emotify that have descriptors and labels.
+    """Return the songs of Emotify, a data set with listeners' labels of emotions, that have descriptors and labels.
 
-    A song is taken for one of Emotify if its path contains `emotify`, and ends with the genre and the number of the
-    song in this genre, such as `classical/17.mp3`. ``corpus_csv`` is the table of `clavilux corpus build`, from which
+    ``descriptors_csv`` is a table of `clavilux features`, ``labels_csv`` the table of labels that Emotify publishes. A
+    row counts as a song of Emotify if its path contains `emotify`, and ends with the genre and the number of the song
+    in this genre, such as `classical/17.mp3`. ``corpus_csv`` is the table of `clavilux corpus build`, from which
     the artists are read; with None, each song is treated as if it had its own artist.
 
     Raises

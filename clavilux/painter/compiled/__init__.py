@@ -24,7 +24,7 @@ def paint_many() -> None:
 
 
 def name_painter() -> str:
-    """Return the name of the painter for messages: "Numba" with its version, or "NumPy"; Numba is not imported."""
+    """Return what paints, for messages: "Numba" with its version, or else "NumPy". It does not import Numba."""
     if os.environ.get(SWITCH) == "0":
         return f"NumPy ({SWITCH}=0)"
     try:
