@@ -180,9 +180,9 @@ def test_a_sheet_shows_all_pictures_of_a_run(fake_bundle: Path) -> None:
     result = run("paint", "song.flac", "--bundle", fake_bundle, "--size", 64, "--count", 3, "--sheet", "all/sheet.png")
     assert result.exit_code == 0, result.output
     sheet = pixels("all/sheet.png")
-    assert sheet.shape == (2 * 284 + 8, 2 * 264 + 8, 3)
-    for number, (top, left) in enumerate([(8, 8), (8, 272), (292, 8)], 1):
-        middle = sheet[top + 96 : top + 160, left + 96 : left + 160]
+    assert sheet.shape == (2 * 428 + 8, 2 * 408 + 8, 3)
+    for number, (top, left) in enumerate([(8, 8), (8, 416), (436, 8)], 1):
+        middle = sheet[top + 168 : top + 232, left + 168 : left + 232]
         np.testing.assert_array_equal(middle, pixels(f"song-{number}.png"))
-        assert sheet[top + 256 : top + 276, left : left + 256].min() < 100  # number and name
-    assert sheet[292:, 272:].min() == 255
+        assert sheet[top + 400 : top + 420, left : left + 400].min() < 100  # number and name
+    assert sheet[436:, 416:].min() == 255

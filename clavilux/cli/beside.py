@@ -26,7 +26,7 @@ from clavilux.system.files import refuse_inputs, write_whole
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-_THUMB_PX, _LEAST_THUMB_PX = 256, 32  # largest and smallest side of a thumbnail
+_THUMB_PX, _LEAST_THUMB_PX = 400, 32  # largest and smallest side of a thumbnail
 _MOST_PX = 8_192  # width of a contact sheet from which thumbnails become smaller
 _GAP, _LABEL_PX, _TEXT_PX = 8, 20, 14
 _LETTERS = str.maketrans("øØłŁđĐıð–—‘’“”", "oOlLdDid--''\"\"") | {ord("ß"): "ss", ord("æ"): "ae", ord("œ"): "oe"}
