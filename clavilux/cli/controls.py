@@ -43,8 +43,8 @@ from clavilux.system.files import refuse_inputs
     "[default: print to stdout; in a terminal, -o is required]"
 )
 @seed_option(
-    f"another number {SEED_MOVES}. It also gives other variations. In the file, `seed` is the sum of N and the number "
-    "of --variation. Only for a SONG."
+    f"another number {SEED_MOVES}. It also gives other variations. The entry `seed` of the file is N plus "
+    "--variation; a variation differs from the main picture in other entries too. Only for a SONG."
 )
 @option(
     "--variation",

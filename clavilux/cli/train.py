@@ -145,7 +145,8 @@ def train() -> None:
 def audio_vae(**options: Any) -> None:
     """Train only the network for music (AudioVAE). `clavilux train mapping` needs it.
 
-    The network is written to audio-vae.ckpt in the folder given with --run. Pictures are not used.
+    The network is written to audio-vae.ckpt in the folder given with --run. All commands of one training accept the
+    same options; this one ignores those about pictures.
     """
     run = _prepare(options, pictures=False)
     from clavilux.training.stage_audio import train_audio_vae
@@ -158,8 +159,9 @@ def audio_vae(**options: Any) -> None:
 def image_vae(**options: Any) -> None:
     """Train only the networks for pictures (mark classifier and ImageVAE).
 
-    The mark classifier recognises kinds of marks in pictures. The ImageVAE encodes and decodes pictures. Music is not
-    used. `clavilux train mapping` needs both networks.
+    The mark classifier recognises kinds of marks in pictures. The ImageVAE encodes and decodes pictures. `clavilux
+    train mapping` needs both networks. All commands of one training accept the same options; this one ignores those
+    about music.
     """
     run = _prepare(options, songs=False)
     from clavilux.training.stage_pictures import train_image_vae

@@ -196,9 +196,10 @@ def measure_column(
 def with_intervals(
     figures: Figures, measure: Callable[[Index], Figures], n: int, *, least: int, rng: np.random.Generator
 ) -> Figures:
-    """Return the figures of n songs; if n is at least 2 * `least`, add the ends of their 95 % intervals.
+    """Return ``figures``, which were measured of n songs, with the ends of their 95 % intervals added.
 
-    An interval reaches 1.96 standard errors to each side of a figure. `half_sample_errors` estimates the standard
+    Nothing is added if n is less than 2 * ``least``, where ``least`` is the smallest number of songs that ``measure``
+    accepts. An interval reaches 1.96 standard errors to each side of a figure. `half_sample_errors` estimates the standard
     errors from figures of random halves of the songs; `measure` returns the figures of the songs at given indices.
     """
     if n < 2 * least:

@@ -28,7 +28,9 @@ def count_looks(file: Path) -> int:
 
 
 def add_look(file: Path, *, date: str, bundle: str, songs: int, note: str) -> int:
-    """Add a line for one look to a file, and return the new number of looks; a missing file is created.
+    """Add a line for one look (an evaluation on held-out songs) to a file, and return the new number of looks.
+
+    A missing file is created. ``songs`` is the number of songs of this evaluation.
 
     Raises
     ------
