@@ -199,8 +199,9 @@ def with_intervals(
     """Return ``figures``, which were measured of n songs, with the ends of their 95 % intervals added.
 
     Nothing is added if n is less than 2 * ``least``, where ``least`` is the smallest number of songs that ``measure``
-    accepts. An interval reaches 1.96 standard errors to each side of a figure. `half_sample_errors` estimates the standard
-    errors from figures of random halves of the songs; `measure` returns the figures of the songs at given indices.
+    accepts. An interval reaches 1.96 standard errors to each side of a figure. `half_sample_errors` estimates the
+    standard errors from figures of random halves of the songs; `measure` returns the figures of the songs at given
+    indices.
     """
     if n < 2 * least:
         return figures

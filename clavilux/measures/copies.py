@@ -130,8 +130,8 @@ def random_copy(sound: Float32, rng: np.random.Generator) -> Float32:
     """Return a randomly degraded copy of stereo sound (2, n) at 44.1 kHz, as mono sound (m,) float32 at 22 050 Hz.
 
     Each of these effects is applied with a probability of 0.3: gain, spectral tilt, low-pass filter, low sample rate,
-    noise, silence at the ends, a mix to mono. Then the copy is encoded and decoded: with a probability of 0.9 as MP3, AAC or Opus at a
-    random bit rate between 32 and 192 kbit/s, otherwise as FLAC.
+    noise, silence at the ends, a mix to mono. Then the copy is encoded and decoded: with a probability of 0.9 as MP3,
+    AAC or Opus at a random bit rate between 32 and 192 kbit/s, otherwise as FLAC.
     """
     for effect in (_random_gain, _random_tilt, _random_low_pass, _random_rate, _random_noise, _random_silence):
         if rng.random() < 0.3:
