@@ -60,7 +60,7 @@ def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
     Raises
     ------
     AudioError
-        If the file cannot be decoded, or ends before `start_s`.
+        If the file cannot be decoded, or has no samples after `start_s`.
     """
     parts: list[Float32] = []
     wanted = round(max_s * COPY_RATE)
@@ -81,7 +81,7 @@ def read_stereo(path: Path, *, start_s: float = 0.0, max_s: float) -> Float32:
         if not parts:  # otherwise, the sound up to the damaged place is returned
             raise AudioError(f"{path}: cannot be decoded ({error})") from error
     if not parts:
-        raise AudioError(f"{path}: ends before {start_s:.0f} s")
+        raise AudioError(f"{path}: has no sound after {start_s:.0f} s")
     return np.concatenate(parts, axis=1)[:, :wanted]
 
 
