@@ -37,7 +37,7 @@ from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.palette import place_colours, write_colours
 from clavilux.painter.surfaces import SURFACES
-from clavilux.system.arguments import FileName, Number, file_path, is_array, real_number, show
+from clavilux.system.arguments import FileName, Number, counted, file_path, is_array, real_number, show
 
 Float32 = NDArray[np.float32]
 
@@ -113,14 +113,13 @@ class Steering:
     Attributes
     ----------
     palette : tuple of str or None
-        2 to 8 colours such as "#1a2b3c", "#1ab" or "red", which are painted exactly. The palette has 8 positions
-        (slots), from dark to light; if there are fewer than 8 colours, each fills one or more neighbouring slots. Also
-        accepted are text with commas, tuples of whole numbers from 0 to 255 such as (26, 43, 60), and arrays (n, 3) of
-        floats from 0 to 1.
+        2 to 8 colours such as "#1a2b3c", "#1ab" or "red", with which the picture is painted. The palette has 8
+        positions (slots), from dark to light; if there are fewer than 8 colours, each fills one or more neighbouring
+        slots. Also accepted are text with commas, tuples of whole numbers from 0 to 255 such as (26, 43, 60), and
+        arrays (n, 3) of floats from 0 to 1.
     palette_from : tuple of str or None
         Give a picture: its path, a `clavilux.Picture`, or an image of Pillow. It is replaced by its 8 main colours.
-        Unlike the colours of `palette`, they are not painted exactly: the painter widens their range of lightness, and
-        makes one of them an accent.
+        Unlike with `palette`, the painter first widens their range of lightness, and makes one of them an accent.
     lightness, saturation, warmth : float
         From -1 to 1; 0 changes nothing. `lightness` goes from darker to lighter, `saturation` from grey to more
         colourful, and `warmth` from bluer to more orange.
@@ -332,11 +331,7 @@ def _colours(name: str, value: Any, least: int) -> tuple[str, ...]:
     """Return colours as "#1a2b3c"; raise a `PictureError` unless ``value`` holds ``least`` to 8 valid colours."""
     given = value.split(",") if isinstance(value, str) else value
     if not isinstance(given, list | tuple) or not least <= len(given) <= SLOTS:
-        found = (
-            f"has {len(given)} colour{'s'[: len(given) != 1]}"
-            if isinstance(given, list | tuple)
-            else f"is {show(value)}"
-        )
+        found = f"has {counted(len(given), 'colour')}" if isinstance(given, list | tuple) else f"is {show(value)}"
         raise PictureError(f"{name} {found}; it must have {least} to {SLOTS} colours, such as #1a2b3c,#e63946")
     colours = tuple(filter(None, map(parse_colour, given)))
     if len(colours) < len(given):

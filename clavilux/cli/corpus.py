@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from clavilux.cli.options import EXISTING_FOLDER, PATH, folder_option, no_progress_option, option
+from clavilux.cli.options import EXISTING_FOLDER, PATH, folder_option, jobs_option, no_progress_option, option
 from clavilux.cli.output import complain, say, visible
 from clavilux.cli.progress import ProgressReporter
 from clavilux.corpus import load_table, summarise
@@ -54,17 +54,9 @@ def corpus() -> None:
     help="`research` also includes files whose licences allow evaluation but not training. They are marked as "
     "held-out, so `clavilux train` does not use them.",
 )
-@option(
-    "--jobs",
-    "workers",
-    type=click.IntRange(1),
-    default=count_cores,
-    show_default="one per core",
-    metavar="N",
-    help="Number of worker processes that read pictures and sounds; more processes are faster and need more memory.",
-)
+@jobs_option(use=" that read pictures and sounds")
 @no_progress_option()
-def build(kind: Kind | None, output: Path, include: str | None, **options: Any) -> None:
+def build(kind: Kind | None, output: Path, include: str | None, jobs: int | None, **options: Any) -> None:
     """Build a corpus (a folder of training data) of pictures or of recordings, or continue an interrupted build.
 
     Files are downloaded with git and apt-get, or read from local copies (--mirror, --debs).
@@ -75,8 +67,9 @@ def build(kind: Kind | None, output: Path, include: str | None, **options: Any) 
     """  # noqa: D301  (click: \b keeps line breaks)
     if kind is None:
         raise click.UsageError("Give --art or --music.")
+    workers, research = jobs or count_cores(), include == "research"
     with _Reporter() as progress:
-        summary = build_corpus(kind, output, progress=progress, research=include == "research", **options)
+        summary = build_corpus(kind, output, progress=progress, research=research, workers=workers, **options)
     say(_describe(summary, output))
 
 

@@ -250,7 +250,7 @@ def paint_strokes(
     seen = np.flatnonzero((first < last) & (boxes[:, 0] < boxes[:, 1]))
     if fast is not None:
         none, empty = np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.float32)
-        held = (edges.slot, edges.second, edges.share, edges.hard) if edges else (none, none, empty, empty)
+        held = (edges.slot, edges.second, edges.share, edges.hard) if edges is not None else (none, none, empty, empty)
         fast.paint_strokes(
             rows, top, height, boxes, seen, strokes.shape, strokes.paint, strokes.bristles, strokes.slot, *held
         )
