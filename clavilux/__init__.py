@@ -22,12 +22,12 @@ if TYPE_CHECKING:
         MissingExtraError,
         PictureError,
     )
+    from clavilux.options import PaintOptions
     from clavilux.painter.controls import Controls
     from clavilux.painting import Pictures, paint
     from clavilux.picture import Picture
     from clavilux.picture_file import read_record
     from clavilux.pipeline import Clavilux
-    from clavilux.record import PaintOptions
     from clavilux.steering import Steering
 
 __all__ = [
@@ -52,7 +52,7 @@ __all__ = [
 _HOMES = {
     "Clavilux": "clavilux.pipeline",
     "Controls": "clavilux.painter.controls",
-    "PaintOptions": "clavilux.record",
+    "PaintOptions": "clavilux.options",
     "Picture": "clavilux.picture",
     "Pictures": "clavilux.painting",
     "Song": "clavilux.audio.song",

@@ -53,8 +53,8 @@ class Bundle:
     kinds: tuple[str, ...]  # names of the kinds of marks, in the order of the output `kind` of controls.onnx
     surfaces: tuple[str, ...]  # names of the surfaces, in the order of the output `surface` of controls.onnx
     descriptors: tuple[str, ...]  # names of song descriptors, in the order of the last D inputs of mapping.onnx
-    noise_std: float  # default of `clavilux.record.PaintOptions.noise_std`
-    logvar_scale: float  # default of `clavilux.record.PaintOptions.logvar_scale`
+    noise_std: float  # default of `clavilux.options.PaintOptions.noise_std`
+    logvar_scale: float  # default of `clavilux.options.PaintOptions.logvar_scale`
     variation_scale: float  # distance between the latent of a variation and that of the main picture at `spread` 1
     descriptor_mean: Float32  # (D,): mean of each descriptor over the training songs, in the unit of the descriptor
     feature_settings: FeatureSettings  # settings of the MFCC that the networks were trained on

@@ -272,8 +272,8 @@ def read_card(content: bytes, where: str) -> dict[str, Any]:
         version = card.get("clavilux")
         raise BundleError(
             f"{where} has schema {_short(card['schema'])} and this version of Clavilux reads schema {SCHEMA}; install "
-            f"the version that wrote it ({version if _is_name(version) else 'unknown'}) or export it again: "
-            "CHANGELOG.md in the source folder says how to install other versions"
+            f"the version that wrote it ({version if _is_name(version) else 'unknown'}), as CHANGELOG.md in the source "
+            "folder says, or train it again"
         )
     for field in FIELDS:
         *parents, name = field.path.split(".")

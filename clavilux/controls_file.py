@@ -11,6 +11,7 @@ import base64
 import dataclasses
 import logging
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 
 from clavilux.constants import PLAN_SIDE, SLOTS
 from clavilux.errors import ClaviluxError, ControlsError, PictureError
+from clavilux.options import PaintOptions
 from clavilux.painter.controls_json import PLAN_DECIMALS, ControlsFile, parse_fields, read_json
 from clavilux.picture import Picture
-from clavilux.record import PaintOptions, check_version
+from clavilux.record import check_version
 from clavilux.system.arguments import FileName, show
 from clavilux.system.tables import read_text
 from clavilux.version import __version__
@@ -79,16 +81,18 @@ def paint_controls(file: ControlsFile, options: PaintOptions, *, seed: int | Non
     return Picture(pixels, controls_record(file, options, seed=seed), controls, None, None, rgba=rgba)
 
 
-def repaint_controls(record: dict[str, Any], changes: dict[str, Any], song: object = None, *, threads: int) -> Picture:
+def repaint_controls(
+    record: dict[str, Any], changes: Mapping[str, Any], song: object = None, *, threads: int
+) -> Picture:
     """Return a picture that was painted from controls, painted again from its untrusted record.
 
-    ``changes`` are fields of `PaintOptions`, such as ``size``, that differ from the record; None stands for no change.
+    ``changes`` are those of `PaintOptions.painted_again`, such as ``size``.
     If a song is given, a `PictureError` is raised. Other errors are those of `parse_controls_record`.
     """
     if song is not None:
         raise PictureError("the picture was painted from controls, without a song; give only its record")
     file, options = parse_controls_record(record)
-    return paint_controls(file, options.with_given(**changes), threads=threads)
+    return paint_controls(file, options.painted_again(changes, repaint_controls), threads=threads)
 
 
 def controls_record(file: ControlsFile, options: PaintOptions, *, seed: int | None = None) -> dict[str, Any]:

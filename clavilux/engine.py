@@ -62,7 +62,8 @@ class Engine:
         Parameters
         ----------
         windows : (n, 20, 216) float32
-            MFCC that are not normalised; the network normalises them.
+            MFCC that are not normalised; the network normalises them. They have the settings of the bundle
+            (`Bundle.feature_settings`); those that librosa computes by default give another latent, without an error.
         logvar_scale : float
             With 0, each latent is the posterior mean. Otherwise it is drawn from a normal distribution whose mean is
             the posterior mean, and whose variance is the posterior variance times this factor.
@@ -263,6 +264,7 @@ def check_features(where: object, settings: FeatureSettings, bundle: Bundle) -> 
         return
     classic = ", or paint with --bundle classic (nearly one picture for all songs)" if settings == LIBROSA else ""
     raise AudioError(
-        f"{where}: has features of {settings}, and bundle {bundle.name} needs {bundle.feature_settings}; give the "
-        f"sound, or make the features again with `clavilux features MUSIC -o DIR --bundle {bundle.name}`{classic}"
+        f"{where}: was measured by Clavilux 0.1 or for another bundle ({settings}; bundle {bundle.name} needs "
+        f"{bundle.feature_settings}); give the sound, or measure it again with "
+        f"`clavilux features MUSIC -o DIR --bundle {bundle.name}`{classic}"
     )

@@ -20,6 +20,10 @@ class OutputError(ClaviluxError):
     """An output file cannot be written, or is also one of the input files."""
 
 
+class OutputExistsError(OutputError, FileExistsError):
+    """An output file exists already and is not replaced."""
+
+
 class ControlsError(ClaviluxError):
     """Controls (the parameters from which a picture is painted) are out of range or have the wrong shape."""
 

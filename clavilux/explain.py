@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from clavilux.alt_text import MainColour, accent_colour, main_colours
+from clavilux.alt_text import MainColour, accent_colour
 from clavilux.colour import write_hex
 from clavilux.constants import FINISH, MAX_AUDIO_S
+from clavilux.errors import PictureError
 from clavilux.neighbours import Neighbours
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
 from clavilux.painter.surfaces import SURFACES
 from clavilux.picture import Picture
-from clavilux.record import ParsedRecord, parse_record
+from clavilux.record import ParsedRecord, check_version, parse_record
 from clavilux.system.arguments import check_size
 from clavilux.system.terminal import text_width
 from clavilux.words import COMPARATIVES, measured_links, say_further, say_reasons, say_share, say_value, share_below
@@ -60,7 +61,7 @@ def report_picture(
     shares = {name: share_below(name, value, card) for name, value in descriptors.items()}
     compared = {name: round(share, 3) for name, share in shares.items() if share is not None}
     links = measured_links(card) if mapped else []  # without descriptors, nothing is mapped on purpose
-    colours = [] if controls is None else main_colours(picture.cells)
+    colours = [] if controls is None else picture.colours
     accent = accent_colour(picture.cells, colours) if colours else None
     wishes = picture.record.get("steering", {})
     return {
@@ -258,7 +259,11 @@ def explain_record(record: dict[str, Any], description: str, width: int | None =
         size = check_size(tuple(record["size"]) if isinstance(record.get("size"), list) else record.get("size"))
         settings = [f"controls: {record.get('name')}", f"size: {size[0]} x {size[1]} pixels"]
     else:
-        settings = _describe_settings(parse_record(record, any_version=True))
+        try:
+            settings = _describe_settings(parse_record(record, any_version=True))
+        except PictureError:
+            check_version(record)  # raises a better error if the record is incomplete because it is of 0.1
+            raise
     settings.append(f"Clavilux {record['clavilux']}")
     return _lay_out({"painted": [painted], "settings": settings}, width or text_width())
 
@@ -273,7 +278,8 @@ def _describe_settings(record: ParsedRecord) -> list[str]:
         f"seed: {options.seed}",
     ]
     if options.variation:
-        lines.append(f"variation: {options.variation}, {options.spread:g} steps from the main picture")
+        number = f"{options.variation} (picture {options.variation + 1} of --count)"
+        lines.append(f"variation: {number}, {options.spread:g} steps from the main picture")
     if options.steering:
         lines.append(_describe_steering(options.steering.to_record()))
     if options.is_transparent:

@@ -10,13 +10,15 @@ from typing import Any, Unpack, overload
 from clavilux.audio.song import Song
 from clavilux.audio.sources import Source, refuse_mistaken
 from clavilux.errors import AudioError, BundleError, ClaviluxError, ControlsError, MissingExtraError, PictureError
+from clavilux.options import CONTROLS_SUFFIX, PaintArguments, PaintOptions
 from clavilux.painter.controls import Controls
 from clavilux.picture import Picture
 from clavilux.pipeline import Clavilux
-from clavilux.record import CONTROLS_SUFFIX, PaintArguments, PaintOptions
 from clavilux.system.arguments import FileName, Number, file_path, show
 
 logger = logging.getLogger("clavilux")
+
+_OF_PATHS = ("O", "S", "U", "T")  # kinds of NumPy arrays and columns of pandas that contain paths, not samples
 
 Progress = Callable[[int, int], object]
 """Function that is called with the number of songs done so far, and the number of all songs."""
@@ -121,11 +123,12 @@ def paint(
     ----------
     song : path-like, file, array, Song, Controls or iterable
         The path of an audio file, or of a feature file (written by ``clavilux features``); an audio file that is open
-        in binary mode (such as `io.BytesIO`); samples of shape (n,) or (channels, n); or a `Song`. The same sound gives
-        the same picture in all these forms.
-        A list, or another iterable such as ``Path("album").glob("*.mp3")``, can contain all of them, with each array as
-        ``(y, sr)``. `Controls` (what the painter is told to paint), or the path of a ``.json`` file with them, can be
-        given instead of one song. Then ``bundle`` and options that need a song, such as ``variation``, are refused.
+        in binary mode (such as `io.BytesIO`); samples of shape (n,), (channels, n) or (n, channels); or a `Song`. The
+        same sound gives the same picture in all these forms.
+        A list, or another iterable such as ``Path("album").glob("*.mp3")`` or a column of pandas, can contain all of
+        them, with each array as ``(y, sr)``. `Controls` (what the painter is told to paint), or the path of a ``.json``
+        file with them, can be given instead of one song. Then ``bundle`` and options that need a song, such as
+        ``variation``, are refused.
     sr : int, optional
         Sample rate in Hz, if ``song`` is an array.
     bundle : path-like
@@ -135,7 +138,9 @@ def paint(
     on_error : str
         What to do if one of several songs cannot be painted: "raise" the error, or "skip" the song with a warning.
     **options
-        Fields of `PaintOptions`, such as ``size`` and ``seed``, and of `Steering`, such as ``palette`` and ``warmth``.
+        Fields of `PaintOptions`: size, seed, variation, spread, dpi, background, noise_std, logvar_scale, max_s, clip,
+        steering; and of `Steering`: palette, palette_from, lightness, saturation, warmth, texture, scale, complexity,
+        outline, surface, figure, marks, mood and near.
 
     Returns
     -------
@@ -184,7 +189,8 @@ def paint(
 
 def _is_several(song: Any) -> bool:
     is_one = isinstance(song, str | bytes | bytearray | memoryview | os.PathLike | Song | Controls)
-    return isinstance(song, Iterable) and not (is_one or hasattr(song, "read") or hasattr(song, "__array__"))
+    is_array = hasattr(song, "__array__") and getattr(getattr(song, "dtype", None), "kind", None) not in _OF_PATHS
+    return isinstance(song, Iterable) and not (is_one or hasattr(song, "read") or is_array)
 
 
 def _has_rate(song: Any) -> bool:

@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from clavilux.alt_text import Cells, average_cells, describe_picture
+from clavilux.alt_text import Cells, MainColour, average_cells, describe_picture, main_colours
 from clavilux.constants import DENSITY_DPI, DPI_RANGE
-from clavilux.errors import PictureError
+from clavilux.errors import OutputExistsError, PictureError
 from clavilux.painter.controls import Controls
 from clavilux.picture_file import VECTOR_FORMATS, encode_picture, picture_format, suffix_of
 from clavilux.system.arguments import FileName, Number, file_path, real_number, show, whole_number
@@ -35,7 +35,7 @@ _SHOWN_PX = 1_024  # longest side of the picture that a notebook shows
 class Picture:
     """A picture and the data that it was painted from.
 
-    Jupyter shows the picture, and `numpy.asarray` returns its pixels, which are read-only.
+    Jupyter shows the picture, and `numpy.asarray` returns its pixels. All arrays are read-only.
 
     Attributes
     ----------
@@ -79,6 +79,13 @@ class Picture:
     z_audio: Float32 | None = None
     rgba: UInt8 | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("pixels", "z_image", "z_audio", "rgba"):
+            if (array := getattr(self, name)) is not None:
+                view = array.view()
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
+
     @cached_property
     def description(self) -> str:
         """A description for people who cannot see the picture: technique, colours, figures, layout and contrast."""
@@ -86,8 +93,13 @@ class Picture:
         return describe_picture(self.cells, self.controls, size=(width, height), seed=self._seed)
 
     @cached_property
+    def colours(self) -> list[MainColour]:
+        """The main colours, the largest first; each has a ``name``, a ``hex`` code and the ``share`` that it covers."""
+        return main_colours(self.cells)
+
+    @cached_property
     def cells(self) -> Cells:
-        """The means of cells of the picture, from which its description and its main colours are computed."""
+        """Means over small cells of the picture, from which its description and its main colours are computed."""
         return average_cells(self.pixels, self.alpha)
 
     @property
@@ -115,13 +127,12 @@ class Picture:
         return Image.fromarray(self.pixels if self.rgba is None else self.rgba)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        pixels = self.pixels.view()
-        pixels.flags.writeable = False
-        return np.array(pixels, dtype, copy=copy)
+        return np.array(self.pixels, dtype, copy=copy)
 
     def __repr__(self) -> str:
         height, width, _ = self.pixels.shape
-        source = "controls" if self.song is None else repr(self.song.name[:40])
+        song = self.record.get("song", {"name": ""})["name"] if self.song is None else self.song.name
+        source = repr(song[:40]) if song else "controls"
         return f"<Picture of {source}, {width} x {height}: {self.description}>"
 
     def _repr_png_(self) -> bytes:
@@ -169,7 +180,7 @@ class Picture:
         Raises
         ------
         FileExistsError
-            If ``exclusive`` is set and the file exists.
+            If ``exclusive`` is set and the file exists; it is a `ClaviluxError` too.
         PictureError
             If the format is unknown or does not allow so many pixels, if the picture has a transparent ground and the
             format is JPEG, if an argument has a wrong type or is out of range, or if the file cannot be written.
@@ -240,7 +251,7 @@ def _write(path: Path, content: bytes | memoryview, *, exclusive: bool) -> None:
     try:
         with replacing(path, exclusive=exclusive) as temporary:
             temporary.write_bytes(content)
-    except FileExistsError:
-        raise
+    except FileExistsError as error:
+        raise OutputExistsError(f"{path}: exists already; give another name, or save without exclusive") from error
     except OSError as error:
         raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from error

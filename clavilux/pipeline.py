@@ -18,10 +18,12 @@ from clavilux.bundle import open_bundle
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
 from clavilux.engine import Engine
 from clavilux.errors import BundleError, PictureError
+from clavilux.options import PaintArguments, PaintOptions
 from clavilux.picture import Picture, UInt8
-from clavilux.record import PaintArguments, PaintOptions, is_record_of, make_record, parse_record, record_song
-from clavilux.steering import NO_STEERING
+from clavilux.record import is_record_of, make_record, parse_record, record_song
+from clavilux.steering import NO_STEERING, SteeringArguments
 from clavilux.system.arguments import MAX_SEED, MAX_THREADS, FileName, Number, Size, float_array, show, whole_number
+from clavilux.system.threads import one_blas_thread
 from clavilux.variations import Variations, generator_of
 
 if TYPE_CHECKING:
@@ -97,12 +99,10 @@ class Clavilux:
         AudioError
             If the song cannot be read as sound, or an argument has a wrong type or is out of range.
         """
-        from threadpoolctl import threadpool_limits
-
         options = PaintOptions().changed({"max_s": max_s, "clip": clip})
         settings = self.bundle.feature_settings
         # The matrices are small: with two BLAS threads, a song takes 1.7 times the processor time.
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(1) as pool:
+        with one_blas_thread(), ThreadPoolExecutor(1) as pool:
             loading = pool.submit(self.engine.check, painting_only=True) if self.threads > 1 else None
             read = read_source(
                 song, sr=sr, max_s=options.max_s, clip=options.clip, threads=self.threads, settings=settings
@@ -246,6 +246,7 @@ class Clavilux:
         size: Size | None = None,
         dpi: Number | None = None,
         background: str | None = None,
+        **steering: Unpack[SteeringArguments],
     ) -> Picture:
         """Paint a picture again from its record, at any size, and return it.
 
@@ -261,6 +262,8 @@ class Clavilux:
             Pixels per inch; by default, the number in the record.
         background : str, optional
             "painted" or "transparent"; by default, the background in the record.
+        **steering
+            Fields of `Steering`, except ``mood`` and ``near``, that replace those in the record, unless they are None.
 
         Raises
         ------
@@ -278,19 +281,17 @@ class Clavilux:
         >>> Clavilux().repaint(record, size=256).pixels.shape
         (256, 256, 3)
         """
-        given: dict[str, Any] = {"size": size, "dpi": dpi, "background": background}
+        given: dict[str, Any] = {"size": size, "dpi": dpi, "background": background, **steering}
         if isinstance(record, dict) and "controls" in record:
             from clavilux.controls_file import repaint_controls
 
             return repaint_controls(record, given, song, threads=self.threads)
         recorded = parse_record(record)
-        options = recorded.options.with_given(**given)
+        options = recorded.options.painted_again(given, Clavilux.repaint)
         if recorded.bundle_sha256 != self.bundle.sha256:
-            raise BundleError(
-                f"the picture was painted with bundle {show(recorded.bundle_name)} (sha256 "
-                f"{show(recorded.bundle_sha256[:12])}), and this is {self.bundle.name} ({self.bundle.sha256[:12]}); "
-                f"give the one it was painted with"
-            )
+            painted_with = f"{show(recorded.bundle_name)} (sha256 {show(recorded.bundle_sha256[:12])})"
+            this = f"{self.bundle.name} ({self.bundle.sha256[:12]})"
+            raise BundleError(f"the picture was painted with bundle {painted_with}, not with {this}; give the former")
         options.check_bundle(self.bundle)
         if song is None:
             return self._picture(recorded.z_image, options, recorded.song, None, None)

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +38,9 @@ from clavilux.painter.marks import KINDS
 from clavilux.painter.palette import place_colours, write_colours
 from clavilux.painter.surfaces import SURFACES
 from clavilux.system.arguments import FileName, Number, counted, file_path, is_array, real_number, show
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Float32 = NDArray[np.float32]
 
@@ -91,7 +94,7 @@ class SteeringArguments(TypedDict, total=False):
     """The fields of `Steering` as keyword arguments of the Python interface."""
 
     palette: str | Sequence[str | ArrayLike] | ArrayLike | None
-    palette_from: FileName | ArrayLike | Sequence[str] | None
+    palette_from: FileName | ArrayLike | Image.Image | Sequence[str] | None
     lightness: Number
     saturation: Number
     warmth: Number
@@ -103,7 +106,7 @@ class SteeringArguments(TypedDict, total=False):
     figure: str | None
     marks: str | Sequence[str] | None
     mood: str | Sequence[Number] | None
-    near: FileName | ArrayLike | NearPicture | None
+    near: FileName | ArrayLike | Image.Image | NearPicture | None
 
 
 @dataclass(frozen=True)

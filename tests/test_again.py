@@ -19,9 +19,10 @@ from PIL import Image, features
 import clavilux as clavilux_package
 from clavilux.cli import cli
 from clavilux.errors import PictureError
+from clavilux.options import PaintOptions
 from clavilux.picture_file import read_record
 from clavilux.pipeline import Clavilux
-from clavilux.record import PaintOptions, make_record, parse_record
+from clavilux.record import make_record, parse_record
 
 SUFFIXES = ["png", "jpg", "webp", "tif", *(["avif"] if features.check("avif") else [])]
 

@@ -19,11 +19,11 @@ from conftest import MakeSong
 
 import clavilux
 from clavilux.errors import AudioError, ClaviluxError, ControlsError, PictureError
+from clavilux.options import _MEANT, _WORDS, PaintOptions
 from clavilux.painter.controls import Controls
 from clavilux.painter.paint import composition_of
 from clavilux.painter.paint import paint as paint_controls
 from clavilux.pipeline import Clavilux
-from clavilux.record import _MEANT, _WORDS, PaintOptions
 from clavilux.steering import Steering
 from clavilux.system.arguments import check_size, counted, file_path, float_array, real_number, show, whole_number
 
@@ -134,6 +134,8 @@ def test_what_is_no_path_is_refused(path: Any) -> None:
     ids=names,
 )
 def test_what_is_no_array_of_the_shape_is_refused(value: Any) -> None:
+    with pytest.raises(PictureError, match=r"shape \(3,\) with 2 values that are NaN or infinite; it must be"):
+        float_array("z", np.array([1.0, np.nan, np.inf]), (3,))
     with pytest.raises(PictureError, match=r"^z is .*; it must be an array of finite numbers of shape \(3\)$") as error:
         float_array("z", value, (3,))
     assert is_one_line(error)
@@ -202,7 +204,8 @@ def test_no_argument_ends_in_anything_but_a_fault_of_ours(engine: Clavilux, song
 @pytest.mark.parametrize("name", CALLS)
 def test_numpy_and_whole_floats_are_as_good_as_ints(engine: Clavilux, song: clavilux.Song, name: str) -> None:
     number = 96 if any(word in name for word in ("size", "width", "height")) else 7
-    results = [CALLS[name](engine, song, kind(number)) for kind in (int, float, np.int64, np.uint64, np.float32)]
+    floats = () if "variation" in name else (float, np.float32)  # in version 0.1, floats were something else
+    results = [CALLS[name](engine, song, kind(number)) for kind in (int, np.int64, np.uint64, *floats)]
     pixels = [getattr(result, "pixels", result) for result in results]
     if isinstance(pixels[0], np.ndarray):
         for other in pixels[1:]:
@@ -451,7 +454,7 @@ def test_every_word_leads_to_an_argument_or_to_a_method() -> None:
 def test_songs_that_are_mistaken_are_explained(fake_bundle: Path, tone_file: Path) -> None:
     opened = Clavilux(fake_bundle)
     for function in (opened.paint, opened.z_image):
-        with pytest.raises(AudioError, match=r"with sr=; only clavilux\.paint takes several songs"):
+        with pytest.raises(AudioError, match=r"with sr=; give several songs to clavilux\.paint"):
             function([tone_file])
     with pytest.raises(AudioError, match="for a size in pixels, give size=512"):
         clavilux.paint(tone_file, 512, bundle=fake_bundle)
@@ -465,6 +468,13 @@ def test_records_that_are_mistaken_are_explained(fake_bundle: Path, tmp_path: Pa
     (tmp_path / "a.png").write_bytes(b"x")
     with (tmp_path / "a.png").open("rb") as file, pytest.raises(PictureError, match="open file; give the path"):
         clavilux.read_record(file)  # type: ignore[arg-type]
+
+
+def test_the_variation_of_version_0_1_is_named() -> None:
+    for value in (1.0, 0.5, np.float32(1), np.float64(1)):
+        with pytest.raises(PictureError, match=rf"variation is .*{float(value)}.*; since version 0\.2 "):
+            PaintOptions(variation=value)  # type: ignore[arg-type]
+    assert PaintOptions(variation=np.int64(1)).variation == 1
 
 
 def test_a_size_may_be_text() -> None:

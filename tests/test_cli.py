@@ -384,10 +384,47 @@ def test_a_picture_as_a_song_is_named_as_such(songs: Path, fake_bundle: Path) ->
     told = run("explain", "chord.png").stdout.splitlines()
     assert told[1].startswith("Abstract picture, ") and "seed: 0" in told
     assert "is not a picture" in run("explain", songs / "chord.wav", "--record").stderr
-    for ignored in (("--seed", "1"), ("--bundle", "default"), ("-o", "card.html")):
-        refused = run("explain", "chord.png", *ignored)
+    for arguments, reason in (
+        (("chord.png", "--seed", "1"), "is a picture, which stores its seed"),
+        (("chord.png", "--bundle", "default"), "is a picture, which stores its bundle"),
+        (("chord.png", "-o", "card.html"), "explain chord.png SONG -o card.html"),
+        ((songs / "chord.wav", songs / "chord.wav"), "is not a picture"),
+    ):
+        refused = run("explain", *arguments)
         assert (refused.exit_code, refused.stdout) == (2, "")
-        assert "is a picture, which" in " ".join(refused.stderr.split())
+        assert reason in " ".join(refused.stderr.split())
+
+
+def test_a_variation_that_was_chosen_is_kept(songs: Path, fake_bundle: Path) -> None:
+    song, bundle = songs / "chord.wav", fake_bundle
+    paint(song, "--count", 2, "-o", "var/", bundle=bundle)
+    paint(song, "-o", "all/", "--folder-image", bundle=bundle)
+    for target in ("all/chord.png", songs / "cover.jpg"):
+        assert run("paint", "--again", "var/chord-2.png", "-o", target, "--bundle", bundle).exit_code == 0
+    chosen = [Path("all/chord.png").read_bytes(), (songs / "cover.jpg").read_bytes()]
+    for options in ((), ("--resume",), ("--warmth", "1")):
+        done = paint(song, "-o", "all/", "--folder-image", *options, bundle=bundle)
+        assert done.exit_code == 0, done.output
+        assert "all/chord.png: shows variation 1 (picture 2 of --count), which was kept" in done.stderr
+        assert [Path("all/chord.png").read_bytes(), (songs / "cover.jpg").read_bytes()] == chosen
+    done = paint(song, "-o", "new/", "--folder-image", bundle=bundle)
+    assert done.exit_code == 0 and "cover.jpg: shows variation 1 (picture 2 of --count), which was kept" in done.stderr
+    assert (songs / "cover.jpg").read_bytes() == chosen[1] and read_record("new/chord.png")["variation"] == 0
+    again = paint(song, "--count", 2, "-o", "var/", bundle=bundle)
+    assert again.stdout.count(" (replaced)") == 2, "a variation under its own name is not one that was chosen"
+
+
+def test_a_picture_by_another_painter_is_kept(songs: Path, fake_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as earlier:
+        for module in ("record", "options", "pipeline"):
+            earlier.setattr(f"clavilux.{module}.__version__", "0.1.0", raising=False)
+        paint(songs / "chord.wav", bundle=fake_bundle)
+    assert read_record("chord.png")["clavilux"] == "0.1.0"
+    before = Path("chord.png").read_bytes()
+    assert paint(songs / "chord.wav", bundle=fake_bundle).stdout.endswith(" -> chord_2.png\n")
+    assert Path("chord.png").read_bytes() == before
+    told = run("explain", "chord.png")
+    assert told.exit_code == 0 and "Clavilux 0.1.0" in told.stdout
 
 
 def test_what_is_not_a_picture_of_the_song_is_not_overwritten(songs: Path, fake_bundle: Path) -> None:
@@ -638,11 +675,8 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
         (["SONG", "--json", "--explain"], "not both"),
         (["FOLDER", "--random", "2", "--count", "2"], "--random needs exactly one folder"),
         (["SONG", "SONG", "--random", "2"], "--random needs exactly one folder"),
-        (["SONG", "--again", "a.png", "--seed", "1"], "--again uses the settings"),
-        (
-            ["--again", "a.png", "--count", "2"],
-            "--alt-file, --embed, --explain, --json, --quiet, --no-progress, --bundle",
-        ),
+        (["SONG", "--again", "a.png", "--seed", "1"], "--seed cannot be given with --again"),
+        (["--again", "a.png", "--count", "2", "--jobs", "2"], "--count and --jobs cannot be given with --again"),
         (["SONG", "--lightnes", "1"], "Did you mean '--lightness'?"),
         (["SONG", "SONG", "--again", "a.png"], "give one SONG"),
         (["SONG", "--again", "a.png", "-o", "folder/"], "a picture ends in"),

@@ -109,7 +109,7 @@ def test_a_row_that_does_not_fit_is_named(clavilux: Clavilux, features: Path, ol
     table.write_text("\n".join(",".join(line) for line in [header, *rows]))
     song = clavilux.read_song(features / "one.npy")
     assert song.descriptors == {} and song.warnings[0] == NO_DESCRIPTORS
-    assert reason in song.warnings[1] and song.warnings[1].endswith("run `clavilux features` again")
+    assert reason in song.warnings[1] and "run `clavilux features` again for the bundle" in song.warnings[1]
 
 
 def test_the_command_warns_once_and_only_where_descriptors_are_missing(features: Path, fake_bundle: Path) -> None:
@@ -130,5 +130,5 @@ def test_random_clips_of_another_bundle_are_refused_once(tmp_path: Path) -> None
     np.save(tmp_path / "old.npy", np.zeros((5, 20, 216), np.float32))  # as librosa makes them by default
     done = run("paint", "--random", 3, tmp_path)
     assert done.exit_code == 1 and done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"clavilux: {tmp_path}: has features of 11025 Hz")
+    assert done.stderr.startswith(f"clavilux: {tmp_path}: was measured by Clavilux 0.1 or for another bundle (11025 Hz")
     assert "--bundle classic" in done.stderr and "clavilux features MUSIC -o DIR --bundle default" in done.stderr

@@ -61,6 +61,14 @@ def test_the_size_of_the_picture_does_not_change_the_composition() -> None:
     assert np.mean(other.slots != small.slots) > 0.2
 
 
+@pytest.mark.parametrize("kind", ["dabs", "tiles", "rings"])
+def test_a_picture_has_the_same_colours_at_every_aspect(kind: str) -> None:
+    controls = make_controls(kind)
+    square, wide, tall = (composition_of(controls, width=w, height=h) for w, h in ((64, 64), (160, 64), (64, 96)))
+    np.testing.assert_array_equal(wide.palette, square.palette)
+    np.testing.assert_array_equal(tall.palette, square.palette)
+
+
 @pytest.mark.parametrize("aspect", [2.0, 0.5])
 def test_the_plan_covers_the_whole_picture_at_every_aspect(aspect: float) -> None:
     slots = composed("blobs", "half", aspect=aspect, chaos=0.0).slots

@@ -167,6 +167,18 @@ def test_a_chosen_picture_becomes_the_cover(fake_bundle: Path) -> None:
     assert missing.exit_code == 2 and "clavilux paint SONG --again song-3.png --embed" in missing.stderr
 
 
+def test_a_chosen_cover_is_kept(fake_bundle: Path) -> None:
+    song = write_tagged(Path("song.ogg"))
+    paint(song, "-o", "var/", "--count", 2, bundle=fake_bundle)
+    assert run("paint", song, "--again", "var/song-2.png", "--embed", "--bundle", fake_bundle).exit_code == 0
+    chosen = covers_of(song)
+    done = paint(song, "-o", "new/", "--embed", bundle=fake_bundle)
+    assert done.exit_code == 0 and "its cover is variation 1 (picture 2 of --count), which was kept" in done.stderr
+    assert covers_of(song) == chosen
+    assert run("paint", song, "--again", "new/song.png", "--embed", "--bundle", fake_bundle).exit_code == 0
+    assert covers_of(song) != chosen
+
+
 @pytest.mark.parametrize("picture", ["chosen.jpg", "missing.png", "chosen.svg"])
 def test_with_a_picture_as_a_song_nothing_is_embedded(fake_bundle: Path, picture: str) -> None:
     song = write_tagged(Path("song.flac"))

@@ -42,6 +42,7 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "bundle",
     "engine",
     "steering",
+    "options",
     "variations",
     "alt_text",
     "vector",

@@ -44,19 +44,31 @@ def _windows():
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_painted_examples_have_every_kind_and_known_marks():
-    examples = paint_examples(_windows(), 2 * len(KINDS), seed=3, jobs=1)
-    np.testing.assert_allclose(examples.kind.sum(axis=1), 1, atol=1e-6)
-    assert np.bincount(examples.kind.argmax(axis=1)).tolist() == [2] * len(KINDS)  # each is the first one twice
-    assert 0.2 < (examples.kind.max(axis=1) < 1).mean() < 0.8
-    assert set(examples.surface) == set(range(len(SURFACE_NAMES)))
-    assert examples.paint.shape == (2 * len(KINDS), len(PAINT))
-    assert (examples.paint[:, :3].min(axis=0) == 0).all()
-    assert 0.2 < np.mean(examples.paint[:, 3] == 0.5) < 0.7, "no outline is the middle of the range"
-    assert 0.5 < examples.paint.max() <= 1
+    n = len(KINDS)
+    examples = paint_examples(_windows(), n, seed=3, jobs=1)
+    assert examples.pictures.shape == (8 * n, 128, 128, 3)
+    assert len({picture.tobytes() for picture in examples.pictures}) == 8 * n
     assert ((examples.angle >= 0) & (examples.angle < 0.5)).all()
-    assert len({picture.tobytes() for picture in examples.pictures}) == len(examples.pictures)
-    first, again = (paint_examples(_windows(), 5, seed=3, jobs=1).pictures for _ in range(2))
-    assert np.array_equal(first, again)
+    np.testing.assert_allclose(examples.kind.sum(axis=1), 1, atol=1e-6)
+    whole, quarters, bare = np.split(np.arange(8 * n).reshape(n, 8), [1, 5], axis=1)
+    first = examples.kind.argmax(axis=1)
+    assert np.bincount(first[whole[:, 0]]).tolist() == [1] * n
+    assert np.bincount(first[bare.ravel()]).tolist() == [3] * n
+    assert 0.2 < (examples.kind.max(axis=1)[whole] < 1).mean() < 0.8 and (examples.kind[bare].max(axis=-1) == 1).all()
+    assert set(examples.surface[whole[:, 0]]) == set(range(len(SURFACE_NAMES)))
+    assert (examples.surface[bare] == SURFACE_NAMES.index("flat")).all()
+    assert examples.paint.shape == (8 * n, len(PAINT)) and 0.5 < examples.paint.max() <= 1
+    assert (examples.paint[bare] == [0, 0, 0, 0.5]).all(), "no outline is the middle of the range"
+    ratio = np.exp(examples.log_frequency[whole] - examples.log_frequency[quarters])
+    assert ((ratio > 1.7) & (ratio < 2.001)).all(), "a quarter has half as many marks, but not fewer than two"
+
+
+def test_quarters_are_pieces_of_the_whole_picture():
+    pictures, again = (paint_examples(_windows(), 1, seed=3, jobs=1).pictures.astype(int) for _ in range(2))
+    assert np.array_equal(pictures, again)
+    top, bottom = np.hstack(pictures[1:3]), np.hstack(pictures[3:5])
+    small = np.vstack([top, bottom]).reshape(128, 2, 128, 2, 3).mean(axis=(1, 3))
+    assert np.abs(small - pictures[0]).max() <= 0.5
 
 
 def _stripes(angle):

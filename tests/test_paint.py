@@ -43,6 +43,7 @@ def test_the_same_sound_from_a_file_a_buffer_or_an_array_gives_the_same_picture(
     wide, _ = soundfile.read(file, dtype="int32")
     sources: list[tuple[Any, dict[str, int]]] = [
         (io.BytesIO(file.read_bytes()), {}),
+        (floats, {"sr": rate}),
         (floats.T, {"sr": rate}),
         (np.ascontiguousarray(doubles.T), {"sr": rate}),
         (integers.T, {"sr": rate}),
@@ -97,8 +98,8 @@ def test_a_tensor_is_an_array(bundle: Clavilux) -> None:
         (STEREO, {"sr": 44.1}, "sr is 44.1; it must be a number from 4000 to 768000"),
         (STEREO, {"sr": "44100"}, "sr is '44100'"),
         (STEREO, {"sr": 44_100.5}, "it must be a whole number of Hz"),
-        (STEREO.T, {"sr": 44_100}, r"is \(channels, n\) with 154350 channels; give y\.T"),
-        (np.zeros((100, 100)), {"sr": 44_100}, "with 100 channels; at most 64 are mixed"),
+        (np.zeros((100, 100)), {"sr": 44_100}, r"y has shape \(100, 100\); at most 64 channels are mixed"),
+        (np.zeros((5, 5)), {"sr": 44_100}, "y has 5 samples; it must have at least 0.01 seconds"),
         (STEREO[None], {"sr": 44_100}, r"it must have the shape \(n,\) or \(channels, n\)"),
         (np.zeros(0), {"sr": 44_100}, "and not be empty"),
         (np.float32(1), {"sr": 44_100}, "it must have the shape"),
@@ -107,7 +108,7 @@ def test_a_tensor_is_an_array(bundle: Clavilux) -> None:
         ((STEREO * 9e3).astype(np.int64), {"sr": 44_100}, "the type int64, whose full scale is not defined"),
         (STEREO.astype(complex), {"sr": 44_100}, "the type complex128"),
         (STEREO > 0, {"sr": 44_100}, "the type bool"),
-        (np.array(["a"]), {"sr": 44_100}, "the type <U1"),
+        (np.full(1_000, "a"), {"sr": 44_100}, "the type <U1"),
         (np.full(44_100, 1e30), {"sr": 44_100}, "of its samples are invalid"),
         (STEREO, {"sr": 44_100, "clip": 0}, "is not a feature file"),
         ("song.mp3", {"sr": 44_100}, "sr is 44100; only an array needs it"),
@@ -253,3 +254,20 @@ def test_importing_clavilux_imports_no_numpy() -> None:
     code = "import sys, clavilux; print([m for m in ('numpy', 'PIL', 'av', 'json', 'mutagen') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_an_array_or_a_column_of_paths_is_several_songs(fake_bundle: Path, file: Path) -> None:
+    class Column(list[str]):  # as in pandas, which is not installed
+        dtype = np.dtype(object)
+
+        def __array__(self, *_: Any, **__: Any) -> np.ndarray[Any, Any]:
+            return np.array(list(self), object)
+
+    for paths in (np.array([str(file)] * 2), np.array([file, file]), Column([str(file)] * 2)):
+        pictures = clavilux.paint(paths, size=64, bundle=fake_bundle)
+        assert [picture.song.name for picture in pictures] == ["stereo"] * 2
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 192_000])
+def test_a_hundredth_of_a_second_can_be_painted(bundle: Clavilux, rate: int) -> None:
+    assert bundle.read_song(STEREO[:, : rate // 100], sr=rate).duration_s == pytest.approx(0.01, abs=2e-3)

@@ -18,10 +18,11 @@ from PIL import Image, features
 import clavilux
 from clavilux.alt_text import average_cells, main_colours, name_colour
 from clavilux.constants import FIGURE_NAMES
-from clavilux.errors import PictureError
+from clavilux.errors import ClaviluxError, PictureError
 from clavilux.painter.controls import Controls
 from clavilux.picture import Picture
 from clavilux.picture_file import picture_format, read_record
+from clavilux.pipeline import Clavilux
 
 RECORD: dict[str, Any] = {
     "clavilux": "0.1.0",
@@ -437,3 +438,31 @@ def test_a_colour_between_two_names_is_one_main_colour() -> None:
     assert name_colour(between[0, 0] / np.float32(255)) != name_colour(between[-1, 0] / np.float32(255))
     (only,) = main_colours(average_cells(between))
     assert (only.share, only.hex) == (1, "#ffdfa0")
+
+
+def test_colours_are_those_of_the_description(fake_bundle: Path, tone_file: Path) -> None:
+    picture = Clavilux(fake_bundle).paint(tone_file, size=64)
+    assert all(colour.name in picture.description for colour in picture.colours[:2])
+    assert 0.5 < sum(colour.share for colour in picture.colours) <= 1.001
+    assert [colour.hex[0] for colour in picture.colours] == ["#"] * len(picture.colours)
+
+
+def test_arrays_of_a_picture_are_read_only(fake_bundle: Path, tone_file: Path) -> None:
+    picture = Clavilux(fake_bundle).paint(tone_file, size=64, background="transparent")
+    for array in (picture.pixels, picture.rgba, picture.z_image, picture.z_audio, np.asarray(picture)):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_a_picture_from_its_record_names_its_song(fake_bundle: Path, tone_file: Path) -> None:
+    record = Clavilux(fake_bundle).paint(tone_file, size=64).record
+    assert repr(Clavilux(fake_bundle).repaint(record)).startswith("<Picture of 'chord', 64 x 64: ")
+
+
+def test_an_existing_file_is_kept_if_asked(fake_bundle: Path, tone_file: Path, tmp_path: Path) -> None:
+    picture = Clavilux(fake_bundle).paint(tone_file, size=64)
+    (tmp_path / "a.png").write_bytes(b"mine")
+    for kind in (ClaviluxError, FileExistsError):
+        with pytest.raises(kind, match=r"a\.png: exists already; give another name"):
+            picture.save(tmp_path / "a.png", exclusive=True)
+    assert (tmp_path / "a.png").read_bytes() == b"mine"

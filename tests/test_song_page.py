@@ -22,6 +22,7 @@ from clavilux.audio.features import measure_features
 from clavilux.audio.timeline import MOST_PARTS, Part, measure_parts, split_blocks
 from clavilux.bundle import open_bundle
 from clavilux.cli import cli
+from clavilux.picture_file import read_description
 from clavilux.song_page import _curves
 from clavilux.system.extras import install_command
 from clavilux.words import measured_links
@@ -157,6 +158,24 @@ def test_a_page_has_everything_and_needs_no_network() -> None:
         assert f"{link.strength:.2f}, {link.words}</td>" in text
     for words in ("beats a minute", "% of songs", "Seed 5", "Bundle default", "not used for"):
         assert words in " ".join(text.split()), words
+
+
+def test_a_page_shows_the_variation_that_was_chosen() -> None:
+    song = write_wave(Path("song.wav"), sounds.song(6.0))
+    painted = run("paint", song, "--count", 2, "--size", "128x64", "--warmth", 1)
+    assert painted.exit_code == 0, painted.output
+    done = run("explain", "song-2.png", song, "-o", "card.html")
+    assert (done.exit_code, done.stdout) == (0, "song-2.png -> card.html\n"), done.output
+    (picture,) = Page(Path("card.html").read_text("utf-8")).images
+    with Image.open(io.BytesIO(base64.b64decode((picture["src"] or "").partition(",")[2]))) as image:
+        assert image.size == (768, 384)
+    assert picture["alt"] == read_description(Path("song-2.png"))
+    assert "measured:\n0:06; compared" in run("explain", "song-2.png", song).stdout
+    other = write_wave(Path("other.wav"), sounds.song(6.0, seed=3))
+    assert "is not the song of the picture" in run("explain", "song-2.png", other, "-o", "card.html").stderr
+    run("controls", song, "-o", "c.json")
+    run("paint", "c.json", "--size", 64)
+    assert "so it has no song" in run("explain", "c.png", song).stderr
 
 
 def test_without_o_the_words_are_printed() -> None:

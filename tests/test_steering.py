@@ -23,11 +23,11 @@ from clavilux.colour import read_hex, srgb_to_lab
 from clavilux.constants import LATENT_DIM, SHIFTS, SURFACE_NAMES
 from clavilux.controls_file import parse_controls_record
 from clavilux.errors import BundleError, ControlsError, PictureError
+from clavilux.options import PaintOptions
 from clavilux.painter.paint import composition_of, paint
 from clavilux.painter.palette import place_colours, shift_colours
 from clavilux.painter.surfaces import SURFACES
 from clavilux.pipeline import Clavilux
-from clavilux.record import PaintOptions
 from clavilux.steering import NearPicture, Steering
 
 N_SONGS = 40

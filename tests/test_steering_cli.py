@@ -43,8 +43,39 @@ def test_what_is_asked_for_is_painted_and_painted_again(fake_bundle: Path) -> No
     assert read_record("p.png")["steering"] == expected
     assert run("paint", "--again", "p.png", "--bundle", fake_bundle, "-o", "q.png").exit_code == 0
     np.testing.assert_array_equal(pixels("q.png"), pixels("p.png"))
-    refused = run("paint", "--again", "p.png", "--bundle", fake_bundle, "--warmth", 1)
-    assert refused.exit_code == 2 and "--again uses the settings stored in the picture" in refused.output
+
+
+def test_a_picture_is_steered_again_without_its_song(fake_bundle: Path) -> None:
+    bundle = ("--bundle", fake_bundle, "--size", 64)
+    assert run("paint", "song.flac", *bundle, "--palette", "#123,#E63946", "--warmth", 1, "-o", "p.png").exit_code == 0
+    changed = ("--palette-from", "p.png", "--warmth", 0, "--surface", "flat")
+    assert run("paint", "--again", "p.png", "--bundle", fake_bundle, *changed, "-o", "again.png").exit_code == 0
+    assert run("paint", "song.flac", *bundle, *changed, "-o", "direct.png").exit_code == 0
+    np.testing.assert_array_equal(pixels("again.png"), pixels("direct.png"))
+    assert read_record("again.png") == read_record("direct.png"), "the palette is no longer asked for"
+
+
+def test_controls_are_steered_again(fake_bundle: Path) -> None:
+    assert run("controls", "song.flac", "--bundle", fake_bundle, "-o", "c.json").exit_code == 0
+    assert run("paint", "c.json", "--size", 64).exit_code == 0
+    assert run("paint", "--again", "c.png", "--lightness", 0.5, "-o", "again.png").exit_code == 0
+    assert run("paint", "c.json", "--size", 64, "--lightness", 0.5, "-o", "direct.png").exit_code == 0
+    np.testing.assert_array_equal(pixels("again.png"), pixels("direct.png"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("--mood", "1,1"), "--mood cannot be given with --again"),
+        (("--near", "p.png", "--seed", 3), "--seed and --near cannot be given with --again"),
+        (("--surface", "gouache", "--outline", 1), "the surface gouache has no lines"),
+    ],
+)
+def test_what_the_record_cannot_change_is_refused(fake_bundle: Path, change: tuple[object, ...], message: str) -> None:
+    assert run("paint", "song.flac", "--bundle", fake_bundle, "--size", 64, "-o", "p.png").exit_code == 0
+    refused = run("paint", "--again", "p.png", "--bundle", fake_bundle, *change, "-o", "q.png")
+    assert refused.exit_code == 2 and message in refused.output
+    assert not Path("q.png").exists()
 
 
 @pytest.mark.parametrize(

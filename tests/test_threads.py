@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
-from clavilux.system.threads import AHEAD, count_cores, read_ahead, run_each
+from clavilux.system.threads import AHEAD, count_cores, one_blas_thread, read_ahead, run_each
 
 
 def running() -> int:
@@ -105,3 +107,19 @@ def test_a_song_is_the_same_for_any_number_of_threads(fake_bundle: Path, tone_fi
     for picture, file in zip(pictures, files, strict=True):
         picture.save(file)
     assert files[0].read_bytes() == files[1].read_bytes() == files[2].read_bytes()
+
+
+def test_blas_has_one_thread_in_each_thread_and_its_own_number_afterwards() -> None:
+    def count(_: int = 0) -> set[int]:
+        return {int(library["num_threads"]) for library in threadpool_info() if library["user_api"] == "blas"}
+
+    def limited(_: int) -> set[int]:
+        with one_blas_thread():
+            threading.Event().wait(0.02)
+            return count()
+
+    before = count()
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(limited, range(12))) == [{1}] * 12
+    assert limited(0) == {1}
+    assert count() == before

@@ -160,10 +160,11 @@ def _find_descriptors(path: Path, settings: FeatureSettings) -> tuple[dict[str, 
         if found is None:
             continue
         version, seconds, numbers = found
+        again = "run `clavilux features` again for the bundle that you paint with"
         if version != version_of(settings):
-            return {}, seconds, f"its row of {TABLE} is of another version; run `clavilux features` again"
+            return {}, seconds, f"its row of {TABLE} is of another version; {again}"
         if len(numbers) < len(DESCRIPTORS):
-            return {}, seconds, f"its row of {TABLE} is incomplete; run `clavilux features` again"
+            return {}, seconds, f"its row of {TABLE} is incomplete; {again}"
         return numbers, seconds, ""
     return {}, 0.0, ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +28,7 @@ Source = FileName | IO[bytes] | NDArray[Any]
 """Path of a sound file or a feature file, a sound file that is open in binary mode, or an array of samples."""
 
 MAX_CHANNELS = 64
+_SHORTEST_S = 0.01  # seconds of an array; resampling needs some samples
 _LONGEST_PATH = 4_096  # bytes; longer bytes are no path, but the content of a file
 INTEGERS = ("uint8", "int8", "int16", "int32")  # integer types of samples; full scale is the range of the type
 
@@ -47,7 +48,8 @@ def read_source(
     ----------
     source : path-like, file or array
         A sound file or a feature file (``.npy``), a sound file that is open in binary mode (such as `io.BytesIO`), or
-        samples of shape (n,) or (channels, n): floats with full scale 1, or integers of 8, 16 or 32 bits.
+        samples of shape (n,), (channels, n) or (n, channels): floats with full scale 1, or integers of 8, 16 or 32
+        bits.
     sr : int, optional
         Sample rate of an array in Hz.
     max_s, threads, settings
@@ -88,8 +90,8 @@ def read_source(
         stream = AudioStream(content, path, max_s=max_s)
     else:
         raise AudioError(
-            f"song is {show(source)}; it must be a path, a file that is open in binary mode, or an array with sr=; "
-            "only clavilux.paint takes several songs, or controls"
+            f"song is {show(source)}; it must be a path, a file that is open in binary mode, or an array with sr="
+            + ("; give several songs to clavilux.paint" if isinstance(source, Iterable) else "")
         )
     return measure_song(stream, path, sha256=digest.hexdigest(), threads=threads, settings=settings)[0]
 
@@ -108,7 +110,7 @@ def refuse_mistaken(source: Any) -> None:
         if forms == ["array", "number"]:
             fault = "(y, sr); give paint(y, sr=sr)"
         elif forms == ["number", "array"]:
-            fault = "(sr, y), as scipy.io.wavfile.read returns it; give paint(y, sr=sr), or paint(y.T, sr=sr) if stereo"
+            fault = "(sr, y), as scipy.io.wavfile.read returns it; give paint(y, sr=sr)"
         elif forms[0] == "number":
             fault = f"a {type(source).__name__} of numbers; give samples as paint(np.array(y), sr=44100)"
     if fault is not None:
@@ -154,9 +156,12 @@ def _check_samples(y: Any, sr: Number | None) -> tuple[NDArray[Any], int]:
     if samples.ndim not in (1, 2) or samples.size == 0:
         raise AudioError(f"y is {show(samples)}; it must have the shape (n,) or (channels, n), and not be empty")
     samples = np.atleast_2d(samples)
+    if len(samples) > MAX_CHANNELS >= samples.shape[1]:  # (n, channels), as soundfile reads
+        samples = samples.T
     if len(samples) > MAX_CHANNELS:
-        hint = "give y.T" if samples.shape[1] <= MAX_CHANNELS else f"at most {MAX_CHANNELS} are mixed"
-        raise AudioError(f"y has shape {samples.shape}, which is (channels, n) with {len(samples)} channels; {hint}")
+        raise AudioError(f"y has shape {samples.shape}; at most {MAX_CHANNELS} channels are mixed")
+    if samples.shape[1] < _SHORTEST_S * rate:
+        raise AudioError(f"y has {counted(samples.shape[1], 'sample')}; it must have at least {_SHORTEST_S:g} seconds")
     if samples.dtype.kind == "f":
         n_bad = int(np.count_nonzero(~np.isfinite(samples)))
         if n_bad:

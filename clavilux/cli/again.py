@@ -12,7 +12,7 @@ from clavilux.cli.names import make_folder, refuse_opaque
 from clavilux.cli.options import is_given
 from clavilux.cli.painting import Again, Outcome, open_clavilux, paint_again, saving_of
 from clavilux.cli.sizes import resolve_size
-from clavilux.cli.steering import STEERING
+from clavilux.cli.steering import STEERING, read_steering
 from clavilux.constants import BACKGROUNDS
 from clavilux.errors import BundleError
 from clavilux.picture_file import ALL_FORMATS, read_record
@@ -20,9 +20,9 @@ from clavilux.record import check_version
 from clavilux.system.arguments import show
 from clavilux.system.files import refuse_inputs
 
-_STORED = (  # parameters of `paint` whose values are in the record, or that concern several songs
+_STORED = (  # parameters of `paint` that change the latent, which the record has, or that concern several songs
     *("seed", "count", "spread", "noise_std", "logvar_scale", "n_random", "max_s"),
-    *("jobs", "resume", "scheduler", "folder_image", "sheet", *STEERING),
+    *("jobs", "resume", "scheduler", "folder_image", "sheet", "mood", "near"),
 )
 
 
@@ -36,12 +36,11 @@ def paint_from_record(ctx: click.Context) -> Outcome:
     """
     given = ctx.params
     again, paths, output, size = given["again"], given["paths"], given["output"], given["size"]
-    if any(is_given(ctx, name) for name in _STORED):
-        options = [option for option in ctx.command.params if isinstance(option, click.Option)]
-        allowed = [option.opts[-1] for option in options if option.name not in (*_STORED, "again")]
+    kept = [option.opts[-1] for option in ctx.command.params if option.name in _STORED and is_given(ctx, option.name)]
+    if kept:
         raise click.UsageError(
-            f"--again uses the settings stored in the picture; only {', '.join(allowed)} may be given with it. To "
-            f"change the picture: clavilux controls {again} -o song.json, then clavilux paint song.json with options."
+            f"{' and '.join(kept)} cannot be given with --again: song, seed and variation are stored in the picture. "
+            "Size, colours, surface and the like can be changed."
         )
     if len(paths) > 1:
         raise click.UsageError("--again paints one picture: give one SONG, or none.")
@@ -50,6 +49,7 @@ def paint_from_record(ctx: click.Context) -> Outcome:
     if output is not None and Path(output).suffix.lower() not in ALL_FORMATS:
         raise click.UsageError(f"-o {output}: a picture ends in {', '.join(ALL_FORMATS)}.")
     pixels, density = resolve_size(size, given["dpi"])
+    asked = read_steering(given)
     record = read_record(again)
     check_version(record)
     bundle = None
@@ -74,9 +74,12 @@ def paint_from_record(ctx: click.Context) -> Outcome:
         record=record,
         picture=target,
         bundle=bundle,
-        size=pixels if is_given(ctx, "size") else None,
-        background=background,
-        dpi=density if given["dpi"] is not None or size.dpi is not None else None,
+        changes={
+            **{name: getattr(asked, name) for name in STEERING if given[name] is not None},
+            "size": pixels if is_given(ctx, "size") else None,
+            "background": background,
+            "dpi": density if given["dpi"] is not None or size.dpi is not None else None,
+        },
         is_named=output is not None,
         alt_file=given["alt_file"],
         embed=given["embed"],

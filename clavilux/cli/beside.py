@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from clavilux.audio.song import hash_file
-from clavilux.cli.names import is_of_same_source, may_be_replaced
+from clavilux.cli.names import is_chosen, is_of_same_source, may_be_replaced, name_variation
 from clavilux.cli.output import write_output
 from clavilux.cli.templates import FoundSong
 from clavilux.errors import ClaviluxError, OutputError
@@ -33,7 +33,12 @@ _LETTERS = str.maketrans("øØłŁđĐıð–—‘’“”", "oOlLdDid--''\"\"
 _FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "Arial Unicode.ttf", "Arial.ttf", "arial.ttf")  # for sheets
 _FOLDER_IMAGE = "cover.jpg"
 _KEPT = "exists already and was kept"
+_REPLACE = "to replace it, give --again PICTURE"
 _DESCRIPTIONS = (b"Abstract picture, ", b"Blurred abstract picture, ")  # their first words
+
+
+class ChosenError(OutputError):
+    """A variation that was chosen earlier is not replaced by the main picture."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,15 @@ def embed_picture(picture: Picture, song: Path) -> Picture:
     return with_hash(picture, hash_file(song))
 
 
+def check_cover(song: Path, record: dict[str, Any]) -> None:
+    """Raise a `ChosenError` if the cover of a song is a chosen variation, and not the picture with this record."""
+    from clavilux.audio.covers import read_cover_record
+
+    before = read_cover_record(song)
+    if before is not None and is_chosen(before, record):
+        raise ChosenError(f"{song}: its cover is {name_variation(before)}, which was kept; {_REPLACE} --embed")
+
+
 def with_hash(picture: Picture, sha256: str) -> Picture:
     """Return a copy of a picture whose record gives this SHA-256 for the bytes of the song file."""
     return replace(picture, record={**picture.record, "song": {**picture.record["song"], "sha256": sha256}})
@@ -95,8 +109,13 @@ def write_folder_image(picture: Picture, path: Path) -> None:
 
 def check_folder_image(path: Path, record: dict[str, Any]) -> None:
     """Raise an `OutputError` if the file at ``path`` may not be replaced by the picture with this record."""
+    before: dict[str, Any] = {}
+    with suppress(ClaviluxError):  # missing, or another file
+        before = read_record(path)
+    if before and is_chosen(before, record):
+        raise ChosenError(f"{path}: shows {name_variation(before)}, which was kept; {_REPLACE} -o {path}")
     if not may_be_replaced(path, lambda before: is_of_same_source(before, record)):
-        raise OutputError(f"{path}: {_KEPT}")
+        raise OutputError(f"{path}: {_KEPT}, because it is no picture of this song; remove it to get a new one")
 
 
 def write_description(picture: Picture, place: Path) -> None:

@@ -29,9 +29,10 @@ from clavilux.constants import SIZE_RANGE_PX
 from clavilux.controls_file import parse_controls_record
 from clavilux.errors import ClaviluxError, OutputError
 from clavilux.images import is_picture
+from clavilux.options import CONTROLS_SUFFIX
 from clavilux.picture_file import read_record
 from clavilux.pipeline import Clavilux
-from clavilux.record import CONTROLS_SUFFIX, parse_record
+from clavilux.record import parse_record
 from clavilux.steering import Steering
 from clavilux.system.files import refuse_inputs
 

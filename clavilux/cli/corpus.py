@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from clavilux.cli.hints import HintedCommand
 from clavilux.cli.options import EXISTING_FOLDER, PATH, folder_option, jobs_option, no_progress_option, option
 from clavilux.cli.output import complain, say, visible
 from clavilux.cli.progress import ProgressReporter
@@ -22,7 +23,7 @@ def corpus() -> None:
     """Download training data from public sources, or count what was downloaded."""
 
 
-@corpus.command()
+@corpus.command(cls=HintedCommand)
 @click.option("--art", "kind", flag_value="art", help="Build a corpus of pictures. Give either --art or --music.")
 @click.option("--music", "kind", flag_value="music", help="Build a corpus of recordings.")
 @folder_option(

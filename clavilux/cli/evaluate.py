@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from clavilux.bundle import open_bundle
+from clavilux.cli.hints import HintedCommand
 from clavilux.cli.options import (
     ADVANCED,
     FILE,
     OTHERS,
     PATH,
-    CommandWithSections,
     FiniteRange,
     advanced_option,
     bundle_option,
@@ -30,7 +30,7 @@ from clavilux.system.extras import EXTRAS, require
 from clavilux.system.files import refuse_inputs
 
 
-@click.command("evaluate", cls=CommandWithSections)
+@click.command("evaluate", cls=HintedCommand)
 @bundle_option(section=OTHERS)
 @option(
     "--beside",

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from clavilux.audio.clips import CLIP_SUFFIX
+from clavilux.cli.again import bundle_of
 from clavilux.cli.hints import HintedCommand
 from clavilux.cli.options import (
     PATH,
@@ -29,6 +30,7 @@ from clavilux.explain import explain_record, explain_report, report_picture
 from clavilux.images import is_picture
 from clavilux.picture_file import read_description, read_record
 from clavilux.pipeline import Clavilux
+from clavilux.record import parse_record
 from clavilux.system.extras import require
 from clavilux.system.files import refuse_inputs
 
@@ -47,7 +49,8 @@ _HINTS = {
 
 
 @click.command(cls=HintedCommand, hints=_HINTS)
-@click.argument("song", type=PATH, metavar="SONG|PICTURE")
+@click.argument("source", type=PATH, metavar="SONG|PICTURE")
+@click.argument("song", type=PATH, required=False, metavar="[SONG]")
 @file_option(
     "HTML page to write, such as card.html. The page is self-contained and works offline. Needs the extra `card`: "
     'run `pip install ".[card]"` in the source folder.  [default: print text]'
@@ -62,7 +65,9 @@ _HINTS = {
 @no_progress_option()
 @bundle_option(note="Only for a SONG.")
 @click.pass_context
-def explain(ctx: click.Context, /, song: Path, output: Path | None, record: bool, seed: int, bundle: str) -> None:
+def explain(
+    ctx: click.Context, /, source: Path, song: Path | None, output: Path | None, record: bool, seed: int, bundle: str
+) -> None:
     """Describe what was measured in SONG, what its picture looks like, and how sound and picture correspond.
 
     With -o, the description is written to an HTML page. The page also shows:
@@ -73,26 +78,37 @@ def explain(ctx: click.Context, /, song: Path, output: Path | None, record: bool
     - how strongly properties of sound and picture correlate over many songs
     - the training songs nearest to SONG, and the training pictures nearest to its picture
 
-    For a PICTURE that Clavilux painted, its description and the settings that it was painted with are printed; -o works
-    only with a SONG.
+    For a PICTURE that Clavilux painted, its description and the settings that it was painted with are printed. Give its
+    SONG too for all the rest, for example for a page about a variation that you chose.
 
     \b
     clavilux explain nocturne.flac -o card.html
     clavilux explain nocturne.png
+    clavilux explain nocturne-3.png nocturne.flac -o card.html
     """  # noqa: D301  (click: \b keeps line breaks)
     check_suffix(output, ".html", ".htm")
-    if is_picture(song):
-        if output is not None:
-            raise click.UsageError(f"{song} is a picture, which is only described in print; give it without -o.")
-        if is_given(ctx, "seed") or is_given(ctx, "bundle"):
-            raise click.UsageError(f"{song} is a picture, which stores both; give it without --seed and --bundle.")
-        found = read_record(song)
-        say(json.dumps(found) if record else explain_record(found, read_description(song)))
-        return
-    if record:
-        raise click.UsageError(f"--record prints the record in a picture, and {song} is not a picture.")
+    found = None
+    if is_picture(source):
+        if is_given(ctx, "seed"):
+            raise click.UsageError(f"{source} is a picture, which stores its seed; give it without --seed.")
+        found = read_record(source)
+        if record or (song is None and output is None):
+            if is_given(ctx, "bundle"):
+                raise click.UsageError(f"{source} is a picture, which stores its bundle; give it without --bundle.")
+            say(json.dumps(found) if record else explain_record(found, read_description(source)))
+            return
+        if "controls" in found:
+            raise click.UsageError(f"{source} was painted from controls, so it has no song; give only the picture.")
+        if song is None:
+            raise click.UsageError(f"A page needs the song too: clavilux explain {source} SONG -o {output}")
+        bundle = bundle_of(found, source, ctx)
+    elif record:
+        raise click.UsageError(f"--record prints the record in a picture, and {source} is not a picture.")
+    elif song is not None:
+        raise click.UsageError(f"Give one SONG, or a PICTURE and its SONG; {source} is not a picture.")
+    song = song or source
     if output is not None:
-        refuse_inputs([output], [song])
+        refuse_inputs([output], [source, song])
         _refuse_other_page(output)
         require("jinja2", "card")  # before any work
     clavilux = Clavilux(bundle)
@@ -101,7 +117,10 @@ def explain(ctx: click.Context, /, song: Path, output: Path | None, record: bool
         read = clavilux.read_song(song)
         for warning in read.warnings:
             complain(f"{song}: {warning}")
-        picture = clavilux.paint(read, size=_SIDE_PX, seed=seed)
+        if found is None:
+            picture = clavilux.paint(read, size=_SIDE_PX, seed=seed)
+        else:
+            picture = clavilux.repaint(found, read, size=_fit(parse_record(found).options.size))
         if output is None:
             report = report_picture(picture, Path(), opened.descriptors, opened.card, opened.neighbours)
             say(explain_report(report))
@@ -113,7 +132,12 @@ def explain(ctx: click.Context, /, song: Path, output: Path | None, record: bool
         parts = [] if is_clips else measure_parts(song, read.duration_s)
         page = song_page(picture, parts, opened.descriptors, opened.card, opened.neighbours)
     write_output(output, page.encode("utf-8", "backslashreplace"))
-    say(f"{visible(str(song))} -> {visible(str(output))}")
+    say(f"{visible(str(source))} -> {visible(str(output))}")
+
+
+def _fit(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of a picture in pixels, made smaller or larger so that the longer side has `_SIDE_PX`."""
+    return (max(1, round(size[0] * _SIDE_PX / max(size))), max(1, round(size[1] * _SIDE_PX / max(size))))
 
 
 def _refuse_other_page(page: Path) -> None:

@@ -10,9 +10,9 @@ import click
 from clavilux.audio.feature_files import write_features
 from clavilux.audio.feature_table import TABLE
 from clavilux.bundle import open_bundle
+from clavilux.cli.hints import HintedCommand
 from clavilux.cli.options import (
     PATH,
-    CommandWithSections,
     advanced_option,
     bundle_option,
     check_jobs,
@@ -29,7 +29,7 @@ from clavilux.system.arguments import counted
 _LINE_EVERY_S = 10.0
 
 
-@click.command(cls=CommandWithSections)
+@click.command(cls=HintedCommand)
 @click.argument("audio_dir", type=PATH)
 @folder_option("Folder to write descriptors.csv and the feature files to.")
 @jobs_option()

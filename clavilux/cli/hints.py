@@ -41,7 +41,7 @@ _HINTS = {
     ),
     **dict.fromkeys(("--recipe", "--model", "--networks"), "--bundle NAME, such as --bundle classic"),
     **dict.fromkeys(("--variations", "--variants"), "--count 4"),
-    "--variation": "--again song-3.png, a picture that --count painted before, with --embed or --size",
+    "--variation": "--spread 2 for how much variations differ; for one that --count painted, --again song-3.png",
     **dict.fromkeys(("--transparent", "--transparency", "--alpha"), "--background transparent"),
     **dict.fromkeys(("--skip-existing", "--skip", "--continue"), "--resume"),
     "--no-clobber": "--resume to keep pictures that would not change, or -o with another folder",
@@ -52,14 +52,44 @@ _HINTS = {
     **dict.fromkeys(("--progress", "--plain", "--no-bar"), "--no-progress, or nothing: progress is shown on terminals"),
     **dict.fromkeys(("--silent", "-s", "-q"), "--no-progress; results are printed"),
     **dict.fromkeys(("--cover", "--tag", "--tags"), "--embed for a cover in the tags, or --folder-image for a file"),
-    **dict.fromkeys(("--width", "--height"), "--size 1920x1080: width x height"),
+    **dict.fromkeys(("--width", "--height", "--ratio", "--aspect"), "--size 1920x1080: width x height"),
+    **dict.fromkeys(("--name", "--template", "--filename"), '--output "{artist} - {title}.jpg", filled with the tags'),
     **dict.fromkeys(("--outdir", "--out-dir", "--output-dir", "--out"), "--output, such as -o pictures/"),
     **dict.fromkeys(("--max-size", "--compression", "--jpeg-quality"), "--quality 80 for smaller JPEG and AVIF files"),
     **dict.fromkeys(("--large-shapes", "--larger-shapes", "--bigger-shapes"), "--scale -0.5"),
     **dict.fromkeys(("--small-shapes", "--smaller-shapes"), "--scale 0.5"),
     **dict.fromkeys(("--plotter", "--lines"), "--plot -o song.svg"),
     "-f": "--format FORMAT, such as --format jpg",
+    "--eye-from": "--classifier-from NAME, as it is called since version 0.2",
+    "--workers": "--jobs N, as it is called since version 0.2",
 }  # option that users tried although it does not exist -> options to give, of which the command must have the first
+
+PAINT_HINTS = {
+    "--overwrite": "Pictures of the same song are replaced without it; any other file only with -o FILE",
+    "--force": "Pictures of the same song are replaced without it; any other file only with -o FILE",
+    "--dry-run": "To try options quickly, give --size 256; `clavilux explain SONG` writes no picture",
+    **dict.fromkeys(("-r", "--recursive"), "Subfolders are always searched: give only the folder"),
+    "--silent": "-q",
+    "-s": "--size 3000 for the size, or --seed 7 for the random seed",
+    "--symmetry": "Pictures have no mirror symmetry",
+    **dict.fromkeys(("--bits", "--depth", "--16bit"), "Pictures have 8 bits per channel, dithered"),
+    **dict.fromkeys(
+        ("--contrast", "--hue"), "Colours follow the song; --palette, --saturation and --warmth change them"
+    ),
+    **dict.fromkeys(("--prompt", "--theme"), "The song decides, not words; --mood, --near and --palette steer it"),
+    **dict.fromkeys(("--keep-folders", "--mirror"), 'To keep the folders, give -o "pictures/{folder}/{name}.jpg"'),
+    **dict.fromkeys(
+        ("--title", "--artist", "--text", "--font"), "Clavilux paints no letters: add them in an image program"
+    ),
+    **dict.fromkeys(
+        ("--album", "--merge"), "Each song gets its own picture; --folder-image writes one cover.jpg for each folder"
+    ),
+    **dict.fromkeys(
+        ("--unembed", "--no-embed", "--remove-cover"),
+        "Clavilux removes no covers: a tag editor does, such as Kid3, Mp3tag or Picard",
+    ),
+    "--cmyk": "Pictures are sRGB: convert them in an image program with the CMYK profile of your print shop",
+}  # the same for `clavilux paint` alone; sentences begin with a capital
 
 _CLOSE = {
     **dict.fromkeys(("circle", "circles", "sun", "moon", "ball", "round", "dot"), "disc"),

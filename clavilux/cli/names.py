@@ -19,9 +19,10 @@ import click
 from clavilux.audio.song import hash_file
 from clavilux.cli.templates import FoundSong, fill_template, is_template
 from clavilux.errors import ClaviluxError, PictureError
+from clavilux.options import CONTROLS_SUFFIX
 from clavilux.picture import Picture
 from clavilux.picture_file import ALL_FORMATS, FORMATS, JPEG_IS_OPAQUE, read_record
-from clavilux.record import CONTROLS_SUFFIX
+from clavilux.record import check_version
 from clavilux.system.files import Identity, identity, refuse_inputs, remove_leftovers
 
 
@@ -147,6 +148,8 @@ def _may_be_of(record: dict[str, Any], file: Path) -> bool:
     compares the sounds. Files of controls are compared by name.
     """
     song = record.get("song")
+    if not _is_of_this_painter(record):
+        return False
     if file.suffix.lower() == CONTROLS_SUFFIX:
         return "controls" in record and record.get("name") == file.stem
     if not isinstance(song, dict) or _clip_of(record) is not None:
@@ -157,9 +160,13 @@ def _may_be_of(record: dict[str, Any], file: Path) -> bool:
 def is_of_same_source(record: dict[str, Any], new: dict[str, Any]) -> bool:
     """Return whether two records belong to the same song, or to files of controls with the same name.
 
-    Songs are the same if the hashes of their files or of their sounds are equal, and their excerpts are the same.
+    Songs are the same if the hashes of their files or of their sounds are equal, and their excerpts are the same. A
+    picture by a version of Clavilux that paints differently counts as another one, because this version cannot paint it
+    again.
     """
     before, after = record.get("song"), new.get("song", {})
+    if not _is_of_this_painter(record):
+        return False
     if "controls" in new:
         return "controls" in record and record.get("name") == new["name"]
     return (
@@ -167,6 +174,43 @@ def is_of_same_source(record: dict[str, Any], new: dict[str, Any]) -> bool:
         and _clip_of(record) == _clip_of(new)
         and any(name in before and before[name] == after.get(name) for name in ("sha256", "sound_sha256"))
     )
+
+
+def is_chosen(record: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Return whether a record belongs to a variation of a song, and ``new`` to another picture of this song.
+
+    Pictures are named after their variations, so that one of another name was chosen with ``--again``.
+    """
+    variation = record.get("variation")
+    is_other = isinstance(variation, int) and variation not in (0, new.get("variation", 0))
+    return is_other and is_of_same_source(record, new)
+
+
+def find_chosen(pictures: Sequence[Path], song: dict[str, Any], clip: int | None) -> dict[int, dict[str, Any]]:
+    """Return the records of those pictures of a song, by their number, whose file shows another variation.
+
+    ``song`` is from `clavilux.record.record_song`; ``clip`` is the option of this name.
+    """
+    found = {}
+    for variation, picture in enumerate(pictures):
+        with suppress(PictureError):  # missing, or another file
+            record = read_record(picture)
+            if is_chosen(record, {"song": song, "variation": variation, "options": {"clip": clip}}):
+                found[variation] = record
+    return found
+
+
+def name_variation(record: dict[str, Any]) -> str:
+    """Return in words which variation of a song a record is of; files of --count are numbered from 1."""
+    return f"variation {record['variation']} (picture {record['variation'] + 1} of --count)"
+
+
+def _is_of_this_painter(record: dict[str, Any]) -> bool:
+    try:
+        check_version(record)
+    except PictureError:
+        return False
+    return True
 
 
 def _clip_of(record: dict[str, Any]) -> Any:

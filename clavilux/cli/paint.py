@@ -18,7 +18,7 @@ from clavilux.audio.mix import OFFSET_REMOVED
 from clavilux.cli.again import paint_from_record
 from clavilux.cli.beside import Extras, list_extras, refuse_sheet, write_sheet
 from clavilux.cli.find import find_clips, find_songs
-from clavilux.cli.hints import HintedCommand, Word
+from clavilux.cli.hints import PAINT_HINTS, HintedCommand, Word
 from clavilux.cli.names import is_picture_name, make_folder, name_pictures
 from clavilux.cli.options import (
     PATH,
@@ -40,33 +40,16 @@ from clavilux.cli.steering import CUT_PALETTE, read_steering, steering_options
 from clavilux.cli.usage import check_usage
 from clavilux.constants import BACKGROUNDS, DEFAULT_SIZE_PX, DPI_RANGE, MAX_AUDIO_S
 from clavilux.explain import explain_report
+from clavilux.options import CONTROLS_SUFFIX, PaintOptions
 from clavilux.picture_file import ALL_FORMATS
-from clavilux.record import CONTROLS_SUFFIX, PaintOptions
 from clavilux.system.jobs import check_scheduler
 
 _RANDOM_FOLDER = "generated_images"
 
-_HINTS = {
-    "--overwrite": "Pictures of the same song are replaced without it; any other file only with -o FILE",
-    "--force": "Pictures of the same song are replaced without it; any other file only with -o FILE",
-    "--dry-run": "To try options quickly, give --size 256; `clavilux explain SONG` writes no picture",
-    **dict.fromkeys(("-r", "--recursive"), "Subfolders are always searched: give only the folder"),
-    "--silent": "-q",
-    "-s": "--size 3000 for the size, or --seed 7 for the random seed",
-    "--symmetry": "Pictures have no mirror symmetry",
-    **dict.fromkeys(("--bits", "--depth", "--16bit"), "Pictures have 8 bits per channel, dithered"),
-    **dict.fromkeys(
-        ("--contrast", "--hue"), "Colours follow the song; --palette, --saturation and --warmth change them"
-    ),
-    **dict.fromkeys(("--prompt", "--theme"), "The song decides, not words; --mood, --near and --palette steer it"),
-    **dict.fromkeys(("--keep-folders", "--mirror"), 'To keep the folders, give -o "pictures/{folder}/{name}.jpg"'),
-    "--cmyk": "Pictures are sRGB: convert them in an image program with the CMYK profile of your print shop",
-}  # answers to options that do not exist
-
 _picture, _files, _messages = option_in("What is painted"), option_in("Files"), option_in("Messages")
 
 
-@click.command(cls=HintedCommand, hints=_HINTS, without_value={"--palette": CUT_PALETTE})
+@click.command(cls=HintedCommand, hints=PAINT_HINTS, without_value={"--palette": CUT_PALETTE})
 @click.argument("paths", nargs=-1, type=PATH, metavar="SONG|FOLDER|FEATURES|CONTROLS...")
 @_picture(
     "--size",
@@ -119,9 +102,9 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     "--again",
     type=PATH,
     metavar="PICTURE",
-    help="Paint PICTURE again, for example at another --size. It needs no SONG, because every picture file stores how "
-    "it was painted. To make PICTURE the cover of the song that it was painted from, also give this "
-    "SONG and --embed.",
+    help="Paint PICTURE again, for example at another --size or with other colours (see Steering). It needs no SONG, "
+    "because every picture file stores how it was painted. To make PICTURE the cover of the song that it was painted "
+    "from, also give this SONG and --embed.",
 )
 @steering_options
 @_files(
@@ -129,8 +112,10 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     "--output",
     metavar="FILE|DIR|TEMPLATE",
     help="Picture to write, such as cover.jpg; a folder, such as pictures/; or a template that is filled with the "
-    'tags of the song, such as "{artist} - {title}.jpg". An earlier picture of the same song is replaced. Any other '
-    "file is replaced only if you give its name as FILE; else it is kept, and the picture is named SONG_2.png.  "
+    'tags of the song, such as "{artist} - {title}.jpg", or with the folder and the name of its file: '
+    '"pictures/{folder}/{name}.jpg" keeps subfolders, which are else left out. An earlier picture of the same song is '
+    "replaced. Any other file is replaced only if you give its name as FILE; else it is kept, and the picture is named "
+    "SONG_2.png.  "
     "[default: SONG.png in the current folder]",
 )
 @_files(

@@ -17,7 +17,9 @@ from clavilux.audio.clips import NO_DESCRIPTORS
 from clavilux.audio.song import Song, hash_file
 from clavilux.bundle import shipped_bundles
 from clavilux.cli.beside import (
+    ChosenError,
     Extras,
+    check_cover,
     check_folder_image,
     check_text,
     embed_picture,
@@ -28,15 +30,16 @@ from clavilux.cli.beside import (
     write_description,
     write_folder_image,
 )
-from clavilux.cli.names import save_picture
+from clavilux.cli.names import find_chosen, name_variation, save_picture
 from clavilux.cli.output import set_up_log
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.explain import report_picture
+from clavilux.options import CONTROLS_SUFFIX, PaintOptions
 from clavilux.picture import Picture
 from clavilux.picture_file import is_whole, picture_format, read_record
 from clavilux.pipeline import Clavilux
-from clavilux.record import CONTROLS_SUFFIX, PaintOptions
+from clavilux.record import record_song
 from clavilux.system.jobs import run_songs
 from clavilux.system.threads import count_cores
 
@@ -96,9 +99,7 @@ class Again:
     record: dict[str, Any]
     picture: Path | None  # file to write; None: the picture is only embedded
     bundle: str | None  # None for a picture of controls
-    size: tuple[int, int] | None  # None: the size in the record
-    dpi: float | None  # None: the dpi in the record
-    background: str | None  # None: the background in the record
+    changes: Mapping[str, Any]  # arguments of `Clavilux.repaint`; None: the value in the record
     alt_file: bool  # whether to also write the description to a text file
     embed: bool  # whether to write the picture into the tags of the song
     is_named: bool  # whether the user chose the file name, so that any file but an input may be overwritten
@@ -161,12 +162,11 @@ def _repaint(task: Again) -> Outcome:
     if task.bundle is None:
         from clavilux.controls_file import repaint_controls
 
-        changes = {"size": task.size, "dpi": task.dpi, "background": task.background}
-        picture = repaint_controls(task.record, changes, threads=threads)
+        picture = repaint_controls(task.record, task.changes, threads=threads)
     else:
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = threads
-        picture = clavilux.repaint(task.record, task.song, size=task.size, dpi=task.dpi, background=task.background)
+        picture = clavilux.repaint(task.record, task.song, **task.changes)
         mapped, card = clavilux.bundle.descriptors, clavilux.bundle.card
         neighbours = clavilux.bundle.neighbours if task.is_compared else None
     if task.embed:
@@ -216,6 +216,11 @@ def paint_song(task: Task) -> Outcome:
         song = clavilux.read_song(task.path, max_s=task.options.max_s, clip=task.options.clip)
         if task.verbose:
             _log_ranges(task.path, song, clavilux)
+        chosen = {} if task.is_named else find_chosen(task.pictures, record_song(song), task.options.clip)
+        for number, record in chosen.items():
+            target = task.pictures[number]
+            beside.notes.append(f"{target}: shows {name_variation(record)}, which was kept; -o {target} replaces it")
+            skipped[number] = {"song": str(task.path), "picture": str(target), "record": record, "status": "kept"}
         bundle, reports = clavilux.bundle, dict(skipped)
         neighbours = bundle.neighbours if task.is_compared else None
         for picture in clavilux.variations(song, count=len(task.pictures), skip=skipped, options=task.options):
@@ -229,7 +234,7 @@ def paint_song(task: Task) -> Outcome:
         return Outcome(faults=(str(error),))
     return Outcome(
         tuple(reports[number] for number in sorted(reports)),
-        tuple(_warnings(song)),
+        (*_warnings(song), *beside.notes),
         tuple(beside.faults),
         tuple(beside.covers),
         lacks_descriptors=NO_DESCRIPTORS in song.warnings,
@@ -252,6 +257,7 @@ class _Beside:
     def __init__(self, task: Task) -> None:
         self._task, self._sha256 = task, ""
         self.faults: list[str] = []
+        self.notes: list[str] = []  # about chosen pictures that were kept
         self.covers: list[tuple[Path, Path]] = []
 
     def is_done(self, record: dict[str, Any], place: Path, *, is_main: bool) -> bool:
@@ -286,6 +292,7 @@ class _Beside:
         extras, covers = self._task.extras, []
         if is_main and extras.embed:
             with self._noted():
+                check_cover(self._task.path, picture.record)
                 picture = embed_picture(picture, self._task.path)
                 self._sha256 = picture.record["song"]["sha256"]
                 covers.append(self._task.path)
@@ -306,6 +313,8 @@ class _Beside:
     def _noted(self) -> Iterator[None]:
         try:
             yield
+        except ChosenError as error:
+            self.notes.append(str(error))
         except ClaviluxError as error:
             self.faults.append(str(error))
 

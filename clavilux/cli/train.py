@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clavilux.cli.options import ADVANCED, PATH, CommandWithSections, advanced_option, combine, jobs_option, option
+from clavilux.cli.hints import HintedCommand
+from clavilux.cli.options import ADVANCED, PATH, advanced_option, combine, jobs_option, option
 from clavilux.cli.output import say
 from clavilux.system.files import list_folder
 
@@ -140,7 +141,7 @@ def train() -> None:
     """  # noqa: D301  (click: \b keeps line breaks)
 
 
-@train.command("audio-vae", cls=CommandWithSections)
+@train.command("audio-vae", cls=HintedCommand)
 @_training_options
 def audio_vae(**options: Any) -> None:
     """Train only the network for music (AudioVAE). `clavilux train mapping` needs it.
@@ -154,7 +155,7 @@ def audio_vae(**options: Any) -> None:
     train_audio_vae(run)
 
 
-@train.command("image-vae", cls=CommandWithSections)
+@train.command("image-vae", cls=HintedCommand)
 @_training_options
 def image_vae(**options: Any) -> None:
     """Train only the networks for pictures (mark classifier and ImageVAE).
@@ -169,7 +170,7 @@ def image_vae(**options: Any) -> None:
     train_image_vae(run)
 
 
-@train.command("mapping", cls=CommandWithSections)
+@train.command("mapping", cls=HintedCommand)
 @_output_option
 @_training_options
 def mapping(output: Path, **options: Any) -> None:
@@ -192,7 +193,7 @@ def mapping(output: Path, **options: Any) -> None:
     _train_all(_prepare(options | {"resume": True}, output=output), output)
 
 
-@train.command("all", cls=CommandWithSections)
+@train.command("all", cls=HintedCommand)
 @_output_option
 @_training_options
 def everything(output: Path, **options: Any) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import PLAN_SIDE, SLOTS
@@ -27,7 +28,7 @@ from clavilux.painter.figures import add_figures
 from clavilux.painter.marks import mark_field
 from clavilux.painter.marks.place import sum_waves
 from clavilux.painter.palette import compose_palette, echo_accent, shift_colours
-from clavilux.painter.plan import read_plan, refine_plan
+from clavilux.painter.plan import find_biases, read_plan, refine_plan
 from clavilux.painter.raster import (
     Float32,
     Index,
@@ -43,6 +44,8 @@ from clavilux.painter.raster import (
     widen,
 )
 from clavilux.painter.shapes import Figures
+
+Float64 = NDArray[np.float64]
 
 SIDE = 512  # cells along the short side
 REACH = 0.12  # short sides: largest distance to a border that is measured
@@ -62,7 +65,6 @@ _PATTERN_STEP = 2  # least difference of slots between the two main colours of a
 _LEAST_CHAOS = 0.15  # with less chaos, there are only large marks
 _SMALLEST_AREA = 0.018**2  # in square short sides: smaller areas get the slots around them
 _LEAST_LOG = -3.0  # least logarithm of the probability of a colour in a pattern
-_ROUNDS = 14  # of the search for biases that keep the shares of the plan
 # Of the focus: weight of a slow field, penalty per short side, and the distance from the centre where this begins.
 _FOCUS = 0.25, 5.0, 0.22
 _TURNS = 0.382  # golden section: directions of neighbouring slots differ
@@ -202,18 +204,36 @@ def compose(controls: Controls, *, aspect: float, seed: int) -> Composition:
         Random seed of the marks.
     """
     h, w = (SIDE, round(SIDE * aspect)) if aspect >= 1 else (round(SIDE / aspect), SIDE)
-    draft = _Draft(controls, h, w, seed)
-    slots, figures = draft.layers()
-    slots = absorb_small(slots, _SMALLEST_AREA * SIDE**2)
-    share = np.bincount(slots.ravel(), minlength=SLOTS) / slots.size
-    at_focus = np.bincount(slots.ravel(), draft.focus.ravel() > 0.6, SLOTS) / np.maximum(share * slots.size, 1)
+    draft, slots, figures = _draw_slots(controls, h, w, seed)
     if controls.exact_palette:
         palette = srgb_to_lab(controls.palette)
     else:
-        palette, accent = compose_palette(controls.palette, share, at_focus)
+        # The colours depend on the areas of the square picture, so that the accent is the same at every aspect.
+        square = (draft, slots) if h == w else _draw_slots(controls, SIDE, SIDE, seed)[:2]
+        palette, accent = compose_palette(controls.palette, *_measure_slots(*square))
         slots = echo_accent(slots, accent, palette)
     shifted = shift_colours(palette, controls.lightness, controls.saturation, controls.warmth)
     return Composition(controls, seed, slots, draft.focus, figures, shifted, palette[:, 0])
+
+
+def _draw_slots(controls: Controls, h: int, w: int, seed: int) -> tuple[_Draft, UInt8, Figures]:
+    """Return the draft of a composition, its palette slots (h, w) without tiny areas, and its figures."""
+    draft = _Draft(controls, h, w, seed)
+    slots, figures = draft.layers()
+    return draft, absorb_small(slots, _SMALLEST_AREA * SIDE**2), figures
+
+
+def _measure_slots(draft: _Draft, slots: UInt8) -> tuple[Float64, Float64]:
+    """Return the fraction of the picture that each palette slot covers, and how much of each is at the focus."""
+    share = np.bincount(slots.ravel(), minlength=SLOTS) / slots.size
+    return share, np.bincount(slots.ravel(), draft.focus.ravel() > 0.6, SLOTS) / np.maximum(share * slots.size, 1)
+
+
+def mark_everywhere(controls: Controls, *, side: int, seed: int) -> UInt8:
+    """Return the palette slots (side, side) of a picture that marks of the first kind cover, without large shapes."""
+    draft = _Draft(controls, side, side, seed)
+    slots, _ = draft.mark(controls.kind, controls.frequency, (controls.chaos,) * 2, np.arange(side * side), seed)
+    return slots.reshape(side, side)
 
 
 class _Draft:
@@ -238,10 +258,10 @@ class _Draft:
         kind = _LARGE_KINDS.get(first, first) if controls.second_kind else first
         everywhere, brushed = np.arange(focus.size), controls.surface in _BRUSHED
         scale = _BRUSH_SCALE if brushed else _CALM_SCALE
-        slots, _ = self._mark(kind, scale * large, chaos, everywhere, self.seed, keep_shares=True)
+        slots, _ = self.mark(kind, scale * large, chaos, everywhere, self.seed, keep_shares=True)
         if not brushed:
             busy = np.flatnonzero(focus > _BUSY_FROM - 0.25)
-            marked, at_focus = self._mark(kind, large, chaos, busy, self.seed, keep_shares=True)
+            marked, at_focus = self.mark(kind, large, chaos, busy, self.seed, keep_shares=True)
             inside = at_focus > _BUSY_FROM  # as a rule a mark is whole or absent, so that the border follows the marks
             slots[busy[inside]] = marked[inside]
         slots = slots.reshape(self.h, self.w)
@@ -258,7 +278,7 @@ class _Draft:
                 cells = filled[small_of[number[filled]] == is_small]
                 if cells.size:
                     allowed = slots_of[number[cells]].T
-                    marked, _ = self._mark(kind, frequency, (most, most), cells, self.seed + 1, allowed=allowed)
+                    marked, _ = self.mark(kind, frequency, (most, most), cells, self.seed + 1, allowed=allowed)
                     slots.ravel()[cells] = marked
         return np.where(figures.cells, figures.slots, slots), figures
 
@@ -313,7 +333,7 @@ class _Draft:
         rank = np.interp(wanted, np.sort(wanted), np.linspace(0, 1, wanted.size)).astype(np.float32)
         return enlarge(rank.reshape(h, w), self.h, self.w)
 
-    def _mark(
+    def mark(
         self,
         kind: str,
         frequency: float,
@@ -365,26 +385,13 @@ class _Draft:
             return (field.u > np.cumsum(p, axis=0)[:-1]).sum(axis=0).astype(np.uint8), at_focus
         scores = log_p - weight * np.log(-np.log(field.u))  # Gumbel noise
         if keep_shares:
-            scores += _biases(scores[:, ::7], np.exp(self.controls.plan).mean(axis=(1, 2)))[:, None]
+            scores += find_biases(scores[:, ::7], np.exp(self.controls.plan).mean(axis=(1, 2)))[:, None]
         return scores.argmax(axis=0).astype(np.uint8), at_focus
 
     def _plan_places(self, x: Float32, y: Float32) -> tuple[Float32, Float32]:
         """Return positions for `read_plan`, converted from short sides to widths (x) and heights (y) of the picture."""
         short = min(self.h, self.w)
         return x * np.float32(short / self.w), y * np.float32(short / self.h)
-
-
-def _biases(scores: Float32, shares: Float32) -> Float32:
-    """Return biases (SLOTS,) to add to the scores (SLOTS, n) of n cells, so that slots win in the fractions ``shares``.
-
-    A palette slot wins in a cell if its score is the highest. ``shares`` (SLOTS,) are fractions of the n cells, and are
-    reached approximately.
-    """
-    bias = np.zeros(SLOTS, np.float32)
-    for _ in range(_ROUNDS):
-        reached = np.bincount((scores + bias[:, None]).argmax(axis=0), minlength=SLOTS) / scores.shape[1]
-        bias += np.float32(0.25) * np.clip(np.log((shares + 0.004) / (reached + 0.004)), -1.5, 1.5).astype(np.float32)
-    return bias
 
 
 assert PLAN_SIDE == 32, "the blur of the focus is in cells of the plan"

@@ -23,7 +23,7 @@ from clavilux.system.arguments import MAX_SEED, float_array, show, whole_number
 
 VERSION = 1
 PLAN_DECIMALS = 3  # number of decimals to which the plan is rounded
-_GONE = ("second_share", "mirror", "flip")  # controls of Clavilux 0.1, whose files also have the version 1
+_GONE = ("second_share", "mirror", "flip")  # controls of Clavilux 0.1, whose files have the version 1 or none
 _NOT_CONTROLS = ("version", "seed")  # entries that are not controls
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
 
@@ -92,6 +92,11 @@ def parse_fields(fields: Any, where: str) -> ControlsFile:
         raise ControlsError(
             f"{where}: is {show(fields)}; controls are a JSON object with a version, a palette and more"
         )
+    if gone := [name for name in _GONE if name in fields]:
+        raise ControlsError(
+            f"{where}: is of Clavilux 0.1, whose controls {', '.join(gone)} are gone; write it again with `clavilux "
+            "controls SONG`, or remove them: the picture will be another one"
+        )
     if "version" not in fields:
         raise ControlsError(
             f"{where}: has no version, so it is no file of controls; `clavilux controls SONG` writes one, and so does "
@@ -100,11 +105,6 @@ def parse_fields(fields: Any, where: str) -> ControlsFile:
     version = fields["version"]
     if version != VERSION or isinstance(version, bool):
         raise ControlsError(f"{where}: its version is {show(version)}; this version of Clavilux reads {VERSION}")
-    if gone := [name for name in _GONE if name in fields]:
-        raise ControlsError(
-            f"{where}: is of Clavilux 0.1, whose controls {', '.join(gone)} are gone; write it again with `clavilux "
-            "controls SONG`, or remove them: the picture will be another one"
-        )
     known = [field.name for field in dataclasses.fields(Controls)]
     faults = []
     for name in fields:

@@ -2,6 +2,7 @@ r"""Interpolation of the plan: the probability of each palette slot at each posi
 
 plan (8, 32, 32) -> `refine_plan` -> grid (8, 257 * 257) -> `read_plan` -> log-probabilities at positions
                 \\-> `choose_by_plan` -> numbers from 0 to 1, for choices that similar songs make alike
+scores of palette slots -> `find_biases` -> biases that give each slot its share of the picture
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ Float32 = NDArray[np.float32]
 
 _FINE = 8  # grid points per cell of the plan; linear interpolation between them is not visible
 _N = PLAN_SIDE * _FINE
+_ROUNDS = 14  # of the search for biases
 _FREEDOM = 0.4  # radians by which a choice changes per standard deviation of a property of the plan
 
 
@@ -99,6 +101,19 @@ def read_plan(fine: Float32, x: Float32, y: Float32) -> Float32:
         d *= down
         np.add(b, d, out=out)
     return read
+
+
+def find_biases(scores: Float32, shares: Float32) -> Float32:
+    """Return biases (SLOTS,) to add to the scores (SLOTS, n) of n cells, so that slots win in the fractions ``shares``.
+
+    A palette slot wins in a cell if its score is the highest. ``shares`` (SLOTS,) are fractions of the n cells, and are
+    reached approximately.
+    """
+    bias = np.zeros(SLOTS, np.float32)
+    for _ in range(_ROUNDS):
+        reached = np.bincount((scores + bias[:, None]).argmax(axis=0), minlength=SLOTS) / scores.shape[1]
+        bias += np.float32(0.25) * np.clip(np.log((shares + 0.004) / (reached + 0.004)), -1.5, 1.5).astype(np.float32)
+    return bias
 
 
 def choose_by_plan(plan: Float32, seed: int, name: str, n: int) -> NDArray[np.float64]:

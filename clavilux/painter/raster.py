@@ -26,12 +26,11 @@ def blur(values: Float32, sigma: float) -> Float32:
 
 
 def _box(values: Float32, radius: int, axis: int) -> Float32:
-    n, pad = values.shape[axis], [(0, 0)] * values.ndim
+    pad = [(0, 0)] * values.ndim
     pad[axis] = (radius + 1, radius)
-    sums = np.cumsum(np.pad(values, pad, mode="edge"), axis=axis, dtype=np.float64)
+    sums = np.cumsum(np.pad(values, pad, mode="edge"), axis=axis, dtype=np.float64).swapaxes(0, axis)
     width = 2 * radius + 1
-    both = [np.take(sums, np.arange(start, start + n), axis=axis) for start in (width, 0)]
-    return np.asarray((both[0] - both[1]) / width, np.float32)
+    return np.ascontiguousarray(((sums[width:] - sums[:-width]) / width).swapaxes(0, axis), np.float32)
 
 
 def smooth(values: Float32) -> Float32:

@@ -194,7 +194,9 @@ def float_array(
         or not np.isfinite(array).all()
     ):
         expected = ", ".join("n" if side is None else str(side) for side in shape)
-        raise fault(f"{name} is {show(value)}; it must be an array of finite numbers of shape ({expected})")
+        bad = 0 if array is None else int(np.count_nonzero(~np.isfinite(array)))
+        found = f"{show(value)} with {counted(bad, 'value')} that are NaN or infinite" if bad else show(value)
+        raise fault(f"{name} is {found}; it must be an array of finite numbers of shape ({expected})")
     return array
 
 

@@ -10,16 +10,19 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from queue import Full, Queue
-from threading import Event, Thread
+from threading import Event, RLock, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 AHEAD = 4  # largest number of items that `read_ahead` keeps ready; 4 blocks of sound are about six seconds
+
+_blas_lock = RLock()
 
 
 @lru_cache(maxsize=1)
@@ -35,6 +38,19 @@ def count_cores() -> int:
         except (OSError, ValueError):
             continue
     return cores
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Limit BLAS, the library of matrix products, to one thread, for one thread of this process at a time.
+
+    The last bits of a product depend on the number of threads. The limit is that of the process, and only the thread
+    that set it can lift it, so that two threads at once would undo each other's limits.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with _blas_lock, threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def run_each(work: Callable[[T], object], parts: Iterable[T], threads: int) -> None:

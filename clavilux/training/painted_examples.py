@@ -1,12 +1,17 @@
 """Paint the training data of the mark classifier: examples with known controls.
 
 Palettes and plans (the shares of the palette colours in each cell) come from real pictures, so that compositions are
-realistic. Each plan is blurred by a random amount, so that all fine detail in the painting comes from the marks. The
+realistic. Each plan is blurred by a random amount, so that all fine detail in the picture comes from the marks. The
 first kind of marks is each kind in turn; all other controls are random.
+
+There are two sorts of examples. Paintings have figures, calm areas and brushwork, which show surfaces; each painting
+gives five examples: the whole at half its size, and its four quarters. In bare pictures, marks of one kind cover
+everything in flat colours, because in paintings they are hard to see; they are also much faster to paint.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.constants import DETAIL_RANGE, FREQUENCY_RANGE, PAINT, PLAN_SIDE, SHAPES_RANGE, SURFACE_NAMES
+from clavilux.painter.composition import mark_everywhere
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.paint import paint
@@ -25,6 +31,8 @@ from clavilux.training.analysis import WINDOW_PX, Windows
 
 _CHAOS = (0.3, 1.25)  # below this range, the marks are invisible; above it, the plan is invisible
 _FREQUENCY = (3.5, FREQUENCY_RANGE[1])  # with fewer marks, there is no texture that could be recognised
+_VIEWS = 5  # examples of a painting
+_BARE = 3  # bare pictures for each painting
 _TWO_KINDS = 0.5  # share of pictures with two kinds of marks
 _SECOND_WEIGHT = 0.4  # weight of the second kind in the target of the classifier
 _WITH_PROPERTY = 0.6  # share of pictures with softness above 0; the same for glaze, brush and outline
@@ -50,22 +58,19 @@ class PaintedExamples:
 def paint_examples(
     windows: Windows, n: int, *, seed: int, jobs: int, counted: Callable[[int], None] | None = None
 ) -> PaintedExamples:
-    """Return n painted examples with random marks, and with palettes and plans of random windows.
+    """Return 8 n examples with random marks, and with palettes and plans of random windows.
 
-    ``jobs`` is the number of worker processes, -1 for one per core. ``counted`` is called with the number of pictures
-    that are painted.
+    For each of n paintings, there are five views of it and three bare pictures. ``jobs`` is the number of worker
+    processes, -1 for one per core. ``counted`` is called with the number of paintings that are finished.
     """
-    controls_list = [_draw(windows, seed, index) for index in range(n)]
-    pictures = run_calls(
-        (
-            partial(paint, controls, width=WINDOW_PX, height=WINDOW_PX, seed=seed + index)
-            for index, controls in enumerate(controls_list)
-        ),
-        jobs=jobs,
-        counted=counted,
-    )
+    calls, controls_list = [], []
+    for index in range(n):
+        controls = _draw(windows, seed, index)
+        bare = [_bare(_draw(windows, seed, n + _BARE * index + k)) for k in range(_BARE)]
+        calls.append(partial(_paint_views, controls, bare, seed=seed + index))
+        controls_list += [controls] + [_enlarge(controls)] * (_VIEWS - 1) + bare
     return PaintedExamples(
-        np.stack(pictures),
+        np.concatenate(run_calls(calls, jobs=jobs, counted=counted)),
         np.stack([_areas(c) for c in controls_list]),
         np.array([math.log(c.frequency) for c in controls_list], np.float32),
         np.array([c.angle for c in controls_list], np.float32),
@@ -92,7 +97,7 @@ def blur_plan(shares: Float32, sigma_cells: float) -> Float32:
         weight = math.exp(-0.5 * (offset / sigma_cells) ** 2)
         np.add.at(weights, (at, np.clip(at + offset, 0, PLAN_SIDE - 1)), weight)
     weights /= weights.sum(axis=1, keepdims=True)
-    return np.asarray(np.einsum("ij,kjl,ml->kim", weights, shares, weights), np.float32)
+    return np.asarray(weights @ shares @ weights.T, np.float32)
 
 
 def _draw(windows: Windows, seed: int, index: int) -> Controls:
@@ -122,6 +127,30 @@ def _random_amount(rng: np.random.Generator, low: float, high: float) -> float:
     """Return a random amount of a property of paint: 0 in 40 % of the cases, otherwise between `low` and `high`."""
     amount = high * rng.random() ** _EXPONENT if rng.random() < _WITH_PROPERTY else 0.0
     return -amount if low < 0 and rng.random() < 0.5 else amount
+
+
+def _paint_views(controls: Controls, bare: list[Controls], *, seed: int) -> NDArray[np.uint8]:
+    """Return the five views of a painting and bare pictures, (5 + len(bare), 128, 128, 3)."""
+    side = 2 * WINDOW_PX
+    painting = paint(controls, width=side, height=side, seed=seed)
+    flat = [np.rint(255 * c.palette)[mark_everywhere(c, side=side, seed=seed + k)] for k, c in enumerate(bare)]
+    quarters = painting.reshape(2, WINDOW_PX, 2, WINDOW_PX, 3).swapaxes(1, 2).reshape(4, WINDOW_PX, WINDOW_PX, 3)
+    blocks = np.stack([painting, *flat]).reshape(-1, WINDOW_PX, 2, WINDOW_PX, 2, 3)
+    small = np.rint(blocks.mean(axis=(2, 4))).astype(np.uint8)
+    return np.concatenate([small[:1], quarters, small[1:]])
+
+
+def _bare(controls: Controls) -> Controls:
+    """Return controls with one kind of marks, in flat colours without brushwork."""
+    paint: dict[str, Any] = dict.fromkeys(PAINT, 0.0)
+    return dataclasses.replace(controls, second_kind=None, surface="flat", **paint)
+
+
+def _enlarge(controls: Controls) -> Controls:
+    """Return the controls of a quarter: half as many marks along the side, and lines that are twice as wide."""
+    low, high = PAINT["outline"]
+    frequency = max(controls.frequency / 2, FREQUENCY_RANGE[0])
+    return dataclasses.replace(controls, frequency=frequency, outline=min(max(2 * controls.outline, low), high))
 
 
 def _areas(controls: Controls) -> Float32:
