@@ -318,6 +318,21 @@ def test_a_description_that_cannot_be_written_is_a_fault_and_the_picture_is_ther
     assert len(done.stderr.splitlines()) == 1 and "a.txt: cannot be written" in done.stderr
 
 
+def test_an_album_is_in_the_order_of_its_tracks(fake_bundle: Path) -> None:
+    for number, (name, tags) in enumerate({"zz": "1/3", "a": "2/3", "10 b": "3"}.items()):
+        write_tagged(Path("music", "album", f"{name}.flac"), seed=number, track=tags)
+    write_tagged(Path("music", "b.flac"), seed=8, track="9")
+    write_tagged(Path("music", "a.flac"), seed=9)  # without a track, so its folder is in the order of names
+    done = paint("music", "-o", "out/{number} {name}.png", "--folder-image", bundle=fake_bundle)
+    assert done.exit_code == 0, done.output
+    order = [path.stem.partition(" ")[2] for path in sorted(Path("out").iterdir())]
+    assert order == ["a", "b", "zz", "a", "10 b"]
+    assert read_record("music/album/cover.jpg")["song"]["name"] == "zz"
+    assert read_record("music/cover.jpg")["song"]["name"] == "a"
+    # Where the order is not seen, tags are not read.
+    assert "zz.flac" in paint("music/album", "-o", "plain/", bundle=fake_bundle).stdout.splitlines()[-1]
+
+
 def test_each_folder_gets_a_cover_once(fake_bundle: Path) -> None:
     for number, place in enumerate(("one/1.flac", "one/2.flac", "two/1.flac", "three/1.flac")):
         write_tagged(Path("music", place), seed=number)

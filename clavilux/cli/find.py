@@ -13,6 +13,7 @@ import numpy as np
 from clavilux.audio.clips import CLIP_SUFFIX, pick_clips
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.audio.mfcc import read_settings
+from clavilux.audio.tags import read_tags
 from clavilux.bundle import Bundle
 from clavilux.cli.templates import FoundSong
 from clavilux.engine import check_features
@@ -23,8 +24,12 @@ _PLAYLISTS = frozenset({".m3u", ".m3u8", ".pls", ".xspf", ".asx", ".wpl"})
 logger = logging.getLogger("clavilux")
 
 
-def find_songs(paths: Iterable[Path], faults: list[str], hint: Callable[[str], None]) -> Iterator[FoundSong]:
+def find_songs(
+    paths: Iterable[Path], faults: list[str], hint: Callable[[str], None], *, by_track: bool = False
+) -> Iterator[FoundSong]:
     """Yield each song at the given paths once; the songs of a folder are sorted by name, "2 b.mp3" before "10 a.mp3".
+
+    If ``by_track`` is true, a folder all of whose songs have a track number in their tags is sorted by disc and track.
 
     A path is a song, a feature file, a file of controls, or a folder that is searched for songs and feature files.
     Messages about faults, such as a folder without songs, are appended to ``faults``. If files of a folder are skipped,
@@ -43,6 +48,8 @@ def find_songs(paths: Iterable[Path], faults: list[str], hint: Callable[[str], N
         if os.path.isdir(path):
             listing = list_folder(path, AUDIO_SUFFIXES | {CLIP_SUFFIX})
             files = sorted(listing.files, key=lambda file: _by_number(str(file)))
+            if by_track:
+                files = [file for album in _split(files) for file in _by_track(album)]
             songs = [FoundSong(file, "/".join(file.relative_to(path).parts[:-1])) for file in files]
             faults += listing.faults()
             for line in listing.hints():
@@ -66,6 +73,25 @@ def _by_number(name: str) -> list[tuple[bool, int, str]]:
     """Return a sort key with which "2 b.mp3" comes before "10 a.mp3"."""
     parts = re.split(r"([0-9]{1,15})", name)
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def _split(files: list[Path]) -> list[list[Path]]:
+    """Return the files of each folder, in their order."""
+    albums: dict[Path, list[Path]] = {}
+    for file in files:
+        albums.setdefault(file.parent, []).append(file)
+    return list(albums.values())
+
+
+def _by_track(files: list[Path]) -> list[Path]:
+    """Return the songs of a folder, sorted by disc and track if all have a track in their tags."""
+    places = []
+    for file in files:
+        tags = read_tags(file)
+        if "track" not in tags:
+            return files
+        places.append((int(tags.get("disc", "0")), int(tags["track"])))
+    return [files[index] for index in sorted(range(len(files)), key=places.__getitem__)]
 
 
 def find_clips(folder: Path, count: int, seed: int, faults: list[str], bundle: Bundle) -> list[tuple[Path, int]]:

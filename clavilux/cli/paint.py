@@ -162,7 +162,8 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
 @_files(
     "--folder-image",
     is_flag=True,
-    help="Also write a cover.jpg into each folder of songs: the picture of the first song. An existing cover.jpg "
+    help="Also write a cover.jpg into each folder of songs: the picture of the first song, by track number if all have "
+    "one in their tags, else by name. An existing cover.jpg "
     "is replaced only if Clavilux painted it from the same song. Another one is kept; the exit code is then 1.",
 )
 @_files(
@@ -321,7 +322,8 @@ def paint(
             for number, (file, clip) in enumerate(clips, 1)
         ]
     else:
-        songs = list(find_songs(paths, faults, complain))
+        is_ordered = sheet is not None or folder_image or "{number}" in (output or "")
+        songs = list(find_songs(paths, faults, complain, by_track=is_ordered))
         if len(songs) != 1:  # a single song is read while the networks are loaded
             networks.check(painting_only=True)  # report a damaged bundle once, not for every song
         if count > 1 and any(song.path.suffix.lower() == CONTROLS_SUFFIX for song in songs):
