@@ -34,9 +34,15 @@ _SECOND_WORDS = {  # name of a figure -> what is painted as the second figure
     "disc": "a small disc", "arch": "a small arch", "beam": "small bars", "plane": "a small tilted plane",
     "ray": "small bars", "pebble": "a small pebble", "crescent": "a small disc", "hill": "a small arch",
 }  # fmt: skip
+_BORDER = 15.0  # distance in CIELAB of neighbouring cells between which there is a border
 # Each table has pairs of a limit and the words for values below it. `_CONTRASTS` is about the standard deviation of L*,
-# `_GREYS` about L*, and `_HUES` about the hue in degrees.
-_CONTRASTS = ((10.0, "low contrast"), (22.0, "medium contrast"), (math.inf, "high contrast"))
+# `_TONES` about its mean, `_COLOURS` about the mean chroma, `_BUSYNESS` about the share of neighbouring cells with a
+# border between them, `_GREYS` about L*, and `_HUES` about the hue in degrees. The limits of the first four are about
+# thirds of pictures of 36 training songs; what is in the middle third is not mentioned, except for the contrast.
+_CONTRASTS = ((17.0, "low contrast"), (24.5, "medium contrast"), (math.inf, "high contrast"))
+_TONES = ((41.0, "dark overall"), (55.0, ""), (math.inf, "light overall"))
+_COLOURS = ((16.0, "muted colours"), (30.0, ""), (math.inf, "vivid colours"))
+_BUSYNESS = ((0.113, "calm"), (0.153, ""), (math.inf, "busy"))
 _GREYS = ((12.0, "black"), (40.0, "dark grey"), (70.0, "grey"), (92.0, "light grey"), (math.inf, "white"))
 _HUES = (  # pure colours of sRGB: red 40, yellow 103, green 136, cyan 196, blue 306, magenta 328
     (12.0, "pink"),
@@ -50,6 +56,8 @@ _HUES = (  # pure colours of sRGB: red 40, yellow 103, green 136, cyan 196, blue
     (345.0, "magenta"),
     (math.inf, "pink"),
 )
+_PURE = {words for _, words in _HUES} - {"pink"}  # names that sound vivid; pink does not
+_GREYISH = 22.0  # chroma below which they are qualified
 
 
 class MainColour(NamedTuple):
@@ -79,7 +87,7 @@ def average_cells(pixels: UInt8, alpha: UInt8 | None = None) -> Cells:
 
 
 def describe_picture(cells: Cells, controls: Controls | None, *, size: tuple[int, int], seed: int = 0) -> str:
-    """Return a description of two sentences: about the colours and figures, and about light and contrast.
+    """Return a description of two sentences: about colours and figures, and about light, contrast and busyness.
 
     At most three colours are named, in descending order of area, and an accent. The size of a picture changes the order
     only if the areas of two colours differ by less than about 0.5 % of the picture.
@@ -96,13 +104,11 @@ def describe_picture(cells: Cells, controls: Controls | None, *, size: tuple[int
     seed : int
         Random seed that the controls were painted with.
     """
-    lightness, opaque = srgb_to_lab(cells.rgb)[..., 0], cells.opaque
-    contrast = next(words for limit, words in _CONTRASTS if float(lightness[opaque].std()) < limit)
-    if cells.has_ground:
-        layout = _describe_layout(lightness)
-        second = f"{layout[0].upper()}{layout[1:]}; {contrast}."
-    else:
-        second = f"{contrast[0].upper()}{contrast[1:]}; the ground is transparent."
+    lab, opaque = srgb_to_lab(cells.rgb), cells.opaque
+    tone, look = _describe_look(lab, opaque)
+    light = ", ".join(filter(None, (tone, _describe_layout(lab[..., 0]) if cells.has_ground else "")))
+    second = "; ".join(filter(None, (light, look, "" if cells.has_ground else "the ground is transparent")))
+    second = f"{second[0].upper()}{second[1:]}."
     if controls is None:
         return f"Blurred abstract picture, {name_colour(cells.rgb[opaque].mean(axis=0))} on average. {second}"
     main = main_colours(cells)
@@ -131,6 +137,7 @@ def main_colours(cells: Cells) -> list[MainColour]:
             merged[near[0]] = merged[near[0]]._replace(share=merged[near[0]].share + colour.share)
         else:
             merged.append(colour)
+    merged = [colour._replace(name=_qualify(colour.name, _lab_of(colour))) for colour in merged]
     merged.sort(key=lambda colour: -colour.share)
     return [colour for colour in merged if colour.share >= _MIN_SHARE] or merged[:1]
 
@@ -204,6 +211,24 @@ def _describe_figures(controls: Controls, width: int, height: int, seed: int) ->
     return f"{', '.join(parts[:-1])}, and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 
+def _describe_look(lab: Float32, opaque: NDArray[np.bool_]) -> tuple[str, str]:
+    """Return words for the lightness of a picture, "" if it is medium, and for its contrast, colours and busyness.
+
+    `lab` (h, w, 3) are its cells in CIELAB, of which only the `opaque` ones (h, w) count.
+    """
+    both = opaque[1:] & opaque[:-1], opaque[:, 1:] & opaque[:, :-1]
+    steps = [np.linalg.norm(np.diff(lab, axis=axis), axis=2)[both[axis]] for axis in (0, 1)]
+    borders = np.concatenate([*steps, [0.0]]) > _BORDER
+    measured = (
+        (_TONES, lab[opaque, 0].mean()),
+        (_CONTRASTS, lab[opaque, 0].std()),
+        (_COLOURS, np.hypot(lab[opaque, 1], lab[opaque, 2]).mean()),
+        (_BUSYNESS, borders.mean()),
+    )
+    tone, *look = (next(words for limit, words in table if float(value) < limit) for table, value in measured)
+    return tone, ", ".join(filter(None, look))
+
+
 def _describe_layout(lightness: Float32) -> str:
     """Return words that say where a picture is lighter or darker, such as "lighter at the top", from its L* (h, w).
 
@@ -236,7 +261,16 @@ def name_colour(rgb: Float32) -> str:
     >>> name_colour(np.asarray([0.1, 0.2, 0.6], np.float32))
     'dark blue'
     """
-    return str(_name_all(srgb_to_lab(np.asarray(rgb, np.float32)[None]))[0])
+    lab = srgb_to_lab(np.asarray(rgb, np.float32)[None])
+    return _qualify(str(_name_all(lab)[0]), lab[0])
+
+
+def _qualify(name: str, lab: Float32) -> str:
+    """Return the name of a colour with "greyish" in it if the CIELAB colour (3,) is one of low chroma."""
+    *tone, hue = name.split()
+    if hue not in _PURE or np.hypot(lab[1], lab[2]) >= _GREYISH:
+        return name
+    return " ".join((*tone, "greyish", hue))
 
 
 def _name_all(lab: Float32) -> NDArray[np.str_]:
@@ -252,8 +286,8 @@ def _name_all(lab: Float32) -> NDArray[np.str_]:
     names[is_red & (lightness < 45) & (chroma < 35) & (hue >= 25)] = "brown"
     names[is_yellow & (lightness < 60)] = "olive"
     tones = np.where(lightness < 30, "dark ", np.where((lightness > 80) & (names != "yellow"), "light ", ""))
-    greyish = chroma < 10  # such colours look grey
-    return np.where(greyish, _look_up(_GREYS, lightness), np.char.add(tones, names))
+    grey = (chroma < 10) | ((chroma < 20) & (lightness < 12)) | ((chroma < 14) & (lightness > 93))
+    return np.where(grey, _look_up(_GREYS, lightness), np.char.add(tones, names))
 
 
 def _look_up(table: tuple[tuple[float, str], ...], values: Float32) -> NDArray[np.str_]:

@@ -173,9 +173,9 @@ def explain_report(report: dict[str, Any], width: int | None = None) -> str:
     if options["noise_std"] or options["logvar_scale"]:
         why.append("Random noise was added, so another seed gives another picture.")
     if record["variation"]:
-        why.append(f"Variation {record['variation']} is {record['spread']:g} steps from the main picture.")
+        why.append(f"Variation {record['variation']} is {_steps(record['spread'])} from the main picture.")
     if steering := record.get("steering"):
-        why.append(f"{_describe_steering(steering)}; what the song would do to the same properties is left out.")
+        why.append(f"{describe_steering(steering)}; what the song would do to the same properties is left out.")
     nearest = [
         f"{what[:-1]} {_describe_nearby(near)}; {say_further(near['share'])} of pairs of {what} are further apart"
         for what in ("songs", "pictures")
@@ -190,7 +190,7 @@ def _describe_nearby(near: dict[str, Any]) -> str:
     return f"{near['title']}{artist}{source}"
 
 
-def _describe_steering(steering: dict[str, Any]) -> str:
+def describe_steering(steering: dict[str, Any]) -> str:
     """Return the text for the steering in a record, such as "Steered: warmth 0.5, marks rings dots"."""
     wishes = []
     for name, value in steering.items():
@@ -217,6 +217,10 @@ def _lay_out(sections: dict[str, list[str]], width: int | None) -> str:
 
 def _wrap(line: str, width: int) -> list[str]:
     return wrap(line, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+
+
+def _steps(spread: float) -> str:
+    return f"{spread:g} step{'s' * (spread != 1)}"
 
 
 def _describe_painting(report: dict[str, Any]) -> list[str]:
@@ -279,9 +283,9 @@ def _describe_settings(record: ParsedRecord) -> list[str]:
     ]
     if options.variation:
         number = f"{options.variation} (picture {options.variation + 1} of --count)"
-        lines.append(f"variation: {number}, {options.spread:g} steps from the main picture")
+        lines.append(f"variation: {number}, {_steps(options.spread)} from the main picture")
     if options.steering:
-        lines.append(_describe_steering(options.steering.to_record()))
+        lines.append(describe_steering(options.steering.to_record()))
     if options.is_transparent:
         lines.append("background: transparent")
     if options.max_s < MAX_AUDIO_S:

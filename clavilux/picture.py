@@ -243,7 +243,8 @@ class Picture:
             self.controls, width, height, seed=self._seed, plot=plot, dpi=dpi, transparent=self.rgba is not None
         )
         write = write_svg if kind == "SVG" else write_pdf
-        return write(drawing, dpi=dpi, description=self.description, record=self.record)
+        description = f"Lines for a pen plotter, without areas. {self.description}" if plot else self.description
+        return write(drawing, dpi=dpi, description=description, record=self.record)
 
 
 def _write(path: Path, content: bytes | memoryview, *, exclusive: bool) -> None:

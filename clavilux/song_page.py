@@ -10,7 +10,7 @@ from typing import Any
 
 from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.audio.timeline import Part
-from clavilux.explain import report_picture
+from clavilux.explain import describe_steering, report_picture
 from clavilux.neighbours import Neighbours
 from clavilux.picture import Picture
 from clavilux.system.extras import require
@@ -98,6 +98,7 @@ def song_page(
         duration=f"{minutes}:{seconds:02d}",
         record=picture.record,
         bundle=picture.record["bundle"]["name"],
+        steering=describe_steering(picture.record["steering"]) if "steering" in picture.record else "",
     )
 
 

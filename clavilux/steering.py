@@ -333,15 +333,16 @@ def _towards(value: float, span: tuple[float, float], amount: float) -> float:
 def _colours(name: str, value: Any, least: int) -> tuple[str, ...]:
     """Return colours as "#1a2b3c"; raise a `PictureError` unless ``value`` holds ``least`` to 8 valid colours."""
     given = value.split(",") if isinstance(value, str) else value
-    if not isinstance(given, list | tuple) or not least <= len(given) <= SLOTS:
-        found = f"has {counted(len(given), 'colour')}" if isinstance(given, list | tuple) else f"is {show(value)}"
-        raise PictureError(f"{name} {found}; it must have {least} to {SLOTS} colours, such as #1a2b3c,#e63946")
-    colours = tuple(filter(None, map(parse_colour, given)))
-    if len(colours) < len(given):
-        wrong = next(colour for colour in given if parse_colour(colour) is None)
-        hint = "write colours as #1a2b3c, #1ab or red, with commas and no spaces between them"
-        raise PictureError(f"{name} has the colour {show(wrong)}; {hint}")
-    return colours
+    number = f"it must have {least} to {SLOTS} colours, such as #1a2b3c,#e63946"
+    if not isinstance(given, list | tuple):
+        raise PictureError(f"{name} is {show(value)}; {number}")
+    for colour in given[: SLOTS + 1]:
+        if parse_colour(colour) is None:
+            hint = "write colours as #1a2b3c, #1ab or red, with commas and no spaces between them"
+            raise PictureError(f"{name} has the colour {show(colour)}; {hint}")
+    if not least <= len(given) <= SLOTS:
+        raise PictureError(f"{name} has {counted(len(given), 'colour')}; {number}")
+    return tuple(filter(None, map(parse_colour, given)))
 
 
 def _palette_from(value: Any) -> tuple[str, ...]:

@@ -38,11 +38,13 @@ def write_svg(drawing: Drawing, *, dpi: float, description: str, record: dict[st
     """
     w, h = drawing.width, drawing.height
     size = " ".join(f'{name}="{side / dpi * MM_PER_INCH:.3f}mm"' for name, side in (("width", w), ("height", h)))
+    # Several pictures may be in one web page, so their names must differ.
+    title, desc = (f"clavilux-{name}-{zlib.crc32(json.dumps(record).encode()):08x}" for name in ("title", "desc"))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {w} {h}" role="img" xml:lang="en" '
-        'aria-labelledby="clavilux-title clavilux-desc">',
-        f'<title id="clavilux-title">{escape(_title(record))}</title>',
-        f'<desc id="clavilux-desc">{escape(description)}</desc>',
+        f'aria-labelledby="{title} {desc}">',
+        f'<title id="{title}">{escape(_title(record))}</title>',
+        f'<desc id="{desc}">{escape(description)}</desc>',
         f"<!-- Clavilux {__version__} -->",
         f'<metadata id="clavilux">{escape(json.dumps(record))}</metadata>',
     ]

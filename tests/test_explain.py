@@ -169,7 +169,7 @@ def test_a_record_is_told_in_words(fake_bundle: Path, make_song: MakeSong) -> No
     assert lines[:2] == ["painted:", picture.description] and lines[-2] == "bundle: fake"
     for fact in ("size: 96 x 64 pixels, 150 per inch", "seed: 7", "Steered: lightness -0.5"):
         assert fact in lines
-    assert "variation: 2 (picture 3 of --count), 1 steps from the main picture" in lines
+    assert "variation: 2 (picture 3 of --count), 1 step from the main picture" in lines
     assert not re.search(r"\d\.\d{3}", "".join(lines[2:])), "no numbers of the latent"
     other = explain_record({**picture.record, "clavilux": "0.1.0"}, "")
     assert "the file has no description" in other and "Clavilux 0.1.0" in other

@@ -45,7 +45,7 @@ def _windows():
 @pytest.mark.usefixtures("compiled")
 def test_painted_examples_have_every_kind_and_known_marks():
     n = len(KINDS)
-    examples = paint_examples(_windows(), n, seed=3, jobs=1)
+    examples = paint_examples(_windows(), 8 * n, seed=3, jobs=1)
     assert examples.pictures.shape == (8 * n, 128, 128, 3)
     assert len({picture.tobytes() for picture in examples.pictures}) == 8 * n
     assert ((examples.angle >= 0) & (examples.angle < 0.5)).all()
@@ -64,8 +64,8 @@ def test_painted_examples_have_every_kind_and_known_marks():
 
 
 def test_quarters_are_pieces_of_the_whole_picture():
-    pictures, again = (paint_examples(_windows(), 1, seed=3, jobs=1).pictures.astype(int) for _ in range(2))
-    assert np.array_equal(pictures, again)
+    pictures, again = (paint_examples(_windows(), 7, seed=3, jobs=1).pictures.astype(int) for _ in range(2))
+    assert np.array_equal(pictures, again) and len(pictures) == 7
     top, bottom = np.hstack(pictures[1:3]), np.hstack(pictures[3:5])
     small = np.vstack([top, bottom]).reshape(128, 2, 128, 2, 3).mean(axis=(1, 3))
     assert np.abs(small - pictures[0]).max() <= 0.5

@@ -17,6 +17,7 @@ from PIL import Image, features
 
 import clavilux
 from clavilux.alt_text import average_cells, main_colours, name_colour
+from clavilux.colour import read_hex
 from clavilux.constants import FIGURE_NAMES
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.painter.controls import Controls
@@ -219,10 +220,10 @@ def test_the_record_is_plain_json(picture: Picture) -> None:
 def test_the_description_names_the_colours_by_their_area(picture: Picture) -> None:
     kind = "a large crescent in the middle, a thin crescent around it, and a small disc."
     painted = "Abstract picture, brush strokes in gouache, in"
-    looks = "Lighter on the left; high contrast."
+    looks = "Light overall, lighter on the left; high contrast, vivid colours, calm."
     assert picture.description == f"{painted} white, dark blue and red: {kind} {looks}"
     plain = dataclasses.replace(picture, pixels=np.full((96, 160, 3), 255, np.uint8))
-    assert plain.description.startswith(f"{painted} white: {kind} Evenly filled; low contrast")
+    assert plain.description.startswith(f"{painted} white: {kind} Light overall, evenly filled; low contrast")
 
 
 def test_a_small_but_loud_colour_is_named(picture: Picture) -> None:
@@ -240,7 +241,9 @@ def test_only_what_is_opaque_is_described(picture: Picture) -> None:
     alpha = np.zeros((96, 160, 1), np.uint8)
     alpha[:48] = 255
     cut = dataclasses.replace(picture, pixels=pixels, rgba=np.dstack([pixels, alpha]))
-    assert ", in red: " in cut.description and cut.description.endswith("Low contrast; the ground is transparent.")
+    assert ", in red: " in cut.description and cut.description.endswith(
+        "Low contrast, vivid colours, calm; the ground is transparent."
+    )
     assert ", in black and red: " in cut.on_ground.description
     nothing = dataclasses.replace(cut, rgba=np.zeros((96, 160, 4), np.uint8))
     assert nothing.description.endswith("; the ground is transparent.")
@@ -274,15 +277,18 @@ def test_the_description_names_layout_contrast_and_both_figures(picture: Picture
     assert picture.controls is not None
     rows = np.arange(96)[:, None, None] * np.ones((1, 160, 3))
     top = dataclasses.replace(picture, pixels=(200 - rows).astype(np.uint8))
-    assert top.description.endswith("Lighter at the top; medium contrast.")
+    assert top.description.endswith("Light overall, lighter at the top; low contrast, muted colours, calm.")
     x, y = np.meshgrid(np.linspace(-1, 1, 160), np.linspace(-1, 1, 96))
 
     def look_of(light: NDArray[np.bool_]) -> str:
         pixels = np.repeat(np.where(light, 255, 0)[..., None], 3, axis=2).astype(np.uint8)
         return dataclasses.replace(picture, pixels=pixels).description.partition(": ")[2].partition(". ")[2]
 
-    assert look_of(np.hypot(x, y) < 0.5) == "Lighter in the middle; high contrast."
-    assert look_of(np.hypot(x - 0.5, y + 0.5) < 0.4) == "Lighter at the top and on the right; high contrast."
+    assert look_of(np.hypot(x, y) < 0.5) == "Dark overall, lighter in the middle; high contrast, muted colours, calm."
+    corner = look_of(np.hypot(x - 0.5, y + 0.5) < 0.4)
+    assert corner == "Dark overall, lighter at the top and on the right; high contrast, muted colours, calm."
+    noise = look_of(np.random.default_rng(0).random((96, 160)) < 0.5)
+    assert noise == "Evenly filled; high contrast, muted colours, busy."
     two = dataclasses.replace(picture.controls, second_kind="blobs", surface="collage")
     described = dataclasses.replace(picture, controls=two).description
     assert described.startswith("Abstract picture, a collage of painted papers, in ")
@@ -424,7 +430,24 @@ def test_colours_have_their_usual_names(rgb: tuple[float, float, float], name: s
 def test_every_colour_has_a_name() -> None:
     grid = np.linspace(0, 1, 9, dtype=np.float32)
     names = {name_colour(np.array([r, g, b])) for r in grid for g in grid for b in grid}
-    assert 20 < len(names) < 45
+    assert 20 < len(names) < 60
+
+
+@pytest.mark.parametrize(
+    ("hex_code", "name"),
+    [
+        ("#926962", "greyish red"),
+        ("#94a485", "greyish green"),
+        ("#608393", "greyish blue"),
+        ("#270000", "black"),
+        ("#001b26", "black"),
+        ("#e9f0d6", "white"),
+        ("#fbfdf2", "white"),
+        ("#da6e60", "red"),
+    ],
+)
+def test_colours_of_low_chroma_are_not_named_as_vivid_ones(hex_code: str, name: str) -> None:
+    assert name_colour(read_hex([hex_code])[0]) == name
 
 
 def load(path: Path) -> NDArray[np.uint8]:

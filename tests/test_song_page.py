@@ -170,6 +170,8 @@ def test_a_page_shows_the_variation_that_was_chosen() -> None:
     with Image.open(io.BytesIO(base64.b64decode((picture["src"] or "").partition(",")[2]))) as image:
         assert image.size == (768, 384)
     assert picture["alt"] == read_description(Path("song-2.png"))
+    caption = "with seed 0, variation 1 and the bundle default. Steered: warmth 1.0.</figcaption>"
+    assert caption in Path("card.html").read_text("utf-8")
     assert "measured:\n0:06; compared" in run("explain", "song-2.png", song).stdout
     other = write_wave(Path("other.wav"), sounds.song(6.0, seed=3))
     assert "is not the song of the picture" in run("explain", "song-2.png", other, "-o", "card.html").stderr

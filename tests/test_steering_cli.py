@@ -134,7 +134,7 @@ def test_what_the_record_cannot_change_is_refused(fake_bundle: Path, change: tup
         (["--dpi", "300dpi"], 2, "'300dpi' is not a valid number."),
         (["-o", "a.png", "--output", "b.png"], 2, "-o is given twice; give it once."),
         (["--near", "a.png", "--near", "b.png"], 2, "--near is given twice"),
-        (["--text", "a"], 2, "Error: No such option '--text'."),
+        (["--kerning", "a"], 2, "Error: No such option '--kerning'."),
         (["--sheet", "song.flac"], 2, "--sheet song.flac: a picture ends in .png"),
         (["--mood", "1,1"], 1, "was trained without valence and arousal"),
         (["--bundle", "classic", "--warmth", "1"], 1, "bundle classic decodes latents to pixels"),

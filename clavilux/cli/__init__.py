@@ -82,6 +82,7 @@ _COMMAND_HINTS = {
     "train_mapping_network": "Its successor: clavilux train mapping",
     **dict.fromkeys(("repaint", "again"), "To paint a picture again: clavilux paint --again PICTURE"),
     "embed": "To make a picture the cover in a song's tags: clavilux paint SONG --again PICTURE --embed",
+    **dict.fromkeys(("alt", "alt_text"), "To write a description beside a picture: clavilux paint SONG --alt-file"),
     "info": "To print how a picture was painted: clavilux explain PICTURE",
     "record": "To print the record in a picture: clavilux explain PICTURE --record",
 }  # word that users tried as a command -> what to type

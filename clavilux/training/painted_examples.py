@@ -58,19 +58,23 @@ class PaintedExamples:
 def paint_examples(
     windows: Windows, n: int, *, seed: int, jobs: int, counted: Callable[[int], None] | None = None
 ) -> PaintedExamples:
-    """Return 8 n examples with random marks, and with palettes and plans of random windows.
+    """Return n examples with random marks, and with palettes and plans of random windows.
 
-    For each of n paintings, there are five views of it and three bare pictures. ``jobs`` is the number of worker
-    processes, -1 for one per core. ``counted`` is called with the number of paintings that are finished.
+    In turn, there are five views of a painting and three bare pictures. ``jobs`` is the number of worker processes, -1
+    for one per core. ``counted`` is called with the number of examples that are finished.
     """
+    n_paintings, each = -(-n // (_VIEWS + _BARE)), _VIEWS + _BARE
     calls, controls_list = [], []
-    for index in range(n):
+    for index in range(n_paintings):
         controls = _draw(windows, seed, index)
-        bare = [_bare(_draw(windows, seed, n + _BARE * index + k)) for k in range(_BARE)]
+        bare = [_bare(_draw(windows, seed, n_paintings + _BARE * index + k)) for k in range(_BARE)]
         calls.append(partial(_paint_views, controls, bare, seed=seed + index))
         controls_list += [controls] + [_enlarge(controls)] * (_VIEWS - 1) + bare
+    report = None if counted is None else lambda done: counted(min(n, each * done))
+    pictures = run_calls(calls, jobs=jobs, counted=report)
+    controls_list = controls_list[:n]
     return PaintedExamples(
-        np.concatenate(run_calls(calls, jobs=jobs, counted=counted)),
+        np.concatenate(pictures)[:n],
         np.stack([_areas(c) for c in controls_list]),
         np.array([math.log(c.frequency) for c in controls_list], np.float32),
         np.array([c.angle for c in controls_list], np.float32),
