@@ -26,7 +26,16 @@ from clavilux.picture import Picture
 from clavilux.record import ParsedRecord, check_version, parse_record
 from clavilux.system.arguments import check_size
 from clavilux.system.terminal import text_width
-from clavilux.words import COMPARATIVES, measured_links, say_further, say_reasons, say_share, say_value, share_below
+from clavilux.words import (
+    COMPARATIVES,
+    LABELS,
+    measured_links,
+    say_further,
+    say_reasons,
+    say_share,
+    say_value,
+    share_below,
+)
 
 _INDENT = 12  # columns of the titles
 _COLUMNS = 60, 100  # smallest and largest width of the text
@@ -151,7 +160,7 @@ def explain_report(report: dict[str, Any], width: int | None = None) -> str:
     if is_silent:
         song = [f"{minutes}:{seconds:02d}; silent throughout, so there is nothing to describe or compare"]
     for name, value in () if is_silent else report["descriptors"].items():
-        label, words = name.replace("_", " "), say_value(name, value)
+        label, words = LABELS.get(name, name), say_value(name, value)
         share = report["shares_of_songs_below"].get(name)
         if name in report["mapped_descriptors"]:
             song.append(f"{label}: {words if share is None else say_share(name, share)}")
@@ -168,6 +177,8 @@ def explain_report(report: dict[str, Any], width: int | None = None) -> str:
         source = "the sound and all these values together"
     else:
         source = "the sound and the mean values of the training songs together"
+    if report["reasons"]:
+        why.append("As a rule means over many songs; this picture may differ, above all where the link is weak.")
     why.append(f"The networks map {source} to the whole picture; no single value sets a colour or a shape.")
     options = record["options"]
     if options["noise_std"] or options["logvar_scale"]:

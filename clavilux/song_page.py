@@ -14,10 +14,9 @@ from clavilux.explain import describe_steering, report_picture
 from clavilux.neighbours import Neighbours
 from clavilux.picture import Picture
 from clavilux.system.extras import require
-from clavilux.words import say_further, say_share, say_value
+from clavilux.words import LABELS, say_further, say_share, say_value
 
 CURVES = ("loudness", "centroid", "onset_rate", "register", "arousal")  # descriptors of the timeline
-_TITLES = {"centroid": "brightness (centroid)", "onset_rate": "notes a second", "register": "pitch (register)"}
 _HEIGHT, _MARGIN = 20.0, 1.0  # of a curve, in units of the view box of the SVG
 
 
@@ -79,7 +78,7 @@ def song_page(
         silent=song.is_silent,
         descriptors=[
             {
-                "name": name.replace("_", " "),
+                "name": LABELS.get(name, name),
                 "about": DESCRIPTORS[name].about,
                 "value": say_value(name, value),
                 "compared": say_share(name, shares[name])
@@ -115,7 +114,7 @@ def _curves(parts: Sequence[Part]) -> list[dict[str, str]]:
             f"{100 * k / (len(values) - 1):.2f},{_HEIGHT - _MARGIN - scale * (value - low):.2f}"
             for k, value in enumerate(values)
         )
-        title = _TITLES.get(name, name.replace("_", " "))
+        title = LABELS.get(name, name)
         curves.append({"title": title, "points": points, "words": _say_course(name, values)})
     return curves
 

@@ -17,6 +17,21 @@ from clavilux.constants import LATENT_DIM
 NOTES = ("C", "C sharp", "D", "D sharp", "E", "F", "F sharp", "G", "G sharp", "A", "A sharp", "B")
 MODERATE, CLEAR = 0.5, 0.65  # smallest rank correlations with these names; 0.5 is a goal of the evaluation
 
+LABELS = {  # descriptor -> name in plain words, where they differ
+    "pulse_clarity": "beat",
+    "onset_rate": "notes",
+    "loudness_range": "range of loudness",
+    "centroid": "brightness of the sound",
+    "bandwidth": "width of the spectrum",
+    "flatness": "tone or noise",
+    "flux": "change of the sound",
+    "mode_strength": "major or minor",
+    "register": "pitch",
+    "harmonic_change": "change of harmony",
+    "arousal": "excitement",
+    "valence": "happiness",
+}
+
 COMPARATIVES = {  # descriptor -> words for a song in which it is larger, and for one in which it is smaller
     "pace": ("faster", "slower"),
     "pulse_clarity": ("steadier in its beat", "freer in its beat"),

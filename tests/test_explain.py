@@ -14,7 +14,7 @@ from clavilux.errors import PictureError
 from clavilux.explain import explain_record, explain_report, report_picture
 from clavilux.picture import Picture
 from clavilux.pipeline import Clavilux
-from clavilux.words import measured_links, share_below
+from clavilux.words import LABELS, measured_links, share_below
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_song_is_compared_with_the_training_songs(picture: Picture) -> None:
     assert report["shares_of_songs_below"] == {"pace": 0.841, "register": 0.025}  # one above, 1.96 below the mean
     lines = [line.strip() for line in explain_report(report).splitlines()]
     assert "pace: faster than 84 % of songs" in lines
-    assert "register: lower than 98 % of songs" in lines
+    assert "pitch: lower than 98 % of songs" in lines
     assert "not used for the picture: key D sharp" in lines
 
 
@@ -204,4 +204,4 @@ def test_a_variation_is_named(fake_bundle: Path, make_song: MakeSong) -> None:
 )
 def test_descriptors_are_printed_in_words(picture: Picture, name: str, value: float, words: str) -> None:
     report = report_picture(picture, Path("a.png"), (name,)) | {"descriptors": {name: value}}
-    assert f"            {name.replace('_', ' ')}: {words}\n" in explain_report(report, 80)
+    assert f"            {LABELS.get(name, name)}: {words}\n" in explain_report(report, 80)
