@@ -25,7 +25,7 @@ help:  ## show this list
 
 demo: $(CORE)  ## paint the example pieces into paintings/
 	$(BIN)/clavilux paint examples -o paintings
-	@echo "The pictures are in $(CURDIR)/paintings"
+	@echo "The pictures are in $(CURDIR)/paintings. For a song of yours: $(BIN)/clavilux paint SONG"
 
 test: lint  ## check style and types, then run the tests
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder

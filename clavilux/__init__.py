@@ -7,10 +7,15 @@
 Public names are imported on first use, so that ``import clavilux`` is fast.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from clavilux.version import __version__
+
+# Newer versions of onnxruntime (such as 1.32) write an identity of the machine into the home folder and report to its
+# maker, unless this is set before they are imported. A value that the user has set is kept.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from clavilux.audio.song import Song

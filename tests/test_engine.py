@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -386,3 +389,20 @@ def test_pixels_beyond_their_range_are_clipped(tmp_path: Path) -> None:
     engine = Clavilux(folder)
     for sign, value in ((1, 255), (-1, 0)):
         assert (engine.paint_latent(np.full(64, sign, np.float32), size=64) == value).all()
+
+
+def test_painting_writes_nothing_into_the_home_folder_and_reports_nothing(tone_file: Path, tmp_path: Path) -> None:
+    """Newer versions of onnxruntime write an identity of the machine, unless a variable forbids it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    code = "import os, sys, clavilux; clavilux.paint(sys.argv[1], size=64); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tone_file)],
+        env=environment | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\n"
+    assert list(home.rglob("*")) == []
