@@ -172,7 +172,7 @@ def test_without_the_option_nothing_of_dask_is_imported() -> None:
         (["features", ".", "-o", "out", "--jobs", "2"], "--jobs sets processes of this machine"),
         (["paint", ".", "--jobs", "2"], "--jobs sets processes of this machine"),
         (["paint", ".", "--explain"], "--explain needs to measure every song"),
-        (["paint", ".", "--again", "a.png"], "--again uses the settings"),
+        (["paint", ".", "--again", "a.png"], "--scheduler cannot be given with --again"),
     ],
 )
 def test_options_of_one_machine_are_wrong_usage(arguments: list[str], reason: str) -> None:
