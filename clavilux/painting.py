@@ -126,7 +126,7 @@ def paint(
         in binary mode (such as `io.BytesIO`); samples of shape (n,), (channels, n) or (n, channels); or a `Song`. The
         same sound gives the same picture in all these forms.
         A list, or another iterable such as ``Path("album").glob("*.mp3")`` or a column of pandas, can contain all of
-        them, with each array as ``(y, sr)``. `Controls` (what the painter is told to paint), or the path of a ``.json``
+        them, with each array as ``(y, sr)``. `Controls` (what a picture is painted from), or the path of a ``.json``
         file with them, can be given instead of one song. Then ``bundle`` and options that need a song, such as
         ``variation``, are refused.
     sr : int, optional

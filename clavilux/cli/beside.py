@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from clavilux.audio.song import hash_file
-from clavilux.cli.names import is_chosen, is_of_same_source, may_be_replaced, name_variation
+from clavilux.cli.names import is_chosen, is_of_same_source, name_variation
 from clavilux.cli.output import write_output
 from clavilux.cli.templates import FoundSong
 from clavilux.errors import ClaviluxError, OutputError
@@ -109,12 +109,14 @@ def write_folder_image(picture: Picture, path: Path) -> None:
 
 def check_folder_image(path: Path, record: dict[str, Any]) -> None:
     """Raise an `OutputError` if the file at ``path`` may not be replaced by the picture with this record."""
+    if not os.path.lexists(path):
+        return
     before: dict[str, Any] = {}
-    with suppress(ClaviluxError):  # missing, or another file
+    with suppress(ClaviluxError):  # another file
         before = read_record(path)
-    if before and is_chosen(before, record):
+    if is_chosen(before, record):
         raise ChosenError(f"{path}: shows {name_variation(before)}, which was kept; {_REPLACE} -o {path}")
-    if not may_be_replaced(path, lambda before: is_of_same_source(before, record)):
+    if not is_of_same_source(before, record):
         raise OutputError(f"{path}: {_KEPT}, because it is no picture of this song; remove it to get a new one")
 
 

@@ -137,7 +137,8 @@ def explain(
 
 def _fit(size: tuple[int, int]) -> tuple[int, int]:
     """Return the size of a picture in pixels, made smaller or larger so that the longer side has `_SIDE_PX`."""
-    return (max(1, round(size[0] * _SIDE_PX / max(size))), max(1, round(size[1] * _SIDE_PX / max(size))))
+    width, height = (round(side * _SIDE_PX / max(size)) for side in size)
+    return width, height
 
 
 def _refuse_other_page(page: Path) -> None:
