@@ -31,8 +31,9 @@ _MIN_DIFFERENCE_L = 6.0  # smallest difference in mean L* between two parts of a
 _OPAQUE = 128  # smallest alpha of what is described in a transparent picture
 _OFF_CENTRE = 0.1  # of a side: smallest distance of a figure from the middle of the picture to be mentioned
 _SECOND_WORDS = {  # name of a figure -> what is painted as the second figure
-    "disc": "a small disc", "arch": "a small arch", "beam": "small bars", "plane": "a small tilted plane",
-    "ray": "small bars", "pebble": "a small pebble", "crescent": "a small disc", "hill": "a small arch",
+    "disc": "a small disc", "crescent": "a small disc", "hill": "a small arch", "pebble": "a small pebble",
+    "ray": "small triangles", "guitar": "a small disc", "boat": "small triangles", "moon": "a small arch",
+    "mountains": "small triangles", "horn": "a small disc", "fish": "a small pebble",
 }  # fmt: skip
 _BORDER = 15.0  # distance in CIELAB of neighbouring cells between which there is a border
 # Each table has pairs of a limit and the words for values below it. `_CONTRASTS` is about the standard deviation of L*,

@@ -218,7 +218,7 @@ def test_the_record_is_plain_json(picture: Picture) -> None:
 
 
 def test_the_description_names_the_colours_by_their_area(picture: Picture) -> None:
-    kind = "a large crescent in the middle, a thin crescent around it, and a small disc."
+    kind = "triangles like mountains in the middle, and small triangles."
     painted = "Abstract picture, brush strokes in gouache, in"
     looks = "Light overall, lighter on the left; high contrast, vivid colours, calm."
     assert picture.description == f"{painted} white, dark blue and red: {kind} {looks}"
@@ -292,7 +292,7 @@ def test_the_description_names_layout_contrast_and_both_figures(picture: Picture
     two = dataclasses.replace(picture.controls, second_kind="blobs", surface="collage")
     described = dataclasses.replace(picture, controls=two).description
     assert described.startswith("Abstract picture, a collage of painted papers, in ")
-    assert ": a large crescent in the middle, a thin crescent around it, and a small pebble. " in described
+    assert ": triangles like mountains in the middle, and a small pebble. " in described
     bare = dataclasses.replace(picture, controls=dataclasses.replace(two, figure="none")).description
     assert ": no large figure. " in bare
 

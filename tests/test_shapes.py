@@ -26,10 +26,10 @@ def composed(figure: str, *, seed: int = 0, aspect: float = 1.0, **changes: obje
 
 
 @pytest.mark.parametrize("figure", NAMES)
-def test_a_figure_is_large_and_leaves_most_of_the_picture(figure: str) -> None:
+def test_a_figure_is_large_and_leaves_a_part_of_the_picture(figure: str) -> None:
     bare, drawn = composed("none"), composed(figure)
     assert not bare.figures.cells.any()
-    assert 0.04 < drawn.figures.cells.mean() < 0.6
+    assert 0.06 < drawn.figures.cells.mean() < 0.75
     far = ~drawn.figures.cells
     assert np.mean(bare.slots[far] == drawn.slots[far]) > 0.95, "only small areas and the accent differ outside"
     assert np.mean(bare.slots[~far] == drawn.slots[~far]) < 0.35
@@ -110,7 +110,7 @@ def test_a_border_of_a_figure_is_smooth() -> None:
     """Flat colour: the lightness along a slightly sloping edge rises evenly, without stairs of the raster."""
     plan = np.full((SLOTS, 32, 32), -12.0, np.float32)
     plan[6] = 0.0
-    controls = make_controls("blobs", plan=plan, chaos=0.0, figure="beam", surface="flat", texture=0.0)
+    controls = make_controls("blobs", plan=plan, chaos=0.0, figure="boat", surface="flat", texture=0.0)
     small, large = (paint(controls, width=n, height=n).astype(float) for n in (512, 2048))
     means = large.reshape(512, 4, 512, 4, 3).mean(axis=(1, 3))
     assert np.abs(small - means).mean() < 1.5

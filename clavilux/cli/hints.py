@@ -92,12 +92,14 @@ PAINT_HINTS = {
 }  # the same for `clavilux paint` alone; sentences begin with a capital
 
 _CLOSE = {
-    **dict.fromkeys(("circle", "circles", "sun", "moon", "ball", "round", "dot"), "disc"),
-    **dict.fromkeys(("arc", "bow", "gate"), "arch"),
-    **dict.fromkeys(("mountain", "hills", "landscape"), "hill"),
+    **dict.fromkeys(("circle", "circles", "sun", "ball", "round", "dot"), "disc"),
+    **dict.fromkeys(("arc", "arch", "bow", "gate", "hills"), "hill"),
+    **dict.fromkeys(("mountain", "landscape", "triangle", "triangles"), "mountains"),
+    **dict.fromkeys(("violin", "cello", "bass", "lute", "instrument", "beam", "line", "stripe"), "guitar"),
+    **dict.fromkeys(("ship", "sail", "sea", "plane", "square", "rectangle"), "boat"),
+    **dict.fromkeys(("night", "horizon", "lake"), "moon"),
+    **dict.fromkeys(("trumpet", "saxophone", "brass"), "horn"),
     **dict.fromkeys(("stone", "rock"), "pebble"),
-    **dict.fromkeys(("square", "rectangle"), "plane"),
-    **dict.fromkeys(("line", "stripe"), "beam"),
     **dict.fromkeys(("off", "no"), "none"),
     **dict.fromkeys(("watercolour", "watercolor", "aquarelle", "glaze"), "layers"),
     **dict.fromkeys(("oil", "acrylic", "canvas"), "impasto"),

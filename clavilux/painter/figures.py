@@ -1,11 +1,12 @@
-"""Figures: large deliberate shapes that hold a composition together, such as discs, arches, beams and planes.
+"""Figures: large deliberate shapes that hold a composition together, such as discs, guitars or mountains.
 
 palette slots of the large marks, focus, controls -> **here** -> `Figures`: palette slots with figures, cells of figures
 
 Abstract painters set a few clear shapes against loose areas: a large shape, a smaller shape elsewhere that echoes it,
-and small accents. The main figure is near the focus, and the first kind of marks determines its name. A second, smaller
-figure, called the answer, is elsewhere, and the second kind of marks determines its name. Most shapes exchange the
-palette slots beneath them, dark for light, so that they look translucent.
+and small accents. A hint of a subject, such as an instrument or a landscape, gives the brushwork a reason; viewers
+prefer it to bars and planes (docs/measures.md). The main figure is near the focus, and the first kind of marks
+determines its name. A second, smaller figure, called the answer, is elsewhere, and the second kind of marks determines
+its name. Most shapes exchange the palette slots beneath them, dark for light, so that they look translucent.
 
 The higher the control `shapes`, the more is drawn. In a calm picture, the main figure has two shapes and an accent, and
 there is no answer. In a busy picture, the main figure is smaller and has all its shapes, there is an answer, and a wide
@@ -27,11 +28,11 @@ from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
 from clavilux.painter.plan import choose_by_plan
 from clavilux.painter.raster import Float32, Mask, UInt8
-from clavilux.painter.shapes import Canvas, Figures, Frame, without
+from clavilux.painter.shapes import Canvas, Figures, Frame, common, together, without
 
 # Size of the main figure in short sides: the first number divided by the number of large shapes, but at least the
 # second and at most the third.
-_SIZE = 0.9, 0.17, 0.30
+_SIZE = 1.1, 0.22, 0.37
 _ANSWER = 0.42  # size of the answer, as a share of that of the main figure
 # Distance between the main figure and the answer, in short sides: the first number times the size of the main figure,
 # plus the second.
@@ -45,6 +46,8 @@ _AROUND = 2.6  # radians: range of the direction from the main figure to the ans
 _PARTS = 2, 7  # largest number of shapes of a main figure, without its accent, in the calmest and the busiest pictures
 _ANSWER_PARTS = 3  # largest number of shapes of an answer in the busiest pictures; the calmest have no answer
 _N_CHOICES = 48
+# Radians: range of the rotation of figures that would not be recognised lying down; the others lie in any direction.
+_TILTS = {"guitar": 1.4, "boat": 0.3, "moon": 0.3, "mountains": 0.3, "fish": 0.3}
 
 
 def add_figures(slots: UInt8, x: Float32, y: Float32, focus: Float32, controls: Controls, seed: int) -> Figures:
@@ -72,8 +75,12 @@ def _draw(canvas: Canvas, focus: Float32, controls: Controls, choose: Iterator[f
     """Draw the main figure; in busier pictures, also the answer, and in some a wide arc across the picture."""
     weight = np.clip(focus - np.float32(0.8), 0, 1).astype(np.float64)
     centre = _CENTRED * np.array([(weight * canvas.x).sum(), (weight * canvas.y).sum()]) / weight.sum()
+    main, *answers = figure_names(controls)
     turn = next(choose)
-    angle = 0.3 * (turn - 0.5) - math.tau * controls.angle if MARKS[controls.kind].uses_angle else math.tau * turn
+    if main in _TILTS:
+        angle = _TILTS[main] * (turn - 0.5)
+    else:
+        angle = 0.3 * (turn - 0.5) - math.tau * controls.angle if MARKS[controls.kind].uses_angle else math.tau * turn
     size = float(np.clip(_SIZE[0] / controls.shapes, *_SIZE[1:]))
     away = math.atan2(-centre[1], -centre[0]) + _AROUND * (next(choose) - 0.5)
     reach = _APART[0] * size + _APART[1]
@@ -83,7 +90,6 @@ def _draw(canvas: Canvas, focus: Float32, controls: Controls, choose: Iterator[f
     canvas.left = round(busy)
     if which < _WIDE_ARCS:
         canvas.exchange(crossing.ring(0, 0.5, 0.42, 0.42 + 0.1 * which), 3, _describe_arc)
-    main, *answers = figure_names(controls)
     canvas.left = round(_PARTS[0] + (_PARTS[1] - _PARTS[0]) * busy)
     FIGURES[main](canvas, Frame(centre, angle, size), choose)
     canvas.left = round(_ANSWER_PARTS * busy)
@@ -138,51 +144,6 @@ def _disc(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
         canvas.accent(f.half(-u, -v, 0.3, turn))
 
 
-def _arch(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
-    radii = (1.25, 1.0, 0.74, 0.46, 0.2)
-    shift, shade = 0.3 * next(choose), next(choose)
-    for k in range(4):
-        half = f.ring(0, 0, radii[k + 1], radii[k], 0, math.pi)
-        if k % 2:
-            canvas.contrast(half, shade)
-        else:
-            canvas.exchange(half)
-    if next(choose) < 0.4:
-        for k in (1, 3):
-            canvas.exchange(f.ring(shift, 0, 0.9 * radii[k + 1], 0.9 * radii[k], math.pi, math.pi), 3)
-    canvas.accent(f.half(0, 0, 0.3, math.pi / 2))
-
-
-def _beam(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
-    if next(choose) < 0.55:
-        canvas.exchange(f.bar(0, 0, 2.3, 0.34, 0, 0.15))
-        canvas.contrast(f.bar(-0.4, -0.62, 1.9, 0.17, 0.02), next(choose))
-        canvas.exchange(f.bar(0.6 * next(choose) - 0.2, 0, 1.5, 0.2, 1.2 + 0.6 * next(choose), 0.3), 3)
-    else:
-        for k in range(4):  # steps, like organ pipes
-            end = 0.7 + 0.75 * next(choose)
-            stripe = f.bar(end - 1, 0.5 * k - 0.75, end + 0.3, 0.2)
-            if k % 2:
-                canvas.contrast(stripe, next(choose))
-            else:
-                canvas.exchange(stripe)
-    canvas.accent(f.bar(0.9, 0.62, 0.3, 0.1))
-
-
-def _plane(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
-    turn = 0.1 + 0.5 * next(choose)
-    cos, sin = math.cos(turn), math.sin(turn)
-    canvas.exchange(f.bar(-0.3, 0.2, 2.4, 0.26, turn + 1.35 + 0.3 * next(choose), 0.2), 3)
-    canvas.exchange(f.bar(0, 0, 1.0, 0.63, turn, 0.1))
-    if next(choose) < 0.55:
-        canvas.oppose(f.half(cos, sin, 0.52, turn))
-        canvas.contrast(f.disc(-0.3 * cos, -0.3 * sin, 0.32), next(choose))
-        canvas.accent(f.half(-0.3 * cos, -0.3 * sin, 0.32, turn + 1.6))
-    else:
-        canvas.contrast(f.bar(0.95 * cos, 0.95 * sin, 0.5, 0.29, turn + 1.57, 0.15), next(choose))
-        canvas.accent(f.half(-0.6 * cos, -0.6 * sin, 0.3, turn + 1.6))
-
-
 def _ray(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     start, step = math.tau * next(choose), 0.5 + 0.3 * next(choose)
     for k in range(4):
@@ -230,6 +191,76 @@ def _hill(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     canvas.accent(f.disc(1.3 * (1 if shift < 0 else -1), -0.75, 0.26))
 
 
+def _guitar(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    # Taken apart as in a cubist still life: half of the body lies on another plane.
+    waist, turn = 0.5 + 0.12 * next(choose), 0.16 * next(choose) - 0.08
+    canvas.exchange(together(f.disc(0, 0.75, 0.88), f.disc(0, -0.42, 0.62), f.bar(0, 0.2, waist, 0.5)))
+    canvas.oppose(f.bar(0, -1.1, 1.25, 0.11, turn - math.pi / 2, 0.1))
+    canvas.exchange(f.polygon((0.05, 2.0), (0.05 + turn, -1.3), (1.1, -1.3), (0.95, 1.6)), 3)
+    if next(choose) < 0.5:
+        canvas.contrast(f.ring(0, 0.75, 1.05, 1.2, next(choose), 2.2), next(choose), "an arc beside it")
+    else:
+        canvas.contrast(f.bar(-1.05, 0.6, 1.5, 0.2, 0.2 * next(choose) - math.pi / 2), next(choose))
+    canvas.contrast(f.disc(0, 0.15, 0.26), next(choose))
+    canvas.accent(f.bar(0, 0.95, 0.42, 0.07))
+
+
+def _boat(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    high, belly = 1.5 + 0.5 * next(choose), 0.4 + 0.5 * next(choose)
+    canvas.exchange(f.polygon((-3, 0.95), (3, 0.8), (3, 2.2), (-3, 2.2)), 3)  # the water
+    canvas.oppose(without(f.polygon((0.06, 0.7), (0.06, -high), (1.5, 0.7)), f.disc(1.9 + belly, -high, 1.1 + belly)))
+    canvas.contrast(f.polygon((-0.06, 0.7), (-0.06, -0.75 * high), (-1.0 - 0.3 * belly, 0.7)), next(choose))
+    canvas.exchange(f.half(0.1, 0.78, 1.05, math.pi / 2))
+    canvas.contrast(f.polygon((0.1, 1.3), (1.1, 1.3), (0.3, 2.0)), next(choose))
+    canvas.accent(f.disc(-1.5, -1.1, 0.3))
+
+
+def _moon(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    line, side = 0.55, 0.5 * next(choose) - 0.25
+    canvas.exchange(f.bar(0, line + 2, 6, 2))
+    canvas.oppose(f.disc(side, -0.55, 0.85))
+    canvas.exchange(f.half(side, -0.55, 0.85, 0.6 + next(choose)), 3)
+    light = (f.bar(side + 0.25 * next(choose) - 0.12, line + 0.2 + 0.3 * k, 0.85 - 0.17 * k, 0.085) for k in range(4))
+    canvas.contrast(together(*light), next(choose))
+    away = -1.0 if side > 0 else 1.0
+    canvas.exchange(f.half(1.4 * away, line, 1.0, -math.pi / 2))
+    canvas.accent(f.bar(1.2 * away, line + 0.12, 0.7, 0.07))
+
+
+def _mountains(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    u, high, low = 0.5 * next(choose) - 0.25, 1.2 + 0.5 * next(choose), 0.7 + 0.4 * next(choose)
+    canvas.oppose(f.disc(-1.1 if u > 0 else 1.1, -0.95, 0.42))
+    canvas.exchange(f.polygon((u - 1.7, 0.7), (u, -high), (u + 1.5, 0.7)))
+    canvas.contrast(f.polygon((u, -high), (u + 1.5, 0.7), (u + 0.35, 0.7), (u + 0.15, -0.3)), next(choose))
+    canvas.exchange(f.polygon((-2.6, 0.7), (-1.2, -low), (0.2, 0.7)), 3)
+    canvas.exchange(f.bar(0, 2.7, 6, 2), 3)
+    canvas.contrast(f.polygon((u - 1.2, 0.82), (u + 1.1, 0.82), (u, 0.82 + 0.6 * high)), next(choose))
+    canvas.accent(f.polygon((1.0, 0.7), (1.5, -0.1), (2.0, 0.7)))
+
+
+def _horn(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    bend, wide = 0.5 + 0.3 * next(choose), 0.95 + 0.25 * next(choose)
+    canvas.exchange(f.polygon((-1.5, -0.1), (0.75, -wide), (0.75, wide), (-1.5, 0.1)))
+    canvas.oppose(f.ring(-1.5, bend, bend - 0.12, bend + 0.12, math.pi / 2, math.pi))
+    canvas.exchange(f.disc(0.75, 0, wide), 3)
+    canvas.contrast(f.disc(0.8, 0, 0.62 * wide), next(choose))
+    canvas.oppose(f.disc(0.85, 0, 0.3 * wide))
+    canvas.contrast(f.bar(-0.75, 2 * bend, 0.8, 0.12), next(choose))
+    canvas.accent(f.ring(0.75, 0, 1.15 * wide, 1.3 * wide, -1.1 - next(choose), 1.6), "an arc around it")
+
+
+def _fish(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    deep = 0.8 + 0.5 * next(choose)
+    radius = (1.5 * 1.5 + deep * deep) / (2 * deep)
+    body = common(f.disc(0, radius - deep, radius), f.disc(0, deep - radius, radius))
+    canvas.exchange(together(body, f.polygon((-1.2, 0), (-2.2, -0.75), (-2.2, 0.75))))
+    canvas.exchange(without(body, f.disc(-0.9, 0, 1.55)), 3)
+    canvas.contrast(common(f.ring(2.2, 0, 1.55, 1.75, math.pi / 2, math.pi), body), next(choose))
+    canvas.contrast(f.polygon((-0.5, -0.8 * deep), (0.4, -0.85 * deep), (-0.5, -0.8 * deep - 0.6)), next(choose))
+    canvas.oppose(f.disc(0.95, -0.12, 0.2))
+    canvas.accent(f.disc(1.9, -0.8, 0.2))
+
+
 def _answer_disc(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     turn = math.tau * next(choose)
     canvas.exchange(f.disc(0, 0, 1))
@@ -241,29 +272,27 @@ def _answer_arch(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     canvas.contrast(f.half(0, 0, 0.5, math.pi / 2), next(choose))
 
 
-def _answer_beam(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
-    canvas.exchange(f.bar(0, 0.3, 1.8, 0.28))
-
-
-def _answer_plane(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
-    canvas.exchange(f.bar(0, 0, 1.2, 0.68, 0, 0.15))
-    canvas.contrast(f.half(0, 0, 0.6, math.tau * next(choose)), next(choose))
-
-
 def _answer_pebble(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     canvas.exchange(f.pebble(0, 0, 1.0, 0.25, math.tau * next(choose)))
 
 
+def _answer_triangles(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    canvas.exchange(f.polygon((-1.0, 0.6), (0.9, 0.6), (0.2, -1.0)))
+    canvas.contrast(f.polygon((-0.2, 0.6), (1.3, 0.6), (0.8, -0.4)), next(choose))
+
+
 FIGURES: dict[str, _Draw] = {
-    "disc": _disc, "arch": _arch, "crescent": _crescent, "hill": _hill, "pebble": _pebble, "plane": _plane,
-    "beam": _beam, "ray": _ray,
+    "disc": _disc, "crescent": _crescent, "hill": _hill, "pebble": _pebble, "ray": _ray, "guitar": _guitar,
+    "boat": _boat, "moon": _moon, "mountains": _mountains, "horn": _horn, "fish": _fish,
 }  # fmt: skip
 FIGURE_WORDS = {
-    "disc": "a large disc", "arch": "large concentric arches", "beam": "long beams",
-    "plane": "a large tilted plane", "ray": "a fan of rays", "pebble": "a large smooth pebble",
-    "crescent": "a large crescent", "hill": "a large half disc",
+    "disc": "a large disc", "crescent": "a large crescent", "hill": "a large half disc",
+    "pebble": "a large smooth pebble", "ray": "a fan of rays", "guitar": "a shape like a guitar",
+    "boat": "a shape like a sailing boat", "moon": "a disc above a horizon", "mountains": "triangles like mountains",
+    "horn": "a shape like a horn", "fish": "a shape like a fish",
 }  # fmt: skip
 _ANSWERS: dict[str, _Draw] = {
-    "disc": _answer_disc, "arch": _answer_arch, "beam": _answer_beam, "plane": _answer_plane,
-    "ray": _answer_beam, "pebble": _answer_pebble, "crescent": _answer_disc, "hill": _answer_arch,
+    "disc": _answer_disc, "crescent": _answer_disc, "hill": _answer_arch, "pebble": _answer_pebble,
+    "ray": _answer_triangles, "guitar": _answer_disc, "boat": _answer_triangles, "moon": _answer_arch,
+    "mountains": _answer_triangles, "horn": _answer_disc, "fish": _answer_pebble,
 }  # fmt: skip

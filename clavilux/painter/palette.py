@@ -2,7 +2,8 @@
 
 palette of the controls, area of each palette slot -> **here** -> colours in CIELAB, shifted as the controls say
 
-In real abstract art, the darkest and the lightest colour of a picture differ by 60 or more in L*. Most pictures have a
+In real abstract art, the darkest and the lightest colour of a picture differ by 60 or more in L*, and most areas are
+clearly dark or clearly light. Most pictures have a
 dominant colour, a second one, and a saturated one in small areas. Therefore a palette with a smaller range of lightness
 is widened, and one palette slot that covers little of the picture gets a saturated colour, the accent.
 """
@@ -26,6 +27,8 @@ _MEAN = 30.0, 84.0  # least and largest mean lightness of a picture, in L*
 _DEVIATION = 26.0  # least standard deviation of lightness over the picture, in L*
 _WIDEST = 2.6  # largest factor by which this deviation is widened
 _RANGE = 60.0  # least difference between the lightest and the darkest slot, in L*
+_PARTED = 0.6  # power that moves lightness away from the middle; 1 leaves it, 0 leaves only two values
+_LEAST_SIDE = 0.35  # of the range of lightness: the middle is at least this far from the darkest and the lightest slot
 _DARKEST, _LIGHTEST = 6.0, 97.0  # L*: limits of a widened palette
 _ACCENT_AREA = (0.002, 0.12)  # least and largest share of the picture that an accent may cover
 _ACCENT_CHROMA = 36.0, 64.0  # least chroma of an accent: mean chroma plus the first number, at most the second
@@ -69,7 +72,7 @@ def compose_palette(
     """
     lab = srgb_to_lab(palette).astype(np.float64)
     weight = np.maximum(share, 1e-4)
-    lab[:, 0] = _widen(lab[:, 0], weight / weight.sum())
+    lab[:, 0] = _part(_widen(lab[:, 0], weight / weight.sum()), weight / weight.sum())
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     small = [k for k in range(SLOTS) if _ACCENT_AREA[0] < share[k] < _ACCENT_AREA[1]] or [int(share.argmin())]
     accent = max(small, key=lambda k: chroma[k] + 40 * at_focus[k])
@@ -222,6 +225,17 @@ def _widen(lightness: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArr
     # If one side of the mean exceeds its limit, that side is scaled back towards the mean.
     above, below = max(1.0, (wide.max() - mean) / (_LIGHTEST - mean)), max(1.0, (mean - wide.min()) / (mean - _DARKEST))
     return np.asarray(mean + (wide - mean) / np.where(wide > mean, above, below))
+
+
+def _part(lightness: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return L* values, moved away from their weighted mean, so that colours are clearly dark or clearly light.
+
+    The darkest and the lightest value stay. The sum of the weights is 1.
+    """
+    low, span = lightness.min(), max(float(np.ptp(lightness)), 1e-6)
+    middle = low + float(np.clip((weight @ lightness - low) / span, _LEAST_SIDE, 1 - _LEAST_SIDE)) * span
+    side = np.where(lightness > middle, low + span - middle, low - middle)
+    return np.asarray(middle + side * ((lightness - middle) / side) ** _PARTED)
 
 
 def write_colours(palette: Any) -> Any:

@@ -29,6 +29,16 @@ def without(first: Shape, second: Shape) -> Shape:
     return lambda x, y: first(x, y) & ~second(x, y)
 
 
+def together(*shapes: Shape) -> Shape:
+    """Return the shape of all places that are in at least one of the shapes."""
+    return lambda x, y: np.any([shape(x, y) for shape in shapes], axis=0)
+
+
+def common(*shapes: Shape) -> Shape:
+    """Return the shape of all places that are in each of the shapes."""
+    return lambda x, y: np.all([shape(x, y) for shape in shapes], axis=0)
+
+
 @dataclass(frozen=True)
 class Frame:
     """Coordinates of a figure, relative to its centre and in units of its size: u along its axis, v across it.

@@ -214,7 +214,7 @@ class Flat(Surface):
         self.change = np.zeros((*composition.slots.shape, 3), np.float32)
         if self.modelling:
             self.change = model_areas(composition, self.modelling * self.depth())
-            self.change += np.float32(_FAINT) * drift_colours(composition)
+        self.change += np.float32(_FAINT * min(1.0, self.texture)) * drift_colours(composition)
         self.lost = self.lost_edges()
         self.soft = blur(self.palette[composition.slots] + self.change, LOST_BLUR * SIDE)
         swell = np.clip(np.float32(0.35) + np.float32(0.6) * self.slow(4, "line"), -0.2, 1.2)
