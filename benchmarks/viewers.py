@@ -5,11 +5,13 @@
     python benchmarks/viewers.py pairs CORPUS/music FOLDER [--pairs 34] [--seed 0]
     python benchmarks/viewers.py matched FOLDER/key.json ANSWERS
 
-`sheets` paints validation songs (never held-out ones) and adds as many works of the training art, half by painters and
-half by creative coders, reduced to the same sharpness. Give the sheets, and nothing else, to two viewers; ask for a
-score from 0 to 10 for "would I hang this or use it as a cover". A file of scores contains the number of each picture,
-followed by its score. `read` prints the mean of both viewers for each group of pictures with its standard error, and
-the shares of scores of at least 6 and of at most 4.
+`sheets` paints validation songs (never held-out ones) at the default size, reduces them to the size of the sheets, and
+adds as many works of the training art, half by painters and half by creative coders, reduced to the sharpness that all
+of them have. Give the sheets, and nothing else, to two viewers; ask for a score from 0 to 10 for "would I hang this or
+use it as a cover". A file of scores contains the number of each picture, followed by its score. `read` prints the mean
+of both viewers for each group of pictures with its standard error, and the shares of scores of at least 6 and of at
+most 4. If the key says which song a picture belongs to ("group:song"), it also prints the mean difference of two
+versions of the same songs.
 
 `pairs` shows the paintings of two validation songs side by side, left and right by chance, and writes two descriptions
 for each pair: genre and those five of eight descriptors (`_SAID`) in which the songs differ most, from the sound alone.
@@ -94,11 +96,21 @@ def read_scores(key: dict[str, str], viewers: list[dict[str, float]]) -> str:
     table = np.array([[scores[number] for number in numbers] for scores in viewers])
     mean = table.mean(axis=0)
     lines = ["| pictures | n | mean | standard error | 6 or more | 4 or less |", "|---|--:|--:|--:|--:|--:|"]
-    for group in dict.fromkeys(key.values()):
-        part = mean[[key[number] == group for number in numbers]]
+    groups, songs = zip(*(key[number].partition(":")[::2] for number in numbers), strict=True)
+    by_group: dict[str, dict[str, float]] = {group: {} for group in groups}
+    for number, group, song, score in zip(numbers, groups, songs, mean, strict=True):
+        by_group[group][song or f"picture {number}"] = score
+    for group, scores in by_group.items():
+        part = np.array(list(scores.values()))
         error = part.std(ddof=1) / np.sqrt(len(part))
         shares = f"{(part >= 6).mean():.2f} | {(part <= 4).mean():.2f}"
         lines.append(f"| {group} | {len(part)} | {part.mean():.2f} | {error:.2f} | {shares} |")
+    for second in list(by_group)[1:]:
+        first = next(iter(by_group))
+        if both := [song for song in by_group[first] if song in by_group[second]]:
+            apart = np.array([by_group[second][song] - by_group[first][song] for song in both])
+            error = apart.std(ddof=1) / np.sqrt(len(apart))
+            lines.append(f"\n{second} - {first}: {apart.mean():+.2f}, standard error {error:.2f}, {len(apart)} songs")
     if len(viewers) == 2:
         lines.append(f"\nThe two viewers correlate by {np.corrcoef(table)[0, 1]:.2f}.")
     return "\n".join(lines)
@@ -165,7 +177,12 @@ def _paint(folder: Path, count: int, skip: int, rng: np.random.Generator) -> lis
     rows = [row for row in load_table(folder) if row.split == "validation"]
     chosen = rng.permutation(len(rows))[skip : skip + count]
     clavilux = Clavilux()
-    return [clavilux.paint(folder / rows[index].file, size=_PX).pixels for index in chosen]
+    return [_reduce(clavilux.paint(folder / rows[index].file).pixels) for index in chosen]
+
+
+def _reduce(rgb: UInt8) -> UInt8:
+    """Return a picture at the size of the sheets."""
+    return np.array(Image.fromarray(rgb).resize((_PX, _PX), Image.Resampling.LANCZOS))
 
 
 def _choose_art(folder: Path, count: int, rng: np.random.Generator) -> list[tuple[str, UInt8]]:
@@ -174,7 +191,7 @@ def _choose_art(folder: Path, count: int, rng: np.random.Generator) -> list[tupl
         rows = [row for row in load_table(folder) if (row.split, row.tier, row.role) == ("training", "free", role)]
         for index in rng.permutation(len(rows))[: count // 2]:
             small = resize(middle_square(read_picture(folder / rows[index].file)), _SHARP_PX)
-            found.append((group, np.array(Image.fromarray(small).resize((_PX, _PX), Image.Resampling.LANCZOS))))
+            found.append((group, _reduce(small)))
     return found
 
 

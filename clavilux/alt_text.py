@@ -33,7 +33,7 @@ _OFF_CENTRE = 0.1  # of a side: smallest distance of a figure from the middle of
 _SECOND_WORDS = {  # name of a figure -> what is painted as the second figure
     "disc": "a small disc", "crescent": "a small disc", "hill": "a small arch", "pebble": "a small pebble",
     "ray": "small triangles", "guitar": "a small disc", "boat": "small triangles", "moon": "a small arch",
-    "mountains": "small triangles", "horn": "a small disc", "fish": "a small pebble",
+    "mountains": "small triangles", "horn": "a small disc",
 }  # fmt: skip
 _BORDER = 15.0  # distance in CIELAB of neighbouring cells between which there is a border
 # Each table has pairs of a limit and the words for values below it. `_CONTRASTS` is about the standard deviation of L*,

@@ -74,9 +74,7 @@ def test_quarters_are_pieces_of_the_whole_picture():
 def _stripes(angle):
     plan = np.zeros((8, 32, 32), np.float32)
     palette = np.repeat(np.linspace(0, 1, 8, dtype=np.float32)[:, None], 3, axis=1)
-    controls = Controls(
-        palette=palette, plan=plan, kind="stripes", frequency=10, angle=angle, chaos=1.0, surface="flat"
-    )
+    controls = Controls(palette, plan, "stripes", frequency=10, angle=angle, chaos=1.0, surface="flat", figure="none")
     return paint(controls, width=128, height=128, seed=0)
 
 
@@ -165,7 +163,9 @@ def test_line_features_distinguish_dark_lines_light_lines_and_none():
     plan = np.log(rng.dirichlet(np.full(8, 0.5), 1024).T.reshape(8, 32, 32) + 1e-3).astype(np.float32)
     features = {}
     for outline in (-1.2, 0.0, 1.2):
-        controls = Controls(palette, plan, "facets", 8.0, 0.0, 1.0, surface="flat", outline=outline)
+        controls = Controls(
+            palette, plan, "facets", 8.0, 0.0, 1.0, surface="flat", outline=outline, figure="none", exact_palette=True
+        )
         picture = torch.from_numpy(paint(controls, width=128, height=128)).permute(2, 0, 1)[None] / 255
         features[outline] = line_features(picture)[0].reshape(-1, 2, 6)  # reaches, dark and light, features
     extreme = 3  # the part that is as dark as the darkest, or as light as the lightest

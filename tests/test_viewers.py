@@ -15,6 +15,14 @@ def test_groups_have_mean_error_and_shares() -> None:
     assert "correlate by" in table
 
 
+def test_versions_of_the_same_songs_are_compared_in_pairs() -> None:
+    key = {"1": "before:7", "2": "after:7", "3": "painters", "4": "after:9", "5": "before:9", "6": "painters"}
+    table = read_scores(key, [{"1": 4, "2": 5, "3": 8, "4": 9, "5": 7, "6": 6}])
+    assert "| before | 2 | 5.50 | 1.50 | 0.50 | 0.50 |" in table
+    assert "after - before: +1.50, standard error 0.50, 2 songs" in table
+    assert "painters - " not in table
+
+
 def test_a_missing_score_is_named() -> None:
     with pytest.raises(SystemExit, match="1 pictures have no score"):
         read_scores(KEY, [{"1": 4, "2": 8, "3": 6}])

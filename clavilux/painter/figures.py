@@ -8,9 +8,8 @@ prefer it to bars and planes (docs/measures.md). The main figure is near the foc
 determines its name. A second, smaller figure, called the answer, is elsewhere, and the second kind of marks determines
 its name. Most shapes exchange the palette slots beneath them, dark for light, so that they look translucent.
 
-The higher the control `shapes`, the more is drawn. In a calm picture, the main figure has two shapes and an accent, and
-there is no answer. In a busy picture, the main figure is smaller and has all its shapes, there is an answer, and a wide
-arc may cross the picture.
+The higher the control `shapes`, the more is drawn. In a calm picture, the main figure is large, and there is no answer.
+In a busy picture, it is smaller, there is an answer, and a wide arc may cross the picture.
 
 The sizes, rotations and variants of the shapes in a figure are computed from smooth functions of the plan (the
 probability of each colour in each cell of a grid). Songs with similar plans therefore have similar figures.
@@ -28,7 +27,7 @@ from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
 from clavilux.painter.plan import choose_by_plan
 from clavilux.painter.raster import Float32, Mask, UInt8
-from clavilux.painter.shapes import Canvas, Figures, Frame, common, together, without
+from clavilux.painter.shapes import Canvas, Figures, Frame, together, without
 
 # Size of the main figure in short sides: the first number divided by the number of large shapes, but at least the
 # second and at most the third.
@@ -43,11 +42,10 @@ _WIDE_ARCS = 0.4  # share of the busier pictures that have a wide arc across the
 _ACROSS = 0.6  # share of a side that the wide arc must span to go across the picture
 _OFF_CENTRE = 0.15  # of a side: smallest distance of the arc from the middle to be mentioned
 _AROUND = 2.6  # radians: range of the direction from the main figure to the answer, about that through the centre
-_PARTS = 2, 7  # largest number of shapes of a main figure, without its accent, in the calmest and the busiest pictures
-_ANSWER_PARTS = 3  # largest number of shapes of an answer in the busiest pictures; the calmest have no answer
+_ANSWER_FROM = 1 / 6  # how busy a picture must be, from 0 to 1, to have an answer
 _N_CHOICES = 48
 # Radians: range of the rotation of figures that would not be recognised lying down; the others lie in any direction.
-_TILTS = {"guitar": 1.4, "boat": 0.3, "moon": 0.3, "mountains": 0.3, "fish": 0.3}
+_TILTS = {"guitar": 1.4, "boat": 0.3, "moon": 0.3, "mountains": 0.3}
 
 
 def add_figures(slots: UInt8, x: Float32, y: Float32, focus: Float32, controls: Controls, seed: int) -> Figures:
@@ -85,14 +83,10 @@ def _draw(canvas: Canvas, focus: Float32, controls: Controls, choose: Iterator[f
     away = math.atan2(-centre[1], -centre[0]) + _AROUND * (next(choose) - 0.5)
     reach = _APART[0] * size + _APART[1]
     there = np.clip(centre + reach * np.array([math.cos(away), math.sin(away)]), -_FURTHEST, _FURTHEST)
-    busy = _busy(controls)
     which, crossing = next(choose), Frame(there, math.pi * next(choose), 1.0)
-    canvas.left = round(busy)
-    if which < _WIDE_ARCS:
+    if which < _WIDE_ARCS and _busy(controls) > 0.5:
         canvas.exchange(crossing.ring(0, 0.5, 0.42, 0.42 + 0.1 * which), 3, _describe_arc)
-    canvas.left = round(_PARTS[0] + (_PARTS[1] - _PARTS[0]) * busy)
     FIGURES[main](canvas, Frame(centre, angle, size), choose)
-    canvas.left = round(_ANSWER_PARTS * busy)
     for answer in answers:
         _ANSWERS[answer](canvas, Frame(there, angle + math.pi * (0.3 + 0.4 * next(choose)), _ANSWER * size), choose)
 
@@ -116,7 +110,7 @@ def figure_names(controls: Controls) -> tuple[str, ...]:
     """Return the names of the main figure and, if there is one, the answer; () for the figure name "none"."""
     if controls.figure == "none":
         return ()
-    kinds = (controls.kind, controls.second_kind or controls.kind)[: 1 + (round(_ANSWER_PARTS * _busy(controls)) > 0)]
+    kinds = (controls.kind, controls.second_kind or controls.kind)[: 1 + (_busy(controls) > _ANSWER_FROM)]
     return tuple(MARKS[kind].figure if controls.figure == "auto" else controls.figure for kind in kinds)
 
 
@@ -219,9 +213,9 @@ def _moon(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     line, side = 0.55, 0.5 * next(choose) - 0.25
     canvas.exchange(f.bar(0, line + 2, 6, 2))
     canvas.oppose(f.disc(side, -0.55, 0.85))
-    canvas.exchange(f.half(side, -0.55, 0.85, 0.6 + next(choose)), 3)
-    light = (f.bar(side + 0.25 * next(choose) - 0.12, line + 0.2 + 0.3 * k, 0.85 - 0.17 * k, 0.085) for k in range(4))
-    canvas.contrast(together(*light), next(choose))
+    canvas.exchange(f.disc(side + 0.5 - next(choose), -0.3, 0.6), 3)
+    spread, deep = 0.35 + 0.3 * next(choose), line + 0.8 + 0.6 * next(choose)
+    canvas.exchange(f.polygon((side - 0.6, line), (side + 0.6, line), (side + spread, deep), (side - spread, deep)), 3)
     away = -1.0 if side > 0 else 1.0
     canvas.exchange(f.half(1.4 * away, line, 1.0, -math.pi / 2))
     canvas.accent(f.bar(1.2 * away, line + 0.12, 0.7, 0.07))
@@ -249,18 +243,6 @@ def _horn(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     canvas.accent(f.ring(0.75, 0, 1.15 * wide, 1.3 * wide, -1.1 - next(choose), 1.6), "an arc around it")
 
 
-def _fish(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
-    deep = 0.8 + 0.5 * next(choose)
-    radius = (1.5 * 1.5 + deep * deep) / (2 * deep)
-    body = common(f.disc(0, radius - deep, radius), f.disc(0, deep - radius, radius))
-    canvas.exchange(together(body, f.polygon((-1.2, 0), (-2.2, -0.75), (-2.2, 0.75))))
-    canvas.exchange(without(body, f.disc(-0.9, 0, 1.55)), 3)
-    canvas.contrast(common(f.ring(2.2, 0, 1.55, 1.75, math.pi / 2, math.pi), body), next(choose))
-    canvas.contrast(f.polygon((-0.5, -0.8 * deep), (0.4, -0.85 * deep), (-0.5, -0.8 * deep - 0.6)), next(choose))
-    canvas.oppose(f.disc(0.95, -0.12, 0.2))
-    canvas.accent(f.disc(1.9, -0.8, 0.2))
-
-
 def _answer_disc(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     turn = math.tau * next(choose)
     canvas.exchange(f.disc(0, 0, 1))
@@ -283,16 +265,16 @@ def _answer_triangles(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None
 
 FIGURES: dict[str, _Draw] = {
     "disc": _disc, "crescent": _crescent, "hill": _hill, "pebble": _pebble, "ray": _ray, "guitar": _guitar,
-    "boat": _boat, "moon": _moon, "mountains": _mountains, "horn": _horn, "fish": _fish,
+    "boat": _boat, "moon": _moon, "mountains": _mountains, "horn": _horn,
 }  # fmt: skip
 FIGURE_WORDS = {
     "disc": "a large disc", "crescent": "a large crescent", "hill": "a large half disc",
     "pebble": "a large smooth pebble", "ray": "a fan of rays", "guitar": "a shape like a guitar",
     "boat": "a shape like a sailing boat", "moon": "a disc above a horizon", "mountains": "triangles like mountains",
-    "horn": "a shape like a horn", "fish": "a shape like a fish",
+    "horn": "a shape like a horn",
 }  # fmt: skip
 _ANSWERS: dict[str, _Draw] = {
     "disc": _answer_disc, "crescent": _answer_disc, "hill": _answer_arch, "pebble": _answer_pebble,
     "ray": _answer_triangles, "guitar": _answer_disc, "boat": _answer_triangles, "moon": _answer_arch,
-    "mountains": _answer_triangles, "horn": _answer_disc, "fish": _answer_pebble,
+    "mountains": _answer_triangles, "horn": _answer_disc,
 }  # fmt: skip

@@ -34,11 +34,6 @@ def together(*shapes: Shape) -> Shape:
     return lambda x, y: np.any([shape(x, y) for shape in shapes], axis=0)
 
 
-def common(*shapes: Shape) -> Shape:
-    """Return the shape of all places that are in each of the shapes."""
-    return lambda x, y: np.all([shape(x, y) for shape in shapes], axis=0)
-
-
 @dataclass(frozen=True)
 class Frame:
     """Coordinates of a figure, relative to its centre and in units of its size: u along its axis, v across it.
@@ -144,7 +139,6 @@ class Canvas:
         self.drawn, self.edge = np.zeros(slots.shape, bool), np.zeros(slots.shape, bool)
         self.steps: list[tuple[Shape, int, bool]] = []
         self.also: list[str] = []  # words for large shapes that the name of a figure does not tell
-        self.left = 0  # number of shapes that are still drawn; an accent is drawn always
         self.rare = int(np.bincount(slots.ravel(), minlength=SLOTS).argsort(kind="stable")[1])  # as a rule the accent
 
     def exchange(self, shape: Shape, by: int = _EXCHANGE, words: Words = "") -> None:
@@ -173,7 +167,7 @@ class Canvas:
 
     def accent(self, shape: Shape, words: str = "") -> None:
         """Fill a shape with a slot that is rare in the picture."""
-        self._add(shape, lambda mean: self.rare, is_accent=True, words=words)
+        self._add(shape, lambda mean: self.rare, words=words)
 
     def _add(
         self,
@@ -181,11 +175,9 @@ class Canvas:
         choose: Callable[[float], int],
         *,
         is_move: bool = False,
-        is_accent: bool = False,
         words: Words = "",
     ) -> None:
-        self.left -= not is_accent
-        if (not is_accent and self.left < 0) or not (cells := shape(self.x, self.y)).any():
+        if not (cells := shape(self.x, self.y)).any():
             return
         step = shape, choose(float(self.slots[cells].mean())), is_move
         self.steps.append(step)

@@ -61,6 +61,8 @@ def make_study(
         If fewer than `LEAST_SONGS` songs, or the halves of fewer than `COMPARISONS` songs, can be painted.
     """
     check_folder(folder)
+    if len(songs) < LEAST_SONGS:  # before they are read, which takes long
+        raise _too_few(len(songs))
     rng = np.random.default_rng(seed)
     order = [songs[i] for i in rng.permutation(len(songs))]
     jobs = min(count_jobs(jobs), max(1, len(order)))
@@ -80,7 +82,7 @@ def make_study(
 
     heard, rest = take(make_whole, order, MATCHES)
     if len(heard) < LEAST_SONGS:
-        raise StudyError(f"too few songs for a study: {len(heard)}; give a folder with {LEAST_SONGS} or more")
+        raise _too_few(len(heard))
     halves, _ = take(make_halves, rest, COMPARISONS)
     if len(halves) < COMPARISONS:
         halves, _ = take(make_halves, list(heard), COMPARISONS)
@@ -101,6 +103,10 @@ def check_folder(folder: Path) -> None:
     """Raise an `OutputError` unless a folder is empty or does not exist."""
     if folder.is_dir() and any(folder.iterdir()):
         raise OutputError(f"{folder} is not empty; give a new folder, so that a study holds nothing else")
+
+
+def _too_few(n: int) -> StudyError:
+    return StudyError(f"too few songs for a study: {n}; give a folder with {LEAST_SONGS} or more")
 
 
 def _attempt(make: Make, bundle: str, song: Path) -> Pieces | str:
