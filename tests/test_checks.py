@@ -115,7 +115,10 @@ def test_a_few_silent_songs_are_accepted(run: Run) -> None:
 def test_too_few_tracks_are_refused_in_both_splits(run: Run) -> None:
     table = "file,split,role,source,tier,licence\n"
     rows = [f"track {i:02d}.mp3,{{}},music,me,free,own\n" for i in range(16)]
-    for training, validation, message in ((9, 7, "9 tracks for training"), (14, 2, "2 tracks for validation")):
+    for training, validation, message in (
+        (9, 7, "16 songs, 9 of them for training"),
+        (14, 2, "16 songs, 2 of them for validation"),
+    ):
         splits = ["training"] * training + ["validation"] * validation
         text = "".join(row.format(split) for row, split in zip(rows, splits, strict=True))
         (run.features / "corpus.csv").write_text(table + text)

@@ -379,3 +379,14 @@ def test_songs_that_cannot_be_decoded_are_reported(tmp_path):
     assert result.exit_code == 1
     assert "broken.mp3" in result.output
     assert "0 songs measured" in result.output
+
+
+def test_after_an_interruption_a_line_says_how_to_continue(monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clavilux.cli.train._prepare", interrupted)
+    for command in (["all", "-o", "bundle"], ["audio-vae"], ["image-vae"]):
+        result = CliRunner().invoke(cli, ["train", *command])
+        assert result.exit_code == 130
+        assert "the same command with --resume continues this training" in result.output

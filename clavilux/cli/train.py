@@ -119,6 +119,14 @@ class _Stages(click.Group):
                 ) from error
             raise
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the sub-command; after Ctrl-C, a line says how to continue."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("clavilux: interrupted; the same command with --resume continues this training", err=True)
+            raise
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -248,6 +256,8 @@ def _prepare(given: dict[str, Any], *, songs: bool = True, pictures: bool = True
         command=sys.argv[1:],
     )
     check_recipe(run, output, songs=songs, pictures=pictures)
+    if run.resume and not any(run.folder.glob("*.ckpt")):
+        run.log(f"{run.folder} has no checkpoint: nothing to resume, the training begins")
     if pictures:
         check_pictures(run)
     if songs:

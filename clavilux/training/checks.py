@@ -25,6 +25,7 @@ from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
+from clavilux.system.arguments import counted
 from clavilux.training.checkpoint import refuse_existing
 from clavilux.training.datasets import (
     FEATURE_SUFFIXES,
@@ -169,9 +170,10 @@ def check_songs(run: Run, *, descriptors: bool) -> None:
     for split, fewest in _FEWEST_TRACKS.items():
         of_split = [entry for entry in entries if entry.split == split]
         if len(of_split) < fewest:
+            folder = run.music or run.features
             raise TrainingError(
-                f"{run.features} has {len(of_split)} tracks for {split}; at least {fewest} are needed to standardise "
-                "song codes. Add music"
+                f"{folder} has {counted(len(entries), 'song')}, {len(of_split)} of them for {split}, "
+                f"and needs {fewest} for {split}, to standardise song codes. Add music"
             )
         summaries = []
         for entry in of_split:
