@@ -162,7 +162,7 @@ def test_a_page_has_everything_and_needs_no_network() -> None:
 
 def test_a_page_shows_the_variation_that_was_chosen() -> None:
     song = write_wave(Path("song.wav"), sounds.song(6.0))
-    painted = run("paint", song, "--count", 2, "--size", "128x64", "--warmth", 1)
+    painted = run("paint", song, "--count", 2, "--size", "384x192", "--warmth", 1)
     assert painted.exit_code == 0, painted.output
     done = run("explain", "song-2.png", song, "-o", "card.html")
     assert (done.exit_code, done.stdout) == (0, "song-2.png -> card.html\n"), done.output
