@@ -105,8 +105,8 @@ def read_scores(key: dict[str, str], viewers: list[dict[str, float]]) -> str:
         error = part.std(ddof=1) / np.sqrt(len(part))
         shares = f"{(part >= 6).mean():.2f} | {(part <= 4).mean():.2f}"
         lines.append(f"| {group} | {len(part)} | {part.mean():.2f} | {error:.2f} | {shares} |")
-    for second in list(by_group)[1:]:
-        first = next(iter(by_group))
+    first, *others = by_group
+    for second in others:
         if both := [song for song in by_group[first] if song in by_group[second]]:
             apart = np.array([by_group[second][song] - by_group[first][song] for song in both])
             error = apart.std(ddof=1) / np.sqrt(len(apart))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clavilux.colour import read_hex, srgb_to_lab, write_hex
 from clavilux.painter.controls import Controls
-from clavilux.painter.figures import FIGURE_WORDS, figure_names, name_side
+from clavilux.painter.figures import ANSWERS, FIGURE_WORDS, figure_names, name_side
 from clavilux.painter.surfaces import SURFACES
 
 Float32 = NDArray[np.float32]
@@ -30,11 +30,6 @@ _ACCENT_APART = 35.0  # smallest distance in CIELAB of an accent from every colo
 _MIN_DIFFERENCE_L = 6.0  # smallest difference in mean L* between two parts of a picture to be mentioned
 _OPAQUE = 128  # smallest alpha of what is described in a transparent picture
 _OFF_CENTRE = 0.1  # of a side: smallest distance of a figure from the middle of the picture to be mentioned
-_SECOND_WORDS = {  # name of a figure -> what is painted as the second figure
-    "disc": "a small disc", "crescent": "a small disc", "hill": "a small arch", "pebble": "a small pebble",
-    "ray": "small triangles", "guitar": "a small disc", "boat": "small triangles", "moon": "a small arch",
-    "mountains": "small triangles", "horn": "a small disc",
-}  # fmt: skip
 _BORDER = 15.0  # distance in CIELAB of neighbouring cells between which there is a border
 # Each table has pairs of a limit and the words for values below it. `_CONTRASTS` is about the standard deviation of L*,
 # `_TONES` about its mean, `_COLOURS` about the mean chroma, `_BUSYNESS` about the share of neighbouring cells with a
@@ -208,7 +203,7 @@ def _describe_figures(controls: Controls, width: int, height: int, seed: int) ->
     beside = name_side(right, _OFF_CENTRE, "left of", "right of")
     place = " and ".join(filter(None, (above, beside))) or "in"
     parts = [f"{FIGURE_WORDS[names[0]]} {place} the middle", *composition.figures.also]
-    parts += [_SECOND_WORDS[name] for name in names[1:]]
+    parts += [ANSWERS[name][1] for name in names[1:]]
     return f"{', '.join(parts[:-1])}, and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 

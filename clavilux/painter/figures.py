@@ -88,7 +88,8 @@ def _draw(canvas: Canvas, focus: Float32, controls: Controls, choose: Iterator[f
         canvas.exchange(crossing.ring(0, 0.5, 0.42, 0.42 + 0.1 * which), 3, _describe_arc)
     FIGURES[main](canvas, Frame(centre, angle, size), choose)
     for answer in answers:
-        _ANSWERS[answer](canvas, Frame(there, angle + math.pi * (0.3 + 0.4 * next(choose)), _ANSWER * size), choose)
+        draw, _ = ANSWERS[answer]
+        draw(canvas, Frame(there, angle + math.pi * (0.3 + 0.4 * next(choose)), _ANSWER * size), choose)
 
 
 def _describe_arc(cells: Mask) -> str:
@@ -273,8 +274,10 @@ FIGURE_WORDS = {
     "boat": "a shape like a sailing boat", "moon": "a disc above a horizon", "mountains": "triangles like mountains",
     "horn": "a shape like a horn",
 }  # fmt: skip
-_ANSWERS: dict[str, _Draw] = {
-    "disc": _answer_disc, "crescent": _answer_disc, "hill": _answer_arch, "pebble": _answer_pebble,
-    "ray": _answer_triangles, "guitar": _answer_disc, "boat": _answer_triangles, "moon": _answer_arch,
-    "mountains": _answer_triangles, "horn": _answer_disc,
-}  # fmt: skip
+# Of each figure, how it is drawn as an answer, and words for that.
+ANSWERS: dict[str, tuple[_Draw, str]] = {
+    **dict.fromkeys(("disc", "crescent", "guitar", "horn"), (_answer_disc, "a small disc")),
+    **dict.fromkeys(("hill", "moon"), (_answer_arch, "a small arch")),
+    **dict.fromkeys(("ray", "boat", "mountains"), (_answer_triangles, "small triangles")),
+    "pebble": (_answer_pebble, "a small pebble"),
+}

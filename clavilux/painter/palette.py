@@ -2,10 +2,10 @@
 
 palette of the controls, area of each palette slot -> **here** -> colours in CIELAB, shifted as the controls say
 
-In real abstract art, the darkest and the lightest colour of a picture differ by 60 or more in L*, and most areas are
-clearly dark or clearly light. Most pictures have a
+In real abstract art, the darkest and the lightest colour of a picture differ by 60 or more in L*. Most pictures have a
 dominant colour, a second one, and a saturated one in small areas. Therefore a palette with a smaller range of lightness
-is widened, and one palette slot that covers little of the picture gets a saturated colour, the accent.
+is widened, and one palette slot that covers little of the picture gets a saturated colour, the accent. Viewers prefer
+colours that are clearly dark or clearly light (research/diary/figures.md), so the others move away from the middle.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def compose_palette(
     """
     lab = srgb_to_lab(palette).astype(np.float64)
     weight = np.maximum(share, 1e-4)
-    lab[:, 0] = _part(_widen(lab[:, 0], weight / weight.sum()), weight / weight.sum())
+    areas = weight / weight.sum()
+    lab[:, 0] = _part(_widen(lab[:, 0], areas), areas)
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     small = [k for k in range(SLOTS) if _ACCENT_AREA[0] < share[k] < _ACCENT_AREA[1]] or [int(share.argmin())]
     accent = max(small, key=lambda k: chroma[k] + 40 * at_focus[k])

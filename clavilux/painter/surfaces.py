@@ -196,7 +196,7 @@ class BrushDrawing(Gouache):
 
 
 class Flat(Surface):
-    """Opaque areas of one colour each; a few borders are blurred.
+    """Opaque areas without strokes, whose colours drift; a few borders are blurred.
 
     The control `outline` draws lines of uneven width along borders.
     """

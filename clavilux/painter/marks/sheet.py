@@ -50,9 +50,8 @@ def choose_tiles() -> Iterator[tuple[str, Controls]]:
     """
     for kind in KINDS:
         for half, (shapes, detail) in enumerate(((2.2, 0.3), (7.0, 1.0))):
-            plain: dict[str, Any] = {"surface": "flat", "texture": 0.0, "figure": "none"}
-            look = _look(f"{kind} {half}", frequency=18.0, shapes=shapes, detail=detail, **plain)
-            yield kind, Controls(kind=kind, **look)
+            look = _look(f"{kind} {half}", frequency=18.0, shapes=shapes, detail=detail, surface="flat", figure="none")
+            yield kind, Controls(kind=kind, texture=0.0, **look)
     for figure in FIGURES:
         for surface in ("gouache", "flat"):
             look = _look(f"figure {figure} {surface}", frequency=12.0, shapes=3.0, detail=0.3, surface=surface)
