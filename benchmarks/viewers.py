@@ -113,6 +113,13 @@ def read_scores(key: dict[str, str], viewers: list[dict[str, float]]) -> str:
             lines.append(f"\n{second} - {first}: {apart.mean():+.2f}, standard error {error:.2f}, {len(apart)} songs")
     if len(viewers) == 2:
         lines.append(f"\nThe two viewers correlate by {np.corrcoef(table)[0, 1]:.2f}.")
+        versions = [[i for i, own in enumerate(songs) if own == song] for song in dict.fromkeys(filter(None, songs))]
+        chosen = [
+            [table[i, of[table[j, of].argmax()]] - table[i, of].mean() for of in versions] for i, j in ((0, 1), (1, 0))
+        ]
+        if max(map(len, versions), default=0) > 1:
+            gains = " and ".join(f"{np.mean(gain):+.2f}" for gain in chosen)
+            lines.append(f"\nIf one viewer chooses the best picture of each song, the other sees a gain of {gains}.")
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 
+import torch
 from click.testing import CliRunner
 from PIL import Image
 from test_training import save_features, write_art, write_features
@@ -21,6 +22,7 @@ from clavilux.bundle import open_bundle
 from clavilux.cli import cli
 from clavilux.errors import ClaviluxError, CorpusError, TrainingError
 from clavilux.training import checks
+from clavilux.training.checkpoint import save_checkpoint
 from clavilux.training.checks import check_pictures, check_recipe, check_songs
 from clavilux.training.recipe import load_recipe
 from clavilux.training.run import Run
@@ -211,9 +213,19 @@ def test_output_folders_that_cannot_be_written_are_refused(run: Run, tmp_path: P
     with pytest.raises(TrainingError, match="give another --run"):
         check_recipe(dataclasses.replace(run, folder=tmp_path / "file"), None, songs=True, pictures=True)
     run.folder.mkdir()
-    (run.folder / "audio-vae.ckpt").touch()
+    recipe = run.recipe.audio_vae
+    names = ("steps", "batch", "learning_rate", "warmup", "final_learning_rate", "ema")
+    empty = {"task": {}, "averaged": {}, "optimizer": {}, "controller": None}
+    state = {"step": 1, "precision": "32-true", "threads": 1, "random": torch.zeros(1), **empty}
+    path, resumed = run.folder / "audio-vae.ckpt", dataclasses.replace(run, resume=True)
+    save_checkpoint(path, state | {"settings": {name: getattr(recipe, name) for name in names}})
     check_recipe(run, None, songs=False, pictures=True)
-    check_recipe(dataclasses.replace(run, resume=True), None, songs=True, pictures=True)
+    check_recipe(resumed, None, songs=True, pictures=True)
+    other = dataclasses.replace(recipe, batch=recipe.batch + 8)
+    for changed in (other, dataclasses.replace(recipe, ema=0.5)):
+        with pytest.raises(TrainingError, match=r"audio-vae.ckpt was made with other settings \((batch|ema)\)"):
+            new = dataclasses.replace(resumed.recipe, audio_vae=changed)
+            check_recipe(dataclasses.replace(resumed, recipe=new), None, songs=True, pictures=True)
     with pytest.raises(TrainingError, match="--resume"):
         check_recipe(run, None, songs=True, pictures=True)
 

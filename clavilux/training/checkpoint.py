@@ -11,6 +11,7 @@ import torch
 
 from clavilux.errors import TrainingError
 from clavilux.system.files import write_whole
+from clavilux.training.recipe import AudioVAERecipe, ImageVAERecipe
 from clavilux.training.writing import writing_to
 from clavilux.version import __version__
 
@@ -68,13 +69,31 @@ def load_checkpoint(path: Path, *, resume: bool, settings: dict[str, Any]) -> di
             f"{path} was made from other data; resume with the folders and the --from of that run, or give another "
             "folder with --run"
         )
-    if changed or saved["settings"].keys() != settings.keys():
-        names = changed or sorted(saved["settings"].keys() ^ settings.keys())
+    _refuse_changed(path, changed or sorted(saved["settings"].keys() ^ settings.keys()))
+    return saved
+
+
+def refuse_other_recipe(path: Path, recipe: AudioVAERecipe | ImageVAERecipe) -> None:
+    """Raise a `TrainingError` if a checkpoint was made with other settings than those of a table of a recipe.
+
+    The training compares all settings when it resumes (`load_checkpoint`); this finds most differences earlier.
+    Nothing happens if there is no checkpoint.
+    """
+    if not path.exists():
+        return
+    saved = _read(path)["settings"]
+    names = ["batch", "learning_rate", "warmup", "final_learning_rate", "ema"]
+    if not recipe.epochs:  # with epochs, the number of steps depends on the data
+        names.append("steps")
+    _refuse_changed(path, [name for name in names if saved.get(name) != getattr(recipe, name)])
+
+
+def _refuse_changed(path: Path, names: list[str]) -> None:
+    if names:
         raise TrainingError(
             f"{path} was made with other settings ({', '.join(names)}); resume with the same recipe, or give another "
             "folder with --run"
         )
-    return saved
 
 
 def refuse_existing(path: Path) -> None:

@@ -26,7 +26,7 @@ from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.marks import KINDS
 from clavilux.system.arguments import counted
-from clavilux.training.checkpoint import refuse_existing
+from clavilux.training.checkpoint import refuse_existing, refuse_other_recipe
 from clavilux.training.datasets import (
     FEATURE_SUFFIXES,
     TRAINING,
@@ -61,15 +61,19 @@ def check_recipe(run: Run, output: Path | None, *, songs: bool, pictures: bool) 
     Raises
     ------
     TrainingError
-        If a folder cannot be written to, a checkpoint exists without `--resume`, or the recipe does not fit a bundle.
+        If a folder cannot be written to, a checkpoint exists without `--resume` or was made with other settings, or the
+        recipe does not fit a bundle.
     BundleError
         If the weights of a bundle cannot be read.
     ModuleNotFoundError
         If a package that the export needs is not installed.
     """
     _check_writable(run.folder, "--run")
-    for network, trained in (("audio-vae", songs), ("image-vae", pictures)):
-        if trained and not run.resume:
+    networks = (("audio-vae", songs, run.recipe.audio_vae), ("image-vae", pictures, run.recipe.image_vae))
+    for network, trained, settings in networks:
+        if trained and run.resume:
+            refuse_other_recipe(run.folder / f"{network}.ckpt", settings)
+        elif trained:
             refuse_existing(run.folder / f"{network}.ckpt")
     if output is not None:
         _check_output(run, output)
