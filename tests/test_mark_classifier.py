@@ -1,5 +1,6 @@
-"""Painted examples, symmetries of the square, weights of kinds and surfaces, and line features."""
+"""Painted examples, symmetries of the square, weights of kinds and surfaces, and features of lines and of edges."""
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -9,20 +10,22 @@ import torch
 from safetensors.torch import save_file
 
 from clavilux.constants import FINISH, PAINT, SURFACE_NAMES
-from clavilux.models.mark_classifier import MarkClassifier, line_features
+from clavilux.models.mark_classifier import MarkClassifier, edge_features, line_features, to_grey
 from clavilux.painter.controls import Controls
-from clavilux.painter.marks import KINDS
+from clavilux.painter.figures import FIGURES
+from clavilux.painter.marks import KINDS, MARKS
 from clavilux.painter.paint import paint
 from clavilux.training.analysis import Windows, read_layout
 from clavilux.training.painted_examples import paint_examples
+from clavilux.training.recipe import load_recipe
 from clavilux.training.stage_pictures import start_classifier_from
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
 from clavilux.training.train_mark_classifier import (
     MarksRead,
     class_weights,
     direction_of,
-    even_shares,
     read_marks,
+    wanted_shares,
     weigh_classes,
 )
 
@@ -122,21 +125,29 @@ def _uneven_marks():
     )
 
 
-def test_full_evenness_makes_all_kinds_equally_frequent_and_keeps_the_order_within_a_kind():
+def test_kinds_get_wanted_shares_and_the_order_within_a_kind_is_kept():
     marks = _uneven_marks()
-    weights = class_weights(marks.kind, even_shares(marks.kind, 1.0))
-    even = weigh_classes(marks, weights, np.ones(len(SURFACE_NAMES)))
-    np.testing.assert_allclose(even.kind.mean(axis=0), 0.2, atol=0.01)
-    np.testing.assert_allclose(even.kind.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(even.surface, marks.surface, atol=1e-6)
+    shares = np.array([0.1, 0.3, 0.2, 0.15, 0.25])
+    weighted = weigh_classes(marks, class_weights(marks.kind, shares), np.ones(len(SURFACE_NAMES)))
+    np.testing.assert_allclose(weighted.kind.mean(axis=0), shares, atol=0.01)
+    np.testing.assert_allclose(weighted.kind.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(weighted.surface, marks.surface, atol=1e-6)
     ratio = np.log(marks.kind[:, 0] / marks.kind[:, 2])
-    assert np.corrcoef(ratio, np.log(even.kind[:, 0] / even.kind[:, 2]))[0, 1] > 0.999
+    assert np.corrcoef(ratio, np.log(weighted.kind[:, 0] / weighted.kind[:, 2]))[0, 1] > 0.999
 
 
-def test_zero_evenness_changes_nothing():
-    marks = _uneven_marks()
-    weights = class_weights(marks.kind, even_shares(marks.kind, 0.0))
-    assert weigh_classes(marks, weights, np.ones(len(SURFACE_NAMES))).kind == pytest.approx(marks.kind, abs=2e-3)
+def test_every_figure_has_its_share_and_its_kinds_are_equally_frequent():
+    analysis = load_recipe("default").analysis
+    figures = analysis.figure_shares
+    assert {field.name for field in dataclasses.fields(figures)} == set(FIGURES)
+    shares, surfaces = wanted_shares(analysis)
+    total = sum(vars(figures).values())
+    assert sum(surfaces) == pytest.approx(1)
+    assert surfaces[SURFACE_NAMES.index("gouache")] == max(surfaces)
+    for name, share in vars(figures).items():
+        own = [shares[i] for i, kind in enumerate(KINDS) if MARKS[kind].figure == name]
+        assert sum(own) == pytest.approx(share / total)
+        assert max(own) == min(own)
 
 
 def test_surfaces_get_the_shares_of_the_recipe():
@@ -167,11 +178,38 @@ def test_line_features_distinguish_dark_lines_light_lines_and_none():
             palette, plan, "facets", 8.0, 0.0, 1.0, surface="flat", outline=outline, figure="none", exact_palette=True
         )
         picture = torch.from_numpy(paint(controls, width=128, height=128)).permute(2, 0, 1)[None] / 255
-        features[outline] = line_features(picture)[0].reshape(-1, 2, 6)  # reaches, dark and light, features
+        features[outline] = line_features(to_grey(picture))[0].reshape(-1, 2, 6)  # reaches, dark and light, features
     extreme = 3  # the part that is as dark as the darkest, or as light as the lightest
     dark, light = (np.array([float(features[o][0, side, extreme]) for o in (-1.2, 0.0, 1.2)]) for side in (0, 1))
     assert dark[0] > 1.15 * dark[1:].max()
     assert light[2] > 1.15 * light[:2].max()
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 90, 120])
+def test_edge_features_have_the_direction_of_lines(degrees):
+    """Lines at a counter-clockwise angle a give (cos 2a, sin 2a); a grid gives zero there, and four times its angle."""
+    angle = np.deg2rad(degrees)
+    y, x = np.mgrid[:128, :128] / 128.0
+    across, along = x * np.sin(angle) + y * np.cos(angle), x * np.cos(angle) - y * np.sin(angle)
+
+    def features_of(grey):
+        return edge_features(to_grey(torch.from_numpy(np.repeat(grey[None, None], 3, axis=1))))[0].numpy()
+
+    lines = features_of(0.5 + 0.4 * np.sin(2 * np.pi * 8 * across)).reshape(3, 5)
+    grid = features_of(0.5 + 0.4 * np.maximum(np.sin(50 * across), np.sin(50 * along))).reshape(3, 5)
+    double, four = ([np.cos(k * angle), np.sin(k * angle)] for k in (2, 4))
+    np.testing.assert_allclose(lines[0, :2], double, atol=0.1)
+    np.testing.assert_allclose(lines[1, :2], double, atol=0.1)
+    np.testing.assert_allclose(lines[2, :2], double, atol=0.2)  # few pixels for each line at this scale
+    np.testing.assert_allclose(lines[0, 3:], four, atol=0.2)
+    assert np.abs(grid[0, :2]).max() < 0.2
+    assert np.dot(grid[0, 3:], four) > 0.5
+
+
+def test_a_picture_of_one_colour_has_no_direction():
+    features = edge_features(to_grey(torch.full((1, 3, 128, 128), 0.4)))[0].numpy().reshape(3, 5)
+    assert np.isfinite(features).all()
+    np.testing.assert_allclose(features[:, [0, 1, 3, 4]], 0, atol=1e-6)
 
 
 def test_a_classifier_with_fewer_kinds_is_a_start(tmp_path):

@@ -10,6 +10,8 @@ from clavilux.bundle import open_bundle
 from clavilux.errors import RecipeError
 from clavilux.training.recipe import RECIPES, load_recipe
 
+ONLY_PRINT = "\n".join(f"{name} = 0" for name in ("gouache", "impasto", "collage", "drawing", "layers", "flat"))
+
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_loads(path):
@@ -64,7 +66,16 @@ def test_steps_replace_the_epochs_of_the_base(tmp_path, text, steps, epochs):
         ("[mapping]\nrounds = 0", "rounds is 0; it is a whole number from 1"),
         ("[mapping]\nmethod = 'magic'", "it is one of look-preserving"),
         ("[mapping]\nmethod = ['magic']", "it is one of look-preserving"),
-        ("audio_vae = 3", "it is a table"),
+        ("audio_vae = 3", r"it is a table, written \[audio_vae\]"),
+        ("[analysis]\nfigure_shares = 3", r"it is a table, written \[analysis\.figure_shares\]"),
+        ("[analysis]\nguitar = 1", r"write it below \[analysis\.figure_shares\]"),
+        ("[analysis.figure_shares]\nguitar = -0.1", r"\[analysis\.figure_shares\]: guitar is -0\.1"),
+        ("[analysis.figure_shares]\nguitar = nan", "guitar is nan"),
+        ("[analysis.figure_shares]\nviolin = 1", "unknown key 'violin'"),
+        (
+            f"[analysis.surface_shares]\n{ONLY_PRINT}",
+            r"\[analysis\.surface_shares\]: at least two shares must be above 0",
+        ),
         ("[audio_vae", "is not valid TOML"),
         ("a = " + "[" * 5_000, "is not valid TOML"),
         ("seed = 1\nseed = 2", "is not valid TOML"),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from clavilux.painter.composition import SIDE, Composition, slow_field
 from clavilux.painter.marks.hashing import COLUMN, ROW, key, mix, unit, whole_bits
+from clavilux.painter.marks.place import sum_waves
 from clavilux.painter.plan import choose_by_plan
 from clavilux.painter.raster import Float32, UInt8, enlarge, find_areas, find_edges, read_at, smooth, widen
 from clavilux.painter.strokes import nearest_lightness
@@ -28,6 +29,8 @@ _IN_FIGURES = 0.3  # factor of the change of colour within figures, which have n
 _DRIFT = (8.0, 2.5), (9.0, 2.0), (12.5, 2.0)
 _DRIFT_PLACES = 3.0  # short sides: range of the part of the slow fields that a picture shows
 _PALE, _LEAST_DRIFT = (63.0, 98.0), 0.2
+_MODEL_CYCLES = 7.0  # twice the waves per short side of the fields that choose how areas are shaded
+_SLOT_STEP = 2.3  # shift of these fields for each palette slot, so that an area inside another one is shaded otherwise
 _LEAST_AREA = 0.05**2  # in square short sides: the colour does not change within smaller areas
 
 
@@ -141,8 +144,9 @@ def colour_areas(read: tuple[UInt8, UInt8, Float32], palette: Float32) -> Float3
 def model_areas(composition: Composition, amount: float) -> Float32:
     """Return gradual changes of colour within large areas, (h, w, 3): numbers to add to CIELAB; 0 in small areas.
 
-    The lightness rises by about `amount` (L*) from one end of a large area to the other, in a random direction. Unless
-    the control `exact_palette` is true, the colour also changes towards a palette colour of similar lightness.
+    The lightness rises by about `amount` (L*) from one end of a large area to the other. The direction comes from
+    smooth fields, read at the middle of the area, so that a cell more or less seldom changes it. Unless the control
+    `exact_palette` is true, the colour also changes towards a palette colour of similar lightness.
     """
     slots = composition.slots[::2, ::2]
     area, palette = find_areas(slots), composition.palette
@@ -153,20 +157,24 @@ def model_areas(composition: Composition, amount: float) -> Float32:
     inside = number >= 0
     change = np.zeros((*slots.shape, 3), np.float32)
     of = number[inside]
-    hashes = large.astype(np.uint32)
-    turn, size, which = (unit(mix(hashes + np.uint32(key(composition.seed, f"model {k}")))) for k in range(3))
+    places = np.nonzero(inside)
+    slot = slots.ravel()[large]
+    cells = np.bincount(of)
+    middle = [_MODEL_CYCLES * np.bincount(of, at) / cells / (SIDE / 2) + _SLOT_STEP * slot for at in places]
+    y, x = (at.astype(np.float32) for at in middle)
+    down, right, size, which = (sum_waves(x, y, composition.seed, f"model {k}", n=8) for k in range(4))
+    length = np.hypot(down, right) + np.float32(1e-6)
     ramp = np.zeros(of.size, np.float32)
-    for at, part in zip(np.nonzero(inside), (np.sin(math.tau * turn), np.cos(math.tau * turn)), strict=True):
+    for at, part in zip(places, (down / length, right / length), strict=True):
         low, high = np.full(len(large), area.size), np.zeros(len(large))
         np.minimum.at(low, of, at)
         np.maximum.at(high, of, at)
         ramp += part[of] * ((at - low[of]) / (high - low + 1)[of] - 0.5).astype(np.float32)
-    slot = slots.ravel()[large]
-    towards = palette[nearest_lightness(palette)[slot, 1 + (which > 0.5)]] - palette[slot]
+    towards = palette[nearest_lightness(palette)[slot, 1 + (which > 0)]] - palette[slot]
     if composition.controls.exact_palette:
         towards[:] = 0  # mixtures of palette colours are not in the palette
     change[inside] = np.float32(0.55) * np.clip(ramp + np.float32(0.1), 0, 0.6)[:, None] * towards[of]
-    change[inside, 0] += ramp * (np.float32(amount) * (np.float32(0.4) + np.float32(0.8) * size))[of]
+    change[inside, 0] += ramp * (np.float32(amount) * (np.float32(0.8) + np.float32(0.3) * np.clip(size, -1, 1)))[of]
     change[composition.figures.cells[::2, ::2]] *= np.float32(_IN_FIGURES)
     return enlarge(change, composition.height, composition.width)
 

@@ -42,7 +42,6 @@ _PREDICTOR_WEIGHT_DECAY = 1e-2
 _VALIDATE_EVERY = 100  # steps of the predictor
 _LEARNING_RATE = 1e-2
 _DIRECTIONS = 128  # number of random directions of the sliced Wasserstein distance, drawn anew in each step
-_ENOUGH = 0.8  # a higher correlation of a correspondence adds nothing to the objective
 _LAB_CENTRE, _LAB_SCALE = 50.0, 25.0
 _LEAST_LEAD = 1e-6
 _SHARP = 4.0  # factor of the logits of surfaces, because the painter takes only the surface with the highest logit
@@ -185,24 +184,22 @@ def fit_by_surrogate(
 ) -> tuple[Float64, Float64, dict[str, float]]:
     """Return weights (P, D) and offset (D,) of a linear map from songs to latents, and the terms of the objective.
 
-    The terms (name -> value) are those of the last step of the fit. The objective, which is maximised, is the sum of
+    The terms (name -> value) are those of the last step of the fit. The objective, which is maximised, is "geometry",
+    the correlation between distances of songs and distances of their predicted visual features, minus five penalties,
+    each multiplied by the setting of the recipe with this name:
 
-    - "geometry": the correlation between distances of songs and distances of their predicted visual features,
-    - "correspondences": for each cross-modal correspondence, the correlation between the scores of songs and the scores
-      of their predicted visual features, clipped to at most 0.8; the mean of these correlations is multiplied by the
-      setting `correspondence_weight` of the recipe,
-
-    minus four penalties, each multiplied by the setting of the recipe with this name:
-
+    - `correspondence_weight`: the mean of (1 - r)^2 over the cross-modal correspondences, where r is the correlation
+      between the scores of songs and the scores of their predicted visual features; because of the square, weak
+      correspondences count most (the term "correspondences" is the mean of r),
     - `fill`: squared sliced Wasserstein distance (Bonneel et al. 2015) between the latents of songs and of art,
     - `fill_features`: the same distance between visual features,
     - `fill_correspondences`: squared Wasserstein distance between correspondence scores,
     - `steady_kinds`: variance of the scores of kinds of marks within songs, divided by their variance between songs
       (Fisher 1936).
 
-    Without the first three penalties, songs gather where the painter is smoothest. Before visual features are
-    predicted, normal noise with the standard deviation `jitter` is added to the latents of songs, so that the fit
-    generalises to new songs.
+    Without the penalties of `fill`, `fill_features` and `fill_correspondences`, songs gather where the painter is
+    smoothest. Before visual features are predicted, normal noise with the standard deviation `jitter` is added to the
+    latents of songs, so that the fit generalises to new songs.
 
     Parameters
     ----------
@@ -239,7 +236,7 @@ def fit_by_surrogate(
             gap_scores = _column_distance(features @ to_scores_of, art_features[art] @ to_scores_of)
         if kind_scores is not None:
             unsteady_kinds = _variance_ratio(weights @ kind_scores, within_songs, between_songs)
-        gain = geometry + recipe.correspondence_weight * correspondences.clamp(max=_ENOUGH).mean()
+        gain = geometry - recipe.correspondence_weight * (1 - correspondences).square().mean()
         filled = recipe.fill * gap + recipe.fill_features * gap_features + recipe.fill_correspondences * gap_scores
         return filled + recipe.steady_kinds * unsteady_kinds - gain, {
             "geometry": geometry,

@@ -7,8 +7,7 @@ linear regression on the posterior means of pictures of art, with two correction
 - Spread: the predictions of a regression vary less than its targets. Therefore, predicted palettes and classes are
   transformed by the optimal transport map between Gaussians. Predicted scalars are multiplied by the ratio of the
   standard deviations of targets and predictions.
-- Class frequencies: biases make the head choose each kind of marks and each surface as often as it was found in the
-  art.
+- Class frequencies: biases make the head choose each kind of marks and each surface as often as the recipe wants.
 
 For palettes and classes, the corrections are estimated on samples from the normal distribution with the mean and the
 covariance of the latents of art. These samples resemble the latents of songs more than the latents of art do.
@@ -50,6 +49,7 @@ def fit_linear_heads(
     marks: MarksRead,
     codebook: NDArray[np.float32],
     similarity: Float64,
+    shares: tuple[Float64, Float64],
     *,
     palette_blend: float,
     rng: np.random.Generator,
@@ -68,6 +68,8 @@ def fit_linear_heads(
         All palettes that the network can choose, sRGB in [0, 1].
     similarity : (n_kinds, >= 3)
         Coordinates of the kinds of marks, from `kind_similarity`; similar kinds are near each other.
+    shares : pair of (n_kinds,) and (n_surfaces,)
+        Wanted shares of kinds and of surfaces.
     palette_blend : float
         Standard deviation of the Gaussian weights with which palettes of the codebook near the prediction are blended,
         as a CIELAB distance (root mean square over the 8 colours).
@@ -78,7 +80,7 @@ def fit_linear_heads(
         "<target>_predicted": fraction of the variance of a target that is predicted. "palette_reach": factor by which
         predicted palettes were stretched. "palette_spread": variance of the palettes that are blended for samples of
         latents, divided by the variance of the palettes of the windows. "kind_shares_missed" and
-        "surface_shares_missed": how much the class frequencies differ from those in the art, from 0 to 1
+        "surface_shares_missed": how much the class frequencies differ from the wanted ones, from 0 to 1
         (`share_biases`).
     """
     samples = rng.multivariate_normal(latents.mean(0), np.cov(latents.T), _SAMPLES)
@@ -87,8 +89,8 @@ def fit_linear_heads(
     simplex = np.linalg.svd(np.eye(n_surfaces) - 1 / n_surfaces)[0][:, : n_surfaces - 1]
     return {
         **_fit_palette(network.to_palette, latents, samples, palettes, codebook, palette_blend),
-        **_fit_classes("kind", network.to_kind, latents, samples, marks.kind, similarity[:, :_MAP_DIM]),
-        **_fit_classes("surface", network.to_surface, latents, samples, marks.surface, simplex),
+        **_fit_classes("kind", network.to_kind, latents, samples, marks.kind, similarity[:, :_MAP_DIM], shares[0]),
+        **_fit_classes("surface", network.to_surface, latents, samples, marks.surface, simplex, shares[1]),
         **_fit_marks(network.to_marks, latents, marks),
     }
 
@@ -130,16 +132,21 @@ def _fit_palette(
 
 
 def _fit_classes(
-    name: str, layer: nn.Linear, latents: Float64, samples: Float64, classes: NDArray[np.floating], places: Float64
+    name: str,
+    layer: nn.Linear,
+    latents: Float64,
+    samples: Float64,
+    classes: NDArray[np.floating],
+    places: Float64,
+    shares: Float64,
 ) -> dict[str, float]:
     """Set the layer so that the score of a class falls with the squared distance of its point from a predicted point.
 
     `classes` (n, K) are class probabilities; `places` (K, d) has one point for each class. Similar kinds of marks have
     nearby points, so that a kind changes to a similar one at a class boundary. The biases of the layer make the
-    fraction of samples that get a class equal to the mean probability of this class in `classes`.
+    fraction of samples that get a class equal to `shares` (K,).
     """
     targets = np.asarray(classes, np.float64)
-    shares = targets.mean(axis=0)
     centre = shares @ places
     spread = np.cov(places.T, aweights=shares, bias=True)
     weights, offset = ridge(latents, targets @ places, _RIDGE)
@@ -181,20 +188,20 @@ def _fit_marks(layer: nn.Linear, latents: Float64, marks: MarksRead) -> dict[str
     return report
 
 
-def balance_classes(network: ImageVAE, art: Float64, songs: Float64) -> dict[str, float]:
-    """Change the biases of kinds and surfaces, in place, so that songs get each class as often as art.
+def balance_classes(network: ImageVAE, songs: Float64, kinds: Float64, surfaces: Float64) -> dict[str, float]:
+    """Change the biases of kinds and surfaces, in place, so that songs get each class as often as wanted.
 
-    ``art`` (n, 64) are the latents of art, ``songs`` (m, 64) the latents to which songs are mapped. The two have
-    slightly different distributions, so with biases that were fitted to art, songs would get rare classes too often.
+    ``songs`` (m, 64) are the latents to which songs are mapped; ``kinds`` (n_kinds,) and ``surfaces`` (n_surfaces,) are
+    the wanted shares. Songs are not quite distributed as the samples to which the biases were fitted, so without this
+    they would get some classes too often.
 
     Return "kind_shares_missed" and "surface_shares_missed": how much the class frequencies of songs still differ from
-    those of art, from 0 to 1 (`share_biases`).
+    the wanted shares, from 0 to 1 (`share_biases`).
     """
     missed = {}
-    for name in ("kind", "surface"):
+    for name, shares in (("kind", kinds), ("surface", surfaces)):
         layer = getattr(network, f"to_{name}")
         weight, bias = (part.detach().double().numpy() for part in (layer.weight, layer.bias))
-        shares = np.bincount((art @ weight.T + bias).argmax(axis=1), minlength=len(bias)) / len(art)
         change, missed[f"{name}_shares_missed"] = share_biases(songs @ weight.T + bias, shares)
         _set(layer, weight, bias + change)
     return missed

@@ -57,7 +57,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "final_learning_rate": (0, 1),
     "ema": (0, 1),
     "dropout": (0, 1),
-    "kind_evenness": (0, 1),
     "painting_share": (0, 1),
     "structure": (0, 1),
     "temperature": (1e-3, 1e3),
@@ -136,6 +135,22 @@ class MarkClassifierRecipe:
 
 
 @dataclass(frozen=True)
+class FigureShares:
+    """The table [analysis.figure_shares]: wanted relative frequencies of the figures; their sum need not be 1."""
+
+    guitar: float
+    moon: float
+    ray: float
+    mountains: float
+    crescent: float
+    hill: float
+    horn: float
+    pebble: float
+    disc: float
+    boat: float
+
+
+@dataclass(frozen=True)
 class SurfaceShares:
     """The table [analysis.surface_shares]: wanted relative frequencies of the surfaces; their sum need not be 1."""
 
@@ -156,7 +171,7 @@ class AnalysisRecipe:
     painting_windows: int
     palettes: int
     palette_softness: float
-    kind_evenness: float
+    figure_shares: FigureShares
     surface_shares: SurfaceShares
 
 
@@ -301,15 +316,18 @@ def _merge(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[st
                 raise RecipeError(f"{where}: has {given!r} and {key!r}, which mean the same; remove the first")
             logger.warning("%s: %r is now called %r", where, given, key)
         if key not in base:
-            tables = [f"[{name}]" for name, known in base.items() if isinstance(known, dict) and key in known]
+            inner = [name for name, known in base.items() if isinstance(known, dict) and key in known]
+            tables = [_in_table(where, name)[1] for name in inner]
             near = difflib.get_close_matches(key, base, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(base))}"
             hint = f"write it below {' or '.join(tables)}" if tables else hint
             raise RecipeError(f"{where}: unknown key {key!r}; {hint}")
         if isinstance(base[key], dict):
             if not isinstance(value, dict):
-                raise RecipeError(f"{where}: {key} is {_shorten(value)}; it is a table, written [{key}]")
-            merged[key] = _merge(base[key], value, f"{where} [{key}]")
+                raise RecipeError(
+                    f"{where}: {key} is {_shorten(value)}; it is a table, written {_in_table(where, key)[1]}"
+                )
+            merged[key] = _merge(base[key], value, " ".join(_in_table(where, key)))
         else:
             merged[key] = value
     if "epochs" in base and "steps" in changes and "epochs" not in changes:
@@ -324,14 +342,22 @@ def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
         value = fields[key]
         if dataclasses.is_dataclass(hint):
             assert isinstance(hint, type)
-            values[key] = _build(hint, value, f"{where} [{key}]")
+            values[key] = _build(hint, value, " ".join(_in_table(where, key)))
         elif get_args(hint):
             if value not in get_args(hint):
                 raise RecipeError(f"{where}: {key} is {_shorten(value)}; it is one of {', '.join(get_args(hint))}")
             values[key] = value
         else:
             values[key] = _check_number(key, value, hint, where)
+    if kind in (FigureShares, SurfaceShares) and sum(share > 0 for share in values.values()) < 2:
+        raise RecipeError(f"{where}: at least two shares must be above 0")
     return kind(**values)
+
+
+def _in_table(where: str, key: str) -> tuple[str, str]:
+    """Return the name of a recipe file, and the heading of a table ``key`` in the place that ``where`` names."""
+    file, _, table = where.removesuffix("]").rpartition(" [") if where.endswith("]") else (where, "", "")
+    return file, f"[{table}.{key}]" if table else f"[{key}]"
 
 
 def _check_number(key: str, value: Any, kind: type, where: str) -> Any:

@@ -39,7 +39,7 @@ from clavilux.training.train_mapping import (
     mapping_figures,
     refuse_degenerate,
 )
-from clavilux.training.train_mark_classifier import kind_similarity
+from clavilux.training.train_mark_classifier import kind_similarity, wanted_shares
 from clavilux.training.visual_features import Art, Float64, measure_art, paint_latents
 
 MAPPED_DESCRIPTORS = tuple(name for name, descriptor in DESCRIPTORS.items() if descriptor.plain)
@@ -73,7 +73,8 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
     check_variety(songs[TRAINING], latents)
     mapping, art = _fit(run, pictures, songs[TRAINING], latents, rng)
     if isinstance(pictures.network, ImageVAE):
-        balanced = balance_classes(pictures.network, latents, map_songs(mapping, songs[TRAINING]))
+        shares = wanted_shares(run.recipe.analysis)
+        balanced = balance_classes(pictures.network, map_songs(mapping, songs[TRAINING]), *shares)
         run.log("classes of songs: " + ", ".join(f"{name} {value:.3f}" for name, value in balanced.items()))
     mapped = map_songs(mapping, songs[VALIDATION])
     paintings = paint_latents(pictures.network, pictures.palettes, mapped, jobs=run.jobs)
@@ -146,6 +147,7 @@ def _fit_heads(
         pictures.marks.take(chosen),
         pictures.palettes,
         kind_similarity(pictures.mark_classifier),
+        wanted_shares(run.recipe.analysis),
         palette_blend=run.recipe.image_vae.palette_blend,
         rng=rng,
     )

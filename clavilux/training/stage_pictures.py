@@ -22,7 +22,7 @@ from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.models.weights import check_shapes, load_weights, read_weights
-from clavilux.painter.marks import KINDS
+from clavilux.painter.marks import KINDS, MARKS
 from clavilux.system.files import list_folder
 from clavilux.training.analysis import Windows, analyse_folder, palette_codebook
 from clavilux.training.datasets import TRAINING, VALIDATION
@@ -37,8 +37,8 @@ from clavilux.training.train_mark_classifier import (
     MarkClassifierTask,
     MarksRead,
     class_weights,
-    even_shares,
     read_marks,
+    wanted_shares,
     weigh_classes,
 )
 from clavilux.training.visual_features import Float64, paint_latents
@@ -75,9 +75,9 @@ def train_image_vae(run: Run) -> PictureSide:
         return PictureSide(conv_task.network)
     mark_classifier = train_mark_classifier(run, windows)
     marks = read_marks(mark_classifier, windows)
-    wanted_surfaces = np.array([getattr(analysis.surface_shares, name) for name in SURFACE_NAMES])
-    kind_weights = class_weights(marks.kind, even_shares(marks.kind, analysis.kind_evenness))
-    surface_weights = class_weights(marks.surface, wanted_surfaces / wanted_surfaces.sum())
+    kind_shares, surface_shares = wanted_shares(analysis)
+    kind_weights = class_weights(marks.kind, kind_shares)
+    surface_weights = class_weights(marks.surface, surface_shares)
     marks = weigh_classes(marks, kind_weights, surface_weights)
     counts = np.bincount(marks.kind.argmax(1), minlength=len(KINDS))
     run.log("mark classifier: kinds found " + ", ".join(f"{kind} {n}" for kind, n in zip(KINDS, counts, strict=True)))
@@ -151,7 +151,7 @@ def train_mark_classifier(run: Run, windows: Windows) -> MarkClassifier:
         counted = log_counts(run.log, "mark classifier: painted examples", recipe.paintings)
         return paint_examples(windows, recipe.paintings, seed=run.recipe.seed, jobs=run.jobs, counted=counted)
 
-    key = [_hash_folder(run), recipe.paintings, *KINDS]
+    key = [_hash_folder(run), recipe.paintings, *(f"{kind} {MARKS[kind].figure}" for kind in KINDS)]
     examples = cached(run, "painted-examples.npz", key, PaintedExamples, paint)
     settings = LoopSettings(
         steps=recipe.steps,

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from clavilux.constants import PAINT
+from clavilux.constants import PAINT, SURFACE_NAMES
 from clavilux.models.mark_classifier import MarkClassifier, MarkPredictions
-from clavilux.painter.marks import KINDS
+from clavilux.painter.marks import KINDS, MARKS
 from clavilux.training.analysis import Windows, read_layout
 from clavilux.training.loop import Batch, Task
 from clavilux.training.painted_examples import PaintedExamples
-from clavilux.training.recipe import MarkClassifierRecipe
+from clavilux.training.recipe import AnalysisRecipe, MarkClassifierRecipe
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
 
 _VALIDATION_SHARE = 0.1
@@ -165,14 +165,16 @@ def class_weights(probabilities: NDArray[np.float32], target: NDArray[np.float64
     return np.asarray(weight / weight.mean(), np.float64)
 
 
-def even_shares(probabilities: NDArray[np.float32], evenness: float) -> NDArray[np.float64]:
-    """Return target values (k,) for the mean probabilities of classes, between the current means and equal values.
+def wanted_shares(analysis: AnalysisRecipe) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the shares of pictures that a recipe wants for each kind of marks, (n_kinds,), and surface, (n_surfaces,).
 
-    They are p^(1 - evenness), normalised to sum to 1, where p (k,) is the mean of the rows of `probabilities` (n, k).
-    With an `evenness` of 0, they are p; with 1, they are equal.
+    Kinds with the same figure share its share equally. What the classifier finds would be no guide: it gives most
+    pictures to a few kinds, whatever their marks.
     """
-    target = (probabilities.mean(axis=0, dtype=np.float64) + 1e-4) ** (1.0 - evenness)
-    return np.asarray(target / target.sum(), np.float64)
+    figures = [MARKS[kind].figure for kind in KINDS]
+    kinds = np.array([getattr(analysis.figure_shares, name) / figures.count(name) for name in figures])
+    surfaces = np.array([getattr(analysis.surface_shares, name) for name in SURFACE_NAMES])
+    return kinds / kinds.sum(), surfaces / surfaces.sum()
 
 
 def kind_similarity(mark_classifier: MarkClassifier) -> NDArray[np.float64]:

@@ -1,10 +1,10 @@
-"""How well do mark classifiers read the examples of a run, and does the structure tensor help to learn directions?
+"""How well do mark classifiers read the examples of a run, and do features of edges help to learn directions?
 
     python research/studies/mark_features.py RUNS/painted-examples.npz [--steps 600] [--bundle default]
 
 The examples are those that `clavilux train image-vae` keeps in its run folder; the last tenth is for validation. The
 table has the shipped mark classifier on whole paintings, on their quarters and on bare pictures, and then two small
-classifiers that learn from the bare pictures alone: one as it is, and one with features of the structure tensor.
+classifiers that learn from the bare pictures alone: one without the features of the structure tensor, and one with them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from clavilux.bundle import open_bundle
-from clavilux.models.mark_classifier import MarkClassifier
+from clavilux.models.mark_classifier import N_EDGE_FEATURES, MarkClassifier
 from clavilux.training.symmetry import N_SYMMETRIES, turn_direction, turn_pictures
 from clavilux.training.train_mark_classifier import direction_of
 
 _VIEWS, _BARE = {"whole paintings": (0,), "quarters": (1, 2, 3, 4), "bare pictures": (5, 6, 7)}, (5, 6, 7)
 _BATCH, _RATE, _WARMUP, _WIDTH = 48, 2e-3, 100, 24
-_SCALES = (1, 2, 4)  # px
-_GREY = (0.25, 0.6, 0.15)
 
 Examples = dict[str, Tensor]
 
@@ -49,45 +47,20 @@ def main() -> None:
         chosen = ~training & torch.isin(view, torch.tensor(views))
         print(f"| {arguments.bundle} | {name} | {_measure(shipped, _take(examples, chosen))} |")
     bare = torch.isin(view, torch.tensor(_BARE))
-    for name, kind in (("plain", MarkClassifier), ("structure tensor", _WithStructure)):
+    for name, kind in (("without edges", _Plain), ("with edges", MarkClassifier)):
         torch.manual_seed(0)
         network = kind(n_kinds=examples["kind"].shape[1], width=_WIDTH)
         _train(network, _take(examples, bare & training), arguments.steps)
         print(f"| {name}, {arguments.steps} steps | bare pictures | {_measure(network, _take(examples, bare & ~training))} |")
 
 
-class _WithStructure(MarkClassifier):
-    """A mark classifier that also sees the structure tensor."""
-
-    def __init__(self, *, n_kinds: int, width: int) -> None:
-        super().__init__(n_kinds=n_kinds, width=width)
-        first = self.head[0]
-        assert isinstance(first, nn.Linear)
-        self.head[0] = nn.Linear(first.in_features + 5 * len(_SCALES), first.out_features)
+class _Plain(MarkClassifier):
+    """A mark classifier that does not see the directions of edges."""
 
     def pool(self, pictures: Tensor) -> Tensor:
-        return torch.cat([super().pool(pictures), structure_features(pictures)], dim=1)
-
-
-def structure_features(pictures: Tensor) -> Tensor:
-    """Return features (B, 15) of the directions of edges in sRGB pictures (B, 3, S, S), five for each of three scales.
-
-    They are the cosine and the sine of twice the angle of lines, the logarithm of the energy of edges, and the cosine
-    and the sine of four times the angle, for grids (Bigün and Granlund 1987). Means are weighted by the energy.
-    """
-    grey = (pictures * pictures.new_tensor(_GREY)[:, None, None]).sum(dim=1, keepdim=True)
-    grey = grey / (grey.std(dim=(2, 3), keepdim=True) + 0.02)
-    features = []
-    for scale in _SCALES:
-        small = functional.avg_pool2d(grey, scale)
-        gx = small[:, :, 1:-1, 2:] - small[:, :, 1:-1, :-2]
-        gy = small[:, :, :-2, 1:-1] - small[:, :, 2:, 1:-1]
-        cosine, sine, energy = gx * gx - gy * gy, 2 * gx * gy, gx * gx + gy * gy + 1e-6
-        four = (cosine * cosine - sine * sine) / energy, 2 * cosine * sine / energy
-        total = energy.mean(dim=(1, 2, 3))
-        features += [-cosine.mean(dim=(1, 2, 3)) / total, -sine.mean(dim=(1, 2, 3)) / total, total.log()]
-        features += [part.mean(dim=(1, 2, 3)) / total for part in four]
-    return torch.stack(features, dim=1)
+        pooled = super().pool(pictures)
+        pooled[:, -N_EDGE_FEATURES:] = 0
+        return pooled
 
 
 def _take(examples: Examples, chosen: Tensor) -> Examples:
