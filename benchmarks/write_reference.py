@@ -21,6 +21,7 @@ import click
 import clavilux
 from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.cli import cli
+from clavilux.measures.crossmodal import CORRESPONDENCES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 WIDTH = 100  # columns of the help texts
@@ -30,7 +31,8 @@ INTRODUCTION = """\
 # Which commands, options and functions are there?
 
 The text of every `--help`, then the docstrings of everything that `import clavilux` offers, then the
-[descriptors](#descriptors) of a song. `python -m clavilux` is the same as `clavilux`.
+[descriptors](#descriptors) of a song and the [correspondences](#correspondences). `python -m clavilux` is the same as
+`clavilux`.
 """
 DESCRIPTORS_TEXT = """\
 ## Descriptors
@@ -44,6 +46,17 @@ including silence.
 |---|---|---|---|---|---|
 """
 
+CORRESPONDENCES_TEXT = """\
+## Correspondences
+
+What the mapping makes correspond in sound and picture: the weighted sum of standardised descriptors, and that of
+standardised image features, should rise together. How strongly they do on held-out songs is in the last table of
+[measures.md](measures.md); on validation songs, `clavilux bundle show` prints it (Spearman correlations).
+
+| correspondence | in the sound | in the picture | source |
+|---|---|---|---|
+"""
+
 
 def write_page() -> str:
     """Return the page as Markdown."""
@@ -55,7 +68,18 @@ def write_page() -> str:
         if not name.startswith("__"):
             parts += describe(f"clavilux.{name}", getattr(clavilux, name))
     parts.append(DESCRIPTORS_TEXT + "\n".join(descriptor_rows()) + "\n")
+    parts.append(CORRESPONDENCES_TEXT + "\n".join(correspondence_rows()) + "\n")
     return "\n".join(parts)
+
+
+def correspondence_rows() -> Iterator[str]:
+    """Yield a row of a Markdown table for each cross-modal correspondence."""
+    for pair in CORRESPONDENCES:
+        sums = (
+            ", ".join(f"{name} ({weight:g})" for name, weight in side.items())
+            for side in (pair.descriptors, pair.image_features)
+        )
+        yield f"| {pair.name.replace('_', ' ')} | {' | '.join(sums)} | {pair.source} |"
 
 
 def descriptor_rows() -> Iterator[str]:

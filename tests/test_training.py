@@ -96,6 +96,8 @@ def test_the_bundle_is_complete_and_describes_itself(trained):
     assert tuple(card["kinds"]) == KINDS
     assert card["config"]["audio_vae"]["steps"] == 40
     assert card["measures"]["mapping"]["variance_ratio"] > 0
+    for network in ("audio_vae", "image_vae", "mark_classifier"):
+        assert card["measures"][network]["precision"] in ("32-true", "bf16-mixed")
     assert set(card["corpus"]) == {"art", "music"}
     assert card["variation"]["scale"] > 0
     assert {"audio_vae.safetensors", "image_vae.safetensors", "mapping_network.safetensors"} <= set(card["files"])

@@ -73,6 +73,11 @@ def load_checkpoint(path: Path, *, resume: bool, settings: dict[str, Any]) -> di
     return saved
 
 
+def precision_of(path: Path) -> str:
+    """Return the number format of the training that wrote a checkpoint, "32-true" or "bf16-mixed"."""
+    return str(_read(path)["precision"])
+
+
 def refuse_other_recipe(path: Path, recipe: AudioVAERecipe | ImageVAERecipe) -> None:
     """Raise a `TrainingError` if a checkpoint was made with other settings than those of a table of a recipe.
 

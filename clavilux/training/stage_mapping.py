@@ -19,6 +19,7 @@ from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.image_vae import ImageVAE
 from clavilux.models.mapping_network import MappingNetwork, PerceptronMapping
 from clavilux.training.analysis import Windows
+from clavilux.training.checkpoint import precision_of
 from clavilux.training.datasets import TRAINING, VALIDATION, AudioFeatureDataset, describe_folder
 from clavilux.training.export import Trained, export_bundle
 from clavilux.training.fit_by_surrogate import PredictorInputs
@@ -101,12 +102,16 @@ def finish(run: Run, audio_vae: AudioVAE, pictures: PictureSide, output: Path) -
 def _measures_of(run: Run, name: str) -> dict[str, Any]:
     """Return the last validation metrics of "audio_vae", "image_vae" or "mark_classifier", as ``name`` says.
 
-    If the network is from the bundle `run.audio_from` or `run.pictures_from`, they are read from this bundle.
+    They include "precision", the number format of the training. If the network is from the bundle `run.audio_from` or
+    `run.pictures_from`, they are read from this bundle.
     """
     source = run.audio_from if name == "audio_vae" else run.pictures_from
     if source is not None:
         return dict(source.card.get("measures", {}).get(name, {}))
-    return last_validation(run.folder, name.replace("_vae", "-vae"))
+    task = name.replace("_vae", "-vae")
+    measures: dict[str, Any] = dict(last_validation(run.folder, task))
+    checkpoint = run.folder / f"{task}.ckpt"
+    return measures | ({"precision": precision_of(checkpoint)} if checkpoint.exists() else {})
 
 
 def _encode(run: Run, audio_vae: AudioVAE, split: str, descriptors: tuple[str, ...]) -> SongCodes:
