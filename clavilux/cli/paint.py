@@ -336,7 +336,7 @@ def paint(
         ]
     for fault in faults:
         complain(fault)
-    n_faults, n_skipped, n_failed = len(faults), 0, 0
+    n_faults, n_skipped = len(faults), 0
     if sheet is not None:
         refuse_sheet(sheet, [task.path for task in tasks], [picture for task in tasks for picture in task.pictures])
     painted: list[Path] = []
@@ -345,12 +345,9 @@ def paint(
         for outcome in paint_songs(tasks, jobs, scheduler, paths):
             n_faults += len(outcome.faults)
             n_skipped += outcome.n_skipped
-            n_failed += not outcome.reports
             painted += [Path(report["picture"]) for report in outcome.reports]
             line.advance(is_kept=0 < outcome.n_skipped == len(outcome.reports))
             printed.show(outcome)
-    if n_failed and len(tasks) > 1 and not quiet:
-        complain(f"{len(tasks) - n_failed} of {len(tasks)} songs have their pictures; what stopped the others is above")
     if n_skipped and not quiet:
         complain(f"skipped {n_skipped} picture{' that exists' if n_skipped == 1 else 's that exist'} already")
     if sheet is not None and painted:
