@@ -113,14 +113,20 @@ def read_scores(key: dict[str, str], viewers: list[dict[str, float]]) -> str:
             lines.append(f"\n{second} - {first}: {apart.mean():+.2f}, standard error {error:.2f}, {len(apart)} songs")
     if len(viewers) == 2:
         lines.append(f"\nThe two viewers correlate by {np.corrcoef(table)[0, 1]:.2f}.")
-        versions = [[i for i, own in enumerate(songs) if own == song] for song in dict.fromkeys(filter(None, songs))]
-        chosen = [
-            [table[i, of[table[j, of].argmax()]] - table[i, of].mean() for of in versions] for i, j in ((0, 1), (1, 0))
-        ]
-        if max(map(len, versions), default=0) > 1:
-            gains = " and ".join(f"{np.mean(gain):+.2f}" for gain in chosen)
+        if gains := _gains_of_choosing(songs, table):
             lines.append(f"\nIf one viewer chooses the best picture of each song, the other sees a gain of {gains}.")
     return "\n".join(lines)
+
+
+def _gains_of_choosing(songs: tuple[str, ...], table: NDArray[np.float64]) -> str:
+    """Return what each of two viewers gains over the mean if the other chooses a version of each song, or ""."""
+    versions = [[i for i, own in enumerate(songs) if own == song] for song in dict.fromkeys(filter(None, songs))]
+    if max(map(len, versions), default=0) < 2:
+        return ""
+    gains = []
+    for chooser, other in (table[::-1], table):
+        gains.append(np.mean([other[of[chooser[of].argmax()]] - other[of].mean() for of in versions]))
+    return " and ".join(f"{gain:+.2f}" for gain in gains)
 
 
 def read_answers(key: dict[str, str], words: list[str]) -> str:

@@ -50,8 +50,9 @@ CORRESPONDENCES_TEXT = """\
 ## Correspondences
 
 What the mapping makes correspond in sound and picture: the weighted sum of standardised descriptors, and that of
-standardised image features, should rise together. How strongly they do on held-out songs is in the last table of
-[measures.md](measures.md); on validation songs, `clavilux bundle show` prints it (Spearman correlations).
+standardised image features, should rise together. How strongly they do on held-out songs is in
+[measures.md](measures.md#what-does-the-bundle-default-reach); on validation songs, `clavilux bundle show` prints it
+(Spearman correlations).
 
 | correspondence | in the sound | in the picture | source |
 |---|---|---|---|

@@ -20,7 +20,7 @@ from clavilux.models.weights import BundledNetwork, Weights
 from clavilux.painter.marks import KINDS
 
 _LINE_RADII = (1, 2, 3)  # px; a radius finds lines that are at most 2 * radius pixels wide
-N_LINE_FEATURES = 12 * len(_LINE_RADII)  # two transforms with six features each
+_N_LINE_FEATURES = 12 * len(_LINE_RADII)  # two transforms with six features each
 _NEAR = 0.4  # in standard deviations of grey; a smaller difference counts as none
 _STRIDE = 7  # every seventh pixel is enough for quantiles; 7 does not divide the side, 128, so all columns are sampled
 _GREY = (0.25, 0.6, 0.15)  # weights of red, green and blue
@@ -66,7 +66,7 @@ class MarkClassifier(BundledNetwork):
             nn.SiLU(),
         )
         self.head = nn.Sequential(
-            nn.Linear(8 * width + 1 + N_LINE_FEATURES + N_EDGE_FEATURES, 256),
+            nn.Linear(8 * width + 1 + _N_LINE_FEATURES + N_EDGE_FEATURES, 256),
             nn.SiLU(),
             nn.Dropout(0.1),
             nn.Linear(256, n_kinds + 4 + len(PAINT) + len(SURFACE_NAMES)),

@@ -150,7 +150,8 @@ def model_areas(composition: Composition, amount: float) -> Float32:
     """
     slots = composition.slots[::2, ::2]
     area, palette = find_areas(slots), composition.palette
-    large = np.flatnonzero(np.bincount(area.ravel(), minlength=area.size) > _LEAST_AREA * (SIDE / 2) ** 2)
+    n_cells = np.bincount(area.ravel(), minlength=area.size)
+    large = np.flatnonzero(n_cells > _LEAST_AREA * (SIDE / 2) ** 2)
     number = np.full(area.size, -1)
     number[large] = np.arange(len(large))
     number = number[area]
@@ -159,8 +160,7 @@ def model_areas(composition: Composition, amount: float) -> Float32:
     of = number[inside]
     places = np.nonzero(inside)
     slot = slots.ravel()[large]
-    cells = np.bincount(of)
-    middle = [_MODEL_CYCLES * np.bincount(of, at) / cells / (SIDE / 2) + _SLOT_STEP * slot for at in places]
+    middle = [_MODEL_CYCLES * np.bincount(of, at) / n_cells[large] / (SIDE / 2) + _SLOT_STEP * slot for at in places]
     y, x = (at.astype(np.float32) for at in middle)
     down, right, size, which = (sum_waves(x, y, composition.seed, f"model {k}", n=8) for k in range(4))
     length = np.hypot(down, right) + np.float32(1e-6)

@@ -27,6 +27,8 @@ _PARTS: dict[str, type | tuple[type, ...]] = {
     "optimizer": dict,
     "controller": (dict, type(None)),
 }
+# Settings that a table of a recipe has too; with epochs, the number of steps depends on the data.
+RECIPE_SETTINGS = ("steps", "batch", "learning_rate", "warmup", "final_learning_rate", "ema")
 _ADVICE = "remove it to train this network again, or give another folder with --run"
 
 
@@ -87,9 +89,7 @@ def refuse_other_recipe(path: Path, recipe: AudioVAERecipe | ImageVAERecipe) -> 
     if not path.exists():
         return
     saved = _read(path)["settings"]
-    names = ["batch", "learning_rate", "warmup", "final_learning_rate", "ema"]
-    if not recipe.epochs:  # with epochs, the number of steps depends on the data
-        names.append("steps")
+    names = RECIPE_SETTINGS[1:] if recipe.epochs else RECIPE_SETTINGS
     _refuse_changed(path, [name for name in names if saved.get(name) != getattr(recipe, name)])
 
 

@@ -25,7 +25,7 @@ from clavilux.errors import TrainingError
 from clavilux.models.losses import KLController, RisingBeta
 from clavilux.system.files import remove_leftovers
 from clavilux.system.memory import keep_memory
-from clavilux.training.checkpoint import load_checkpoint, mismatch, save_checkpoint
+from clavilux.training.checkpoint import RECIPE_SETTINGS, load_checkpoint, mismatch, save_checkpoint
 from clavilux.training.logs import LOG_SECONDS, Logs, last_validation
 from clavilux.training.pace import Precision, choose_precision, choose_threads, using_threads
 from clavilux.training.processes import ONE_PROCESS, Processes
@@ -98,8 +98,8 @@ class LoopSettings:
 
     def identity(self) -> dict[str, Any]:
         """Return the settings, by name, that must be the same in a resumed run."""
-        names = ("steps", "batch", "learning_rate", "warmup", "final_learning_rate", "ema", "seed", "target_nats")
-        return {name: getattr(self, name) for name in (*names, "max_beta", "data")}
+        names = (*RECIPE_SETTINGS, "seed", "target_nats", "max_beta", "data")
+        return {name: getattr(self, name) for name in names}
 
 
 def train(
