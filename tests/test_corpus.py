@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -934,20 +933,16 @@ def test_command_builds_and_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_tables")
-def test_command_draws_a_bar_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+def test_the_progress_of_a_build_counts_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from clavilux.cli.progress import FileProgress
 
-    from clavilux.cli.corpus import _Reporter
-
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    with _Reporter() as reporter:
-        build_corpus("art", tmp_path / "out", progress=reporter, mirror=tmp_path / "mirror")
-    assert "6/7" in terminal.getvalue()  # the file of the skipped source is never done
-    assert "skipped: d/gone cannot be fetched" in terminal.getvalue()
+    progress = FileProgress("reading")
+    assert progress.text(3.0) == "reading, 3 s so far"
+    build_corpus("art", tmp_path / "out", progress=progress, mirror=tmp_path / "mirror")
+    assert progress.done == "6/7 files"  # the file of the skipped source is never done
+    printed = capsys.readouterr().err
+    assert "a/one: " in printed
+    assert "clavilux: skipped: d/gone cannot be fetched" in printed
 
 
 def test_command_keeps_to_the_cores_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

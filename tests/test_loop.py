@@ -8,6 +8,7 @@ import pickle
 import re
 import resource
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from clavilux.errors import TrainingError
 from clavilux.training import pace
-from clavilux.training.logs import last_validation, log_counts
+from clavilux.training.logs import last_validation, log_counts, log_to_file
 from clavilux.training.loop import Batch, LoopSettings, Task, train
 from clavilux.training.pace import choose_threads
 
@@ -93,6 +94,22 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     again = train(task, SETTINGS, tmp_path, resume=True, log=_quiet)
     assert task.calls == 0
     assert torch.equal(first.weight, again.weight)
+
+
+def test_an_interruption_of_the_last_validation_costs_no_step(tmp_path):
+    class Interrupted(_Line):
+        def validate(self) -> dict[str, float]:
+            if self.calls == SETTINGS.steps:
+                raise KeyboardInterrupt
+            return super().validate()
+
+    settings = dataclasses.replace(SETTINGS, checkpoint_s=1e9)
+    with pytest.raises(KeyboardInterrupt):
+        train(Interrupted(), settings, tmp_path, resume=False, log=_quiet)
+    task = _Line()
+    train(task, settings, tmp_path, resume=True, log=_quiet)
+    assert task.calls == 0
+    assert last_validation(tmp_path, "line")["step"] == settings.steps
 
 
 def test_a_checkpoint_is_not_overwritten_by_mistake(tmp_path):
@@ -371,3 +388,25 @@ def test_counts_are_logged_once_in_five_seconds(monkeypatch: pytest.MonkeyPatch)
     for done in (1, 2, 3, 4):
         counted(done)
     assert lines == ["paintings 2/9", "paintings 4/9"]
+
+
+def test_the_log_file_has_every_line_of_every_command(tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = tmp_path / "run"
+    log = log_to_file(folder, "clavilux train audio", said.append)
+    log("before there is a folder")
+    assert not folder.exists()
+    folder.mkdir()
+    log("with one: é")
+    log_to_file(folder, "clavilux train image", said.append)("of another command")
+    lines = (folder / "train.log").read_text(encoding="utf-8").splitlines()
+    titles = [line for line in lines if line not in said]
+    assert [line for line in lines if line in said] == said
+    assert [line.split(" ", 2)[2] for line in titles] == ["clavilux train audio", "clavilux train image"]
+    assert lines.index(titles[1]) == 3
+
+
+def test_a_log_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "train.log").mkdir()
+    with pytest.raises(TrainingError, match="cannot be written to"):
+        log_to_file(tmp_path, "clavilux train audio", lambda _: None)("a line")

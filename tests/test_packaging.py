@@ -89,7 +89,7 @@ def test_version_has_one_source(wheel):
 def test_core_requires_nothing_of_training(wheel):
     core = [line for line in metadata(wheel).get_all("Requires-Dist") if "extra ==" not in line]
     names = {line.split(">")[0].split("<")[0].strip() for line in core}
-    assert names == {"numpy", "av", "onnxruntime", "pillow", "click", "threadpoolctl", "rich", "joblib"}
+    assert names == {"numpy", "av", "onnxruntime", "pillow", "click", "threadpoolctl"}
 
 
 def test_every_pin_is_an_exact_public_version():

@@ -131,7 +131,7 @@ def test_progress_can_be_turned_off(option: str, environment: dict[str, str], is
         "@click.option('--verbose', is_flag=True)\n"
         "@options.no_progress_option()\n"
         "def command(**given):\n"
-        "    with progress.StatusLine(2, 'painting').shown(), progress.ProgressReporter('', prefix=''):\n"
+        "    with progress.StatusLine(2, 'painting').shown():\n"
         "        time.sleep(0.3)\n"
         f"command(['{option}'])\n",
         **environment,

@@ -138,6 +138,15 @@ def test_broken_pictures_and_the_kl_divergence_are_in_the_log(trained):
 
 
 @pytest.mark.slow
+def test_the_log_file_has_what_was_printed(trained):
+    folder, output, _ = trained
+    log = (folder / "run" / "train.log").read_text(encoding="utf-8").splitlines()
+    printed = [line for line in output.splitlines() if line.startswith("[") and " s] " in line]
+    assert printed
+    assert [line for line in log if line.startswith("[")] == printed
+
+
+@pytest.mark.slow
 def test_contact_sheets_are_written(trained):
     folder, _, _ = trained
     assert {path.name for path in (folder / "run" / "sheets").iterdir()} >= {

@@ -8,8 +8,8 @@ import click
 
 from clavilux.cli.hints import HintedCommand
 from clavilux.cli.options import EXISTING_FOLDER, PATH, folder_option, jobs_option, no_progress_option, option
-from clavilux.cli.output import complain, say, visible
-from clavilux.cli.progress import ProgressReporter
+from clavilux.cli.output import say
+from clavilux.cli.progress import FileProgress
 from clavilux.corpus import load_table, summarise
 from clavilux.corpus.build import BuildSummary, build_corpus
 from clavilux.corpus.summary import to_markdown
@@ -69,7 +69,8 @@ def build(kind: Kind | None, output: Path, include: str | None, jobs: int | None
     if kind is None:
         raise click.UsageError("Give --art or --music.")
     workers, research = jobs or count_cores(), include == "research"
-    with _Reporter() as progress:
+    progress = FileProgress("reading")
+    with progress.shown():
         summary = build_corpus(kind, output, progress=progress, research=research, workers=workers, **options)
     say(_describe(summary, output))
 
@@ -97,16 +98,3 @@ def _describe(summary: BuildSummary, output: Path) -> str:
         lines.append(f"{counted(len(summary.skipped_sources), 'source')} skipped")
         lines += [f"  {reason}" for reason in summary.skipped_sources.values()]
     return "\n".join(lines)
-
-
-class _Reporter(ProgressReporter):
-    """Show a progress bar if stderr is a terminal, else print one line per source to stderr."""
-
-    def __init__(self) -> None:
-        super().__init__("", prefix="")
-
-    def open_source(self, name: str, n_files: int, size_mb: float) -> None:
-        if self._bar:
-            self._bar.update(self._task, description=visible(name[:40]))
-        elif self.is_on:
-            complain(f"{name}: {counted(n_files, 'file')} ({size_mb:.0f} MB)", prefix="")

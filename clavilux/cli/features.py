@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -21,12 +20,10 @@ from clavilux.cli.options import (
     no_progress_option,
     option,
 )
-from clavilux.cli.output import complain, say, set_up_log, visible
-from clavilux.cli.progress import ProgressReporter
+from clavilux.cli.output import say, set_up_log, visible
+from clavilux.cli.progress import FileProgress, turn_off
 from clavilux.errors import AudioError
 from clavilux.system.arguments import counted
-
-_LINE_EVERY_S = 10.0
 
 
 @click.command(cls=HintedCommand)
@@ -41,7 +38,7 @@ _LINE_EVERY_S = 10.0
     metavar="ADDRESS",
     help="Measure on the Dask cluster whose scheduler has this address, such as tcp://10.0.0.1:8786.",
 )
-@option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
+@option("-q", "--quiet", is_flag=True, callback=turn_off, help="Print only warnings and errors.")
 @no_progress_option()
 @advanced_option("-v", "--verbose", is_flag=True, help="Print the traceback of internal errors.")
 @click.pass_context
@@ -71,7 +68,8 @@ def features(
     set_up_log(verbose)
     check_jobs(ctx)
     settings = open_bundle(bundle).feature_settings
-    with _Reporter(quiet) as progress:
+    progress = FileProgress("measuring")
+    with progress.shown():
         summary = write_features(
             audio_dir, output, settings=settings, jobs=jobs or -1, scheduler=scheduler, progress=progress
         )
@@ -90,27 +88,3 @@ def _length(seconds: float) -> str:
     if seconds < 600:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 36_000 else f"{seconds / 3600:.1f} hours"
-
-
-class _Reporter(ProgressReporter):
-    """Shows progress on stderr: a bar on a terminal, else a line every `_LINE_EVERY_S` seconds; nothing if quiet."""
-
-    def __init__(self, quiet: bool) -> None:
-        super().__init__("measuring", prefix="clavilux: ")
-        self._quiet = quiet
-        if quiet:
-            self._bar = None
-        self._n_done = self._n_files = 0
-        self._line_at = time.monotonic()
-
-    def begin(self, n_files: int) -> None:
-        super().begin(n_files)
-        self._n_files = n_files
-
-    def advance(self, n_files: int = 1) -> None:
-        super().advance(n_files)
-        self._n_done += n_files
-        is_due = self._n_done == self._n_files or time.monotonic() - self._line_at > _LINE_EVERY_S
-        if is_due and self.is_on and not self._bar and not self._quiet:
-            self._line_at = time.monotonic()
-            complain(f"{self._n_done} of {self._n_files} files", prefix="")

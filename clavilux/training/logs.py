@@ -1,4 +1,4 @@
-"""Write the metrics of a training, such as losses, to CSV files and a TensorBoard log, and read them back."""
+"""Write the lines about the progress of a training and its metrics, such as losses, to files; read metrics back."""
 
 from __future__ import annotations
 
@@ -15,6 +15,27 @@ from clavilux.training.writing import writing_to
 Row = dict[str, str]
 
 LOG_SECONDS = 5.0  # least time between two lines about progress
+
+
+def log_to_file(folder: Path, title: str, say: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a function that logs a line: it gives the line to ``say``, and appends it to `train.log` in ``folder``.
+
+    Both begin with the seconds since this call. In the file, the first line is preceded by the date and ``title``. As
+    long as there is no folder, lines are kept in memory: commands that are refused leave no folder behind.
+    """
+    started = time.monotonic()
+    waiting = [f"{time.strftime('%Y-%m-%d %H:%M:%S')} {title}"]
+
+    def log(line: str) -> None:
+        line = f"[{time.monotonic() - started:7.1f} s] {line}"
+        say(line)
+        waiting.append(line)
+        if folder.is_dir():
+            with writing_to(folder), (folder / "train.log").open("a", encoding="utf-8", errors="replace") as file:
+                file.writelines(f"{each}\n" for each in waiting)
+            waiting.clear()
+
+    return log
 
 
 def log_counts(log: Callable[[str], None], text: str, total: int) -> Callable[[int], None]:

@@ -176,9 +176,11 @@ def _run_steps(training: _Training) -> nn.Module:
                     speed = (done - training.first_step) * settings.batch / (now - started)
                     text = _list_figures(values)
                     training.log(f"{task.name}: step {done}/{settings.steps}, {text}, {speed:.0f} {task.items}/s")
+            if last:  # before the validation, so that an interruption during it costs no step
+                training.save(done)
             if done % settings.validate_every == 0 or last:
                 training.validate(done)
-            if now - saved > settings.checkpoint_s or last:
+            if now - saved > settings.checkpoint_s and not last:
                 saved = now
                 training.save(done)
         if training.logs and last_validation(training.checkpoint.parent, task.name).get("step") != settings.steps:
