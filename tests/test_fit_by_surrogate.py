@@ -73,7 +73,7 @@ def test_similar_songs_get_similar_features_and_songs_cover_the_art(world, predi
     ).statistic
     after = spearmanr(pdist(fresh), pdist(features_of(fresh @ weights + offset))).statistic
     assert after > max(0.75, before)
-    assert 0.6 < (fresh @ weights).var(axis=0).sum() / 64 < 1.2
+    assert 0.6 < (fresh @ weights).var(axis=0).sum() / 64 < 1.3
     assert terms["correspondences"] > 0.7
     again = fit_by_surrogate(*given, seed=0)
     np.testing.assert_allclose(again[0], weights, atol=0.05)  # the order of sums varies with threads

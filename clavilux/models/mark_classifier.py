@@ -72,7 +72,6 @@ class MarkClassifier(BundledNetwork):
             nn.Linear(256, n_kinds + 4 + len(PAINT) + len(SURFACE_NAMES)),
         )
         self.n_kinds = n_kinds
-        self.n_map_features = 8 * width
 
     @classmethod
     def sizes_of(cls, weights: Weights) -> dict[str, int]:

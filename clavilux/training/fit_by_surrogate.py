@@ -212,6 +212,8 @@ def fit_by_surrogate(
         Matrix from visual features to correspondence scores.
     """
     generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)  # dropout uses the global generator
+    predictor.train()  # with dropout, the fit cannot exploit errors of single units of the predictor
     components, song_scores, art_latents, art_features, to_scores_of = map(
         _tensor, (songs.components, songs.scores, latents, features, to_scores)
     )
@@ -261,6 +263,7 @@ def fit_by_surrogate(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
+    predictor.eval()
     last = {name: value.item() for name, value in terms.items()}
     return weights.detach().double().numpy(), offset.detach().double().numpy(), last
 

@@ -80,7 +80,6 @@ FORMER_NAMES = {
     "guide_weight": "correspondence_weight",
     "fill_looks": "fill_features",
     "fill_guides": "fill_correspondences",
-    "eye_weight": "mark_weight",
 }
 """Earlier name of a key or table -> its present name; recipes with earlier names are read with a warning."""
 
@@ -217,7 +216,6 @@ class MappingRecipe:
     rounds: int
     steady_kinds: float
     jitter: float
-    mark_weight: float
     components: int
     steadiness: float
     detail_weight: float

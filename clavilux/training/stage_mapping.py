@@ -165,9 +165,7 @@ def _fit(
 ) -> tuple[MappingNetwork | PerceptronMapping, Art]:
     """Fit the mapping with the method of the recipe, and return it with the art that it was fitted to."""
     recipe, seed, n = run.recipe.mapping, run.recipe.seed, len(latents)
-    measure = partial(
-        measure_art, jobs=run.jobs, mark_classifier=pictures.mark_classifier, mark_weight=recipe.mark_weight
-    )
+    measure = partial(measure_art, jobs=run.jobs)
     if recipe.method == "look-preserving":
         # As many latents again, from a normal distribution: the predictor must be right between the latents of art too.
         latents = np.concatenate([latents, rng.multivariate_normal(latents.mean(axis=0), np.cov(latents.T), n)])

@@ -142,13 +142,6 @@ def read_marks(mark_classifier: MarkClassifier, windows: Windows) -> MarksRead:
 
 
 @torch.no_grad()
-def mark_statistics(mark_classifier: MarkClassifier, windows: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the pooled feature maps (n, `n_map_features`) float64 of windows (n, 128, 128, 3) uint8 sRGB."""
-    pictures = torch.from_numpy(windows).permute(0, 3, 1, 2)
-    pooled = torch.cat([mark_classifier.pool(part.float() / 255.0) for part in torch.split(pictures, _BATCH)])
-    return np.asarray(pooled[:, : mark_classifier.n_map_features].double().numpy())
-
-
 def class_weights(probabilities: NDArray[np.float32], target: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return weights (k,) that give each of k classes a wanted mean probability; the mean of the weights is 1.
 

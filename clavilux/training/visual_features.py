@@ -1,6 +1,6 @@
 """Paint latents, and measure the visual features of the paintings.
 
-latents -> controls -> paintings (128 x 128 pixels) -> image features, layout, features of the mark classifier
+latents -> controls -> paintings (128 x 128 pixels) -> image features, layout
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from clavilux.measures.crossmodal import CORRESPONDENCES, correspondence_values
 from clavilux.measures.image_features import IMAGE_FEATURES, average_down, measure_image_features
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
-from clavilux.models.mark_classifier import MarkClassifier
 from clavilux.painter.controls import choose_controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.paint import paint
 from clavilux.system.jobs import run_calls
-from clavilux.training.train_mark_classifier import mark_statistics
 
 _LAYOUT_CELLS = 8  # cells per side of the grid whose mean colours describe the layout
 _PICTURE_PX = 128
@@ -35,20 +33,18 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FeatureScale:
-    """Means and divisors that standardise the three blocks of visual features (see `Art`)."""
+    """Means and divisors that standardise the two blocks of visual features (see `Art`)."""
 
     image_features: tuple[Float64, Float64]  # mean and standard deviation of each feature
     layout: tuple[Float64, float]  # mean of each feature, and the square root of the sum of all variances
-    marks: tuple[Float64, Float64] | None  # mean and standard deviation of each feature; None without a mark classifier
 
 
 @dataclass(frozen=True)
 class Art:
     """Latents (m, 64), and measurements of their m paintings.
 
-    The F visual features consist of three blocks: the image features, the layout (mean CIELAB colours of the cells of a
-    grid), and the pooled feature maps of a mark classifier, if there is one. Each block is standardised to a total
-    variance of 1 over the pictures from which `scale` was computed. The third block is then multiplied by a weight.
+    The F visual features consist of two blocks: the image features, and the layout (mean CIELAB colours of the cells of
+    a grid). Each block is standardised to a total variance of 1 over the pictures from which `scale` was computed.
     """
 
     latents: Float64  # (m, 64)
@@ -66,8 +62,6 @@ def measure_art(
     pictures: Sequence[NDArray[np.uint8]],
     *,
     jobs: int,
-    mark_classifier: MarkClassifier | None = None,
-    mark_weight: float = 1.0,
     scale: FeatureScale | None = None,
 ) -> Art:
     """Return latents (m, 64) with measurements of their paintings ``pictures``, each (128, 128, 3) uint8 sRGB.
@@ -76,8 +70,6 @@ def measure_art(
     ----------
     jobs : int
         Number of worker processes; -1 for one per core.
-    mark_classifier : MarkClassifier, optional
-        Network whose pooled feature maps, multiplied by ``mark_weight``, are the last block of the visual features.
     scale : FeatureScale, optional
         Means and divisors of the visual features; by default, those of these pictures.
     """
@@ -85,20 +77,15 @@ def measure_art(
     image_features = {name: np.array([m[name] for m in measured]) for name in IMAGE_FEATURES}
     values = np.stack(list(image_features.values()), axis=1).astype(np.float64)
     layout = np.stack([srgb_to_lab(average_down(rgb, _LAYOUT_CELLS) / 255.0).reshape(-1) for rgb in pictures])
-    marks = None if mark_classifier is None else mark_statistics(mark_classifier, np.stack(pictures))
     if scale is None:
         scale = FeatureScale(
             (values.mean(axis=0), values.std(axis=0) + 1e-9),
             (layout.mean(axis=0), float(np.sqrt(layout.var(axis=0).sum())) + 1e-9),
-            None if marks is None else (marks.mean(axis=0), marks.std(axis=0) + 1e-6),
         )
     blocks = [
         (values - scale.image_features[0]) / scale.image_features[1] / np.sqrt(len(image_features)),
         (layout - scale.layout[0]) / scale.layout[1],
     ]
-    if marks is not None:
-        assert scale.marks is not None, "the scale was made without a mark classifier"
-        blocks.append(mark_weight * (marks - scale.marks[0]) / scale.marks[1] / np.sqrt(marks.shape[1]))
     visual_features = np.concatenate(blocks, axis=1).astype(np.float64)
     return Art(latents, correspondence_values(image_features, "image_features"), visual_features, scale)
 
