@@ -199,7 +199,7 @@ def fit_by_surrogate(
 
     Without the penalties of `fill`, `fill_features` and `fill_correspondences`, songs gather where the painter is
     smoothest. Before visual features are predicted, normal noise with the standard deviation `jitter` is added to the
-    latents of songs, so that the fit generalises to new songs.
+    latents of songs, so that the fit generalises to new songs. The dropout of the predictor is on during the fit only.
 
     Parameters
     ----------

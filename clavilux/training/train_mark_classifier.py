@@ -141,7 +141,6 @@ def read_marks(mark_classifier: MarkClassifier, windows: Windows) -> MarksRead:
     )
 
 
-@torch.no_grad()
 def class_weights(probabilities: NDArray[np.float32], target: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return weights (k,) that give each of k classes a wanted mean probability; the mean of the weights is 1.
 
