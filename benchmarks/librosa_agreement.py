@@ -34,7 +34,7 @@ def main() -> None:
     worst = np.zeros(2)
     for file in chosen:
         try:
-            blocks = list(read_blocks(given.audio_dir / file, max_s=given.seconds))
+            blocks = list(read_blocks(file, max_s=given.seconds))
         except AudioError as error:
             print(error)
             continue
@@ -50,7 +50,7 @@ def main() -> None:
         ]
         worst = np.maximum(worst, deviations)
         cells = "".join(f"{value:10.1e}" for value in deviations)
-        print(f"{file[-40:]:42}{len(windows):10}{cells}{onset.max():10.1f}")
+        print(f"{file.name[-40:]:42}{len(windows):10}{cells}{onset.max():10.1f}")
     print(f"{'worst':52}" + "".join(f"{value:10.1e}" for value in worst))
 
 

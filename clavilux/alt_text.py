@@ -52,6 +52,7 @@ _HUES = (  # pure colours of sRGB: red 40, yellow 103, green 136, cyan 196, blue
     (345.0, "magenta"),
     (math.inf, "pink"),
 )
+_VIOLET_FROM = 297.0  # degrees: smallest hue of light and medium colours that are called violet
 _PURE = {words for _, words in _HUES} - {"pink"}  # names that sound vivid; pink does not
 _GREYISH = 22.0  # chroma below which they are qualified
 
@@ -62,6 +63,15 @@ class MainColour(NamedTuple):
     name: str  # from `name_colour`
     hex: str  # sRGB, such as "#1a2b3c"
     share: float  # fraction of the picture, 0 to 1
+
+
+class Look(NamedTuple):
+    """Measures of a whole picture, from `measure_look`, with which two pictures can be compared without seeing them."""
+
+    lightness: float  # mean L*, 0 (black) to 100 (white)
+    contrast: float  # standard deviation of L*
+    chroma: float  # mean chroma of CIELAB, 0 (grey) to about 100
+    borders: float  # share of neighbouring cells with a border between them, 0 to 1
 
 
 class Cells(NamedTuple):
@@ -212,17 +222,23 @@ def _describe_look(lab: Float32, opaque: NDArray[np.bool_]) -> tuple[str, str]:
 
     `lab` (h, w, 3) are its cells in CIELAB, of which only the `opaque` ones (h, w) count.
     """
+    measured = zip((_TONES, _CONTRASTS, _COLOURS, _BUSYNESS), _measure_look(lab, opaque), strict=True)
+    tone, *look = (next(words for limit, words in table if value < limit) for table, value in measured)
+    return tone, ", ".join(filter(None, look))
+
+
+def measure_look(cells: Cells) -> Look:
+    """Return the measures of the opaque part of a picture, from its cells."""
+    return _measure_look(srgb_to_lab(cells.rgb), cells.opaque)
+
+
+def _measure_look(lab: Float32, opaque: NDArray[np.bool_]) -> Look:
     both = opaque[1:] & opaque[:-1], opaque[:, 1:] & opaque[:, :-1]
     steps = [np.linalg.norm(np.diff(lab, axis=axis), axis=2)[both[axis]] for axis in (0, 1)]
     borders = np.concatenate([*steps, [0.0]]) > _BORDER
-    measured = (
-        (_TONES, lab[opaque, 0].mean()),
-        (_CONTRASTS, lab[opaque, 0].std()),
-        (_COLOURS, np.hypot(lab[opaque, 1], lab[opaque, 2]).mean()),
-        (_BUSYNESS, borders.mean()),
-    )
-    tone, *look = (next(words for limit, words in table if float(value) < limit) for table, value in measured)
-    return tone, ", ".join(filter(None, look))
+    seen = lab[opaque]
+    chroma = np.hypot(seen[:, 1], seen[:, 2])
+    return Look(float(seen[:, 0].mean()), float(seen[:, 0].std()), float(chroma.mean()), float(borders.mean()))
 
 
 def _describe_layout(lightness: Float32) -> str:
@@ -277,9 +293,12 @@ def _name_all(lab: Float32) -> NDArray[np.str_]:
     is_orange, is_yellow = names == "orange", names == "yellow"
     names[(is_orange | is_yellow) & (lightness >= 60) & (chroma < 35)] = "beige"
     names[is_orange & (lightness < 60)] = "brown"
+    # Only dark colours of these hues look blue, such as the pure blue of sRGB.
+    names[(names == "blue") & (hue >= _VIOLET_FROM) & (lightness >= 40)] = "violet"
+    names[(names == "pink") & (lightness < 50) & (chroma < 32)] = "mauve"
     is_red = names == "red"
     names[is_red & (lightness >= 55) & (chroma < 32)] = "pink"
-    names[is_red & (lightness < 45) & (chroma < 35) & (hue >= 25)] = "brown"
+    names[is_red & (lightness < 55) & (chroma < 35) & (hue >= 25)] = "brown"
     names[is_yellow & (lightness < 60)] = "olive"
     tones = np.where(lightness < 30, "dark ", np.where((lightness > 80) & (names != "yellow"), "light ", ""))
     grey = (chroma < 10) | ((chroma < 20) & (lightness < 12)) | ((chroma < 14) & (lightness > 93))

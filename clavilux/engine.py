@@ -264,7 +264,8 @@ def check_features(where: object, settings: FeatureSettings, bundle: Bundle) -> 
         return
     classic = ", or paint with --bundle classic (nearly one picture for all songs)" if settings == LIBROSA else ""
     raise AudioError(
-        f"{where}: was measured by Clavilux 0.1 or for another bundle ({settings}; bundle {bundle.name} needs "
+        f"{where}: its features do not fit bundle {bundle.name}; they are of Clavilux 0.1, of another bundle, or "
+        f"saved again by NumPy, which loses their settings ({settings}; bundle {bundle.name} needs "
         f"{bundle.feature_settings}); give the sound, or measure it again with "
         f"`clavilux features MUSIC -o DIR --bundle {bundle.name}`{classic}"
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from clavilux.alt_text import MainColour, accent_colour
+from clavilux.alt_text import MainColour, accent_colour, measure_look
 from clavilux.colour import write_hex
 from clavilux.constants import FINISH, MAX_AUDIO_S
 from clavilux.errors import PictureError
@@ -93,6 +93,7 @@ def report_picture(
         **_report_nearest(picture, neighbours),
         "colours": [_report_colour(colour) for colour in colours],
         "accent": None if accent is None else _report_colour(accent),
+        "look": {name: round(value, 3) for name, value in measure_look(picture.cells)._asdict().items()},
         "controls": None if controls is None else _report_controls(controls),
         "z_image_norm": None if picture.z_image is None else round(float(np.linalg.norm(picture.z_image)), 4),
     }
@@ -237,8 +238,13 @@ def _steps(spread: float) -> str:
 def _describe_painting(report: dict[str, Any]) -> list[str]:
     """Return the lines about the picture: description, main colours and marks."""
     controls = report["controls"]
+    look = report["look"]
+    measures = (
+        f"mean lightness {look['lightness']:.0f} of 100, contrast {look['contrast']:.0f}, colourfulness "
+        f"{look['chroma']:.0f}, borders in {100 * look['borders']:.0f} % of places"
+    )
     if controls is None:
-        return [report["description"], "decoded as pixels and enlarged"]
+        return [report["description"], measures, "decoded as pixels and enlarged"]
     angle = f" at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
     second = controls["second_kind"]
     colours = [f"{colour['name']} {colour['hex']} {100 * colour['share']:.0f} %" for colour in report["colours"]]
@@ -247,6 +253,7 @@ def _describe_painting(report: dict[str, Any]) -> list[str]:
     return [
         report["description"],
         ", ".join(colours),
+        measures,
         f"marks: laid out as {controls['kind']}{angle}{', with ' + second + ' near the focus' if second else ''}; "
         f"painted as {SURFACES[controls['surface']].words}",
     ]

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from inspect import signature
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +57,8 @@ _MEANT = {word: name for name, words in _WORDS.items() for word in words.split()
 """Word that is given as the name of an argument -> the argument that is meant, or the function that has it."""
 
 
-class PaintArguments(SteeringArguments, total=False):
-    """Keyword arguments of methods that paint: the fields of `PaintOptions` and `Steering`."""
+class OptionArguments(TypedDict, total=False):
+    """The fields of `PaintOptions` as keyword arguments, before they are converted."""
 
     size: Size
     seed: Number
@@ -71,6 +71,10 @@ class PaintArguments(SteeringArguments, total=False):
     max_s: Number
     clip: Number | None
     steering: Steering
+
+
+class PaintArguments(SteeringArguments, OptionArguments, total=False):
+    """Keyword arguments of methods that paint: the fields of `PaintOptions` and `Steering`."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,10 @@ class PaintOptions:
     max_s: float = MAX_AUDIO_S
     clip: int | None = None
     steering: Steering = NO_STEERING
+
+    if TYPE_CHECKING:  # values are accepted that `__post_init__` converts
+
+        def __init__(self, **given: Unpack[OptionArguments]) -> None: ...
 
     def __post_init__(self) -> None:
         if isinstance(self.variation, float | np.floating):

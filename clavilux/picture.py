@@ -86,6 +86,10 @@ class Picture:
                 view.flags.writeable = False
                 object.__setattr__(self, name, view)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # of a pickle or a deep copy, whose arrays are writable
+        self.__post_init__()
+
     @cached_property
     def description(self) -> str:
         """A description for people who cannot see the picture: technique, colours, figures, layout and contrast."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -111,14 +112,15 @@ def encode_picture(
     return buffer.getbuffer()  # not a copy
 
 
-def encode_sheet(pixels: NDArray[np.uint8], kind: str, n_pictures: int) -> memoryview:
+def encode_sheet(pixels: NDArray[np.uint8], kind: str, names: Sequence[str]) -> memoryview:
     """Return the bytes of a picture file with a finished sheet, marked so that `is_sheet` recognises it.
 
-    ``pixels`` is the whole sheet and ``kind`` the format, both as in `encode_picture`. ``n_pictures``, the number of
-    pictures on it, is written into the file.
+    ``pixels`` is the whole sheet and ``kind`` the format, both as in `encode_picture`. ``names`` are those of the
+    pictures on it, which are written into the file.
     """
-    described = f"Sheet of {n_pictures} abstract pictures with their numbers and names."
-    return encode_picture(pixels, kind, quality=90, dpi=DENSITY_DPI, description=described, record={_SHEET: n_pictures})
+    numbered = ", ".join(f"{k} {name}" for k, name in enumerate(names, 1))
+    described = f"Sheet of {len(names)} abstract pictures with their numbers and names: {numbered}."
+    return encode_picture(pixels, kind, quality=90, dpi=DENSITY_DPI, description=described, record={_SHEET: len(names)})
 
 
 def _options_of(kind: str, quality: int, dpi: float, xmp: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -172,6 +172,10 @@ class Steering:
     marks: tuple[str, ...] | None = None
     mood: tuple[float, float] | None = None
     near: NearPicture | None = None
+
+    if TYPE_CHECKING:  # values are accepted that `__post_init__` converts
+
+        def __init__(self, **given: Unpack[SteeringArguments]) -> None: ...
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {name: _signed(name, getattr(self, name)) for name in (*SHIFTS, *_SIGNED)}

@@ -1,8 +1,9 @@
 """Draw the picture of some controls as vector graphics (SVG, PDF), for plotters, cutters and prints of any size.
 
-The areas of each colour lie on top of the areas of all darker colours, and continue below the areas of lighter colours,
-so that no gaps show. Brush strokes are curves with a width, cut off at the borders of the areas of their colour. Grain,
-bristles, and light and shade within areas are left out, because they have no outline.
+The areas of each colour lie on top of the areas of all darker colours, and continue a little below the areas of lighter
+colours beside them, so that no gaps show. Brush strokes are curves with a width, cut off at the borders of the areas of
+their colour. Grain, bristles, and gradual changes of colour, light and shade within areas are left out, because they
+have no outline.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ Points = NDArray[np.float64]
 Form = Literal["polygon", "line", "curve"]
 
 _PEN_MM = 0.4  # width of the lines for a plotter
+_STRIP = 3  # cells that an area continues below a lighter one; the contours of both deviate by less from the border
+_SAMPLES = 65  # number of points of a stroke that crosses the edge of the page, of which a plotter draws those on it
 
 
 class Shape(NamedTuple):
@@ -109,7 +112,7 @@ def draw_vector(
         drawing.layers["areas"] = _stack(composition.slots, colours, drawing, kept=kept, where=where)
     if isinstance(surface, Layers):
         drawing.layers["upper areas"] = _stack(
-            surface.upper.slots, colours, drawing, opacity=UPPER_OPACITY, where=where
+            surface.upper.slots, colours, drawing, opacity=UPPER_OPACITY, where=where & ~composition.figures.cells
         )
     if isinstance(surface, Flat) and surface.line is not None:
         drawing.layers["lines"] = [Shape(_contours(surface.line, 0.0, drawing), _hex(surface.ink))]
@@ -137,7 +140,8 @@ def _plot(drawing: Drawing, surface: Surface, colours: list[str], width: float) 
         shapes = [Shape([line], colour, width, form="line") for lines in borders for line in lines[slot]]
         if isinstance(surface, Gouache):
             strokes = _curves(surface.strokes.of_slots(pen_of == slot), drawing)
-            shapes += [stroke._replace(colour=colour, width=width, opacity=1.0) for stroke in strokes]
+            parts = [part for stroke in strokes for part in _cut_at_page(stroke, drawing)]
+            shapes += [part._replace(colour=colour, width=width, opacity=1.0) for part in parts]
         if shapes:
             drawing.layers[f"pen {slot + 1}"] = shapes
 
@@ -175,15 +179,18 @@ def _stack(
 ) -> list[Shape]:
     """Return a shape for each palette slot (colour) in a raster (h, w) of slots.
 
-    The shape covers the areas of its slot and of all lighter slots or, if ``opacity`` is below 1, of its slot only.
+    The shape covers the areas of its slot and, unless ``opacity`` is below 1, a strip of lighter areas beside them.
     ``kept`` (8,) bool is True for slots that are drawn (None: all), ``where`` (h, w) bool for cells that shapes may
     cover.
     """
     shapes = []
     kept = np.ones(SLOTS, bool) if kept is None else kept
-    away = ~widen(~kept[slots], 3)  # from the ground; beside it, darker shapes would show at the edges of lighter ones
+    away = ~widen(
+        ~kept[slots], _STRIP
+    )  # from the ground; beside it, darker shapes would show at the edges of lighter ones
     for slot in np.flatnonzero(kept).tolist():
-        mask = ((slots == slot) | (slots > slot) & away & (opacity == 1)) & where
+        own = slots == slot
+        mask = (own | widen(own, _STRIP) & (slots > slot) & away & (opacity == 1)) & where
         if not mask.any():
             continue
         shapes.append(Shape(_outlines(mask, drawing), colours[slot], opacity=opacity))
@@ -234,6 +241,19 @@ def _curves(strokes: Strokes, drawing: Drawing) -> list[Shape]:
         Shape([curve], colour, 2 * float(half) * short, float(opacity), "curve")
         for curve, colour, half, opacity in zip(points, colours, half_width, strokes.paint[:, 5], strict=True)
     ]
+
+
+def _cut_at_page(stroke: Shape, drawing: Drawing) -> list[Shape]:
+    """Return a stroke if it is on the page, otherwise lines along its parts that are on the page, if there are any."""
+    first, control, last = stroke.paths[0]
+    t = np.linspace(0, 1, _SAMPLES)[:, None]
+    points = (1 - t) ** 2 * first + 2 * t * (1 - t) * control + t**2 * last
+    on_page = ((points >= 0) & (points <= (drawing.width, drawing.height))).all(axis=1)
+    if on_page.all():
+        return [stroke]
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], on_page, [False]]).astype(np.int8)))
+    parts = [points[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True) if end - start > 1]
+    return [stroke._replace(paths=[part], form="line") for part in parts]
 
 
 def _hex(lab: Float32) -> str:

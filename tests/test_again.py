@@ -67,6 +67,9 @@ def test_a_picture_is_painted_again_without_its_song(
     assert {**read_record("b.png"), "size": [96, 64]} == read_record(f"a-2.{suffix}")
     with Image.open("b.png") as image:
         assert image.size == (300, 300)
+    for _ in range(2):  # into a folder, it has the same name, and replaces only a picture of the same song
+        done = run("paint", "--again", f"a-2.{suffix}", "--bundle", fake_bundle, "-o", "large/")
+        assert done.exit_code == 0 and [path.name for path in Path("large").iterdir()] == [f"a-2.{suffix}"], done.output
 
 
 def test_a_latent_in_a_record_is_the_same_float32(fake_bundle: Path) -> None:

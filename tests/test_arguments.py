@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sounds
 from conftest import MakeSong
 
 import clavilux
@@ -404,6 +405,22 @@ def test_songs_controls_and_pictures_can_be_copied_and_pickled(
         picture.save(tmp_path / "own.png")
         assert (tmp_path / "copy.png").read_bytes() == (tmp_path / "own.png").read_bytes()
         np.testing.assert_array_equal(engine.paint(copied.song, size=64, seed=3).pixels, picture.pixels)
+        assert copied.controls is not None
+        for array in (copied.pixels, copied.z_image, copied.controls.palette, copied.controls.plan):
+            assert array is not None and not array.flags.writeable
+
+
+def test_views_of_arrays_are_sound_as_their_copies_are(engine: Clavilux) -> None:
+    stereo = np.stack([sounds.song(6.0), sounds.song(6.0, seed=1)], axis=1).astype(np.float32)
+    for view in (
+        stereo[:, 0],
+        stereo[:, :1],
+        stereo.T[:1],
+        stereo[::-1, 0],
+        np.broadcast_to(stereo[:, :1], stereo.shape),
+    ):
+        copied = engine.paint(np.ascontiguousarray(view), sr=44100, size=64).pixels
+        np.testing.assert_array_equal(engine.paint(view, sr=44100, size=64).pixels, copied)
 
 
 def test_one_thing_is_not_called_many() -> None:

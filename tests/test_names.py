@@ -303,11 +303,25 @@ def test_the_description_is_written_beside_each_picture(fake_bundle: Path) -> No
     assert paint(song, "--alt-file", "--count", 2, bundle=fake_bundle).stderr == ""  # ours are replaced
     Path("a-2.txt").write_text("the lyrics")
     done = paint(song, "--alt-file", "--count", 2, bundle=fake_bundle)
-    assert done.stderr == "clavilux: a-2.txt: exists already and was kept; it is no description of a picture\n"
+    kept = "exists already and was kept, because it is not the description of the picture before; remove it"
+    assert done.stderr == f"clavilux: a-2.txt: {kept} to get a new one\n"
     assert done.exit_code == 1 and Path("a-2.txt").read_text() == "the lyrics"
     again = run("paint", "--again", "a-1.png", "--bundle", fake_bundle, "--alt-file")
     assert again.exit_code == 0
     assert Path("a-1-again.txt").read_text() == Path("a-1.txt").read_text()
+
+
+def test_a_description_that_was_edited_or_is_of_another_picture_is_kept(fake_bundle: Path) -> None:
+    first, second = write_tagged(Path("a.flac")), write_tagged(Path("b.flac"), seed=1)
+    assert paint(first, "-o", "x.png", "--alt-file", bundle=fake_bundle).exit_code == 0
+    text = Path("x.txt").read_text()
+    done = paint(second, "-o", "x.jpg", "--alt-file", bundle=fake_bundle)
+    assert done.exit_code == 1 and "x.txt: exists already and was kept" in done.stderr
+    assert Path("x.txt").read_text() == text
+    Path("x.txt").write_text(edited := text.replace(" picture", " picture, like a flag"))
+    for options in ((), ("--resume",), ("--lightness", "-0.5")):
+        assert paint(first, "-o", "x.png", "--alt-file", *options, bundle=fake_bundle).exit_code == 1
+        assert Path("x.txt").read_text() == edited
 
 
 def test_a_description_that_cannot_be_written_is_a_fault_and_the_picture_is_there(fake_bundle: Path) -> None:
@@ -320,7 +334,8 @@ def test_a_description_that_cannot_be_written_is_a_fault_and_the_picture_is_ther
 
 def test_an_album_is_in_the_order_of_its_tracks(fake_bundle: Path) -> None:
     for number, (name, tags) in enumerate({"zz": "1/3", "a": "2/3", "10 b": "3"}.items()):
-        write_tagged(Path("music", "album", f"{name}.flac"), seed=number, track=tags)
+        disc = {"discnumber": "1"} if name == "zz" else {}  # others without a disc are on the first
+        write_tagged(Path("music", "album", f"{name}.flac"), seed=number, track=tags, **disc)
     write_tagged(Path("music", "b.flac"), seed=8, track="9")
     write_tagged(Path("music", "a.flac"), seed=9)  # without a track, so its folder is in the order of names
     done = paint("music", "-o", "out/{number} {name}.png", "--folder-image", bundle=fake_bundle)

@@ -134,6 +134,9 @@ def test_the_configuration_of_a_shipped_bundle_is_its_recipe(name):
     config = open_bundle(name).card["config"]
     recipe = json.loads(json.dumps(dataclasses.asdict(load_recipe(name))))
     assert config.keys() == recipe.keys()
+    # The bundles were trained before some figures existed (MODEL_CARD.md): their shares are of other names.
+    before, now = (analysis["analysis"].pop("figure_shares") for analysis in (config, recipe))
+    assert now.keys() - before.keys() == {"face", "eye", "shell", "lute"} and before.keys() <= now.keys()
     for table, values in recipe.items():
         assert config[table] == values, table
 

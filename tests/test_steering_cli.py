@@ -15,7 +15,7 @@ from PIL import Image, ImageFont
 
 from clavilux.cli import cli
 from clavilux.cli.beside import _drawable, _open_font
-from clavilux.picture_file import read_record
+from clavilux.picture_file import read_description, read_record
 
 
 @pytest.fixture(autouse=True)
@@ -211,6 +211,7 @@ def test_a_sheet_shows_all_pictures_of_a_run(fake_bundle: Path) -> None:
     result = run("paint", "song.flac", "--bundle", fake_bundle, "--size", 64, "--count", 3, "--sheet", "all/sheet.png")
     assert result.exit_code == 0, result.output
     sheet = pixels("all/sheet.png")
+    assert read_description(Path("all/sheet.png")).endswith("names: 1 song-1, 2 song-2, 3 song-3.")
     assert sheet.shape == (2 * 428 + 8, 2 * 408 + 8, 3)
     for number, (top, left) in enumerate([(8, 8), (8, 416), (436, 8)], 1):
         middle = sheet[top + 168 : top + 232, left + 168 : left + 232]

@@ -77,6 +77,32 @@ def test_areas_have_their_colours_away_from_borders(kind: str) -> None:
     assert np.abs(render(saved(picture, kind)) - wanted)[inside].mean() < 2
 
 
+@pytest.mark.parametrize("kind", ["svg", "pdf"])
+def test_no_third_colour_shows_between_two_areas(kind: str) -> None:
+    palette = np.repeat([[0.02], [0.5], [0.9]], (3, 2, 3), axis=0) * [[1, 1, 1]]
+    palette[3:5] = 1.0, 0.2, 0.0  # only between dark and light
+    flat = make_controls("shards", surface="flat", texture=0.0)
+    controls = dataclasses.replace(flat, palette=palette.astype(np.float32), exact_palette=True)
+    picture = clavilux.paint(controls, size=(512, 512), seed=3)
+    assert picture.controls is not None
+    slots = composition_of(picture.controls, width=512, height=512, seed=3).slots
+    near = widen(np.isin(slots, (3, 4)), 4)
+    assert 0.1 < near.mean() < 0.9
+    red = render(saved(picture, kind)) @ [1, -0.5, -0.5]
+    assert (find_edges(slots) & ~near).sum() > 500
+    assert red[~near].max() < 40 < red[~widen(~np.isin(slots, (3, 4)), 3)].min()
+
+
+def test_the_upper_areas_of_layers_leave_figures_free() -> None:
+    picture = painted("layers", figure="guitar")
+    assert picture.controls is not None
+    figures = composition_of(picture.controls, width=512, height=512, seed=3).figures.cells
+    alone, plain = (render(saved(p, "svg")) for p in (picture, painted("flat", figure="guitar")))
+    inside = ~widen(~figures, 3)
+    ratio = np.abs(alone - plain)[inside].mean() / np.abs(alone - plain)[~widen(figures, 3)].mean()
+    assert inside.any() and ratio < 0.5
+
+
 @pytest.mark.parametrize("surface", SURFACE_NAMES)
 def test_a_vector_picture_looks_like_the_painting(surface: str) -> None:
     """Light and shade within areas, bristles and grain are missing."""
@@ -135,6 +161,9 @@ def test_a_plot_has_lines_only() -> None:
         pens = ElementTree.fromstring(text).findall(f"{SVG}g")
         assert [len({path.get("stroke") for path in pen}) for pen in pens] == [1] * len(pens), "one colour for each pen"
         assert all(str(pen.get("id")).startswith("pen-") for pen in pens)
+        for path in paths:  # the middle point of a curve on the page can be beside it
+            places = [float(number) for number in re.findall(r"-?[\d.]+", path.partition('d="')[2].partition('"')[0])]
+            assert min(places) > -26 and max(places) < 538, "a plotter must not draw beside the page"
     lines = re.findall(r'd="M([^"Q]*)"', saved(painted("flat"), "svg", plot=True).decode())
     segments = [frozenset(pair) for line in lines for pair in pairwise(line.split("L"))]
     assert len(segments) > 1000

@@ -258,7 +258,7 @@ class Mixer:
         is_constant = power - total**2 < CONSTANT_SHARE * power and power > CONSTANT_SHARE * AUDIBLE_POWER
         if self.mix.offset or n == 0 or (abs(total) <= least and not is_constant):
             return None
-        warning = f"{OFFSET_REMOVED} of {total:.2g} of full scale, which was left out; the file is not changed"
+        warning = f"{OFFSET_REMOVED} of {total:.2g} of full scale, which was left out of the measurement"
         return dataclasses.replace(self.mix, offset=float(total)), warning
 
 

@@ -36,7 +36,8 @@ def resample(blocks: Iterable[Float32], rate_hz: int, target_hz: int) -> Iterato
     graph.configure()
     n_pushed = 0
     for block in blocks:
-        frame = av.AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
+        samples = np.ascontiguousarray(block)[None]  # PyAV takes no other; arrays of a caller can be views
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         frame.sample_rate, frame.time_base, frame.pts = rate_hz, time_base, n_pushed
         n_pushed += block.size
         graph.push(frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,10 @@ _STORED = (  # parameters of `paint` that change the latent, which the record ha
 def paint_from_record(ctx: click.Context) -> Outcome:
     """Paint the picture of ``paint --again`` from the record in its file, and return its report and warnings.
 
-    The new picture is written to the file of ``-o``; without ``-o``, ``cover.png`` becomes ``cover-again.png`` in the
-    current folder. With ``--embed``, it is written into the tags of the song, and to a file only if ``-o`` or
-    ``--format`` is given. A `UsageError` is raised if an option cannot be combined with ``--again``, and a
-    `ClaviluxError` if the picture cannot be read, painted or written.
+    The new picture is written to the file of ``-o``, or under the name of the old picture into its folder; without
+    ``-o``, ``cover.png`` becomes ``cover-again.png`` in the current folder. With ``--embed``, it is written into the
+    tags of the song, and to a file only if ``-o`` or ``--format`` is given. A `UsageError` is raised if an option
+    cannot be combined with ``--again``, and a `ClaviluxError` if the picture cannot be read, painted or written.
     """
     given = ctx.params
     again, paths, output, size = given["again"], given["paths"], given["output"], given["size"]
@@ -41,12 +42,19 @@ def paint_from_record(ctx: click.Context) -> Outcome:
         raise click.UsageError(
             f"{' and '.join(kept)} cannot be given with --again: song, seed and variation are stored in the picture. "
             "Size, colours, surface and the like can be changed."
+            + (f" For the cover of a folder: --again {again} -o ALBUM/cover.jpg" if given["folder_image"] else "")
         )
     if len(paths) > 1:
-        raise click.UsageError("--again paints one picture: give one SONG, or none.")
+        raise click.UsageError(
+            "--again paints one picture, from its file and at most one SONG; for several pictures, run it for each: "
+            "clavilux paint --again PICTURE -o FOLDER/"
+        )
     if given["embed"] and not paths:
         raise click.UsageError(f"--embed changes a SONG; give it: clavilux paint SONG --again {again} --embed.")
-    if output is not None and Path(output).suffix.lower() not in ALL_FORMATS:
+    is_folder = output is not None and (str(output).endswith(("/", os.sep)) or Path(output).is_dir())
+    if output is not None and "{" in str(output):
+        raise click.UsageError(f"-o {output}: with --again, it is a file or a folder, without fields in braces.")
+    if output is not None and not is_folder and Path(output).suffix.lower() not in ALL_FORMATS:
         raise click.UsageError(f"-o {output}: a picture ends in {', '.join(ALL_FORMATS)}.")
     pixels, density = resolve_size(size, given["dpi"])
     asked = read_steering(given)
@@ -56,13 +64,16 @@ def paint_from_record(ctx: click.Context) -> Outcome:
     if "controls" not in record:
         bundle = bundle_of(record, again, ctx)
         open_clavilux(bundle)
-    elif paths:
-        raise click.UsageError(f"{again} was painted from controls: give no SONG.")
+    elif paths and not given["embed"]:
+        raise click.UsageError(f"{again} was painted from controls: give a SONG only with --embed, as its cover.")
     background = given["background"] if is_given(ctx, "background") else None
     target = None
     if output is not None or given["suffix"] or not given["embed"]:
         suffix = f".{given['suffix']}" if given["suffix"] else again.suffix
-        target = Path(output) if output is not None else Path(f"{again.stem}-again{suffix}")
+        if is_folder:
+            target = Path(str(output), f"{again.stem}{suffix}")
+        else:
+            target = Path(output) if output is not None else Path(f"{again.stem}-again{suffix}")
         if (background or record.get("background")) == BACKGROUNDS[1]:
             refuse_opaque(str(target), target.suffix)
         make_folder(target.parent)
@@ -80,7 +91,7 @@ def paint_from_record(ctx: click.Context) -> Outcome:
             "background": background,
             "dpi": density if given["dpi"] is not None or size.dpi is not None else None,
         },
-        is_named=output is not None,
+        is_named=output is not None and not is_folder,
         alt_file=given["alt_file"],
         embed=given["embed"],
         saving=saving_of(given["plot"], given["quality"]),

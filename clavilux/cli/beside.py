@@ -20,7 +20,7 @@ from clavilux.cli.output import write_output
 from clavilux.cli.templates import FoundSong
 from clavilux.errors import ClaviluxError, OutputError
 from clavilux.picture import Picture
-from clavilux.picture_file import FORMATS, encode_sheet, is_sheet, read_record
+from clavilux.picture_file import FORMATS, encode_sheet, is_sheet, read_description, read_record
 from clavilux.system.files import refuse_inputs, write_whole
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "Arial Unicode.ttf", "Ari
 _FOLDER_IMAGE = "cover.jpg"
 _KEPT = "exists already and was kept"
 _REPLACE = "to replace it, give --again PICTURE"
-_DESCRIPTIONS = (b"Abstract picture, ", b"Blurred abstract picture, ")  # their first words
 
 
 class ChosenError(OutputError):
@@ -74,10 +73,11 @@ def embed_picture(picture: Picture, song: Path) -> Picture:
     from clavilux.audio.covers import embed_cover
 
     buffer = io.BytesIO()
-    picture.on_ground.save(buffer, format="jpg")
-    height, width, _ = picture.pixels.shape
-    embed_cover(song, buffer.getvalue(), description=picture.description, size=(width, height))
-    return with_hash(picture, hash_file(song))
+    cover = picture.on_ground
+    cover.save(buffer, format="jpg")
+    height, width, _ = cover.pixels.shape
+    embed_cover(song, buffer.getvalue(), description=cover.description, size=(width, height))
+    return with_hash(picture, hash_file(song)) if "song" in picture.record else picture
 
 
 def check_cover(song: Path, record: dict[str, Any]) -> None:
@@ -120,26 +120,33 @@ def check_folder_image(path: Path, record: dict[str, Any]) -> None:
         raise OutputError(f"{path}: {_KEPT}, because it is no picture of this song; remove it to get a new one")
 
 
-def write_description(picture: Picture, place: Path) -> None:
+def write_description(picture: Picture, place: Path, before: str) -> None:
     """Write the description of a picture to a text file beside ``place``, the file of the picture.
 
-    The text file has the same name with the extension .txt. An existing file that is not a description is kept, and an
-    `OutputError` is raised.
+    The text file has the same name with the extension .txt. An existing file is replaced only if its text is
+    ``before``, the description of the picture that was at ``place`` earlier; otherwise an `OutputError` is raised.
     """
-    check_text(place)
     path = place.with_suffix(".txt")
+    check_text(place, before, picture.description)
     with _as_error(path):
         write_whole(path, f"{picture.description}\n".encode())
 
 
-def check_text(place: Path) -> None:
-    """Raise an `OutputError` if the text file beside a picture exists and is not a description."""
+def check_text(place: Path, *descriptions: str) -> None:
+    """Raise an `OutputError` if the text file beside a picture exists and is none of these descriptions."""
     path = place.with_suffix(".txt")
     with _as_error(path):
-        if os.path.lexists(path):
-            with path.open("rb") as file:
-                if not file.read(100).startswith(_DESCRIPTIONS):
-                    raise OutputError(f"{path}: {_KEPT}; it is no description of a picture")
+        if os.path.lexists(path) and path.read_bytes().strip() not in {text.encode() for text in descriptions if text}:
+            raise OutputError(
+                f"{path}: {_KEPT}, because it is not the description of the picture before; remove it to get a new one"
+            )
+
+
+def described(place: Path) -> str:
+    """Return the description in a picture file, "" if there is none."""
+    with suppress(ClaviluxError):
+        return read_description(place)
+    return ""
 
 
 @contextmanager
@@ -212,7 +219,8 @@ def write_sheet(sheet: Path, pictures: Sequence[Path]) -> None:
         while font.getlength(label) > side and len(label) > 1:
             label = label[:-1]
         draw.text((left, top + side + 2), label, "black", font)
-    write_output(sheet, encode_sheet(np.asarray(page), FORMATS[sheet.suffix.lower()], len(pictures)))
+    names = [picture.stem for picture in pictures]
+    write_output(sheet, encode_sheet(np.asarray(page), FORMATS[sheet.suffix.lower()], names))
 
 
 def _open_font() -> FreeTypeFont:

@@ -92,6 +92,8 @@ def explain(
         if is_given(ctx, "seed"):
             raise click.UsageError(f"{source} is a picture, which stores its seed; give it without --seed.")
         found = read_record(source)
+        if record and (song is not None or output is not None):
+            raise click.UsageError(f"--record prints the record in one picture; give only {source} with it.")
         if record or (song is None and output is None):
             if is_given(ctx, "bundle"):
                 raise click.UsageError(f"{source} is a picture, which stores its bundle; give it without --bundle.")

@@ -90,7 +90,7 @@ def _by_track(files: list[Path]) -> list[Path]:
         tags = read_tags(file)
         if "track" not in tags:
             return files
-        places.append((int(tags.get("disc", "0")), int(tags["track"])))
+        places.append((int(tags.get("disc", "1")), int(tags["track"])))
     return [files[index] for index in sorted(range(len(files)), key=places.__getitem__)]
 
 

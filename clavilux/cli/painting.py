@@ -22,6 +22,7 @@ from clavilux.cli.beside import (
     check_cover,
     check_folder_image,
     check_text,
+    described,
     embed_picture,
     has_cover,
     has_description,
@@ -172,11 +173,12 @@ def _repaint(task: Again) -> Outcome:
     if task.embed:
         assert task.song is not None, "checked with the options"
         picture = embed_picture(picture, task.song)
+    before = described(task.picture or task.source) if task.alt_file else ""
     place, is_replaced = (task.source, False) if task.picture is None else _save(picture, task.picture, task)
     faults = []
     if task.alt_file:
         try:
-            write_description(picture, place)
+            write_description(picture, place, before)
         except ClaviluxError as error:
             faults.append(str(error))
     report = report_picture(picture, place, mapped, card, neighbours) | {"status": _status(is_replaced)}
@@ -270,7 +272,7 @@ class _Beside:
         is_done = is_whole(place)
         if extras.alt_file:
             with seen._noted():
-                check_text(place)
+                check_text(place, described(place))
                 is_done &= has_description(place)
         if is_main and image is not None:
             with seen._noted():
@@ -298,10 +300,11 @@ class _Beside:
                 covers.append(self._task.path)
         elif self._sha256:
             picture = with_hash(picture, self._sha256)  # embedding has changed the file
+        before = described(target) if extras.alt_file else ""
         place, is_replaced = _save(picture, target, self._task)
         if extras.alt_file:
             with self._noted():
-                write_description(picture, place)
+                write_description(picture, place, before)
         if is_main and extras.folder_image is not None:
             with self._noted():
                 write_folder_image(picture, extras.folder_image)

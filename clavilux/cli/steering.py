@@ -54,8 +54,8 @@ steering_options = combine(
     ),
     _amount(
         "--complexity",
-        help="From a calm picture with few areas (-1) to a busy one with many areas (1), with marks of the same "
-        "size; 0 changes nothing.",
+        help="From a calm picture with few areas (-1) to a busy one with many areas (1); its small marks keep their "
+        "size. The number of large shapes changes as with --scale. 0 changes nothing.",
     ),
     _amount(
         "--outline",

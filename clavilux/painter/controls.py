@@ -159,8 +159,15 @@ class Controls:
         object.__setattr__(self, "angle", angle % 0.5 % 0.5)  # twice, because the remainder of -1e-20 rounds to 0.5
         object.__setattr__(self, "palette", palette.copy())  # the array of the caller stays writable
         object.__setattr__(self, "plan", log_softmax(plan))
+        self._protect()
+
+    def _protect(self) -> None:
         for array in (self.palette, self.plan):
-            array.flags.writeable = False  # values are checked only here; dataclasses.replace changes them
+            array.flags.writeable = False  # values are checked only once; dataclasses.replace changes them
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # of a pickle or a deep copy, whose arrays are writable
+        self._protect()
 
     def to_json(self, *, seed: Number = 0) -> str:
         """Return the controls and the seed of the picture as JSON text, which people can edit.

@@ -1,4 +1,4 @@
-"""Figures: large deliberate shapes that hold a composition together, such as discs, guitars or mountains.
+"""Figures: large deliberate shapes that hold a composition together, such as discs, faces or guitars.
 
 palette slots of the large marks, focus, controls -> **here** -> `Figures`: palette slots with figures, cells of figures
 
@@ -27,7 +27,7 @@ from clavilux.painter.controls import Controls
 from clavilux.painter.marks import MARKS
 from clavilux.painter.plan import choose_by_plan
 from clavilux.painter.raster import Float32, Mask, UInt8
-from clavilux.painter.shapes import Canvas, Figures, Frame, together, without
+from clavilux.painter.shapes import Canvas, Figures, Frame, both, together, without
 
 # Size of the main figure in short sides: the first number divided by the number of large shapes, but at least the
 # second and at most the third.
@@ -45,7 +45,9 @@ _AROUND = 2.6  # radians: range of the direction from the main figure to the ans
 _ANSWER_FROM = 1 / 6  # how busy a picture must be, from 0 to 1, to have an answer
 _N_CHOICES = 48
 # Radians: range of the rotation of figures that would not be recognised lying down; the others lie in any direction.
-_TILTS = {"guitar": 1.4, "boat": 0.3, "moon": 0.3, "mountains": 0.3}
+_TILTS = {
+    "guitar": 1.4, "boat": 0.3, "moon": 0.3, "mountains": 0.3, "face": 0.5, "eye": 1.0, "lute": 1.4,
+}  # fmt: skip
 
 
 def add_figures(slots: UInt8, x: Float32, y: Float32, focus: Float32, controls: Controls, seed: int) -> Figures:
@@ -207,7 +209,7 @@ def _boat(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     canvas.contrast(f.polygon((-0.06, 0.7), (-0.06, -0.75 * high), (-1.0 - 0.3 * belly, 0.7)), next(choose))
     canvas.exchange(f.half(0.1, 0.78, 1.05, math.pi / 2))
     canvas.contrast(f.polygon((0.1, 1.3), (1.1, 1.3), (0.3, 2.0)), next(choose))
-    canvas.accent(f.disc(-1.5, -1.1, 0.3))
+    canvas.accent(f.disc(-1.5, -1.1, 0.3), "a disc beside it")
 
 
 def _moon(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
@@ -224,7 +226,7 @@ def _moon(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
 
 def _mountains(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     u, high, low = 0.5 * next(choose) - 0.25, 1.2 + 0.5 * next(choose), 0.7 + 0.4 * next(choose)
-    canvas.oppose(f.disc(-1.1 if u > 0 else 1.1, -0.95, 0.42))
+    canvas.oppose(f.disc(-1.1 if u > 0 else 1.1, -0.95, 0.42), "a disc above them")
     canvas.exchange(f.polygon((u - 1.7, 0.7), (u, -high), (u + 1.5, 0.7)))
     canvas.contrast(f.polygon((u, -high), (u + 1.5, 0.7), (u + 0.35, 0.7), (u + 0.15, -0.3)), next(choose))
     canvas.exchange(f.polygon((-2.6, 0.7), (-1.2, -low), (0.2, 0.7)), 3)
@@ -242,6 +244,99 @@ def _horn(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
     canvas.oppose(f.disc(0.85, 0, 0.3 * wide))
     canvas.contrast(f.bar(-0.75, 2 * bend, 0.8, 0.12), next(choose))
     canvas.accent(f.ring(0.75, 0, 1.15 * wide, 1.3 * wide, -1.1 - next(choose), 1.6), "an arc around it")
+
+
+def _face(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    side, turned, long = _side(choose), next(choose), 0.25 * next(choose)
+    canvas.exchange(f.half(0.2 * side, 2.5 + long, 1.5, -math.pi / 2))  # shoulders
+    canvas.contrast(f.bar(0.05 * side, 1.3 + long, 0.45, 0.27, math.pi / 2), next(choose))
+    _head(canvas, f, side, long, choose) if turned < 0.5 else _profile(canvas, f, side, long, choose)
+
+
+def _head(canvas: Canvas, f: Frame, side: int, long: float, choose: Iterator[float]) -> None:
+    # One half is turned to the side, as in cubist portraits: the nose and the half mouth are a profile.
+    jaw = f.polygon((-0.83, -0.2), (0.83, -0.2), (0.28, 1.1 + long), (-0.28, 1.1 + long))
+    head, cover = together(f.disc(0, -0.35, 0.85), jaw), next(choose)
+    if cover < 0.7:  # hair
+        canvas.contrast(f.disc(0.1 * side, -0.5, 1.12), next(choose))
+    elif cover < 0.92:  # long hair
+        canvas.exchange(together(f.disc(-0.2 * side, -0.55, 1.0), f.bar(-0.75 * side, 0.5, 1.05, 0.42, math.pi / 2)), 3)
+    canvas.exchange(head)
+    canvas.exchange(both(head, f.box(0.05 * side, -2, 2 * side, 2)), 3)
+    if cover >= 0.92:  # a hat
+        canvas.oppose(together(f.half(0, -0.75, 0.85, -math.pi / 2), f.bar(0, -0.78, 1.25, 0.09)))
+    canvas.oppose(f.polygon((0.05 * side, -0.5), (0.05 * side, 0.35), (-(0.22 + 0.14 * next(choose)) * side, 0.35)))
+    _open_eye(canvas, f, -0.45 * side, next(choose))
+    canvas.oppose(f.half(0.42 * side, -0.35, 0.22, -math.pi / 2 if next(choose) < 0.5 else math.pi / 2))
+    canvas.accent(f.half(0.02 * side, 0.62 + 0.5 * long, 0.25, math.pi / 2))
+
+
+def _profile(canvas: Canvas, f: Frame, side: int, long: float, choose: Iterator[float]) -> None:
+    def at(u: float, v: float) -> tuple[float, float]:
+        return u * side, v + (long if v > 0.5 else 0)
+
+    canvas.contrast(f.half(-0.15 * side, -0.45, 1.1, math.pi if side > 0 else 0), next(choose))  # hair
+    face = f.polygon(at(-0.3, -0.2), at(0.66, -0.2), at(0.6, 0.95), at(0.35, 1.15), at(-0.1, 1.05))
+    nose = f.polygon(at(0.6, -0.45), at(1.02 + 0.2 * next(choose), 0.3), at(0.6, 0.36))
+    head = together(f.disc(0, -0.35, 0.85), face, nose, f.disc(0.6 * side, 0.58 + 0.5 * long, 0.17))
+    canvas.exchange(head)
+    canvas.exchange(both(head, f.polygon(at(-0.05, -2), at(2, -2), at(2, 2), at(0.2, 2))), 3)
+    _open_eye(canvas, f, 0.36 * side, next(choose))
+    canvas.oppose(f.polygon(at(-0.2, 0.05), at(-0.45, 0.2), at(-0.2, 0.45)))  # ear
+    if next(choose) < 0.3:
+        canvas.oppose(together(f.half(0, -0.7, 0.9, -math.pi / 2), f.bar(0.45 * side, -0.72, 0.95, 0.09)))  # cap
+    canvas.accent(f.bar(0.62 * side, 0.58 + 0.5 * long, 0.2, 0.06))
+
+
+def _open_eye(canvas: Canvas, f: Frame, u: float, choice: float) -> None:
+    canvas.contrast(both(f.disc(u, -0.18, 0.33), f.disc(u, -0.52, 0.33)), choice)
+    canvas.oppose(f.disc(u, -0.35, 0.1))
+
+
+def _eye(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    wide = 0.9 + 0.3 * next(choose)
+    canvas.exchange(both(f.disc(0, wide + 0.1, 1.95), f.disc(0, -wide - 0.1, 1.95)), 3)
+    canvas.contrast(both(f.disc(0, wide, 1.55), f.disc(0, -wide, 1.55)), next(choose))
+    canvas.exchange(f.disc(0, 0, 0.62))
+    canvas.oppose(f.disc(0, 0, 0.3))
+    canvas.contrast(f.ring(0, 0.5, 1.75, 1.92, 1.15 * math.pi, 0.7 * math.pi), next(choose), "an arc above it")
+    canvas.exchange(f.half(0, 0, 0.62, math.tau * next(choose)), 3)
+    canvas.accent(f.disc(0.14, -0.14, 0.13))
+
+
+def _shell(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    # Half discs in turn above and below the axis; each begins where the one before ends, and is smaller.
+    side, start, end = _side(choose), -1.45, 1.2
+    for k in range(6):
+        half = f.half(side * (start + end) / 2, 0, abs(end - start) / 2, math.pi / 2 if k % 2 else -math.pi / 2)
+        if k in (2, 5):
+            canvas.contrast(half, next(choose))
+        elif k == 4:
+            canvas.oppose(half)
+        else:
+            canvas.exchange(half, 3 if k % 2 else 4)
+        start, end = end, end - 0.72 * (end - start)
+    canvas.oppose(f.ring(0, 0.9, 1.9, 2.05, 0.2 * math.pi, 0.5 * math.pi + next(choose)), "an arc beside it")
+    canvas.accent(f.disc(side * (start + end) / 2, 0, 0.12))
+
+
+def _lute(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
+    turn = 0.2 * next(choose) - 0.1
+    canvas.exchange(f.polygon((-2.8, 1.0), (2.8, 0.75), (2.8, 2.4), (-2.8, 2.4)), 3)  # the table
+    body = together(f.disc(0, 0.6, 0.92), f.polygon((-0.88, 0.32), (0.88, 0.32), (0.14, -1.0), (-0.14, -1.0)))
+    canvas.exchange(body)
+    canvas.exchange(both(body, f.polygon((0.05, 2), (turn, -2), (2, -2), (2, 2))), 3)
+    canvas.oppose(f.bar(0, -1.15, 0.75, 0.12, math.pi / 2))
+    canvas.contrast(f.bar(0.33, -2.05, 0.5, 0.12, 0.5), next(choose))
+    canvas.contrast(f.disc(0, 0.4, 0.32), next(choose))
+    canvas.oppose(f.ring(0, 0.4, 0.15, 0.22))
+    canvas.contrast(f.ring(0, 0.6, 1.08, 1.22, 2 * next(choose), 2.0), next(choose), "an arc beside it")
+    canvas.accent(f.bar(0, 1.05, 0.42, 0.07))
+
+
+def _side(choose: Iterator[float]) -> int:
+    """Return on which side of a figure an asymmetric part lies: -1 or 1."""
+    return 1 if next(choose) < 0.5 else -1
 
 
 def _answer_disc(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
@@ -266,18 +361,20 @@ def _answer_triangles(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None
 
 FIGURES: dict[str, _Draw] = {
     "disc": _disc, "crescent": _crescent, "hill": _hill, "pebble": _pebble, "ray": _ray, "guitar": _guitar,
-    "boat": _boat, "moon": _moon, "mountains": _mountains, "horn": _horn,
+    "boat": _boat, "moon": _moon, "mountains": _mountains, "horn": _horn, "face": _face, "eye": _eye,
+    "shell": _shell, "lute": _lute,
 }  # fmt: skip
 FIGURE_WORDS = {
-    "disc": "a large disc", "crescent": "a large crescent", "hill": "a large half disc",
+    "disc": "a large disc", "crescent": "a large crescent around a disc", "hill": "a large half disc",
     "pebble": "a large smooth pebble", "ray": "a fan of rays", "guitar": "a shape like a guitar",
     "boat": "a shape like a sailing boat", "moon": "a disc above a horizon", "mountains": "triangles like mountains",
-    "horn": "a shape like a horn",
+    "horn": "a shape like a horn", "face": "a shape like a face", "eye": "a shape like an eye",
+    "shell": "a shape like a spiral shell", "lute": "a shape like a lute",
 }  # fmt: skip
 # Of each figure, how it is drawn as an answer, and words for that.
 ANSWERS: dict[str, tuple[_Draw, str]] = {
-    **dict.fromkeys(("disc", "crescent", "guitar", "horn"), (_answer_disc, "a small disc")),
+    **dict.fromkeys(("disc", "crescent", "guitar", "horn", "face", "eye", "lute"), (_answer_disc, "a small disc")),
     **dict.fromkeys(("hill", "moon"), (_answer_arch, "a small arch")),
     **dict.fromkeys(("ray", "boat", "mountains"), (_answer_triangles, "small triangles")),
-    "pebble": (_answer_pebble, "a small pebble"),
+    **dict.fromkeys(("pebble", "shell"), (_answer_pebble, "a small pebble")),
 }

@@ -34,6 +34,11 @@ def together(*shapes: Shape) -> Shape:
     return lambda x, y: np.any([shape(x, y) for shape in shapes], axis=0)
 
 
+def both(first: Shape, second: Shape) -> Shape:
+    """Return the shape of all places that are in both shapes."""
+    return lambda x, y: first(x, y) & second(x, y)
+
+
 @dataclass(frozen=True)
 class Frame:
     """Coordinates of a figure, relative to its centre and in units of its size: u along its axis, v across it.
@@ -104,6 +109,10 @@ class Frame:
 
         return self._shape(0, 0, inside)
 
+    def box(self, u0: float, v0: float, u1: float, v1: float) -> Shape:
+        """Return the rectangle, parallel to the axes, that has two opposite corners (u0, v0) and (u1, v1)."""
+        return self.polygon((u0, v0), (u1, v0), (u1, v1), (u0, v1))
+
     def pebble(self, u: float, v: float, radius: float, bulge: float, turn: float) -> Shape:
         """Return a rounded shape: a disc whose radius varies by about the fraction `bulge`, with the phase `turn`."""
 
@@ -161,9 +170,9 @@ class Canvas:
 
         self._add(shape, choose, words=words)
 
-    def oppose(self, shape: Shape) -> None:
+    def oppose(self, shape: Shape, words: str = "") -> None:
         """Fill a shape with the lightest slot if the mean slot in the shape is dark, otherwise with the darkest."""
-        self._add(shape, lambda mean: SLOTS - 1 if mean < (SLOTS - 1) / 2 else 0)
+        self._add(shape, lambda mean: SLOTS - 1 if mean < (SLOTS - 1) / 2 else 0, words=words)
 
     def accent(self, shape: Shape, words: str = "") -> None:
         """Fill a shape with a slot that is rare in the picture."""

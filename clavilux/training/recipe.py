@@ -82,6 +82,10 @@ FORMER_NAMES = {
     "fill_guides": "fill_correspondences",
 }
 """Earlier name of a key or table -> its present name; recipes with earlier names are read with a warning."""
+_GONE = {
+    "kind_evenness": "it is gone; [analysis.figure_shares] sets how often there is each figure",
+    "mark_weight": "it is gone without a replacement; remove it",
+}
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,10 @@ class FigureShares:
     pebble: float
     disc: float
     boat: float
+    face: float
+    eye: float
+    shell: float
+    lute: float
 
 
 @dataclass(frozen=True)
@@ -318,7 +326,7 @@ def _merge(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[st
             tables = [_in_table(where, name)[1] for name in inner]
             near = difflib.get_close_matches(key, base, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(base))}"
-            hint = f"write it below {' or '.join(tables)}" if tables else hint
+            hint = _GONE.get(key) or (f"write it below {' or '.join(tables)}" if tables else hint)
             raise RecipeError(f"{where}: unknown key {key!r}; {hint}")
         if isinstance(base[key], dict):
             if not isinstance(value, dict):
