@@ -298,7 +298,8 @@ def _name_all(lab: Float32) -> NDArray[np.str_]:
     names[(names == "pink") & (lightness < 50) & (chroma < 32)] = "mauve"
     is_red = names == "red"
     names[is_red & (lightness >= 55) & (chroma < 32)] = "pink"
-    names[is_red & (lightness < 55) & (chroma < 35) & (hue >= 25)] = "brown"
+    is_brown = is_red & ((lightness < 45) | (lightness < 55) & (chroma >= _GREYISH)) & (chroma < 35) & (hue >= 25)
+    names[is_brown] = "brown"
     names[is_yellow & (lightness < 60)] = "olive"
     tones = np.where(lightness < 30, "dark ", np.where((lightness > 80) & (names != "yellow"), "light ", ""))
     grey = (chroma < 10) | ((chroma < 20) & (lightness < 12)) | ((chroma < 14) & (lightness > 93))

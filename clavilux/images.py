@@ -190,7 +190,7 @@ def _regular_file(path: Path) -> Iterator[BinaryIO]:
             raise PictureError(DOWNLOAD_IT) from error
         raise
     if not stat.S_ISREG(status.st_mode):
-        raise PictureError("is not a regular file")
+        raise PictureError("is a folder; give a picture" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
     with open(path, "rb") as file:
         yield file
 

@@ -326,6 +326,12 @@ def opened(path: Path) -> Iterator[Callable[[], bool]]:
         os.close(watch)
 
 
+def test_sound_from_a_pipe_is_refused(paint: Run, good: Path) -> None:
+    done = paint("-", good, "-o", "out/")
+    assert done.code == 1
+    assert done.err == ["clavilux: -: sound is not read from a pipe; give the name of a file"]
+
+
 @linux_only
 @pytest.mark.parametrize("disguise", ["{}", "{}.mp3"])
 @pytest.mark.parametrize("name", PLAYLISTS)

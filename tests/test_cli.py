@@ -678,8 +678,10 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
         (["SONG", "--again", "a.png", "--seed", "1"], "--seed cannot be given with --again"),
         (["--again", "a.png", "--count", "2", "--jobs", "2"], "--count and --jobs cannot be given with --again"),
         (["SONG", "--lightnes", "1"], "Did you mean '--lightness'?"),
-        (["SONG", "SONG", "--again", "a.png"], "give one SONG"),
-        (["SONG", "--again", "a.png", "-o", "folder/"], "a picture ends in"),
+        (["SONG", "SONG", "--again", "a.png"], "at most one SONG"),
+        (["SONG", "--again", "a.png", "-o", "again.mp3"], "a picture ends in"),
+        (["--again", "a.png", "-o", "{name}.png"], "without fields in braces"),
+        (["--again", "a.png", "--folder-image"], "-o ALBUM/cover.jpg"),
         (["SONG", "--unknown"], "No such option"),
     ],
 )

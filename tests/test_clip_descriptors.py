@@ -130,5 +130,8 @@ def test_random_clips_of_another_bundle_are_refused_once(tmp_path: Path) -> None
     np.save(tmp_path / "old.npy", np.zeros((5, 20, 216), np.float32))  # as librosa makes them by default
     done = run("paint", "--random", 3, tmp_path)
     assert done.exit_code == 1 and done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"clavilux: {tmp_path}: was measured by Clavilux 0.1 or for another bundle (11025 Hz")
+    assert done.stderr.startswith(
+        f"clavilux: {tmp_path}: its features do not fit bundle default; they are of Clavilux 0.1"
+    )
+    assert "(11025 Hz" in done.stderr
     assert "--bundle classic" in done.stderr and "clavilux features MUSIC -o DIR --bundle default" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import sounds
 from click.testing import CliRunner, Result
+from mutagen.flac import FLAC
 from PIL import Image
 
 import clavilux
@@ -27,7 +29,7 @@ from clavilux.options import PaintOptions
 from clavilux.painter.controls import Controls
 from clavilux.painter.controls_json import ControlsFile, parse_fields, to_fields
 from clavilux.painter.paint import paint
-from clavilux.picture_file import read_record
+from clavilux.picture_file import read_description, read_record
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = PaintOptions(size=(96, 64))
@@ -324,7 +326,11 @@ def test_a_picture_of_controls_is_painted_again_by_the_command(song: Path, fake_
     explained = run("paint", "--again", "a.jpg", "--size", "200", "--explain")
     assert "nothing: painted from controls" in explained.stdout
     with_song = run("paint", "--again", "a.jpg", song)
-    assert with_song.exit_code == 2 and "was painted from controls: give no SONG" in with_song.stderr
+    assert with_song.exit_code == 2 and "give a SONG only with --embed" in with_song.stderr
+    cover = shutil.copy(song, "cover.flac")
+    embedded = run("paint", "--again", "a.jpg", cover, "--embed")
+    assert embedded.exit_code == 0, embedded.output
+    assert FLAC(cover).pictures[0].desc == read_description(Path("a.jpg"))
 
 
 @pytest.mark.parametrize(

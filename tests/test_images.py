@@ -482,7 +482,7 @@ def test_what_is_not_a_regular_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for name, reason in {
         "pipe.png": "not a regular file",
-        ".": "not a regular file",
+        ".": "is a folder; give a picture",
         "gone.png": "No such file",
     }.items():
         with pytest.raises(PictureError, match=reason):

@@ -218,7 +218,7 @@ def test_the_record_is_plain_json(picture: Picture) -> None:
 
 
 def test_the_description_names_the_colours_by_their_area(picture: Picture) -> None:
-    kind = "triangles like mountains below the middle, and small triangles."
+    kind = "a shape like a face in the middle, and a small disc."
     painted = "Abstract picture, brush strokes in gouache, in"
     looks = "Light overall, lighter on the left; high contrast, vivid colours, calm."
     assert picture.description == f"{painted} white, dark blue and red: {kind} {looks}"
@@ -293,7 +293,7 @@ def test_the_description_names_layout_contrast_and_both_figures(picture: Picture
     two = dataclasses.replace(picture.controls, second_kind="blobs", surface="collage")
     described = dataclasses.replace(picture, controls=two).description
     assert described.startswith("Abstract picture, a collage of painted papers, in ")
-    assert ": triangles like mountains in the middle, and a small pebble. " in described
+    assert ": a shape like a face in the middle, and a small pebble. " in described
     bare = dataclasses.replace(picture, controls=dataclasses.replace(two, figure="none")).description
     assert ": no large figure. " in bare
 
@@ -438,6 +438,9 @@ def test_every_colour_has_a_name() -> None:
     ("hex_code", "name"),
     [
         ("#926962", "greyish red"),
+        ("#966159", "brown"),
+        ("#a68ce3", "violet"),
+        ("#926170", "mauve"),
         ("#94a485", "greyish green"),
         ("#608393", "greyish blue"),
         ("#270000", "black"),

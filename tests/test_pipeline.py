@@ -335,7 +335,7 @@ def test_features_of_other_settings_are_refused(engine: Clavilux, tone_file: Pat
         folder = tmp_path / painter.bundle.name
         write_features(tmp_path / "music", folder / "features", settings=painter.bundle.feature_settings, jobs=1)
         assert painter.paint(folder / "features" / "tone.npy", size=64).pixels.any()
-        message = f"another bundle ({painter.bundle.feature_settings}; bundle {other.bundle.name} needs"
+        message = f"loses their settings ({painter.bundle.feature_settings}; bundle {other.bundle.name} needs"
         with pytest.raises(AudioError, match=re.escape(message)):
             other.paint(folder / "features" / "tone.npy", size=64)
 

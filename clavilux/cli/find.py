@@ -42,6 +42,9 @@ def find_songs(
         if path.suffix.lower() in _PLAYLISTS:
             faults.append(f"{path}: is a playlist; give the songs or their folder")
             continue
+        if str(path) == "-":
+            faults.append("-: sound is not read from a pipe; give the name of a file")
+            continue
         if not (os.path.lexists(path) or re.fullmatch(r"\.\w{1,5}", path.suffix)):
             faults.append(f"{path}: there is no such folder; check its name, and put a name with spaces in quotes")
             continue
