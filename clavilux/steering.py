@@ -124,11 +124,9 @@ class Steering:
         Give a picture: its path, a `clavilux.Picture`, or an image of Pillow. It is replaced by its 8 main colours.
         Unlike with `palette`, the painter first widens their range of lightness, and makes one of them an accent.
     lightness, saturation, warmth : float
-        From -1 to 1; 0 changes nothing. `lightness` goes from darker to lighter, `saturation` from grey to more
-        colourful, and `warmth` from bluer to more orange.
+        From -1 to 1; 0 changes nothing: from darker to lighter, grey to more colourful, bluer to more orange.
     texture : float or None
-        From 0 to 1: strength of grain and brushwork. 0 is none, 0.5 the default strength, 1 twice the default. None
-        keeps the texture of the controls.
+        From 0 to 1: strength of grain and brushwork; 0.5 is the default. None keeps the texture of the controls.
     scale : float
         From -1 (fewer, larger shapes and marks) to 1 (more, smaller ones); 0 changes nothing.
     complexity : float
@@ -145,12 +143,11 @@ class Steering:
         One or two kinds of marks from ``KINDS``. The first is for the large marks. The second, by default the same, is
         for the small marks near the focus. None keeps the kinds of the controls.
     mood : (float, float) or None
-        Changes of valence (sad to happy) and of arousal (calm to excited), each from -1 to 1. A change of 1 raises
-        the descriptor of the song by two of its standard deviations over the training songs. More valence gives warmer
-        and lighter colours, more arousal stronger colours, but not a busier picture. Text is also accepted.
+        Changes of valence (sad to happy) and of arousal (calm to excited), each from -1 to 1, or text. 1 raises the
+        descriptor of the song by two standard deviations of the training songs. More valence gives warmer and lighter
+        colours, more arousal stronger colours, but not a busier picture.
     near : NearPicture or None
-        Give a picture, as for `palette_from`; it is replaced by a `NearPicture`. The latent of the song is moved
-        halfway to the latent of this picture.
+        A picture, as for `palette_from`. The latent of the song is moved halfway to the latent of this picture.
 
     Raises
     ------
