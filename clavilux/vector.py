@@ -185,9 +185,8 @@ def _stack(
     """
     shapes = []
     kept = np.ones(SLOTS, bool) if kept is None else kept
-    away = ~widen(
-        ~kept[slots], _STRIP
-    )  # from the ground; beside it, darker shapes would show at the edges of lighter ones
+    # Away from the ground, because beside it, darker shapes would show at the edges of lighter ones.
+    away = ~widen(~kept[slots], _STRIP)
     for slot in np.flatnonzero(kept).tolist():
         own = slots == slot
         mask = (own | widen(own, _STRIP) & (slots > slot) & away & (opacity == 1)) & where

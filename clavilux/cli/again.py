@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from clavilux.bundle import shipped_bundles
-from clavilux.cli.names import make_folder, refuse_opaque
+from clavilux.cli.names import is_folder_name, make_folder, refuse_opaque
 from clavilux.cli.options import is_given
 from clavilux.cli.painting import Again, Outcome, open_clavilux, paint_again, saving_of
 from clavilux.cli.sizes import resolve_size
@@ -51,8 +50,8 @@ def paint_from_record(ctx: click.Context) -> Outcome:
         )
     if given["embed"] and not paths:
         raise click.UsageError(f"--embed changes a SONG; give it: clavilux paint SONG --again {again} --embed.")
-    is_folder = output is not None and (str(output).endswith(("/", os.sep)) or Path(output).is_dir())
-    if output is not None and "{" in str(output):
+    is_folder = output is not None and is_folder_name(output)
+    if output is not None and "{" in output:
         raise click.UsageError(f"-o {output}: with --again, it is a file or a folder, without fields in braces.")
     if output is not None and not is_folder and Path(output).suffix.lower() not in ALL_FORMATS:
         raise click.UsageError(f"-o {output}: a picture ends in {', '.join(ALL_FORMATS)}.")
@@ -70,10 +69,10 @@ def paint_from_record(ctx: click.Context) -> Outcome:
     target = None
     if output is not None or given["suffix"] or not given["embed"]:
         suffix = f".{given['suffix']}" if given["suffix"] else again.suffix
-        if is_folder:
-            target = Path(str(output), f"{again.stem}{suffix}")
+        if output is None:
+            target = Path(f"{again.stem}-again{suffix}")
         else:
-            target = Path(output) if output is not None else Path(f"{again.stem}-again{suffix}")
+            target = Path(output, f"{again.stem}{suffix}") if is_folder else Path(output)
         if (background or record.get("background")) == BACKGROUNDS[1]:
             refuse_opaque(str(target), target.suffix)
         make_folder(target.parent)

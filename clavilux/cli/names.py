@@ -26,14 +26,17 @@ from clavilux.record import check_version
 from clavilux.system.files import Identity, identity, refuse_inputs, remove_leftovers
 
 
+def is_folder_name(output: str) -> bool:
+    """Return whether the value of ``-o`` names a folder: it ends in a slash, or there is such a folder."""
+    return output.endswith("/") or os.path.isdir(output)
+
+
 def is_picture_name(output: str | None) -> bool:
     """Return whether the value of ``-o`` is the file name of one picture; False for a folder, a template or None.
 
     A `UsageError` is raised if the value is a file name whose extension belongs to no picture format.
     """
-    if output is None or is_template(output) or not Path(output).suffix:
-        return False
-    if output.endswith("/") or os.path.isdir(output):
+    if output is None or is_template(output) or not Path(output).suffix or is_folder_name(output):
         return False
     if Path(output).suffix.lower() not in ALL_FORMATS:
         raise click.UsageError(
