@@ -19,6 +19,7 @@ from PIL import Image
 
 from clavilux.audio.tags import read_tags
 from clavilux.cli import cli
+from clavilux.cli.beside import described
 from clavilux.cli.find import find_songs
 from clavilux.cli.sizes import read_size, resolve_size
 from clavilux.cli.templates import FoundSong, check_template, clean_name, fill_template
@@ -322,6 +323,11 @@ def test_a_description_that_was_edited_or_is_of_another_picture_is_kept(fake_bun
     for options in ((), ("--resume",), ("--lightness", "-0.5")):
         assert paint(first, "-o", "x.png", "--alt-file", *options, bundle=fake_bundle).exit_code == 1
         assert Path("x.txt").read_text() == edited
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_picture_that_is_not_there_yet_has_no_description(suffix: str) -> None:
+    assert described(Path(f"new.{suffix}")) == ""
 
 
 def test_a_description_that_cannot_be_written_is_a_fault_and_the_picture_is_there(fake_bundle: Path) -> None:

@@ -143,8 +143,8 @@ def check_text(place: Path, *descriptions: str) -> None:
 
 
 def described(place: Path) -> str:
-    """Return the description in a picture file, "" if there is none."""
-    with suppress(ClaviluxError):
+    """Return the description in a picture file, "" if there is none or no file."""
+    with suppress(ClaviluxError, FileNotFoundError):
         return read_description(place)
     return ""
 
