@@ -148,6 +148,15 @@ def _pdf_text(text: str) -> str:
     return f"<FEFF{text.encode('utf-16-be').hex().upper()}>"
 
 
+def _read(path: Path, n_bytes: int = -1) -> bytes:
+    """Return the content of a file, or its first ``n_bytes`` bytes; raise a `PictureError` if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(n_bytes)
+    except OSError as error:
+        raise PictureError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
 def find_record(path: Path) -> str | None:
     """Return the JSON text of the record in an SVG or PDF file, or None if the file has none.
 
@@ -156,11 +165,7 @@ def find_record(path: Path) -> str | None:
     PictureError
         If the file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(_RECORD_BYTES).decode("utf-8", "replace")
-    except OSError as error:
-        raise PictureError(f"{path}: cannot be read ({error.strerror or error})") from error
+    text = _read(path, _RECORD_BYTES).decode("utf-8", "replace")
     if path.suffix.lower() == ".svg":
         found = _SVG_RECORD.search(text)
         return unescape(found[1]) if found else None
@@ -169,8 +174,14 @@ def find_record(path: Path) -> str | None:
 
 
 def find_description(path: Path) -> str:
-    """Return the description in an SVG or PDF file that this module wrote, or "" if the file has none."""
-    content = path.read_bytes()
+    """Return the description in an SVG or PDF file that this module wrote, or "" if the file has none.
+
+    Raises
+    ------
+    PictureError
+        If the file cannot be read.
+    """
+    content = _read(path)
     if path.suffix.lower() == ".svg":
         found = _SVG_DESCRIPTION.search(content[:_RECORD_BYTES])
         return unescape(found[1].decode("utf-8", "replace")) if found else ""

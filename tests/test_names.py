@@ -23,7 +23,8 @@ from clavilux.cli.beside import described
 from clavilux.cli.find import find_songs
 from clavilux.cli.sizes import read_size, resolve_size
 from clavilux.cli.templates import FoundSong, check_template, clean_name, fill_template
-from clavilux.picture_file import read_record
+from clavilux.errors import PictureError
+from clavilux.picture_file import read_description, read_record
 
 
 @pytest.fixture(autouse=True)
@@ -328,6 +329,8 @@ def test_a_description_that_was_edited_or_is_of_another_picture_is_kept(fake_bun
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_a_picture_that_is_not_there_yet_has_no_description(suffix: str) -> None:
     assert described(Path(f"new.{suffix}")) == ""
+    with pytest.raises(PictureError, match=rf"new\.{suffix}"):
+        read_description(Path(f"new.{suffix}"))
 
 
 def test_a_description_that_cannot_be_written_is_a_fault_and_the_picture_is_there(fake_bundle: Path) -> None:

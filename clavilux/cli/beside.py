@@ -144,7 +144,7 @@ def check_text(place: Path, *descriptions: str) -> None:
 
 def described(place: Path) -> str:
     """Return the description in a picture file, "" if there is none or no file."""
-    with suppress(ClaviluxError, FileNotFoundError):
+    with suppress(ClaviluxError):
         return read_description(place)
     return ""
 
