@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.colour import read_hex, srgb_to_lab, write_hex
+from clavilux.colour_names import name_colour, name_colours, qualify_name
 from clavilux.painter.controls import Controls
-from clavilux.painter.figures import ANSWERS, FIGURE_WORDS, figure_names, name_side
+from clavilux.painter.figures import FIGURES, figure_names, name_side
 from clavilux.painter.surfaces import SURFACES
 
 Float32 = NDArray[np.float32]
@@ -30,31 +31,17 @@ _ACCENT_APART = 35.0  # smallest distance in CIELAB of an accent from every colo
 _MIN_DIFFERENCE_L = 6.0  # smallest difference in mean L* between two parts of a picture to be mentioned
 _OPAQUE = 128  # smallest alpha of what is described in a transparent picture
 _OFF_CENTRE = 0.1  # of a side: smallest distance of a figure from the middle of the picture to be mentioned
+_ACROSS = 0.15  # smallest distance in sRGB of the cells on both sides of a mixture
+_MIXED = 0.1  # fraction of this distance: how far a mixture is from both at least, and from the line between them
 _BORDER = 15.0  # distance in CIELAB of neighbouring cells between which there is a border
 # Each table has pairs of a limit and the words for values below it. `_CONTRASTS` is about the standard deviation of L*,
-# `_TONES` about its mean, `_COLOURS` about the mean chroma, `_BUSYNESS` about the share of neighbouring cells with a
-# border between them, `_GREYS` about L*, and `_HUES` about the hue in degrees. The limits of the first four are about
-# thirds of pictures of 36 training songs; what is in the middle third is not mentioned, except for the contrast.
+# `_TONES` about its mean, `_COLOURS` about the mean chroma, and `_BUSYNESS` about the share of neighbouring cells with
+# a border between them. The limits of the last two are about thirds of pictures of 150 training songs. What is
+# in the middle is not mentioned, except for the contrast.
 _CONTRASTS = ((17.0, "low contrast"), (24.5, "medium contrast"), (math.inf, "high contrast"))
 _TONES = ((41.0, "dark overall"), (55.0, ""), (math.inf, "light overall"))
-_COLOURS = ((16.0, "muted colours"), (30.0, ""), (math.inf, "vivid colours"))
-_BUSYNESS = ((0.113, "calm"), (0.153, ""), (math.inf, "busy"))
-_GREYS = ((12.0, "black"), (40.0, "dark grey"), (70.0, "grey"), (92.0, "light grey"), (math.inf, "white"))
-_HUES = (  # pure colours of sRGB: red 40, yellow 103, green 136, cyan 196, blue 306, magenta 328
-    (12.0, "pink"),
-    (50.0, "red"),
-    (82.0, "orange"),
-    (112.0, "yellow"),
-    (170.0, "green"),
-    (230.0, "turquoise"),
-    (307.0, "blue"),
-    (322.0, "violet"),
-    (345.0, "magenta"),
-    (math.inf, "pink"),
-)
-_VIOLET_FROM = 297.0  # degrees: smallest hue of light and medium colours that are called violet
-_PURE = {words for _, words in _HUES} - {"pink"}  # names that sound vivid; pink does not
-_GREYISH = 22.0  # chroma below which they are qualified
+_COLOURS = ((18.5, "muted colours"), (30.0, ""), (math.inf, "vivid colours"))
+_BUSYNESS = ((0.127, "calm"), (0.169, ""), (math.inf, "busy"))
 
 
 class MainColour(NamedTuple):
@@ -121,7 +108,7 @@ def describe_picture(cells: Cells, controls: Controls | None, *, size: tuple[int
     names = [colour.name for colour in main][:_MOST_NAMED]
     colours = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     if accent := accent_colour(cells, main):
-        colours += f" with {_article(accent.name)} accent"
+        colours += f" with {_article(f'brighter {accent.name}' if accent.name in names else accent.name)} accent"
     figures = _describe_figures(controls, *size, seed)
     return f"Abstract picture, {SURFACES[controls.surface].words}, in {colours}: {figures}. {second}"
 
@@ -132,8 +119,8 @@ def main_colours(cells: Cells) -> list[MainColour]:
     Each covers at least 2 % of the picture; one or more are returned. A colour that is between two names is counted
     with the more frequent one.
     """
-    rgb = cells.rgb[cells.opaque]
-    names = _name_all(srgb_to_lab(rgb))
+    rgb = cells.rgb[_plain(cells)]
+    names = name_colours(srgb_to_lab(rgb))
     found, counts = np.unique(names, return_counts=True)
     merged: list[MainColour] = []
     for k in np.argsort(-counts, kind="stable").tolist():
@@ -143,7 +130,7 @@ def main_colours(cells: Cells) -> list[MainColour]:
             merged[near[0]] = merged[near[0]]._replace(share=merged[near[0]].share + colour.share)
         else:
             merged.append(colour)
-    merged = [colour._replace(name=_qualify(colour.name, _lab_of(colour))) for colour in merged]
+    merged = [colour._replace(name=qualify_name(colour.name, _lab_of(colour))) for colour in merged]
     merged.sort(key=lambda colour: -colour.share)
     return [colour for colour in merged if colour.share >= _MIN_SHARE] or merged[:1]
 
@@ -153,18 +140,33 @@ def accent_colour(cells: Cells, main: list[MainColour]) -> MainColour | None:
 
     ``main`` are the colours from `main_colours`, of which a description names the first three.
     """
-    rgb = cells.rgb[cells.opaque]
+    rgb = cells.rgb[_plain(cells)]
     lab = srgb_to_lab(rgb)
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     apart = np.min([np.linalg.norm(lab - _lab_of(colour), axis=1) for colour in main[:_MOST_NAMED]], axis=0)
     is_loud = (chroma >= max(_ACCENT_CHROMA, float(chroma.mean()) + _ACCENT_LOUDER)) & (apart >= _ACCENT_APART)
     if not _ACCENT_SHARES[0] <= is_loud.mean() <= _ACCENT_SHARES[1]:
         return None
-    names, index = np.unique(_name_all(lab[is_loud]), return_inverse=True)
+    names, index = np.unique(name_colours(lab[is_loud]), return_inverse=True)
     loudest = int(np.bincount(index, apart[is_loud] * chroma[is_loud]).argmax())
     return MainColour(
         str(names[loudest]), _hex(rgb[is_loud][index == loudest]), float((index == loudest).sum() / len(rgb))
     )
+
+
+def _plain(cells: Cells) -> NDArray[np.bool_]:
+    """Return which cells (h, w) are opaque and not a mixture, at a border, of the cells on both sides of them."""
+    mixed = np.zeros(cells.opaque.shape, bool)
+    for axis in (0, 1):
+        rgb, here = np.moveaxis(cells.rgb, axis, 0), np.moveaxis(mixed, axis, 0)
+        before, cell, after = rgb[:-2], rgb[1:-1], rgb[2:]
+        across, first = after - before, cell - before
+        length = np.maximum((across**2).sum(axis=2), 1e-9)
+        part = (first * across).sum(axis=2) / length
+        off = np.linalg.norm(first - part[..., None] * across, axis=2)
+        here[1:-1] |= (length > _ACROSS**2) & (part > _MIXED) & (part < 1 - _MIXED) & (off < _MIXED * np.sqrt(length))
+    plain = cells.opaque & ~mixed
+    return plain if plain.any() else cells.opaque
 
 
 def _hex(rgb: Float32) -> str:
@@ -212,8 +214,8 @@ def _describe_figures(controls: Controls, width: int, height: int, seed: int) ->
     above = name_side(down, _OFF_CENTRE, "above", "below")
     beside = name_side(right, _OFF_CENTRE, "left of", "right of")
     place = " and ".join(filter(None, (above, beside))) or "in"
-    parts = [f"{FIGURE_WORDS[names[0]]} {place} the middle", *composition.figures.also]
-    parts += [ANSWERS[name][1] for name in names[1:]]
+    parts = [f"{FIGURES[names[0]].words} {place} the middle", *composition.figures.also]
+    parts += [FIGURES[name].answer.words for name in names[1:]]
     return f"{', '.join(parts[:-1])}, and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 
@@ -244,16 +246,14 @@ def _measure_look(lab: Float32, opaque: NDArray[np.bool_]) -> Look:
 def _describe_layout(lightness: Float32) -> str:
     """Return words that say where a picture is lighter or darker, such as "lighter at the top", from its L* (h, w).
 
-    The top third is compared with the bottom third, and the left third with the right third. If both pairs differ
-    little, the middle is compared with the rim.
+    The top third is compared with the bottom third, and the left third with the right third, unless the third between
+    them is the lightest by far. If both pairs differ little, the middle is compared with the rim.
     """
-    rows, columns = (np.array_split(lightness, 3, axis=axis) for axis in (0, 1))
-    top, bottom, left, right = (float(part.mean()) for part in (rows[0], rows[2], columns[0], columns[2]))
     places = []
-    if abs(top - bottom) >= _MIN_DIFFERENCE_L:
-        places.append("at the top" if top > bottom else "at the bottom")
-    if abs(left - right) >= _MIN_DIFFERENCE_L:
-        places.append("on the left" if left > right else "on the right")
+    for axis, words in enumerate((("at the top", "at the bottom"), ("on the left", "on the right"))):
+        first, between, last = (float(part.mean()) for part in np.array_split(lightness, 3, axis=axis))
+        if abs(first - last) >= _MIN_DIFFERENCE_L and between < max(first, last) + _MIN_DIFFERENCE_L / 2:
+            places.append(words[last > first])
     if places:
         return f"lighter {' and '.join(places)}"
     height, width = lightness.shape
@@ -263,49 +263,3 @@ def _describe_layout(lightness: Float32) -> str:
     if abs(difference) < _MIN_DIFFERENCE_L:
         return "evenly filled"
     return f"{'lighter' if difference > 0 else 'darker'} in the middle"
-
-
-def name_colour(rgb: Float32) -> str:
-    """Return an English name for an sRGB colour (3,) in [0, 1], from its lightness, chroma and hue in CIELAB.
-
-    Examples
-    --------
-    >>> name_colour(np.asarray([0.1, 0.2, 0.6], np.float32))
-    'dark blue'
-    """
-    lab = srgb_to_lab(np.asarray(rgb, np.float32)[None])
-    return _qualify(str(_name_all(lab)[0]), lab[0])
-
-
-def _qualify(name: str, lab: Float32) -> str:
-    """Return the name of a colour with "greyish" in it if the CIELAB colour (3,) is one of low chroma."""
-    *tone, hue = name.split()
-    if hue not in _PURE or np.hypot(lab[1], lab[2]) >= _GREYISH:
-        return name
-    return " ".join((*tone, "greyish", hue))
-
-
-def _name_all(lab: Float32) -> NDArray[np.str_]:
-    """Return the names of CIELAB colours (n, 3)."""
-    lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
-    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
-    names = _look_up(_HUES, hue).astype("U16")
-    is_orange, is_yellow = names == "orange", names == "yellow"
-    names[(is_orange | is_yellow) & (lightness >= 60) & (chroma < 35)] = "beige"
-    names[is_orange & (lightness < 60)] = "brown"
-    # Only dark colours of these hues look blue, such as the pure blue of sRGB.
-    names[(names == "blue") & (hue >= _VIOLET_FROM) & (lightness >= 40)] = "violet"
-    names[(names == "pink") & (lightness < 50) & (chroma < 32)] = "mauve"
-    is_red = names == "red"
-    names[is_red & (lightness >= 55) & (chroma < 32)] = "pink"
-    is_brown = is_red & ((lightness < 45) | (lightness < 55) & (chroma >= _GREYISH)) & (chroma < 35) & (hue >= 25)
-    names[is_brown] = "brown"
-    names[is_yellow & (lightness < 60)] = "olive"
-    tones = np.where(lightness < 30, "dark ", np.where((lightness > 80) & (names != "yellow"), "light ", ""))
-    grey = (chroma < 10) | ((chroma < 20) & (lightness < 12)) | ((chroma < 14) & (lightness > 93))
-    return np.where(grey, _look_up(_GREYS, lightness), np.char.add(tones, names))
-
-
-def _look_up(table: tuple[tuple[float, str], ...], values: Float32) -> NDArray[np.str_]:
-    """Return for each value (n,) the words of the first pair in a table whose limit is above the value."""
-    return np.array([words for _, words in table])[np.searchsorted([limit for limit, _ in table], values, side="right")]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,24 +65,3 @@ def _decode(rgb: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def _encode(light: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)
-
-
-def parse_colour(text: object) -> str | None:
-    """Return a colour as "#1a2b3c" for text such as "1a2b3c", "#1ab" or "red"; None for anything else.
-
-    The names are those of CSS. Colours with transparency are not accepted.
-
-    Examples
-    --------
-    >>> parse_colour("#1AB"), parse_colour("red"), parse_colour("reddish")
-    ('#11aabb', '#ff0000', None)
-    """
-    from PIL import ImageColor  # Pillow is imported only when it is needed
-
-    if isinstance(text, str):
-        word = re.sub("^(?=[0-9a-fA-F]{6}$)", "#", text.strip())
-        with suppress(ValueError):
-            rgb = ImageColor.getrgb(word)
-            if len(rgb) == 3 and max(rgb) <= 255:
-                return "#" + bytes(rgb).hex()
-    return None

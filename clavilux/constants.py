@@ -22,8 +22,8 @@ ENCODER_SIDE_PX = 64  # side of the square input of the picture encoder
 FREQUENCY_RANGE = (2.0, 48.0)  # number of marks along the short side of the picture
 CHAOS_RANGE = (0.0, 1.5)  # 0: marks follow the plan; 1: they mix its colours with the probabilities of the plan
 FIGURE_NAMES = (
-    "auto", "none", "disc", "crescent", "hill", "pebble", "ray", "guitar", "boat", "moon", "mountains", "horn",
-    "face", "eye", "shell", "lute",
+    "auto", "none", "face", "couple", "trio", "mask", "veil", "king", "helmet", "pharaoh", "statue", "skull", "angel",
+    "hand", "hands", "eye", "sun", "hill", "boat", "guitar", "shell",
 )  # fmt: skip
 SURFACE_NAMES = ("gouache", "impasto", "drawing", "collage", "flat", "print", "layers")
 SHAPES_RANGE = (1.6, 7.0)  # number of large shapes along the short side of the picture

@@ -247,9 +247,9 @@ def _describe_painting(report: dict[str, Any]) -> list[str]:
         return [report["description"], measures, "decoded as pixels and enlarged"]
     angle = f" at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
     second = controls["second_kind"]
-    colours = [f"{colour['name']} {colour['hex']} {100 * colour['share']:.0f} %" for colour in report["colours"]]
+    colours = [f"{colour['name']} {colour['hex']} {100 * colour['share']:.1f} %" for colour in report["colours"]]
     if accent := report["accent"]:
-        colours.append(f"accent {accent['name']} {accent['hex']} {100 * accent['share']:.1f} %")
+        colours.append(f"accent {accent['name']} {accent['hex']} {100 * accent['share']:.1f} % (a part of these)")
     return [
         report["description"],
         ", ".join(colours),

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clavilux.bundle import Bundle
-from clavilux.colour import lab_to_srgb, parse_colour, read_hex, srgb_to_lab, write_hex
+from clavilux.colour import lab_to_srgb, read_hex, srgb_to_lab, write_hex
+from clavilux.colour_names import parse_colour
 from clavilux.constants import (
     CHAOS_RANGE,
     ENCODER_SIDE_PX,
@@ -339,7 +340,7 @@ def _colours(name: str, value: Any, least: int) -> tuple[str, ...]:
         raise PictureError(f"{name} is {show(value)}; {number}")
     for colour in given[: SLOTS + 1]:
         if parse_colour(colour) is None:
-            hint = "write colours as #1a2b3c, #1ab or red, with commas and no spaces between them"
+            hint = "write colours as #1a2b3c, #1ab, red or light blue, with commas between them"
             raise PictureError(f"{name} has the colour {show(colour)}; {hint}")
     if not least <= len(given) <= SLOTS:
         raise PictureError(f"{name} has {counted(len(given), 'colour')}; {number}")

@@ -787,7 +787,7 @@ def test_a_sheet_of_marks_has_two_tiles_of_each_kind_figure_and_surface(
     assert done.stdout.splitlines()[-1] == f"-> {tmp_path / 'sheet.jpg'}"
     names = run("marks", "--list").stdout
     assert done.stdout.startswith(names) and not Path("marks.png").exists()
-    assert f"--marks: {', '.join(KINDS)}\n" in names and "--surface: gouache" in names and "disc" in names
+    assert f"--marks: {', '.join(KINDS)}\n" in names and "--surface: gouache" in names and "pharaoh" in names
     with Image.open(tmp_path / "sheet.jpg") as image:
         assert image.format == "JPEG"
         assert image.width > 1_000

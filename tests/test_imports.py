@@ -30,6 +30,7 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "errors",
     "constants",
     "colour",
+    "colour_names",
     "system",
     "profiles",
     "images",

@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from clavilux.constants import FINISH, PAINT, SURFACE_NAMES
 from clavilux.models.mark_classifier import MarkClassifier, edge_features, line_features, to_grey
 from clavilux.painter.controls import Controls
-from clavilux.painter.figures import FIGURES
-from clavilux.painter.marks import KINDS, MARKS
+from clavilux.painter.marks import KINDS
 from clavilux.painter.paint import paint
 from clavilux.training.analysis import Windows, read_layout
 from clavilux.training.painted_examples import paint_examples
@@ -136,18 +135,16 @@ def test_kinds_get_wanted_shares_and_the_order_within_a_kind_is_kept():
     assert np.corrcoef(ratio, np.log(weighted.kind[:, 0] / weighted.kind[:, 2]))[0, 1] > 0.999
 
 
-def test_every_figure_has_its_share_and_its_kinds_are_equally_frequent():
+def test_every_kind_and_surface_has_its_share():
     analysis = load_recipe("default").analysis
-    figures = analysis.figure_shares
-    assert {field.name for field in dataclasses.fields(figures)} == set(FIGURES)
-    shares, surfaces = wanted_shares(analysis)
-    total = sum(vars(figures).values())
+    assert [field.name for field in dataclasses.fields(analysis.kind_shares)] == list(KINDS)
+    kinds, surfaces = wanted_shares(analysis)
+    assert sum(kinds) == pytest.approx(1) and min(kinds) > 0
+    assert kinds[KINDS.index("weave")] / kinds[KINDS.index("dots")] == pytest.approx(
+        analysis.kind_shares.weave / analysis.kind_shares.dots
+    )
     assert sum(surfaces) == pytest.approx(1)
     assert surfaces[SURFACE_NAMES.index("gouache")] == max(surfaces)
-    for name, share in vars(figures).items():
-        own = [shares[i] for i, kind in enumerate(KINDS) if MARKS[kind].figure == name]
-        assert sum(own) == pytest.approx(share / total)
-        assert max(own) == min(own)
 
 
 def test_surfaces_get_the_shares_of_the_recipe():

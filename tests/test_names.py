@@ -105,7 +105,7 @@ def test_what_is_no_song_has_no_tags() -> None:
         ("CON", "CON_"),
         ("com1.txt", "com1.txt_"),
         ("", "unknown"),
-        ("ü" * 300, "ü" * 100),
+        ("ü" * 300, "ü" * 45),
         ("夜想曲", "夜想曲"),
     ],
 )
@@ -137,7 +137,7 @@ def test_templates_are_filled(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_long_name_is_cut_before_its_extension() -> None:
     song = FoundSong(write_tagged(Path("a.flac"), title="t" * 180, artist="é" * 180))
     (path,) = fill_template("{artist} - {title}.jpg", [song], ".png")
-    assert path.suffix == ".jpg" and 198 <= len(os.fsencode(path.stem)) <= 200
+    assert path.stem == f"{45 * 'é'} - {90 * 't'}" and path.suffix == ".jpg"
 
 
 @pytest.mark.parametrize(

@@ -67,11 +67,11 @@ def test_steps_replace_the_epochs_of_the_base(tmp_path, text, steps, epochs):
         ("[mapping]\nmethod = 'magic'", "it is one of look-preserving"),
         ("[mapping]\nmethod = ['magic']", "it is one of look-preserving"),
         ("audio_vae = 3", r"it is a table, written \[audio_vae\]"),
-        ("[analysis]\nfigure_shares = 3", r"it is a table, written \[analysis\.figure_shares\]"),
-        ("[analysis]\nguitar = 1", r"write it below \[analysis\.figure_shares\]"),
-        ("[analysis.figure_shares]\nguitar = -0.1", r"\[analysis\.figure_shares\]: guitar is -0\.1"),
-        ("[analysis.figure_shares]\nguitar = nan", "guitar is nan"),
-        ("[analysis.figure_shares]\nviolin = 1", "unknown key 'violin'"),
+        ("[analysis]\nkind_shares = 3", r"it is a table, written \[analysis\.kind_shares\]"),
+        ("[analysis]\nfacets = 1", r"write it below \[analysis\.kind_shares\]"),
+        ("[analysis.kind_shares]\nfacets = -0.1", r"\[analysis\.kind_shares\]: facets is -0\.1"),
+        ("[analysis.kind_shares]\nfacets = nan", "facets is nan"),
+        ("[analysis.kind_shares]\nviolin = 1", "unknown key 'violin'"),
         (
             f"[analysis.surface_shares]\n{ONLY_PRINT}",
             r"\[analysis\.surface_shares\]: at least two shares must be above 0",
@@ -134,9 +134,6 @@ def test_the_configuration_of_a_shipped_bundle_is_its_recipe(name):
     config = open_bundle(name).card["config"]
     recipe = json.loads(json.dumps(dataclasses.asdict(load_recipe(name))))
     assert config.keys() == recipe.keys()
-    # The bundles were trained before some figures existed (MODEL_CARD.md): their shares are of other names.
-    before, now = (analysis["analysis"].pop("figure_shares") for analysis in (config, recipe))
-    assert now.keys() - before.keys() == {"face", "eye", "shell", "lute"} and before.keys() <= now.keys()
     for table, values in recipe.items():
         assert config[table] == values, table
 

@@ -29,17 +29,17 @@ def composed(figure: str, *, seed: int = 0, aspect: float = 1.0, **changes: obje
 def test_a_figure_is_large_and_leaves_a_part_of_the_picture(figure: str) -> None:
     bare, drawn = composed("none"), composed(figure)
     assert not bare.figures.cells.any()
-    assert 0.06 < drawn.figures.cells.mean() < 0.85
+    assert 0.06 < drawn.figures.cells.mean() < 0.96, "with the shapes behind the subject"
     far = ~drawn.figures.cells
-    assert np.mean(bare.slots[far] == drawn.slots[far]) > 0.95, "only small areas and the accent differ outside"
+    assert np.mean(bare.slots[far] == drawn.slots[far]) > 0.85, "only small areas and the accent differ outside"
     assert np.mean(bare.slots[~far] == drawn.slots[~far]) < 0.35
 
 
 def test_large_arcs_are_told_only_where_they_are_drawn() -> None:
     arc = "a wide arc across the picture"
-    told = {arc in composed("disc", seed=seed, shapes=7.0).figures.also for seed in range(8)}
+    told = {arc in composed("sun", seed=seed, shapes=7.0).figures.also for seed in range(8)}
     assert told == {True, False}
-    assert all(arc not in composed("disc", seed=seed, shapes=3.0).figures.also for seed in range(8)), "calm pictures"
+    assert all(arc not in composed("sun", seed=seed, shapes=3.0).figures.also for seed in range(8)), "calm pictures"
     corner = np.zeros((60, 60), bool)
     corner[50:, :20] = True
     assert _describe_arc(corner) == "a part of a wide arc at the bottom left"
@@ -53,19 +53,19 @@ def test_large_arcs_are_told_only_where_they_are_drawn() -> None:
 
 
 def test_figures_differ_by_name_and_seed() -> None:
-    cells = [composed(figure).figures.cells for figure in NAMES] + [composed("disc", seed=1).figures.cells]
-    for k, one in enumerate(cells):
-        for other in cells[k + 1 :]:
-            assert np.mean(one & other) < 0.9 * np.mean(one | other)
+    slots = [composed(figure).figures.slots for figure in NAMES] + [composed("sun", seed=1).figures.slots]
+    for k, one in enumerate(slots):
+        for other in slots[k + 1 :]:
+            assert np.mean(one != other) > 0.15
 
 
 def test_similar_plans_have_similar_figures() -> None:
     alike, apart = [], []
     for number in range(12):
-        controls = dataclasses.replace(random_controls(number), figure="pebble")
+        controls = dataclasses.replace(random_controls(number), figure="shell")
         noise = np.random.default_rng(number).normal(0, 0.05, controls.plan.shape).astype(np.float32)
         near = dataclasses.replace(controls, plan=controls.plan + noise)
-        other = dataclasses.replace(random_controls(number + 40), figure="pebble")
+        other = dataclasses.replace(random_controls(number + 40), figure="shell")
         a, b, c = (compose(k, aspect=1.0, seed=0).figures.cells for k in (controls, near, other))
         alike.append(np.mean(a & b) / np.mean(a | b))
         apart.append(np.mean(a & c) / np.mean(a | c))
@@ -89,14 +89,13 @@ def test_auto_takes_the_figures_of_the_kinds() -> None:
 
 @pytest.mark.parametrize("aspect", [0.5, 2.0])
 def test_a_figure_keeps_its_shape_at_every_aspect(aspect: float) -> None:
-    """A disc is round: about as high as it is wide."""
-    figures = composed("disc", aspect=aspect).figures
+    figures = composed("sun", aspect=aspect).figures
     assert figures.cells.shape == (SIDE, 2 * SIDE) if aspect > 1 else (2 * SIDE, SIDE)
     assert 0.02 < figures.cells.mean() < 0.5
 
 
 def test_borders_of_figures_are_shared_between_slots() -> None:
-    composition = composed("disc")
+    composition = composed("sun")
     shares = composition.shares()
     np.testing.assert_allclose(shares.sum(axis=2), 1, atol=1e-6)
     mixed = (shares.max(axis=2) < 1).mean()
@@ -116,5 +115,5 @@ def test_a_border_of_a_figure_is_smooth() -> None:
 
 
 def test_an_unknown_figure_is_refused_in_one_line() -> None:
-    with pytest.raises(ControlsError, match="figure is 'square'; it is one of auto, none, disc"):
+    with pytest.raises(ControlsError, match="figure is 'square'; it is one of auto, none, face"):
         make_controls(figure="square")

@@ -27,6 +27,7 @@ MAX_BYTES = 16_000_000  # largest size of a cover; a block of a FLAC file has at
 _FRONT_COVER = 3  # picture type of a front cover in ID3v2.4, section 4.14
 _OUR_MARK = b'{"clavilux"'  # start of the record (JSON) that every picture of Clavilux contains
 _OGG_TAG = "metadata_block_picture"
+_OLD_OGG_TAG = "coverart"
 
 
 def embed_cover(path: Path, jpeg: bytes, *, description: str, size: tuple[int, int]) -> None:
@@ -168,7 +169,8 @@ def _read_covers(song: Any) -> list[tuple[int, bytes]]:
         return [(frame.type, frame.data) for frame in song.tags.getall("APIC")]
     if isinstance(song, MP4):
         return [(_FRONT_COVER, bytes(cover)) for cover in song.tags.get("covr", [])]
-    covers = []
+    # Before 2008, covers were in a field of their own, which has no type.
+    covers = [(_FRONT_COVER, text.encode()) for text in song.get(_OLD_OGG_TAG, [])]
     for text in song.get(_OGG_TAG, []):
         with suppress(ValueError, TypeError, error):  # damaged
             picture = Picture(base64.b64decode(text))

@@ -26,7 +26,7 @@ _HINTS = {
     **dict.fromkeys(("--smooth", "--clean", "--no-brush", "--no-strokes"), "--surface flat --texture 0"),
     **dict.fromkeys(("--grayscale", "--greyscale", "--monochrome", "--bw"), "--saturation -1"),
     **dict.fromkeys(("--colors", "--colours", "--color", "--colour"), '--palette "#112233,#e63946"'),
-    **dict.fromkeys(("--shape", "--no-figure"), "--figure disc or --figure none"),
+    **dict.fromkeys(("--shape", "--no-figure"), "--figure face or --figure none"),
     **dict.fromkeys(("--simple", "--simpler", "--minimal", "--fewer-shapes"), "--complexity -0.5"),
     **dict.fromkeys(("--shapes", "--more-shapes", "--busier", "--busy"), "--complexity 0.5"),
     **dict.fromkeys(("--calmer", "--calm"), "--complexity -0.5 for fewer shapes, or --mood 0,-0.5 for paler colours"),
@@ -92,16 +92,21 @@ PAINT_HINTS = {
 }  # the same for `clavilux paint` alone; sentences begin with a capital
 
 _CLOSE = {
-    **dict.fromkeys(("circle", "circles", "sun", "ball", "round", "dot"), "disc"),
-    **dict.fromkeys(("arc", "arch", "bow", "gate", "hills"), "hill"),
-    **dict.fromkeys(("mountain", "landscape", "triangle", "triangles"), "mountains"),
-    **dict.fromkeys(("violin", "cello", "bass", "instrument"), "guitar"),
-    **dict.fromkeys(("portrait", "head", "mask", "person"), "face"),
+    **dict.fromkeys(
+        ("disc", "circle", "circles", "ball", "round", "dot", "moon", "ray", "rays", "star", "stars"), "sun"
+    ),
+    **dict.fromkeys(("arc", "arch", "bow", "gate", "hills", "mountain", "mountains", "landscape", "horizon"), "hill"),
+    **dict.fromkeys(("violin", "cello", "bass", "lute", "horn", "trumpet", "instrument"), "guitar"),
+    **dict.fromkeys(("portrait", "head", "person", "woman", "man", "profile"), "face"),
+    **dict.fromkeys(("two", "lovers", "kiss", "faces"), "couple"),
+    **dict.fromkeys(("three", "family", "band", "people"), "trio"),
+    **dict.fromkeys(("saint", "madonna", "nun"), "veil"),
+    **dict.fromkeys(("crown", "queen"), "king"),
+    **dict.fromkeys(("warrior", "knight", "soldier"), "helmet"),
+    **dict.fromkeys(("wings", "bird"), "angel"),
+    **dict.fromkeys(("stone", "rock", "pebble", "moai"), "statue"),
     **dict.fromkeys(("snail", "nautilus", "spiral"), "shell"),
     **dict.fromkeys(("ship", "sail", "sea"), "boat"),
-    **dict.fromkeys(("night", "horizon", "lake"), "moon"),
-    **dict.fromkeys(("trumpet", "saxophone", "brass"), "horn"),
-    **dict.fromkeys(("stone", "rock"), "pebble"),
     **dict.fromkeys(("off", "no"), "none"),
     **dict.fromkeys(("watercolour", "watercolor", "aquarelle", "glaze"), "layers"),
     **dict.fromkeys(("oil", "acrylic", "canvas"), "impasto"),

@@ -14,7 +14,7 @@ import click
 
 from clavilux.cli.hints import Word
 from clavilux.cli.options import PATH, Real, combine, option_in
-from clavilux.colour import parse_colour
+from clavilux.colour_names import parse_colour
 from clavilux.constants import FIGURE_NAMES, SURFACE_NAMES
 from clavilux.errors import PictureError
 from clavilux.images import PICTURE_SUFFIXES
@@ -71,7 +71,7 @@ steering_options = combine(
     _steer(
         "--figure",
         type=Word(FIGURE_NAMES),
-        help="Large shapes that hold the picture together, such as `disc`; `none` paints no such shapes; `auto` "
+        help="Large shapes that hold the picture together, such as `face`; `none` paints no such shapes; `auto` "
         "chooses those that go with the kinds of marks. `clavilux marks` shows them all.  [default: auto]",
     ),
     _steer(

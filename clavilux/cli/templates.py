@@ -18,6 +18,7 @@ FIELDS = ("name", "number", "folder", *TAGS)
 """Fields of a template: the name of the song file, its number in the run, its folder, and its tags."""
 
 _UNKNOWN = "unknown"  # stands for a tag that a song lacks; a missing title is replaced by the name of the file
+_MAX_PART_BYTES = 90  # largest part for one field, so that a long one leaves room for others
 _MAX_BYTES = 200  # largest name in UTF-8 without extension; file systems allow 255, and numbers may be added
 _FIELD = re.compile(r"\{([^{}]*)\}")
 # Characters that are forbidden in names on Windows; the slash is forbidden everywhere.
@@ -60,7 +61,7 @@ def fill_template(output: str, songs: Sequence[FoundSong], suffix: str) -> list[
     if Path(_FIELD.sub("x", template)).suffix.lower() not in ALL_FORMATS:
         template += suffix
     used = [tag for tag in TAGS if f"{{{tag}}}" in template]
-    tags = [read_tags(song.path) if used else {} for song in songs]
+    tags = [_read_usable_tags(song.path) if used else {} for song in songs]
     for tag in used:
         lacking = [str(song.path) for song, own in zip(songs, tags, strict=True) if tag not in own]
         if lacking:
@@ -73,6 +74,11 @@ def fill_template(output: str, songs: Sequence[FoundSong], suffix: str) -> list[
     ]
 
 
+def _read_usable_tags(song: Path) -> dict[str, str]:
+    """Return the tags of a song that leave something for a file name."""
+    return {tag: value for tag, value in read_tags(song).items() if _clean(value)}
+
+
 def _fill(template: str, song: FoundSong, number: str, tags: Mapping[str, str]) -> Path:
     own = {"name": song.path.stem, "number": number}
     values = {**dict.fromkeys(TAGS, _UNKNOWN), "title": song.path.stem, **tags, **own}
@@ -82,7 +88,7 @@ def _fill(template: str, song: FoundSong, number: str, tags: Mapping[str, str]) 
     if path.startswith("/") and not template.startswith("/"):
         path = path.lstrip("/")  # an empty folder
     filled = Path(path)
-    return filled.with_name(f"{_shorten(filled.name.removesuffix(filled.suffix))}{filled.suffix}")
+    return filled.with_name(f"{_shorten(filled.name.removesuffix(filled.suffix), _MAX_BYTES)}{filled.suffix}")
 
 
 def clean_name(text: str) -> str:
@@ -93,15 +99,17 @@ def clean_name(text: str) -> str:
     >>> clean_name("AC/DC: ..."), clean_name("../etc"), clean_name("nul")
     ('AC-DC-', '-etc', 'nul_')
     """
+    return _clean(text) or _UNKNOWN
+
+
+def _clean(text: str) -> str:
     name = _FORBIDDEN.sub("-", text).strip().strip(".").strip()
-    if _RESERVED.fullmatch(name):
-        name += "_"
-    return _shorten(name) or _UNKNOWN
+    return _shorten(f"{name}_" if _RESERVED.fullmatch(name) else name, _MAX_PART_BYTES)
 
 
-def _shorten(name: str) -> str:
-    """Return a name of at most `_MAX_BYTES` bytes, cut between characters."""
+def _shorten(name: str, n_bytes: int) -> str:
+    """Return a name of at most ``n_bytes`` bytes, cut between characters."""
     encoded = name.encode("utf-8", "surrogateescape")
-    if len(encoded) <= _MAX_BYTES:
+    if len(encoded) <= n_bytes:
         return name
-    return encoded[:_MAX_BYTES].decode("utf-8", "ignore").rstrip()
+    return encoded[:n_bytes].decode("utf-8", "ignore").rstrip()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,11 @@ def together(*shapes: Shape) -> Shape:
 def both(first: Shape, second: Shape) -> Shape:
     """Return the shape of all places that are in both shapes."""
     return lambda x, y: first(x, y) & second(x, y)
+
+
+def side(choose: Iterator[float]) -> int:
+    """Return on which side of a figure an asymmetric part lies: -1 or 1."""
+    return 1 if next(choose) < 0.5 else -1
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,17 @@ class Frame:
             return (np.abs(along) < length) & (np.abs(across) < wide)
 
         return self._shape(u, v, inside)
+
+    def line(self, u0: float, v0: float, u1: float, v1: float, width: float) -> Shape:
+        """Return a bar from (u0, v0) to (u1, v1); `width` is half of its width."""
+        turn = math.atan2(v1 - v0, u1 - u0)
+        return self.bar((u0 + u1) / 2, (v0 + v1) / 2, math.hypot(u1 - u0, v1 - v0) / 2, width, turn)
+
+    def lens(self, u: float, v: float, length: float, height: float) -> Shape:
+        """Return the intersection of two discs, like an open eye; `length` and `height` are half of its sizes."""
+        radius = (length * length + height * height) / (2 * height)
+        away = radius - height
+        return both(self.disc(u, v - away, radius), self.disc(u, v + away, radius))
 
     def polygon(self, *corners: tuple[float, float]) -> Shape:
         """Return a convex polygon with these corners (u, v), clockwise or counter-clockwise."""

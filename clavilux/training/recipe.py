@@ -83,8 +83,10 @@ FORMER_NAMES = {
 }
 """Earlier name of a key or table -> its present name; recipes with earlier names are read with a warning."""
 _GONE = {
-    "kind_evenness": "it is gone; [analysis.figure_shares] sets how often there is each figure",
-    "mark_weight": "it is gone without a replacement; remove it",
+    "kind_evenness": "it is gone; [analysis.kind_shares] sets how often there is each kind of marks",
+    **dict.fromkeys(
+        ("mark_weight", "restarts", "recoloured", "steady_palettes"), "it is gone without a replacement; remove it"
+    ),
 }
 
 
@@ -138,23 +140,35 @@ class MarkClassifierRecipe:
 
 
 @dataclass(frozen=True)
-class FigureShares:
-    """The table [analysis.figure_shares]: wanted relative frequencies of the figures; their sum need not be 1."""
+class KindShares:
+    """The table [analysis.kind_shares]: wanted relative frequencies of the kinds of marks; their sum need not be 1."""
 
-    guitar: float
-    moon: float
-    ray: float
-    mountains: float
-    crescent: float
-    hill: float
-    horn: float
-    pebble: float
-    disc: float
-    boat: float
-    face: float
-    eye: float
-    shell: float
-    lute: float
+    blobs: float
+    strokes: float
+    marble: float
+    scribble: float
+    facets: float
+    dabs: float
+    glass: float
+    tiles: float
+    triangles: float
+    hexagons: float
+    weave: float
+    truchet: float
+    mosaic: float
+    stripes: float
+    bands: float
+    hatching: float
+    shards: float
+    rings: float
+    arcs: float
+    spirals: float
+    rays: float
+    dots: float
+    targets: float
+    scales: float
+    splatter: float
+    drips: float
 
 
 @dataclass(frozen=True)
@@ -178,7 +192,7 @@ class AnalysisRecipe:
     painting_windows: int
     palettes: int
     palette_softness: float
-    figure_shares: FigureShares
+    kind_shares: KindShares
     surface_shares: SurfaceShares
 
 
@@ -355,7 +369,7 @@ def _build(kind: type, fields: dict[str, Any], where: str) -> Any:
             values[key] = value
         else:
             values[key] = _check_number(key, value, hint, where)
-    if kind in (FigureShares, SurfaceShares) and sum(share > 0 for share in values.values()) < 2:
+    if kind in (KindShares, SurfaceShares) and sum(share > 0 for share in values.values()) < 2:
         raise RecipeError(f"{where}: at least two shares must be above 0")
     return kind(**values)
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from clavilux.constants import PAINT, SURFACE_NAMES
 from clavilux.models.mark_classifier import MarkClassifier, MarkPredictions
-from clavilux.painter.marks import KINDS, MARKS
+from clavilux.painter.marks import KINDS
 from clavilux.training.analysis import Windows, read_layout
 from clavilux.training.loop import Batch, Task
 from clavilux.training.painted_examples import PaintedExamples
@@ -158,13 +158,11 @@ def class_weights(probabilities: NDArray[np.float32], target: NDArray[np.float64
 
 
 def wanted_shares(analysis: AnalysisRecipe) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the shares of pictures that a recipe wants for each kind of marks, (n_kinds,), and surface, (n_surfaces,).
+    """Return the shares of pictures that a recipe wants for each kind of marks and for each surface.
 
-    Kinds with the same figure share its share equally. What the classifier finds would be no guide: it gives most
-    pictures to a few kinds, whatever their marks.
+    They are of shape (n_kinds,) and (n_surfaces,).
     """
-    figures = [MARKS[kind].figure for kind in KINDS]
-    kinds = np.array([getattr(analysis.figure_shares, name) / figures.count(name) for name in figures])
+    kinds = np.array([getattr(analysis.kind_shares, name) for name in KINDS])
     surfaces = np.array([getattr(analysis.surface_shares, name) for name in SURFACE_NAMES])
     return kinds / kinds.sum(), surfaces / surfaces.sum()
 
