@@ -223,6 +223,8 @@ class _Network:
         if batch.shape[1:] != self._sides or len(batch) == 0:
             needed = ", ".join(str(side) for side in self._sides)
             raise BundleError(f"{self._name} got an input of shape {batch.shape}; it needs (B, {needed})")
+        if not np.isfinite(batch).all():
+            raise BundleError(f"{self._name} got an input with values that are not finite")
         names = list(self._contract.gives)
         with _explained(self._name, "run"):
             self._check(len(batch))

@@ -216,7 +216,7 @@ def test_controls_for_another_number_of_kinds_are_refused(tmp_path: Path) -> Non
 
 
 def test_numbers_that_are_not_finite_are_named(engine: Engine) -> None:
-    with pytest.raises(BundleError, match=r"mapping\.onnx gives a z_image that is not finite"):
+    with pytest.raises(BundleError, match=r"mapping\.onnx got an input with values that are not finite"):
         engine.map_song(np.full(66, np.inf, np.float32))
 
 

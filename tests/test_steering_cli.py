@@ -194,6 +194,9 @@ def test_only_a_sheet_is_replaced_by_a_sheet(fake_bundle: Path, song: Path) -> N
     refused = run("paint", "Björk – 夜.flac", *arguments)
     assert refused.exit_code == 1 and "sheet.jpg: exists already and is no sheet of Clavilux" in refused.output
     assert Path("sheet.jpg").read_bytes() == before and not list(Path().glob("*.png"))
+    field = run("paint", "Björk – 夜.flac", *arguments[:-1], "{album}.jpg")
+    assert field.exit_code == 1 and "{album}.jpg has the field {album}; there is one sheet" in field.output
+    assert not list(Path().glob("*.png"))
     Path("sheet.jpg").unlink()
     for _ in range(2):
         result = run("paint", "Björk – 夜.flac", *arguments)

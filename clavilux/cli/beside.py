@@ -17,7 +17,7 @@ import numpy as np
 from clavilux.audio.song import hash_file
 from clavilux.cli.names import is_chosen, is_of_same_source, name_variation
 from clavilux.cli.output import write_output
-from clavilux.cli.templates import FoundSong
+from clavilux.cli.templates import FIELDS, FoundSong
 from clavilux.errors import ClaviluxError, OutputError
 from clavilux.picture import Picture
 from clavilux.picture_file import FORMATS, encode_sheet, is_sheet, read_description, read_record
@@ -188,6 +188,8 @@ def _is_same_picture(cover: dict[str, Any] | None, record: dict[str, Any]) -> bo
 
 def refuse_sheet(sheet: Path, songs: Sequence[Path], pictures: Sequence[Path]) -> None:
     """Raise an `OutputError` if the contact sheet would replace any file but an earlier sheet."""
+    if fields := [field for field in FIELDS if f"{{{field}}}" in sheet.name]:
+        raise OutputError(f"{sheet} has the field {{{fields[0]}}}; there is one sheet for all songs: give a plain name")
     refuse_inputs([sheet], [*songs, *pictures])
     if sheet.absolute() in {picture.absolute() for picture in pictures}:
         raise OutputError(f"{sheet} is one of the pictures of the run; give the sheet another name")

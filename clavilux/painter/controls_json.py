@@ -93,9 +93,10 @@ def parse_fields(fields: Any, where: str) -> ControlsFile:
             f"{where}: is {show(fields)}; controls are a JSON object with a version, a palette and more"
         )
     if gone := [name for name in _GONE if name in fields]:
+        remedy = ", or remove them: the picture will be another one" if "version" in fields else ""
         raise ControlsError(
             f"{where}: is of Clavilux 0.1, whose controls {', '.join(gone)} are gone; write it again with `clavilux "
-            "controls SONG`, or remove them: the picture will be another one"
+            f"controls SONG`{remedy}"
         )
     if "version" not in fields:
         raise ControlsError(
