@@ -108,7 +108,7 @@ def describe_picture(cells: Cells, controls: Controls | None, *, size: tuple[int
     names = [colour.name for colour in main][:_MOST_NAMED]
     colours = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     if accent := accent_colour(cells, main):
-        colours += f" with {_article(f'brighter {accent.name}' if accent.name in names else accent.name)} accent"
+        colours += f" with {_article(f'stronger {accent.name}' if accent.name in names else accent.name)} accent"
     figures = _describe_figures(controls, *size, seed)
     return f"Abstract picture, {SURFACES[controls.surface].words}, in {colours}: {figures}. {second}"
 

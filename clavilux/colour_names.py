@@ -85,32 +85,36 @@ def _look_up(table: tuple[tuple[float, str], ...], values: Float32) -> NDArray[n
 def parse_colour(text: object) -> str | None:
     """Return a colour as "#1a2b3c" for text such as "1a2b3c", "#1ab", "red" or "light blue"; None for anything else.
 
-    The names are those of CSS and those that `name_colour` gives, in any case, with "gray" as well as "grey". Colours
-    with transparency are not accepted.
+    The names are those of CSS and those that `name_colour` gives, in any case, with or without spaces, with "gray" as
+    well as "grey". If CSS means a colour that `name_colour` calls something else, such as for "brown", a typical
+    colour of this name is returned. Colours with transparency are not accepted.
 
     Examples
     --------
     >>> parse_colour("#1AB"), parse_colour("red"), parse_colour("reddish")
     ('#11aabb', '#ff0000', None)
     >>> parse_colour("greyish green")
-    '#80907f'
+    '#708070'
     """
     from PIL import ImageColor  # Pillow is imported only when it is needed
 
     if not isinstance(text, str):
         return None
-    words = re.sub("^(?=[0-9a-fA-F]{6}$)", "#", " ".join(text.lower().split())).replace("gray", "grey")
-    if " " in words and (colour := _typical_colours().get(words)):
-        return colour
+    words = re.sub("^(?=[0-9a-fA-F]{6}$)", "#", "".join(text.lower().split())).replace("gray", "grey")
+    name, typical = _typical_colours().get(words, ("", ""))
     with suppress(ValueError):
         rgb = ImageColor.getrgb(words)
-        return "#" + bytes(rgb).hex() if len(rgb) == 3 and max(rgb) <= 255 else None
-    return _typical_colours().get(words)
+        if len(rgb) == 3 and max(rgb) <= 255 and (not name or name_colour(np.divide(rgb, 255)) == name):
+            return "#" + bytes(rgb).hex()
+    return typical or None
 
 
 @cache
-def _typical_colours() -> dict[str, str]:
-    """Return for each name that `name_colour` gives the colour nearest to the mean of all colours with this name."""
+def _typical_colours() -> dict[str, tuple[str, str]]:
+    """Return for each name that `name_colour` gives, without spaces, the name and the most typical of its colours.
+
+    This is the colour nearest to the mean of all colours with this name.
+    """
     steps = np.linspace(0, 1, 17, dtype=np.float32)
     rgb = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     lab = srgb_to_lab(rgb)
@@ -119,5 +123,5 @@ def _typical_colours() -> dict[str, str]:
     for name in np.unique(names):
         own = names == name
         nearest = np.linalg.norm(lab[own] - lab[own].mean(axis=0), axis=1).argmin()
-        typical[str(name)] = write_hex(rgb[own][nearest][None])[0]
+        typical[name.replace(" ", "")] = str(name), write_hex(rgb[own][nearest][None])[0]
     return typical

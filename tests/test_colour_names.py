@@ -66,8 +66,15 @@ def test_every_name_that_is_given_can_be_written() -> None:
     for name in {name_colour(np.array([r, g, b])) for r in grid for g in grid for b in grid}:
         colour = parse_colour(name)
         assert colour is not None
-        assert " " not in name or name_colour(read_hex([colour])[0]) == name, "names of one word are those of CSS"
-        assert parse_colour(f" {name.upper().replace('GREY', 'GRAY')} ") == colour
+        assert name_colour(read_hex([colour])[0]) == name
+        assert (
+            parse_colour(f" {name.upper().replace('GREY', 'GRAY')} ") == parse_colour(name.replace(" ", "")) == colour
+        )
+
+
+def test_names_of_css_may_have_spaces() -> None:
+    assert parse_colour("dark orange") == parse_colour("darkorange") == "#ff8c00"
+    assert parse_colour("Light  Goldenrod Yellow") == "#fafad2"
 
 
 @pytest.mark.parametrize("text", ["reddish", "light", "grey ish", "#12345", "rgba(1,2,3,4)", "", None, 3])

@@ -250,7 +250,7 @@ def test_mixtures_at_borders_are_not_named(picture: Picture) -> None:
 def test_an_accent_is_told_from_a_main_colour_of_the_same_name(picture: Picture) -> None:
     pixels = np.full((96, 160, 3), (160, 70, 65), np.uint8)
     pixels[10:20, 20:40] = (250, 10, 10)
-    assert ", in red with a brighter red accent: " in dataclasses.replace(picture, pixels=pixels).description
+    assert ", in red with a stronger red accent: " in dataclasses.replace(picture, pixels=pixels).description
 
 
 def test_a_light_middle_is_told_rather_than_a_lighter_end(picture: Picture) -> None:

@@ -111,7 +111,7 @@ def test_the_steering_of_a_record_is_untrusted(entry: Any, match: str) -> None:
     [
         ({"palette": "#112233"}, "has 1 colour; it must have 2 to 8"),
         ({"palette": ["#112233"] * 9}, "has 9 colours; it must have 2 to 8"),
-        ({"palette": "#112233,reddish"}, "colour 'reddish'; write colours as #1a2b3c, #1ab or red"),
+        ({"palette": "#112233,reddish"}, "colour 'reddish'; write colours as #1a2b3c, #1ab, red or light blue"),
         ({"palette": 7}, "palette is 7"),
         ({"palette": [(0, 0, 256), "#000000"]}, r"the colour \(0, 0, 256\); .* three whole numbers from 0 to 255"),
         ({"palette": np.full((2, 3), 1.5)}, "three floats from 0 to 1"),
