@@ -252,10 +252,10 @@ def _describe_layout(lightness: Float32) -> str:
     places = []
     for axis, words in enumerate((("at the top", "at the bottom"), ("on the left", "on the right"))):
         first, between, last = (float(part.mean()) for part in np.array_split(lightness, 3, axis=axis))
-        if abs(first - last) >= _MIN_DIFFERENCE_L and between < max(first, last) + _MIN_DIFFERENCE_L / 2:
-            places.append(words[last > first])
-    if places:
-        return f"lighter {' and '.join(places)}"
+        if between < max(first, last) + _MIN_DIFFERENCE_L / 2:
+            places.append(name_side(last - first, _MIN_DIFFERENCE_L, *words))
+    if any(places):
+        return f"lighter {' and '.join(filter(None, places))}"
     height, width = lightness.shape
     middle = lightness[height // 4 : height - height // 4, width // 4 : width - width // 4]
     rim = (float(lightness.sum()) - float(middle.sum())) / max(1, lightness.size - middle.size)

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from clavilux.colour import srgb_to_lab, write_hex
+from clavilux.colour import read_hex, srgb_to_lab, write_hex
 
 Float32 = NDArray[np.float32]
 
@@ -96,17 +96,25 @@ def parse_colour(text: object) -> str | None:
     >>> parse_colour("greyish green")
     '#708070'
     """
-    from PIL import ImageColor  # Pillow is imported only when it is needed
-
     if not isinstance(text, str):
         return None
-    words = re.sub("^(?=[0-9a-fA-F]{6}$)", "#", "".join(text.lower().split())).replace("gray", "grey")
-    name, typical = _typical_colours().get(words, ("", ""))
+    word = re.sub("^(?=[0-9a-f]{6}$)", "#", text.strip().lower())
+    joined = "".join(word.split()).replace("gray", "grey")
+    if not joined.isalpha():
+        return _parse_css(word)
+    css = _parse_css(joined)
+    name, typical = _typical_colours().get(joined, ("", ""))
+    return css if css and name in ("", name_colour(read_hex([css])[0])) else typical or None
+
+
+def _parse_css(word: str) -> str | None:
+    from PIL import ImageColor  # Pillow is imported only when it is needed
+
     with suppress(ValueError):
-        rgb = ImageColor.getrgb(words)
-        if len(rgb) == 3 and max(rgb) <= 255 and (not name or name_colour(np.divide(rgb, 255)) == name):
+        rgb = ImageColor.getrgb(word)
+        if len(rgb) == 3 and max(rgb) <= 255:
             return "#" + bytes(rgb).hex()
-    return typical or None
+    return None
 
 
 @cache

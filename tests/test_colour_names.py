@@ -77,6 +77,6 @@ def test_names_of_css_may_have_spaces() -> None:
     assert parse_colour("Light  Goldenrod Yellow") == "#fafad2"
 
 
-@pytest.mark.parametrize("text", ["reddish", "light", "grey ish", "#12345", "rgba(1,2,3,4)", "", None, 3])
+@pytest.mark.parametrize("text", ["reddish", "light", "grey ish", "#12345", "12 34 56", "rgba(1,2,3,4)", "", None, 3])
 def test_other_words_are_no_colours(text: object) -> None:
     assert parse_colour(text) is None

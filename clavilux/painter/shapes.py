@@ -139,22 +139,6 @@ class Frame:
 
         return self._shape(u, v, inside)
 
-    def ribbon(self, v: float, height: float, waves: float, turn: float, widths: tuple[float, float]) -> Shape:
-        """Return a wavy band: a sine of amplitude `height` along the axis, shifted by `v` across the axis.
-
-        `waves` is the frequency of the sine in radians per unit, and `turn` its phase. `widths` are half of the width
-        of the band at its start and at its end.
-        """
-
-        def inside(a: Float32, b: Float32) -> Mask:
-            phase = np.float32(waves) * a + np.float32(turn)
-            slope = np.float32(height * waves) * np.cos(phase)
-            wide = np.float32(widths[0]) + np.float32(widths[1] - widths[0]) * np.clip(a / 4 + np.float32(0.5), 0, 1)
-            off = np.abs(b - np.float32(height) * np.sin(phase))
-            return np.asarray((off < wide * np.sqrt(1 + slope * slope)) & (np.abs(a) < 2.3))
-
-        return self._shape(0, v, inside)
-
 
 class Canvas:
     """A raster of palette slots on which shapes are drawn; x and y are the coordinates of each cell."""

@@ -205,7 +205,7 @@ def draw_trio(canvas: Canvas, f: Frame, choose: Iterator[float]) -> None:
         canvas.exchange(f.half(u, v + 3 * r, 1.5 * r, -math.pi / 2), 3 if k == 1 else 4)  # shoulders
         head = oval(f, u, v - 0.3 * r, r, v + 1.5 * r, 0.3 * r)
         canvas.oppose(head) if k == 2 else canvas.exchange(head)
-        canvas.exchange(both(head, f.box(u + 0.03 * where, -4, u + 4 * where, 4)), 3)
+        divide(canvas, f, head, u * where + 0.03, where)
         canvas.exchange(front_nose(f, u * where + 0.03, v - 0.4 * r, v + 0.4 * r, 0.3 * r, where))
         for beside in (u - 0.47 * r, u + 0.47 * r):
             if k == 1:

@@ -1,4 +1,4 @@
-"""Figures of people and parts of them: an angel, a thinker, hands, an eye; a sun and a moon with faces.
+"""Figures of people and parts of them: an angel, hands, an eye; a sun with a face.
 
 random numbers from the plan -> **here** -> shapes on a `Canvas`
 """
