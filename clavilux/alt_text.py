@@ -6,7 +6,7 @@ The description is stored inside each picture file, and in a text file beside it
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,11 @@ from clavilux.colour import read_hex, srgb_to_lab, write_hex
 from clavilux.colour_names import name_colour, name_colours, qualify_name
 from clavilux.painter.controls import Controls
 from clavilux.painter.figures import FIGURES, figure_names, name_side
+from clavilux.painter.raster import find_areas
 from clavilux.painter.surfaces import SURFACES
+
+if TYPE_CHECKING:
+    from clavilux.painter.composition import Composition
 
 Float32 = NDArray[np.float32]
 UInt8 = NDArray[np.uint8]
@@ -23,6 +27,7 @@ UInt8 = NDArray[np.uint8]
 _CELLS = 4096  # number of cells that a picture is averaged to, so that its size does not change the words
 _MOST_NAMED = 3  # largest number of colours in a description
 _MIN_SHARE = 0.02  # fraction of the picture that a colour must cover to be named
+_DISTINCT = 15.0  # smallest distance in CIELAB of a colour from those that a description names before it
 _SAME = 3.0  # CIELAB distance below which two colours with different names are one colour
 _ACCENT_SHARES = 0.003, 0.1  # smallest and largest fraction of the picture that an accent covers
 _ACCENT_CHROMA = 40.0  # smallest chroma of an accent
@@ -31,17 +36,20 @@ _ACCENT_APART = 35.0  # smallest distance in CIELAB of an accent from every colo
 _MIN_DIFFERENCE_L = 6.0  # smallest difference in mean L* between two parts of a picture to be mentioned
 _OPAQUE = 128  # smallest alpha of what is described in a transparent picture
 _OFF_CENTRE = 0.1  # of a side: smallest distance of a figure from the middle of the picture to be mentioned
+_ACROSS_PICTURE = 0.7  # of a side: smallest length of nine tenths of a figure that has no place along this side
 _ACROSS = 0.15  # smallest distance in sRGB of the cells on both sides of a mixture
 _MIXED = 0.1  # fraction of this distance: how far a mixture is from both at least, and from the line between them
 _BORDER = 15.0  # distance in CIELAB of neighbouring cells between which there is a border
 # Each table has pairs of a limit and the words for values below it. `_CONTRASTS` is about the standard deviation of L*,
 # `_TONES` about its mean, `_COLOURS` about the mean chroma, and `_BUSYNESS` about the share of neighbouring cells with
-# a border between them. The limits of the last two are about thirds of pictures of 150 training songs. What is
-# in the middle is not mentioned, except for the contrast.
+# a border between them, times the number of areas, which agrees better with how busy a picture looks than each of them
+# (research/diary/figures.md). The limits of the last two are about thirds of pictures of 150 training songs. What is in
+# the middle is not mentioned, except for the contrast.
 _CONTRASTS = ((17.0, "low contrast"), (24.5, "medium contrast"), (math.inf, "high contrast"))
 _TONES = ((41.0, "dark overall"), (55.0, ""), (math.inf, "light overall"))
 _COLOURS = ((18.5, "muted colours"), (30.0, ""), (math.inf, "vivid colours"))
-_BUSYNESS = ((0.127, "calm"), (0.169, ""), (math.inf, "busy"))
+_BUSYNESS = ((5.7, "calm"), (11.7, ""), (math.inf, "busy"))
+_LEAST_AREA = 16  # cells of the composition that an area has at least to be counted
 
 
 class MainColour(NamedTuple):
@@ -59,6 +67,7 @@ class Look(NamedTuple):
     contrast: float  # standard deviation of L*
     chroma: float  # mean chroma of CIELAB, 0 (grey) to about 100
     borders: float  # share of neighbouring cells with a border between them, 0 to 1
+    areas: int | None  # number of areas of one colour that can be seen; None for pictures without controls
 
 
 class Cells(NamedTuple):
@@ -97,19 +106,21 @@ def describe_picture(cells: Cells, controls: Controls | None, *, size: tuple[int
     seed : int
         Random seed that the controls were painted with.
     """
-    lab, opaque = srgb_to_lab(cells.rgb), cells.opaque
-    tone, look = _describe_look(lab, opaque)
-    light = ", ".join(filter(None, (tone, _describe_layout(lab[..., 0]) if cells.has_ground else "")))
+    measured = measure_look(cells, controls, size=size, seed=seed)
+    tone, look = _describe_look(measured)
+    lightness = srgb_to_lab(cells.rgb)[..., 0]
+    light = ", ".join(filter(None, (tone, _describe_layout(lightness) if cells.has_ground else "")))
     second = "; ".join(filter(None, (light, look, "" if cells.has_ground else "the ground is transparent")))
     second = f"{second[0].upper()}{second[1:]}."
     if controls is None:
-        return f"Blurred abstract picture, {name_colour(cells.rgb[opaque].mean(axis=0))} on average. {second}"
+        return f"Blurred abstract picture, {name_colour(cells.rgb[cells.opaque].mean(axis=0))} on average. {second}"
     main = main_colours(cells)
-    names = [colour.name for colour in main][:_MOST_NAMED]
+    named = _distinct(main)
+    names = [colour.name for colour in named]
     colours = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     if accent := accent_colour(cells, main):
         colours += f" with {_article(f'stronger {accent.name}' if accent.name in names else accent.name)} accent"
-    figures = _describe_figures(controls, *size, seed)
+    figures = _describe_figures(controls, size, seed)
     return f"Abstract picture, {SURFACES[controls.surface].words}, in {colours}: {figures}. {second}"
 
 
@@ -135,15 +146,24 @@ def main_colours(cells: Cells) -> list[MainColour]:
     return [colour for colour in merged if colour.share >= _MIN_SHARE] or merged[:1]
 
 
-def accent_colour(cells: Cells, main: list[MainColour]) -> MainColour | None:
-    """Return the small, saturated colour that stands out from the largest colours of a picture, or None.
+def _distinct(main: list[MainColour]) -> list[MainColour]:
+    """Return the colours that a description names: the largest, then the largest that differ from those before."""
+    named: list[MainColour] = []
+    for colour in main:
+        if all(np.linalg.norm(_lab_of(colour) - _lab_of(other)) >= _DISTINCT for other in named):
+            named.append(colour)
+    return named[:_MOST_NAMED]
 
-    ``main`` are the colours from `main_colours`, of which a description names the first three.
+
+def accent_colour(cells: Cells, main: list[MainColour]) -> MainColour | None:
+    """Return the small, saturated colour that stands out from the colours that a description names, or None.
+
+    ``main`` are the colours from `main_colours`.
     """
     rgb = cells.rgb[_plain(cells)]
     lab = srgb_to_lab(rgb)
     chroma = np.hypot(lab[:, 1], lab[:, 2])
-    apart = np.min([np.linalg.norm(lab - _lab_of(colour), axis=1) for colour in main[:_MOST_NAMED]], axis=0)
+    apart = np.min([np.linalg.norm(lab - _lab_of(colour), axis=1) for colour in _distinct(main)], axis=0)
     is_loud = (chroma >= max(_ACCENT_CHROMA, float(chroma.mean()) + _ACCENT_LOUDER)) & (apart >= _ACCENT_APART)
     if not _ACCENT_SHARES[0] <= is_loud.mean() <= _ACCENT_SHARES[1]:
         return None
@@ -199,48 +219,61 @@ def _average(pixels: NDArray[np.uint8]) -> Float32:
     return np.asarray(total / (255 * area), np.float32)
 
 
-def _describe_figures(controls: Controls, width: int, height: int, seed: int) -> str:
-    """Return words for the main figure and its place, for large arcs, and for the second figure, if there is one."""
+def _composition(controls: Controls, size: tuple[int, int], seed: int) -> Composition:
     from clavilux.painter.paint import composition_of
 
+    return composition_of(controls, width=size[0], height=size[1], seed=seed)
+
+
+def _describe_figures(controls: Controls, size: tuple[int, int], seed: int) -> str:
+    """Return words for the main figure and its place, for large arcs, and for the second figure, if there is one."""
     names = figure_names(controls)
     if not names:
         return "no large figure"
-    composition = composition_of(controls, width=width, height=height, seed=seed)
-    # The main figure is near the focus.
-    weight = composition.figures.cells * np.maximum(composition.focus - 0.5, 0) + 1e-9
-    shares = [weight.sum(axis=axis) / weight.sum() for axis in (1, 0)]
-    down, right = (float(share @ (np.arange(share.size) + 0.5)) / share.size - 0.5 for share in shares)
-    above = name_side(down, _OFF_CENTRE, "above", "below")
-    beside = name_side(right, _OFF_CENTRE, "left of", "right of")
-    place = " and ".join(filter(None, (above, beside))) or "in"
-    parts = [f"{FIGURES[names[0]].words} {place} the middle", *composition.figures.also]
+    figures = _composition(controls, size, seed).figures
+    parts = [f"{FIGURES[names[0]].words} {_name_place(figures.main)}", *figures.also]
     parts += [FIGURES[name].answer.words for name in names[1:]]
     return f"{', '.join(parts[:-1])}, and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 
-def _describe_look(lab: Float32, opaque: NDArray[np.bool_]) -> tuple[str, str]:
-    """Return words for the lightness of a picture, "" if it is medium, and for its contrast, colours and busyness.
+def _name_place(figure: NDArray[np.bool_]) -> str:
+    """Return words for the place of a figure in a picture, from its cells (h, w), such as "left of the middle"."""
+    sides, is_long = [], []
+    for axis, words in ((1, ("above", "below")), (0, ("left of", "right of"))):
+        share = figure.sum(axis=axis) / max(1, int(figure.sum()))
+        first, middle, last = np.searchsorted(np.cumsum(share), (0.05, 0.5, 0.95)) / share.size - 0.5
+        is_long.append(bool(last - first >= _ACROSS_PICTURE))
+        sides.append("" if is_long[-1] else name_side(middle, _OFF_CENTRE, *words))
+    if all(is_long):
+        return "filling the picture"
+    if any(sides):
+        return f"{' and '.join(filter(None, sides))} the middle"
+    return "from side to side" if is_long[1] else "from top to bottom" if is_long[0] else "in the middle"
 
-    `lab` (h, w, 3) are its cells in CIELAB, of which only the `opaque` ones (h, w) count.
-    """
-    measured = zip((_TONES, _CONTRASTS, _COLOURS, _BUSYNESS), _measure_look(lab, opaque), strict=True)
-    tone, *look = (next(words for limit, words in table if value < limit) for table, value in measured)
-    return tone, ", ".join(filter(None, look))
+
+def _describe_look(look: Look) -> tuple[str, str]:
+    """Return words for the lightness of a picture, "" if it is medium, and for its contrast, colours and busyness."""
+    measured = [(_TONES, look.lightness), (_CONTRASTS, look.contrast), (_COLOURS, look.chroma)]
+    if look.areas is not None:
+        measured.append((_BUSYNESS, look.borders * look.areas))
+    tone, *others = (next(words for limit, words in table if value < limit) for table, value in measured)
+    return tone, ", ".join(filter(None, others))
 
 
-def measure_look(cells: Cells) -> Look:
-    """Return the measures of the opaque part of a picture, from its cells."""
-    return _measure_look(srgb_to_lab(cells.rgb), cells.opaque)
-
-
-def _measure_look(lab: Float32, opaque: NDArray[np.bool_]) -> Look:
+def measure_look(cells: Cells, controls: Controls | None, *, size: tuple[int, int], seed: int = 0) -> Look:
+    """Return the measures of the opaque part of a picture; the parameters are those of `describe_picture`."""
+    lab, opaque = srgb_to_lab(cells.rgb), cells.opaque
     both = opaque[1:] & opaque[:-1], opaque[:, 1:] & opaque[:, :-1]
     steps = [np.linalg.norm(np.diff(lab, axis=axis), axis=2)[both[axis]] for axis in (0, 1)]
     borders = np.concatenate([*steps, [0.0]]) > _BORDER
     seen = lab[opaque]
     chroma = np.hypot(seen[:, 1], seen[:, 2])
-    return Look(float(seen[:, 0].mean()), float(seen[:, 0].std()), float(chroma.mean()), float(borders.mean()))
+    areas = None
+    if controls is not None:
+        slots = _composition(controls, size, seed).slots
+        areas = int((np.bincount(find_areas(slots).ravel()) >= _LEAST_AREA).sum())
+    light, contrast = float(seen[:, 0].mean()), float(seen[:, 0].std())
+    return Look(light, contrast, float(chroma.mean()), float(borders.mean()), areas)
 
 
 def _describe_layout(lightness: Float32) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import cache
 
 import numpy as np
@@ -34,6 +35,7 @@ _HUES = (  # pure colours of sRGB: red 40, yellow 103, green 136, cyan 196, blue
 _VIOLET_FROM = 297.0  # degrees: smallest hue of light and medium colours that are called violet
 _PURE = {words for _, words in _HUES} - {"pink"}  # names that sound vivid; pink does not
 _GREYISH = 22.0  # chroma below which they are qualified
+_ALIKE = 0.75  # least likeness of two words, from 0 to 1, to be a slip of the keyboard
 
 
 def name_colour(rgb: Float32) -> str:
@@ -105,6 +107,17 @@ def parse_colour(text: object) -> str | None:
     css = _parse_css(joined)
     name, typical = _typical_colours().get(joined, ("", ""))
     return css if css and name in ("", name_colour(read_hex([css])[0])) else typical or None
+
+
+def close_colour_name(text: object) -> str | None:
+    """Return the name of a colour that is spelled nearly like a text, or None; all names suit `parse_colour`."""
+    from PIL import ImageColor
+
+    names = {name: name for name in ImageColor.colormap}
+    names |= {word: name for word, (name, _) in _typical_colours().items()}
+    word = "".join(str(text).lower().split()).replace("gray", "grey")
+    near = get_close_matches(word, names, 1, _ALIKE)
+    return names[near[0]] if near else None
 
 
 def _parse_css(word: str) -> str | None:

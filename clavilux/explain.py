@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from clavilux.alt_text import MainColour, accent_colour, measure_look
+from clavilux.alt_text import MainColour, accent_colour
 from clavilux.colour import write_hex
 from clavilux.constants import FINISH, MAX_AUDIO_S
 from clavilux.errors import PictureError
 from clavilux.neighbours import Neighbours
 from clavilux.painter.controls import Controls
+from clavilux.painter.figures import figure_names
 from clavilux.painter.marks import MARKS
-from clavilux.painter.surfaces import SURFACES
 from clavilux.picture import Picture
 from clavilux.record import ParsedRecord, check_version, parse_record
 from clavilux.system.arguments import check_size
@@ -93,8 +93,9 @@ def report_picture(
         **_report_nearest(picture, neighbours),
         "colours": [_report_colour(colour) for colour in colours],
         "accent": None if accent is None else _report_colour(accent),
-        "look": {name: round(value, 3) for name, value in measure_look(picture.cells)._asdict().items()},
+        "look": {name: round(value, 3) for name, value in picture.look._asdict().items() if value is not None},
         "controls": None if controls is None else _report_controls(controls),
+        "figures": [] if controls is None else [*dict.fromkeys(figure_names(controls))],
         "z_image_norm": None if picture.z_image is None else round(float(np.linalg.norm(picture.z_image)), 4),
     }
 
@@ -236,13 +237,13 @@ def _steps(spread: float) -> str:
 
 
 def _describe_painting(report: dict[str, Any]) -> list[str]:
-    """Return the lines about the picture: description, main colours and marks."""
+    """Return the lines about the picture: description, main colours, measures, and names of what was painted."""
     controls = report["controls"]
     look = report["look"]
     measures = (
         f"mean lightness {look['lightness']:.0f} of 100, contrast {look['contrast']:.0f}, colourfulness "
         f"{look['chroma']:.0f}, borders in {100 * look['borders']:.0f} % of places"
-    )
+    ) + (f", {look['areas']} areas" if "areas" in look else "")
     if controls is None:
         return [report["description"], measures, "decoded as pixels and enlarged"]
     angle = f" at {360 * controls['angle']:.0f} degrees" if MARKS[controls["kind"]].uses_angle else ""
@@ -254,12 +255,14 @@ def _describe_painting(report: dict[str, Any]) -> list[str]:
         report["description"],
         ", ".join(colours),
         measures,
-        f"marks: laid out as {controls['kind']}{angle}{', with ' + second + ' near the focus' if second else ''}; "
-        f"painted as {SURFACES[controls['surface']].words}",
+        f"marks: {controls['kind']}{angle}{', with ' + second + ' near the focus' if second else ''}; figure: "
+        f"{' and '.join(report['figures']) or 'none'}; surface: {controls['surface']}",
     ]
 
 
-def explain_record(record: dict[str, Any], description: str, width: int | None = None) -> str:
+def explain_record(
+    record: dict[str, Any], description: str, report: dict[str, Any] | None = None, width: int | None = None
+) -> str:
     """Return a text that says what a picture shows, and the settings that it was painted with.
 
     Parameters
@@ -268,6 +271,8 @@ def explain_record(record: dict[str, Any], description: str, width: int | None =
         From `clavilux.picture_file.read_record`; untrusted.
     description : str
         From `clavilux.picture_file.read_description`.
+    report : dict, optional
+        From `report_picture`, for the picture that was painted again from the record; it adds colours and marks.
     width : int, optional
         As for `explain_report`.
 
@@ -276,9 +281,9 @@ def explain_record(record: dict[str, Any], description: str, width: int | None =
     PictureError
         If an entry is missing, has a wrong type or is out of range.
     """
-    painted = description or "the file has no description"
+    painted = [description or "the file has no description", *(_describe_painting(report)[1:] if report else ())]
     if "controls" in record:
-        size = check_size(tuple(record["size"]) if isinstance(record.get("size"), list) else record.get("size"))
+        size = recorded_size(record)
         settings = [f"controls: {record.get('name')}", f"size: {size[0]} x {size[1]} pixels"]
     else:
         try:
@@ -287,7 +292,13 @@ def explain_record(record: dict[str, Any], description: str, width: int | None =
             check_version(record)  # raises a better error if the record is incomplete because it is of 0.1
             raise
     settings.append(f"Clavilux {record['clavilux']}")
-    return _lay_out({"painted": [painted], "settings": settings}, width or text_width())
+    return _lay_out({"painted": painted, "settings": settings}, width or text_width())
+
+
+def recorded_size(record: dict[str, Any]) -> tuple[int, int]:
+    """Return width and height in pixels from an untrusted record; raise a `PictureError` if they are no size."""
+    size = record.get("size")
+    return check_size(tuple(size) if isinstance(size, list) else size)
 
 
 def _describe_settings(record: ParsedRecord) -> list[str]:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from clavilux.alt_text import Cells, MainColour, average_cells, describe_picture, main_colours
+from clavilux.alt_text import Cells, Look, MainColour, average_cells, describe_picture, main_colours, measure_look
 from clavilux.constants import DENSITY_DPI, DPI_RANGE
 from clavilux.errors import OutputExistsError, PictureError
 from clavilux.painter.controls import Controls
@@ -100,6 +100,12 @@ class Picture:
     def colours(self) -> list[MainColour]:
         """The main colours, the largest first; each has a ``name``, a ``hex`` code and the ``share`` that it covers."""
         return main_colours(self.cells)
+
+    @property
+    def look(self) -> Look:
+        """Measures of lightness, contrast, colourfulness and busyness, from which the description is written."""
+        height, width, _ = self.pixels.shape
+        return measure_look(self.cells, self.controls, size=(width, height), seed=self._seed)
 
     @cached_property
     def cells(self) -> Cells:

@@ -8,18 +8,17 @@ the other wishes changes only a few controls of the painter.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clavilux.bundle import Bundle
-from clavilux.colour import lab_to_srgb, read_hex, srgb_to_lab, write_hex
-from clavilux.colour_names import parse_colour
+from clavilux.colour import read_hex
+from clavilux.colour_names import close_colour_name, parse_colour
 from clavilux.constants import (
     CHAOS_RANGE,
     ENCODER_SIDE_PX,
@@ -37,8 +36,11 @@ from clavilux.errors import BundleError, PictureError
 from clavilux.painter.controls import Controls
 from clavilux.painter.marks import KINDS
 from clavilux.painter.palette import place_colours, write_colours
+from clavilux.painter.plan import blur_plan
 from clavilux.painter.surfaces import SURFACES
-from clavilux.system.arguments import FileName, Number, counted, file_path, is_array, real_number, show
+from clavilux.reference_pictures import NearPicture, read_main_colours
+from clavilux.suggestions import find_close
+from clavilux.system.arguments import FileName, Number, counted, real_number, show
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,46 +51,8 @@ MOOD = ("valence", "arousal")  # descriptors that the mood moves
 _MOOD_STEP = 2.0  # a mood of 1 adds so many standard deviations over the training songs
 _NEAR_SHARE = 0.5  # share of the way from the latent of a song to that of the picture `near`
 _FURTHEST = 0.75  # share of the way to the end of the range of a control, for a wish of -1 or 1
+_CALM_BLUR = 5.0  # cells: blur of the plan for a complexity of -1, so that it has fewer areas
 _SIGNED = ("scale", "complexity")
-_LEAST_RANGE = 8.0  # smallest difference in L* between the darkest and the lightest colour of `palette_from`
-_PALETTE_PX = 128  # side to which a picture is resized for its palette
-
-
-@dataclass(frozen=True)
-class NearPicture:
-    """A picture towards which the latent of a song is moved.
-
-    Attributes
-    ----------
-    name : str
-        Name of the file without extension; "picture" for a picture in memory.
-    sha256 : str
-        SHA-256 of `pixels`.
-    pixels : bytes or None
-        The central square of the picture, resized to 64 x 64 pixels: sRGB, 3 bytes per pixel, row by row. None if
-        this object was read from the record in a picture file, which stores only `name` and `sha256`.
-    """
-
-    name: str
-    sha256: str
-    pixels: bytes | None = field(default=None, repr=False, compare=False)
-
-    @classmethod
-    def read(cls, picture: Any) -> NearPicture:
-        """Return the central square of a picture as a `NearPicture`.
-
-        ``picture`` is the path of a picture file, a `clavilux.Picture`, an image of Pillow, or pixels (H, W, 3) uint8.
-
-        Raises
-        ------
-        PictureError
-            If the picture cannot be read.
-        """
-        from clavilux.images import middle_square, resize
-
-        pixels = resize(middle_square(_read_pixels("near", picture)), ENCODER_SIDE_PX).tobytes()
-        name = "picture" if is_array(picture) else file_path("near", picture).stem
-        return cls(name, hashlib.sha256(pixels).hexdigest(), pixels)
 
 
 class SteeringArguments(TypedDict, total=False):
@@ -188,7 +152,9 @@ class Steering:
             checked["mood"] = _mood(self.mood)
         for name, allowed in (("surface", SURFACE_NAMES), ("figure", FIGURE_NAMES)):
             if (value := getattr(self, name)) is not None and value not in allowed:
-                raise PictureError(f"{name} is {show(value)}; it must be one of {', '.join(allowed)}")
+                raise PictureError(
+                    f"{name} is {show(value)}; it must be one of {', '.join(allowed)}{_meant(value, allowed)}"
+                )
         if self.palette is not None and self.palette_from is not None:
             raise PictureError("palette and palette_from both give the colours; give one of them")
         if self.outline and self.surface is not None and not SURFACES[self.surface].has_lines:
@@ -197,7 +163,9 @@ class Steering:
                 f"{' or '.join(name for name in SURFACE_NAMES if SURFACES[name].has_lines)}"
             )
         if self.palette_from is not None:
-            checked["palette_from"] = _palette_from(self.palette_from)
+            is_read = isinstance(self.palette_from, list | tuple)
+            colours = self.palette_from if is_read else read_main_colours(self.palette_from)
+            checked["palette_from"] = _colours("palette_from", colours, SLOTS)
         if self.near is not None and not isinstance(self.near, NearPicture):
             checked["near"] = NearPicture.read(self.near)
         for name, value in checked.items():
@@ -300,6 +268,8 @@ class Steering:
         if self.complexity:
             shapes = _towards(shapes, LAYOUT["shapes"], self.complexity)
             changes["chaos"] = _towards(controls.chaos, CHAOS_RANGE, self.complexity)
+            if self.complexity < 0:
+                changes["plan"] = blur_plan(controls.plan, -_CALM_BLUR * self.complexity)
             changes["detail"] = _towards(changes.get("detail", controls.detail), LAYOUT["detail"], self.complexity)
         if self.scale or self.complexity:
             changes["shapes"] = shapes
@@ -341,37 +311,12 @@ def _colours(name: str, value: Any, least: int) -> tuple[str, ...]:
     for colour in given[: SLOTS + 1]:
         if parse_colour(colour) is None:
             hint = "write colours as #1a2b3c, #1ab, red or light blue, with commas between them"
-            raise PictureError(f"{name} has the colour {show(colour)}; {hint}")
+            near = close_colour_name(colour)
+            meant = f"; did you mean {near}?" if near else ""
+            raise PictureError(f"{name} has the colour {show(colour)}; {hint}{meant}")
     if not least <= len(given) <= SLOTS:
         raise PictureError(f"{name} has {counted(len(given), 'colour')}; {number}")
     return tuple(filter(None, map(parse_colour, given)))
-
-
-def _palette_from(value: Any) -> tuple[str, ...]:
-    """Return the 8 main colours of the picture file with the path ``value``; a list of 8 colours is only validated."""
-    if isinstance(value, list | tuple):
-        return _colours("palette_from", value, SLOTS)
-    from clavilux.images import resize
-    from clavilux.painter.quantise import quantise
-
-    rgb = resize(_read_pixels("palette_from", value), _PALETTE_PX)
-    lab = srgb_to_lab(quantise(rgb, np.random.default_rng(0))[0])
-    if np.ptp(lab[:, 0]) < _LEAST_RANGE:  # nearly one tone: it is spread a little, so that the painter can widen it
-        middle = np.clip(lab[:, 0].mean(), _LEAST_RANGE, 100 - _LEAST_RANGE)
-        lab[:, 0] = middle + _LEAST_RANGE * np.linspace(-0.5, 0.5, SLOTS)
-    return tuple(write_hex(lab_to_srgb(lab)))
-
-
-def _read_pixels(name: str, picture: Any) -> NDArray[np.uint8]:
-    """Return the sRGB pixels (H, W, 3) of a picture file, or of a picture in memory."""
-    from clavilux.images import read_picture
-
-    if not is_array(picture):
-        return read_picture(file_path(name, picture))
-    pixels = np.asarray(picture.convert("RGB") if hasattr(picture, "convert") else picture)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise PictureError(f"{name} is {show(pixels)}; it must be a path, a picture, or sRGB pixels (H, W, 3) in uint8")
-    return pixels
 
 
 def _marks(value: Any) -> tuple[str, ...]:
@@ -381,7 +326,7 @@ def _marks(value: Any) -> tuple[str, ...]:
         raise PictureError(f"marks is {show(value)}; it must be one kind of marks or two, such as rings,dots")
     for kind in kinds:
         if kind not in KINDS:
-            raise PictureError(f"marks has the kind {show(kind)}; kinds are {', '.join(KINDS)}")
+            raise PictureError(f"marks has the kind {show(kind)}; kinds are {', '.join(KINDS)}{_meant(kind, KINDS)}")
     return kinds
 
 
@@ -392,6 +337,12 @@ def _mood(value: Any) -> tuple[float, float]:
     if not _is_list(given) or len(given) != 2:
         raise PictureError(f"mood is {show(value)}; it must be valence and arousal, each from -1 to 1, such as 0.5,-1")
     return _signed("valence", given[0]), _signed("arousal", given[1])
+
+
+def _meant(value: Any, names: Sequence[str]) -> str:
+    """Return the end of an error message that says which of some names a text may mean, or ""."""
+    near = find_close(value, names) if isinstance(value, str) else None
+    return f"; did you mean {near}?" if near else ""
 
 
 def _is_list(value: Any) -> bool:

@@ -383,10 +383,14 @@ def test_a_picture_as_a_song_is_named_as_such(songs: Path, fake_bundle: Path) ->
     assert json.loads(run("explain", "chord.png", "--record").stdout) == read_record("chord.png")
     told = run("explain", "chord.png").stdout.splitlines()
     assert told[1].startswith("Abstract picture, ") and "seed: 0" in told
+    assert not any(line.startswith("marks: ") for line in told), "a record must not choose the bundle"
+    known = run("explain", "chord.png", "--bundle", fake_bundle)
+    assert known.stderr == "" and [line for line in known.stdout.splitlines() if line.startswith("marks: ")]
+    report = json.loads(paint(songs / "chord.wav", "--json", bundle=fake_bundle).stdout)
+    assert all(colour["hex"] in known.stdout for colour in report["colours"])
     assert "is not a picture" in run("explain", songs / "chord.wav", "--record").stderr
     for arguments, reason in (
         (("chord.png", "--seed", "1"), "is a picture, which stores its seed"),
-        (("chord.png", "--bundle", "default"), "is a picture, which stores its bundle"),
         (("chord.png", "-o", "card.html"), "explain chord.png SONG -o card.html"),
         ((songs / "chord.wav", songs / "chord.wav"), "is not a picture"),
     ):
@@ -483,7 +487,7 @@ def test_explain_says_what_was_heard_and_what_was_painted(songs: Path, fake_bund
     text = " ".join(done.stdout.split())
     for colour in report["colours"]:
         assert colour["hex"] in text
-    assert f"marks: laid out as {report['controls']['kind']}" in text
+    assert f"marks: {report['controls']['kind']}" in text
     assert report["description"] in text
     assert report["mapped_descriptors"] == ["tempo", "loudness"]
     assert " tempo: about " in text and " loudness: " in text and "not used for the picture: key " in text

@@ -163,6 +163,8 @@ def test_a_chosen_picture_becomes_the_cover(fake_bundle: Path) -> None:
     assert sorted(Path().iterdir()) == sorted([*before, Path("c.jpg")])
     done = run("paint", song, "--again", "song-3.png", "--embed", "-o", "d.png", "--bundle", fake_bundle)
     assert done.stdout == f"song-3.png -> d.png\nd.png -> {song} (cover)\n" and Path("d.png").exists()
+    steered = run("paint", song, "--again", "song-3.png", "--embed", "--warmth", 1, "--bundle", fake_bundle)
+    assert "the new cover is only in the song" in steered.stderr
     missing = run("paint", "--again", "song-3.png", "--embed", "--bundle", fake_bundle)
     assert missing.exit_code == 2 and "clavilux paint SONG --again song-3.png --embed" in missing.stderr
 

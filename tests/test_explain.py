@@ -43,7 +43,7 @@ def test_the_angle_is_printed_only_for_marks_that_have_one(picture: Picture) -> 
     for kind, is_printed in (("stripes", True), ("blobs", False)):
         controls = dataclasses.replace(picture.controls, kind=kind, angle=0.25)
         words = explain_report(report_picture(dataclasses.replace(picture, controls=controls), Path("a.png"), ()))
-        assert f"marks: laid out as {kind}" in words and "; painted as a grainy print" in words
+        assert f"marks: {kind}" in words and "; surface: print" in words
         assert ("at 90 degrees" in words) is is_printed
 
 

@@ -42,6 +42,8 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "neighbours",
     "bundle",
     "engine",
+    "suggestions",
+    "reference_pictures",
     "steering",
     "options",
     "variations",

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -218,7 +219,7 @@ def test_the_record_is_plain_json(picture: Picture) -> None:
 
 
 def test_the_description_names_the_colours_by_their_area(picture: Picture) -> None:
-    kind = "a shape like a head of stone in the middle, and a small pebble."
+    kind = "a shape like a head of stone from top to bottom, and a small oval."
     painted = "Abstract picture, brush strokes in gouache, in"
     looks = "Light overall, lighter on the left; high contrast, vivid colours, calm."
     assert picture.description == f"{painted} white, dark blue and red: {kind} {looks}"
@@ -318,7 +319,7 @@ def test_the_description_names_layout_contrast_and_both_figures(picture: Picture
     two = dataclasses.replace(picture.controls, second_kind="blobs", surface="collage")
     described = dataclasses.replace(picture, controls=two).description
     assert described.startswith("Abstract picture, a collage of painted papers, in ")
-    assert ": a shape like a head of stone in the middle, and a small pebble. " in described
+    assert ": a shape like a head of stone from top to bottom, and a small oval. " in described
     bare = dataclasses.replace(picture, controls=dataclasses.replace(two, figure="none")).description
     assert ": no large figure. " in bare
 
@@ -442,7 +443,9 @@ def test_a_colour_between_two_names_is_one_main_colour() -> None:
 
 def test_colours_are_those_of_the_description(fake_bundle: Path, tone_file: Path) -> None:
     picture = Clavilux(fake_bundle).paint(tone_file, size=64)
-    assert all(colour.name in picture.description for colour in picture.colours[:2])
+    named = picture.description.partition(", in ")[2].partition(":")[0]
+    assert named.startswith(picture.colours[0].name)
+    assert set(re.split(", | and ", named.partition(" with ")[0])) <= {c.name for c in picture.colours}
     assert 0.5 < sum(colour.share for colour in picture.colours) <= 1.001
     assert [colour.hex[0] for colour in picture.colours] == ["#"] * len(picture.colours)
 

@@ -239,7 +239,7 @@ def test_grey_is_grey_even_with_an_accent() -> None:
 def test_grey_pictures_are_described_as_grey() -> None:
     controls = dataclasses.replace(random_controls(2), surface="flat")
     words = clavilux.paint(controls, size=64, saturation=-1).description
-    assert sorted(re.split(", | and ", re.search(" in (.*?):", words)[1])) == ["black", "dark grey", "light grey"]
+    assert sorted(re.split(", | and ", re.search(" in (.*?):", words)[1])) == ["dark grey", "grey", "light grey"]
 
 
 # Shapes --------------------------------------------------------------------------------------------------------------
@@ -329,6 +329,18 @@ def test_shapes_move_in_the_stated_direction(name: str, measure: Any, figure: st
     songs = [dataclasses.replace(random_controls(n), figure=figure) for n in range(N_SONGS)]
     less, more = ([measure(Steering(**{name: v}).steer(song)) for song in songs] for v in (-value, value))
     assert np.less(less, more).mean() >= share
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize(("value", "share"), [(-1.0, 0.95), (-0.5, 0.8), (0.5, 0.8), (1.0, 0.9)])
+def test_complexity_makes_a_picture_calmer_or_busier_than_it_was(value: float, share: float) -> None:
+    def busyness(asked: float) -> NDArray[np.float64]:
+        steered = [Steering(complexity=asked).steer(random_controls(n)) for n in range(N_SONGS)]
+        looks = [clavilux.paint(controls, size=128).look for controls in steered]
+        return np.array([look.borders * (look.areas or 0) for look in looks])
+
+    assert (np.sign(busyness(value) - busyness(0.0)) == np.sign(value)).mean() >= share
 
 
 @pytest.mark.parametrize("surface", SURFACE_NAMES)

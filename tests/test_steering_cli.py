@@ -221,3 +221,28 @@ def test_a_sheet_shows_all_pictures_of_a_run(fake_bundle: Path) -> None:
         np.testing.assert_array_equal(middle, pixels(f"song-{number}.png"))
         assert sheet[top + 400 : top + 420, left : left + 400].min() < 100  # number and name
     assert sheet[436:, 416:].min() == 255
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "meant"),
+    [
+        ("--figure", "veiled face", "veil"),
+        ("--figure", "head of stone", "statue"),
+        ("--figure", "gutiar", "guitar"),
+        ("--surface", "thick paint", "impasto"),
+        ("--surface", "watercolour", "layers"),
+        ("--marks", "ring", "rings"),
+        ("--marks", "honeycomb", "hexagons"),
+        ("--palette", "lihgt blue,red", "light blue"),
+        ("--palette", "red,greyish gren", "greyish green"),
+        ("--palette", "navvy,red", "navy"),
+    ],
+)
+def test_a_word_of_a_description_or_a_slip_is_answered_with_the_name_that_is_meant(
+    option: str, value: str, meant: str
+) -> None:
+    refused = CliRunner().invoke(cli, ["paint", "song.wav", option, value])
+    assert refused.exit_code == 2
+    assert " ".join(refused.stderr.split()).endswith(f"did you mean {meant}?")
+    other = CliRunner().invoke(cli, ["paint", "song.wav", option, "qqqq,red" if option == "--palette" else "qqqq"])
+    assert other.exit_code == 2 and "did you mean" not in other.stderr

@@ -80,6 +80,12 @@ def embed_picture(picture: Picture, song: Path) -> Picture:
     return with_hash(picture, hash_file(song)) if "song" in picture.record else picture
 
 
+def warn_of_cover(picture: Picture, before: dict[str, Any]) -> list[str]:
+    """Return a warning if a picture, which only became a cover, differs from the picture with the record ``before``."""
+    new, old = ({**record, "song": None} for record in (picture.record, before))
+    return [] if new == old else ["the new cover is only in the song; to keep it as a picture too, give -o FILE"]
+
+
 def check_cover(song: Path, record: dict[str, Any]) -> None:
     """Raise a `ChosenError` if the cover of a song is a chosen variation, and not the picture with this record."""
     from clavilux.audio.covers import read_cover_record

@@ -6,6 +6,7 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,8 +26,9 @@ from clavilux.cli.options import (
 from clavilux.cli.output import complain, say, visible, write_output
 from clavilux.cli.progress import StatusLine
 from clavilux.cli.steering import STEERING
-from clavilux.errors import OutputError
-from clavilux.explain import explain_record, explain_report, report_picture
+from clavilux.constants import DEFAULT_SIZE_PX
+from clavilux.errors import BundleError, ControlsError, OutputError, PictureError
+from clavilux.explain import explain_record, explain_report, recorded_size, report_picture
 from clavilux.images import is_picture
 from clavilux.picture_file import read_description, read_record
 from clavilux.pipeline import Clavilux
@@ -63,7 +65,7 @@ _HINTS = {
     "again. No description is printed.",
 )
 @no_progress_option()
-@bundle_option(note="Only for a SONG.")
+@bundle_option(note="A PICTURE of a bundle that does not ship needs it.")
 @click.pass_context
 def explain(
     ctx: click.Context, /, source: Path, song: Path | None, output: Path | None, record: bool, seed: int, bundle: str
@@ -78,8 +80,8 @@ def explain(
     - how strongly properties of sound and picture correlate over many songs
     - the training songs nearest to SONG, and the training pictures nearest to its picture
 
-    For a PICTURE that Clavilux painted, its description and the settings that it was painted with are printed. Give its
-    SONG too for all the rest, for example for a page about a variation that you chose.
+    For a PICTURE that Clavilux painted, its description, colours, marks and settings are printed. Give its SONG too for
+    all the rest, for example for a page about a variation that you chose.
 
     \b
     clavilux explain nocturne.flac -o card.html
@@ -95,9 +97,7 @@ def explain(
         if record and (song is not None or output is not None):
             raise click.UsageError(f"--record prints the record in one picture; give only {source} with it.")
         if record or (song is None and output is None):
-            if is_given(ctx, "bundle"):
-                raise click.UsageError(f"{source} is a picture, which stores its bundle; give it without --bundle.")
-            say(json.dumps(found) if record else explain_record(found, read_description(source)))
+            say(json.dumps(found) if record else _explain_picture(ctx, source, found))
             return
         if "controls" in found:
             raise click.UsageError(f"{source} was painted from controls, so it has no song; give only the picture.")
@@ -135,6 +135,22 @@ def explain(
         page = song_page(picture, parts, opened.descriptors, opened.card, opened.neighbours)
     write_output(output, page.encode("utf-8", "backslashreplace"))
     say(f"{visible(str(source))} -> {visible(str(output))}")
+
+
+def _explain_picture(ctx: click.Context, source: Path, found: dict[str, Any]) -> str:
+    """Return a text about a picture without its song; a line says so if the record does not tell colours and marks."""
+    report, fault = None, ""
+    try:
+        opened = Clavilux(bundle_of(found, source, ctx))
+        size = recorded_size(found)
+        picture = opened.repaint(found, size=size if max(size) <= DEFAULT_SIZE_PX else _fit(size))
+        report = report_picture(picture, source, opened.bundle.descriptors)
+    except (BundleError, ControlsError, PictureError) as error:
+        fault = str(error)
+    text = explain_record(found, read_description(source), report)
+    if fault:
+        complain(f"colours and marks of {source} are not known: {fault}")
+    return text
 
 
 def _fit(size: tuple[int, int]) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from clavilux.bundle import shipped_bundles
 from clavilux.cli.options import CommandWithSections
 from clavilux.constants import FIGURE_NAMES, SURFACE_NAMES
 from clavilux.images import PICTURE_SUFFIXES
+from clavilux.suggestions import find_close
 
 _HINTS = {
     **dict.fromkeys(("--darker", "--dark", "--darkness"), "--lightness -0.5"),
@@ -91,33 +91,6 @@ PAINT_HINTS = {
     "--cmyk": "Pictures are sRGB: convert them in an image program with the CMYK profile of your print shop",
 }  # the same for `clavilux paint` alone; sentences begin with a capital
 
-_CLOSE = {
-    **dict.fromkeys(
-        ("disc", "circle", "circles", "ball", "round", "dot", "moon", "ray", "rays", "star", "stars"), "sun"
-    ),
-    **dict.fromkeys(("arc", "arch", "bow", "gate", "hills", "mountain", "mountains", "landscape", "horizon"), "hill"),
-    **dict.fromkeys(("violin", "cello", "bass", "lute", "horn", "trumpet", "instrument"), "guitar"),
-    **dict.fromkeys(("portrait", "head", "person", "woman", "man", "profile"), "face"),
-    **dict.fromkeys(("two", "lovers", "kiss", "faces"), "couple"),
-    **dict.fromkeys(("three", "family", "band", "people"), "trio"),
-    **dict.fromkeys(("saint", "madonna", "nun"), "veil"),
-    **dict.fromkeys(("crown", "queen"), "king"),
-    **dict.fromkeys(("warrior", "knight", "soldier"), "helmet"),
-    **dict.fromkeys(("wings", "bird"), "angel"),
-    **dict.fromkeys(("stone", "rock", "pebble", "moai"), "statue"),
-    **dict.fromkeys(("snail", "nautilus", "spiral"), "shell"),
-    **dict.fromkeys(("ship", "sail", "sea"), "boat"),
-    **dict.fromkeys(("off", "no"), "none"),
-    **dict.fromkeys(("watercolour", "watercolor", "aquarelle", "glaze"), "layers"),
-    **dict.fromkeys(("oil", "acrylic", "canvas"), "impasto"),
-    **dict.fromkeys(("pencil", "charcoal", "sketch", "ink"), "drawing"),
-    **dict.fromkeys(("paper", "cutout"), "collage"),
-    **dict.fromkeys(("poster", "vector"), "flat"),
-    **dict.fromkeys(("linocut", "woodcut", "screenprint", "riso"), "print"),
-    **dict.fromkeys(("none", "clear", "alpha"), "transparent"),
-    **dict.fromkeys(("opaque", "solid", "full"), "painted"),
-}  # value that users tried -> a value of `--figure`, `--surface` or `--background` that is close in meaning
-
 _SIZES = {**dict.fromkeys(("large", "larger", "big", "bigger"), -0.5), **dict.fromkeys(("small", "smaller"), 0.5)}
 _AMOUNT = re.compile(r"(--(?!texture)[a-z]+) (-?)[\d.]+")  # a hint in which the user's number replaces the number
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
@@ -138,14 +111,6 @@ class Word(click.Choice):  # type: ignore[type-arg]  # generic only from click 8
             if near is None:
                 raise
             self.fail(f"{error.message.rstrip('.')}; did you mean {near}?", param, ctx)
-
-
-def find_close(word: str, words: Iterable[str]) -> str | None:
-    """Return the one of some words that is closest to another word in meaning or in spelling, or None."""
-    known, word = list(words), word.lower()
-    if word in known or _CLOSE.get(word) in known:
-        return word if word in known else _CLOSE[word]
-    return next(iter(get_close_matches(word, known, 1)), None)
 
 
 class HintedCommand(CommandWithSections):

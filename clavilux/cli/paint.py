@@ -154,7 +154,8 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
 @_files(
     "--embed",
     is_flag=True,
-    help="Change the audio file: write the picture into its tags as front cover (MP3, FLAC, M4A, Ogg Vorbis, Opus). "
+    help="Change the audio file: write the picture into its tags as front cover (MP3, FLAC, M4A, Ogg Vorbis, Opus), "
+    "without transparency. "
     "A song whose front cover is not from Clavilux is left unchanged; the exit code is then 1. With --count, "
     "the cover is the main picture; to choose another one, give --again PICTURE and its SONG. Needs "
     'the extra `tags`: run `pip install ".[tags]"` in the source folder.',

@@ -27,6 +27,7 @@ from clavilux.cli.beside import (
     has_cover,
     has_description,
     has_folder_image,
+    warn_of_cover,
     with_hash,
     write_description,
     write_folder_image,
@@ -175,7 +176,7 @@ def _repaint(task: Again) -> Outcome:
         picture = embed_picture(picture, task.song)
     before = described(task.picture or task.source) if task.alt_file else ""
     place, is_replaced = (task.source, False) if task.picture is None else _save(picture, task.picture, task)
-    faults = []
+    faults, song = [], picture.song
     if task.alt_file:
         try:
             write_description(picture, place, before)
@@ -184,7 +185,7 @@ def _repaint(task: Again) -> Outcome:
     report = report_picture(picture, place, mapped, card, neighbours) | {"status": _status(is_replaced)}
     return Outcome(
         (report,),
-        () if picture.song is None else tuple(_warnings(picture.song)),
+        (*(() if song is None else _warnings(song)), *(() if task.picture else warn_of_cover(picture, task.record))),
         tuple(faults),
         covers=((place, task.song),) if task.embed and task.song and task.picture else (),
         names=(str(task.source), str(task.song if task.picture is None else place)),

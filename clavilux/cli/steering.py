@@ -30,8 +30,9 @@ steering_options = combine(
     _steer(
         "--palette",
         metavar="COLOURS",
-        help='Paint with 2 to 8 colours of your own, such as "#112233,#e63946,#f1faee" or "navy,#e63,white". Brush '
-        "strokes make them lighter and darker; for these colours alone, also give --surface flat --texture 0.",
+        help='Paint with 2 to 8 colours of your own, such as "#112233,#e63946,#f1faee" or "navy,light blue,white"; '
+        "names are those of CSS and of descriptions. Brush strokes make them lighter and darker; for these colours "
+        "alone, also give --surface flat --texture 0.",
     ),
     _steer(
         "--palette-from",
@@ -55,7 +56,8 @@ steering_options = combine(
     _amount(
         "--complexity",
         help="From a calm picture with few areas (-1) to a busy one with many areas (1); its small marks keep their "
-        "size. The number of large shapes changes as with --scale. 0 changes nothing.",
+        "size. The number of large shapes changes as with --scale, so figures become larger or smaller and may look "
+        "different, and areas have other colours of the same palette. 0 changes nothing.",
     ),
     _amount(
         "--outline",
@@ -116,7 +118,8 @@ def read_steering(given: Mapping[str, Any]) -> Steering:
         colours: dict[str, Any] = {"palette_from": ["#000000"] * 8} if "palette_from" in asked else {}
         Steering(**{name: value for name, value in asked.items() if name not in ("palette_from", "near")}, **colours)
     except PictureError as error:
-        raise click.UsageError(f"{error}.") from error
+        text = str(error)
+        raise click.UsageError(text if text.endswith("?") else f"{text}.") from error
     return Steering(**asked)
 
 

@@ -28,7 +28,7 @@ from clavilux.painter.figures import add_figures
 from clavilux.painter.marks import mark_field
 from clavilux.painter.marks.place import sum_waves
 from clavilux.painter.palette import compose_palette, echo_accent, shift_colours
-from clavilux.painter.plan import find_biases, read_plan, refine_plan
+from clavilux.painter.plan import blur_plan, find_biases, read_plan, refine_plan
 from clavilux.painter.raster import (
     Float32,
     Index,
@@ -243,8 +243,7 @@ class _Draft:
         self.controls, self.h, self.w, self.seed = controls, h, w, seed
         self.x, self.y = place_grid(h, w)
         self.plan = refine_plan(controls.plan)
-        calm = np.stack([blur(p, _CALM_BLUR) for p in np.exp(controls.plan)])
-        self.calm_plan = refine_plan(np.log(np.maximum(calm, 1e-6)))
+        self.calm_plan = refine_plan(blur_plan(controls.plan, _CALM_BLUR))
         self.focus = self._find_focus()
 
     def layers(self) -> tuple[UInt8, Figures]:

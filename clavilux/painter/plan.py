@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clavilux.constants import PLAN_SIDE, SLOTS
 from clavilux.painter.marks.hashing import draws
+from clavilux.painter.raster import blur
 
 Float32 = NDArray[np.float32]
 
@@ -65,6 +66,11 @@ def refine_plan(plan: Float32) -> Float32:
             np.multiply(columns.take(cells, axis=0), weight[:, None], out=part)
             fine[slot] += part
     return fine.reshape(SLOTS, -1)
+
+
+def blur_plan(plan: Float32, sigma: float) -> Float32:
+    """Return a plan (SLOTS, 32, 32) whose probabilities are blurred; ``sigma`` is in cells, see `raster.blur`."""
+    return np.log(np.maximum(np.stack([blur(p, sigma) for p in np.exp(plan)]), np.float32(1e-6)))
 
 
 def read_plan(fine: Float32, x: Float32, y: Float32) -> Float32:

@@ -146,6 +146,7 @@ class Canvas:
     def __init__(self, slots: UInt8, x: Float32, y: Float32) -> None:
         self.ground, self.slots, self.x, self.y = slots, slots.copy(), x, y
         self.drawn, self.edge = np.zeros(slots.shape, bool), np.zeros(slots.shape, bool)
+        self.main = self.drawn  # the part of `drawn` that belongs to the main figure
         self.steps: list[tuple[Shape, int, bool]] = []
         self.also: list[str] = []  # words for large shapes that the name of a figure does not tell
         self.rare = int(np.bincount(slots.ravel(), minlength=SLOTS).argsort(kind="stable")[1])  # as a rule the accent
@@ -208,7 +209,7 @@ class Canvas:
         for shape, number, is_move in self.steps:
             _fill(slots, shape(x, y), number, is_move)
         shares = np.stack([(slots == slot).mean(axis=1) for slot in range(SLOTS)], axis=1).astype(np.float32)
-        return Figures(self.slots, self.drawn, edge, shares, tuple(self.also))
+        return Figures(self.slots, self.drawn, self.main, edge, shares, tuple(self.also))
 
 
 def _fill(slots: UInt8, cells: Mask, number: int, is_move: bool) -> None:
@@ -226,6 +227,8 @@ class Figures:
         Palette slot of each cell after the figures have been drawn.
     cells : (h, w) bool
         Cells that belong to a figure.
+    main : (h, w) bool
+        Cells that belong to the main figure.
     edge : (n,) intp
         Flat indices of the cells at the borders of the shapes.
     shares : (n, 8) float32
@@ -236,6 +239,7 @@ class Figures:
 
     slots: UInt8
     cells: Mask
+    main: Mask
     edge: Index
     shares: Float32
     also: tuple[str, ...]

@@ -86,7 +86,10 @@ def _draw(canvas: Canvas, focus: Float32, controls: Controls, choose: Iterator[f
     which, crossing = next(choose), Frame(there, math.pi * next(choose), 1.0)
     if which < _WIDE_ARCS and _busy(controls) > 0.5:
         canvas.exchange(crossing.ring(0, 0.5, 0.42, 0.42 + 0.1 * which), 3, _describe_arc)
+    drawn = canvas.drawn
+    canvas.main = canvas.drawn = np.zeros_like(drawn)
     FIGURES[main].draw(canvas, Frame(centre, angle, size), choose)
+    canvas.drawn = drawn | canvas.main
     for answer in answers:
         FIGURES[answer].answer.draw(
             canvas, Frame(there, angle + math.pi * (0.3 + 0.4 * next(choose)), _ANSWER * size), choose
@@ -154,7 +157,7 @@ class Answer:
 
 
 _DISC, _ARCH = Answer(_disc, "a small disc"), Answer(_arch, "a small arch")
-_PEBBLE, _TRIANGLES = Answer(_pebble, "a small pebble"), Answer(_triangles, "small triangles")
+_PEBBLE, _TRIANGLES = Answer(_pebble, "a small oval"), Answer(_triangles, "two small triangles")
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,7 @@ FIGURES: dict[str, Figure] = {
     "hands": Figure(people.draw_hands, "two shapes like hands that reach for each other", 0.5, _DISC),
     "eye": Figure(people.draw_eye, "a shape like an eye", 1.0, _DISC),
     "sun": Figure(people.draw_sun, "a shape like a sun with a face", 1.0, _TRIANGLES),
-    "hill": Figure(things.draw_hill, "a large half disc", None, _ARCH),
+    "hill": Figure(things.draw_hill, "half discs on a line, like hills", None, _ARCH),
     "boat": Figure(things.draw_boat, "a shape like a sailing boat", 0.3, _TRIANGLES),
     "guitar": Figure(things.draw_guitar, "a shape like a guitar", 1.4, _DISC),
     "shell": Figure(things.draw_shell, "a shape like a spiral shell", None, _PEBBLE),
