@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clavilux.colour import lab_to_srgb, srgb_to_lab, write_hex
 from clavilux.constants import ENCODER_SIDE_PX, SLOTS
 from clavilux.errors import PictureError
-from clavilux.system.arguments import file_path, is_array, show
+from clavilux.system.arguments import file_path, is_array, show, to_array
 
 _LEAST_RANGE = 8.0  # smallest difference in L* between the darkest and the lightest colour of `palette_from`
 _PALETTE_PX = 128  # side to which a picture is resized for its palette
@@ -80,7 +80,7 @@ def _read_pixels(name: str, picture: Any) -> NDArray[np.uint8]:
 
     if not is_array(picture):
         return read_picture(file_path(name, picture))
-    pixels = np.asarray(picture.convert("RGB") if hasattr(picture, "convert") else picture)
+    pixels = to_array(name, picture.convert("RGB") if hasattr(picture, "convert") else picture)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise PictureError(f"{name} is {show(pixels)}; it must be a path, a picture, or sRGB pixels (H, W, 3) in uint8")
     return pixels

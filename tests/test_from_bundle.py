@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ pytest.importorskip("torch", reason="the networks are in PyTorch")
 import torch
 from fake_bundle import write_fake_bundle
 
+from clavilux.audio.sources import read_source
 from clavilux.bundle import open_bundle
 from clavilux.engine import Engine
-from clavilux.errors import AudioError, BundleError
+from clavilux.errors import AudioError, BundleError, ClaviluxError
 from clavilux.models.audio_vae import AudioVAE
 from clavilux.models.conv_image_vae import ConvImageVAE
 from clavilux.models.image_vae import ImageVAE
@@ -106,3 +108,23 @@ def test_arrays_of_another_shape_are_refused() -> None:
         vae.decode_mfcc(np.zeros((1, 63)))
     with pytest.raises(AudioError, match="finite"):
         vae.encode_mfcc(np.full((1, 20, 216), np.nan))
+
+
+@pytest.mark.parametrize("given", [np.zeros((2, 3, 64, 64)), torch.zeros(2, 3), torch.zeros(2, 64, dtype=torch.int64)])
+def test_what_a_network_cannot_take_is_named(given: Any) -> None:
+    calls = [ImageVAE.from_bundle().encode, ImageVAE.from_bundle().decode, MappingNetwork.from_bundle()]
+    for call in (*calls, AudioVAE.from_bundle().encode, AudioVAE.from_bundle().decode):
+        with pytest.raises(ClaviluxError, match=r"it must be a float tensor of shape \(n, "):
+            call(given)
+
+
+def test_tensors_are_samples_unless_numpy_cannot_read_them() -> None:
+    y = np.random.default_rng(0).normal(0, 0.1, 44_100).astype(np.float32)
+    song = read_source(y, sr=44_100, max_s=60)
+    np.testing.assert_array_equal(read_source(torch.tensor(y, requires_grad=True), sr=44_100, max_s=60).windows, song.windows)
+    for bad, reason in (
+        (torch.tensor(y, dtype=torch.bfloat16), "which NumPy cannot read"),
+        (np.ma.array(y, mask=y > 0.1), r"masked array; .* such as y\.filled\(0\)"),
+    ):
+        with pytest.raises(AudioError, match=reason):
+            read_source(bad, sr=44_100, max_s=60)

@@ -22,7 +22,7 @@ from clavilux.audio.open_audio import SOURCE_RATES_HZ
 from clavilux.audio.song import Song, measure_song, read_song
 from clavilux.constants import MFCC_ROWS, WINDOW_FRAMES
 from clavilux.errors import AudioError
-from clavilux.system.arguments import FileName, Number, counted, file_path, real_number, show
+from clavilux.system.arguments import FileName, Number, counted, file_path, real_number, show, to_array
 
 Source = FileName | IO[bytes] | NDArray[Any]
 """Path of a sound file or a feature file, a sound file that is open in binary mode, or an array of samples."""
@@ -144,7 +144,7 @@ def _check_samples(y: Any, sr: Number | None) -> tuple[NDArray[Any], int]:
 
     Samples in float16 are converted to float32.
     """
-    samples = np.asarray(y)
+    samples = to_array("y", y, fault=AudioError)
     if samples.shape[-2:] == (MFCC_ROWS, WINDOW_FRAMES):
         raise AudioError(f"y has shape {samples.shape}, which looks like MFCC; give the path of the .npy file")
     low, high = SOURCE_RATES_HZ

@@ -14,6 +14,7 @@ from clavilux.cli.hints import HintedCommand
 from clavilux.cli.options import (
     PATH,
     SEED_MOVES,
+    WholeRange,
     bundle_option,
     check_suffix,
     file_option,
@@ -49,7 +50,7 @@ from clavilux.system.files import refuse_inputs
 )
 @option(
     "--variation",
-    type=click.IntRange(0),
+    type=WholeRange(0),
     default=0,
     metavar="N",
     help="Which picture of the song: 0 is the main picture (song-1.png of `clavilux paint --count`), 1 is the first "

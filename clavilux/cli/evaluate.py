@@ -16,6 +16,7 @@ from clavilux.cli.options import (
     OTHERS,
     PATH,
     FiniteRange,
+    WholeRange,
     advanced_option,
     bundle_option,
     check_suffix,
@@ -58,14 +59,14 @@ from clavilux.system.files import refuse_inputs
 )
 @option(
     "--songs",
-    type=click.IntRange(12),
+    type=WholeRange(12),
     default=200,
     metavar="N",
     help="Use at most N songs. Which songs are used depends only on the file names.",
 )
 @option(
     "--pictures",
-    type=click.IntRange(24),
+    type=WholeRange(24),
     default=400,
     metavar="N",
     help="Use at most N held-out pictures and at most N training pictures. Which pictures are used depends only on the "

@@ -77,6 +77,19 @@ class Real(click.types.FloatParamType):
 
     name = "number"
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; raise `BadParameter` if it is none."""
+        try:
+            return float(super().convert(value, param, ctx))
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a number, such as -0.5", param, ctx)
+
+
+class WholeRange(click.IntRange):
+    """The type of an option whose value is a whole number in a range; messages do not call it an "integer range"."""
+
+    name = "whole number"
+
 
 class FiniteRange(click.FloatRange):
     """The type of an option whose value is a finite number in a range; `click.FloatRange` would accept ``nan``."""
@@ -129,13 +142,13 @@ SEED_MOVES = "moves single marks and strokes, changes figures and accent colour,
 
 def seed_option(help: str, *, section: str = OTHERS) -> Decorator:
     """Return the option ``--seed``, a whole number of 0 or more; ``help`` says what changes with another seed."""
-    return option_in(section)("--seed", type=click.IntRange(0), default=0, metavar="N", help=f"Random seed: {help}")
+    return option_in(section)("--seed", type=WholeRange(0), default=0, metavar="N", help=f"Random seed: {help}")
 
 
 def jobs_option(*, section: str = OTHERS, use: str = "", default: str = "one per core") -> Decorator:
     """Return the option ``--jobs``: a number of processes, or None; ``default`` says what None means."""
     text = f"Number of worker processes{use}; more processes are faster and need more memory."
-    return option_in(section)("--jobs", type=click.IntRange(1), show_default=default, metavar="N", help=text)
+    return option_in(section)("--jobs", type=WholeRange(1), show_default=default, metavar="N", help=text)
 
 
 def no_progress_option(*, section: str = OTHERS) -> Decorator:

@@ -24,6 +24,7 @@ from clavilux.cli.options import (
     PATH,
     SEED_MOVES,
     FiniteRange,
+    WholeRange,
     advanced_option,
     bundle_option,
     is_given,
@@ -76,7 +77,7 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
 )
 @_picture(
     "--count",
-    type=click.IntRange(1),
+    type=WholeRange(1),
     default=1,
     metavar="N",
     help="Number of pictures per song. With 2 or more, song-1.png is the main picture, and song-2.png, song-3.png, "
@@ -133,7 +134,7 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
 )
 @_files(
     "--quality",
-    type=click.IntRange(1, 100),
+    type=WholeRange(1, 100),
     metavar="N",
     help="Quality of JPEG and AVIF pictures: the lower, the smaller the file. It has no effect on --sheet "
     "and on the covers of --embed and --folder-image.  [default: 95]",
@@ -198,7 +199,7 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
 @advanced_option(
     "--random",
     "n_random",
-    type=click.IntRange(1),
+    type=WholeRange(1),
     metavar="N",
     help="Paint N random excerpts of 5 s, one picture each, from a folder of feature files, which `clavilux features` "
     "makes from songs. Give this folder as the only argument; another --seed chooses other excerpts. Pictures are "

@@ -33,7 +33,7 @@ class Size(NamedTuple):
         """Return width and height in pixels at a resolution; raise `BadParameter` if a side is out of range."""
         width, height = self._sides(dpi)
         try:
-            return check_size((width, height))
+            return check_size(width if width == height else (width, height))
         except PictureError as error:
             fault = str(error)
             if self.unit != "px":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clavilux.cli.hints import HintedCommand
-from clavilux.cli.options import ADVANCED, PATH, advanced_option, combine, jobs_option, option
+from clavilux.cli.options import ADVANCED, PATH, WholeRange, advanced_option, combine, jobs_option, option
 from clavilux.cli.output import say
 from clavilux.system.files import list_folder
 
@@ -86,14 +86,14 @@ _training_options = combine(
     ),
     advanced_option(
         "--devices",
-        type=click.IntRange(1),
+        type=WholeRange(1),
         default=1,
         metavar="N",
         help="Number of GPUs to use on each machine; without GPUs, number of training processes on each machine.",
     ),
     advanced_option(
         "--num-nodes",
-        type=click.IntRange(1),
+        type=WholeRange(1),
         default=1,
         metavar="N",
         help="Number of machines that train together. docs/training.md says how to start the training on them.",

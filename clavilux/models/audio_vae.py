@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from clavilux.constants import LATENT_DIM, MFCC_ROWS, WINDOW_FRAMES
 from clavilux.errors import AudioError
-from clavilux.models.weights import BundledNetwork, Weights
+from clavilux.models.weights import BundledNetwork, Weights, check_tensor
 from clavilux.system.arguments import float_array
 
 _COARSE_FRAMES = WINDOW_FRAMES // 8  # after three halvings: 27
@@ -168,6 +168,7 @@ class AudioVAE(BundledNetwork):
 
     def encode(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and the log-variance of the posterior, each (B, D), for MFCC (B, R, T)."""
+        check_tensor("features", features, MFCC_ROWS, WINDOW_FRAMES, fault=AudioError)
         posterior = self.to_posterior(self.encoder(self.normalise(features))).float()
         mean, logvar = posterior.split(self._posterior_sizes, dim=1)
         if self.track_embedding is not None:
@@ -178,6 +179,7 @@ class AudioVAE(BundledNetwork):
 
     def decode(self, z_audio: Tensor) -> Tensor:
         """Decode latents (B, D) to MFCC (B, R, T): R coefficients, T frames, standardised as by `normalise`."""
+        check_tensor("z_audio", z_audio, LATENT_DIM, fault=AudioError)
         features: Tensor = self.decoder(self.from_latent(z_audio))
         return features.float()
 

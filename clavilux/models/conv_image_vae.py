@@ -11,8 +11,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM
-from clavilux.errors import BundleError
-from clavilux.models.weights import BundledNetwork, Weights
+from clavilux.errors import BundleError, PictureError
+from clavilux.models.weights import BundledNetwork, Weights, check_tensor
 
 DECODED_SIDE_PX = 128
 
@@ -56,6 +56,7 @@ class ConvImageVAE(BundledNetwork):
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and the log-variance of the posterior, each (B, D), for pictures (B, 3, 64, 64) in [0, 1]."""
+        check_tensor("pictures", pictures, 3, ENCODER_SIDE_PX, ENCODER_SIDE_PX, fault=PictureError)
         mean, logvar = self.to_posterior(self.encoder(pictures)).float().chunk(2, dim=1)
         return mean, logvar.clamp(-10.0, 4.0)
 
@@ -63,6 +64,7 @@ class ConvImageVAE(BundledNetwork):
 
     def decode(self, z_image: Tensor) -> Tensor:
         """Return pictures (B, 3, 128, 128), sRGB in [0, 1], that are decoded from latents (B, D)."""
+        check_tensor("z_image", z_image, LATENT_DIM, fault=PictureError)
         pictures: Tensor = self.decoder(z_image)
         return pictures.float()
 

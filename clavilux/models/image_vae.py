@@ -17,9 +17,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE, LATENT_DIM, SLOTS, SURFACE_NAMES
-from clavilux.errors import BundleError
-from clavilux.models.weights import BundledNetwork, Weights
+from clavilux.constants import CHAOS_RANGE, ENCODER_SIDE_PX, FINISH, FREQUENCY_RANGE, LATENT_DIM, SLOTS, SURFACE_NAMES
+from clavilux.errors import BundleError, PictureError
+from clavilux.models.weights import BundledNetwork, Weights, check_tensor
 
 
 class RawControls(NamedTuple):
@@ -100,6 +100,7 @@ class ImageVAE(BundledNetwork):
 
         The means are in (-4, 4), the log-variances in [-10, 4].
         """
+        check_tensor("pictures", pictures, 3, ENCODER_SIDE_PX, ENCODER_SIDE_PX, fault=PictureError)
         mean, logvar = self.to_posterior(self.encoder(2.0 * pictures - 1.0)).float().chunk(2, dim=1)
         return 4.0 * torch.tanh(mean / 4.0), logvar.clamp(-10.0, 4.0)
 
@@ -107,6 +108,7 @@ class ImageVAE(BundledNetwork):
 
     def decode(self, z_image: Tensor) -> RawControls:
         """Return the raw controls that are decoded from latents (B, D)."""
+        check_tensor("z_image", z_image, LATENT_DIM, fault=PictureError)
         marks = self.to_marks(z_image).float()
         low, high = (math.log(v) for v in FREQUENCY_RANGE)
         return RawControls(

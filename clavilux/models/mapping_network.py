@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from clavilux.constants import LATENT_DIM, SONG_LIMIT
-from clavilux.errors import BundleError
-from clavilux.models.weights import BundledNetwork, Weights
+from clavilux.errors import AudioError, BundleError
+from clavilux.models.weights import BundledNetwork, Weights, check_tensor
 
 
 class MappingNetwork(BundledNetwork):
@@ -68,6 +68,7 @@ class MappingNetwork(BundledNetwork):
 
     def forward(self, songs: Tensor) -> Tensor:
         """Return z_image (B, D) for song codes (B, S)."""
+        check_tensor("songs", songs, len(self.song_mean), fault=AudioError)
         components = self.to_components(songs)
         z_image: Tensor = self.straight(components)
         if len(self.centres):
@@ -95,6 +96,7 @@ class PerceptronMapping(BundledNetwork):
 
     def __init__(self, *, song_dim: int, hidden: int = 128) -> None:
         super().__init__()
+        self.song_dim = song_dim
         self.layers = nn.Sequential(
             nn.Linear(song_dim, hidden),
             nn.ReLU(),
@@ -115,5 +117,6 @@ class PerceptronMapping(BundledNetwork):
 
     def forward(self, songs: Tensor) -> Tensor:
         """Return z_image (B, D) for song codes (B, S)."""
+        check_tensor("songs", songs, self.song_dim, fault=AudioError)
         z_image: Tensor = self.layers(songs)
         return z_image

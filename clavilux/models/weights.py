@@ -16,7 +16,8 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from clavilux.bundle import Bundle, open_bundle
-from clavilux.errors import BundleError, TrainingError
+from clavilux.errors import BundleError, ClaviluxError, TrainingError
+from clavilux.system.arguments import show
 
 MAX_WIDTH = 1_000_000  # largest width of a layer
 
@@ -93,6 +94,14 @@ class BundledNetwork(nn.Module):
     def sizes_of(cls, weights: Weights) -> dict[str, int]:
         """Return the constructor arguments that fit stored weights; each subclass must define this method."""
         raise NotImplementedError
+
+
+def check_tensor(name: str, value: object, *sides: int, fault: type[ClaviluxError]) -> None:
+    """Raise ``fault`` if a value is not a float tensor (n, *sides)."""
+    if not isinstance(value, Tensor) or not value.is_floating_point() or tuple(value.shape[1:]) != sides:
+        found = f"a tensor {tuple(value.shape)} of {value.dtype}" if isinstance(value, Tensor) else show(value)
+        expected = ", ".join(map(str, ("n", *sides)))
+        raise fault(f"{name} is {found}; it must be a float tensor of shape ({expected})")
 
 
 def read_weights(bundle: Bundle, part: str) -> dict[str, Tensor]:

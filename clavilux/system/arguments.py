@@ -173,6 +173,19 @@ def is_array(value: object) -> bool:
     return hasattr(value, "__array__") or hasattr(value, "__array_interface__")
 
 
+def to_array(name: str, value: Any, *, fault: type[ClaviluxError] = PictureError) -> NDArray[Any]:
+    """Return a value as an array, also a tensor that requires gradients; the parameters are those of `whole_number`.
+
+    ``fault`` is raised if it cannot be converted, or if it is a masked array with masked values.
+    """
+    if np.ma.is_masked(value):
+        raise fault(f"{name} is a masked array; give the values to use instead, such as {name}.filled(0)")
+    try:
+        return np.asarray(value.detach() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise fault(f"{name} is {show(value)}, which NumPy cannot read ({str(error).splitlines()[0]})") from error
+
+
 def float_array(
     name: str, value: Any, shape: tuple[int | None, ...], *, fault: type[ClaviluxError] = PictureError
 ) -> NDArray[np.float32]:
@@ -182,9 +195,11 @@ def float_array(
     """
     array = None
     try:
-        given = np.asarray(value)
-    except ValueError:  # lists of different lengths
-        given = np.asarray(None)
+        given = to_array(name, value, fault=fault)
+    except fault:
+        if is_array(value):
+            raise
+        given = np.asarray(None)  # lists of different lengths
     if given.dtype.kind in "iuf" and given.ndim == len(shape):
         with np.errstate(over="ignore"):
             array = given.astype(np.float32)
