@@ -121,7 +121,8 @@ def test_what_a_network_cannot_take_is_named(given: Any) -> None:
 def test_tensors_are_samples_unless_numpy_cannot_read_them() -> None:
     y = np.random.default_rng(0).normal(0, 0.1, 44_100).astype(np.float32)
     song = read_source(y, sr=44_100, max_s=60)
-    np.testing.assert_array_equal(read_source(torch.tensor(y, requires_grad=True), sr=44_100, max_s=60).windows, song.windows)
+    learning = read_source(torch.tensor(y, requires_grad=True), sr=44_100, max_s=60)
+    np.testing.assert_array_equal(learning.windows, song.windows)
     for bad, reason in (
         (torch.tensor(y, dtype=torch.bfloat16), "which NumPy cannot read"),
         (np.ma.array(y, mask=y > 0.1), r"masked array; .* such as y\.filled\(0\)"),
