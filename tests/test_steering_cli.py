@@ -246,3 +246,16 @@ def test_a_word_of_a_description_or_a_slip_is_answered_with_the_name_that_is_mea
     assert " ".join(refused.stderr.split()).endswith(f"did you mean {meant}?")
     other = CliRunner().invoke(cli, ["paint", "song.wav", option, "qqqq,red" if option == "--palette" else "qqqq"])
     assert other.exit_code == 2 and "did you mean" not in other.stderr
+
+
+@pytest.mark.parametrize("option", ["--palette-from", "--near"])
+def test_a_picture_that_steers_is_not_overwritten(
+    option: str, fake_bundle: Path, tone_file: Path, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(photo)
+    before = photo.read_bytes()
+    arguments = ["paint", str(tone_file), option, str(photo), "-o", str(photo), "--bundle", str(fake_bundle)]
+    refused = CliRunner().invoke(cli, arguments)
+    assert refused.exit_code == 1 and "photo.png is read and would be overwritten" in refused.stderr
+    assert photo.read_bytes() == before

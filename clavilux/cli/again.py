@@ -77,7 +77,7 @@ def paint_from_record(ctx: click.Context) -> Outcome:
             refuse_opaque(str(target), target.suffix)
         make_folder(target.parent)
         if output is not None:
-            refuse_inputs([target], [again, *paths])
+            refuse_inputs([target], [again, *paths, *filter(None, [given["palette_from"]])])
     task = Again(
         source=again,
         song=paths[0] if paths else None,

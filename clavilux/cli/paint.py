@@ -43,6 +43,7 @@ from clavilux.constants import BACKGROUNDS, DEFAULT_SIZE_PX, DPI_RANGE, MAX_AUDI
 from clavilux.explain import explain_report
 from clavilux.options import CONTROLS_SUFFIX, PaintOptions
 from clavilux.picture_file import ALL_FORMATS
+from clavilux.system.files import refuse_inputs
 from clavilux.system.jobs import check_scheduler
 
 _RANDOM_FOLDER = "generated_images"
@@ -336,11 +337,13 @@ def paint(
             new_task(song.path, pictures, extras=extra)
             for song, pictures, extra in zip(songs, files, extras, strict=True)
         ]
+    pictures = [picture for task in tasks for picture in task.pictures]
+    refuse_inputs(pictures, [steering[name] for name in ("palette_from", "near") if steering[name]])
     for fault in faults:
         complain(fault)
     n_faults, n_skipped = len(faults), 0
     if sheet is not None:
-        refuse_sheet(sheet, [task.path for task in tasks], [picture for task in tasks for picture in task.pictures])
+        refuse_sheet(sheet, [task.path for task in tasks], pictures)
     painted: list[Path] = []
     line = StatusLine(len(tasks), "painting")
     with line.shown(), told_of_interruption(line, len(tasks)):
