@@ -134,6 +134,8 @@ def test_what_the_record_cannot_change_is_refused(fake_bundle: Path, change: tup
         (["--dpi", "300dpi"], 2, "'300dpi' is not a valid number."),
         (["-o", "a.png", "--output", "b.png"], 2, "-o is given twice; give it once."),
         (["--near", "a.png", "--near", "b.png"], 2, "--near is given twice"),
+        (["--again", "a.png", "--again", "b.png"], 2, "--again is given twice"),
+        (["--palette", "red", "--palette", "blue"], 2, "--palette is given twice"),
         (["--kerning", "a"], 2, "Error: No such option '--kerning'."),
         (["--sheet", "song.flac"], 2, "--sheet song.flac: a picture ends in .png"),
         (["--mood", "1,1"], 1, "was trained without valence and arousal"),
@@ -177,7 +179,7 @@ def test_controls_are_steered(fake_bundle: Path) -> None:
     assert read_record("song.png")["controls"]["texture"] == 0
     again = run("paint", "song.json", "--texture", 0, "--size", 64, "--resume")
     assert again.output.endswith("skipped 1 picture that exists already\n")
-    near = run("paint", "song.json", "--near", "song.png")
+    near = run("paint", "song.json", "--near", "song.png", "-o", "near.png")
     assert near.exit_code == 1 and "song: near needs a song, and these are controls" in near.output
 
 

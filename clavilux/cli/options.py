@@ -14,7 +14,8 @@ import click
 from clavilux.cli.progress import turn_off
 
 OTHERS, ADVANCED = "Options", "Advanced"
-_ONCE = ("output", "near", "palette_from")  # parameters whose second value would silently replace the first
+# parameters whose second value would silently replace the first
+_ONCE = ("output", "near", "again", "palette", "palette_from")
 _FILE_SUFFIXES = frozenset({".csv", ".html", ".json", ".npy", ".tsv", ".txt", ".zip"})
 
 
