@@ -6,6 +6,8 @@ The description is stored inside each picture file, and in a text file beside it
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -70,12 +72,34 @@ class Look(NamedTuple):
     areas: int | None  # number of areas of one colour that can be seen; None for pictures without controls
 
 
-class Cells(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Cells:
     """The means of the cells of a picture, about `_CELLS`, from which it is described; see `average_cells`."""
 
     rgb: Float32  # (h, w, 3) sRGB in [0, 1]
     opaque: NDArray[np.bool_]  # (h, w)
     has_ground: bool  # False if the ground is transparent
+
+    @cached_property
+    def lab(self) -> Float32:
+        """The cells in CIELAB, (h, w, 3)."""
+        return srgb_to_lab(self.rgb)
+
+    @cached_property
+    def plain(self) -> NDArray[np.bool_]:
+        """Which cells (h, w) are opaque and not a mixture, at a border, of the cells on both sides of them."""
+        mixed = np.zeros(self.opaque.shape, bool)
+        for axis in (0, 1):
+            rgb, here = np.moveaxis(self.rgb, axis, 0), np.moveaxis(mixed, axis, 0)
+            before, cell, after = rgb[:-2], rgb[1:-1], rgb[2:]
+            across, first = after - before, cell - before
+            length = np.maximum((across**2).sum(axis=2), 1e-9)
+            part = (first * across).sum(axis=2) / length
+            off = np.linalg.norm(first - part[..., None] * across, axis=2)
+            is_between = (length > _ACROSS**2) & (part > _MIXED) & (part < 1 - _MIXED)
+            here[1:-1] |= is_between & (off < _MIXED * np.sqrt(length))
+        plain = self.opaque & ~mixed
+        return plain if plain.any() else self.opaque
 
 
 def average_cells(pixels: UInt8, alpha: UInt8 | None = None) -> Cells:
@@ -106,17 +130,14 @@ def describe_picture(cells: Cells, controls: Controls | None, *, size: tuple[int
     seed : int
         Random seed that the controls were painted with.
     """
-    measured = measure_look(cells, controls, size=size, seed=seed)
-    tone, look = _describe_look(measured)
-    lightness = srgb_to_lab(cells.rgb)[..., 0]
-    light = ", ".join(filter(None, (tone, _describe_layout(lightness) if cells.has_ground else "")))
+    tone, look = _describe_look(measure_look(cells, controls, size=size, seed=seed))
+    light = ", ".join(filter(None, (tone, _describe_layout(cells.lab[..., 0]) if cells.has_ground else "")))
     second = "; ".join(filter(None, (light, look, "" if cells.has_ground else "the ground is transparent")))
     second = f"{second[0].upper()}{second[1:]}."
     if controls is None:
         return f"Blurred abstract picture, {name_colour(cells.rgb[cells.opaque].mean(axis=0))} on average. {second}"
     main = main_colours(cells)
-    named = _distinct(main)
-    names = [colour.name for colour in named]
+    names = [colour.name for colour in _distinct(main)]
     colours = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     if accent := accent_colour(cells, main):
         colours += f" with {_article(f'stronger {accent.name}' if accent.name in names else accent.name)} accent"
@@ -130,8 +151,8 @@ def main_colours(cells: Cells) -> list[MainColour]:
     Each covers at least 2 % of the picture; one or more are returned. A colour that is between two names is counted
     with the more frequent one.
     """
-    rgb = cells.rgb[_plain(cells)]
-    names = name_colours(srgb_to_lab(rgb))
+    rgb = cells.rgb[cells.plain]
+    names = name_colours(cells.lab[cells.plain])
     found, counts = np.unique(names, return_counts=True)
     merged: list[MainColour] = []
     for k in np.argsort(-counts, kind="stable").tolist():
@@ -160,8 +181,7 @@ def accent_colour(cells: Cells, main: list[MainColour]) -> MainColour | None:
 
     ``main`` are the colours from `main_colours`.
     """
-    rgb = cells.rgb[_plain(cells)]
-    lab = srgb_to_lab(rgb)
+    rgb, lab = cells.rgb[cells.plain], cells.lab[cells.plain]
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     apart = np.min([np.linalg.norm(lab - _lab_of(colour), axis=1) for colour in _distinct(main)], axis=0)
     is_loud = (chroma >= max(_ACCENT_CHROMA, float(chroma.mean()) + _ACCENT_LOUDER)) & (apart >= _ACCENT_APART)
@@ -172,21 +192,6 @@ def accent_colour(cells: Cells, main: list[MainColour]) -> MainColour | None:
     return MainColour(
         str(names[loudest]), _hex(rgb[is_loud][index == loudest]), float((index == loudest).sum() / len(rgb))
     )
-
-
-def _plain(cells: Cells) -> NDArray[np.bool_]:
-    """Return which cells (h, w) are opaque and not a mixture, at a border, of the cells on both sides of them."""
-    mixed = np.zeros(cells.opaque.shape, bool)
-    for axis in (0, 1):
-        rgb, here = np.moveaxis(cells.rgb, axis, 0), np.moveaxis(mixed, axis, 0)
-        before, cell, after = rgb[:-2], rgb[1:-1], rgb[2:]
-        across, first = after - before, cell - before
-        length = np.maximum((across**2).sum(axis=2), 1e-9)
-        part = (first * across).sum(axis=2) / length
-        off = np.linalg.norm(first - part[..., None] * across, axis=2)
-        here[1:-1] |= (length > _ACROSS**2) & (part > _MIXED) & (part < 1 - _MIXED) & (off < _MIXED * np.sqrt(length))
-    plain = cells.opaque & ~mixed
-    return plain if plain.any() else cells.opaque
 
 
 def _hex(rgb: Float32) -> str:
@@ -262,7 +267,7 @@ def _describe_look(look: Look) -> tuple[str, str]:
 
 def measure_look(cells: Cells, controls: Controls | None, *, size: tuple[int, int], seed: int = 0) -> Look:
     """Return the measures of the opaque part of a picture; the parameters are those of `describe_picture`."""
-    lab, opaque = srgb_to_lab(cells.rgb), cells.opaque
+    lab, opaque = cells.lab, cells.opaque
     both = opaque[1:] & opaque[:-1], opaque[:, 1:] & opaque[:, :-1]
     steps = [np.linalg.norm(np.diff(lab, axis=axis), axis=2)[both[axis]] for axis in (0, 1)]
     borders = np.concatenate([*steps, [0.0]]) > _BORDER

@@ -39,7 +39,7 @@ from clavilux.painter.palette import place_colours, write_colours
 from clavilux.painter.plan import blur_plan
 from clavilux.painter.surfaces import SURFACES
 from clavilux.reference_pictures import NearPicture, read_main_colours
-from clavilux.suggestions import find_close
+from clavilux.suggestions import did_you_mean, find_close
 from clavilux.system.arguments import FileName, Number, counted, real_number, show
 
 if TYPE_CHECKING:
@@ -311,9 +311,7 @@ def _colours(name: str, value: Any, least: int) -> tuple[str, ...]:
     for colour in given[: SLOTS + 1]:
         if parse_colour(colour) is None:
             hint = "write colours as #1a2b3c, #1ab, red or light blue, with commas between them"
-            near = close_colour_name(colour)
-            meant = f"; did you mean {near}?" if near else ""
-            raise PictureError(f"{name} has the colour {show(colour)}; {hint}{meant}")
+            raise PictureError(f"{name} has the colour {show(colour)}; {hint}{did_you_mean(close_colour_name(colour))}")
     if not least <= len(given) <= SLOTS:
         raise PictureError(f"{name} has {counted(len(given), 'colour')}; {number}")
     return tuple(filter(None, map(parse_colour, given)))
@@ -341,8 +339,7 @@ def _mood(value: Any) -> tuple[float, float]:
 
 def _meant(value: Any, names: Sequence[str]) -> str:
     """Return the end of an error message that says which of some names a text may mean, or ""."""
-    near = find_close(value, names) if isinstance(value, str) else None
-    return f"; did you mean {near}?" if near else ""
+    return did_you_mean(find_close(value, names) if isinstance(value, str) else None)
 
 
 def _is_list(value: Any) -> bool:

@@ -33,9 +33,13 @@ _CLOSE = {
     **dict.fromkeys(("opaque", "solid", "full"), "painted"),
 }  # value that users tried -> a value of the options `figure`, `surface` or `background` that is close in meaning
 
-
 _ALIKE = 0.7  # least likeness of two words, from 0 to 1, to be a slip of the keyboard
 _PLAIN = frozenset(("a", "an", "the", "of", "on", "in", "with", "like", "shape", "shapes"))  # tell nothing of a name
+
+
+def did_you_mean(near: str | None) -> str:
+    """Return the end of an error message that names what a user may mean; "" if there is no such name."""
+    return f"; did you mean {near}?" if near else ""
 
 
 def find_close(word: str, names: Iterable[str]) -> str | None:

@@ -32,7 +32,6 @@ from clavilux.explain import explain_record, explain_report, recorded_size, repo
 from clavilux.images import is_picture
 from clavilux.picture_file import read_description, read_record
 from clavilux.pipeline import Clavilux
-from clavilux.record import parse_record
 from clavilux.system.extras import require
 from clavilux.system.files import refuse_inputs
 
@@ -122,7 +121,7 @@ def explain(
         if found is None:
             picture = clavilux.paint(read, size=_SIDE_PX, seed=seed)
         else:
-            picture = clavilux.repaint(found, read, size=_fit(parse_record(found).options.size))
+            picture = clavilux.repaint(found, read, size=_fit(recorded_size(found)))
         if output is None:
             report = report_picture(picture, Path(), opened.descriptors, opened.card, opened.neighbours)
             say(explain_report(report))

@@ -15,7 +15,7 @@ from clavilux.bundle import shipped_bundles
 from clavilux.cli.options import CommandWithSections
 from clavilux.constants import FIGURE_NAMES, SURFACE_NAMES
 from clavilux.images import PICTURE_SUFFIXES
-from clavilux.suggestions import find_close
+from clavilux.suggestions import did_you_mean, find_close
 
 _HINTS = {
     **dict.fromkeys(("--darker", "--dark", "--darkness"), "--lightness -0.5"),
@@ -110,7 +110,7 @@ class Word(click.Choice):  # type: ignore[type-arg]  # generic only from click 8
             near = find_close(str(value), self.choices)
             if near is None:
                 raise
-            self.fail(f"{error.message.rstrip('.')}; did you mean {near}?", param, ctx)
+            self.fail(f"{error.message.rstrip('.')}{did_you_mean(near)}", param, ctx)
 
 
 class HintedCommand(CommandWithSections):

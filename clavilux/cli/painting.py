@@ -176,7 +176,7 @@ def _repaint(task: Again) -> Outcome:
         picture = embed_picture(picture, task.song)
     before = described(task.picture or task.source) if task.alt_file else ""
     place, is_replaced = (task.source, False) if task.picture is None else _save(picture, task.picture, task)
-    faults, song = [], picture.song
+    faults = []
     if task.alt_file:
         try:
             write_description(picture, place, before)
@@ -185,7 +185,7 @@ def _repaint(task: Again) -> Outcome:
     report = report_picture(picture, place, mapped, card, neighbours) | {"status": _status(is_replaced)}
     return Outcome(
         (report,),
-        (*(() if song is None else _warnings(song)), *(() if task.picture else warn_of_cover(picture, task.record))),
+        (*_warnings(picture.song), *(() if task.picture else warn_of_cover(picture, task.record))),
         tuple(faults),
         covers=((place, task.song),) if task.embed and task.song and task.picture else (),
         names=(str(task.source), str(task.song if task.picture is None else place)),
@@ -389,9 +389,9 @@ def _log_ranges(path: Path, song: Song, clavilux: Clavilux) -> None:
         logger.info("%s: range of %s [%.3g, %.3g]", path, name, values.min(), values.max())
 
 
-def _warnings(song: Song) -> list[str]:
+def _warnings(song: Song | None) -> list[str]:
     """Return the warnings about a song, except missing descriptors, which are reported once per run."""
-    return [f"{song.path}: {warning}" for warning in song.warnings if warning != NO_DESCRIPTORS]
+    return [] if song is None else [f"{song.path}: {text}" for text in song.warnings if text != NO_DESCRIPTORS]
 
 
 @lru_cache(maxsize=1)

@@ -146,7 +146,7 @@ class Canvas:
     def __init__(self, slots: UInt8, x: Float32, y: Float32) -> None:
         self.ground, self.slots, self.x, self.y = slots, slots.copy(), x, y
         self.drawn, self.edge = np.zeros(slots.shape, bool), np.zeros(slots.shape, bool)
-        self.main = self.drawn  # the part of `drawn` that belongs to the main figure
+        self.main = np.zeros(slots.shape, bool)  # the part of `drawn` that belongs to the main figure
         self.steps: list[tuple[Shape, int, bool]] = []
         self.also: list[str] = []  # words for large shapes that the name of a figure does not tell
         self.rare = int(np.bincount(slots.ravel(), minlength=SLOTS).argsort(kind="stable")[1])  # as a rule the accent

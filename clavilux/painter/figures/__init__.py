@@ -86,10 +86,9 @@ def _draw(canvas: Canvas, focus: Float32, controls: Controls, choose: Iterator[f
     which, crossing = next(choose), Frame(there, math.pi * next(choose), 1.0)
     if which < _WIDE_ARCS and _busy(controls) > 0.5:
         canvas.exchange(crossing.ring(0, 0.5, 0.42, 0.42 + 0.1 * which), 3, _describe_arc)
-    drawn = canvas.drawn
-    canvas.main = canvas.drawn = np.zeros_like(drawn)
+    before, canvas.drawn = canvas.drawn, np.zeros_like(canvas.drawn)
     FIGURES[main].draw(canvas, Frame(centre, angle, size), choose)
-    canvas.drawn = drawn | canvas.main
+    canvas.main, canvas.drawn = canvas.drawn, before | canvas.drawn
     for answer in answers:
         FIGURES[answer].answer.draw(
             canvas, Frame(there, angle + math.pi * (0.3 + 0.4 * next(choose)), _ANSWER * size), choose
