@@ -95,7 +95,8 @@ def report_picture(
         "accent": None if accent is None else _report_colour(accent),
         "look": {name: round(value, 3) for name, value in picture.look._asdict().items() if value is not None},
         "controls": None if controls is None else _report_controls(controls),
-        "figures": [] if controls is None else [*dict.fromkeys(figure_names(controls))],
+        # Without the answer: it has the name of a figure, but is only a small shape, such as a disc.
+        "main_figure": None if controls is None else next(iter(figure_names(controls)), "none"),
         "z_image_norm": None if picture.z_image is None else round(float(np.linalg.norm(picture.z_image)), 4),
     }
 
@@ -256,7 +257,7 @@ def _describe_painting(report: dict[str, Any]) -> list[str]:
         ", ".join(colours),
         measures,
         f"marks: {controls['kind']}{angle}{', with ' + second + ' near the focus' if second else ''}; figure: "
-        f"{' and '.join(report['figures']) or 'none'}; surface: {controls['surface']}",
+        f"{report['main_figure']}; surface: {controls['surface']}",
     ]
 
 

@@ -39,6 +39,13 @@ def test_descriptors_that_are_not_used_are_marked(picture: Picture) -> None:
     assert lines[2].strip() == "not used for the picture: loudness -14 LUFS"
 
 
+@pytest.mark.parametrize(("figure", "named"), [("auto", "skull"), ("boat", "boat"), ("none", "none")])
+def test_only_the_main_figure_is_named(picture: Picture, figure: str, named: str) -> None:
+    controls = dataclasses.replace(picture.controls, kind="glass", second_kind="dots", shapes=6.0, figure=figure)
+    report = report_picture(dataclasses.replace(picture, controls=controls), Path("a.png"), ())
+    assert report["main_figure"] == named and f"; figure: {named}; surface: " in explain_report(report)
+
+
 def test_the_angle_is_printed_only_for_marks_that_have_one(picture: Picture) -> None:
     for kind, is_printed in (("stripes", True), ("blobs", False)):
         controls = dataclasses.replace(picture.controls, kind=kind, angle=0.25)
