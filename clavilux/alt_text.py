@@ -17,6 +17,7 @@ from clavilux.colour import read_hex, srgb_to_lab, write_hex
 from clavilux.colour_names import name_colour, name_colours, qualify_name
 from clavilux.painter.controls import Controls
 from clavilux.painter.figures import FIGURES, figure_names, name_side
+from clavilux.painter.palette import WARM
 from clavilux.painter.raster import find_areas
 from clavilux.painter.surfaces import SURFACES
 
@@ -29,7 +30,7 @@ UInt8 = NDArray[np.uint8]
 _CELLS = 4096  # number of cells that a picture is averaged to, so that its size does not change the words
 _MOST_NAMED = 3  # largest number of colours in a description
 _MIN_SHARE = 0.02  # fraction of the picture that a colour must cover to be named
-_DISTINCT = 15.0  # smallest distance in CIELAB of a colour from those that a description names before it
+_LEAST_GAIN = 0.4  # of a named colour: smallest share times distance in CIELAB from those that are named before it
 _SAME = 3.0  # CIELAB distance below which two colours with different names are one colour
 _ACCENT_SHARES = 0.003, 0.1  # smallest and largest fraction of the picture that an accent covers
 _ACCENT_CHROMA = 40.0  # smallest chroma of an accent
@@ -68,6 +69,7 @@ class Look(NamedTuple):
     lightness: float  # mean L*, 0 (black) to 100 (white)
     contrast: float  # standard deviation of L*
     chroma: float  # mean chroma of CIELAB, 0 (grey) to about 100
+    warmth: float  # mean of a* and b* along `WARM`: above 0 towards orange, below 0 towards blue
     borders: float  # share of neighbouring cells with a border between them, 0 to 1
     areas: int | None  # number of areas of one colour that can be seen; None for pictures without controls
 
@@ -115,8 +117,8 @@ def average_cells(pixels: UInt8, alpha: UInt8 | None = None) -> Cells:
 def describe_picture(cells: Cells, controls: Controls | None, *, size: tuple[int, int], seed: int = 0) -> str:
     """Return a description of two sentences: about colours and figures, and about light, contrast and busyness.
 
-    At most three colours are named, in descending order of area, and an accent. The size of a picture changes the order
-    only if the areas of two colours differ by less than about 0.5 % of the picture.
+    At most three colours that are large or differ much are named, in descending order of area, and an accent. The size
+    of a picture changes the order only if the areas of two colours differ by less than about 0.5 % of the picture.
 
     Parameters
     ----------
@@ -168,12 +170,18 @@ def main_colours(cells: Cells) -> list[MainColour]:
 
 
 def _distinct(main: list[MainColour]) -> list[MainColour]:
-    """Return the colours that a description names: the largest, then the largest that differ from those before."""
-    named: list[MainColour] = []
-    for colour in main:
-        if all(np.linalg.norm(_lab_of(colour) - _lab_of(other)) >= _DISTINCT for other in named):
-            named.append(colour)
-    return named[:_MOST_NAMED]
+    """Return the colours that a description names, in descending order of area.
+
+    They are the largest, and then those whose share of the picture times their distance in CIELAB from the colours that
+    are named already is largest, so that neither a large colour nor a very different one is left out.
+    """
+    named = main[:1]
+    while len(named) < min(_MOST_NAMED, len(main)):
+        gains = [c.share * min(float(np.linalg.norm(_lab_of(c) - _lab_of(other))) for other in named) for c in main]
+        if max(gains) < _LEAST_GAIN:
+            break
+        named.append(main[int(np.argmax(gains))])
+    return sorted(named, key=main.index)
 
 
 def accent_colour(cells: Cells, main: list[MainColour]) -> MainColour | None:
@@ -278,7 +286,8 @@ def measure_look(cells: Cells, controls: Controls | None, *, size: tuple[int, in
         slots = _composition(controls, size, seed).slots
         areas = int((np.bincount(find_areas(slots).ravel()) >= _LEAST_AREA).sum())
     light, contrast = float(seen[:, 0].mean()), float(seen[:, 0].std())
-    return Look(light, contrast, float(chroma.mean()), float(borders.mean()), areas)
+    warmth = float(seen[:, 1:].mean(axis=0) @ WARM / np.linalg.norm(WARM))
+    return Look(light, contrast, float(chroma.mean()), warmth, float(borders.mean()), areas)
 
 
 def _describe_layout(lightness: Float32) -> str:

@@ -243,7 +243,7 @@ def _describe_painting(report: dict[str, Any]) -> list[str]:
     look = report["look"]
     measures = (
         f"mean lightness {look['lightness']:.0f} of 100, contrast {look['contrast']:.0f}, colourfulness "
-        f"{look['chroma']:.0f}, borders in {100 * look['borders']:.0f} % of places"
+        f"{look['chroma']:.0f}, warmth {look['warmth']:.0f}, borders in {100 * look['borders']:.0f} % of places"
     ) + (f", {look['areas']} areas" if "areas" in look else "")
     if controls is None:
         return [report["description"], measures, "decoded as pixels and enlarged"]

@@ -64,7 +64,7 @@ def test_a_picture_is_painted_again_without_its_song(
     assert Path(f"a-2-again.{suffix}").read_bytes() == Path(f"a-2.{suffix}").read_bytes()
     larger = run("paint", "--again", f"a-2.{suffix}", "--bundle", fake_bundle, "--size", "300", "-o", "b.png")
     assert larger.exit_code == 0
-    assert {**read_record("b.png"), "size": [96, 64]} == read_record(f"a-2.{suffix}")
+    assert {**read_record("b.png"), "size": [96, 64]} == {**read_record(f"a-2.{suffix}"), "again": True}
     with Image.open("b.png") as image:
         assert image.size == (300, 300)
     for _ in range(2):  # into a folder, it has the same name, and replaces only a picture of the same song

@@ -418,6 +418,50 @@ def test_a_variation_that_was_chosen_is_kept(songs: Path, fake_bundle: Path) -> 
     assert again.stdout.count(" (replaced)") == 2, "a variation under its own name is not one that was chosen"
 
 
+def test_a_picture_that_was_edited_is_noticed(songs: Path, fake_bundle: Path) -> None:
+    for name in ("a.png", "a.jpg", "a.webp"):
+        quality = ("--quality", 5) if name == "a.jpg" else ()
+        assert paint(songs / "chord.wav", "-o", name, *quality, bundle=fake_bundle).exit_code == 0
+        kept = run("explain", name, "--bundle", fake_bundle)
+        assert (kept.exit_code, kept.stderr) == (0, ""), name
+    with Image.open("a.png") as image:
+        exif = image.getexif()
+        for name, edited in (("hole.png", image.copy()), ("cut.png", image.crop((0, 0, 96, 60)))):
+            if name == "hole.png":
+                edited.paste("lime", (10, 10, 40, 40))
+            edited.save(name, exif=exif)
+            told = run("explain", name, "--bundle", fake_bundle)
+            assert told.exit_code == 0 and f"{name}: was edited after Clavilux painted it" in told.stderr
+
+
+@pytest.mark.parametrize("change", [("--size", "128"), ("--warmth", "1"), ("--background", "transparent")])
+def test_a_changed_main_picture_is_kept(songs: Path, fake_bundle: Path, change: tuple[str, str]) -> None:
+    song, bundle = songs / "chord.wav", fake_bundle
+    paint(song, "-o", "all/", bundle=bundle)
+    for changes in (change, ()):  # a picture of a picture of --again counts too
+        again = run("paint", "--again", "all/chord.png", *changes, "-o", "new.png", "--bundle", bundle)
+        assert again.exit_code == 0, again.output
+        Path("new.png").replace("all/chord.png")
+    chosen = Path("all/chord.png").read_bytes()
+    for options in ((), ("--resume",), ("--warmth", "-1")):
+        done = paint(song, "-o", "all/", *options, bundle=bundle)
+        assert (done.exit_code, Path("all/chord.png").read_bytes()) == (0, chosen)
+        assert "all/chord.png: shows a picture of --again, which was kept; -o all/chord.png replaces it" in done.stderr
+    assert paint(song, "-o", "all/chord.png", bundle=bundle).exit_code == 0
+    assert Path("all/chord.png").read_bytes() != chosen, "the user gave its name"
+
+
+def test_songs_of_several_folders_stay_apart(songs: Path, fake_bundle: Path) -> None:
+    for disc in ("disc 1", "disc 2"):
+        (songs / disc / "live").mkdir(parents=True)
+        for folder in (songs / disc, songs / disc / "live"):
+            Path(folder, "01.wav").write_bytes((songs / "chord.wav").read_bytes())
+    done = paint(songs / "disc 1", songs / "disc 2", "-o", "art/{folder}/{name}.png", bundle=fake_bundle)
+    assert done.exit_code == 0, done.output
+    found = sorted(str(path) for path in Path("art").rglob("*.png"))
+    assert found == [f"art/disc {disc}/{name}.png" for disc in (1, 2) for name in ("01", "live/01")]
+
+
 def test_a_picture_by_another_painter_is_kept(songs: Path, fake_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as earlier:
         for module in ("record", "options", "pipeline"):
@@ -626,7 +670,7 @@ def test_a_variation_is_painted_again_larger(songs: Path, fake_bundle: Path) -> 
     ]
     assert run("paint", *arguments).exit_code == 0
     assert pixels("b.webp").shape == (100, 200, 3)
-    assert {**read_record("b.webp"), "size": [96, 96]} == read_record("chord-2.png")
+    assert {**read_record("b.webp"), "size": [96, 96]} == {**read_record("chord-2.png"), "again": True}
 
 
 def test_the_wrong_song_and_the_wrong_bundle_are_refused(songs: Path, fake_bundle: Path, tmp_path: Path) -> None:

@@ -177,8 +177,24 @@ def test_a_chosen_cover_is_kept(fake_bundle: Path) -> None:
     done = paint(song, "-o", "new/", "--embed", bundle=fake_bundle)
     assert done.exit_code == 0 and "its cover is variation 1 (picture 2 of --count), which was kept" in done.stderr
     assert covers_of(song) == chosen
+    resumed = paint(song, "-o", "new/", "--embed", "--resume", bundle=fake_bundle)
+    assert resumed.stdout.endswith(" (kept)\n") and "its cover is variation 1" in resumed.stderr
     assert run("paint", song, "--again", "new/song.png", "--embed", "--bundle", fake_bundle).exit_code == 0
     assert covers_of(song) != chosen
+    assert run("paint", song, "--again", "new/song.png", "--embed", "--warmth", 1, "--bundle", fake_bundle).stderr
+    warm = covers_of(song)
+    done = paint(song, "-o", "new/", "--embed", bundle=fake_bundle)
+    assert done.exit_code == 0 and "its cover is a picture of --again, which was kept" in done.stderr
+    assert covers_of(song) == warm not in ([], chosen)
+
+
+def test_the_same_cover_does_not_change_the_song_again(fake_bundle: Path) -> None:
+    song = write_tagged(Path("song.flac"))
+    paint(song, "--count", 2, "--embed", bundle=fake_bundle)
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    for options in ((), ("--resume",)):
+        assert paint(song, "--count", 2, "--embed", *options, bundle=fake_bundle).exit_code == 0
+        assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 
 @pytest.mark.parametrize("picture", ["chosen.jpg", "missing.png", "chosen.svg"])

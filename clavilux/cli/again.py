@@ -10,9 +10,10 @@ import click
 from clavilux.bundle import shipped_bundles
 from clavilux.cli.names import is_folder_name, make_folder, refuse_opaque
 from clavilux.cli.options import is_given
-from clavilux.cli.painting import Again, Outcome, open_clavilux, paint_again, saving_of
+from clavilux.cli.painting import open_clavilux, paint_again
 from clavilux.cli.sizes import resolve_size
 from clavilux.cli.steering import STEERING, read_steering
+from clavilux.cli.tasks import Again, Outcome, saving_of
 from clavilux.constants import BACKGROUNDS
 from clavilux.errors import BundleError
 from clavilux.picture_file import ALL_FORMATS, read_record

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from clavilux.audio.song import hash_file
-from clavilux.cli.names import is_chosen, is_of_same_source, name_variation
+from clavilux.cli.names import AGAIN, is_chosen, is_of_same_source, name_chosen
 from clavilux.cli.output import write_output
 from clavilux.cli.templates import FIELDS, FoundSong
 from clavilux.errors import ClaviluxError, OutputError
@@ -37,7 +37,7 @@ _REPLACE = "to replace it, give --again PICTURE"
 
 
 class ChosenError(OutputError):
-    """A variation that was chosen earlier is not replaced by the main picture."""
+    """A picture that the user chose is not replaced by the main picture."""
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,13 @@ def embed_picture(picture: Picture, song: Path) -> Picture:
     return with_hash(picture, hash_file(song)) if "song" in picture.record else picture
 
 
-def warn_of_cover(picture: Picture, before: dict[str, Any]) -> list[str]:
-    """Return a warning if a picture, which only became a cover, differs from the picture with the record ``before``."""
-    new, old = ({**record, "song": None} for record in (picture.record, before))
-    return [] if new == old else ["the new cover is only in the song; to keep it as a picture too, give -o FILE"]
-
-
 def check_cover(song: Path, record: dict[str, Any]) -> None:
-    """Raise a `ChosenError` if the cover of a song is a chosen variation, and not the picture with this record."""
+    """Raise a `ChosenError` if the user chose the cover of a song, and it is not the picture with this record."""
     from clavilux.audio.covers import read_cover_record
 
     before = read_cover_record(song)
-    if before is not None and is_chosen(before, record):
-        raise ChosenError(f"{song}: its cover is {name_variation(before)}, which was kept; {_REPLACE} --embed")
+    if before is not None and not _is_same_picture(before, record) and is_chosen(before, record):
+        raise ChosenError(f"{song}: its cover is {name_chosen(before)}, which was kept; {_REPLACE} --embed")
 
 
 def with_hash(picture: Picture, sha256: str) -> Picture:
@@ -120,8 +114,8 @@ def check_folder_image(path: Path, record: dict[str, Any]) -> None:
     before: dict[str, Any] = {}
     with suppress(ClaviluxError):  # another file
         before = read_record(path)
-    if is_chosen(before, record):
-        raise ChosenError(f"{path}: shows {name_variation(before)}, which was kept; {_REPLACE} -o {path}")
+    if not _is_same_picture(before, record) and is_chosen(before, record):
+        raise ChosenError(f"{path}: shows {name_chosen(before)}, which was kept; {_REPLACE} -o {path}")
     if not is_of_same_source(before, record):
         raise OutputError(f"{path}: {_KEPT}, because it is no picture of this song; remove it to get a new one")
 
@@ -188,17 +182,20 @@ def has_cover(song: Path, record: dict[str, Any]) -> bool:
 
 def _is_same_picture(cover: dict[str, Any] | None, record: dict[str, Any]) -> bool:
     """Compare the record of an opaque cover with that of a picture; hashes of the song may differ."""
-    opaque = {name: value for name, value in record.items() if name not in ("background", "song")}
-    return cover is not None and {name: value for name, value in cover.items() if name != "song"} == opaque
+    opaque, embedded = (
+        {name: value for name, value in entries.items() if name not in ("background", "song", AGAIN)}
+        for entries in (record, cover or {})
+    )
+    return opaque == embedded
 
 
 def refuse_sheet(sheet: Path, songs: Sequence[Path], pictures: Sequence[Path]) -> None:
     """Raise an `OutputError` if the contact sheet would replace any file but an earlier sheet."""
     if fields := [field for field in FIELDS if f"{{{field}}}" in sheet.name]:
         raise OutputError(f"{sheet} has the field {{{fields[0]}}}; there is one sheet for all songs: give a plain name")
-    refuse_inputs([sheet], [*songs, *pictures])
     if sheet.absolute() in {picture.absolute() for picture in pictures}:
         raise OutputError(f"{sheet} is one of the pictures of the run; give the sheet another name")
+    refuse_inputs([sheet], [*songs, *pictures])
     if os.path.lexists(sheet) and not is_sheet(sheet):
         raise OutputError(f"{sheet}: exists already and is no sheet of Clavilux; remove it, or give another name")
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
+from clavilux.alt_text import average_cells
 from clavilux.audio.clips import CLIP_SUFFIX
 from clavilux.cli.again import bundle_of
 from clavilux.cli.hints import HintedCommand
@@ -29,15 +31,17 @@ from clavilux.cli.steering import STEERING
 from clavilux.constants import DEFAULT_SIZE_PX
 from clavilux.errors import BundleError, ControlsError, OutputError, PictureError
 from clavilux.explain import explain_record, explain_report, recorded_size, report_picture
-from clavilux.images import is_picture
-from clavilux.picture_file import read_description, read_record
+from clavilux.images import is_picture, read_picture
+from clavilux.picture import Picture
+from clavilux.picture_file import VECTOR_FORMATS, read_description, read_record
 from clavilux.pipeline import Clavilux
 from clavilux.system.extras import require
 from clavilux.system.files import refuse_inputs
 
 _PAGE_MARK = b'<meta name="generator" content="Clavilux">'  # near the start of each page
 _SIDE_PX = 768  # side of the picture on the page
-
+_EDITED = 0.3  # of the range of sRGB: difference of a cell that hardly any picture has by its format, even a bad JPEG
+_EDITED_SHARE = 0.02  # smallest share of such cells in a picture that was edited
 
 _HINTS = {
     "--json": "For the measured values as JSON: clavilux paint SONG --json",
@@ -119,7 +123,7 @@ def explain(
         for warning in read.warnings:
             complain(f"{song}: {warning}")
         if found is None:
-            picture = clavilux.paint(read, size=_SIDE_PX, seed=seed)
+            picture = clavilux.paint(read, size=DEFAULT_SIZE_PX if output is None else _SIDE_PX, seed=seed)
         else:
             picture = clavilux.repaint(found, read, size=_fit(recorded_size(found)))
         if output is None:
@@ -144,12 +148,24 @@ def _explain_picture(ctx: click.Context, source: Path, found: dict[str, Any]) ->
         size = recorded_size(found)
         picture = opened.repaint(found, size=size if max(size) <= DEFAULT_SIZE_PX else _fit(size))
         report = report_picture(picture, source, opened.bundle.descriptors)
+        if _is_edited(source, picture):
+            complain(f"{source}: was edited after Clavilux painted it; the text is about the picture as it was painted")
     except (BundleError, ControlsError, PictureError) as error:
         fault = str(error)
     text = explain_record(found, read_description(source), report)
     if fault:
         complain(f"colours and marks of {source} are not known: {fault}")
     return text
+
+
+def _is_edited(source: Path, picture: Picture) -> bool:
+    """Return whether a picture file shows something else than the picture that was painted from its record."""
+    if source.suffix.lower() in VECTOR_FORMATS or picture.rgba is not None:
+        return False
+    shown, painted = average_cells(read_picture(source)).rgb, picture.cells.rgb
+    if shown.shape != painted.shape:
+        return True
+    return bool((np.abs(shown - painted).max(axis=2) > _EDITED).mean() >= _EDITED_SHARE)
 
 
 def _fit(size: tuple[int, int]) -> tuple[int, int]:

@@ -30,12 +30,15 @@ def find_songs(
     """Yield each song at the given paths once; the songs of a folder are sorted by name, "2 b.mp3" before "10 a.mp3".
 
     If ``by_track`` is true, a folder all of whose songs have a track number in their tags is sorted by disc and track.
+    The folder of a song is relative to the path that was given, or begins with the name of this path if several paths
+    were given, so that songs of two albums stay apart; it is "" if the path is the song itself.
 
     A path is a song, a feature file, a file of controls, or a folder that is searched for songs and feature files.
     Messages about faults, such as a folder without songs, are appended to ``faults``. If files of a folder are skipped,
     ``hint`` is called with one message per reason.
     """
     seen: set[str] = set()
+    paths = list(paths)
     for path in paths:
         # os.path, because Path raises if a name is too long or a link is circular; reading the song reports that.
         songs: list[FoundSong] = [FoundSong(path)]
@@ -53,7 +56,8 @@ def find_songs(
             files = sorted(listing.files, key=lambda file: _by_number(str(file)))
             if by_track:
                 files = [file for album in _split(files) for file in _by_track(album)]
-            songs = [FoundSong(file, "/".join(file.relative_to(path).parts[:-1])) for file in files]
+            own = [Path(os.path.abspath(path)).name] if len(paths) > 1 else []
+            songs = [FoundSong(file, "/".join([*own, *file.relative_to(path).parts[:-1]])) for file in files]
             faults += listing.faults()
             for line in listing.hints():
                 hint(line)

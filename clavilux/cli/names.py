@@ -25,6 +25,8 @@ from clavilux.picture_file import ALL_FORMATS, FORMATS, JPEG_IS_OPAQUE, read_rec
 from clavilux.record import check_version
 from clavilux.system.files import Identity, identity, refuse_inputs, remove_leftovers
 
+AGAIN = "again"  # entry of a record that is true for a picture of ``--again``
+
 
 def is_folder_name(output: str) -> bool:
     """Return whether the value of ``-o`` names a folder: it ends in a slash, or there is such a folder."""
@@ -180,17 +182,24 @@ def is_of_same_source(record: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def is_chosen(record: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Return whether a record belongs to a variation of a song, and ``new`` to another picture of this song.
+    """Return whether a record belongs to a picture that the user chose, and ``new`` to another picture of this song.
 
-    Pictures are named after their variations, so that one of another name was chosen with ``--again``.
+    A picture was chosen if it was changed with ``--again``, or if it is a variation under another name than its own.
     """
     variation = record.get("variation")
     is_other = isinstance(variation, int) and variation not in (0, new.get("variation", 0))
-    return is_other and is_of_same_source(record, new)
+    return (is_other or record.get(AGAIN) is True) and is_of_same_source(record, new)
+
+
+def mark_again(record: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a picture of ``--again``, marked if it differs from ``before`` in more than its song."""
+    new, old = ({**entries, "song": None, AGAIN: None} for entries in (record, before))
+    is_marked = new != old or before.get(AGAIN) is True
+    return {**record, AGAIN: True} if is_marked else record
 
 
 def find_chosen(pictures: Sequence[Path], song: dict[str, Any], clip: int | None) -> dict[int, dict[str, Any]]:
-    """Return the records of those pictures of a song, by their number, whose file shows another variation.
+    """Return the records of those pictures of a song, by their number, that the user chose; see `is_chosen`.
 
     ``song`` is from `clavilux.record.record_song`; ``clip`` is the option of this name.
     """
@@ -203,8 +212,10 @@ def find_chosen(pictures: Sequence[Path], song: dict[str, Any], clip: int | None
     return found
 
 
-def name_variation(record: dict[str, Any]) -> str:
-    """Return in words which variation of a song a record is of; files of --count are numbered from 1."""
+def name_chosen(record: dict[str, Any]) -> str:
+    """Return in words which picture of a song the user chose; files of --count are numbered from 1."""
+    if not record.get("variation"):
+        return "a picture of --again"
     return f"variation {record['variation']} (picture {record['variation'] + 1} of --count)"
 
 

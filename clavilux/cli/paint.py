@@ -34,10 +34,11 @@ from clavilux.cli.options import (
     seed_option,
 )
 from clavilux.cli.output import complain, say, set_up_log, visible
-from clavilux.cli.painting import Outcome, Task, open_clavilux, paint_songs, saving_of, source_of
+from clavilux.cli.painting import open_clavilux, paint_songs
 from clavilux.cli.progress import StatusLine, told_of_interruption, turn_off
 from clavilux.cli.sizes import Size, read_size, resolve_size
 from clavilux.cli.steering import CUT_PALETTE, read_steering, steering_options
+from clavilux.cli.tasks import Outcome, Task, saving_of, source_of
 from clavilux.cli.usage import check_usage
 from clavilux.constants import BACKGROUNDS, DEFAULT_SIZE_PX, DPI_RANGE, MAX_AUDIO_S
 from clavilux.explain import explain_report
@@ -115,8 +116,9 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     metavar="FILE|DIR|TEMPLATE",
     help="Picture to write, such as cover.jpg; a folder, such as pictures/; or a template that is filled with the "
     'tags of the song, such as "{artist} - {title}.jpg", or with the folder and the name of its file: '
-    '"pictures/{folder}/{name}.jpg" keeps subfolders, which are else left out. An earlier picture of the same song is '
-    "replaced. Any other file is replaced only if you give its name as FILE; else it is kept, and the picture is named "
+    '"pictures/{folder}/{name}.jpg" keeps subfolders, which are else left out; if you give several folders, {folder} '
+    "begins with their names. An earlier picture of the same song is replaced, unless you chose it with --again. Any "
+    "other file is replaced only if you give its name as FILE; else it is kept, and the picture is named "
     "SONG_2.png.  "
     "[default: SONG.png in the current folder]",
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from clavilux.audio.song import Song, hash_file
 from clavilux.bundle import shipped_bundles
 from clavilux.cli.beside import (
     ChosenError,
-    Extras,
     check_cover,
     check_folder_image,
     check_text,
@@ -27,17 +26,17 @@ from clavilux.cli.beside import (
     has_cover,
     has_description,
     has_folder_image,
-    warn_of_cover,
     with_hash,
     write_description,
     write_folder_image,
 )
-from clavilux.cli.names import find_chosen, name_variation, save_picture
+from clavilux.cli.names import AGAIN, find_chosen, is_chosen, mark_again, name_chosen, save_picture
 from clavilux.cli.output import set_up_log
+from clavilux.cli.tasks import Again, Outcome, Task
 from clavilux.constants import LATENT_DIM
 from clavilux.errors import ClaviluxError, PictureError
 from clavilux.explain import report_picture
-from clavilux.options import CONTROLS_SUFFIX, PaintOptions
+from clavilux.options import CONTROLS_SUFFIX
 from clavilux.picture import Picture
 from clavilux.picture_file import is_whole, picture_format, read_record
 from clavilux.pipeline import Clavilux
@@ -45,76 +44,12 @@ from clavilux.record import record_song
 from clavilux.system.jobs import run_songs
 from clavilux.system.threads import count_cores
 
+_ONLY_COVER = "the new cover is only in the song; to keep it as a picture too, give -o FILE"
+
 logger = logging.getLogger("clavilux")
 
 PARALLEL_FROM_SONGS = 4  # fewer songs are painted one after another on several cores, which is as fast
 MOST_THREADS = 4  # per song; more threads only wait for each other
-
-
-@dataclass(frozen=True)
-class Task:
-    """One song and the files of its pictures."""
-
-    path: Path  # song, feature file or file of controls
-    pictures: tuple[Path, ...]  # files to write: the main picture, then its variations
-    bundle: str  # name or folder
-    options: PaintOptions
-    verbose: bool  # whether to log the ranges of features and latents
-    is_named: bool  # whether the user chose the file name, so that any file but an input may be overwritten
-    resume: bool  # whether to skip pictures that exist already and would not change
-    extras: Extras = field(default_factory=Extras)  # what is written beside the pictures
-    has_seed: bool = False  # whether the user gave --seed, which replaces the seed in a file of controls
-    threads: int = 1  # number of threads that paint this song
-    saving: Mapping[str, Any] = field(default_factory=dict)  # arguments of `Picture.save`, such as ``quality``
-    is_compared: bool = False  # whether reports name the nearest training songs and pictures
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Result of a task: one report per picture, and messages for stderr."""
-
-    # From `clavilux.explain.report_picture`, with a "status": "painted", "replaced" (an earlier file) or "kept".
-    reports: tuple[dict[str, Any], ...] = ()
-    warnings: tuple[str, ...] = ()
-    faults: tuple[str, ...] = ()  # messages of errors, and about files that were kept; empty if everything was written
-    covers: tuple[tuple[Path, Path], ...] = ()  # (picture, file): covers that were written into songs and folders
-    lacks_descriptors: bool = False  # whether the song is a feature file without a table of descriptors
-    n_skipped: int = 0  # pictures that existed already; their reports have no measurements
-    names: tuple[str, str] | None = None  # what to print as "A -> B" instead of the song and the picture of a report
-
-
-def source_of(report: dict[str, Any]) -> str:
-    """Return what a picture was painted from, for a line of output: the song, and the window if only one was used."""
-    song, clip = str(report["song"]), report["record"].get("options", {}).get("clip")
-    return song if clip is None or song.endswith(f", clip {clip}") else f"{song}, clip {clip}"
-
-
-@dataclass(frozen=True)
-class Again:
-    """A picture to paint again from its record."""
-
-    source: Path  # the picture file with the record
-    song: Path | None  # None: the picture is painted from the latent in the record
-    record: dict[str, Any]
-    picture: Path | None  # file to write; None: the picture is only embedded
-    bundle: str | None  # None for a picture of controls
-    changes: Mapping[str, Any]  # arguments of `Clavilux.repaint`; None: the value in the record
-    alt_file: bool  # whether to also write the description to a text file
-    embed: bool  # whether to write the picture into the tags of the song
-    is_named: bool  # whether the user chose the file name, so that any file but an input may be overwritten
-    saving: Mapping[str, Any] = field(default_factory=dict)  # arguments of `Picture.save`, such as ``quality``
-    is_compared: bool = False  # whether the report names the nearest training songs and pictures
-
-    def __str__(self) -> str:
-        return str(self.source)
-
-
-def saving_of(plot: bool, quality: int | None) -> dict[str, Any]:
-    """Return the arguments of `Picture.save` for ``--plot`` and ``--quality``."""
-    return {"plot": plot} | ({} if quality is None else {"quality": quality})
 
 
 def paint_songs(
@@ -169,6 +104,7 @@ def _repaint(task: Again) -> Outcome:
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = threads
         picture = clavilux.repaint(task.record, task.song, **task.changes)
+        picture = replace(picture, record=mark_again(picture.record, task.record))  # later runs keep it
         mapped, card = clavilux.bundle.descriptors, clavilux.bundle.card
         neighbours = clavilux.bundle.neighbours if task.is_compared else None
     if task.embed:
@@ -182,10 +118,11 @@ def _repaint(task: Again) -> Outcome:
             write_description(picture, place, before)
         except ClaviluxError as error:
             faults.append(str(error))
+    is_new = AGAIN in picture.record and AGAIN not in task.record
     report = report_picture(picture, place, mapped, card, neighbours) | {"status": _status(is_replaced)}
     return Outcome(
         (report,),
-        (*_warnings(picture.song), *(() if task.picture else warn_of_cover(picture, task.record))),
+        (*_warnings(picture.song), *([] if task.picture or not is_new else [_ONLY_COVER])),
         tuple(faults),
         covers=((place, task.song),) if task.embed and task.song and task.picture else (),
         names=(str(task.source), str(task.song if task.picture is None else place)),
@@ -213,7 +150,7 @@ def paint_song(task: Task) -> Outcome:
         beside = _Beside(task)
         skipped = _find_painted(task, clavilux, beside) if task.resume else {}
         if len(skipped) == len(task.pictures):
-            return Outcome(tuple(skipped.values()), faults=tuple(beside.faults), n_skipped=len(skipped))
+            return Outcome(tuple(skipped.values()), tuple(beside.notes), tuple(beside.faults), n_skipped=len(skipped))
         for target in task.pictures:  # before the work, because a format may not allow so many pixels
             picture_format(target, task.options.size, vector=True)
         song = clavilux.read_song(task.path, max_s=task.options.max_s, clip=task.options.clip)
@@ -221,9 +158,7 @@ def paint_song(task: Task) -> Outcome:
             _log_ranges(task.path, song, clavilux)
         chosen = {} if task.is_named else find_chosen(task.pictures, record_song(song), task.options.clip)
         for number, record in chosen.items():
-            target = task.pictures[number]
-            beside.notes.append(f"{target}: shows {name_variation(record)}, which was kept; -o {target} replaces it")
-            skipped[number] = {"song": str(task.path), "picture": str(target), "record": record, "status": "kept"}
+            skipped[number] = beside.keep(task.pictures[number], record, is_chosen=True)
         bundle, reports = clavilux.bundle, dict(skipped)
         neighbours = bundle.neighbours if task.is_compared else None
         for picture in clavilux.variations(song, count=len(task.pictures), skip=skipped, options=task.options):
@@ -263,6 +198,12 @@ class _Beside:
         self.notes: list[str] = []  # about chosen pictures that were kept
         self.covers: list[tuple[Path, Path]] = []
 
+    def keep(self, place: Path, record: dict[str, Any], *, is_chosen: bool = False) -> dict[str, Any]:
+        """Return the report of a picture that is kept; a note says so if it is kept because the user chose it."""
+        if is_chosen:
+            self.notes.append(f"{place}: shows {name_chosen(record)}, which was kept; -o {place} replaces it")
+        return {"song": str(self._task.path), "picture": str(place), "record": record, "status": "kept"}
+
     def is_done(self, record: dict[str, Any], place: Path, *, is_main: bool) -> bool:
         """Return whether a picture is whole, and all that `save` writes with it exists.
 
@@ -281,9 +222,11 @@ class _Beside:
                 is_done &= has_folder_image(image, record)
         if is_main and extras.embed:
             with seen._noted():
+                check_cover(self._task.path, record)
                 is_done &= has_cover(self._task.path, record)
         if is_done:  # else `save` reports the same
             self.faults += seen.faults
+            self.notes += seen.notes
         return is_done
 
     def save(self, picture: Picture, target: Path, *, is_main: bool) -> tuple[Picture, Path, dict[str, str]]:
@@ -296,8 +239,9 @@ class _Beside:
         if is_main and extras.embed:
             with self._noted():
                 check_cover(self._task.path, picture.record)
-                picture = embed_picture(picture, self._task.path)
-                self._sha256 = picture.record["song"]["sha256"]
+                if not has_cover(self._task.path, picture.record):  # else the song would change with each run
+                    picture = embed_picture(picture, self._task.path)
+                    self._sha256 = picture.record["song"]["sha256"]
                 covers.append(self._task.path)
         elif self._sha256:
             picture = with_hash(picture, self._sha256)  # embedding has changed the file
@@ -338,8 +282,7 @@ def _paint_controls(task: Task) -> Outcome:
             record = read_record(target)
             same = record == controls_record(file, task.options, seed=seed)
             if same and beside.is_done(record, target, is_main=True):
-                report = {"song": str(task.path), "picture": str(target), "record": record, "status": "kept"}
-                return Outcome((report,), faults=tuple(beside.faults), n_skipped=1)
+                return Outcome((beside.keep(target, record),), tuple(beside.notes), tuple(beside.faults), n_skipped=1)
     picture = paint_controls(file, task.options, seed=seed, threads=task.threads)
     picture, target, status = beside.save(picture, target, is_main=True)
     report = report_picture(picture, target, ()) | {"song": str(task.path)} | status
@@ -373,8 +316,11 @@ def _find_painted(task: Task, clavilux: Clavilux, beside: _Beside) -> dict[int, 
             with suppress(PictureError):  # named with -o, where any file may be overwritten
                 record = read_record(target)
         is_painted = clavilux.has_painted(record, sha256 or "", options=task.options, variation=variation)
+        new = {"song": {"sha256": sha256}, "variation": variation, "options": {"clip": task.options.clip}}
         if is_painted and beside.is_done(record, target, is_main=variation == 0):
-            found[variation] = {"song": str(task.path), "picture": str(target), "record": record, "status": "kept"}
+            found[variation] = beside.keep(target, record)
+        elif not task.is_named and not is_painted and is_chosen(record, new):
+            found[variation] = beside.keep(target, record, is_chosen=True)
         elif variation == 0 and task.extras.embed:
             return {}  # the new cover changes the hash of the song, which is in the record of every variation
     return found

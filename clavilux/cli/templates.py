@@ -27,7 +27,7 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names of 
 
 
 class FoundSong(NamedTuple):
-    """A song file; `folder` is relative to the folder that the user gave, or "" if the user gave the file itself."""
+    """A song file, and its folder relative to the folder that the user gave; see `clavilux.cli.find.find_songs`."""
 
     path: Path
     folder: str = ""

@@ -48,7 +48,7 @@ _CLEAR, _TINTED = 20.0, 4.0  # chroma from which a slot has a clear hue, and chr
 _DIFFERENT = 0.7  # radians: a slot that is farther than this from the mean hue has a hue of its own
 _OPPOSITE = 2.5  # radians between the mean hue and a nearly complementary hue
 _DIMMED = 0.25  # share of the lightness that white loses at a shift of lightness of -1
-_WARM = (14.0, 24.0)  # a* and b* that are added at a warmth of 1: towards orange
+WARM = (14.0, 24.0)  # a* and b* that are added at a warmth of 1: towards orange
 _FAIR_SHARE = 0.4  # least area of a placed colour, as a share of its area if all colours had equal areas
 _ROUNDS = 12  # of the bisection for the largest chroma inside the gamut
 _INSIDE = 0.5  # a colour is inside the gamut if clipping moves it by less than this distance in CIELAB
@@ -182,7 +182,7 @@ def shift_colours(lab: Float32, lightness: float, saturation: float, warmth: flo
     shifted = lab.astype(np.float64)
     shifted[:, 0] = shift_lightness(shifted[:, 0], lightness)
     shifted[:, 1:] *= 1 + saturation
-    shifted[:, 1:] += warmth * np.array(_WARM)
+    shifted[:, 1:] += warmth * np.array(WARM)
     return _into_gamut(shifted)
 
 
