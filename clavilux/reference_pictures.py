@@ -78,6 +78,8 @@ def _read_pixels(name: str, picture: Any) -> NDArray[np.uint8]:
     """Return the sRGB pixels (H, W, 3) of a picture file, or of a picture in memory."""
     from clavilux.images import read_picture
 
+    if hasattr(picture, "read"):
+        raise PictureError(f"{name} is an open file; give its path, or the picture as PIL.Image.open(file)")
     if not is_array(picture):
         return read_picture(file_path(name, picture))
     pixels = to_array(name, picture.convert("RGB") if hasattr(picture, "convert") else picture)

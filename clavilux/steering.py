@@ -109,8 +109,8 @@ class Steering:
         for the small marks near the focus. None keeps the kinds of the controls.
     mood : (float, float) or None
         Changes of valence (sad to happy) and of arousal (calm to excited), each from -1 to 1, or text. 1 raises the
-        descriptor of the song by two standard deviations of the training songs. More valence gives warmer and lighter
-        colours, more arousal stronger colours, but not a busier picture.
+        descriptor of the song by two standard deviations of the training songs. More valence gives, as a
+        rule, warmer and lighter colours; more arousal often, but not for every song, stronger colours.
     near : NearPicture or None
         A picture, as for `palette_from`. The latent of the song is moved halfway to the latent of this picture.
 

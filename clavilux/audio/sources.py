@@ -99,9 +99,13 @@ def read_source(
 def refuse_mistaken(source: Any) -> None:
     """Raise an `AudioError` that names the right form if a song is given in a form that is no song, but often tried."""
     fault = None
-    if isinstance(source, Mapping):
+    if isinstance(source, str) and source.lstrip().startswith("{"):
+        fault = "JSON text; for controls, Controls.from_json(text) reads it"
+    elif isinstance(source, Mapping):
         fault = "a dict; give its array as paint(y, sr=sr)"
-        if "controls" in source or "z_image" in source:
+        if "palette" in source and "plan" in source:
+            fault = "a dict of controls; Controls.from_json(json.dumps(controls)) reads it"
+        elif "controls" in source or "z_image" in source:
             fault = "the record of a picture; Clavilux().repaint(record) paints it again"
     elif isinstance(getattr(source, "record", None), Mapping):
         fault = "a Picture; Clavilux().repaint(picture.record) paints it again"

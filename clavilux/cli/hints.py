@@ -26,10 +26,15 @@ _HINTS = {
     **dict.fromkeys(("--smooth", "--clean", "--no-brush", "--no-strokes"), "--surface flat --texture 0"),
     **dict.fromkeys(("--grayscale", "--greyscale", "--monochrome", "--bw"), "--saturation -1"),
     **dict.fromkeys(("--colors", "--colours", "--color", "--colour"), '--palette "#112233,#e63946"'),
-    **dict.fromkeys(("--shape", "--no-figure"), "--figure face or --figure none"),
+    **dict.fromkeys(("--shape", "--no-figure", "--face", "--motif", "--subject"), "--figure face or --figure none"),
+    **dict.fromkeys(("--colors-from", "--colours-from"), "--palette-from PICTURE"),
+    **dict.fromkeys(("--vector", "--svg"), "--format svg"),
+    "--temperature": "--warmth 0.5",
     **dict.fromkeys(("--simple", "--simpler", "--minimal", "--fewer-shapes"), "--complexity -0.5"),
     **dict.fromkeys(("--shapes", "--more-shapes", "--busier", "--busy"), "--complexity 0.5"),
-    **dict.fromkeys(("--calmer", "--calm"), "--complexity -0.5 for fewer shapes, or --mood 0,-0.5 for paler colours"),
+    **dict.fromkeys(
+        ("--calmer", "--calm", "--calmness"), "--complexity -0.5 for fewer shapes; --saturation -0.5 for paler colours"
+    ),
     **dict.fromkeys(
         ("--like", "--reference", "--similar", "--style-from"),
         "--palette-from PICTURE for its colours, or --near PICTURE for its kind of picture",
@@ -88,6 +93,8 @@ PAINT_HINTS = {
         ("--unembed", "--no-embed", "--remove-cover"),
         "Clavilux removes no covers: a tag editor does, such as Kid3, Mp3tag or Picard",
     ),
+    **dict.fromkeys(("--sibling", "--siblings"), "Since version 0.2, --count N paints variations, and --seed others"),
+    "--supersample": "Since version 0.2, every picture has smooth edges; a larger --size shows more",
     "--cmyk": "Pictures are sRGB: convert them in an image program with the CMYK profile of your print shop",
 }  # the same for `clavilux paint` alone; sentences begin with a capital
 

@@ -86,9 +86,10 @@ steering_options = combine(
         "--mood",
         metavar="V,A",
         help="Paint as if the music were happier or sadder (V), and calmer or more excited (A), such as 0.5,-1. V goes "
-        "from -1 (sadder: colder, darker colours) to 1 (happier: warmer, lighter colours), A from -1 (calmer: paler "
-        "colours) to 1 (more excited: stronger colours); 0 changes nothing. For an emptier or busier picture, use "
-        "--complexity and --scale.",
+        "from -1 (sadder: as a rule colder, darker colours) to 1 (happier: as a rule warmer, lighter colours), A from "
+        "-1 (calmer) to 1 (more excited: often stronger colours); 0 changes nothing. What the networks learnt decides, "
+        "so the effect of A is weak, and for some songs the reverse. To change one property for sure, use --warmth, "
+        "--lightness, --saturation or --complexity.",
     ),
     _steer(
         "--near",

@@ -50,15 +50,14 @@ def check_usage(ctx: click.Context) -> None:
     if suffix and own in ALL_FORMATS and ALL_FORMATS[own] != ALL_FORMATS[f".{suffix}"] and not output.endswith("/"):
         raise click.UsageError(f"-o {output} and --format {suffix} give two formats; give one.")
     again = given["again"].suffix.lower() if given["again"] else ""
-    kinds = {f".{suffix}" if suffix else "", own, again}
-    is_vector = bool(kinds & VECTOR_FORMATS.keys())
+    target = own if own in ALL_FORMATS else f".{suffix}" if suffix else again
+    is_vector = target in VECTOR_FORMATS
     if given["background"] != BACKGROUNDS[0]:
         refuse_opaque(f"--format {suffix}", f".{suffix}")
         if is_template(output) or is_picture_name(output):
             refuse_opaque(f"-o {output}", own)
     if given["plot"] and not is_vector:
         raise click.UsageError("--plot draws lines; give -o NAME.svg or NAME.pdf, or --format svg or pdf.")
-    target = own if own in ALL_FORMATS else f".{suffix}" if suffix else again
     if given["quality"] is not None and target not in (".jpg", ".jpeg", ".avif"):
         raise click.UsageError(
             "--quality is for JPEG and AVIF; give -o NAME.jpg or NAME.avif, or --format jpg or avif."

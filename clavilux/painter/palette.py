@@ -245,8 +245,8 @@ def write_colours(palette: Any) -> Any:
     Parameters
     ----------
     palette : array (n, 3) or sequence
-        Each colour is text, or three whole numbers from 0 to 255, or three floats from 0 to 1. A value of another
-        type is returned as it is.
+        Each colour is text, or three whole numbers from 0 to 255, or three floats from 0 to 1, or a colour of
+        `Picture.colours`. A value of another type is returned as it is.
 
     Raises
     ------
@@ -264,6 +264,8 @@ def write_colours(palette: Any) -> Any:
 
 
 def _write_colour(colour: Any) -> str:
+    if isinstance(code := getattr(colour, "hex", None), str):  # a `MainColour`
+        return code
     try:
         rgb = np.asarray(colour)
     except ValueError:  # lists of different lengths
