@@ -176,6 +176,13 @@ def test_a_missing_extra_is_named_before_any_work(words: list[str], missing: str
     assert done.stderr == f"clavilux: this needs {missing}, which is not installed: {install_command(extra)}\n"
 
 
+def test_a_vector_picture_is_painted_again_as_pixels_without_the_extra(fake_bundle: Path, songs: Path) -> None:
+    pytest.importorskip("contourpy", reason="needs the extra vector")
+    paint(songs / "chord.wav", "-o", "a.svg", bundle=fake_bundle)
+    done = run_without(["contourpy"], "paint", "--again", "a.svg", "-o", "a.png", "--bundle", str(fake_bundle))
+    assert (done.returncode, done.stderr) == (0, "") and Path("a.png").exists()
+
+
 def test_python_names_a_missing_extra_too(fake_bundle: Path, tone_file: Path, tmp_path: Path) -> None:
     code = f"""
 import sys

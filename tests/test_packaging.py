@@ -155,10 +155,10 @@ def test_advice_names_packages_with_their_bounds_and_never_clavilux(extra, monke
     required = metadata(wheel).get_all("Requires-Dist")
     monkeypatch.setattr(installed, "requires", lambda name: required)
     words = shlex.split(install_command(extra))
-    assert words[:2] == ["pip", "install"]
-    named = {requirement_name(word) for word in words[2:]}
+    assert words[:4] == [sys.executable, "-m", "pip", "install"], "a plain pip may belong to another Python"
+    named = {requirement_name(word) for word in words[4:]}
     assert named == {requirement_name(line) for line in PROJECT["optional-dependencies"][extra]}
-    assert all(">=" in word for word in words[2:])
+    assert all(">=" in word for word in words[4:])
 
 
 def test_advice_without_an_installed_clavilux_names_the_checkout(monkeypatch):
@@ -166,7 +166,7 @@ def test_advice_without_an_installed_clavilux_names_the_checkout(monkeypatch):
         raise installed.PackageNotFoundError(name)
 
     monkeypatch.setattr(installed, "requires", requires)
-    assert shlex.split(install_command("train")) == ["pip", "install", f"{ROOT}[train]"]
+    assert shlex.split(install_command("train")) == [sys.executable, "-m", "pip", "install", f"{ROOT}[train]"]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_an_extra_that_is_too_old_is_called_so(monkeypatch):
     monkeypatch.setattr("clavilux.cli.import_module", command)
     done = CliRunner().invoke(cli, ["train", "all"])
     assert done.exit_code == 1
-    assert "this needs onnxscript, which is too old: pip install " in done.output
+    assert "this needs onnxscript, which is too old: " in done.output and " -m pip install " in done.output
 
 
 def test_no_text_advises_a_package_that_no_index_has():

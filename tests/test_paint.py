@@ -138,6 +138,8 @@ def test_what_cannot_be_painted_is_refused_in_one_line(
         ((22_050, STEREO.T), r"song is \(sr, y\), as scipy"),
         ([(22_050, STEREO.T)], r"song is \(sr, y\), as scipy"),
         ({"y": STEREO}, r"song is a dict; give its array as paint\(y, sr=sr\)"),
+        ('{"palette": []}', r"song is JSON text; for controls, Controls\.from_json\(text\) reads it"),
+        ({"palette": [], "plan": []}, r"song is a dict of controls; Controls\.from_json\(json\.dumps\(controls\)\)"),
         ({"z_image": [0.0]}, r"song is the record of a picture; Clavilux\(\)\.repaint\(record\) paints it again"),
         ([{"controls": {}}], "song is the record of a picture"),
     ],

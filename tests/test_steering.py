@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import re
 from functools import cache
@@ -18,6 +19,7 @@ from PIL import Image
 from steered import count_areas, edge_density, grain_of, mean_colour, random_controls
 
 import clavilux
+from clavilux.alt_text import MainColour
 from clavilux.bundle import open_bundle
 from clavilux.colour import read_hex, srgb_to_lab
 from clavilux.constants import LATENT_DIM, SHIFTS, SURFACE_NAMES
@@ -136,6 +138,8 @@ def test_the_steering_of_a_record_is_untrusted(entry: Any, match: str) -> None:
         ({"mood": 0.5}, "valence and arousal"),
         ({"mood": (0, 2)}, "arousal is 2"),
         ({"near": "no such.png"}, "no such.png: cannot be read"),
+        ({"near": io.BytesIO()}, "near is an open file; give its path, or the picture as PIL.Image.open"),
+        ({"palette_from": io.BytesIO()}, "palette_from is an open file"),
         ({"palette_from": "no such.png"}, "no such.png: cannot be read"),
     ],
 )
@@ -198,6 +202,7 @@ def test_a_palette_may_be_numbers() -> None:
     assert Steering(palette=np.array([[255, 0, 0], [0, 128, 255]], np.uint8)) == expected
     assert Steering(palette=np.array([[1, 0, 0], [0, 0.5019608, 1]])) == expected
     assert Steering(palette=([255, 0, 0], (0.0, 0.5019608, 1.0))) == expected
+    assert Steering(palette=[MainColour("red", "#ff0000", 0.7), MainColour("blue", "#0080ff", 0.2)]) == expected
 
 
 def test_the_palette_of_a_picture_is_read(picture: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,10 +88,12 @@ def install_command(extra: str) -> str:
     installs the packages that the metadata of Clavilux lists for the extra. If there is no metadata, it installs the
     extra from the source folder.
     """
+    # The running Python, because a plain `pip` may belong to another one.
+    install = f"{shlex.quote(sys.executable or 'python')} -m pip install"
     try:
         required = metadata.requires("clavilux") or []
     except metadata.PackageNotFoundError:
-        return f'pip install "{Path(__file__).parents[2]}[{extra}]"'
+        return f'{install} "{Path(__file__).parents[2]}[{extra}]"'
     marked = re.compile(rf"""\s*;\s*extra\s*==\s*['"]{extra}['"]\s*""")
     names = [requirement[: match.start()] for requirement in required if (match := marked.search(requirement))]
-    return " ".join(["pip install", *(f'"{name}"' for name in names)])
+    return " ".join([install, *(f'"{name}"' for name in names)])
