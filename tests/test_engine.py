@@ -24,7 +24,7 @@ from clavilux.bundle import open_bundle
 from clavilux.colour import srgb_to_lab
 from clavilux.constants import CHAOS_RANGE, FINISH, FREQUENCY_RANGE
 from clavilux.engine import BATCH_WINDOWS, Engine
-from clavilux.errors import BundleError, PictureError
+from clavilux.errors import AudioError, BundleError, PictureError
 from clavilux.pipeline import Clavilux
 
 Float32 = NDArray[np.float32]
@@ -60,6 +60,11 @@ def test_a_song_code_is_the_mean_over_audible_windows_and_the_descriptors(engine
     assert code.shape == (66,) and code.dtype == np.float32
     np.testing.assert_allclose(code[:64], engine.encode_windows(song.windows[[1, 2, 4]]).mean(axis=0), atol=1e-6)
     np.testing.assert_array_equal(code[64:], np.float32([120.0, -14.0]))  # in the order of the bundle, raw
+
+
+def test_a_path_is_no_song(engine: Engine) -> None:
+    with pytest.raises(AudioError, match="song is 'a.wav'; give the Song that"):
+        engine.encode_song("a.wav")  # type: ignore[arg-type]
 
 
 def test_the_last_window_counts_as_much_as_the_first(engine: Engine, make_song: MakeSong) -> None:

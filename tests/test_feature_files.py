@@ -453,6 +453,20 @@ def test_the_command_prints_what_it_did(music: Path, tmp_path: Path) -> None:
     assert result.stdout.startswith(f"{out / TABLE}: 3 songs of 15 seconds, 3 of them measured earlier\n")
 
 
+@pytest.mark.parametrize("value", ["abc", "", "nan", None])
+@pytest.mark.parametrize("column", ["tempo", "loudness_2"])
+def test_a_damaged_row_is_measured_again(music: Path, tmp_path: Path, column: str, value: str | None) -> None:
+    out = tmp_path / "out"
+    write_features(music, out, jobs=1)
+    before = (out / TABLE).read_text()
+    header, first, *others = before.splitlines()
+    at, cells = header.split(",").index(column), first.split(",")
+    cells[at : at + 1] = [] if value is None else [value]  # None: the row is too short
+    (out / TABLE).write_text("\n".join([header, ",".join(cells), *others]) + "\n")
+    summary = write_features(music, out, jobs=1)
+    assert (summary.measured, (out / TABLE).read_text()) == (1, before)
+
+
 def test_the_command_fails_if_nothing_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "broken.mp3").write_text("no sound")
     result = CliRunner().invoke(cli, ["features", str(tmp_path), "-o", str(tmp_path / "out"), "--jobs", "1"])

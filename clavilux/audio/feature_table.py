@@ -114,6 +114,13 @@ def read_note(path: Path, out_dir: Path, version: str) -> FileResult | None:
     return FileResult(row["file"], row, warnings=warnings)
 
 
+def _has_descriptors(row: Row) -> bool:
+    try:
+        return all(math.isfinite(float(row[name])) for name in (*DESCRIPTORS, *HALVES[0], *HALVES[1]))
+    except (KeyError, ValueError):
+        return False
+
+
 class FeatureTable:
     """The rows of `descriptors.csv` and of the valid notes."""
 
@@ -133,9 +140,12 @@ class FeatureTable:
         return float(self._rows[file]["seconds"])
 
     def known_sha256(self, file: str, npy: str) -> str | None:
-        """Return the hash in the row of a sound file; None if the row or the feature file is missing or outdated."""
+        """Return the hash in the row of a sound file; None if the row or the feature file must be made again.
+
+        It must be if one is missing, if the row is outdated, or if a descriptor in it is no number.
+        """
         row = self._rows.get(file)
-        if row is None or (row["version"], row["npy"]) != (self._version, npy):
+        if row is None or (row["version"], row["npy"]) != (self._version, npy) or not _has_descriptors(row):
             return None
         if not os.path.isfile(self._folder / npy):  # Path.is_file raises if a name is too long
             return None

@@ -73,6 +73,8 @@ def build(kind: Kind | None, output: Path, include: str | None, jobs: int | None
     with progress.shown():
         summary = build_corpus(kind, output, progress=progress, research=research, workers=workers, **options)
     say(_describe(summary, output))
+    if summary.skipped_sources:  # stderr has a line for each
+        click.get_current_context().exit(1)
 
 
 @corpus.command()
