@@ -63,7 +63,7 @@ def test_a_song_code_is_the_mean_over_audible_windows_and_the_descriptors(engine
 
 
 def test_a_path_is_no_song(engine: Engine) -> None:
-    with pytest.raises(AudioError, match="song is 'a.wav'; give the Song that"):
+    with pytest.raises(AudioError, match=r"song is 'a\.wav'; give the Song that"):
         engine.encode_song("a.wav")  # type: ignore[arg-type]
 
 
