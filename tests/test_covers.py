@@ -182,6 +182,9 @@ def test_a_chosen_cover_is_kept(fake_bundle: Path) -> None:
     assert run("paint", song, "--again", "new/song.png", "--embed", "--bundle", fake_bundle).exit_code == 0
     assert covers_of(song) != chosen
     assert run("paint", song, "--again", "new/song.png", "--embed", "--warmth", 1, "--bundle", fake_bundle).stderr
+    run("paint", song, "--again", "new/song.png", "-o", "warm.png", "--warmth", 1, "--bundle", fake_bundle)
+    told = run("paint", song, "--again", "warm.png", "--embed", "--warmth", 0.5, "--bundle", fake_bundle)
+    assert "the new cover is only in the song" in told.stderr, "a picture of --again was changed again"
     warm = covers_of(song)
     done = paint(song, "-o", "new/", "--embed", bundle=fake_bundle)
     assert done.exit_code == 0 and "its cover is a picture of --again, which was kept" in done.stderr

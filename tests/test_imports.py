@@ -189,5 +189,5 @@ def test_a_module_without_its_extra_names_it(tmp_path: Path, module: str, argume
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE.parent}"}
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1
-    assert "this needs torch, which is not installed: " in done.stderr.splitlines()[-1]
+    assert f"this needs torch, which is not installed: {sys.executable} -m pip install" in done.stderr.splitlines()[-1]
     assert arguments[0] == "-c" or done.stderr.count("\n") == 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from clavilux.audio.song import hash_file
-from clavilux.cli.names import AGAIN, is_chosen, is_of_same_source, name_chosen
+from clavilux.cli.names import is_chosen, is_of_same_source, is_same_picture, name_chosen
 from clavilux.cli.output import write_output
 from clavilux.cli.templates import FIELDS, FoundSong
 from clavilux.errors import ClaviluxError, OutputError
@@ -32,6 +32,7 @@ _GAP, _LABEL_PX, _TEXT_PX = 8, 20, 14
 _LETTERS = str.maketrans("øØłŁđĐıð–—‘’“”", "oOlLdDid--''\"\"") | {ord("ß"): "ss", ord("æ"): "ae", ord("œ"): "oe"}
 _FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "Arial Unicode.ttf", "Arial.ttf", "arial.ttf")  # for sheets
 _FOLDER_IMAGE = "cover.jpg"
+_OPAQUE = ("background",)  # entries of a record that a cover lacks, because it is never transparent
 _KEPT = "exists already and was kept"
 _REPLACE = "to replace it, give --again PICTURE"
 
@@ -85,7 +86,7 @@ def check_cover(song: Path, record: dict[str, Any]) -> None:
     from clavilux.audio.covers import read_cover_record
 
     before = read_cover_record(song)
-    if before is not None and not _is_same_picture(before, record) and is_chosen(before, record):
+    if before is not None and not is_same_picture(before, record, *_OPAQUE) and is_chosen(before, record):
         raise ChosenError(f"{song}: its cover is {name_chosen(before)}, which was kept; {_REPLACE} --embed")
 
 
@@ -114,7 +115,7 @@ def check_folder_image(path: Path, record: dict[str, Any]) -> None:
     before: dict[str, Any] = {}
     with suppress(ClaviluxError):  # another file
         before = read_record(path)
-    if not _is_same_picture(before, record) and is_chosen(before, record):
+    if not is_same_picture(before, record, *_OPAQUE) and is_chosen(before, record):
         raise ChosenError(f"{path}: shows {name_chosen(before)}, which was kept; {_REPLACE} -o {path}")
     if not is_of_same_source(before, record):
         raise OutputError(f"{path}: {_KEPT}, because it is no picture of this song; remove it to get a new one")
@@ -166,7 +167,7 @@ def has_description(place: Path) -> bool:
 def has_folder_image(path: Path, record: dict[str, Any]) -> bool:
     """Return whether the cover of a folder shows the picture with this record."""
     with suppress(ClaviluxError):
-        return _is_same_picture(read_record(path), record)
+        return is_same_picture(read_record(path), record, *_OPAQUE)
     return False
 
 
@@ -177,16 +178,7 @@ def has_cover(song: Path, record: dict[str, Any]) -> bool:
     """
     from clavilux.audio.covers import read_cover_record
 
-    return _is_same_picture(read_cover_record(song), record)
-
-
-def _is_same_picture(cover: dict[str, Any] | None, record: dict[str, Any]) -> bool:
-    """Compare the record of an opaque cover with that of a picture; hashes of the song may differ."""
-    opaque, embedded = (
-        {name: value for name, value in entries.items() if name not in ("background", "song", AGAIN)}
-        for entries in (record, cover or {})
-    )
-    return opaque == embedded
+    return is_same_picture(read_cover_record(song) or {}, record, *_OPAQUE)
 
 
 def refuse_sheet(sheet: Path, songs: Sequence[Path], pictures: Sequence[Path]) -> None:

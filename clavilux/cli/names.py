@@ -191,11 +191,11 @@ def is_chosen(record: dict[str, Any], new: dict[str, Any]) -> bool:
     return (is_other or record.get(AGAIN) is True) and is_of_same_source(record, new)
 
 
-def mark_again(record: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a picture of ``--again``, marked if it differs from ``before`` in more than its song."""
-    new, old = ({**entries, "song": None, AGAIN: None} for entries in (record, before))
-    is_marked = new != old or before.get(AGAIN) is True
-    return {**record, AGAIN: True} if is_marked else record
+def is_same_picture(record: dict[str, Any], other: dict[str, Any], *ignored: str) -> bool:
+    """Return whether two records are equal but for the song, whose hash may differ, and the ``ignored`` entries."""
+    left_out = {"song", AGAIN, *ignored}
+    one, two = ({name: value for name, value in entries.items() if name not in left_out} for entries in (record, other))
+    return one == two
 
 
 def find_chosen(pictures: Sequence[Path], song: dict[str, Any], clip: int | None) -> dict[int, dict[str, Any]]:

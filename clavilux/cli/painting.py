@@ -30,7 +30,7 @@ from clavilux.cli.beside import (
     write_description,
     write_folder_image,
 )
-from clavilux.cli.names import AGAIN, find_chosen, is_chosen, mark_again, name_chosen, save_picture
+from clavilux.cli.names import AGAIN, find_chosen, is_chosen, is_same_picture, name_chosen, save_picture
 from clavilux.cli.output import set_up_log
 from clavilux.cli.tasks import Again, Outcome, Task
 from clavilux.constants import LATENT_DIM
@@ -104,7 +104,8 @@ def _repaint(task: Again) -> Outcome:
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = threads
         picture = clavilux.repaint(task.record, task.song, **task.changes)
-        picture = replace(picture, record=mark_again(picture.record, task.record))  # later runs keep it
+        if task.record.get(AGAIN) is True or not is_same_picture(picture.record, task.record):
+            picture = replace(picture, record={**picture.record, AGAIN: True})  # later runs keep it
         mapped, card = clavilux.bundle.descriptors, clavilux.bundle.card
         neighbours = clavilux.bundle.neighbours if task.is_compared else None
     if task.embed:
@@ -118,11 +119,11 @@ def _repaint(task: Again) -> Outcome:
             write_description(picture, place, before)
         except ClaviluxError as error:
             faults.append(str(error))
-    is_new = AGAIN in picture.record and AGAIN not in task.record
+    is_only_cover = task.picture is None and not is_same_picture(picture.record, task.record)
     report = report_picture(picture, place, mapped, card, neighbours) | {"status": _status(is_replaced)}
     return Outcome(
         (report,),
-        (*_warnings(picture.song), *([] if task.picture or not is_new else [_ONLY_COVER])),
+        (*_warnings(picture.song), *([_ONLY_COVER] if is_only_cover else [])),
         tuple(faults),
         covers=((place, task.song),) if task.embed and task.song and task.picture else (),
         names=(str(task.source), str(task.song if task.picture is None else place)),
