@@ -19,6 +19,7 @@ from clavilux.constants import (
     MAX_AUDIO_S,
 )
 from clavilux.errors import AudioError, BundleError, PictureError
+from clavilux.sizes import read_size
 from clavilux.steering import NO_STEERING, Steering, SteeringArguments
 from clavilux.system.arguments import MAX_SEED, Number, Size, check_size, real_number, show, whole_number
 
@@ -85,7 +86,8 @@ class PaintOptions:
     ----------
     size : (int, int)
         Width and height in pixels, each from 64 to 8192. The longer side is at most 8 times the shorter side. A single
-        number stands for a square. Text such as "300x200" is also accepted.
+        number stands for a square. Text such as "300x200" is also accepted, and with a unit (mm, cm or in) such as
+        "60x40cm". The part @150 of "60x40cm@150" is the ``dpi``.
     seed : int
         Random seed, from 0 to ``MAX_SEED``. It determines the positions of the marks and brush strokes, the
         figures, the accent colour, and the directions of variations.
@@ -96,7 +98,7 @@ class PaintOptions:
         Distance between the latent of a variation and that of the main picture, from 0 to ``MAX_STEPS``, in units of
         the ``variation_scale`` of the bundle.
     dpi : float
-        Pixels per inch that the picture file states, from 1 to 10 000. It does not change the pixels.
+        Pixels per inch that the picture file states, from 1 to 10 000. It changes pixels only if ``size`` has a unit.
     background : str
         "painted" or "transparent". With "transparent", the picture has the attributes ``rgba`` and ``alpha``, and is
         saved without its ground. On the surface "drawing", the ground is the bare paper. On all other surfaces, the
@@ -153,14 +155,17 @@ class PaintOptions:
                 f"variation is {self.variation}; since version 0.2 it is the number of a variation, such as 1; how far "
                 "variations are from the main picture is called spread"
             )
-        checked: dict[str, Any] = {"size": check_size(self.size)}
+        checked: dict[str, Any] = {}
+        size, dpi = self.size, real_number("dpi", self.dpi, *DPI_RANGE)
+        if isinstance(size, str):
+            size, dpi = read_size(size).resolve(None if dpi == DENSITY_DPI else dpi)
+        checked["size"], checked["dpi"] = check_size(size), dpi
         for name in ("seed", "variation"):
             checked[name] = whole_number(name, getattr(self, name), 0, MAX_SEED)
         for name in ("spread", "noise_std", "logvar_scale"):
             value = getattr(self, name)
             if value is not None or name == "spread":
                 checked[name] = real_number(name, value, 0.0, MAX_STEPS)
-        checked["dpi"] = real_number("dpi", self.dpi, *DPI_RANGE)
         checked["max_s"] = real_number("max_s", self.max_s, MIN_SOUND_S, fault=AudioError)
         if self.clip is not None:
             checked["clip"] = whole_number("clip", self.clip, 0, MAX_CLIP, fault=AudioError)
@@ -196,6 +201,8 @@ class PaintOptions:
             If an argument is unknown, or a value has a wrong type or is out of range.
         """
         changes: dict[str, Any] = {**arguments}
+        if isinstance(size := changes.get("size"), str) and (dpi := read_size(size).dpi) is not None:
+            changes.setdefault("dpi", dpi)
         known = [field.name for kind in (PaintOptions, Steering) for field in fields(kind)]
         for name in changes.keys() - set(known):
             _refuse_argument(name, known, function)

@@ -20,7 +20,8 @@ from clavilux.engine import Engine
 from clavilux.errors import BundleError, PictureError
 from clavilux.options import PaintArguments, PaintOptions
 from clavilux.picture import Picture, UInt8
-from clavilux.record import is_record_of, make_record, parse_record, record_song
+from clavilux.record import find_latent, is_record_of, make_record, parse_record, record_song
+from clavilux.reference_pictures import NearPicture
 from clavilux.steering import NO_STEERING, SteeringArguments
 from clavilux.system.arguments import MAX_SEED, MAX_THREADS, FileName, Number, Size, float_array, show, whole_number
 from clavilux.system.threads import one_blas_thread
@@ -84,15 +85,12 @@ class Clavilux:
         Parameters
         ----------
         song : path-like, file or array
-            The path of an audio file, or of a feature file (``.npy``) that ``clavilux features`` wrote; an audio file
-            that is open in binary mode; or samples of shape (n,) or (channels, n): floats with full scale 1, or
-            integers.
+            The path of an audio file, or of a feature file (``.npy``, by ``clavilux features``); an audio file open in
+            binary mode; or samples of shape (n,) or (channels, n): floats with full scale 1, or integers.
         sr : int, optional
             Sample rate of an array in Hz.
-        max_s : float
-            Use only the first ``max_s`` seconds of the sound.
-        clip : int, optional
-            Index, from 0, of a window (5 s of sound) in a feature file. Only this window is used; by default, all are.
+        max_s, clip
+            As in `PaintOptions`.
 
         Raises
         ------
@@ -134,10 +132,8 @@ class Clavilux:
 
         Raises
         ------
-        BundleError
-            If the bundle decodes latents to pixels and has no controls.
-        AudioError, PictureError
-            For the same reasons as in `paint`.
+        AudioError, BundleError, PictureError
+            As in `paint`; `BundleError` also if the bundle decodes latents to pixels and has no controls.
 
         Examples
         --------
@@ -317,11 +313,9 @@ class Clavilux:
         Parameters
         ----------
         record : Any
-            From `clavilux.read_record`.
+            From `clavilux.read_record`; the other arguments are those of `paint`.
         song_sha256 : str
             SHA-256 of the file of the song.
-        options, **changes
-            As in `paint`.
         """
         return is_record_of(record, song_sha256, self.bundle, self._options(options, changes, Clavilux.has_painted))
 
@@ -349,7 +343,12 @@ class Clavilux:
         z_image = self.engine.map_song(options.steering.move_code(song_code, self.bundle))
         if options.noise_std != 0:
             z_image = (z_image + options.noise_std * rng.standard_normal(z_image.shape)).astype(np.float32)
-        z_image = options.steering.move_latent(z_image, lambda rgb: self.engine.encode_picture(rgb)[0])
+
+        def latent_of(near: NearPicture) -> Float32:
+            latent = find_latent(near.record, self.bundle)
+            return self.engine.encode_picture(near.square)[0] if latent is None else latent
+
+        z_image = options.steering.move_latent(z_image, latent_of)
         return z_image, song_code[:LATENT_DIM]
 
     def _vary(self, main: Float32, song: Song, options: PaintOptions) -> Float32:

@@ -6,6 +6,7 @@ This module makes and parses records; `clavilux.picture_file` writes them into p
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -72,6 +73,19 @@ def is_record_of(record: Any, song_sha256: str, bundle: Bundle, options: PaintOp
         and song.get("sha256") == song_sha256
         and all(record.get(key) == value for key, value in expected.items())
     )
+
+
+def find_latent(record: Any, bundle: Bundle) -> Float32 | None:
+    """Return the latent (64,) in an untrusted record, if it alone says what a bundle painted; otherwise None.
+
+    It does not if a wish other than ``mood`` and ``near`` changed the picture afterwards, if another bundle painted the
+    picture, or if the picture was painted from controls.
+    """
+    with suppress(PictureError):
+        recorded = parse_record(record, any_version=True)
+        if recorded.bundle_sha256 == bundle.sha256 and recorded.options.steering.to_record().keys() <= {"mood", "near"}:
+            return recorded.z_image
+    return None
 
 
 def check_version(record: Any) -> None:

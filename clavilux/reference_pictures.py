@@ -6,6 +6,8 @@ path, picture in memory or pixels -> **here** -> `clavilux.steering.Steering.nea
 from __future__ import annotations
 
 import hashlib
+import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,15 +32,23 @@ class NearPicture:
     name : str
         Name of the file without extension; "picture" for a picture in memory.
     sha256 : str
-        SHA-256 of `pixels`.
+        SHA-256 of `pixels` and, if there is one, of the latent in `record`.
     pixels : bytes or None
         The central square of the picture, resized to 64 x 64 pixels: sRGB, 3 bytes per pixel, row by row. None if
         this object was read from the record in a picture file, which stores only `name` and `sha256`.
+    record : dict or None
+        The untrusted record of the picture, if Clavilux painted it.
     """
 
     name: str
     sha256: str
     pixels: bytes | None = field(default=None, repr=False, compare=False)
+    record: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def square(self) -> NDArray[np.uint8]:
+        """`pixels` as an array (64, 64, 3); only if they are known."""
+        return np.frombuffer(self.pixels or b"", np.uint8).reshape(ENCODER_SIDE_PX, ENCODER_SIDE_PX, 3)
 
     @classmethod
     def read(cls, picture: Any) -> NearPicture:
@@ -52,10 +62,15 @@ class NearPicture:
             If the picture cannot be read.
         """
         from clavilux.images import middle_square, resize
+        from clavilux.picture_file import read_record
 
         pixels = resize(middle_square(_read_pixels("near", picture)), ENCODER_SIDE_PX).tobytes()
         name = "picture" if is_array(picture) else file_path("near", picture).stem
-        return cls(name, hashlib.sha256(pixels).hexdigest(), pixels)
+        record = None
+        with suppress(PictureError):  # a picture that Clavilux did not paint
+            record = getattr(picture, "record", None) if is_array(picture) else read_record(picture)
+        known = pixels + json.dumps(record["z_image"]).encode() if record and "z_image" in record else pixels
+        return cls(name, hashlib.sha256(known).hexdigest(), pixels, record)
 
 
 def read_main_colours(picture: Any) -> list[str]:

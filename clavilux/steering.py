@@ -21,7 +21,6 @@ from clavilux.colour import read_hex
 from clavilux.colour_names import close_colour_name, parse_colour
 from clavilux.constants import (
     CHAOS_RANGE,
-    ENCODER_SIDE_PX,
     FIGURE_NAMES,
     FREQUENCY_RANGE,
     LATENT_DIM,
@@ -112,7 +111,9 @@ class Steering:
         descriptor of the song by two standard deviations of the training songs. More valence gives, as a
         rule, warmer and lighter colours; more arousal often, but not for every song, stronger colours.
     near : NearPicture or None
-        A picture, as for `palette_from`. The latent of the song is moved halfway to the latent of this picture.
+        A picture, as for `palette_from`. The latent of the song is moved halfway to the latent of this picture. A
+        picture that the same bundle painted from a song, unchanged by other wishes, has its latent in its record;
+        pixels of any other picture are encoded.
 
     Raises
     ------
@@ -230,10 +231,10 @@ class Steering:
             moved[at] += np.float32(_MOOD_STEP * amount) * bundle.song_deviation[at]
         return moved
 
-    def move_latent(self, z_image: Float32, encode: Callable[[NDArray[np.uint8]], Float32]) -> Float32:
+    def move_latent(self, z_image: Float32, latent_of: Callable[[NearPicture], Float32]) -> Float32:
         """Return a latent (64,), moved halfway to the latent of the picture `near`; unchanged if `near` is None.
 
-        ``encode`` is a function from pixels (64, 64, 3) uint8 sRGB to their latent (64,).
+        ``latent_of`` is a function that returns the latent (64,) of a picture whose pixels are known.
 
         Raises
         ------
@@ -246,8 +247,7 @@ class Steering:
             raise PictureError(
                 f"near is a picture named {show(self.near.name)} of which a record has only the name and the hash"
             )
-        pixels = np.frombuffer(self.near.pixels, np.uint8).reshape(ENCODER_SIDE_PX, ENCODER_SIDE_PX, 3)
-        return np.asarray(z_image + np.float32(_NEAR_SHARE) * (encode(pixels) - z_image), np.float32)
+        return np.asarray(z_image + np.float32(_NEAR_SHARE) * (latent_of(self.near) - z_image), np.float32)
 
     def steer(self, controls: Controls) -> Controls:
         """Return controls that are changed by the wishes; the same object if no wish changes controls."""

@@ -100,6 +100,23 @@ def test_another_size_is_refused(size: Any) -> None:
     assert is_one_line(error)
 
 
+def test_a_size_may_be_text_with_a_unit(engine: Clavilux, make_song: MakeSong) -> None:
+    assert PaintOptions(size="300x200").size == PaintOptions(size=" 300 X 200 ").size == (300, 200)
+    assert (PaintOptions(size="300").size, PaintOptions(size="2in", dpi=100).size) == ((300, 300), (200, 200))
+    printed = PaintOptions(size="60x40mm@254")
+    assert (printed.size, printed.dpi) == ((600, 400), 254)
+    assert PaintOptions(dpi=100).changed({"size": "5x4cm@254"}) == PaintOptions(size=(500, 400), dpi=254)
+    again = engine.repaint(engine.paint(make_song(), size=64, dpi=72).record, size="1in@80")
+    assert (again.pixels.shape, again.record["dpi"]) == ((80, 80, 3), 80)
+    for given, reason in (
+        ({"size": "1in@80", "dpi": 90}, "size 1in@80 and dpi 90 give two resolutions; give one"),
+        ({"size": "60cm@400"}, "60cm@400 at 400 dpi has 9449 x 9449 pixels; give at most 346 dpi"),
+        ({"size": "large"}, "size is 'large'; write 1024, 3000x2000 or, with a unit"),
+    ):
+        with pytest.raises(PictureError, match=reason):
+            PaintOptions().changed(given)
+
+
 class PathLike:
     def __fspath__(self) -> str:
         return "a.png"
@@ -492,12 +509,6 @@ def test_the_variation_of_version_0_1_is_named() -> None:
         with pytest.raises(PictureError, match=rf"variation is .*{float(value)}.*; since version 0\.2 "):
             PaintOptions(variation=value)  # type: ignore[arg-type]
     assert PaintOptions(variation=np.int64(1)).variation == 1
-
-
-def test_a_size_may_be_text() -> None:
-    assert check_size("300x200") == check_size(" 300 X 200 ") == (300, 200)
-    with pytest.raises(PictureError, match="size is '300'"):
-        check_size("300")
 
 
 def test_several_songs_come_from_any_iterable_and_are_painted_again(fake_bundle: Path, tone_file: Path) -> None:

@@ -120,8 +120,27 @@ def test_another_version_measures_all_again(music: Path, tmp_path: Path, monkeyp
     write_features(music, tmp_path / "out", jobs=1)
     monkeypatch.setattr(feature_table, "FEATURES_VERSION", 99)
     assert write_features(music, tmp_path / "out", jobs=1).measured == 3
-    (tmp_path / "out" / TABLE).write_text("file,something\none.wav,else\n")
+    (tmp_path / "out" / TABLE).write_text("file,npy,seconds\none.wav,one.npy,1\n")
     assert write_features(music, tmp_path / "out", jobs=1).measured == 3
+
+
+@pytest.mark.parametrize("text", ["file,something\none.wav,else\n", "mine", "\n\n"])
+def test_a_table_of_the_user_is_not_replaced(music: Path, tmp_path: Path, text: str) -> None:
+    (mine := tmp_path / TABLE).write_text(text)
+    with pytest.raises(AudioError, match=r"descriptors\.csv: exists already and is no table of features; remove it"):
+        write_features(music, tmp_path, jobs=1)
+    assert mine.read_text() == text and not list(tmp_path.glob("*.npy"))
+
+
+def test_an_array_of_the_user_is_not_replaced(music: Path, tmp_path: Path) -> None:
+    np.save(mine := tmp_path / "one.npy", np.arange(12))
+    before = mine.read_bytes()
+    summary = write_features(music, tmp_path, jobs=1)
+    assert summary.measured == 2 and mine.read_bytes() == before
+    expected = f"{music / 'one.wav'}: {mine} exists already and is no feature file; remove it, or give another folder"
+    assert summary.faults == (expected,)
+    mine.unlink()
+    assert write_features(music, tmp_path, jobs=1).measured == 1
 
 
 def test_other_settings_measure_all_again_and_are_stated_in_the_files(music: Path, tmp_path: Path) -> None:

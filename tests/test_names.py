@@ -20,7 +20,7 @@ from clavilux.audio.tags import read_tags
 from clavilux.cli import cli
 from clavilux.cli.beside import described
 from clavilux.cli.find import find_songs
-from clavilux.cli.sizes import read_size, resolve_size
+from clavilux.cli.options import parse_size, resolve_size
 from clavilux.cli.templates import FoundSong, check_template, clean_name, fill_template
 from clavilux.errors import PictureError
 from clavilux.picture_file import read_description, read_record
@@ -223,7 +223,7 @@ def test_songs_are_found_in_the_order_of_their_numbers() -> None:
     ],
 )
 def test_sizes(text: str, dpi: float | None, pixels: tuple[int, int], density: float) -> None:
-    assert resolve_size(read_size(text), dpi) == (pixels, density)
+    assert resolve_size(parse_size(text), dpi) == (pixels, density)
 
 
 @pytest.mark.parametrize(
@@ -234,20 +234,20 @@ def test_sizes(text: str, dpi: float | None, pixels: tuple[int, int], density: f
         ("3000x10cm", None, "pixels; give another size"),
         ("0in", None, "give another size"),
         ("60x60", None, r"if a unit is missing, write 60x60cm \(or mm, in\)"),
-        ("60mmx20in", None, "has two units"),
-        ("300 200", None, "is not a size"),
+        ("60mmx20in", None, "with two units"),
+        ("300 200", None, "size is '300 200'; write 1024"),
         ("1mm", None, "1mm at 300 dpi has 12 x 12 pixels"),
-        ("600mm@300", 150, "--size 600mm@300 and --dpi 150 give two resolutions"),
+        ("600mm@300", 150, "size 600mm@300 and dpi 150 give two resolutions"),
         ("12.5", None, "pixels are whole numbers"),
-        ("10km", None, r"is not a size; write 1024, 3000x2000 or, with a unit \(mm, cm or in\)"),
+        ("10km", None, r"size is '10km'; write 1024, 3000x2000 or, with a unit \(mm, cm or in\)"),
         ("600mm@0", None, "it must be a number from 1 to 10000"),
-        ("1e3", None, "is not a size"),
-        ("9" * 12, None, "is not a size"),
+        ("1e3", None, "size is '1e3'; write"),
+        ("9" * 12, None, "size is '9{12}'; write"),
     ],
 )
 def test_wrong_sizes(text: str, dpi: float | None, reason: str) -> None:
     with pytest.raises(click.UsageError, match=reason):
-        resolve_size(read_size(text), dpi)
+        resolve_size(parse_size(text), dpi)
 
 
 def test_the_resolution_goes_into_the_file_and_its_record(fake_bundle: Path) -> None:

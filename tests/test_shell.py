@@ -308,17 +308,54 @@ def test_in_a_folder_a_song_that_ends_like_a_picture_keeps_its_name(here: Path, 
     assert {name: Path(name).read_bytes() for name in before} == before
 
 
-def test_a_picture_is_not_painted_over_itself_again(here: Path, fake_bundle: Path) -> None:
+def test_a_picture_is_painted_over_itself_only_with_its_name(here: Path, fake_bundle: Path) -> None:
     assert run(*painting(fake_bundle, "a.wav")).returncode == 0
     Image.new("RGB", (8, 8)).save("a-again.png")  # not ours
     before = {name: Path(name).read_bytes() for name in ("a.wav", "a.png", "a-again.png")}
     os.symlink("a.wav", "link.png")
-    for output in ("a.png", "./a.png", "link.png"):
+    for output in ("link.png", "./"):
         done = run("paint", "--again", "a.png", "a.wav", "-o", output, "--bundle", fake_bundle)
         assert done.returncode == 1 and "is read and would be overwritten" in done.stderr
     done = run("paint", "--again", "a.png", "a.wav", "--bundle", fake_bundle)
     assert done.stdout == "a.png -> a-again_2.png\n"
     assert {name: Path(name).read_bytes() for name in before} == before
+    done = run("paint", "--again", "a.png", "-o", "a.png", "--warmth", "1", "--bundle", fake_bundle)
+    assert done.stdout == "a.png -> a.png (replaced)\n" and read_record("a.png")["steering"] == {"warmth": 1}
+    assert run(*painting(fake_bundle, "a.wav")).stdout == "a.wav -> a.png (kept)\n"
+
+
+def test_another_picture_of_again_does_not_replace_the_one_before(here: Path, fake_bundle: Path) -> None:
+    assert run(*painting(fake_bundle, "a.wav")).returncode == 0
+    again = ("paint", "--again", "a.png", "--bundle", fake_bundle)
+    assert run(*again, "--warmth", "1").stdout == "a.png -> a-again.png\n"
+    warm = Path("a-again.png").read_bytes()
+    assert run(*again, "--lightness", "-0.5").stdout == "a.png -> a-again_2.png\n"
+    assert run(*again, "--warmth", "1").stdout == "a.png -> a-again.png (replaced)\n"
+    assert Path("a-again.png").read_bytes() == warm
+
+
+def test_an_older_sound_keeps_its_picture_and_the_new_one_gets_a_number(here: Path, fake_bundle: Path) -> None:
+    os.mkdir("album")
+    paint = ("paint", "album", "-o", "art", "--size", 64, "--bundle", fake_bundle)
+    os.replace("a.wav", "album/a.wav")
+    assert run(*paint).stdout == "album/a.wav -> art/a.png\n"
+    os.replace("b.wav", "album/a.wav")  # a new mix
+    kept = (
+        "clavilux: art/a.png: was kept, and the picture is art/a_2.png, because the file was painted from another sound"
+    )
+    for options, status in (((), ""), (("--resume",), " (kept)"), ((), " (replaced)")):
+        done = run(*paint, *options)
+        assert done.stdout == f"album/a.wav -> art/a_2.png{status}\n"
+        assert done.stderr.startswith(kept) == (not status)
+    os.remove("art/a.png")
+    os.remove("art/a_2.png")
+    Image.new("RGB", (8, 8)).save("art/a.png")  # not ours
+    done = run(*paint)
+    assert done.stdout == "album/a.wav -> art/a_2.png\n"
+    assert "because the file is not a picture of this version of Clavilux" in done.stderr
+    os.replace("album/a.wav", "album/b.wav")
+    write_wave(Path("album/a.wav"), chord(110.0, 6.0))
+    assert run(*paint).stdout == "album/a.wav -> art/a_3.png\nalbum/b.wav -> art/b.png\n"
 
 
 def test_features_do_not_replace_a_song(here: Path) -> None:

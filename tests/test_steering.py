@@ -401,6 +401,25 @@ def test_near_goes_half_of_the_way_to_a_picture(moody: Clavilux, make_song: Make
     np.testing.assert_allclose(moved, (moody.z_image(song) + target) / 2, atol=1e-5)
 
 
+def test_near_a_picture_of_clavilux_leads_to_the_latent_in_its_record(
+    moody: Clavilux, make_song: MakeSong, tmp_path: Path
+) -> None:
+    song, happier = (make_song(descriptors=MOOD_OF_SONG | {"valence": valence}) for valence in (0.2, 1.0))
+    painted, target = moody.paint(song, size=64), moody.paint(happier, size=64)
+    target.save(file := tmp_path / "target.jpg")
+    for near in (target, file):
+        moved = moody.z_image(song, near=near)
+        np.testing.assert_allclose(moved, (painted.z_image + target.z_image) / 2, atol=1e-6)
+    np.testing.assert_array_equal(moody.paint(song, size=64, near=painted).pixels, painted.pixels)
+    warm = moody.paint(happier, size=64, warmth=1)  # its latent does not tell its colours, so that it is encoded
+    for near in (warm, np.asarray(target), clavilux.paint(random_controls(5), size=64)):
+        expected = (painted.z_image + moody.engine.encode_picture(np.asarray(near))[0]) / 2
+        np.testing.assert_allclose(moody.z_image(song, near=near), expected, atol=1e-5)
+    other = Clavilux(write_fake_bundle(tmp_path / "other", descriptors=MOODY, descriptor_mean=[0.0] * 3))
+    expected = (other.z_image(song) + other.engine.encode_picture(target.pixels)[0]) / 2
+    np.testing.assert_allclose(other.z_image(song, near=target), expected, atol=1e-5)
+
+
 def test_a_steered_picture_is_painted_again(moody: Clavilux, make_song: MakeSong, picture: Path) -> None:
     song = make_song(descriptors=MOOD_OF_SONG)
     asked: dict[str, Any] = {"palette": "#112233,#e63946", "mood": (1, -1), "near": picture, "warmth": 0.3}

@@ -20,6 +20,7 @@ from typing import Protocol
 
 import numpy as np
 
+from clavilux.audio.clips import read_clips
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.audio.feature_table import (
     NOTES,
@@ -251,6 +252,9 @@ def _measure(job: _Job) -> FileResult:
         return FileResult(file, fault=f"{path}: {job.npy} is outside {job.out_dir}, through a link; remove the link")
     try:
         os.lstat(features_path)
+        if job.known_sha256 is None and features_path.is_file() and not _is_feature_file(features_path):
+            fault = f"{path}: {features_path} exists already and is no feature file; remove it, or give another folder"
+            return FileResult(file, fault=fault)
     except OSError as error:
         if error.errno in NAME_ERRORS:
             return FileResult(file, fault=_cannot_name(path, job.npy, error))
@@ -274,6 +278,12 @@ def _measure(job: _Job) -> FileResult:
             return FileResult(file, fault=_cannot_name(path, job.npy, error))
         raise cannot_write(job.out_dir, error) from error
     return result
+
+
+def _is_feature_file(path: Path) -> bool:
+    with suppress(AudioError):
+        return len(read_clips(path)) > 0
+    return False
 
 
 def _write_result(job: _Job, song: Song, result: FileResult) -> None:

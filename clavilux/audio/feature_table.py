@@ -197,13 +197,18 @@ class FeatureTable:
 def _read_table(path: Path, warn: Callable[[str], None]) -> dict[str, Row]:
     """Return the valid rows of a table, keyed by sound file.
 
-    The result is empty if the table is missing, is not valid CSV, or has other columns than `COLUMNS`. The features of
-    songs without a row are computed again.
+    The result is empty if the table is missing, is not valid CSV, or is of another version, with other columns than
+    `COLUMNS`. The features of songs without a row are computed again. An `AudioError` is raised if the file cannot be
+    read, or is not a table of features, so that no other file is replaced.
     """
     if not os.path.lexists(path):
         return {}
     if not (path.is_file() and os.access(path, os.R_OK)):
         raise AudioError(f"{path}: is not a file that can be read; remove it, or give another folder")
+    with path.open("rb") as file:
+        first = file.readline(10_000).replace(b"\0", b"")  # also in UTF-16
+        if first and b"npy" not in first:  # a column of the tables of all versions
+            raise AudioError(f"{path}: exists already and is no table of features; remove it, or give another folder")
     try:
         columns, rows = read_table(path, AudioError, skip=lambda line: warn(f"{line}; its features are computed again"))
     except AudioError as error:

@@ -9,9 +9,8 @@ import click
 
 from clavilux.bundle import shipped_bundles
 from clavilux.cli.names import is_folder_name, make_folder, refuse_opaque
-from clavilux.cli.options import is_given
+from clavilux.cli.options import is_given, resolve_size
 from clavilux.cli.painting import open_clavilux, paint_again
-from clavilux.cli.sizes import resolve_size
 from clavilux.cli.steering import STEERING, read_steering
 from clavilux.cli.tasks import Again, Outcome, saving_of
 from clavilux.constants import BACKGROUNDS
@@ -78,7 +77,8 @@ def paint_from_record(ctx: click.Context) -> Outcome:
             refuse_opaque(str(target), target.suffix)
         make_folder(target.parent)
         if output is not None:
-            refuse_inputs([target], [again, *paths, *filter(None, [given["palette_from"]])])
+            sources = [*paths, *filter(None, [given["palette_from"]]), *([again] if is_folder else [])]
+            refuse_inputs([target], sources)
     task = Again(
         source=again,
         song=paths[0] if paths else None,

@@ -7,10 +7,11 @@ gave its name.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def refuse_opaque(option: str, suffix: str) -> None:
 
 
 def name_pictures(
-    songs: Sequence[FoundSong], output: str | None, n_each: int, suffix: str = ".png"
+    songs: Sequence[FoundSong], output: str | None, n_each: int, suffix: str, notes: list[str]
 ) -> list[tuple[Path, ...]]:
     """Return unique file names for the pictures of each song, and create their folders.
 
@@ -71,6 +72,8 @@ def name_pictures(
         Number of pictures per song.
     suffix : str
         Extension of the pictures if ``output`` has none.
+    notes : list of str
+        Gets a message for each file that is kept, so that a picture has another name.
 
     Raises
     ------
@@ -103,21 +106,54 @@ def name_pictures(
     taken: set[str] = set()
     named = []
     for path, target in zip(paths, wanted, strict=True):
+        kept: list[Path] = []
         for candidate in _candidates(target):
             pictures = numbered(candidate, n_each)
             names = {str(picture).casefold() for picture in pictures}  # some file systems ignore case
-            if not names & taken and all(may_be_replaced(p, partial(_may_be_of, file=path), inputs) for p in pictures):
+            if names & taken:
+                continue
+            foreign = [p for p in pictures if not may_be_replaced(p, partial(_may_be_of, file=path), inputs)]
+            if not foreign:
                 break
+            kept.append(foreign[0])
+        notes += [tell_kept(file, pictures[0]) for file in kept]
         taken |= names
         named.append(pictures)
     return named
 
 
 def _candidates(target: Path) -> Iterator[Path]:
-    """Yield ``song.png``, ``song_2.png``, ``song_3.png``, ... without end."""
+    """Yield ``song.png``, ``song_2.png``, ``song_3.png``, ... without end; after ``song_2.png``, ``song_3.png``, ..."""
     yield target
-    for attempt in count(2):
-        yield target.with_name(f"{target.stem}_{attempt}{target.suffix}")
+    stem, first = target.stem, 2
+    match = re.fullmatch("(.+)_([0-9]{1,9})", stem)
+    if match and os.path.lexists(target.with_name(f"{match[1]}{target.suffix}")):
+        stem, first = match[1], int(match[2]) + 1
+    for attempt in count(first):
+        yield target.with_name(f"{stem}_{attempt}{target.suffix}")
+
+
+def find_own(pictures: Sequence[Path], song: dict[str, Any], clip: int | None) -> tuple[Path, ...]:
+    """Return for each name of a picture the numbered name that an earlier picture of the song has, if there is one.
+
+    ``song`` is from `clavilux.record.record_song`; ``clip`` is the option of this name.
+    """
+    new = {"song": song, "options": {"clip": clip}}
+    found = []
+    for picture in pictures:
+        existing = takewhile(os.path.lexists, _candidates(picture))
+        found.append(next((p for p in existing if may_be_replaced(p, partial(is_of_same_source, new=new))), picture))
+    return tuple(found)
+
+
+def tell_kept(target: Path, place: Path) -> str:
+    """Return a message that the file ``target`` was kept, and why, so that the picture has the name ``place``."""
+    try:
+        check_version(read_record(target))
+        reason = "was painted from another sound; if that is an older version of the song, remove the file first"
+    except ClaviluxError:
+        reason = "is not a picture of this version of Clavilux"
+    return f"{target}: was kept, and the picture is {place}, because the file {reason}"
 
 
 def numbered(picture: Path, n_each: int) -> tuple[Path, ...]:
@@ -232,20 +268,25 @@ def _clip_of(record: dict[str, Any]) -> Any:
     return options.get("clip") if isinstance(options, dict) else None
 
 
+def _is_earlier(record: dict[str, Any], new: dict[str, Any]) -> bool:
+    is_other_choice = record.get(AGAIN) is True and not is_same_picture(record, new)
+    return is_of_same_source(record, new) and not is_other_choice
+
+
 def save_picture(picture: Picture, target: Path, **saving: Any) -> tuple[Path, bool]:
     """Save a picture, and return its path and whether it replaced a file.
 
     The path is ``target``, or ``target`` with a number if an unrelated file has that name.
 
-    An earlier picture of the same song is overwritten. ``saving`` are arguments of `Picture.save`, such as ``quality``.
-    A `PictureError` is raised if the picture cannot be written.
+    An earlier picture of the same song is overwritten, unless it is another picture of ``--again``. ``saving`` are
+    arguments of `Picture.save`, such as ``quality``. A `PictureError` is raised if the picture cannot be written.
     """
     for path in _candidates(target):
         if not os.path.lexists(path):
             with suppress(FileExistsError):  # created meanwhile
                 picture.save(path, exclusive=True, **saving)
                 return path, False
-        if may_be_replaced(path, partial(is_of_same_source, new=picture.record)):
+        if may_be_replaced(path, partial(_is_earlier, new=picture.record)):
             picture.save(path, **saving)
             return path, True
     raise AssertionError("unreachable")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import click
 
 from clavilux.cli.progress import turn_off
+from clavilux.errors import PictureError
+from clavilux.sizes import Size, read_size
 
 OTHERS, ADVANCED = "Options", "Advanced"
 # parameters whose second value would silently replace the first
@@ -84,6 +87,27 @@ class Real(click.types.FloatParamType):
             return float(super().convert(value, param, ctx))
         except click.BadParameter:
             self.fail(f"{value!r} is not a number, such as -0.5", param, ctx)
+
+
+@contextmanager
+def _wrong_size() -> Iterator[None]:
+    try:
+        yield
+    except PictureError as error:
+        raise click.BadParameter(str(error), param_hint="'--size'") from error
+
+
+def parse_size(text: str) -> Size:
+    """Return the value of ``--size`` (see `clavilux.sizes.read_size`); raise `BadParameter` if it is wrong."""
+    # Not a subclass of `click.ParamType`, which is generic only from click 8.4 on.
+    with _wrong_size():
+        return read_size(text)
+
+
+def resolve_size(size: Size, dpi: float | None) -> tuple[tuple[int, int], float]:
+    """Return `Size.resolve` for the values of ``--size`` and ``--dpi``; raise `BadParameter` if it fails."""
+    with _wrong_size():
+        return size.resolve(dpi)
 
 
 class WholeRange(click.IntRange):

@@ -31,12 +31,13 @@ from clavilux.cli.options import (
     jobs_option,
     no_progress_option,
     option_in,
+    parse_size,
+    resolve_size,
     seed_option,
 )
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.painting import open_clavilux, paint_songs
 from clavilux.cli.progress import StatusLine, told_of_interruption, turn_off
-from clavilux.cli.sizes import Size, read_size, resolve_size
 from clavilux.cli.steering import CUT_PALETTE, read_steering, steering_options
 from clavilux.cli.tasks import Outcome, Task, saving_of, source_of
 from clavilux.cli.usage import check_usage
@@ -44,6 +45,7 @@ from clavilux.constants import BACKGROUNDS, DEFAULT_SIZE_PX, DPI_RANGE, MAX_AUDI
 from clavilux.explain import explain_report
 from clavilux.options import CONTROLS_SUFFIX, PaintOptions
 from clavilux.picture_file import ALL_FORMATS
+from clavilux.sizes import Size
 from clavilux.system.files import refuse_inputs
 from clavilux.system.jobs import check_scheduler
 
@@ -56,7 +58,7 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
 @click.argument("paths", nargs=-1, type=PATH, metavar="SONG|FOLDER|FEATURES|CONTROLS...")
 @_picture(
     "--size",
-    type=read_size,
+    type=parse_size,
     default=str(DEFAULT_SIZE_PX),
     metavar="SIZE",
     help="Width x height in pixels, such as 1920x1080, or 3000 for a square. For a print, give a unit (mm, cm, in) and "
@@ -283,6 +285,7 @@ def paint(
         ctx.exit(1 if outcome.faults else 0)
 
     faults: list[str] = []
+    notes: list[str] = []
     if scheduler is not None:
         check_scheduler(scheduler)  # before a large folder is searched
     pixels, density = resolve_size(size, dpi)
@@ -333,7 +336,7 @@ def paint(
             networks.check(painting_only=True)  # report a damaged bundle once, not for every song
         if count > 1 and any(song.path.suffix.lower() == CONTROLS_SUFFIX for song in songs):
             raise click.UsageError("Controls have no variations; give them without --count.")
-        files = name_pictures(songs, output, count, extension)
+        files = name_pictures(songs, output, count, extension, notes)
         extras = list_extras(songs, alt_file=alt_file, embed=embed, folder_image=folder_image)
         tasks = [
             new_task(song.path, pictures, extras=extra)
@@ -341,8 +344,8 @@ def paint(
         ]
     pictures = [picture for task in tasks for picture in task.pictures]
     refuse_inputs(pictures, [steering[name] for name in ("palette_from", "near") if steering[name]])
-    for fault in faults:
-        complain(fault)
+    for message in faults + notes:
+        complain(message)
     n_faults, n_skipped = len(faults), 0
     if sheet is not None:
         refuse_sheet(sheet, [task.path for task in tasks], pictures)

@@ -30,7 +30,16 @@ from clavilux.cli.beside import (
     write_description,
     write_folder_image,
 )
-from clavilux.cli.names import AGAIN, find_chosen, is_chosen, is_same_picture, name_chosen, save_picture
+from clavilux.cli.names import (
+    AGAIN,
+    find_chosen,
+    find_own,
+    is_chosen,
+    is_same_picture,
+    name_chosen,
+    save_picture,
+    tell_kept,
+)
 from clavilux.cli.output import set_up_log
 from clavilux.cli.tasks import Again, Outcome, Task
 from clavilux.constants import LATENT_DIM
@@ -148,16 +157,21 @@ def paint_song(task: Task) -> Outcome:
             return _paint_controls(task)
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = task.threads
+        clip = task.options.clip
+        if not task.is_named:
+            task = replace(task, pictures=find_own(task.pictures, {"sha256": hash_file(task.path)}, clip))
         beside = _Beside(task)
         skipped = _find_painted(task, clavilux, beside) if task.resume else {}
         if len(skipped) == len(task.pictures):
             return Outcome(tuple(skipped.values()), tuple(beside.notes), tuple(beside.faults), n_skipped=len(skipped))
         for target in task.pictures:  # before the work, because a format may not allow so many pixels
             picture_format(target, task.options.size, vector=True)
-        song = clavilux.read_song(task.path, max_s=task.options.max_s, clip=task.options.clip)
+        song = clavilux.read_song(task.path, max_s=task.options.max_s, clip=clip)
         if task.verbose:
             _log_ranges(task.path, song, clavilux)
-        chosen = {} if task.is_named else find_chosen(task.pictures, record_song(song), task.options.clip)
+        if not task.is_named:
+            task = replace(task, pictures=find_own(task.pictures, record_song(song), clip))
+        chosen = {} if task.is_named else find_chosen(task.pictures, record_song(song), clip)
         for number, record in chosen.items():
             skipped[number] = beside.keep(task.pictures[number], record, is_chosen=True)
         bundle, reports = clavilux.bundle, dict(skipped)
@@ -248,6 +262,8 @@ class _Beside:
             picture = with_hash(picture, self._sha256)  # embedding has changed the file
         before = described(target) if extras.alt_file else ""
         place, is_replaced = _save(picture, target, self._task)
+        if place != target:
+            self.notes.append(tell_kept(target, place))
         if extras.alt_file:
             with self._noted():
                 write_description(picture, place, before)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import reprlib
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -28,7 +27,6 @@ FileName = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 MAX_SEED = 10**100 - 1  # Python prints integers of at most 4300 digits, and the record of a picture contains the seed
 MAX_THREADS = 1_024
 
-_SIZE = re.compile(r"\s*([0-9]{1,9})\s*[xX×]\s*([0-9]{1,9})\s*")
 _LONG = 10**15  # messages do not print integers from here on
 
 
@@ -126,12 +124,10 @@ def real_number(
 def check_size(size: Any) -> tuple[int, int]:
     """Return ``(width, height)`` in pixels, each in `SIZE_RANGE_PX`, with an aspect ratio of at most `MAX_ASPECT`.
 
-    ``size`` is one number for both sides, or width and height as a tuple, a list, an array or text such as "300x200".
-    Any other value raises a `PictureError`.
+    ``size`` is one number for both sides, or width and height as a tuple, a list or an array. Any other value raises a
+    `PictureError`.
     """
     low, high = SIZE_RANGE_PX
-    if isinstance(size, str) and (match := _SIZE.fullmatch(size)):
-        size = int(match[1]), int(match[2])
     is_pair = isinstance(size, tuple | list) or (isinstance(size, np.ndarray) and size.ndim == 1)
     sides = size if is_pair else (size, size)
     try:

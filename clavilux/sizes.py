@@ -1,4 +1,4 @@
-"""Sizes of pictures on the command line: pixels, or millimetres, centimetres and inches with a resolution."""
+"""Sizes of pictures as text: pixels, or millimetres, centimetres and inches with a resolution."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import re
 from contextlib import suppress
 from typing import NamedTuple
 
-import click
-
 from clavilux.constants import DENSITY_DPI, DPI_RANGE, MAX_ASPECT, MM_PER_INCH, SIZE_RANGE_PX
 from clavilux.errors import PictureError
-from clavilux.system.arguments import check_size
+from clavilux.system.arguments import check_size, show
 
 _UNITS_PER_INCH = {"mm": MM_PER_INCH, "cm": MM_PER_INCH / 10, "in": 1.0}
 _NUMBER, _UNIT = r"(\d{1,9}(?:\.\d{1,9})?)", r"(px|mm|cm|in|inch|inches)?"
@@ -30,7 +28,7 @@ class Size(NamedTuple):
     dpi: float | None  # resolution that was given with the size; None if none was given
 
     def to_pixels(self, dpi: float) -> tuple[int, int]:
-        """Return width and height in pixels at a resolution; raise `BadParameter` if a side is out of range."""
+        """Return width and height in pixels at a resolution; raise `PictureError` if a side is out of range."""
         width, height = self._sides(dpi)
         try:
             return check_size(width if width == height else (width, height))
@@ -42,7 +40,18 @@ class Size(NamedTuple):
                 fault += f" (each side has {low} to {high} pixels, the longer at most {MAX_ASPECT} times the shorter)"
             elif max(width, height) < SIZE_RANGE_PX[0] and "@" not in self.text and self.text[-1].isdigit():
                 fault += f"; if a unit is missing, write {self.text}cm (or mm, in)"
-            raise click.BadParameter(fault, param_hint="'--size'") from error
+            raise PictureError(fault) from error
+
+    def resolve(self, dpi: float | None) -> tuple[tuple[int, int], float]:
+        """Return ``((width, height), dpi)``, width and height in pixels; ``dpi`` is None if it is not given apart.
+
+        Without any resolution, it is `DENSITY_DPI`. A `PictureError` is raised if two different resolutions are given,
+        or if a side is out of range.
+        """
+        if self.dpi is not None and dpi is not None and self.dpi != dpi:
+            raise PictureError(f"size {self.text} and dpi {dpi:g} give two resolutions; give one")
+        resolved = self.dpi or dpi or DENSITY_DPI
+        return self.to_pixels(resolved), resolved
 
     def _sides(self, dpi: float) -> tuple[int, int]:
         per_unit = 1.0 if self.unit == "px" else dpi / _UNITS_PER_INCH[self.unit]
@@ -61,35 +70,22 @@ class Size(NamedTuple):
 def read_size(text: str) -> Size:
     """Return the size that a text such as ``1024``, ``3000 x 2000``, ``600x600mm`` or ``60cm@300`` describes.
 
-    A `BadParameter` is raised if the text is not a size, or if a number is out of range.
+    A `PictureError` is raised if the text is not a size, or if a number is out of range.
     """
-    # Not a subclass of `click.ParamType`, which is generic only from click 8.4 on.
     match = _SIZE.fullmatch("".join(text.lower().split()) if _SEVERAL_NUMBERS.search(text) is None else text)
     if match is None:
-        raise click.BadParameter(f"{text!r} is not a size; {_EXAMPLES}")
+        raise PictureError(f"size is {show(text)}; {_EXAMPLES}")
     width, first, height, last, dpi = match.groups()
     unit = (last or first or "px").removesuffix("es").removesuffix("ch")
     if height and first and first != last:
-        raise click.BadParameter(f"{text!r} has two units; {_EXAMPLES}")
+        raise PictureError(f"size is {show(text)} with two units; {_EXAMPLES}")
     if unit == "px" and "." in width + (height or ""):
-        raise click.BadParameter(f"{text!r} is not a size; pixels are whole numbers")
+        raise PictureError(f"size is {show(text)}; pixels are whole numbers")
     size = Size(text, float(width), float(height or width), unit, float(dpi) if dpi else None)
     if size.dpi is not None and not DPI_RANGE[0] <= size.dpi <= DPI_RANGE[1]:
-        raise click.BadParameter(
-            f"{text!r} has {dpi} dpi; it must be a number from {DPI_RANGE[0]:g} to {DPI_RANGE[1]:g}"
+        raise PictureError(
+            f"size is {show(text)} with {dpi} dpi; it must be a number from {DPI_RANGE[0]:g} to {DPI_RANGE[1]:g}"
         )
     if size.unit == "px":
         size.to_pixels(1.0)
     return size
-
-
-def resolve_size(size: Size, dpi: float | None) -> tuple[tuple[int, int], float]:
-    """Return ``((width, height), dpi)``, width and height in pixels, for the values of ``--size`` and ``--dpi``.
-
-    If neither option gives a resolution, it is `DENSITY_DPI`. A `UsageError` is raised if the options give different
-    resolutions, and a `BadParameter` if a side is out of range.
-    """
-    if size.dpi is not None and dpi is not None and size.dpi != dpi:
-        raise click.UsageError(f"--size {size.text} and --dpi {dpi:g} give two resolutions; give one.")
-    resolved = size.dpi or dpi or DENSITY_DPI
-    return size.to_pixels(resolved), resolved
