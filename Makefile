@@ -24,7 +24,7 @@ help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
 demo: $(CORE)  ## paint the example pieces into paintings/
-	@$(BIN)/python -c "import clavilux" || { echo "The environment in $(VENV) is damaged: run make clean, which also removes paintings/, or delete $(VENV)"; exit 1; }
+	@$(BIN)/python -c "import clavilux, PIL, av, click, numpy, onnxruntime" 2> /dev/null || { echo "The environment in $(VENV) is damaged: run make clean, which also removes paintings/, or delete $(VENV)"; exit 1; }
 	$(BIN)/python -m clavilux paint examples -o paintings
 	@echo "The pictures are in $(CURDIR)/paintings. For a song of yours: $(BIN)/python -m clavilux paint SONG"
 

@@ -47,11 +47,11 @@ _BORDER = 15.0  # distance in CIELAB of neighbouring cells between which there i
 # `_TONES` about its mean, `_COLOURS` about the mean chroma, and `_BUSYNESS` about the share of neighbouring cells with
 # a border between them, times the number of areas, which agrees better with how busy a picture looks than each of them
 # (research/diary/figures.md). The limits of the last two are about thirds of pictures of 150 training songs. What is in
-# the middle is not mentioned, except for the contrast.
+# the middle is not mentioned for colours only.
 _CONTRASTS = ((17.0, "low contrast"), (24.5, "medium contrast"), (math.inf, "high contrast"))
-_TONES = ((41.0, "dark overall"), (55.0, ""), (math.inf, "light overall"))
+_TONES = ((41.0, "dark overall"), (55.0, "of medium lightness"), (math.inf, "light overall"))
 _COLOURS = ((18.5, "muted colours"), (30.0, ""), (math.inf, "vivid colours"))
-_BUSYNESS = ((5.7, "calm"), (11.7, ""), (math.inf, "busy"))
+_BUSYNESS = ((5.7, "calm"), (11.7, "neither calm nor busy"), (math.inf, "busy"))
 _LEAST_AREA = 16  # cells of the composition that an area has at least to be counted
 
 

@@ -139,8 +139,10 @@ def _report_controls(controls: Controls) -> dict[str, Any]:
     }
 
 
-def explain_report(report: dict[str, Any], width: int | None = None) -> str:
+def explain_report(report: dict[str, Any], width: int | None = None, *, is_variation: bool = False) -> str:
     """Return a text that explains a report from `report_picture`.
+
+    With ``is_variation``, what is the same for all variations of a song is left out: what was measured and why.
 
     On a terminal, or with ``width``, the text has two columns, and its lines are wrapped to that many characters.
     Otherwise each line is one fact, however long, so that a screen reader reads whole phrases. Measured values that a
@@ -150,7 +152,7 @@ def explain_report(report: dict[str, Any], width: int | None = None) -> str:
     measured, record = report["measured"], report["record"]
     if measured is None:
         source = "controls" if "controls" in record else "the record of a picture"
-        sections = {"measured": [f"nothing: painted from {source}"], "painted": _describe_painting(report)}
+        sections = {"measured": [f"nothing: painted from {source}"], "painted": describe_painting(report)}
         return _lay_out(sections, width)
     minutes, seconds = divmod(round(measured["duration_s"]), 60)
     duration = f"{minutes}:{seconds:02d}"
@@ -186,16 +188,19 @@ def explain_report(report: dict[str, Any], width: int | None = None) -> str:
     options = record["options"]
     if options["noise_std"] or options["logvar_scale"]:
         why.append("Random noise was added, so another seed gives another picture.")
-    if record["variation"]:
-        why.append(f"Variation {record['variation']} is {_steps(record['spread'])} from the main picture.")
+    if is_variation:
+        song, why = [], []
+    if number := record["variation"]:
+        steps = _steps(record["spread"])
+        why.append(f"Variation {number} (picture {number + 1} of --count) is {steps} from the main picture.")
     if steering := record.get("steering"):
         why.append(f"{describe_steering(steering)}; what the song would do to the same properties is left out.")
     nearest = [
         f"{what[:-1]} {_describe_nearby(near)}; {say_further(near['share'])} of pairs of {what} are further apart"
-        for what in ("songs", "pictures")
+        for what in ("songs", "pictures")[is_variation:]
         for near in report[f"nearest_{what}"]
     ]
-    return _lay_out({"measured": song, "painted": _describe_painting(report), "why": why, "nearest": nearest}, width)
+    return _lay_out({"measured": song, "painted": describe_painting(report), "why": why, "nearest": nearest}, width)
 
 
 def _describe_nearby(near: dict[str, Any]) -> str:
@@ -237,8 +242,11 @@ def _steps(spread: float) -> str:
     return f"{spread:g} step{'s' * (spread != 1)}"
 
 
-def _describe_painting(report: dict[str, Any]) -> list[str]:
-    """Return the lines about the picture: description, main colours, measures, and names of what was painted."""
+def describe_painting(report: dict[str, Any], *, with_colours: bool = True) -> list[str]:
+    """Return lines about the picture of a report: description, main colours, measures, and names of what was painted.
+
+    ``report`` is from `report_picture`.
+    """
     controls = report["controls"]
     look = report["look"]
     measures = (
@@ -254,7 +262,7 @@ def _describe_painting(report: dict[str, Any]) -> list[str]:
         colours.append(f"accent {accent['name']} {accent['hex']} {100 * accent['share']:.1f} % (a part of these)")
     return [
         report["description"],
-        ", ".join(colours),
+        *([", ".join(colours)] if with_colours else []),
         measures,
         f"marks: {controls['kind']}{angle}{', with ' + second + ' near the focus' if second else ''}; figure: "
         f"{report['main_figure']}; surface: {controls['surface']}",
@@ -282,7 +290,7 @@ def explain_record(
     PictureError
         If an entry is missing, has a wrong type or is out of range.
     """
-    painted = [description or "the file has no description", *(_describe_painting(report)[1:] if report else ())]
+    painted = [description or "the file has no description", *(describe_painting(report)[1:] if report else ())]
     if "controls" in record:
         size = recorded_size(record)
         settings = [f"controls: {record.get('name')}", f"size: {size[0]} x {size[1]} pixels"]

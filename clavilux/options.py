@@ -44,7 +44,7 @@ _WORDS = {
     "saturation": "chroma colourfulness vivid gray grey",
     "complexity": "calm calmer busy busier detail details density",
     "variation": "sibling",
-    "size": "width height resolution dimensions pixels",
+    "size": "width height resolution dimensions pixels supersample",
     "seed": "random_state rng",
     "background": "transparent",
     "max_s": "duration seconds max_seconds",

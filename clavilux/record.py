@@ -88,14 +88,18 @@ def find_latent(record: Any, bundle: Bundle) -> Float32 | None:
     return None
 
 
-def check_version(record: Any) -> None:
-    """Raise a `PictureError` if another major or minor version of Clavilux wrote a record: it paints differently."""
+def check_version(record: Any, name: str = "the picture") -> None:
+    """Raise a `PictureError` if another major or minor version of Clavilux wrote a record: it paints differently.
+
+    ``name`` stands for the picture at the beginning of the message.
+    """
     written = record.get("clavilux") if isinstance(record, dict) else None
     if isinstance(written, str) and written.split(".")[:2] != __version__.split(".")[:2]:
         shown = written if re.fullmatch(r"[0-9A-Za-z.+-]{1,20}", written) else show(written)
         raise PictureError(
-            f"the picture was painted by Clavilux {shown}, whose painter differs from that of this version "
-            f"({__version__}); install that version to paint it again: CHANGELOG.md in the source folder says how"
+            f"{name} was painted by Clavilux {shown}, whose painter differs from that of this version "
+            f"({__version__}); install that version to paint it again"
+            + (": CHANGELOG.md in the source folder says how" if shown.startswith("0.1.") else "")
         )
 
 

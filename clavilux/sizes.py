@@ -38,7 +38,7 @@ class Size(NamedTuple):
                 low, high = SIZE_RANGE_PX
                 fault = f"{self.text} at {dpi:g} dpi has {width} x {height} pixels; {self._advise(dpi)}"
                 fault += f" (each side has {low} to {high} pixels, the longer at most {MAX_ASPECT} times the shorter)"
-            elif max(width, height) < SIZE_RANGE_PX[0] and "@" not in self.text and self.text[-1].isdigit():
+            elif 0 < max(width, height) < SIZE_RANGE_PX[0] and "@" not in self.text and self.text[-1].isdigit():
                 fault += f"; if a unit is missing, write {self.text}cm (or mm, in)"
             raise PictureError(fault) from error
 

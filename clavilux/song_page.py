@@ -10,7 +10,7 @@ from typing import Any
 
 from clavilux.audio.descriptors import DESCRIPTORS
 from clavilux.audio.timeline import Part
-from clavilux.explain import describe_steering, report_picture
+from clavilux.explain import describe_painting, describe_steering, report_picture
 from clavilux.neighbours import Neighbours
 from clavilux.picture import Picture
 from clavilux.system.extras import require
@@ -69,6 +69,7 @@ def song_page(
         name=song.name.encode("utf-8", "backslashreplace").decode(),
         jpeg=base64.b64encode(buffer.getvalue()).decode(),
         description=picture.description,
+        painting=describe_painting(report, with_colours=False)[1:],  # the description is that of the image
         width=width,
         height=height,
         colours=report["colours"],

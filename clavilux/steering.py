@@ -147,12 +147,16 @@ class Steering:
                 checked[name] = real_number(name, getattr(self, name), *span)
         if self.palette is not None:
             checked["palette"] = _colours("palette", write_colours(self.palette), 2)
+            if len(set(checked["palette"])) == 1:
+                raise PictureError(f"palette is {show(self.palette)}; it must have two colours that differ, or more")
         if self.marks is not None:
             checked["marks"] = _marks(self.marks)
         if self.mood is not None:
             checked["mood"] = _mood(self.mood)
         for name, allowed in (("surface", SURFACE_NAMES), ("figure", FIGURE_NAMES)):
-            if (value := getattr(self, name)) is not None and value not in allowed:
+            value = getattr(self, name)
+            value = checked[name] = value.lower() if isinstance(value, str) else value
+            if value is not None and value not in allowed:
                 raise PictureError(
                     f"{name} is {show(value)}; it must be one of {', '.join(allowed)}{_meant(value, allowed)}"
                 )
@@ -319,7 +323,7 @@ def _colours(name: str, value: Any, least: int) -> tuple[str, ...]:
 
 def _marks(value: Any) -> tuple[str, ...]:
     given = value.split(",") if isinstance(value, str) else value
-    kinds = tuple(kind.strip() if isinstance(kind, str) else kind for kind in given) if _is_list(given) else ()
+    kinds = tuple(kind.strip().lower() if isinstance(kind, str) else kind for kind in given) if _is_list(given) else ()
     if not 1 <= len(kinds) <= 2:
         raise PictureError(f"marks is {show(value)}; it must be one kind of marks or two, such as rings,dots")
     for kind in kinds:

@@ -110,7 +110,7 @@ def test_the_options_of_paint_are_these() -> None:
         *("again", "random", "max-seconds", "jobs", "resume", "scheduler", "verbose", "quiet", "no-progress"),
         *("format", "plot", "quality", "dpi", "alt-file", "embed", "folder-image", "sheet"),
         *("palette", "palette-from", "lightness", "saturation", "warmth", "texture", "scale", "complexity"),
-        *("outline", "surface", "figure", "marks", "mood", "near", "background"),
+        *("outline", "surface", "figure", "marks", "mood", "near", "background", "describe"),
     }
 
 
@@ -716,7 +716,7 @@ def test_a_picture_without_record_is_refused(songs: Path, fake_bundle: Path) -> 
         (["SONG", "--alt-file", "alt.txt"], "--alt-file takes no name"),
         (
             ["SONG", "--size", "big"],
-            "is not a size; write 1024, 3000x2000 or, with a unit (mm, cm or in), 600x600mm@300",
+            "size is 'big'; write 1024, 3000x2000 or, with a unit (mm, cm or in), 600x600mm@300",
         ),
         (["SONG", "--size", "20"], "each side between 64 and 8192"),
         (["SONG", "--size", "100x9000"], "each side between 64 and 8192"),

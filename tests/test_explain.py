@@ -192,7 +192,7 @@ def test_a_record_is_told_in_words(fake_bundle: Path, make_song: MakeSong) -> No
 
 def test_a_variation_is_named(fake_bundle: Path, make_song: MakeSong) -> None:
     picture = Clavilux(fake_bundle).paint(make_song(), size=96, variation=3, spread=0.5)
-    assert "Variation 3 is 0.5 steps from the main picture." in explain_report(
+    assert "Variation 3 (picture 4 of --count) is 0.5 steps from the main picture." in explain_report(
         report_picture(picture, Path("a.png"), ())
     )
 

@@ -304,8 +304,8 @@ def test_the_description_is_written_beside_each_picture(fake_bundle: Path) -> No
     assert paint(song, "--alt-file", "--count", 2, bundle=fake_bundle).stderr == ""  # ours are replaced
     Path("a-2.txt").write_text("the lyrics")
     done = paint(song, "--alt-file", "--count", 2, bundle=fake_bundle)
-    kept = "exists already and was kept, because it is not the description of the picture before; remove it"
-    assert done.stderr == f"clavilux: a-2.txt: {kept} to get a new one\n"
+    kept = "exists already and was kept, because it has another text than the description of the picture"
+    assert done.stderr == f"clavilux: a-2.txt: {kept}; to get a new one, remove it\n"
     assert done.exit_code == 1 and Path("a-2.txt").read_text() == "the lyrics"
     again = run("paint", "--again", "a-1.png", "--bundle", fake_bundle, "--alt-file")
     assert again.exit_code == 0
@@ -364,7 +364,7 @@ def test_each_folder_gets_a_cover_once(fake_bundle: Path) -> None:
     done = paint("music", "-o", "out/", "--folder-image", bundle=fake_bundle)
     assert done.exit_code == 1
     assert done.stderr.startswith(
-        "clavilux: music/two/cover.jpg: exists already and was kept, because it is no picture"
+        "clavilux: music/two/cover.jpg: exists already and was kept, because this version did not paint it"
     )
     assert done.stderr.count("\n") == 1
     assert Path("music/two/cover.jpg").read_bytes() == before

@@ -258,7 +258,7 @@ def test_a_light_middle_is_told_rather_than_a_lighter_end(picture: Picture) -> N
     pixels = np.full((96, 160, 3), 40, np.uint8)
     pixels[:32] = 80
     pixels[32:64] = 220
-    assert "Lighter in the middle" in dataclasses.replace(picture, pixels=pixels).description
+    assert "lighter in the middle" in dataclasses.replace(picture, pixels=pixels).description
 
 
 def test_only_what_is_opaque_is_described(picture: Picture) -> None:
@@ -268,7 +268,7 @@ def test_only_what_is_opaque_is_described(picture: Picture) -> None:
     alpha[:48] = 255
     cut = dataclasses.replace(picture, pixels=pixels, rgba=np.dstack([pixels, alpha]))
     assert ", in red: " in cut.description and cut.description.endswith(
-        "Low contrast, vivid colours, calm; the ground is transparent."
+        "Of medium lightness; low contrast, vivid colours, calm; the ground is transparent."
     )
     assert ", in black and red: " in cut.on_ground.description
     nothing = dataclasses.replace(cut, rgba=np.zeros((96, 160, 4), np.uint8))
@@ -315,7 +315,7 @@ def test_the_description_names_layout_contrast_and_both_figures(picture: Picture
     corner = look_of(np.hypot(x - 0.5, y + 0.5) < 0.4)
     assert corner == "Dark overall, lighter at the top and on the right; high contrast, muted colours, calm."
     noise = look_of(np.random.default_rng(0).random((96, 160)) < 0.5)
-    assert noise == "Evenly filled; high contrast, muted colours, busy."
+    assert noise == "Of medium lightness, evenly filled; high contrast, muted colours, busy."
     two = dataclasses.replace(picture.controls, second_kind="blobs", surface="collage")
     described = dataclasses.replace(picture, controls=two).description
     assert described.startswith("Abstract picture, a collage of painted papers, in ")

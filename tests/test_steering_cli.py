@@ -137,7 +137,7 @@ def test_what_the_record_cannot_change_is_refused(fake_bundle: Path, change: tup
         (["--figure", "circle"], 2, "did you mean sun?"),
         (["--background", "none"], 2, "did you mean transparent?"),
         (["--surface", "watercolor"], 2, "did you mean layers?"),
-        (["--texture", "none"], 2, "'none' is not a number, such as -0.5"),
+        (["--texture", "none"], 2, "'none' is not a number, such as 0.5"),
         (["--dpi", "300dpi"], 2, "'300dpi' is not a valid number."),
         (["-o", "a.png", "--output", "b.png"], 2, "-o is given twice; give it once."),
         (["--near", "a.png", "--near", "b.png"], 2, "--near is given twice"),

@@ -219,7 +219,7 @@ def _show_version(context: click.Context, option: click.Parameter, wanted: bool)
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success; 1 something failed (stderr has a line for each failure); 2 wrong usage; "
-    "130 interrupted by Ctrl-C, 143 ended by SIGTERM.",
+    "129 ended because the terminal was closed, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.",
 )
 @click.option(
     "-V",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ def paint_from_record(ctx: click.Context) -> Outcome:
     """
     given = ctx.params
     again, paths, output, size = given["again"], given["paths"], given["output"], given["size"]
+    quoted = shlex.quote(str(again))
     kept = [option.opts[-1] for option in ctx.command.params if option.name in _STORED and is_given(ctx, option.name)]
     if kept:
         raise click.UsageError(
-            f"{' and '.join(kept)} cannot be given with --again: song, seed and variation are stored in the picture. "
-            "Size, colours, surface and the like can be changed."
-            + (f" For the cover of a folder: --again {again} -o ALBUM/cover.jpg" if given["folder_image"] else "")
+            f"--folder-image is for songs. For the cover of a folder: --again {quoted} -o ALBUM/cover.jpg"
+            if given["folder_image"]
+            else f"{' and '.join(kept)} cannot be given with --again: song, seed and variation are stored in the "
+            "picture. Size, colours, surface and the like can be changed."
         )
     if len(paths) > 1:
         raise click.UsageError(
@@ -49,7 +52,7 @@ def paint_from_record(ctx: click.Context) -> Outcome:
             "clavilux paint --again PICTURE -o FOLDER/"
         )
     if given["embed"] and not paths:
-        raise click.UsageError(f"--embed changes a SONG; give it: clavilux paint SONG --again {again} --embed.")
+        raise click.UsageError(f"--embed changes a SONG; give it: clavilux paint SONG --again {quoted} --embed.")
     is_folder = output is not None and is_folder_name(output)
     if output is not None and "{" in output:
         raise click.UsageError(f"-o {output}: with --again, it is a file or a folder, without fields in braces.")
@@ -58,7 +61,7 @@ def paint_from_record(ctx: click.Context) -> Outcome:
     pixels, density = resolve_size(size, given["dpi"])
     asked = read_steering(given)
     record = read_record(again)
-    check_version(record)
+    check_version(record, f"{again}:")
     bundle = None
     if "controls" not in record:
         bundle = bundle_of(record, again, ctx)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import shlex
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -116,9 +117,13 @@ def check_folder_image(path: Path, record: dict[str, Any]) -> None:
     with suppress(ClaviluxError):  # another file
         before = read_record(path)
     if not is_same_picture(before, record, *_OPAQUE) and is_chosen(before, record):
-        raise ChosenError(f"{path}: shows {name_chosen(before)}, which was kept; {_REPLACE} -o {path}")
+        raise ChosenError(
+            f"{path}: shows {name_chosen(before)}, which was kept; {_REPLACE} -o {shlex.quote(str(path))}"
+        )
     if not is_of_same_source(before, record):
-        raise OutputError(f"{path}: {_KEPT}, because it is no picture of this song; remove it to get a new one")
+        raise OutputError(
+            f"{path}: {_KEPT}, because this version did not paint it from this song; remove it to get a new one"
+        )
 
 
 def write_description(picture: Picture, place: Path, before: str) -> None:
@@ -139,7 +144,8 @@ def check_text(place: Path, *descriptions: str) -> None:
     with _as_error(path):
         if os.path.lexists(path) and path.read_bytes().strip() not in {text.encode() for text in descriptions if text}:
             raise OutputError(
-                f"{path}: {_KEPT}, because it is not the description of the picture before; remove it to get a new one"
+                f"{path}: {_KEPT}, because it has another text than the description of the picture; to get a new one, "
+                "remove it"
             )
 
 

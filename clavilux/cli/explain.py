@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,13 @@ def explain(
     """  # noqa: D301  (click: \b keeps line breaks)
     check_suffix(output, ".html", ".htm")
     found = None
+    if source.is_dir():
+        raise click.UsageError(
+            f"{source} is a folder; give one song or picture. For the descriptions of all songs in it: "
+            f"clavilux paint {shlex.quote(str(source))} --describe"
+        )
+    if song is not None and is_picture(song):
+        raise click.UsageError(f"Give one PICTURE, or a PICTURE and its SONG; {song} is a picture too.")
     if is_picture(source):
         if is_given(ctx, "seed"):
             raise click.UsageError(f"{source} is a picture, which stores its seed; give it without --seed.")
@@ -136,8 +144,9 @@ def explain(
         is_clips = song.suffix.lower() == CLIP_SUFFIX
         parts = [] if is_clips else measure_parts(song, read.duration_s)
         page = song_page(picture, parts, opened.descriptors, opened.card, opened.neighbours)
+    note = " (replaced)" if os.path.lexists(output) else ""
     write_output(output, page.encode("utf-8", "backslashreplace"))
-    say(f"{visible(str(source))} -> {visible(str(output))}")
+    say(f"{visible(str(source))} -> {visible(str(output))}{note}")
 
 
 def _explain_picture(ctx: click.Context, source: Path, found: dict[str, Any]) -> str:

@@ -45,14 +45,15 @@ _HINTS = {
         "picture",
     ),
     **dict.fromkeys(("--recipe", "--model", "--networks"), "--bundle NAME, such as --bundle classic"),
-    **dict.fromkeys(("--variations", "--variants"), "--count 4"),
-    "--variation": "--spread 2 for how much variations differ; for one that --count painted, --again song-3.png",
+    **dict.fromkeys(("--variations", "--variants", "--suggestions", "-n"), "--count 4"),
+    "--variation": "--spread 2 for how much variations differ, as it is called since version 0.2; for one that --count "
+    "painted, --again song-3.png",
     **dict.fromkeys(("--transparent", "--transparency", "--alpha"), "--background transparent"),
     **dict.fromkeys(("--skip-existing", "--skip", "--continue"), "--resume"),
     "--no-clobber": "--resume to keep pictures that would not change, or -o with another folder",
     **dict.fromkeys(
-        ("--describe", "--description", "--alt-text", "--alt", "--caption"),
-        "--alt-file for a text file beside the picture; `clavilux explain SONG` prints what was measured and painted",
+        ("--description", "--alt-text", "--alt", "--caption"),
+        "--describe to print it, or --alt-file for a text file beside the picture",
     ),
     **dict.fromkeys(("--progress", "--plain", "--no-bar"), "--no-progress, or nothing: progress is shown on terminals"),
     **dict.fromkeys(("--silent", "-s", "-q"), "--no-progress; results are printed"),
@@ -76,13 +77,15 @@ PAINT_HINTS = {
     **dict.fromkeys(("-r", "--recursive"), "Subfolders are always searched: give only the folder"),
     "--silent": "-q",
     "-s": "--size 3000 for the size, or --seed 7 for the random seed",
-    "--symmetry": "Pictures have no mirror symmetry",
+    **dict.fromkeys(("--symmetry", "--symmetric", "--mirror"), "Pictures have no mirror symmetry"),
     **dict.fromkeys(("--bits", "--depth", "--16bit"), "Pictures have 8 bits per channel, dithered"),
     **dict.fromkeys(
         ("--contrast", "--hue"), "Colours follow the song; --palette, --saturation and --warmth change them"
     ),
+    **dict.fromkeys(("--sad", "--sadder"), "Give --mood -1,0; --warmth and --lightness change one property for sure"),
+    **dict.fromkeys(("--happy", "--happier"), "Give --mood 1,0; --warmth and --lightness change one property for sure"),
     **dict.fromkeys(("--prompt", "--theme"), "The song decides, not words; --mood, --near and --palette steer it"),
-    **dict.fromkeys(("--keep-folders", "--mirror"), 'To keep the folders, give -o "pictures/{folder}/{name}.jpg"'),
+    **dict.fromkeys(("--keep-folders", "--tree"), 'To keep the folders, give -o "pictures/{folder}/{name}.jpg"'),
     **dict.fromkeys(
         ("--title", "--artist", "--text", "--font"), "Clavilux paints no letters: add them in an image program"
     ),
@@ -180,6 +183,8 @@ def _find_hint(name: str, args: list[str]) -> str:
             return f"--bundle {value}"
         if Path(value).suffix.lower() in PICTURE_SUFFIXES:
             return _HINTS["--like"].replace("PICTURE", value)
+    if name == "--variation" and _NUMBER.fullmatch(value):
+        return hint.replace("--spread 2", f"--spread {value}")
     if name == "--shapes" and value in _SIZES:
         return f"--scale {_SIZES[value]}"
     if name in ("--shape", "--shapes") and value.isalpha() and (figure := find_close(value, FIGURE_NAMES)):

@@ -115,7 +115,7 @@ def name_pictures(
             foreign = [p for p in pictures if not may_be_replaced(p, partial(_may_be_of, file=path), inputs)]
             if not foreign:
                 break
-            kept.append(foreign[0])
+            kept += [p for p in foreign[:1] if identity(p) not in inputs]
         notes += [tell_kept(file, pictures[0]) for file in kept]
         taken |= names
         named.append(pictures)

@@ -86,7 +86,8 @@ class Real(click.types.FloatParamType):
         try:
             return float(super().convert(value, param, ctx))
         except click.BadParameter:
-            self.fail(f"{value!r} is not a number, such as -0.5", param, ctx)
+            hint = "; write a point instead of the comma" if "," in str(value) else ""
+            self.fail(f"{value!r} is not a number, such as 0.5{hint}", param, ctx)
 
 
 @contextmanager

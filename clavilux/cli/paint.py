@@ -5,16 +5,13 @@ Paths and options become one `Task` per song. `paint_songs` paints the tasks, an
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from clavilux.audio.clips import NO_DESCRIPTORS
-from clavilux.audio.mix import OFFSET_REMOVED
 from clavilux.cli.again import paint_from_record
 from clavilux.cli.beside import Extras, list_extras, refuse_sheet, write_sheet
 from clavilux.cli.find import find_clips, find_songs
@@ -38,11 +35,11 @@ from clavilux.cli.options import (
 from clavilux.cli.output import complain, say, set_up_log, visible
 from clavilux.cli.painting import open_clavilux, paint_songs
 from clavilux.cli.progress import StatusLine, told_of_interruption, turn_off
+from clavilux.cli.results import Printed
 from clavilux.cli.steering import CUT_PALETTE, read_steering, steering_options
-from clavilux.cli.tasks import Outcome, Task, saving_of, source_of
+from clavilux.cli.tasks import Task, saving_of
 from clavilux.cli.usage import check_usage
 from clavilux.constants import BACKGROUNDS, DEFAULT_SIZE_PX, DPI_RANGE, MAX_AUDIO_S
-from clavilux.explain import explain_report
 from clavilux.options import CONTROLS_SUFFIX, PaintOptions
 from clavilux.picture_file import ALL_FORMATS
 from clavilux.sizes import Size
@@ -181,8 +178,9 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     "An existing file is replaced only if it is such a sheet.",
 )
 @_files("--resume", is_flag=True, help="Skip pictures that exist already and would not change.")
+@_messages("--describe", is_flag=True, help="Print the description of each picture in words.")
 @_messages("--explain", is_flag=True, help="Print what was measured in each song and what was painted.")
-@_messages("--json", "as_json", is_flag=True, help="Print one line of JSON per picture, for scripts.")
+@_messages("--json", "as_json", is_flag=True, help="Print one line of JSON per picture or failed song.")
 @_messages("-q", "--quiet", is_flag=True, callback=turn_off, help="Print only warnings and errors.")
 @no_progress_option(section="Messages")
 @jobs_option(default="one per core for 4 songs or more, else 1")
@@ -241,6 +239,7 @@ def paint(
     logvar_scale: float | None,
     bundle: str,
     explain: bool,
+    describe: bool,
     as_json: bool,
     quiet: bool,
     alt_file: bool,
@@ -277,7 +276,7 @@ def paint(
     """  # noqa: D301  (click: \b keeps line breaks)
     set_up_log(verbose)
     check_usage(ctx)
-    printed = _Printed(explain, as_json, quiet)
+    printed = Printed(explain=explain, describe=describe, as_json=as_json, quiet=quiet)
     if again is not None:
         with StatusLine(1, "painting").shown():
             outcome = paint_from_record(ctx)
@@ -355,7 +354,7 @@ def paint(
         for outcome in paint_songs(tasks, jobs, scheduler, paths):
             n_faults += len(outcome.faults)
             n_skipped += outcome.n_skipped
-            painted += [Path(report["picture"]) for report in outcome.reports]
+            painted += [Path(report["picture"]) for report in outcome.reports if "picture" in report]
             line.advance(is_kept=0 < outcome.n_skipped == len(outcome.reports))
             printed.show(outcome)
     if n_skipped and not quiet:
@@ -365,32 +364,3 @@ def paint(
         if not quiet and not as_json:
             say(f"{len(painted)} picture{'s' * (len(painted) > 1)} -> {visible(str(sheet))}")
     ctx.exit(1 if n_faults else 0)
-
-
-@dataclass
-class _Printed:
-    """Prints outcomes: names of songs and pictures on stdout, warnings and faults on stderr."""
-
-    explain: bool
-    as_json: bool
-    quiet: bool
-    has_warned: bool = False  # whether the warning about missing descriptors was printed; it is printed once per run
-
-    def show(self, outcome: Outcome) -> None:
-        """Print an outcome."""
-        for fault in outcome.faults:
-            complain(fault)
-        if outcome.lacks_descriptors and not self.has_warned:
-            self.has_warned = True
-            complain(f"{outcome.reports[0]['song']}: {NO_DESCRIPTORS}")
-        for warning in outcome.warnings:
-            if not (self.quiet and OFFSET_REMOVED in warning):  # needs no action
-                complain(warning)
-        for report in () if self.quiet else outcome.reports:
-            names = outcome.names or (source_of(report), report["picture"])
-            note = "" if report["status"] == "painted" else f" ({report['status']})"
-            say(json.dumps(report) if self.as_json else " -> ".join(map(visible, names)) + note)
-            if self.explain:
-                say(explain_report(report))
-        for picture, cover in () if self.quiet or self.as_json else outcome.covers:
-            say(f"{visible(str(picture))} -> {visible(str(cover))} (cover)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -98,7 +99,7 @@ def paint_again(task: Again) -> Outcome:
 
 
 def _failed(task: Task | Again, reason: str) -> Outcome:
-    return Outcome(faults=(f"{task}: {reason}",))
+    return Outcome.failed(str(task), f"{task}: {reason}")
 
 
 def _repaint(task: Again) -> Outcome:
@@ -158,7 +159,7 @@ def paint_song(task: Task) -> Outcome:
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = task.threads
         clip = task.options.clip
-        if not task.is_named:
+        if not task.is_named and task.path.is_file() and any(map(os.path.lexists, task.pictures)):
             task = replace(task, pictures=find_own(task.pictures, {"sha256": hash_file(task.path)}, clip))
         beside = _Beside(task)
         skipped = _find_painted(task, clavilux, beside) if task.resume else {}
@@ -184,7 +185,7 @@ def paint_song(task: Task) -> Outcome:
             picture, target, status = beside.save(picture, target, is_main=variation == 0)
             reports[variation] = report_picture(picture, target, bundle.descriptors, bundle.card, neighbours) | status
     except ClaviluxError as error:
-        return Outcome(faults=(str(error),))
+        return Outcome.failed(str(task), str(error))
     return Outcome(
         tuple(reports[number] for number in sorted(reports)),
         (*_warnings(song), *beside.notes),
@@ -216,7 +217,9 @@ class _Beside:
     def keep(self, place: Path, record: dict[str, Any], *, is_chosen: bool = False) -> dict[str, Any]:
         """Return the report of a picture that is kept; a note says so if it is kept because the user chose it."""
         if is_chosen:
-            self.notes.append(f"{place}: shows {name_chosen(record)}, which was kept; -o {place} replaces it")
+            self.notes.append(
+                f"{place}: shows {name_chosen(record)}, which was kept; -o {shlex.quote(str(place))} replaces it"
+            )
         return {"song": str(self._task.path), "picture": str(place), "record": record, "status": "kept"}
 
     def is_done(self, record: dict[str, Any], place: Path, *, is_main: bool) -> bool:

@@ -36,7 +36,8 @@ class Task:
 class Outcome:
     """Result of a task: one report per picture, and messages for stderr."""
 
-    # From `clavilux.explain.report_picture`, with a "status": "painted", "replaced" (an earlier file) or "kept".
+    # From `clavilux.explain.report_picture`, with a "status": "painted", "replaced" (an earlier file) or "kept"; or
+    # "failed", with the entries "song" and "error" only.
     reports: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()  # messages of errors, and about files that were kept; empty if everything was written
@@ -44,6 +45,11 @@ class Outcome:
     lacks_descriptors: bool = False  # whether the song is a feature file without a table of descriptors
     n_skipped: int = 0  # pictures that existed already; their reports have no measurements
     names: tuple[str, str] | None = None  # what to print as "A -> B" instead of the song and the picture of a report
+
+    @classmethod
+    def failed(cls, song: str, fault: str) -> Outcome:
+        """Return the outcome of a song that could not be painted."""
+        return cls(({"song": song, "status": "failed", "error": fault},), faults=(fault,))
 
 
 def source_of(report: dict[str, Any]) -> str:

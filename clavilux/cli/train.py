@@ -123,7 +123,10 @@ class _Stages(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("clavilux: interrupted; the same command with --resume continues this training", err=True)
+            click.echo(
+                "clavilux: interrupted; the same command with --resume continues from the last checkpoint, if any",
+                err=True,
+            )
             raise
 
     def resolve_command(
@@ -200,7 +203,7 @@ def mapping(output: Path, **options: Any) -> None:
     _train_all(_prepare(options | {"resume": True}, output=output), output)
 
 
-@train.command("all", cls=HintedCommand)
+@train.command("all", cls=HintedCommand, hints={"--teacher": "It is gone since version 0.2, with the recipe rival"})
 @_output_option
 @_training_options
 def everything(output: Path, **options: Any) -> None:

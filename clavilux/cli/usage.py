@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -30,10 +31,12 @@ def check_usage(ctx: click.Context) -> None:
         raise click.UsageError(
             f"--alt-file takes no name: text files are named after pictures, such as song.txt; leave out {texts[0]}."
         )
-    if given["explain"] and given["as_json"]:
-        raise click.UsageError("Give --explain or --json, not both.")
-    if given["quiet"] and (given["explain"] or given["as_json"]):
-        raise click.UsageError("--quiet prints nothing; give it without --explain and --json.")
+    printing = [option for option in ("describe", "explain", "as_json") if given[option]]
+    names = [f"--{option.removeprefix('as_')}" for option in printing]
+    if len(names) > 1:
+        raise click.UsageError(f"Give {' or '.join(names)}, not both; --explain and --json include the description.")
+    if given["quiet"] and names:
+        raise click.UsageError(f"--quiet prints nothing; give it without {names[0]}.")
     if given["explain"] and (given["resume"] or given["scheduler"] is not None):
         raise click.UsageError("--explain needs to measure every song again; give it without --resume and --scheduler.")
     check_jobs(ctx)
@@ -71,7 +74,7 @@ def check_usage(ctx: click.Context) -> None:
         for path in filter(is_picture, paths):
             raise AudioError(
                 f"{path}: is a picture, not a song; nothing was changed. To write it into the tags of its song: "
-                f"clavilux paint SONG --again {path} --embed"
+                f"clavilux paint SONG --again {shlex.quote(str(path))} --embed"
             )
         require("mutagen", "tags")  # before any work
     if is_vector:

@@ -95,8 +95,8 @@ def parse_fields(fields: Any, where: str) -> ControlsFile:
     if gone := [name for name in _GONE if name in fields]:
         remedy = ", or remove them: the picture will be another one" if "version" in fields else ""
         raise ControlsError(
-            f"{where}: is of Clavilux 0.1, whose controls {', '.join(gone)} are gone; write it again with `clavilux "
-            f"controls SONG`{remedy}"
+            f"{where}: is of Clavilux 0.1, with controls that are gone ({', '.join(gone)}); write it again with "
+            f"`clavilux controls SONG`{remedy}"
         )
     if "version" not in fields:
         raise ControlsError(

@@ -62,8 +62,8 @@ def attempt(function: Callable[[Any], Any], song: Any) -> Outcome:
 def describe_failure(error: BaseException) -> str:
     """Return one line about an exception for the user, and log its traceback.
 
-    For an `OSError` or a `MemoryError`, the line states the cause. For any other exception, it says that this is a bug
-    of Clavilux, and names the file and the line where the exception was raised.
+    For an `OSError`, a `MemoryError` or a missing package, the line states the cause. For any other exception, it says
+    that this is a bug of Clavilux, and names the file and the line where the exception was raised.
     """
     import traceback  # takes 2 ms
 
@@ -75,6 +75,10 @@ def describe_failure(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename is not None else ""
         return f"{place}{error.strerror}"
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("clavilux"):
+        return (
+            f"the package {error.name} is missing, so the installation is damaged; install Clavilux again (README.md)"
+        )
     frames = traceback.extract_tb(error.__traceback__)
     place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
     name = type(error).__name__

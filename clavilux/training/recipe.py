@@ -85,7 +85,8 @@ FORMER_NAMES = {
 _GONE = {
     "kind_evenness": "it is gone; [analysis.kind_shares] sets how often there is each kind of marks",
     **dict.fromkeys(
-        ("mark_weight", "restarts", "recoloured", "steady_palettes"), "it is gone without a replacement; remove it"
+        ("mark_weight", "restarts", "recoloured", "steady_palettes", "feature_weight"),
+        "it is gone without a replacement; remove it",
     ),
 }
 
@@ -281,7 +282,8 @@ def load_recipe(name: str) -> Recipe:
         If there is no such recipe, the file is empty or not TOML, a key is unknown, or a value has a wrong type or is
         out of range.
     """
-    path = _find(name, Path(), f"there is no recipe {name!r}")
+    gone = ", which is gone since version 0.2" * (name == "rival")
+    path = _find(name, Path(), f"there is no recipe {name!r}{gone}")
     recipe = _build(Recipe, _load_fields(path, ()), path.name)
     assert isinstance(recipe, Recipe)
     return recipe
