@@ -67,9 +67,16 @@ _HOMES = {
 }  # name -> module; all other names are errors
 
 
+_METHODS = {name: name for name in ("repaint", "read_song", "controls", "z_image")} | {
+    "listen": "read_song",
+    "siblings": "variations",
+}  # name that users look for here -> method
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module 'clavilux' has no attribute {name!r}")
+        hint = f"; Clavilux().{_METHODS[name]} does this" if name in _METHODS else ""
+        raise AttributeError(f"module 'clavilux' has no attribute {name!r}{hint}")
     return getattr(import_module(_HOMES.get(name, "clavilux.errors")), name)
 
 

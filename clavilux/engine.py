@@ -114,7 +114,17 @@ class Engine:
         return np.asarray([*z_audio, *(song.descriptors[name] for name in self.bundle.descriptors)], np.float32)
 
     def map_song(self, song_code: Float32) -> Float32:
-        """Return z_image (64,) float32 for a song code (64 + D,)."""
+        """Return z_image (64,) float32 for a song code (64 + D,) from `encode_song`.
+
+        Raises
+        ------
+        AudioError
+            If ``song_code`` is not an array.
+        BundleError
+            If it has another shape, or values that are not finite.
+        """
+        if not isinstance(song_code, np.ndarray):
+            raise AudioError(f"song_code is {show(song_code)}; it is the array that encode_song(song) returns")
         return np.asarray(self._network("mapping.onnx").run(song_code[None])["z_image"][0])
 
     def encode_picture(self, rgb: NDArray[np.uint8]) -> tuple[Float32, Float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
+from inspect import signature
 from typing import Any, Unpack, overload
 
 from clavilux.audio.song import Song
@@ -162,7 +163,7 @@ def paint(
     (256, 256, 3)
     """
     checked = PaintOptions().changed(options, paint)
-    if progress is not None and not callable(progress):
+    if progress is not None and not _takes_two(progress):
         raise PictureError(
             f"progress is {show(progress)}; it must be a function, which is called with the number of songs done and "
             "the number of all songs"
@@ -185,6 +186,19 @@ def paint(
             refuse_mistaken(one[0] if _has_rate(one) else one)
         return Pictures(clavilux, songs, checked, progress, skips=on_error == "skip")
     return next(Pictures(clavilux, [(song, sr)], checked, progress))
+
+
+def _takes_two(function: Any) -> bool:
+    """Return whether a value can be called with two arguments; True also for functions without a known signature."""
+    if not callable(function):
+        return False
+    try:
+        signature(function).bind(0, 1)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
 
 
 def _is_several(song: Any) -> bool:

@@ -16,7 +16,7 @@ from clavilux.alt_text import Cells, Look, MainColour, average_cells, describe_p
 from clavilux.constants import DENSITY_DPI, DPI_RANGE
 from clavilux.errors import OutputExistsError, PictureError
 from clavilux.painter.controls import Controls
-from clavilux.picture_file import VECTOR_FORMATS, encode_picture, picture_format, suffix_of
+from clavilux.picture_file import ALL_FORMATS, VECTOR_FORMATS, encode_picture, picture_format, suffix_of
 from clavilux.system.arguments import FileName, Number, file_path, real_number, show, whole_number
 from clavilux.system.files import replacing
 
@@ -35,7 +35,8 @@ _SHOWN_PX = 1_024  # longest side of the picture that a notebook shows
 class Picture:
     """A picture and the data that it was painted from.
 
-    Jupyter shows the picture, and `numpy.asarray` returns its pixels. All arrays are read-only.
+    Jupyter shows the picture, and `numpy.asarray` returns its pixels. All arrays are read-only. Two pictures are never
+    equal by ``==``; compare their pixels or records.
 
     Attributes
     ----------
@@ -213,6 +214,12 @@ class Picture:
         path = file_path("path", target if is_path else getattr(target, "name", None) or "picture")
         if format is None and not (is_path or path.suffix):
             raise PictureError('a file without a name has no format; give one, such as format="png"')
+        if (
+            format is not None
+            and is_path
+            and ALL_FORMATS.get(path.suffix.lower(), kind := ALL_FORMATS[suffix_of(format)]) != kind
+        ):
+            raise PictureError(f"{path}: is the name of another format than {show(format)}; give one of them")
         height, width, _ = self.pixels.shape
         named = path if format is None else Path(f"{path}{suffix_of(format)}")
         kind = picture_format(named, (width, height), vector=True, transparent=self.rgba is not None)

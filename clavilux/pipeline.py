@@ -198,8 +198,8 @@ class Clavilux:
     def variations(
         self,
         song: Source | Song,
-        *,
         count: Number,
+        *,
         sr: Number | None = None,
         skip: Container[int] = (),
         options: PaintOptions | None = None,

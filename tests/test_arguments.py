@@ -526,3 +526,33 @@ def test_several_songs_come_from_any_iterable_and_are_painted_again(fake_bundle:
 def test_only_public_names_are_offered_and_a_song_is_shown_in_a_line(make_song: MakeSong) -> None:
     assert dir(clavilux) == sorted(clavilux.__all__)
     assert repr(make_song()) == "<Song 'song0', 0:30>"
+
+
+def test_guesses_of_the_python_interface_are_answered(fake_bundle: Path, tone_file: Path, tmp_path: Path) -> None:
+    engine = Clavilux(fake_bundle)
+    song = engine.read_song(tone_file)
+    for name, method in (("repaint", "repaint"), ("listen", "read_song")):
+        with pytest.raises(AttributeError, match=rf"no attribute '{name}'; Clavilux\(\)\.{method} does this"):
+            getattr(clavilux, name)
+    assert len(list(engine.variations(song, 2, size=64))) == 2
+    with pytest.raises(AudioError, match=r"song_code is an object of type Song; it is the array that encode_song"):
+        engine.engine.map_song(song)  # type: ignore[arg-type]
+    with pytest.raises(PictureError, match=r"progress is .*; it must be a function, which is called with the number"):
+        clavilux.paint([tone_file], bundle=fake_bundle, progress=lambda n_done: None)  # type: ignore[call-overload]
+    with pytest.raises(ControlsError, match=r"is a path; give the text in it, or paint the file: paint\('c\.json'\)"):
+        Controls.from_json("c.json")
+    picture = engine.paint(song, size=64)
+    with pytest.raises(PictureError, match=r"a\.jpg: is the name of another format than 'png'; give one of them"):
+        picture.save(tmp_path / "a.jpg", format="png")
+    picture.save(tmp_path / "a.jpg", format="jpeg")
+    picture.save(tmp_path / "plain", format="png")
+    (tmp_path / "plain").chmod(0o400)
+    before = (tmp_path / "plain").read_bytes()
+    with pytest.raises(PictureError, match=r"plain: cannot be written .*read-only"):
+        engine.paint(song, size=65).save(tmp_path / "plain", format="png")
+    assert (tmp_path / "plain").read_bytes() == before
+    with pytest.raises(PictureError, match="it must have two colours that differ, or more"):
+        Steering(palette="red,#ff0000")
+    assert Steering(surface="Flat", figure="GUITAR", marks="Rings,dots") == Steering(
+        surface="flat", figure="guitar", marks=("rings", "dots")
+    )

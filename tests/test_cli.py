@@ -22,7 +22,7 @@ from clavilux.cli import COMMANDS, cli
 from clavilux.cli.names import numbered
 from clavilux.cli.options import SEED_MOVES
 from clavilux.constants import FINISH
-from clavilux.picture_file import read_record
+from clavilux.picture_file import read_description, read_record
 from clavilux.system.extras import install_command
 from clavilux.system.outcomes import Raised, attempt
 from clavilux.version import __version__
@@ -543,6 +543,30 @@ def test_explain_says_what_was_heard_and_what_was_painted(songs: Path, fake_bund
     assert report["mapped_descriptors"] == ["tempo", "loudness"]
     assert " tempo: about " in text and " loudness: " in text and "not used for the picture: key " in text
     assert len(report["descriptors"]) > 10 and "flux" in report["descriptors"]  # the values are in the JSON
+
+
+def test_descriptions_are_printed_also_of_pictures_that_are_kept(songs: Path, fake_bundle: Path) -> None:
+    for options, status in (((), ""), (("--resume",), " (kept)")):
+        done = paint(songs / "chord.wav", "--describe", *options, bundle=fake_bundle)
+        line, description = done.stdout.splitlines()
+        assert line.endswith(f"-> chord.png{status}") and description == read_description(Path("chord.png"))
+    done = paint(songs / "chord.wav", "--describe", "--json", bundle=fake_bundle)
+    assert done.exit_code == 2 and "Give --describe or --json, not both" in done.output
+    done = run("explain", songs)
+    assert done.exit_code == 2 and f"clavilux paint {songs} --describe" in done.output
+
+
+def test_variations_are_explained_without_repeating_the_song(songs: Path, fake_bundle: Path) -> None:
+    done = paint(songs / "chord.wav", "--explain", "--count", 3, bundle=fake_bundle)
+    assert [done.stdout.count(title) for title in ("measured:", "painted:", "Variation 2 (picture 3")] == [1, 3, 1]
+
+
+def test_a_failed_song_has_a_line_of_json(songs: Path, fake_bundle: Path) -> None:
+    (songs / "broken.mp3").write_bytes(b"no sound")
+    done = paint(songs / "broken.mp3", songs / "chord.wav", "--json", bundle=fake_bundle)
+    failed, painted = map(json.loads, done.stdout.splitlines())
+    assert failed["song"].endswith("broken.mp3") and failed["status"] == "failed"
+    assert done.stderr == f"clavilux: {failed['error']}\n" and painted["status"] == "painted"
 
 
 def test_a_silent_song_says_so(songs: Path, fake_bundle: Path) -> None:

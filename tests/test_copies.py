@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from clavilux.training.datasets import TRAINING, AudioFeatureDataset
 from clavilux.training.recipe import load_recipe
 from clavilux.training.run import Run
 from clavilux.training.songs import SongCodes, song_weights, wiener_gains
-from clavilux.training.track_copies import TrackCopies, copy_tracks
+from clavilux.training.track_copies import TrackCopies, check_recordings, copy_tracks
 from clavilux.training.train_track_embedding import TrackEmbeddingTask
 
 
@@ -154,8 +155,11 @@ def test_copies_are_made_once_and_the_same_in_every_run(run: Run, tmp_path: Path
     # Without recordings, a run can use copies that were made before, and cannot make them.
     without = dataclasses.replace(run, music=None)
     np.testing.assert_array_equal(copy_tracks(without, dataset, TRAINING).statistics, made.statistics)
-    with pytest.raises(TrainingError, match="there are only feature files; give --audio the folder of music"):
-        copy_tracks(dataclasses.replace(without, folder=tmp_path / "third run"), dataset, TRAINING)
+    check_recordings(without)
+    third = dataclasses.replace(without, folder=tmp_path / "third run")
+    for check in (partial(copy_tracks, third, dataset, TRAINING), partial(check_recordings, third)):
+        with pytest.raises(TrainingError, match="there are only feature files; give --audio the folder of music"):
+            check()
     (run.music / "album" / "2.flac").unlink()  # type: ignore[operator]
     with pytest.raises(TrainingError, match=r"2\.flac: is missing"):
         copy_tracks(dataclasses.replace(run, folder=tmp_path / "fourth run"), dataset, TRAINING)

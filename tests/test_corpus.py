@@ -871,6 +871,9 @@ def test_table_faults_are_named(tmp_path: Path, build: Callable[..., tuple[Build
     table.write_text(re.sub(r",(training|validation|held-out)\n", ",hidden\n", text))
     with pytest.raises(CorpusError, match="split is 'hidden'; allowed are training, validation, held-out"):
         load_table(tmp_path / "out")
+    table.write_text("file,split,role,source,tier,licence\na.png,held-out,abstract,mine,free,mine\n")  # of a user
+    (row,) = load_table(tmp_path / "out")
+    assert (row.split, row.role, row.artist, row.width, row.seconds) == ("held-out", "abstract", "", 0, 0.0)
     table.write_text(text[: text.rindex(",") - 4] + "\n")
     with pytest.raises(CorpusError, match="damaged"):
         load_table(tmp_path / "out")

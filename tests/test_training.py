@@ -400,4 +400,4 @@ def test_after_an_interruption_a_line_says_how_to_continue(monkeypatch):
     for command in (["all", "-o", "bundle"], ["audio-vae"], ["image-vae"]):
         result = CliRunner().invoke(cli, ["train", *command])
         assert result.exit_code == 130
-        assert "the same command with --resume continues this training" in result.output
+        assert "the same command with --resume continues from the last checkpoint, if any" in result.output

@@ -233,6 +233,7 @@ def _prepare(given: dict[str, Any], *, songs: bool = True, pictures: bool = True
     from clavilux.training.processes import Processes
     from clavilux.training.recipe import load_recipe
     from clavilux.training.run import Run, start_bundle
+    from clavilux.training.track_copies import check_recordings
 
     recipe = load_recipe(given["recipe"])
     processes = Processes(given["devices"], given["num_nodes"])
@@ -263,6 +264,7 @@ def _prepare(given: dict[str, Any], *, songs: bool = True, pictures: bool = True
         with fabric.rank_zero_first():
             if not _has_features(run.features):
                 run = _measure_music(run)
+        check_recordings(run)
         check_songs(run, descriptors=output is not None)
     return run
 

@@ -127,7 +127,9 @@ def load_items(kind: Kind) -> list[Item]:
 
 
 def load_table(directory: Path | str) -> list[CorpusRow]:
-    """Return the rows of the table of a corpus, in the order of the shipped table.
+    """Return the rows of the table of a corpus, in the order of the table.
+
+    A table that a user wrote needs only some of the columns; texts are then "", and numbers 0.
 
     Parameters
     ----------
@@ -149,7 +151,7 @@ def load_table(directory: Path | str) -> list[CorpusRow]:
         raise CorpusError(
             f"{path} does not exist. Give the folder of a corpus; clavilux corpus build --art -o {directory} makes one."
         )
-    return [_parse_row(row) for row in read_rows(path, required=[field.name for field in fields(CorpusRow)])]
+    return [_parse_row(row) for row in read_rows(path, required=("split", "role", "source", "tier", "licence"))]
 
 
 def read_rows(path: Path, *, required: Sequence[str]) -> list[Row]:
@@ -206,10 +208,10 @@ def _slug(source: str) -> str:
 
 
 def _parse_row(row: Row) -> CorpusRow:
-    values: dict[str, Any] = {field.name: row[field.name] for field in fields(CorpusRow)}
-    values["seconds"] = read_number(row, "seconds", CorpusError)
+    values: dict[str, Any] = {field.name: row.get(field.name, "") for field in fields(CorpusRow)}
+    values["seconds"] = read_number(row, "seconds", CorpusError) if "seconds" in row else 0.0
     try:
-        values |= {"width": int(row["width"]), "height": int(row["height"])}
+        values |= {side: int(row.get(side, 0)) for side in ("width", "height")}
     except ValueError as error:
         raise CorpusError(f"{row.where} is damaged ({error}). Build the corpus again.") from error
     return CorpusRow(**values)

@@ -63,8 +63,14 @@ def read_json(text: str, where: str) -> ControlsFile:
     try:
         fields: Any = json.loads(text)
     except TypeError as error:
-        raise ControlsError(f"{where}: is {show(text)}; controls are JSON text") from error
+        raise ControlsError(
+            f"{where}: is {show(text)}; controls are JSON text; to paint a file, paint(path)"
+        ) from error
     except (ValueError, RecursionError) as error:
+        if isinstance(text, str) and text.lower().endswith(".json"):
+            raise ControlsError(
+                f"{where}: is a path; give the text in it, or paint the file: paint({text!r})"
+            ) from error
         raise ControlsError(f"{where}: is not JSON ({error}); `clavilux controls SONG` writes such a file") from error
     return parse_fields(fields, where)
 

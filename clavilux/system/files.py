@@ -37,6 +37,7 @@ Identity = tuple[int, int]
 """Device and inode, which identify a file under all its names."""
 
 _TEMPORARY_PREFIX = ".clavilux-"
+_WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _CAN_PROBE = os.name == "posix"  # on Windows, `os.kill` with the signal 0 sends Ctrl-C instead of probing a process
 _FOREIGN_AGE_S = 86_400.0  # age from which temporary files of other machines are removed
 
@@ -205,7 +206,7 @@ def web_address(path: object) -> str | None:
     >>> web_address("https:/example.com/a.mp3")
     'https://example.com/a.mp3'
     """
-    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", str(path))
+    found = re.match(r"(?!file:)([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", str(path))
     return f"{found[1]}://{found[2]}" if found else None
 
 
@@ -252,13 +253,17 @@ def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> 
     If the block raises an exception, the temporary file is removed and the previous file is unchanged. With
     ``durable``, the content is on the disk before the rename, so that a loss of power does not leave an empty file.
     With ``exclusive``, an existing file is not replaced, and `FileExistsError` is raised, even if two processes write
-    at the same time. A pipe or a device is never replaced.
+    at the same time. A pipe, a device or a file without permission to write is never replaced.
     """
     mode = stat.S_IFREG
+    is_locked = False
     with suppress(OSError, ValueError):  # it does not exist yet
-        mode = stat.S_IFMT(path.stat().st_mode)
+        status = path.stat()
+        mode, is_locked = stat.S_IFMT(status.st_mode), not status.st_mode & _WRITE_BITS
     if mode not in (stat.S_IFREG, stat.S_IFDIR):
         raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
+    if is_locked and mode == stat.S_IFREG:  # a rename would replace it
+        raise OSError(errno.EACCES, "the file is read-only", str(path))
     temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.tmp")
     _own_temporaries.add(temporary)
     try:

@@ -118,6 +118,8 @@ def loop_settings(
     a hash of the training data.
     """
     steps = recipe.epochs * max(1, n_items // recipe.batch) if recipe.epochs else recipe.steps
+    if recipe.warmup > steps:
+        run.note(f"warmup is {recipe.warmup} of {steps} steps, so that the learning rate never reaches its value")
     holds_kl = recipe.objective == "kl_target"
     return LoopSettings(
         steps=steps,

@@ -25,7 +25,7 @@ from clavilux.measures.copies import random_copy, read_stereo, through
 from clavilux.models.audio_vae import window_statistics
 from clavilux.system.jobs import run_calls
 from clavilux.system.tables import read_number
-from clavilux.training.datasets import AudioFeatureDataset, read_descriptors
+from clavilux.training.datasets import TRAINING, AudioFeatureDataset, read_descriptors
 from clavilux.training.logs import log_counts
 from clavilux.training.run import Run, cached
 
@@ -66,6 +66,18 @@ class TrackCopies:
         return means / counts[..., None]
 
 
+_NO_RECORDINGS = (
+    "the track embedding and the gains of the mapping are learnt from degraded copies of recordings, and there are "
+    "only feature files; give --audio the folder of music, or set copies = 0 below [track_embedding] in the recipe"
+)
+
+
+def check_recordings(run: Run) -> None:
+    """Raise a `TrainingError` if a run needs copies of recordings, and has neither recordings nor copies."""
+    if run.learns_from_copies and run.music is None and not (run.folder / f"copies-{TRAINING}.npz").exists():
+        raise TrainingError(_NO_RECORDINGS)
+
+
 def copy_tracks(run: Run, dataset: AudioFeatureDataset, split: str) -> TrackCopies:
     """Return measurements of degraded copies of the recordings of a dataset; they are cached in the run folder.
 
@@ -81,10 +93,7 @@ def copy_tracks(run: Run, dataset: AudioFeatureDataset, split: str) -> TrackCopi
 
     def make() -> TrackCopies:
         if run.music is None:
-            raise TrainingError(
-                "the track embedding learns from degraded copies of recordings, and there are only feature files; give "
-                "--audio the folder of music, or set copies = 0 below [track_embedding] in the recipe"
-            )
+            raise TrainingError(_NO_RECORDINGS)
         run.log(f"track copies: {recipe.copies} of {EXCERPT_S:.0f} s of each of {len(dataset.entries)} recordings")
         rows = read_descriptors(run.features)
         calls = []
