@@ -561,6 +561,15 @@ def test_variations_are_explained_without_repeating_the_song(songs: Path, fake_b
     assert [done.stdout.count(title) for title in ("measured:", "painted:", "Variation 2 (picture 3")] == [1, 3, 1]
 
 
+def test_a_chosen_picture_that_is_kept_is_explained(songs: Path, fake_bundle: Path) -> None:
+    assert paint(songs / "chord.wav", bundle=fake_bundle).exit_code == 0
+    again = ("--again", "chord.png", "-o", "chord.png", "--warmth", 1)
+    assert run("paint", *again, "--bundle", fake_bundle).exit_code == 0
+    done = paint(songs / "chord.wav", "--explain", bundle=fake_bundle)
+    assert done.exit_code == 0 and "Steered: warmth 1" in done.stdout
+    assert read_description(Path("chord.png")) in done.stdout
+
+
 def test_a_failed_song_has_a_line_of_json(songs: Path, fake_bundle: Path) -> None:
     (songs / "broken.mp3").write_bytes(b"no sound")
     done = paint(songs / "broken.mp3", songs / "chord.wav", "--json", bundle=fake_bundle)

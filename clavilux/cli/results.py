@@ -12,7 +12,7 @@ from clavilux.audio.mix import OFFSET_REMOVED
 from clavilux.cli.beside import described
 from clavilux.cli.output import complain, say, visible
 from clavilux.cli.tasks import Outcome, source_of
-from clavilux.explain import explain_report
+from clavilux.explain import explain_record, explain_report
 
 
 @dataclass
@@ -49,8 +49,14 @@ class Printed:
     def _show_picture(self, report: dict[str, Any], names: tuple[str, str]) -> None:
         note = "" if report["status"] == "painted" else f" ({report['status']})"
         say(" -> ".join(map(visible, names)) + note)
+        is_measured = "measured" in report  # not of pictures that were kept
+        if self.describe or self.explain:
+            description = report["description"] if is_measured else described(Path(report["picture"]))
         if self.describe:
-            say(report.get("description") or described(Path(report["picture"])) or "the file has no description")
-        if self.explain:
-            say(explain_report(report, is_variation=report["song"] == self.explained))
-            self.explained = report["song"]
+            say(description or "the file has no description")
+        if self.explain and is_measured:
+            song = source_of(report)
+            say(explain_report(report, is_variation=song == self.explained))
+            self.explained = song
+        elif self.explain:
+            say(explain_record(report["record"], description))
