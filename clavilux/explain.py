@@ -95,6 +95,7 @@ def report_picture(
         "accent": None if accent is None else _report_colour(accent),
         "look": {name: round(value, 3) for name, value in picture.look._asdict().items() if value is not None},
         "controls": None if controls is None else _report_controls(controls),
+        "transparent_share": None if picture.alpha is None else round(float((picture.alpha < 128).mean()), 3),
         # Without the answer: it has the name of a figure, but is only a small shape, such as a disc.
         "main_figure": None if controls is None else next(iter(figure_names(controls)), "none"),
         "z_image_norm": None if picture.z_image is None else round(float(np.linalg.norm(picture.z_image)), 4),

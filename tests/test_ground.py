@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -136,7 +137,8 @@ def test_formats_keep_alpha_and_the_record_repaints_it(
 ) -> None:
     first, again = tmp_path / f"a.{suffix}", tmp_path / f"again.{suffix}"
     options = ("--bundle", fake_bundle, "--size", "80x64")
-    assert run("paint", song, *options, "--background", "transparent", "-o", first).exit_code == 0
+    done = run("paint", song, *options, "--background", "transparent", "-o", first)
+    assert done.exit_code == 0 and re.fullmatch(r".* -> .* \(\d+ % transparent\)\n", done.stdout)
     assert read_record(first)["background"] == "transparent"
     with Image.open(first) as image:
         assert image.mode == "RGBA"

@@ -219,6 +219,12 @@ def test_only_a_sheet_is_replaced_by_a_sheet(fake_bundle: Path, song: Path) -> N
     )
 
 
+def test_letters_that_no_font_has_are_named(fake_bundle: Path, song: Path) -> None:
+    song.rename("a\ue000.flac")
+    done = run("paint", "a\ue000.flac", "--bundle", fake_bundle, "--size", 64, "--sheet", "sheet.jpg")
+    assert "sheet.jpg: letters of a\ue000 are shown as ?, because no font on this machine has them" in done.stderr
+
+
 def test_a_sheet_shows_all_pictures_of_a_run(fake_bundle: Path) -> None:
     result = run("paint", "song.flac", "--bundle", fake_bundle, "--size", 64, "--count", 3, "--sheet", "all/sheet.png")
     assert result.exit_code == 0, result.output

@@ -198,10 +198,11 @@ def refuse_sheet(sheet: Path, songs: Sequence[Path], pictures: Sequence[Path]) -
         raise OutputError(f"{sheet}: exists already and is no sheet of Clavilux; remove it, or give another name")
 
 
-def write_sheet(sheet: Path, pictures: Sequence[Path]) -> None:
+def write_sheet(sheet: Path, pictures: Sequence[Path]) -> list[str]:
     """Write a contact sheet of picture files to ``sheet``: a grid of thumbnails with numbers (from 1) and names.
 
-    The extension of ``sheet``, which is a key of `FORMATS`, gives the format.
+    The extension of ``sheet``, which is a key of `FORMATS`, gives the format. Returned are the names with letters that
+    no font on this machine has, which are drawn as "?".
     """
     from PIL import Image, ImageDraw
 
@@ -224,6 +225,7 @@ def write_sheet(sheet: Path, pictures: Sequence[Path]) -> None:
         draw.text((left, top + side + 2), label, "black", font)
     names = [picture.stem for picture in pictures]
     write_output(sheet, encode_sheet(np.asarray(page), FORMATS[sheet.suffix.lower()], names))
+    return [name for name in names if _drawable(name, font).count("?") > name.count("?")]
 
 
 def _open_font() -> FreeTypeFont:

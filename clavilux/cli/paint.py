@@ -43,7 +43,7 @@ from clavilux.constants import BACKGROUNDS, DEFAULT_SIZE_PX, DPI_RANGE, MAX_AUDI
 from clavilux.options import CONTROLS_SUFFIX, PaintOptions
 from clavilux.picture_file import ALL_FORMATS
 from clavilux.sizes import Size
-from clavilux.system.files import refuse_inputs
+from clavilux.system.files import first_names, refuse_inputs
 from clavilux.system.jobs import check_scheduler
 
 _RANDOM_FOLDER = "generated_images"
@@ -360,7 +360,11 @@ def paint(
     if n_skipped and not quiet:
         complain(f"skipped {n_skipped} picture{' that exists' if n_skipped == 1 else 's that exist'} already")
     if sheet is not None and painted:
-        write_sheet(sheet, painted)
+        if lacking := write_sheet(sheet, painted):
+            complain(
+                f"{sheet}: letters of {first_names(lacking)} are shown as ?, because no font on this machine has them; "
+                "install one, such as Noto Sans CJK"
+            )
         if not quiet and not as_json:
             say(f"{len(painted)} picture{'s' * (len(painted) > 1)} -> {visible(str(sheet))}")
     ctx.exit(1 if n_faults else 0)

@@ -48,6 +48,8 @@ class Printed:
 
     def _show_picture(self, report: dict[str, Any], names: tuple[str, str]) -> None:
         note = "" if report["status"] == "painted" else f" ({report['status']})"
+        if (share := report.get("transparent_share")) is not None:
+            note += f" ({100 * share:.0f} % transparent)"
         say(" -> ".join(map(visible, names)) + note)
         is_measured = "measured" in report  # not of pictures that were kept
         if self.describe or self.explain:
