@@ -33,6 +33,7 @@ _HUES = (  # pure colours of sRGB: red 40, yellow 103, green 136, cyan 196, blue
     (math.inf, "pink"),
 )
 _VIOLET_FROM = 297.0  # degrees: smallest hue of light and medium colours that are called violet
+_BROWN_BELOW, _BROWN_CHROMA = 45.0, 60.0  # an orange as light and as strong as these is not brown
 _PURE = {words for _, words in _HUES} - {"pink"}  # names that sound vivid; pink does not
 _GREYISH = 22.0  # chroma below which they are qualified
 _ALIKE = 0.75  # least likeness of two words, from 0 to 1, to be a slip of the keyboard
@@ -65,7 +66,7 @@ def name_colours(lab: Float32) -> NDArray[np.str_]:
     names = _look_up(_HUES, hue).astype("U16")
     is_orange, is_yellow = names == "orange", names == "yellow"
     names[(is_orange | is_yellow) & (lightness >= 60) & (chroma < 35)] = "beige"
-    names[is_orange & (lightness < 60)] = "brown"
+    names[is_orange & (lightness < 60) & ((lightness < _BROWN_BELOW) | (chroma < _BROWN_CHROMA))] = "brown"
     # Only dark colours of these hues look blue, such as the pure blue of sRGB.
     names[(names == "blue") & (hue >= _VIOLET_FROM) & (lightness >= 40)] = "violet"
     names[(names == "pink") & (lightness < 50) & (chroma < 32)] = "mauve"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from clavilux.constants import DENSITY_DPI, SIZE_RANGE_PX
 from clavilux.errors import PictureError
-from clavilux.system.arguments import FileName, file_path, show
+from clavilux.system.arguments import FileName, counted, file_path, show
 from clavilux.version import __version__
 
 FORMATS = {
@@ -119,7 +119,7 @@ def encode_sheet(pixels: NDArray[np.uint8], kind: str, names: Sequence[str]) -> 
     pictures on it, which are written into the file.
     """
     numbered = ", ".join(f"{k} {name}" for k, name in enumerate(names, 1))
-    described = f"Sheet of {len(names)} abstract pictures with their numbers and names: {numbered}."
+    described = f"Sheet of {counted(len(names), 'abstract picture')} with numbers and names: {numbered}."
     return encode_picture(pixels, kind, quality=90, dpi=DENSITY_DPI, description=described, record={_SHEET: len(names)})
 
 
