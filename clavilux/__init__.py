@@ -67,7 +67,7 @@ _HOMES = {
 }  # name -> module; all other names are errors
 
 
-_METHODS = {name: name for name in ("repaint", "read_song", "controls", "z_image")} | {
+_METHODS = {name: name for name in ("variations", "repaint", "read_song", "controls", "z_image")} | {
     "listen": "read_song",
     "siblings": "variations",
 }  # name that users look for here -> method

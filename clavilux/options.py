@@ -44,18 +44,25 @@ _WORDS = {
     "saturation": "chroma colourfulness vivid gray grey",
     "complexity": "calm calmer busy busier detail details density",
     "variation": "sibling",
-    "size": "width height resolution dimensions pixels supersample",
+    "size": "width height resolution dimensions pixels",
     "seed": "random_state rng",
     "background": "transparent",
     "max_s": "duration seconds max_seconds",
     "noise_std": "noise",
     "sr": "rate sample_rate samplerate fs",
+    "Clavilux": "threads workers jobs",
     "bundle": "model network weights",
     "Clavilux().variations": "count variations n_variations",
     "Picture.save": "format output out file filename path quality",
 }
 _MEANT = {word: name for name, words in _WORDS.items() for word in words.split()}
 """Word that is given as the name of an argument -> the argument that is meant, or the function that has it."""
+
+
+_GONE = {
+    "supersample": "every picture has smooth edges",
+    **dict.fromkeys(("mirror", "flip"), "pictures have no mirror symmetry"),
+}  # argument of version 0.1 -> what is so without it
 
 
 class OptionArguments(TypedDict, total=False):
@@ -282,6 +289,8 @@ def _refuse_argument(name: str, known: list[str], function: Callable[..., Any] |
         for parameter in kinds
         if parameter.kind != parameter.VAR_KEYWORD and parameter.name not in ("self", *known)
     ]
+    if name in _GONE:
+        raise PictureError(f"{name} is gone since version 0.2: {_GONE[name]}; leave it out")
     near = difflib.get_close_matches(name, [*own, *known], n=1)
     meant = _MEANT.get(name.lower()) or (near[0] if near else None)
     if meant is None:

@@ -220,6 +220,8 @@ class Picture:
             and ALL_FORMATS.get(path.suffix.lower(), kind := ALL_FORMATS[suffix_of(format)]) != kind
         ):
             raise PictureError(f"{path}: is the name of another format than {show(format)}; give one of them")
+        if format is not None and is_path and path.suffix and path.suffix.lower() not in ALL_FORMATS and path.exists():
+            raise PictureError(f"{path}: exists already and is not the name of a picture; give another name")
         height, width, _ = self.pixels.shape
         named = path if format is None else Path(f"{path}{suffix_of(format)}")
         kind = picture_format(named, (width, height), vector=True, transparent=self.rgba is not None)

@@ -16,6 +16,7 @@ from clavilux.audio.song import Song, check_song
 from clavilux.audio.sources import Source, read_source
 from clavilux.bundle import open_bundle
 from clavilux.constants import DEFAULT_SIZE_PX, LATENT_DIM, MAX_AUDIO_S
+from clavilux.directions import Variations, generator_of
 from clavilux.engine import Engine
 from clavilux.errors import BundleError, PictureError
 from clavilux.options import PaintArguments, PaintOptions
@@ -25,7 +26,6 @@ from clavilux.reference_pictures import NearPicture
 from clavilux.steering import NO_STEERING, SteeringArguments
 from clavilux.system.arguments import MAX_SEED, MAX_THREADS, FileName, Number, Size, float_array, show, whole_number
 from clavilux.system.threads import one_blas_thread
-from clavilux.variations import Variations, generator_of
 
 if TYPE_CHECKING:
     from clavilux.painter.controls import Controls

@@ -480,9 +480,11 @@ def test_a_word_for_an_argument_leads_to_it(word: str, hint: str) -> None:
 
 def test_every_word_leads_to_an_argument_or_to_a_method() -> None:
     arguments = {field.name for kind in (PaintOptions, Steering) for field in fields(kind)} | {"sr", "bundle"}
-    methods = {"Clavilux().variations", "Picture.save"}
+    methods = {"Clavilux", "Clavilux().variations", "Picture.save"}
     assert set(_WORDS) <= arguments | methods
     assert not arguments & set(_MEANT)
+    with pytest.raises(PictureError, match=r"supersample is gone since version 0\.2: every picture has smooth edges"):
+        clavilux.paint("song.flac", supersample=2)  # type: ignore[call-overload]
 
 
 def test_songs_that_are_mistaken_are_explained(fake_bundle: Path, tone_file: Path) -> None:
@@ -531,7 +533,7 @@ def test_only_public_names_are_offered_and_a_song_is_shown_in_a_line(make_song: 
 def test_guesses_of_the_python_interface_are_answered(fake_bundle: Path, tone_file: Path, tmp_path: Path) -> None:
     engine = Clavilux(fake_bundle)
     song = engine.read_song(tone_file)
-    for name, method in (("repaint", "repaint"), ("listen", "read_song")):
+    for name, method in (("variations", "variations"), ("repaint", "repaint"), ("listen", "read_song")):
         with pytest.raises(AttributeError, match=rf"no attribute '{name}'; Clavilux\(\)\.{method} does this"):
             getattr(clavilux, name)
     assert len(list(engine.variations(song, 2, size=64))) == 2
@@ -545,6 +547,9 @@ def test_guesses_of_the_python_interface_are_answered(fake_bundle: Path, tone_fi
     with pytest.raises(PictureError, match=r"a\.jpg: is the name of another format than 'png'; give one of them"):
         picture.save(tmp_path / "a.jpg", format="png")
     picture.save(tmp_path / "a.jpg", format="jpeg")
+    (tmp_path / "song.flac").write_bytes(b"mine")
+    with pytest.raises(PictureError, match=r"song\.flac: exists already and is not the name of a picture"):
+        picture.save(tmp_path / "song.flac", format="png")
     picture.save(tmp_path / "plain", format="png")
     (tmp_path / "plain").chmod(0o400)
     before = (tmp_path / "plain").read_bytes()

@@ -243,7 +243,9 @@ def test_what_is_refused_gets_one_line_and_the_good_song_is_painted(
     bad = tmp_path / name
     make(bad)
     done = paint(bad, good, "-o", "out/")
-    faults = [line for line in done.err if "has no tempo" not in line]  # said of every feature file, good or bad
+    faults = [
+        line for line in done.err if "has no row in a descriptors.csv" not in line
+    ]  # said of every feature file, good or bad
     assert done.code == 1
     assert len(faults) == 1 and faults[0].startswith(f"clavilux: {bad}: ") and reason in faults[0]
     assert done.out == [f"{good} -> out/good.png"]
@@ -674,7 +676,8 @@ def test_a_file_in_the_place_of_the_picture_is_kept_and_not_painted_again(
     (tmp_path / "out").mkdir()
     make(tmp_path / "out" / "good.png")
     done = paint(good, "-o", "out/")
-    assert (done.code, done.err) == (0, [])
+    kept = "out/good.png: was kept, and the picture is out/good_2.png, because the file is not a picture by Clavilux"
+    assert (done.code, done.err) == (0, [f"clavilux: {kept}"])
     assert files_in(tmp_path / "out") == ["good.png", "good_2.png"]
     done = run("paint", "--again", "out/good.png", good, "-o", "again.png", "--bundle", fake_bundle)
     assert (done.code, done.out, len(done.err)) == (1, [], 1)

@@ -51,7 +51,7 @@ ROOMS = [  # the path of a song, then what trains and measures; each may import 
     "reference_pictures",
     "steering",
     "options",
-    "variations",
+    "directions",
     "picture",
     "record",
     "controls_file",

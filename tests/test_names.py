@@ -364,7 +364,7 @@ def test_each_folder_gets_a_cover_once(fake_bundle: Path) -> None:
     done = paint("music", "-o", "out/", "--folder-image", bundle=fake_bundle)
     assert done.exit_code == 1
     assert done.stderr.startswith(
-        "clavilux: music/two/cover.jpg: exists already and was kept, because this version did not paint it"
+        "clavilux: music/two/cover.jpg: exists already and was kept, because it is no picture of this song"
     )
     assert done.stderr.count("\n") == 1
     assert Path("music/two/cover.jpg").read_bytes() == before

@@ -340,9 +340,7 @@ def test_an_older_sound_keeps_its_picture_and_the_new_one_gets_a_number(here: Pa
     os.replace("a.wav", "album/a.wav")
     assert run(*paint).stdout == "album/a.wav -> art/a.png\n"
     os.replace("b.wav", "album/a.wav")  # a new mix
-    kept = (
-        "clavilux: art/a.png: was kept, and the picture is art/a_2.png, because the file was painted from another sound"
-    )
+    kept = "clavilux: art/a.png: was kept, and the picture is art/a_2.png, because the file shows another sound"
     for options, status in (((), ""), (("--resume",), " (kept)"), ((), " (replaced)")):
         done = run(*paint, *options)
         assert done.stdout == f"album/a.wav -> art/a_2.png{status}\n"
@@ -352,7 +350,7 @@ def test_an_older_sound_keeps_its_picture_and_the_new_one_gets_a_number(here: Pa
     Image.new("RGB", (8, 8)).save("art/a.png")  # not ours
     done = run(*paint)
     assert done.stdout == "album/a.wav -> art/a_2.png\n"
-    assert "because the file is not a picture of this version of Clavilux" in done.stderr
+    assert "because the file is not a picture by Clavilux" in done.stderr
     os.replace("album/a.wav", "album/b.wav")
     write_wave(Path("album/a.wav"), chord(110.0, 6.0))
     assert run(*paint).stdout == "album/a.wav -> art/a_3.png\nalbum/b.wav -> art/b.png\n"

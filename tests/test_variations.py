@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from clavilux.bundle import open_bundle
 from clavilux.constants import LATENT_DIM
+from clavilux.directions import POOL, _find_directions, _look
 from clavilux.engine import Engine
 from clavilux.pipeline import Clavilux
-from clavilux.variations import POOL, _find_directions, _look
 
 
 @pytest.fixture(scope="module")

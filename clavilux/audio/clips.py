@@ -41,7 +41,10 @@ _HEADER = {
 CLIP_SUFFIX = ".npy"
 LARGEST_MFCC = 1e5  # larger absolute values are refused; even 128 mel bands of 300 dB give only 3400
 MAX_HEADER_BYTES = 10_000  # NumPy has the same limit
-NO_DESCRIPTORS = "a feature file has no tempo, key or loudness: the means of the training songs are used instead"
+NO_DESCRIPTORS = (
+    "has no row in a descriptors.csv beside it: the means of the training songs stand for pace, brightness and all "
+    "other descriptors, so that the picture is not that of its song"
+)
 
 _LEVELS = 16  # folders above a feature file in which its table is searched
 

@@ -35,6 +35,7 @@ from clavilux.audio.features import FEATURES_VERSION
 from clavilux.audio.mfcc import FeatureSettings
 from clavilux.audio.song import Song
 from clavilux.errors import AudioError
+from clavilux.system.arguments import counted
 from clavilux.system.files import check_shortage, write_whole
 from clavilux.system.tables import read_table, table_text
 
@@ -127,6 +128,12 @@ class FeatureTable:
     def __init__(self, folder: Path, warn: Callable[[str], None], settings: FeatureSettings) -> None:
         self._folder, self._version = folder, version_of(settings)
         self._rows = _read_table(folder / TABLE, warn)
+        others = sum(row["version"] != self._version for row in self._rows.values())
+        if others:
+            warn(
+                f"{folder / TABLE}: {counted(others, 'song')} of another version or other settings; those in this run "
+                "are measured again, and their feature files are replaced"
+            )
         self._file_of = {row["npy"]: file for file, row in self._rows.items()}
         self._saved_at = time.monotonic()
         self._unsaved: list[str] = []

@@ -43,8 +43,8 @@ def paint_from_record(ctx: click.Context) -> Outcome:
         raise click.UsageError(
             f"--folder-image is for songs. For the cover of a folder: --again {quoted} -o ALBUM/cover.jpg"
             if given["folder_image"]
-            else f"{' and '.join(kept)} cannot be given with --again: song, seed and variation are stored in the "
-            "picture. Size, colours, surface and the like can be changed."
+            else f"{' and '.join(kept)} cannot be given with --again, which paints one picture with the song, the "
+            "seed and the variation that it stores. Size, colours, surface and the like can be changed."
         )
     if len(paths) > 1:
         raise click.UsageError(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from clavilux.audio.song import hash_file
-from clavilux.cli.names import is_chosen, is_of_same_source, is_same_picture, name_chosen
+from clavilux.cli.names import is_chosen, is_of_same_source, is_of_this_painter, is_same_picture, name_chosen
 from clavilux.cli.output import write_output
 from clavilux.cli.templates import FIELDS, FoundSong
 from clavilux.errors import ClaviluxError, OutputError
@@ -83,10 +83,15 @@ def embed_picture(picture: Picture, song: Path) -> Picture:
 
 
 def check_cover(song: Path, record: dict[str, Any]) -> None:
-    """Raise a `ChosenError` if the user chose the cover of a song, and it is not the picture with this record."""
+    """Raise a `ChosenError` if the cover of a song is to be kept, and it is not the picture with this record.
+
+    That is a cover that the user chose, or that a version painted that paints differently, so that it would be lost.
+    """
     from clavilux.audio.covers import read_cover_record
 
     before = read_cover_record(song)
+    if before is not None and not is_of_this_painter(before):
+        raise ChosenError(f"{song}: its cover is of another version of Clavilux and was kept; {_REPLACE} --embed")
     if before is not None and not is_same_picture(before, record, *_OPAQUE) and is_chosen(before, record):
         raise ChosenError(f"{song}: its cover is {name_chosen(before)}, which was kept; {_REPLACE} --embed")
 
@@ -121,9 +126,8 @@ def check_folder_image(path: Path, record: dict[str, Any]) -> None:
             f"{path}: shows {name_chosen(before)}, which was kept; {_REPLACE} -o {shlex.quote(str(path))}"
         )
     if not is_of_same_source(before, record):
-        raise OutputError(
-            f"{path}: {_KEPT}, because this version did not paint it from this song; remove it to get a new one"
-        )
+        reason = "it is no picture of this song by this version of Clavilux; to get a new one, remove it"
+        raise OutputError(f"{path}: {_KEPT}, because {reason}")
 
 
 def write_description(picture: Picture, place: Path, before: str) -> None:

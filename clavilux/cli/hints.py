@@ -30,7 +30,9 @@ _HINTS = {
     **dict.fromkeys(("--colors-from", "--colours-from"), "--palette-from PICTURE"),
     **dict.fromkeys(("--vector", "--svg"), "--format svg"),
     "--temperature": "--warmth 0.5",
-    **dict.fromkeys(("--simple", "--simpler", "--minimal", "--fewer-shapes"), "--complexity -0.5"),
+    **dict.fromkeys(
+        ("--simple", "--simpler", "--minimal", "--fewer-shapes", "--areas", "--fewer-areas"), "--complexity -0.5"
+    ),
     **dict.fromkeys(("--shapes", "--more-shapes", "--busier", "--busy"), "--complexity 0.5"),
     **dict.fromkeys(
         ("--calmer", "--calm", "--calmness"), "--complexity -0.5 for fewer shapes; --saturation -0.5 for paler colours"
@@ -67,7 +69,7 @@ _HINTS = {
     **dict.fromkeys(("--plotter", "--lines"), "--plot -o song.svg"),
     "-f": "--format FORMAT, such as --format jpg",
     "--eye-from": "--classifier-from NAME, as it is called since version 0.2",
-    "--workers": "--jobs N, as it is called since version 0.2",
+    **dict.fromkeys(("--workers", "--threads"), "--jobs N, as it is called since version 0.2"),
 }  # option that users tried although it does not exist -> options to give, of which the command must have the first
 
 PAINT_HINTS = {
@@ -76,6 +78,10 @@ PAINT_HINTS = {
     "--dry-run": "To try options quickly, give --size 256; `clavilux explain SONG` writes no picture",
     **dict.fromkeys(("-r", "--recursive"), "Subfolders are always searched: give only the folder"),
     "--silent": "-q",
+    **dict.fromkeys(
+        ("--save-settings", "--settings", "--config"),
+        "To save settings: `clavilux controls SONG -o song.json` writes a file that you can change and paint",
+    ),
     "-s": "--size 3000 for the size, or --seed 7 for the random seed",
     **dict.fromkeys(("--symmetry", "--symmetric", "--mirror"), "Pictures have no mirror symmetry"),
     **dict.fromkeys(("--bits", "--depth", "--16bit"), "Pictures have 8 bits per channel, dithered"),

@@ -148,11 +148,12 @@ def find_own(pictures: Sequence[Path], song: dict[str, Any], clip: int | None) -
 
 def tell_kept(target: Path, place: Path) -> str:
     """Return a message that the file ``target`` was kept, and why, so that the picture has the name ``place``."""
-    try:
-        check_version(read_record(target))
-        reason = "was painted from another sound; if that is an older version of the song, remove the file first"
-    except ClaviluxError:
-        reason = "is not a picture of this version of Clavilux"
+    reason = "is not a picture by Clavilux"
+    with suppress(ClaviluxError):
+        if is_of_this_painter(read_record(target)):
+            reason = "shows another sound, or another part of it; if the song has changed, remove the file first"
+        else:
+            reason = "was painted by another version of Clavilux"
     return f"{target}: was kept, and the picture is {place}, because the file {reason}"
 
 
@@ -189,7 +190,7 @@ def _may_be_of(record: dict[str, Any], file: Path) -> bool:
     compares the sounds. Files of controls are compared by name.
     """
     song = record.get("song")
-    if not _is_of_this_painter(record):
+    if not is_of_this_painter(record):
         return False
     if file.suffix.lower() == CONTROLS_SUFFIX:
         return "controls" in record and record.get("name") == file.stem
@@ -206,7 +207,7 @@ def is_of_same_source(record: dict[str, Any], new: dict[str, Any]) -> bool:
     again.
     """
     before, after = record.get("song"), new.get("song", {})
-    if not _is_of_this_painter(record):
+    if not is_of_this_painter(record):
         return False
     if "controls" in new:
         return "controls" in record and record.get("name") == new["name"]
@@ -255,7 +256,8 @@ def name_chosen(record: dict[str, Any]) -> str:
     return f"variation {record['variation']} (picture {record['variation'] + 1} of --count)"
 
 
-def _is_of_this_painter(record: dict[str, Any]) -> bool:
+def is_of_this_painter(record: dict[str, Any]) -> bool:
+    """Return whether a version of Clavilux that paints as this one does wrote an untrusted record."""
     try:
         check_version(record)
     except PictureError:

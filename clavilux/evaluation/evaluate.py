@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from clavilux.directions import Variations
 from clavilux.errors import CorpusError
 from clavilux.evaluation.baselines import fit_linear_map
 from clavilux.evaluation.columns import (
@@ -59,7 +60,6 @@ from clavilux.evaluation.songs import measure_copies, measure_songs, place_embed
 from clavilux.measures.crossmodal import correspondence_values
 from clavilux.measures.diversity import distances
 from clavilux.measures.similarity import NEIGHBOURS, geometry, hubs
-from clavilux.variations import Variations
 
 LEAST = 12  # least number of songs, of generated pictures, and of real pictures
 COMPARABLE = 100  # number of songs and of pictures that the goals assume
