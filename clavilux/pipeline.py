@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 logger = logging.getLogger("clavilux")
+_FORMER = {"listen": "read_song", "siblings": "variations"}
 
 
 class Clavilux:
@@ -77,6 +78,12 @@ class Clavilux:
         self.engine = Engine(self.bundle)
         self._variations = Variations(self.engine)
 
+    if not TYPE_CHECKING:  # type checkers find unknown attributes themselves
+
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = f"; since version 0.2, it is called {_FORMER[name]}" if name in _FORMER else ""
+            raise AttributeError(f"'Clavilux' object has no attribute {name!r}{hint}")
+
     def read_song(
         self, song: Source, *, sr: Number | None = None, max_s: Number = MAX_AUDIO_S, clip: Number | None = None
     ) -> Song:
@@ -116,8 +123,7 @@ class Clavilux:
     ) -> Float32:
         """Return the latent (64,) float32 from which the picture of a song is decoded.
 
-        There is no argument ``sr``: read an array with `read_song` first. All other arguments, and the errors, are
-        those of `paint`.
+        Read an array with `read_song` first. All other arguments, and the errors, are those of `paint`.
         """
         resolved = self._options(options, changes, Clavilux.z_image)
         song = self._song(song, None, resolved)
@@ -128,7 +134,7 @@ class Clavilux:
     ) -> Controls:
         """Return the controls of the picture of a song, which can be edited and painted with `clavilux.paint`.
 
-        There is no argument ``sr``: read an array with `read_song` first. All other arguments are those of `paint`.
+        Read an array with `read_song` first. All other arguments are those of `paint`.
 
         Raises
         ------
@@ -310,12 +316,7 @@ class Clavilux:
     ) -> bool:
         """Return whether `paint` with these arguments would paint the picture that a record describes.
 
-        Parameters
-        ----------
-        record : Any
-            From `clavilux.read_record`; the other arguments are those of `paint`.
-        song_sha256 : str
-            SHA-256 of the file of the song.
+        ``record`` is from `clavilux.read_record`, and ``song_sha256`` is that of the file of the song.
         """
         return is_record_of(record, song_sha256, self.bundle, self._options(options, changes, Clavilux.has_painted))
 

@@ -536,6 +536,9 @@ def test_guesses_of_the_python_interface_are_answered(fake_bundle: Path, tone_fi
     for name, method in (("variations", "variations"), ("repaint", "repaint"), ("listen", "read_song")):
         with pytest.raises(AttributeError, match=rf"no attribute '{name}'; Clavilux\(\)\.{method} does this"):
             getattr(clavilux, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'siblings'; since version 0\.2, it is called variations"):
+        engine.siblings(song)  # type: ignore[attr-defined]
+    assert not hasattr(engine, "listens")
     assert len(list(engine.variations(song, 2, size=64))) == 2
     with pytest.raises(AudioError, match=r"song_code is an object of type Song; it is the array that encode_song"):
         engine.engine.map_song(song)  # type: ignore[arg-type]

@@ -169,6 +169,20 @@ def test_a_chosen_picture_becomes_the_cover(fake_bundle: Path) -> None:
     assert missing.exit_code == 2 and "clavilux paint SONG --again song-3.png --embed" in missing.stderr
 
 
+def test_a_cover_of_another_version_is_kept(fake_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = write_tagged(Path("a.flac"))
+    arguments = ("--bundle", fake_bundle, "--size", 64)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("clavilux.record.__version__", "0.1.0")
+        assert run("paint", song, *arguments, "--embed", "--jobs", 1).exit_code == 0
+    before = song.read_bytes()
+    done = run("paint", song, *arguments, "--embed", "--jobs", 1)
+    assert (
+        "its cover is of another version of Clavilux and was kept; to replace it, give --again PICTURE" in done.stderr
+    )
+    assert song.read_bytes() == before
+
+
 def test_a_chosen_cover_is_kept(fake_bundle: Path) -> None:
     song = write_tagged(Path("song.ogg"))
     paint(song, "-o", "var/", "--count", 2, bundle=fake_bundle)
