@@ -16,7 +16,7 @@ from clavilux.alt_text import Cells, Look, MainColour, average_cells, describe_p
 from clavilux.constants import DENSITY_DPI, DPI_RANGE
 from clavilux.errors import OutputExistsError, PictureError
 from clavilux.painter.controls import Controls
-from clavilux.picture_file import ALL_FORMATS, VECTOR_FORMATS, encode_picture, picture_format, suffix_of
+from clavilux.picture_file import ALL_FORMATS, VECTOR_FORMATS, encode_picture, picture_format, read_record, suffix_of
 from clavilux.system.arguments import FileName, Number, file_path, real_number, show, whole_number
 from clavilux.system.files import replacing
 
@@ -214,14 +214,8 @@ class Picture:
         path = file_path("path", target if is_path else getattr(target, "name", None) or "picture")
         if format is None and not (is_path or path.suffix):
             raise PictureError('a file without a name has no format; give one, such as format="png"')
-        if (
-            format is not None
-            and is_path
-            and ALL_FORMATS.get(path.suffix.lower(), kind := ALL_FORMATS[suffix_of(format)]) != kind
-        ):
-            raise PictureError(f"{path}: is the name of another format than {show(format)}; give one of them")
-        if format is not None and is_path and path.suffix and path.suffix.lower() not in ALL_FORMATS and path.exists():
-            raise PictureError(f"{path}: exists already and is not the name of a picture; give another name")
+        if format is not None and is_path:
+            _check_name(path, suffix_of(format), exclusive=exclusive)
         height, width, _ = self.pixels.shape
         named = path if format is None else Path(f"{path}{suffix_of(format)}")
         kind = picture_format(named, (width, height), vector=True, transparent=self.rgba is not None)
@@ -264,6 +258,18 @@ class Picture:
         write = write_svg if kind == "SVG" else write_pdf
         description = f"Lines for a pen plotter, without areas. {self.description}" if plot else self.description
         return write(drawing, dpi=dpi, description=description, record=self.record)
+
+
+def _check_name(path: Path, suffix: str, *, exclusive: bool) -> None:
+    """Raise a `PictureError` if the name of a file is of another format, or if a file of another kind has this name."""
+    own = path.suffix.lower()
+    if own in ALL_FORMATS and ALL_FORMATS[own] != ALL_FORMATS[suffix]:
+        raise PictureError(f"{path}: is the name of another format than {suffix[1:]!r}; give one of them")
+    if own not in ALL_FORMATS and not exclusive and path.is_file():
+        try:
+            read_record(path)
+        except PictureError as error:
+            raise PictureError(f"{path}: exists already and is no picture of Clavilux; give another name") from error
 
 
 def _write(path: Path, content: bytes | memoryview, *, exclusive: bool) -> None:

@@ -147,8 +147,6 @@ class Steering:
                 checked[name] = real_number(name, getattr(self, name), *span)
         if self.palette is not None:
             checked["palette"] = _colours("palette", write_colours(self.palette), 2)
-            if len(set(checked["palette"])) == 1:
-                raise PictureError(f"palette is {show(self.palette)}; it must have two colours that differ, or more")
         if self.marks is not None:
             checked["marks"] = _marks(self.marks)
         if self.mood is not None:
@@ -162,10 +160,10 @@ class Steering:
                 )
         if self.palette is not None and self.palette_from is not None:
             raise PictureError("palette and palette_from both give the colours; give one of them")
-        if self.outline and self.surface is not None and not SURFACES[self.surface].has_lines:
+        if self.outline and self.surface is not None and not SURFACES[checked["surface"]].has_lines:
             raise PictureError(
-                f"outline is {checked['outline']:g}, and the surface {self.surface} has no lines; give the surface "
-                f"{' or '.join(name for name in SURFACE_NAMES if SURFACES[name].has_lines)}"
+                f"outline is {checked['outline']:g}, and the surface {checked['surface']} has no lines; give the "
+                f"surface {' or '.join(name for name in SURFACE_NAMES if SURFACES[name].has_lines)}"
             )
         if self.palette_from is not None:
             is_read = isinstance(self.palette_from, list | tuple)

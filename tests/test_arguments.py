@@ -551,7 +551,7 @@ def test_guesses_of_the_python_interface_are_answered(fake_bundle: Path, tone_fi
         picture.save(tmp_path / "a.jpg", format="png")
     picture.save(tmp_path / "a.jpg", format="jpeg")
     (tmp_path / "song.flac").write_bytes(b"mine")
-    with pytest.raises(PictureError, match=r"song\.flac: exists already and is not the name of a picture"):
+    with pytest.raises(PictureError, match=r"song\.flac: exists already and is no picture of Clavilux"):
         picture.save(tmp_path / "song.flac", format="png")
     picture.save(tmp_path / "plain", format="png")
     (tmp_path / "plain").chmod(0o400)
@@ -559,8 +559,14 @@ def test_guesses_of_the_python_interface_are_answered(fake_bundle: Path, tone_fi
     with pytest.raises(PictureError, match=r"plain: cannot be written .*read-only"):
         engine.paint(song, size=65).save(tmp_path / "plain", format="png")
     assert (tmp_path / "plain").read_bytes() == before
-    with pytest.raises(PictureError, match="it must have two colours that differ, or more"):
-        Steering(palette="red,#ff0000")
+    for _ in range(2):
+        picture.save(tmp_path / "cover.v2", format="png")
+    (tmp_path / "README").write_text("mine")
+    with pytest.raises(PictureError, match="README: exists already and is no picture of Clavilux"):
+        picture.save(tmp_path / "README", format="png")
+    with pytest.raises(FileExistsError):
+        picture.save(tmp_path / "README", format="png", exclusive=True)
+    assert Steering(surface="Flat", outline=0.5) == Steering(surface="flat", outline=0.5)
     assert Steering(surface="Flat", figure="GUITAR", marks="Rings,dots") == Steering(
         surface="flat", figure="guitar", marks=("rings", "dots")
     )

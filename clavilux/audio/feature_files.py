@@ -39,6 +39,7 @@ from clavilux.audio.song import Song, hash_file, read_song_halves
 from clavilux.errors import AudioError
 from clavilux.system.files import (
     DOWNLOAD_IT,
+    is_read_only,
     is_text,
     list_folder,
     refuse_inputs,
@@ -95,6 +96,7 @@ class _Job:
     out_dir: Path
     npy: str  # name of the feature file, relative to `out_dir`
     known_sha256: str | None  # hash of the sound file in a valid row of the table; None if there is no such row
+    is_listed: bool  # whether the table has the feature file, also in an outdated row
     settings: FeatureSettings
 
     def __str__(self) -> str:
@@ -174,7 +176,7 @@ def write_features(
     results = run_songs(
         _measure,
         (
-            _Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy), settings)
+            _Job(audio_dir / file, file, out_dir, npy, table.known_sha256(file, npy), table.lists(npy), settings)
             for file, npy in npy_names.items()
         ),
         jobs=jobs,
@@ -252,9 +254,13 @@ def _measure(job: _Job) -> FileResult:
         return FileResult(file, fault=f"{path}: {job.npy} is outside {job.out_dir}, through a link; remove the link")
     try:
         os.lstat(features_path)
-        if job.known_sha256 is None and features_path.is_file() and not _is_feature_file(features_path):
+        if not job.is_listed and features_path.is_file() and not _is_feature_file(features_path):
             fault = f"{path}: {features_path} exists already and is no feature file; remove it, or give another folder"
             return FileResult(file, fault=fault)
+        if job.known_sha256 is None and is_read_only(features_path):
+            return FileResult(
+                file, fault=f"{path}: {features_path} is read-only; allow writing, or give another folder"
+            )
     except OSError as error:
         if error.errno in NAME_ERRORS:
             return FileResult(file, fault=_cannot_name(path, job.npy, error))

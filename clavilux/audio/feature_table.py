@@ -36,7 +36,7 @@ from clavilux.audio.mfcc import FeatureSettings
 from clavilux.audio.song import Song
 from clavilux.errors import AudioError
 from clavilux.system.arguments import counted
-from clavilux.system.files import check_shortage, write_whole
+from clavilux.system.files import check_shortage, is_read_only, write_whole
 from clavilux.system.tables import read_table, table_text
 
 TABLE = "descriptors.csv"
@@ -158,6 +158,10 @@ class FeatureTable:
             return None
         return row["sha256"]
 
+    def lists(self, npy: str) -> bool:
+        """Return whether a row, also an outdated one, has the feature file with this name."""
+        return npy in self._file_of
+
     def put(self, row: Row) -> None:
         """Add or replace a row, and save the table if the last save is more than `SAVE_EVERY_S` seconds ago."""
         before = self._rows.get(row["file"])
@@ -212,6 +216,8 @@ def _read_table(path: Path, warn: Callable[[str], None]) -> dict[str, Row]:
         return {}
     if not (path.is_file() and os.access(path, os.R_OK)):
         raise AudioError(f"{path}: is not a file that can be read; remove it, or give another folder")
+    if is_read_only(path):
+        raise AudioError(f"{path}: is read-only; allow writing, or give another folder")
     with path.open("rb") as file:
         first = file.readline(10_000).replace(b"\0", b"")  # also in UTF-16
         if first and b"npy" not in first:  # a column of the tables of all versions

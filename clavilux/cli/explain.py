@@ -94,13 +94,13 @@ def explain(
     """  # noqa: D301  (click: \b keeps line breaks)
     check_suffix(output, ".html", ".htm")
     found = None
-    if source.is_dir():
+    if os.path.isdir(source):  # Path.is_dir raises if a name is too long
         raise click.UsageError(
             f"{source} is a folder; give one song or picture. For the descriptions of all songs in it: "
             f"clavilux paint {shlex.quote(str(source))} --describe"
         )
     if song is not None and is_picture(song):
-        raise click.UsageError(f"Give one PICTURE, or a PICTURE and its SONG; {song} is a picture too.")
+        raise click.UsageError(f"Give one PICTURE, or a PICTURE and then its SONG; {song} is a picture.")
     if is_picture(source):
         if is_given(ctx, "seed"):
             raise click.UsageError(f"{source} is a picture, which stores its seed; give it without --seed.")

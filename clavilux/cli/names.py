@@ -122,27 +122,33 @@ def name_pictures(
     return named
 
 
-def _candidates(target: Path) -> Iterator[Path]:
-    """Yield ``song.png``, ``song_2.png``, ``song_3.png``, ... without end; after ``song_2.png``, ``song_3.png``, ..."""
+def _candidates(target: Path, song: str = "") -> Iterator[Path]:
+    """Yield ``song.png``, ``song_2.png``, ``song_3.png``, ... without end.
+
+    After ``song_2.png`` comes ``song_3.png``, unless that number belongs to the name of the ``song`` itself.
+    """
     yield target
     stem, first = target.stem, 2
     match = re.fullmatch("(.+)_([0-9]{1,9})", stem)
-    if match and os.path.lexists(target.with_name(f"{match[1]}{target.suffix}")):
+    if match and stem != song and os.path.lexists(target.with_name(f"{match[1]}{target.suffix}")):
         stem, first = match[1], int(match[2]) + 1
     for attempt in count(first):
         yield target.with_name(f"{stem}_{attempt}{target.suffix}")
 
 
-def find_own(pictures: Sequence[Path], song: dict[str, Any], clip: int | None) -> tuple[Path, ...]:
+def find_own(
+    pictures: Sequence[Path], song: dict[str, Any], clip: int | None, inputs: Container[Identity | None]
+) -> tuple[Path, ...]:
     """Return for each name of a picture the numbered name that an earlier picture of the song has, if there is one.
 
-    ``song`` is from `clavilux.record.record_song`; ``clip`` is the option of this name.
+    ``song`` is from `clavilux.record.record_song`; ``clip`` is the option of this name; ``inputs`` are never replaced.
     """
     new = {"song": song, "options": {"clip": clip}}
     found = []
     for picture in pictures:
-        existing = takewhile(os.path.lexists, _candidates(picture))
-        found.append(next((p for p in existing if may_be_replaced(p, partial(is_of_same_source, new=new))), picture))
+        existing = takewhile(os.path.lexists, _candidates(picture, song["name"]))
+        is_own = partial(is_of_same_source, new=new)
+        found.append(next((p for p in existing if may_be_replaced(p, is_own, inputs)), picture))
     return tuple(found)
 
 
@@ -150,7 +156,10 @@ def tell_kept(target: Path, place: Path) -> str:
     """Return a message that the file ``target`` was kept, and why, so that the picture has the name ``place``."""
     reason = "is not a picture by Clavilux"
     with suppress(ClaviluxError):
-        if is_of_this_painter(read_record(target)):
+        record = read_record(target)
+        if "controls" in record:
+            reason = "was painted from controls"
+        elif is_of_this_painter(record):
             reason = "shows another sound, or another part of it; if the song has changed, remove the file first"
         else:
             reason = "was painted by another version of Clavilux"
@@ -275,20 +284,23 @@ def _is_earlier(record: dict[str, Any], new: dict[str, Any]) -> bool:
     return is_of_same_source(record, new) and not is_other_choice
 
 
-def save_picture(picture: Picture, target: Path, **saving: Any) -> tuple[Path, bool]:
+def save_picture(
+    picture: Picture, target: Path, inputs: Container[Identity | None] = (), **saving: Any
+) -> tuple[Path, bool]:
     """Save a picture, and return its path and whether it replaced a file.
 
     The path is ``target``, or ``target`` with a number if an unrelated file has that name.
 
-    An earlier picture of the same song is overwritten, unless it is another picture of ``--again``. ``saving`` are
-    arguments of `Picture.save`, such as ``quality``. A `PictureError` is raised if the picture cannot be written.
+    An earlier picture of the same song is overwritten, unless it is another picture of ``--again`` or one of the
+    ``inputs``. ``saving`` are arguments of `Picture.save`, such as ``quality``. A `PictureError` is raised if the
+    picture cannot be written.
     """
-    for path in _candidates(target):
+    for path in _candidates(target, picture.record.get("song", picture.record)["name"]):
         if not os.path.lexists(path):
             with suppress(FileExistsError):  # created meanwhile
                 picture.save(path, exclusive=True, **saving)
                 return path, False
-        if may_be_replaced(path, partial(_is_earlier, new=picture.record)):
+        if may_be_replaced(path, partial(_is_earlier, new=picture.record), inputs):
             picture.save(path, **saving)
             return path, True
     raise AssertionError("unreachable")

@@ -43,7 +43,7 @@ from clavilux.constants import BACKGROUNDS, DEFAULT_SIZE_PX, DPI_RANGE, MAX_AUDI
 from clavilux.options import CONTROLS_SUFFIX, PaintOptions
 from clavilux.picture_file import ALL_FORMATS
 from clavilux.sizes import Size
-from clavilux.system.files import first_names, refuse_inputs
+from clavilux.system.files import first_names, identity, refuse_inputs
 from clavilux.system.jobs import check_scheduler
 
 _RANDOM_FOLDER = "generated_images"
@@ -312,6 +312,7 @@ def paint(
         saving=saving_of(plot, quality),
         is_compared=explain or as_json,
         has_seed=is_given(ctx, "seed"),
+        protected=frozenset(identity(steering[name]) for name in ("palette_from", "near") if steering[name]),
     )
     extension = f".{suffix or 'png'}"
     if n_random is not None:

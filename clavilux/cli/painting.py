@@ -114,10 +114,10 @@ def _repaint(task: Again) -> Outcome:
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = threads
         picture = clavilux.repaint(task.record, task.song, **task.changes)
-        if task.record.get(AGAIN) is True or not is_same_picture(picture.record, task.record):
-            picture = replace(picture, record={**picture.record, AGAIN: True})  # later runs keep it
         mapped, card = clavilux.bundle.descriptors, clavilux.bundle.card
         neighbours = clavilux.bundle.neighbours if task.is_compared else None
+    if task.record.get(AGAIN) is True or not is_same_picture(picture.record, task.record):
+        picture = replace(picture, record={**picture.record, AGAIN: True})  # later runs keep it
     if task.embed:
         assert task.song is not None, "checked with the options"
         picture = embed_picture(picture, task.song)
@@ -159,8 +159,9 @@ def paint_song(task: Task) -> Outcome:
         clavilux = open_clavilux(task.bundle)
         clavilux.threads = task.threads
         clip = task.options.clip
-        if not task.is_named and task.path.is_file() and any(map(os.path.lexists, task.pictures)):
-            task = replace(task, pictures=find_own(task.pictures, {"sha256": hash_file(task.path)}, clip))
+        if task.resume and not task.is_named and task.path.is_file() and any(map(os.path.lexists, task.pictures)):
+            song_entry = {"name": task.path.stem, "sha256": hash_file(task.path)}
+            task = replace(task, pictures=find_own(task.pictures, song_entry, clip, task.protected))
         beside = _Beside(task)
         skipped = _find_painted(task, clavilux, beside) if task.resume else {}
         if len(skipped) == len(task.pictures):
@@ -170,9 +171,10 @@ def paint_song(task: Task) -> Outcome:
         song = clavilux.read_song(task.path, max_s=task.options.max_s, clip=clip)
         if task.verbose:
             _log_ranges(task.path, song, clavilux)
+        chosen: dict[int, dict[str, Any]] = {}
         if not task.is_named:
-            task = replace(task, pictures=find_own(task.pictures, record_song(song), clip))
-        chosen = {} if task.is_named else find_chosen(task.pictures, record_song(song), clip)
+            task = replace(task, pictures=find_own(task.pictures, record_song(song), clip, task.protected))
+            chosen = find_chosen(task.pictures, record_song(song), clip)
         for number, record in chosen.items():
             skipped[number] = beside.keep(task.pictures[number], record, is_chosen=True)
         bundle, reports = clavilux.bundle, dict(skipped)
@@ -306,7 +308,7 @@ def _paint_controls(task: Task) -> Outcome:
     picture = paint_controls(file, task.options, seed=seed, threads=task.threads)
     picture, target, status = beside.save(picture, target, is_main=True)
     report = report_picture(picture, target, ()) | {"song": str(task.path)} | status
-    return Outcome((report,), faults=tuple(beside.faults), covers=tuple(beside.covers))
+    return Outcome((report,), tuple(beside.notes), tuple(beside.faults), tuple(beside.covers))
 
 
 def _status(is_replaced: bool) -> str:
@@ -319,7 +321,7 @@ def _save(picture: Picture, target: Path, task: Task | Again) -> tuple[Path, boo
     An unrelated file is overwritten only if the user chose its name.
     """
     if not task.is_named:
-        return save_picture(picture, target, **task.saving)
+        return save_picture(picture, target, task.protected if isinstance(task, Task) else (), **task.saving)
     is_replaced = os.path.lexists(target)
     picture.save(target, **task.saving)
     return target, is_replaced

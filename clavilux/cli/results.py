@@ -12,6 +12,7 @@ from clavilux.audio.mix import OFFSET_REMOVED
 from clavilux.cli.beside import described
 from clavilux.cli.output import complain, say, visible
 from clavilux.cli.tasks import Outcome, source_of
+from clavilux.errors import PictureError
 from clavilux.explain import explain_record, explain_report
 
 
@@ -48,7 +49,8 @@ class Printed:
 
     def _show_picture(self, report: dict[str, Any], names: tuple[str, str]) -> None:
         note = "" if report["status"] == "painted" else f" ({report['status']})"
-        if (share := report.get("transparent_share")) is not None:
+        share = report.get("transparent_share")
+        if share is not None and names[1] == report["picture"]:  # not of a cover, which is opaque
             note += f" ({100 * share:.0f} % transparent)"
         say(" -> ".join(map(visible, names)) + note)
         is_measured = "measured" in report  # not of pictures that were kept
@@ -61,4 +63,7 @@ class Printed:
             say(explain_report(report, is_variation=song == self.explained))
             self.explained = song
         elif self.explain:
-            say(explain_record(report["record"], description))
+            try:
+                say(explain_record(report["record"], description))
+            except PictureError as error:
+                complain(f"{report['picture']}: {error}")

@@ -121,7 +121,10 @@ def read_steering(given: Mapping[str, Any]) -> Steering:
     except PictureError as error:
         text = str(error)
         raise click.UsageError(text if text.endswith("?") else f"{text}.") from error
-    return Steering(**asked)
+    steering = Steering(**asked)
+    if steering.palette is not None and len(set(steering.palette)) == 1:
+        raise click.UsageError(f"--palette {asked['palette']} has one colour; give two that differ, or more.")
+    return steering
 
 
 def _check_colours(palette: str | None, picture: Path | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from clavilux.cli.beside import Extras
 from clavilux.options import PaintOptions
+from clavilux.system.files import Identity
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Task:
     is_named: bool  # whether the user chose the file name, so that any file but an input may be overwritten
     resume: bool  # whether to skip pictures that exist already and would not change
     extras: Extras = field(default_factory=Extras)  # what is written beside the pictures
+    protected: frozenset[Identity | None] = frozenset()  # pictures that steer, which are never overwritten
     has_seed: bool = False  # whether the user gave --seed, which replaces the seed in a file of controls
     threads: int = 1  # number of threads that paint this song
     saving: Mapping[str, Any] = field(default_factory=dict)  # arguments of `Picture.save`, such as ``quality``
@@ -70,7 +72,7 @@ class Again:
     changes: Mapping[str, Any]  # arguments of `Clavilux.repaint`; None: the value in the record
     alt_file: bool  # whether to also write the description to a text file
     embed: bool  # whether to write the picture into the tags of the song
-    is_named: bool  # whether the user chose the file name, so that any file but an input may be overwritten
+    is_named: bool  # whether the user chose the file name, so that any file but the song may be overwritten
     saving: Mapping[str, Any] = field(default_factory=dict)  # arguments of `Picture.save`, such as ``quality``
     is_compared: bool = False  # whether the report names the nearest training songs and pictures
 

@@ -256,13 +256,11 @@ def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> 
     at the same time. A pipe, a device or a file without permission to write is never replaced.
     """
     mode = stat.S_IFREG
-    is_locked = False
     with suppress(OSError, ValueError):  # it does not exist yet
-        status = path.stat()
-        mode, is_locked = stat.S_IFMT(status.st_mode), not status.st_mode & _WRITE_BITS
+        mode = stat.S_IFMT(path.stat().st_mode)
     if mode not in (stat.S_IFREG, stat.S_IFDIR):
         raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
-    if is_locked and mode == stat.S_IFREG:  # a rename would replace it
+    if is_read_only(path):  # a rename would replace it
         raise OSError(errno.EACCES, "the file is read-only", str(path))
     temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.tmp")
     _own_temporaries.add(temporary)
@@ -283,6 +281,14 @@ def replacing(path: Path, *, durable: bool = False, exclusive: bool = False) -> 
         with suppress(OSError):  # e.g. the folder is read-only; the error above reports it
             temporary.unlink(missing_ok=True)
         _own_temporaries.discard(temporary)
+
+
+def is_read_only(path: Path) -> bool:
+    """Return whether a path is a file that nobody may write, by its mode; root could write it nevertheless."""
+    with suppress(OSError, ValueError):
+        mode = path.stat().st_mode
+        return stat.S_ISREG(mode) and not mode & _WRITE_BITS
+    return False
 
 
 def _rename_to_free_name(source: Path, target: Path) -> None:
