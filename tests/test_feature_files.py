@@ -143,6 +143,24 @@ def test_an_array_of_the_user_is_not_replaced(music: Path, tmp_path: Path) -> No
     assert write_features(music, tmp_path, jobs=1).measured == 1
 
 
+def test_a_file_in_an_outdated_row_is_replaced_but_never_lost(music: Path, tmp_path: Path) -> None:
+    write_features(music, out := tmp_path / "out", jobs=1)
+    text = (out / TABLE).read_text()
+    (out / TABLE).write_text(text.replace("one.wav,one.npy", "one.wav,other.npy"))  # the table does not list one.npy
+    (out / "one.npy").write_text("mine")
+    summary = write_features(music, out, jobs=1)
+    assert len(summary.faults) == 1 and "one.npy exists already and is no feature file" in summary.faults[0]
+    assert (out / "one.npy").read_text() == "mine"
+    (out / "one.npy").unlink()
+    write_features(music, out, jobs=1)
+    (out / "one.npy").write_bytes((out / "one.npy").read_bytes()[:500])  # cut off, and listed
+    (out / TABLE).write_text((out / TABLE).read_text().replace(feature_table.version_of(LIBROSA), "earlier"))
+    assert write_features(music, out, jobs=1).measured == 3
+    (out / TABLE).chmod(0o400)
+    with pytest.raises(AudioError, match=r"descriptors\.csv: is read-only; allow writing"):
+        write_features(music, out, jobs=1)
+
+
 def test_other_settings_measure_all_again_and_are_stated_in_the_files(music: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     relative = FeatureSettings(7_000.0, 40.0, "relative")

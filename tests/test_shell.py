@@ -334,6 +334,22 @@ def test_another_picture_of_again_does_not_replace_the_one_before(here: Path, fa
     assert Path("a-again.png").read_bytes() == warm
 
 
+def test_choices_of_controls_and_pictures_that_steer_are_kept(here: Path, fake_bundle: Path) -> None:
+    bundle = ("--bundle", fake_bundle)
+    assert run("controls", "a.wav", "-o", "c.json", *bundle).returncode == 0
+    assert run("paint", "c.json", "--size", 64).returncode == 0
+    assert run("paint", "--again", "c.png", "--warmth", "1").stdout == "c.png -> c-again.png\n"
+    assert run("paint", "--again", "c.png", "--warmth", "-1").stdout == "c.png -> c-again_2.png\n"
+    assert run(*painting(fake_bundle, "a.wav")).stdout == "a.wav -> a.png\n"
+    os.replace("b.wav", "a.wav")  # another sound
+    assert run(*painting(fake_bundle, "a.wav")).stdout == "a.wav -> a_2.png\n"
+    before = Path("a_2.png").read_bytes()
+    done = run(*painting(fake_bundle, "a.wav"), "--near", "a_2.png")
+    assert done.stdout == "a.wav -> a_3.png\n" and Path("a_2.png").read_bytes() == before
+    done = run("explain", "x" * 300)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "File name too long" in done.stderr
+
+
 def test_an_older_sound_keeps_its_picture_and_the_new_one_gets_a_number(here: Path, fake_bundle: Path) -> None:
     os.mkdir("album")
     paint = ("paint", "album", "-o", "art", "--size", 64, "--bundle", fake_bundle)
