@@ -132,7 +132,7 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     "--plot",
     is_flag=True,
     help="Write only lines, for a pen plotter: borders of areas and centre lines of strokes, with one layer for each "
-    "colour of pen. Only for svg and pdf.",
+    "colour of pen. Figures are clearest with --surface flat, which has no strokes. Only for svg and pdf.",
 )
 @_files(
     "--quality",
