@@ -302,6 +302,7 @@ def paint(
         steering=asked,
     )
     options.check_bundle(networks.bundle)
+    guides = [steering[name] for name in ("palette_from", "near") if steering[name]]
     new_task = partial(
         Task,
         bundle=bundle,
@@ -312,7 +313,7 @@ def paint(
         saving=saving_of(plot, quality),
         is_compared=explain or as_json,
         has_seed=is_given(ctx, "seed"),
-        protected=frozenset(identity(steering[name]) for name in ("palette_from", "near") if steering[name]),
+        protected=frozenset(map(identity, guides)),
     )
     extension = f".{suffix or 'png'}"
     if n_random is not None:
@@ -343,7 +344,7 @@ def paint(
             for song, pictures, extra in zip(songs, files, extras, strict=True)
         ]
     pictures = [picture for task in tasks for picture in task.pictures]
-    refuse_inputs(pictures, [steering[name] for name in ("palette_from", "near") if steering[name]])
+    refuse_inputs(pictures, guides)
     for message in faults + notes:
         complain(message)
     n_faults, n_skipped = len(faults), 0
