@@ -15,7 +15,7 @@ from clavilux.options import CONTROLS_SUFFIX, PaintArguments, PaintOptions
 from clavilux.painter.controls import Controls
 from clavilux.picture import Picture
 from clavilux.pipeline import Clavilux
-from clavilux.system.arguments import FileName, Number, file_path, show
+from clavilux.system.arguments import FileName, Number, counted, file_path, show
 
 logger = logging.getLogger("clavilux")
 
@@ -36,7 +36,7 @@ class Pictures(Iterator[Picture]):
     --------
     >>> pictures = paint(["nocturne.flac", "nocturne.flac"], size=128)
     >>> pictures
-    <Pictures of 2 songs, 0 painted>
+    <Pictures of 2 songs, 0 done>
     >>> [picture.song.name for picture in pictures]
     ['nocturne', 'nocturne']
     """
@@ -66,7 +66,7 @@ class Pictures(Iterator[Picture]):
         return self
 
     def __repr__(self) -> str:
-        return f"<Pictures of {len(self._songs)} songs, {self._n_done} painted>"
+        return f"<Pictures of {counted(len(self._songs), 'song')}, {self._n_done} done>"
 
     def __next__(self) -> Picture:
         """Paint the picture of the next song, and return it."""

@@ -116,6 +116,7 @@ def test_pictures_of_the_version_before_are_named_in_one_line(fake_bundle: Path,
         assert done.exit_code == 1 and len(done.stderr.splitlines()) == 1
         assert "painted by Clavilux 0.1.0, whose painter differs" in done.stderr
         assert "install that version" in done.stderr and "CHANGELOG.md" in done.stderr
+        assert run("controls", tmp_path / f"{number}.png").stderr == done.stderr
 
 
 @pytest.mark.parametrize(

@@ -518,7 +518,7 @@ def test_several_songs_come_from_any_iterable_and_are_painted_again(fake_bundle:
     pictures = clavilux.paint(
         tone_file.parent.glob(tone_file.name), size=64, bundle=fake_bundle, progress=lambda *n: counts.append(n)
     )
-    assert repr(pictures) == "<Pictures of 1 songs, 0 painted>"
+    assert repr(pictures) == "<Pictures of 1 song, 0 done>"
     first, second = list(pictures), list(pictures)
     np.testing.assert_array_equal(first[0].pixels, second[0].pixels)
     assert counts == [(0, 1), (1, 1)] * 2

@@ -312,6 +312,14 @@ def test_the_description_is_written_beside_each_picture(fake_bundle: Path) -> No
     assert Path("a-1-again.txt").read_text() == Path("a-1.txt").read_text()
 
 
+@pytest.mark.parametrize("suffix", ["svg", "pdf"])
+def test_the_description_beside_a_plot_says_that_it_has_only_lines(suffix: str, fake_bundle: Path) -> None:
+    options = ("-o", f"x.{suffix}", "--plot", "--surface", "flat", "--alt-file")
+    for more in ((), (), ("--resume",)):
+        assert paint(write_tagged(Path("a.flac")), *options, *more, bundle=fake_bundle).exit_code == 0
+    assert Path("x.txt").read_text().startswith("Lines for a pen plotter")
+
+
 def test_a_description_that_was_edited_or_is_of_another_picture_is_kept(fake_bundle: Path) -> None:
     first, second = write_tagged(Path("a.flac")), write_tagged(Path("b.flac"), seed=1)
     assert paint(first, "-o", "x.png", "--alt-file", bundle=fake_bundle).exit_code == 0

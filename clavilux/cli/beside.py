@@ -130,16 +130,16 @@ def check_folder_image(path: Path, record: dict[str, Any]) -> None:
         raise OutputError(f"{path}: {_KEPT}, because {reason}")
 
 
-def write_description(picture: Picture, place: Path, before: str) -> None:
-    """Write the description of a picture to a text file beside ``place``, the file of the picture.
+def write_description(place: Path, before: str) -> None:
+    """Write the description in a picture file to a text file beside it.
 
     The text file has the same name with the extension .txt. An existing file is replaced only if its text is
     ``before``, the description of the picture that was at ``place`` earlier; otherwise an `OutputError` is raised.
     """
-    path = place.with_suffix(".txt")
-    check_text(place, before, picture.description)
+    path, description = place.with_suffix(".txt"), described(place)
+    check_text(place, before, description)
     with _as_error(path):
-        write_whole(path, f"{picture.description}\n".encode())
+        write_whole(path, f"{description}\n".encode())
 
 
 def check_text(place: Path, *descriptions: str) -> None:

@@ -33,7 +33,7 @@ from clavilux.images import is_picture
 from clavilux.options import CONTROLS_SUFFIX
 from clavilux.picture_file import read_record
 from clavilux.pipeline import Clavilux
-from clavilux.record import parse_record
+from clavilux.record import check_version, parse_record
 from clavilux.steering import Steering
 from clavilux.system.files import refuse_inputs
 
@@ -99,6 +99,7 @@ def controls(
             f"{song} is a picture, and --mood and --near need a song; give a SONG, or leave them out."
         )
     record = read_record(song) if is_painted else {}
+    check_version(record, f"{song}:")
     clavilux = Clavilux(bundle_of(record, song, ctx) if is_painted else bundle)
     asked.check_bundle(clavilux.bundle)
     with StatusLine(1, "measuring").shown():

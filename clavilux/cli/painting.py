@@ -126,7 +126,7 @@ def _repaint(task: Again) -> Outcome:
     faults = []
     if task.alt_file:
         try:
-            write_description(picture, place, before)
+            write_description(place, before)
         except ClaviluxError as error:
             faults.append(str(error))
     is_only_cover = task.picture is None and not is_same_picture(picture.record, task.record)
@@ -271,7 +271,7 @@ class _Beside:
             self.notes.append(tell_kept(target, place))
         if extras.alt_file:
             with self._noted():
-                write_description(picture, place, before)
+                write_description(place, before)
         if is_main and extras.folder_image is not None:
             with self._noted():
                 write_folder_image(picture, extras.folder_image)

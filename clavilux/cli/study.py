@@ -11,8 +11,9 @@ from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.bundle import open_bundle
 from clavilux.cli.options import OTHERS, PATH, bundle_option, folder_option, jobs_option, seed_option
 from clavilux.cli.output import complain, say, visible
+from clavilux.cli.progress import StatusLine
 from clavilux.errors import StudyError
-from clavilux.study.make import PAGE, check_folder, make_study
+from clavilux.study.make import PAGE, check_folder, count_steps, make_study
 from clavilux.study.read import Row, Visit, read_visit, summarise
 from clavilux.system.arguments import counted
 from clavilux.system.files import list_folder
@@ -57,7 +58,11 @@ def make(ctx: click.Context, music: Path, output: Path, bundle: str, seed: int, 
         faults.append(line)
         complain(f"{line}; skipped")
 
-    n_songs = make_study(listing.files, output, bundle=bundle, seed=seed, jobs=jobs or -1, fault=fault)
+    status = StatusLine(count_steps(len(listing.files)), "painting", "steps")
+    with status.shown():
+        n_songs = make_study(
+            listing.files, output, bundle=bundle, seed=seed, jobs=jobs or -1, fault=fault, advance=status.advance
+        )
     say(f"{visible(str(output / PAGE))}: 40 questions about {counted(n_songs, 'song')}")
     ctx.exit(1 if faults else 0)
 

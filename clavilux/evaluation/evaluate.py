@@ -182,10 +182,12 @@ class _Evaluation:
             genres=[song.genre for song in chosen],
             rng=rng,
         )
-        log("measuring songs as FLAC and MP3, and controlled pairs")
         files = [song.path for song in chosen[:N_COPIED]]
+        log(f"measuring {len(files)} songs as FLAC and MP3")
         self.codec_codes = measure_copies(files, bundles, max_s=min(max_s, COPIED_S), jobs=jobs)
+        log("measuring controlled pairs of synthesised tunes")
         self.axes, self.pair_codes = measure_pairs(bundles, seed=seed, jobs=jobs)
+        log(f"measuring fine detail in held-out pictures, and {len(material.trained)} training pictures for hubs")
         self.art_energy = fine_energy_of_files(material.held_out_art, jobs=jobs)
         self.trained = {b: encode_files(material.trained, b, jobs=jobs) for b in bundles}
 
@@ -195,11 +197,13 @@ class _Evaluation:
         The latents and the measurements are kept, because later columns use those of the evaluated bundle.
         """
         column, reference = self.columns[bundle], self.reference
-        self.log(f"painting {column}: whole, halves, variations, FLAC and MP3, controlled pairs")
+        self.log(f"painting {column}: {len(self.names)} whole")
         z = self.latents[column] = _map_codes(bundle, self.songs.codes[bundle])
         self.half_latents[column] = _map_sides(bundle, self.songs.halves[bundle])
         whole = self.pictures[column] = measure_latents(bundle, z, jobs=self.jobs, degraded=True)
+        self.log(f"painting {column}: halves")
         self.halves[column] = self._paint_sides(bundle, self.half_latents[column])
+        self.log(f"painting {column}: copies, controlled pairs, another seed, variations")
         codecs = self._paint_sides(bundle, _map_sides(bundle, self.codec_codes[bundle]))
         low, high = self._paint_sides(bundle, _map_sides(bundle, self.pair_codes[bundle]))
 

@@ -30,7 +30,14 @@ Make = Callable[[str, Path], Pieces]  # `make_whole` or `make_halves`; called wi
 
 
 def make_study(
-    songs: Sequence[Path], folder: Path, *, bundle: str, seed: int, jobs: int, fault: Callable[[str], None]
+    songs: Sequence[Path],
+    folder: Path,
+    *,
+    bundle: str,
+    seed: int,
+    jobs: int,
+    fault: Callable[[str], None],
+    advance: Callable[[], None] = lambda: None,
 ) -> int:
     """Write the page of a study, and return the number of songs in its first part.
 
@@ -52,6 +59,8 @@ def make_study(
         Number of worker processes; -1 for one per core.
     fault : callable
         Called with a one-line message for each song that cannot be painted.
+    advance : callable
+        Called after each of the steps, about `count_steps` in all.
 
     Raises
     ------
@@ -73,7 +82,8 @@ def make_study(
         while songs and len(taken) < most:
             tried, songs = songs[: most - len(taken)], songs[most - len(taken) :]
             calls = (partial(_attempt, make, bundle, song) for song in tried)
-            for song, result in zip(tried, run_calls(calls, jobs=jobs, failed=_failed), strict=True):
+            results = run_calls(calls, jobs=jobs, failed=_failed, counted=lambda n: advance())
+            for song, result in zip(tried, results, strict=True):
                 if isinstance(result, str):
                     fault(result)
                 else:
@@ -97,6 +107,11 @@ def make_study(
         write_whole(folder / MEDIA / name, content)
     write_whole(folder / PAGE, page.encode())
     return len(heard)
+
+
+def count_steps(n_songs: int) -> int:
+    """Return how many times `make_study` calls ``advance`` if all of ``n_songs`` songs can be painted."""
+    return min(n_songs, MATCHES) + COMPARISONS
 
 
 def check_folder(folder: Path) -> None:
