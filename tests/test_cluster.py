@@ -54,14 +54,14 @@ class Cluster:
         wait_for(lambda: card.is_file() and card.read_text().endswith("}"))
         self.address = json.loads(card.read_text())["address"]
 
-    def fill(self) -> None:
-        """Start workers until there are two."""
+    def fill(self, n_workers: int) -> None:
+        """Start workers until there are as many as asked for."""
         self.workers = [worker for worker in self.workers if worker.poll() is None]
-        while len(self.workers) < 2:
+        while len(self.workers) < n_workers:
             options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(self._folder)]
             self.workers.append(self._start("worker", self.address, *options))
         with distributed.Client(self.address, set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=WAIT_S)
+            client.wait_for_workers(n_workers, timeout=WAIT_S)
 
     def _start(self, command: str, *options: str) -> subprocess.Popen[bytes]:
         arguments = [command, *options, "--host", "127.0.0.1", "--no-dashboard"]
@@ -92,7 +92,14 @@ def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def two_workers(dask_cluster: Cluster) -> Cluster:
-    dask_cluster.fill()
+    dask_cluster.fill(2)
+    return dask_cluster
+
+
+@pytest.fixture
+def one_worker(dask_cluster: Cluster) -> Cluster:
+    """The worker that the tests before left, or, if they were not run, a new one."""
+    dask_cluster.fill(1)
     return dask_cluster
 
 
@@ -262,42 +269,42 @@ def test_a_shard_that_ends_its_workers_is_named_and_the_others_are_done(two_work
 # What else a cluster can lack ----------------------------------------------------------------------------------------
 
 
-def test_one_worker_alone_works_and_not_the_caller(dask_cluster: Cluster) -> None:
-    (pid,) = run_songs(eval, ["__import__('os').getpid()"], jobs=1, scheduler=dask_cluster.address)
-    (worker,) = (worker for worker in dask_cluster.workers if worker.poll() is None)
+def test_one_worker_alone_works_and_not_the_caller(one_worker: Cluster) -> None:
+    (pid,) = run_songs(eval, ["__import__('os').getpid()"], jobs=1, scheduler=one_worker.address)
+    (worker,) = (worker for worker in one_worker.workers if worker.poll() is None)
     assert pid == worker.pid
 
 
-def test_a_folder_that_workers_do_not_see_is_said(dask_cluster: Cluster, tmp_path: Path) -> None:
+def test_a_folder_that_workers_do_not_see_is_said(one_worker: Cluster, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"cannot access .*nowhere; all machines need a shared file system"):
-        list(run_songs(abs, [1], jobs=1, scheduler=dask_cluster.address, folders=[tmp_path, tmp_path / "nowhere"]))
+        list(run_songs(abs, [1], jobs=1, scheduler=one_worker.address, folders=[tmp_path, tmp_path / "nowhere"]))
 
 
-def test_another_version_on_a_worker_is_said(dask_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_on_a_worker_is_said(one_worker: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "__version__", "0.0.1")
     with pytest.raises(ClusterError, match=r"and the caller 0\.0\.1; install one version"):
-        list(run_songs(abs, [1], jobs=1, scheduler=dask_cluster.address))
+        list(run_songs(abs, [1], jobs=1, scheduler=one_worker.address))
 
 
-def test_a_module_that_the_cluster_lacks_is_said(dask_cluster: Cluster) -> None:
+def test_a_module_that_the_cluster_lacks_is_said(one_worker: Cluster) -> None:
     with pytest.raises(ClusterError, match=f"has no module {__name__}; install clavilux"):
-        list(run_songs(function_of_this_file, [1], jobs=1, scheduler=dask_cluster.address))
+        list(run_songs(function_of_this_file, [1], jobs=1, scheduler=one_worker.address))
 
 
 def function_of_this_file(song: int) -> int:
     return song
 
 
-def test_a_worker_is_no_scheduler(dask_cluster: Cluster) -> None:
-    with distributed.Client(dask_cluster.address, set_as_default=False) as client:
+def test_a_worker_is_no_scheduler(one_worker: Cluster) -> None:
+    with distributed.Client(one_worker.address, set_as_default=False) as client:
         (worker,) = client.scheduler_info()["workers"]
     with pytest.raises(ClusterError, match="it answers as Worker"):
         check_scheduler(worker)
 
 
-def test_a_scheduler_that_is_lost_ends_the_run(dask_cluster: Cluster) -> None:
-    songs = run_songs(time.sleep, [0.1] * 50, jobs=1, scheduler=dask_cluster.address, shard_songs=1)
+def test_a_scheduler_that_is_lost_ends_the_run(one_worker: Cluster) -> None:
+    songs = run_songs(time.sleep, [0.1] * 50, jobs=1, scheduler=one_worker.address, shard_songs=1)
     next(songs)
-    dask_cluster.scheduler.kill()
+    one_worker.scheduler.kill()
     with pytest.raises(ClusterError, match="was lost; finished songs are kept"):
         list(songs)
