@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from test_training import save_features, write_art, write_features
 
 from clavilux.bundle import open_bundle
 from clavilux.cli import cli
+from clavilux.cli.train import _measure_music as measure_music
 from clavilux.errors import ClaviluxError, CorpusError, TrainingError
 from clavilux.training import checks
 from clavilux.training.checkpoint import save_checkpoint
@@ -193,6 +195,15 @@ def test_tables_are_checked_first(run: Run, header: str, row: str, message: str)
     (run.art / "corpus.csv").write_text(header + "\n" + "".join(f"{i:02d}.png,{row}\n" for i in range(27)))
     with pytest.raises(ClaviluxError, match=message):
         check_pictures(run)
+
+
+def test_the_table_of_music_is_checked_before_the_music_is_measured(run: Run, tmp_path: Path) -> None:
+    music = tmp_path / "songs"
+    music.mkdir()
+    (music / "corpus.csv").write_text("file,split,role,source,tier,licence\na.flac,training,music,me,research,own\n")
+    with pytest.raises(ClaviluxError, match=rf"{re.escape(str(music))}.*line 2.*may only learn from free files"):
+        measure_music(dataclasses.replace(run, features=music))
+    assert not (run.folder / "features").exists()
 
 
 def test_output_folders_that_cannot_be_written_are_refused(run: Run, tmp_path: Path) -> None:

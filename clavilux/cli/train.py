@@ -296,7 +296,9 @@ def _has_features(audio: Path) -> bool:
 def _measure_music(run: Run) -> Run:
     """Compute the features of the music of a run, and return a `Run` that uses the new feature files."""
     from clavilux.audio.feature_files import write_features
+    from clavilux.training.datasets import describe_folder
 
+    describe_folder(run.features)  # names the faults in the user's table before the work
     music, features = run.features, run.folder / "features"
     run.log(f"{music} has no feature files; measuring its music")
     summary = write_features(music, features, settings=run.recipe.features, jobs=run.jobs)

@@ -149,7 +149,8 @@ def load_table(directory: Path | str) -> list[CorpusRow]:
     path = Path(directory) / TABLE_NAME
     if not path.is_file():
         raise CorpusError(
-            f"{path} does not exist. Give the folder of a corpus; clavilux corpus build --art -o {directory} makes one."
+            f"{path} does not exist. Give the folder of a corpus, which `clavilux corpus build` makes, or write the "
+            "table yourself (docs/training.md)"
         )
     return [_parse_row(row) for row in read_rows(path, required=("split", "role", "source", "tier", "licence"))]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -48,13 +47,10 @@ def make_halves(bundle: str, song: Path) -> tuple[bytes, bytes]:
     """
     sound = np.concatenate(list(read_blocks(song)))
     middle = len(sound) // 2
-    pictures = []
-    with tempfile.TemporaryDirectory() as folder:
-        for half in (sound[:middle], sound[middle:]):
-            file = Path(folder) / "half.wav"
-            file.write_bytes(_encode(half, SAMPLE_RATE, "wav", "pcm_f32le"))
-            pictures.append(_to_jpeg(_open_clavilux(bundle).paint(file, size=PICTURE_PX).pixels))
-    return pictures[0], pictures[1]
+    clavilux = _open_clavilux(bundle)
+    halves = (clavilux.read_song(half, sr=SAMPLE_RATE) for half in (sound[:middle], sound[middle:]))
+    first, second = (_to_jpeg(clavilux.paint(half, size=PICTURE_PX).pixels) for half in halves)
+    return first, second
 
 
 def cut_excerpt(sound: Float32, rate: int) -> Float32:

@@ -99,10 +99,10 @@ def _parse(content: bytes) -> Visit:
     study, visitor, name, key = (_text(result, field) for field in ("study", "visitor", "name", "key"))
     right = unscramble(key, study)
     given = _read_answers(result.get("answers"))
-    if missing := sorted(set(right) - set(given), key=int):
-        raise StudyError(f"{len(missing)} of {len(right)} questions are not answered, the first is {missing[0]}")
     if extra := sorted(set(given) - set(right)):
         raise StudyError(f"answers question {show(extra[0])}, which the study does not have")
+    if missing := sorted(set(right) - set(given), key=int):
+        raise StudyError(f"{len(missing)} of {len(right)} questions are not answered, the first is {missing[0]}")
     is_right: dict[str, list[bool]] = {part: [] for part in PARTS}
     for trial, answer in right.items():
         part = next((part for part, choices in PARTS.items() if answer in choices), None)
@@ -131,7 +131,8 @@ def _read_answers(answers: Any) -> dict[str, Any]:
 
 
 def _text(entry: dict[str, Any], field: str) -> str:
-    value = entry.get(field)
-    if not isinstance(value, str):
+    if field not in entry:
+        raise StudyError(f"it has no {field}; ask for the file again")
+    if not isinstance(value := entry[field], str):
         raise StudyError(f"its {field} is {show(value)} instead of a text; ask for the file again")
     return value
