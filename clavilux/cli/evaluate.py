@@ -114,6 +114,7 @@ def evaluate(
     """Measure trained networks on songs and pictures that were not used for training, and print a table.
 
     Needs the extra `eval`: run `pip install ".[eval]"` in the source folder. docs/measures.md explains the measures.
+    Sixteen songs take 2 minutes on two cores, 200 songs take 11; a line on stderr names each part of the work.
 
     \b
     clavilux evaluate --music corpus/music --art corpus/art -o report.html
@@ -141,15 +142,19 @@ def evaluate(
         read += [folder / TABLE_NAME for folder in (music, art)]
         read += [open_bundle(name).folder / "bundle.json" for name in (bundle, *beside)]
         refuse_inputs([output, output.with_suffix(".json")], read)
-    result = measure(
-        bundle,
-        material,
-        beside=beside,
-        seed=seed,
-        max_s=max_seconds,
-        jobs=jobs or -1,
-        log=lambda line: complain(line, prefix=f"[{time.monotonic() - started:5.0f} s] "),
-    )
+    try:
+        result = measure(
+            bundle,
+            material,
+            beside=beside,
+            seed=seed,
+            max_s=max_seconds,
+            jobs=jobs or -1,
+            log=lambda line: complain(line, prefix=f"[{time.monotonic() - started:5.0f} s] "),
+        )
+    except KeyboardInterrupt:
+        complain("interrupted; the figures are complete only at the end, so nothing was written")
+        raise
     if looks is not None:
         day = time.strftime("%Y-%m-%d", time.gmtime())
         what = f"{opened.name} {opened.sha256[:12]}"

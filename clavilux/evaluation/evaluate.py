@@ -112,10 +112,11 @@ def evaluate(
     for each in run.bundles:
         run.add_bundle(each)
     run.add_groups()
-    run.log("painting the columns for comparison")
+    run.log("painting for comparison: linear map, random latents")
     run.add_linear_map_and_random_latents()
     run.add_retrieval()
     run.add_shuffled_songs_and_mean_song()
+    run.log("painting for comparison: training pictures by the decoder")
     run.add_decoder_and_real_art()
     return run.result()
 
@@ -204,14 +205,17 @@ class _Evaluation:
         whole = self.pictures[column] = measure_latents(bundle, z, jobs=self.jobs, degraded=True)
         self.log(f"painting {column}: halves")
         self.halves[column] = self._paint_sides(bundle, self.half_latents[column])
-        self.log(f"painting {column}: copies, controlled pairs, another seed, variations")
+        self.log(f"painting {column}: FLAC and MP3, {len(self.axes)} controlled pairs")
         codecs = self._paint_sides(bundle, _map_sides(bundle, self.codec_codes[bundle]))
         low, high = self._paint_sides(bundle, _map_sides(bundle, self.pair_codes[bundle]))
+        self.log(f"painting {column}: {len(z)} with another seed")
+        again = measure_latents(bundle, z, seeds=[1] * len(z), jobs=self.jobs)
+        self.log(f"painting {column}: variations")
+        variations = self._paint_variations(bundle, z)
 
         figures = measure_column(whole, self.halves[column], reference, least=LEAST)
-        again = measure_latents(bundle, z, seeds=[1] * len(z), jobs=self.jobs)
         figures |= measure_ceilings(whole, again, reference)
-        figures |= measure_changes(whole, codecs, self._paint_variations(bundle, z), N_VARIATIONS, reference)
+        figures |= measure_changes(whole, codecs, variations, N_VARIATIONS, reference)
         signs = right_signs(self.axes, low.image_features, high.image_features, whole.image_features)
         figures |= {f"signs_{axis}": share for axis, share in signs.items()}
         figures["geometry_latent"] = geometry(reference.embeddings["code"][0], z, rng=reference.rng)[0]

@@ -102,7 +102,7 @@ def _parse(content: bytes) -> Visit:
     if extra := sorted(set(given) - set(right)):
         raise StudyError(f"answers question {show(extra[0])}, which the study does not have")
     if missing := sorted(set(right) - set(given), key=int):
-        raise StudyError(f"{len(missing)} of {len(right)} questions are not answered, the first is {missing[0]}")
+        raise StudyError(f"has no answer to {len(missing)} of {len(right)} questions; the first is {missing[0]}")
     is_right: dict[str, list[bool]] = {part: [] for part in PARTS}
     for trial, answer in right.items():
         part = next((part for part, choices in PARTS.items() if answer in choices), None)
