@@ -114,7 +114,7 @@ def evaluate(
     """Measure trained networks on songs and pictures that were not used for training, and print a table.
 
     Needs the extra `eval`: run `pip install ".[eval]"` in the source folder. docs/measures.md explains the measures.
-    Sixteen songs take 2 minutes on two cores, 200 songs take 11; a line on stderr names each part of the work.
+    Sixteen songs take about 2 minutes on two cores, 200 about 11; a line on stderr names each part of the work.
 
     \b
     clavilux evaluate --music corpus/music --art corpus/art -o report.html

@@ -127,8 +127,8 @@ def _refuse_few(n_songs: int, n_art: int, n_training: int) -> None:
     if few := [f"{n} {what}" for what, n in counts.items() if n < LEAST]:
         raise CorpusError(
             f"{', '.join(few)}: too few to compare; at least {LEAST} of each are needed. Pictures are split into two "
-            f"halves, so give at least {LEAST} songs and {2 * LEAST} pictures; of a folder with a corpus.csv, only "
-            "those held out count"
+            f"halves, so give at least {LEAST} songs and {2 * LEAST} pictures; the corpus.csv of a "
+            "folder decides which of its files are held out"
         )
 
 

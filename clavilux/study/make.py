@@ -19,7 +19,7 @@ from clavilux.study.pieces import make_halves, make_whole
 from clavilux.study.trials import COMPARISONS, LEAST_SONGS, MATCHES, draw_comparisons, draw_matches
 from clavilux.system.arguments import counted
 from clavilux.system.files import write_whole
-from clavilux.system.jobs import count_jobs, run_calls
+from clavilux.system.jobs import count_jobs, run_songs
 from clavilux.version import __version__
 
 FORMAT, VERSION = "clavilux study", 1
@@ -60,7 +60,7 @@ def make_study(
     fault : callable
         Called with a one-line message for each song that cannot be painted.
     advance : callable
-        Called after each of the steps, about `count_steps` in all.
+        Called after each song whose picture, or the pictures of whose halves, were painted.
 
     Raises
     ------
@@ -81,13 +81,13 @@ def make_study(
         taken: dict[Path, Pieces] = {}
         while songs and len(taken) < most:
             tried, songs = songs[: most - len(taken)], songs[most - len(taken) :]
-            calls = (partial(_attempt, make, bundle, song) for song in tried)
-            results = run_calls(calls, jobs=jobs, failed=_failed, counted=lambda n: advance())
+            results = run_songs(partial(_attempt, make, bundle), tried, jobs=jobs, failed=_failed)
             for song, result in zip(tried, results, strict=True):
                 if isinstance(result, str):
                     fault(result)
                 else:
                     taken[song] = result
+                    advance()
         return taken, songs
 
     heard, rest = take(make_whole, order, MATCHES)
@@ -111,7 +111,7 @@ def make_study(
 
 def count_steps(n_songs: int) -> int:
     """Return how many times `make_study` calls ``advance`` if all of ``n_songs`` songs can be painted."""
-    return min(n_songs, MATCHES) + COMPARISONS
+    return COMPARISONS + (MATCHES if n_songs >= MATCHES + COMPARISONS else n_songs)
 
 
 def check_folder(folder: Path) -> None:
@@ -132,8 +132,8 @@ def _attempt(make: Make, bundle: str, song: Path) -> Pieces | str:
         return str(error)
 
 
-def _failed(call: partial[Pieces | str], reason: str) -> str:
-    return f"{call.args[2]}: {reason}"
+def _failed(song: Path, reason: str) -> str:
+    return f"{song}: {reason}"
 
 
 def _lay_out(
