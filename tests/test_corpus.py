@@ -862,6 +862,11 @@ def test_table_faults_are_named(tmp_path: Path, build: Callable[..., tuple[Build
     for old, new, message in (
         ("file,source", "datei,source", "has the columns datei, source"),
         (",free,", ",cheap,", r"line 2: tier is 'cheap'; allowed are free, research"),
+        (
+            ",abstract,",
+            ",abstrakt,",
+            "line 2: role is 'abstrakt'; allowed are abstract, generative, wallpaper, painting",
+        ),
         (",240,200,", ",wide,200,", "line 2 is damaged"),
     ):
         assert old in text
@@ -933,6 +938,11 @@ def test_command_builds_and_shows(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     assert shown.stdout.startswith("| source | tier | role | training |")
     assert "| a/one | free | abstract |" in shown.stdout
+    gone = next((tmp_path / "out" / "files").rglob("*.png"))
+    gone.rename(gone.with_suffix(".jpg"))
+    shown = CliRunner().invoke(cli, ["corpus", "show", str(tmp_path / "out")])
+    assert (shown.exit_code, shown.stdout[:9]) == (1, "| source ")
+    assert shown.stderr.endswith(f"corpus.csv cannot be found in this folder: files/a+one/{gone.name}\n")
 
 
 @pytest.mark.usefixtures("small_tables")

@@ -253,12 +253,13 @@ def test_descriptors_assign_features_to_recordings(tmp_path):
     ("rows", "message"),
     [
         (
-            [("a.png", "training", "x"), ("./a.png", "held-out", "x")],
+            [("a.png", "training", "abstract"), ("./a.png", "held-out", "abstract")],
             r"corpus\.csv, line 3: a\.png is in line 2 already",
         ),
-        ([("a.png", "test", "x")], "line 2: split is 'test'; allowed are training, validation, held-out"),
-        ([("a.png", "", "x")], "line 2: split is ''"),
-        ([("", "training", "x")], "line 2: names no file"),
+        ([("a.png", "test", "abstract")], "line 2: split is 'test'; allowed are training, validation, held-out"),
+        ([("a.png", "", "abstract")], "line 2: split is ''"),
+        ([("a.png", "training", "")], "line 2: role is ''; allowed are abstract"),
+        ([("", "training", "abstract")], "line 2: names no file"),
     ],
 )
 def test_a_wrong_row_is_refused_with_its_line(tmp_path, rows, message):
@@ -282,7 +283,7 @@ def test_a_folder_is_described_by_its_table(tmp_path):
     assert describe_folder(tmp_path) == {"files": 2}
     header, rows = (
         "file;Split;role;source;tier;licence\r\n",
-        "a.png;Training;abstract;me;FREE;own\r\nb.png;held-out;;x;research;\r\n",
+        "a.png;Training;abstract;me;FREE;own\r\nb.png;held-out;painting;x;research;\r\n",
     )
     (tmp_path / "corpus.csv").write_bytes((header + rows).encode("utf-16"))
     found = describe_folder(tmp_path)

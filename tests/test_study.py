@@ -278,6 +278,13 @@ def test_visitors_are_pooled(page, tmp_path):
     assert "over visitors" not in result.output
 
 
+def test_visitors_of_one_name_are_told_apart(page, tmp_path):
+    files = [write_result(page, tmp_path, lambda _, answer: answer, name="Ada", visitor=id_) for id_ in ("one", "two")]
+    files.append(write_result(page, tmp_path, lambda _, answer: answer, name="Bo", visitor="three"))
+    rows = [line.split("|")[1].strip() for line in read(*files).output.splitlines() if "| which picture |" in line]
+    assert rows == ["Ada one", "Ada two", "Bo", "all 3"]
+
+
 def test_five_visitors_have_an_interval_over_visitors(page, tmp_path):
     files = [
         write_result(

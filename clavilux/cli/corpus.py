@@ -12,9 +12,12 @@ from clavilux.cli.output import say
 from clavilux.cli.progress import FileProgress
 from clavilux.corpus import load_table, summarise
 from clavilux.corpus.build import BuildSummary, build_corpus
+from clavilux.corpus.match import find_missing
 from clavilux.corpus.summary import to_markdown
-from clavilux.corpus.table import Kind
+from clavilux.corpus.table import TABLE_NAME, Kind
+from clavilux.errors import CorpusError
 from clavilux.system.arguments import counted
+from clavilux.system.files import first_names
 from clavilux.system.threads import count_cores
 
 
@@ -82,9 +85,13 @@ def build(kind: Kind | None, output: Path, include: str | None, jobs: int | None
 def show(directory: Path) -> None:
     """Print a Markdown table of the number of files in a corpus by source, licence and split.
 
-    DIRECTORY is the folder that was given to `clavilux corpus build` with -o.
+    DIRECTORY is the folder that was given to `clavilux corpus build` with -o, or a folder whose corpus.csv you wrote.
     """
-    say(to_markdown(summarise(load_table(directory))))
+    rows = load_table(directory)
+    say(to_markdown(summarise(rows)))
+    if missing := find_missing(directory, [row.file for row in rows]):
+        files = f"{counted(len(missing), 'file')} of {directory / TABLE_NAME}"
+        raise CorpusError(f"{files} cannot be found in this folder: {first_names(missing)}")
 
 
 def _describe(summary: BuildSummary, output: Path) -> str:

@@ -6,7 +6,18 @@ Tables are written by hand, by spreadsheets and on other systems. All names are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+
+from clavilux.system.files import normalise_name
+
+
+def find_missing(folder: Path, names: Sequence[str]) -> list[str]:
+    """Return the names of a table that match no file in a folder and its subfolders, in the order of the table."""
+    files = {normalise_name(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file()}
+    found, ambiguous = match_features(files, {normalise_name(name) for name in names})
+    present = {*found.values(), *(row for rows in ambiguous.values() for row in rows)}
+    return [name for name in names if normalise_name(name) not in present]
 
 
 def match_names(files: Collection[str], rows: Collection[str]) -> dict[str, str]:

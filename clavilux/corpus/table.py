@@ -25,6 +25,7 @@ Split = Literal["training", "validation", "held-out"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 TIERS: tuple[Tier, ...] = get_args(Tier)
 SPLITS: tuple[Split, ...] = get_args(Split)
+ROLES = ("abstract", "generative", "wallpaper", "painting", "music", "labelled")  # four of pictures, two of recordings
 
 TABLE_NAME = "corpus.csv"
 DROPPED_NAME = "dropped.csv"
@@ -61,7 +62,7 @@ class Item:
     path: str  # inside the source; `archive!/inner` for a file in a .zip or .pk3
     blob: str  # git blob id of the content; "" if unknown
     tier: Tier  # "free" if the licence allows training and passing on, "research" if it allows only evaluation
-    role: str  # of a picture: abstract, generative, wallpaper or painting; of a recording: music or labelled
+    role: str  # one of `ROLES`
     genre: str  # of a recording, guessed from folder, tag and title; "" for pictures
     artist: str  # "" if unknown
     licence: str  # licence of the file if the table gives it, else licence of its source
@@ -168,8 +169,8 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[Row]:
     Raises
     ------
     CorpusError
-        If the table cannot be read, a column is missing, a row names no file, two rows name the same file, or a split
-        or tier is not one of `SPLITS` and `TIERS`.
+        If the table cannot be read, a column is missing, a row names no file, two rows name the same file, or a
+        split, tier or role is not one of `SPLITS`, `TIERS` and `ROLES`.
     """
     columns, rows = read_table(path, CorpusError, required=["file", *required])
     lines: dict[str, str] = {}
@@ -180,10 +181,10 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[Row]:
         if name in lines:
             raise CorpusError(f"{row.where}: {name} is in {lines[name]} already; give each file one row")
         lines[name] = row.where.rpartition(", ")[2]
-        for column, allowed in (("split", SPLITS), ("tier", TIERS), ("role", None)):
+        for column, allowed in (("split", SPLITS), ("tier", TIERS), ("role", ROLES)):
             if column in columns:
                 row[column] = row[column].lower()
-                if allowed and row[column] not in allowed:
+                if row[column] not in allowed:
                     raise CorpusError(f"{row.where}: {column} is {row[column]!r}; allowed are {', '.join(allowed)}")
     return rows
 

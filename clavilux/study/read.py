@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Visit:
 class Row:
     """How often one visitor, or all visitors together, were right in one part of a study."""
 
-    who: str  # name or id of the visitor, or "all N" for N visitors
+    who: str  # name, id, or name and id of the visitor, or "all N" for N visitors
     part: str  # key of `PARTS`
     k: int  # number of right answers
     n: int  # number of answers
@@ -67,11 +68,17 @@ def read_visit(path: Path) -> Visit:
 def summarise(visits: Sequence[Visit]) -> list[Row]:
     """Return one row per visitor and part of a study, then one row per part for all visitors together.
 
-    All visits belong to the same study. The Wilson interval for all visitors together treats all answers as
+    All visits belong to the same study. A row names the visitor by name, and also by id if the name is empty or several
+    visitors have it. The Wilson interval for all visitors together treats all answers as
     independent, although the answers of one visitor are not. With five visitors or more, the rows for
     all visitors also have a bootstrap interval of the mean of the visitors' fractions of right answers.
     """
-    rows = [_row(visit.name or visit.visitor, part, visit.is_right[part]) for visit in visits for part in PARTS]
+    n_named = Counter(visit.name for visit in visits)
+    rows = []
+    for visit in visits:
+        is_unique = visit.name and n_named[visit.name] == 1
+        who = visit.name if is_unique else f"{visit.name} {visit.visitor}".strip()
+        rows += [_row(who, part, visit.is_right[part]) for part in PARTS]
     for part in PARTS:
         pooled = [is_right for visit in visits for is_right in visit.is_right[part]]
         over_visitors = None
