@@ -143,7 +143,7 @@ def test_all_faults_are_in_one_line(controls: Controls) -> None:
         ({"palette": ["#000000"] * 7}, "it must be a list of 8 colours such as #1a2b3c"),
         ({"palette": {}}, r"palette is \{\}"),
         ({"chaos": float("nan")}, "chaos is nan"),
-        ({"angle": 90}, "angle is 90; it must be a number from -1 to 1"),
+        ({"angle": 90}, "angle is 90; it must be a number from -1 to 1, in turns: 45 degrees are 0.125"),
         ({"plan": "x"}, "plan is 'x'"),
         ({"chaos": 10**400}, "chaos is a whole number of 1329 bits"),
     ],

@@ -132,15 +132,18 @@ def test_a_table_of_the_user_is_not_replaced(music: Path, tmp_path: Path, text: 
     assert mine.read_text() == text and not list(tmp_path.glob("*.npy"))
 
 
-def test_an_array_of_the_user_is_not_replaced(music: Path, tmp_path: Path) -> None:
-    np.save(mine := tmp_path / "one.npy", np.arange(12))
+@pytest.mark.parametrize("shape", [(12,), (1, 20, 216)])  # the second is that of a feature file
+def test_an_array_of_the_user_is_not_replaced(music: Path, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(mine := tmp_path / "one.npy", np.zeros(shape, np.float32))
     before = mine.read_bytes()
     summary = write_features(music, tmp_path, jobs=1)
     assert summary.measured == 2 and mine.read_bytes() == before
-    expected = f"{music / 'one.wav'}: {mine} exists already and is no feature file; remove it, or give another folder"
-    assert summary.faults == (expected,)
+    fault = f"{mine} exists already and is not in descriptors.csv; remove it, or give another folder"
+    assert summary.faults == (f"{music / 'one.wav'}: {fault}",)
     mine.unlink()
     assert write_features(music, tmp_path, jobs=1).measured == 1
+    (tmp_path / TABLE).unlink()  # then the arrays are those that a run would write
+    assert write_features(music, tmp_path, jobs=1).measured == 3
 
 
 def test_a_file_in_an_outdated_row_is_replaced_but_never_lost(music: Path, tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_a_file_in_an_outdated_row_is_replaced_but_never_lost(music: Path, tmp_p
     (out / TABLE).write_text(text.replace("one.wav,one.npy", "one.wav,other.npy"))  # the table does not list one.npy
     (out / "one.npy").write_text("mine")
     summary = write_features(music, out, jobs=1)
-    assert len(summary.faults) == 1 and "one.npy exists already and is no feature file" in summary.faults[0]
+    assert len(summary.faults) == 1 and "one.npy exists already and is not in descriptors.csv" in summary.faults[0]
     assert (out / "one.npy").read_text() == "mine"
     (out / "one.npy").unlink()
     write_features(music, out, jobs=1)

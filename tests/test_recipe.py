@@ -172,6 +172,7 @@ def test_a_recipe_may_extend_any_other(tmp_path):
     ("text", "message"),
     [
         ('base = "clasic"', r"a\.toml: there is no base 'clasic'; give one of classic, debug, default"),
+        ('base = "rival"', "there is no base 'rival', which is gone since version 0.2; give one of"),
         ('base = "missing.toml"', r"there is no base 'missing\.toml'"),
         ("base = 3", "base is 3; it is the name of a recipe"),
         ('base = "a.toml"', "extends itself through its base"),

@@ -336,15 +336,18 @@ def test_shapes_move_in_the_stated_direction(name: str, measure: Any, figure: st
     assert np.less(less, more).mean() >= share
 
 
+@cache
+def busyness(complexity: float) -> NDArray[np.float64]:
+    """How busy the pictures of forty songs are, by their borders and areas, (40,)."""
+    steered = [Steering(complexity=complexity).steer(random_controls(n)) for n in range(N_SONGS)]
+    looks = [clavilux.paint(controls, size=128).look for controls in steered]
+    return np.array([look.borders * (look.areas or 0) for look in looks])
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(("value", "share"), [(-1.0, 0.95), (-0.5, 0.8), (0.5, 0.8), (1.0, 0.9)])
 def test_complexity_makes_a_picture_calmer_or_busier_than_it_was(value: float, share: float) -> None:
-    def busyness(asked: float) -> NDArray[np.float64]:
-        steered = [Steering(complexity=asked).steer(random_controls(n)) for n in range(N_SONGS)]
-        looks = [clavilux.paint(controls, size=128).look for controls in steered]
-        return np.array([look.borders * (look.areas or 0) for look in looks])
-
     assert (np.sign(busyness(value) - busyness(0.0)) == np.sign(value)).mean() >= share
 
 

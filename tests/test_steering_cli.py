@@ -193,6 +193,9 @@ def test_controls_are_steered(fake_bundle: Path) -> None:
 def test_hints_name_only_options_of_the_command() -> None:
     result = run("controls", "song.flac", "--transparent")
     assert result.exit_code == 2 and "--background" not in result.output
+    assert "Give --variation N, as it is called since" in run("controls", "song.flac", "--sibling", "1").output
+    for stage in ("all", "audio-vae", "image-vae", "mapping"):
+        assert "It is gone since version 0.2" in run("train", stage, "--teacher", "rival").output
 
 
 def test_only_a_sheet_is_replaced_by_a_sheet(fake_bundle: Path, song: Path) -> None:

@@ -188,7 +188,8 @@ def test_the_pictures_of_a_bundle_are_taken_as_they_are(trained, tmp_path):
     for path in (folder / "run").glob("*"):
         if path.is_file() and not path.name.startswith(("image-vae", "mark_classifier")):
             shutil.copy(path, tmp_path / "run")
-    command = ["train", "mapping", "--recipe", "debug", "--pictures-from", str(folder / "bundle"), "--jobs", "1"]
+    command = ["train", "mapping", "--recipe", str(folder / "short.toml"), "--jobs", "1"]
+    command += ["--pictures-from", str(folder / "bundle")]
     command += ["--art", str(folder / "art"), "--audio", str(folder / "features")]
     command += ["--run", str(tmp_path / "run"), "-o", str(tmp_path / "new")]
     result = CliRunner().invoke(cli, command, catch_exceptions=False)
@@ -210,8 +211,15 @@ def test_the_pictures_of_a_bundle_are_taken_as_they_are(trained, tmp_path):
 @pytest.mark.slow
 def test_both_sides_of_a_bundle_are_taken_as_they_are(trained, tmp_path):
     folder, _, _ = trained
-    command = ["train", "mapping", "--recipe", "debug", "--jobs", "1", "--run", str(tmp_path / "run")]
-    command += ["--audio-from", str(folder / "bundle"), "--pictures-from", str(folder / "bundle")]
+    command = ["train", "mapping", "--recipe", str(folder / "short.toml"), "--jobs", "1"]
+    command += [
+        "--run",
+        str(tmp_path / "run"),
+        "--audio-from",
+        str(folder / "bundle"),
+        "--pictures-from",
+        str(folder / "bundle"),
+    ]
     command += ["--art", str(folder / "art"), "--audio", str(folder / "features"), "-o", str(tmp_path / "new")]
     result = CliRunner().invoke(cli, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output

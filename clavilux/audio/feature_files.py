@@ -20,7 +20,6 @@ from typing import Protocol
 
 import numpy as np
 
-from clavilux.audio.clips import read_clips
 from clavilux.audio.decode import AUDIO_SUFFIXES
 from clavilux.audio.feature_table import (
     NOTES,
@@ -254,9 +253,6 @@ def _measure(job: _Job) -> FileResult:
         return FileResult(file, fault=f"{path}: {job.npy} is outside {job.out_dir}, through a link; remove the link")
     try:
         os.lstat(features_path)
-        if not job.is_listed and features_path.is_file() and not _is_feature_file(features_path):
-            fault = f"{path}: {features_path} exists already and is no feature file; remove it, or give another folder"
-            return FileResult(file, fault=fault)
         if job.known_sha256 is None and is_read_only(features_path):
             return FileResult(
                 file, fault=f"{path}: {features_path} is read-only; allow writing, or give another folder"
@@ -276,8 +272,13 @@ def _measure(job: _Job) -> FileResult:
     except AudioError as error:
         return FileResult(file, fault=str(error))
     result = FileResult(file, make_row(job.file, job.npy, song, halves), warnings=song.warnings)
+    content = _feature_file(song)
+    is_listed = job.is_listed or note_path(job.out_dir, file).exists()
     try:
-        _write_result(job, song, result)
+        if not is_listed and features_path.is_file() and not _has_content(features_path, content):
+            fault = f"{features_path} exists already and is not in {TABLE}; remove it, or give another folder"
+            return FileResult(file, fault=f"{path}: {fault}")
+        _write_result(job, content, result)
     except OSError as error:
         note_path(job.out_dir, file).unlink(missing_ok=True)
         if error.errno in NAME_ERRORS:
@@ -286,21 +287,23 @@ def _measure(job: _Job) -> FileResult:
     return result
 
 
-def _is_feature_file(path: Path) -> bool:
-    with suppress(AudioError):
-        return len(read_clips(path)) > 0
-    return False
-
-
-def _write_result(job: _Job, song: Song, result: FileResult) -> None:
-    """Write the feature file of a song, and its note (`clavilux.audio.feature_table` explains notes)."""
+def _feature_file(song: Song) -> bytes:
+    """Return the content of the feature file of a song."""
     content = BytesIO()
     np.save(content, song.audible_windows, allow_pickle=False)
-    content.write(song.settings.mark())
+    return content.getvalue() + song.settings.mark()
+
+
+def _has_content(path: Path, content: bytes) -> bool:
+    return path.stat().st_size == len(content) and path.read_bytes() == content
+
+
+def _write_result(job: _Job, content: bytes, result: FileResult) -> None:
+    """Write the feature file of a song, and its note (`clavilux.audio.feature_table` explains notes)."""
     # A note is valid as soon as the feature file exists, so an old feature file is removed before the note is written.
     (job.out_dir / job.npy).unlink(missing_ok=True)
     write_whole(note_path(job.out_dir, job.file), json.dumps(asdict(result)).encode())
-    write_whole(job.out_dir / job.npy, content.getvalue())
+    write_whole(job.out_dir / job.npy, content)
 
 
 def _cannot_name(path: Path, npy: str, error: OSError) -> str:

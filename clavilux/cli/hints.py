@@ -68,6 +68,7 @@ _HINTS = {
     **dict.fromkeys(("--small-shapes", "--smaller-shapes"), "--scale 0.5"),
     **dict.fromkeys(("--plotter", "--lines"), "--plot -o song.svg"),
     "-f": "--format FORMAT, such as --format jpg",
+    "--sibling": "--variation N, as it is called since version 0.2",
     "--eye-from": "--classifier-from NAME, as it is called since version 0.2",
     **dict.fromkeys(("--workers", "--threads"), "--jobs N, as it is called since version 0.2"),
 }  # option that users tried although it does not exist -> options to give, of which the command must have the first

@@ -18,6 +18,8 @@ from clavilux.system.files import list_folder
 if TYPE_CHECKING:
     from clavilux.training.run import Run
 
+_GONE = {"--teacher": "It is gone since version 0.2, with the recipe rival"}
+
 _output_option = option(
     "-o",
     "--output",
@@ -151,7 +153,7 @@ def train() -> None:
     """  # noqa: D301  (click: \b keeps line breaks)
 
 
-@train.command("audio-vae", cls=HintedCommand)
+@train.command("audio-vae", cls=HintedCommand, hints=_GONE)
 @_training_options
 def audio_vae(**options: Any) -> None:
     """Train only the network for music (AudioVAE). `clavilux train mapping` needs it.
@@ -165,7 +167,7 @@ def audio_vae(**options: Any) -> None:
     train_audio_vae(run)
 
 
-@train.command("image-vae", cls=HintedCommand)
+@train.command("image-vae", cls=HintedCommand, hints=_GONE)
 @_training_options
 def image_vae(**options: Any) -> None:
     """Train only the networks for pictures (mark classifier and ImageVAE).
@@ -180,7 +182,7 @@ def image_vae(**options: Any) -> None:
     train_image_vae(run)
 
 
-@train.command("mapping", cls=HintedCommand)
+@train.command("mapping", cls=HintedCommand, hints=_GONE)
 @_output_option
 @_training_options
 def mapping(output: Path, **options: Any) -> None:
@@ -203,7 +205,7 @@ def mapping(output: Path, **options: Any) -> None:
     _train_all(_prepare(options | {"resume": True}, output=output), output)
 
 
-@train.command("all", cls=HintedCommand, hints={"--teacher": "It is gone since version 0.2, with the recipe rival"})
+@train.command("all", cls=HintedCommand, hints=_GONE)
 @_output_option
 @_training_options
 def everything(output: Path, **options: Any) -> None:

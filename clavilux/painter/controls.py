@@ -155,7 +155,10 @@ class Controls:
         if not isinstance(self.exact_palette, bool | np.bool_):
             raise ControlsError(f"exact_palette is {show(self.exact_palette)}; it must be true or false")
         object.__setattr__(self, "exact_palette", bool(self.exact_palette))
-        angle = real_number("angle", self.angle, -_MAX_TURNS, _MAX_TURNS, fault=ControlsError)
+        try:
+            angle = real_number("angle", self.angle, -_MAX_TURNS, _MAX_TURNS, fault=ControlsError)
+        except ControlsError as error:
+            raise ControlsError(f"{error}, in turns: 45 degrees are 0.125") from None
         object.__setattr__(self, "angle", angle % 0.5 % 0.5)  # twice, because the remainder of -1e-20 rounds to 0.5
         object.__setattr__(self, "palette", palette.copy())  # the array of the caller stays writable
         object.__setattr__(self, "plan", log_softmax(plan))

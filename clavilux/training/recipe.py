@@ -282,8 +282,7 @@ def load_recipe(name: str) -> Recipe:
         If there is no such recipe, the file is empty or not TOML, a key is unknown, or a value has a wrong type or is
         out of range.
     """
-    gone = ", which is gone since version 0.2" * (name == "rival")
-    path = _find(name, Path(), f"there is no recipe {name!r}{gone}")
+    path = _find(name, Path(), f"there is no recipe {name!r}")
     recipe = _build(Recipe, _load_fields(path, ()), path.name)
     assert isinstance(recipe, Recipe)
     return recipe
@@ -297,7 +296,8 @@ def _find(name: str, folder: Path, problem: str) -> Path:
     path = folder / name if name.lower().endswith(".toml") else RECIPES / f"{name}.toml"
     if not os.path.lexists(path):
         shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
-        raise RecipeError(f"{problem}; give one of {shipped}, or the path of a .toml file")
+        gone = ", which is gone since version 0.2" * (name == "rival")
+        raise RecipeError(f"{problem}{gone}; give one of {shipped}, or the path of a .toml file")
     return path
 
 
