@@ -76,6 +76,8 @@ _METHODS = {name: name for name in ("variations", "repaint", "read_song", "contr
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         hint = f"; Clavilux().{_METHODS[name]} does this" if name in _METHODS else ""
+        if name in ("AudioVAE", "ImageVAE", "MappingNetwork"):
+            hint = f"; write: from clavilux.models import {name}"
         raise AttributeError(f"module 'clavilux' has no attribute {name!r}{hint}")
     return getattr(import_module(_HOMES.get(name, "clavilux.errors")), name)
 

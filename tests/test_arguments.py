@@ -536,6 +536,9 @@ def test_guesses_of_the_python_interface_are_answered(fake_bundle: Path, tone_fi
     for name, method in (("variations", "variations"), ("repaint", "repaint"), ("listen", "read_song")):
         with pytest.raises(AttributeError, match=rf"no attribute '{name}'; Clavilux\(\)\.{method} does this"):
             getattr(clavilux, name)
+    for name in ("AudioVAE", "ImageVAE", "MappingNetwork"):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'; write: from clavilux.models import {name}"):
+            getattr(clavilux, name)
     with pytest.raises(AttributeError, match=r"no attribute 'siblings'; since version 0\.2, it is called variations"):
         engine.siblings(song)  # type: ignore[attr-defined]
     assert not hasattr(engine, "listens")
