@@ -208,7 +208,11 @@ def test_bash_completes_commands_options_and_values() -> None:
     assert complete("bash", "clavilux pa", 1) == ["plain,paint"]
     assert complete("bash", "clavilux paint --fo", 2) == ["plain,--format", "plain,--folder-image"]
     assert complete("bash", "clavilux paint --format ti", 3) == ["plain,tif", "plain,tiff"]
-    assert complete("bash", "clavilux paint so", 2) == ["file,so"]
+    for words in ("paint so", "paint x.wav -o so", "paint x.wav --near so", "bundle show so", "train all --recipe so"):
+        assert complete("bash", f"clavilux {words}", len(words.split())) == ["file,so"]
+    for words in ("paint --bundle de", "bundle verify de", "train mapping --from de", "evaluate --beside de"):
+        assert complete("bash", f"clavilux {words}", len(words.split())) == ["plain,default"]
+    assert complete("bash", "clavilux train all --recipe de", 4) == ["plain,default", "plain,debug"]
 
 
 def test_zsh_shows_what_a_command_does() -> None:

@@ -7,7 +7,7 @@ import json
 import click
 
 from clavilux.bundle import Bundle, open_bundle
-from clavilux.cli.options import OTHERS, bundle_option, is_given, option
+from clavilux.cli.options import OTHERS, bundle_names, bundle_option, is_given, option
 from clavilux.cli.output import say
 from clavilux.engine import Engine
 
@@ -17,7 +17,7 @@ def bundle() -> None:
     """Show or check a bundle, which is a folder of trained networks with a description of their training."""
 
 
-_name_argument = click.argument("bundle_name", metavar="[NAME|DIR]", required=False)
+_name_argument = click.argument("bundle_name", metavar="[NAME|DIR]", required=False, shell_complete=bundle_names)
 
 
 def _open(ctx: click.Context, argument: str | None, name: str) -> Bundle:

@@ -18,6 +18,7 @@ from clavilux.cli.options import (
     FiniteRange,
     WholeRange,
     advanced_option,
+    bundle_names,
     bundle_option,
     check_suffix,
     file_option,
@@ -37,6 +38,7 @@ from clavilux.system.files import refuse_inputs
     "--beside",
     multiple=True,
     metavar="NAME|DIR",
+    shell_complete=bundle_names,
     help="Another bundle of trained networks, such as `classic`, to measure on the same songs for comparison; may be "
     "given several times.",
 )

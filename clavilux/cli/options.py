@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clavilux.cli.progress import turn_off
 from clavilux.errors import PictureError
 from clavilux.sizes import Size, read_size
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 OTHERS, ADVANCED = "Options", "Advanced"
 # parameters whose second value would silently replace the first
@@ -138,6 +141,24 @@ def option_in(section: str) -> Callable[..., Decorator]:
 option, advanced_option = option_in(OTHERS), option_in(ADVANCED)
 
 
+def names_or_path(*names: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Return the completion of a value that is one of some names or the path of a file or folder.
+
+    Shells complete paths of options whose type is a path by themselves.
+    """
+
+    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
+
+    return complete
+
+
+bundle_names = names_or_path("default", "classic")
+
+
 def combine(*options: Decorator) -> Decorator:
     """Return a decorator that adds several options to a command, in this order."""
 
@@ -159,7 +180,9 @@ def bundle_option(name: str = "bundle", *, section: str = ADVANCED, use: str = "
         "every song and cannot be steered), or a folder that `clavilux train` wrote."
     )
     text = f"{about} {note}".strip()
-    return option_in(section)("--bundle", name, default="default", metavar="NAME|DIR", help=text)
+    return option_in(section)(
+        "--bundle", name, default="default", metavar="NAME|DIR", shell_complete=bundle_names, help=text
+    )
 
 
 SEED_MOVES = "moves single marks and strokes, changes figures and accent colour, and shifts other colours slightly"

@@ -26,6 +26,7 @@ from clavilux.cli.options import (
     bundle_option,
     is_given,
     jobs_option,
+    names_or_path,
     no_progress_option,
     option_in,
     parse_size,
@@ -113,6 +114,7 @@ _picture, _files, _messages = option_in("What is painted"), option_in("Files"), 
     "-o",
     "--output",
     metavar="FILE|DIR|TEMPLATE",
+    shell_complete=names_or_path(),
     help="Picture to write, such as cover.jpg; a folder, such as pictures/; or a template that is filled with the "
     'tags of the song, such as "{artist} - {title}.jpg", or with the folder and the name of its file: '
     '"pictures/{folder}/{name}.jpg" keeps subfolders, which are else left out; if you give several folders, {folder} '

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clavilux.cli.hints import HintedCommand
-from clavilux.cli.options import ADVANCED, PATH, WholeRange, advanced_option, combine, jobs_option, option
+from clavilux.cli.options import (
+    ADVANCED,
+    PATH,
+    WholeRange,
+    advanced_option,
+    bundle_names,
+    combine,
+    jobs_option,
+    names_or_path,
+    option,
+)
 from clavilux.cli.output import say
 from clavilux.system.files import list_folder
 
@@ -33,6 +43,7 @@ _training_options = combine(
         "--recipe",
         default="default",
         metavar="NAME|FILE",
+        shell_complete=names_or_path("default", "gpu", "classic", "debug"),
         help="Settings of the training: `default`, `gpu` (for one GPU), `classic` (an older baseline), `debug` (tests "
         "the installation in a few minutes), or a .toml file.",
     ),
@@ -64,6 +75,7 @@ _training_options = combine(
         "--from",
         "start",
         metavar="NAME|DIR",
+        shell_complete=bundle_names,
         help="Start from trained networks, such as `default`, and adapt them to your music and pictures. Two "
         "things are kept as they are: the palettes, so pictures get the colours of those networks, not those of --art; "
         "and the mark classifier (the network that recognises kinds of marks).  [default: start from random networks]",
@@ -71,17 +83,20 @@ _training_options = combine(
     advanced_option(
         "--classifier-from",
         metavar="NAME|DIR",
+        shell_complete=bundle_names,
         help="Do not train a mark classifier (the network that recognises kinds of marks in pictures); use that of "
         "this bundle.  [default: that of --pictures-from, else that of --from, else a new one is trained]",
     ),
     advanced_option(
         "--audio-from",
         metavar="NAME|DIR",
+        shell_complete=bundle_names,
         help="Do not train an AudioVAE (the network for music); use that of this bundle.",
     ),
     advanced_option(
         "--pictures-from",
         metavar="NAME|DIR",
+        shell_complete=bundle_names,
         help="Do not train an ImageVAE (the network for pictures); use that of this bundle, and its palettes. Only "
         "the linear layers that predict colours, marks and surface from the latent are fitted again, to the pictures "
         "of --art.",
